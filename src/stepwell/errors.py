@@ -1,0 +1,90 @@
+"""The errors a user can meet, each one sentence, the facts that caused it, and a hint.
+
+StepwellError
+ ├─ UserErrorException            a definition or an argument is wrong (also a ValueError)
+ ├─ WorkspaceException            a workspace is missing, exists already, or can't be read
+ ├─ DatastoreException            a datastore or a path on it can't be used
+ ├─ ComputeTargetException        a compute target is missing or can't be used
+ ├─ SnapshotException             a source directory can't be snapshotted
+ ├─ StoreException                the store of results can't be written
+ ├─ ServerException               Prefect's server can't be reached or started
+ ├─ RunEnvironmentException       `Run.get_context(allow_offline=False)` outside a run
+ ├─ ExperimentExecutionException  a run could not be started, found or followed
+ └─ ActivityFailedException       a run ended in failure
+     └─ StepFailedException       a step ended in failure
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class StepwellError(Exception):
+    """A sentence for the user, the facts behind it (aligned when printed) and a hint that begins with a verb."""
+
+    def __init__(self, title: str, facts: Mapping[str, object] | None = None, hint: str = "") -> None:
+        super().__init__(title, dict(facts or {}), hint)
+        self.title = title
+        self.facts = {name: str(value) for name, value in (facts or {}).items()}
+        self.hint = hint
+
+    @property
+    def message(self) -> str:
+        """The title, one line per fact, and the hint."""
+        width = max(map(len, self.facts), default=0)
+        lines = [self.title]
+        lines += [f"  {name:<{width}}  {_indented(value, width + 4)}" for name, value in self.facts.items()]
+        if self.hint:
+            lines.append(f"Hint: {self.hint}")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def _indented(value: str, columns: int) -> str:
+    return value.replace("\n", "\n" + " " * columns)
+
+
+class UserErrorException(StepwellError, ValueError):
+    """A definition or an argument is wrong; nothing was started."""
+
+
+class WorkspaceException(StepwellError):
+    """A workspace is missing, exists already, or can't be read."""
+
+
+class DatastoreException(StepwellError):
+    """A datastore, or a path on it, can't be used."""
+
+
+class ComputeTargetException(StepwellError):
+    """A compute target is missing or can't be used."""
+
+
+class SnapshotException(StepwellError):
+    """A source directory can't be snapshotted."""
+
+
+class StoreException(StepwellError):
+    """The store of results can't be written."""
+
+
+class ServerException(StepwellError):
+    """Prefect's server can't be reached or started."""
+
+
+class RunEnvironmentException(StepwellError):
+    """`Run.get_context(allow_offline=False)` was called outside a run."""
+
+
+class ExperimentExecutionException(StepwellError):
+    """A run could not be started, found or followed."""
+
+
+class ActivityFailedException(StepwellError):
+    """A run ended in failure."""
+
+
+class StepFailedException(ActivityFailedException):
+    """A step ended in failure; its facts hold the step, the exit and the log's place."""
