@@ -17,6 +17,9 @@ Kind = Literal["file", "link", "folder"]
 DigestFile = Callable[[str, os.stat_result], str]
 """An absolute path and its stat in; the content's SHA-256 out."""
 
+Skip = Callable[[str, bool], bool]
+"""A path below the root, and whether it is a folder, in; whether to pass it by, unread, out."""
+
 
 class Entry(NamedTuple):
     """One file, symbolic link or empty folder. `path` is relative, `/`-separated, surrogate-escaped; '' for a lone file."""
@@ -79,8 +82,15 @@ def plain_digest(path: str, _: os.stat_result) -> str:
         return file_digest(stream)
 
 
-def scan(root: Path, digest_file: DigestFile = plain_digest, *, confine: Path | None = None) -> Tree:
-    """The tree at `root`, a file or a folder.
+def nothing_skipped(_: str, __: bool) -> bool:
+    """False, whatever the path."""
+    return False
+
+
+def scan(
+    root: Path, digest_file: DigestFile = plain_digest, *, confine: Path | None = None, skip: Skip = nothing_skipped
+) -> Tree:
+    """The tree at `root`, a file or a folder, without what `skip` says.
 
     Links inside `confine` (default: `root`) stay links; a link that leads out of it, and a pipe, socket or device, raise
     StoreException. A missing `root` raises FileNotFoundError.
@@ -91,12 +101,12 @@ def scan(root: Path, digest_file: DigestFile = plain_digest, *, confine: Path | 
     if not stat.S_ISDIR(status.st_mode):
         raise _special_file(str(root))
     border = os.path.realpath(confine or root)
-    return Tree(tuple(sorted(_entries(os.path.realpath(root), "", border, digest_file))))
+    return Tree(tuple(sorted(_entries(os.path.realpath(root), "", border, digest_file, skip))))
 
 
-def _entries(folder: str, prefix: str, border: str, digest_file: DigestFile) -> Iterator[Entry]:
+def _entries(folder: str, prefix: str, border: str, digest_file: DigestFile, skip: Skip) -> Iterator[Entry]:
     with os.scandir(folder) as found:
-        children = list(found)
+        children = [child for child in found if not skip(prefix + child.name, child.is_dir(follow_symlinks=False))]
     if not children and prefix:
         yield Entry(prefix.rstrip("/"), "folder", "", 0, False)
     for child in children:
@@ -104,7 +114,7 @@ def _entries(folder: str, prefix: str, border: str, digest_file: DigestFile) -> 
         if child.is_symlink():
             yield _link_entry(path, child.path, border)
         elif child.is_dir(follow_symlinks=False):
-            yield from _entries(child.path, path + "/", border, digest_file)
+            yield from _entries(child.path, path + "/", border, digest_file, skip)
         elif child.is_file(follow_symlinks=False):
             yield _file_entry(path, child.path, child.stat(follow_symlinks=False), digest_file)
         else:

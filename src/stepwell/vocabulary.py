@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, NamedTuple, Self, Union, get_args, get_origin, get_type_hints
 
 from stepwell.fingerprint import Fingerprint, Row
@@ -38,8 +39,13 @@ class Jsonable:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The value that `to_json` wrote; missing or foreign fields raise TypeError, wrong shapes ValueError."""
-        hints = get_type_hints(cls)
+        hints = _hints(cls)
         return cls(**{name: _revive(hints[name], value) if name in hints else value for name, value in data.items()})
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
 
 
 def _plain(value: Any) -> Any:
@@ -263,6 +269,17 @@ class StepRecord(Jsonable):
     sequence: int = 0
     metrics: tuple[dict[str, Any], ...] = ()
     reused: bool = False
+
+
+class StepResult(dict[str, Artifact]):
+    """What a step wrote, by output name, and the whole `record` of how."""
+
+    def __init__(self, record: StepRecord) -> None:
+        super().__init__(record.outputs)
+        self.record = record
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StepResult, (self.record,)
 
 
 Action = Literal["run", "reuse", "depends"]

@@ -1,0 +1,103 @@
+"""Prefect's block documents: save, load and list blocks by name in one round trip each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import TypeVar
+
+import httpx
+from prefect.blocks.core import Block
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import BlockDocument
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import get_current_settings
+
+from stepwell.blocks.server import ensure_server
+from stepwell.canonical import digest
+from stepwell.errors import ServerException
+
+B = TypeVar("B", bound=Block)
+
+
+@cache
+def _client_of(_url: str) -> SyncPrefectClient:
+    return get_client(sync_client=True)
+
+
+@contextmanager
+def client() -> Iterator[SyncPrefectClient]:
+    """A client of the server in force; a server that can't be reached raises ServerException."""
+    url = ensure_server()
+    try:
+        yield _client_of(url)
+    except httpx.TransportError as error:
+        raise ServerException(
+            "Prefect's server does not answer",
+            {"url": url, "reason": str(error) or type(error).__name__},
+            "Check that it runs with `stepwell server status`.",
+        ) from error
+
+
+def ui_url(path: str = "") -> str:
+    """The address of a page of Prefect's UI."""
+    return (get_current_settings().ui_url or ensure_server().removesuffix("/api")) + path
+
+
+def document_name(*names: str) -> str:
+    """A block document's name for `names`: lower-case letters, digits and dashes, distinct for distinct names."""
+    joined = "-".join(names)
+    slug = re.sub(r"[^a-z0-9]+", "-", joined.lower()).strip("-")
+    return slug if slug == joined else f"{slug}-{digest('document-name', list(names))[:8]}"
+
+
+def save(block: Block, name: str) -> None:
+    """Nothing; the document `name` holds `block` from now on."""
+    with client():
+        block.save(name, overwrite=True, _sync=True)
+
+
+def load(cls: type[B], name: str) -> B | None:
+    """The block saved as `name`, or None."""
+    with client() as api:
+        try:
+            document = api.read_block_document_by_name(name, cls.get_block_type_slug(), include_secrets=True)
+        except ObjectNotFound:
+            return None
+    return cls._from_block_document(document)
+
+
+def load_all(cls: type[B], **fields: str) -> list[B]:
+    """Every saved block of the class whose fields have these values."""
+    with client() as api:
+        try:
+            documents = list(_documents(api, cls.get_block_type_slug()))
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != httpx.codes.NOT_FOUND:
+                raise
+            return []
+    found = [cls._from_block_document(document) for document in documents]
+    return [block for block in found if all(getattr(block, field) == value for field, value in fields.items())]
+
+
+def _documents(api: SyncPrefectClient, slug: str) -> Iterator[BlockDocument]:
+    offset, page = 0, 100
+    while True:
+        found = api.read_block_documents_by_type(slug, offset=offset, limit=page, include_secrets=True)
+        yield from found
+        if len(found) < page:
+            return
+        offset += page
+
+
+def delete(cls: type[Block], name: str) -> bool:
+    """Whether there was a document `name`; there is none now."""
+    with client() as api:
+        try:
+            document = api.read_block_document_by_name(name, cls.get_block_type_slug(), include_secrets=False)
+        except ObjectNotFound:
+            return False
+        api.delete_block_document(document.id)
+    return True

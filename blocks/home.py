@@ -1,0 +1,65 @@
+"""Stepwell's own folder: where what belongs to this user on this machine is kept."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from stepwell.errors import StepwellError
+
+
+def home() -> Path:
+    """The folder that `STEPWELL_HOME` names, or `~/.stepwell`; made for its owner only when first asked for."""
+    named = os.environ.get("STEPWELL_HOME") or "~/.stepwell"
+    try:
+        folder = Path(os.path.abspath(Path(named).expanduser()))
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        hint = "Set STEPWELL_HOME to a folder that you can write to."
+        raise StepwellError("Stepwell's home can't be made.", {"folder": named, "reason": error}, hint) from None
+    return folder
+
+
+def signing_key() -> str:
+    """The 64 hex digits that sign this home's records: made once, and the same for every process that asks."""
+    path = home() / "signing.key"
+    try:
+        return _read_key(path)
+    except FileNotFoundError:
+        _make_key(path)
+    return _read_key(path)
+
+
+def _read_key(path: Path) -> str:
+    try:
+        key = path.read_text("ascii").strip()
+    except FileNotFoundError:
+        raise
+    except (OSError, UnicodeDecodeError) as error:
+        hint = "Give yourself the right to read it."
+        raise StepwellError("The signing key can't be read.", {"file": path, "reason": error}, hint) from None
+    if not re.fullmatch("[0-9a-f]{64}", key):
+        hint = "Restore it, or delete it: results signed with the old key are then computed again."
+        raise StepwellError("The signing key is damaged.", {"file": path}, hint)
+    return key
+
+
+def _make_key(path: Path) -> None:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_hex(32) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            # A link, unlike a rename, leaves the key of a process that was faster, and no reader meets half a key.
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        hint = "Set STEPWELL_HOME to a folder that you can write to, on a file system with hard links."
+        raise StepwellError("The signing key can't be written.", {"file": path, "reason": error}, hint) from None

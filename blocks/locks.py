@@ -1,0 +1,282 @@
+"""Locks between processes, which the kernel frees when a holder dies: `flock`, one descriptor per holder.
+
+Descriptors rather than processes own such a lock, so threads of one process exclude each other as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+FIRST_WAIT_SECONDS = 0.001
+LONGEST_WAIT_SECONDS = 0.05
+PROBES = 3  # who only looks holds a lock for microseconds, and must not be taken for a holder
+
+T = TypeVar("T")
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
+_NO_LOCKS_HERE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, blocking: bool = True) -> Iterator[bool]:
+    """Whether the file is locked for us alone; False only if it is taken and we don't wait."""
+    with _whole_file(path, fcntl.LOCK_EX, blocking) as taken:
+        yield taken
+
+
+@contextlib.contextmanager
+def shared(path: Path, blocking: bool = True) -> Iterator[bool]:
+    """Whether the file is locked for us and others who share it; False only if it is taken and we don't wait."""
+    with _whole_file(path, fcntl.LOCK_SH, blocking) as taken:
+        yield taken
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLocks:
+    """Locks by key, as files of one folder: what Prefect calls a lock manager.
+
+    Where the folder can't be written there is no lock to be had and none needed: nobody writes results there.
+    """
+
+    folder: Path
+
+    def acquire_lock(
+        self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
+    ) -> bool:
+        """Whether the holder has the lock, which it may have had before; waits for ever without `acquire_timeout`."""
+        if self.is_lock_holder(key, holder):
+            return True
+        try:
+            if acquire_timeout is None:
+                descriptor = _file_lock(self._path(key), fcntl.LOCK_EX)
+            else:
+                descriptor = _wait_until(acquire_timeout, lambda: self._try(key))
+        except OSError as error:
+            return self._without(key, holder, error)
+        return self._hold(key, holder, descriptor, hold_timeout)
+
+    async def aacquire_lock(
+        self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
+    ) -> bool:
+        """Like `acquire_lock`. It asks again and again, because a thread that waits for the kernel can't be cancelled."""
+        if self.is_lock_holder(key, holder):
+            return True
+        try:
+            for pause in _pauses(acquire_timeout):
+                descriptor = self._try(key)
+                if descriptor is not None or pause is None:
+                    return self._hold(key, holder, descriptor, hold_timeout)
+                await asyncio.sleep(pause)
+        except OSError as error:
+            return self._without(key, holder, error)
+        return False
+
+    def release_lock(self, key: str, holder: str) -> None:
+        """Frees the lock; ValueError if the holder doesn't have it."""
+        with _guard:
+            held = _held.get(self._name(key))
+            if held is None or held.holder != holder:
+                if (self._name(key), holder) not in _lockless:
+                    raise ValueError(f"No lock held by {holder} for transaction with key {key}")
+                _lockless.discard((self._name(key), holder))
+                return
+            del _held[self._name(key)]
+        held.free()
+
+    def is_locked(self, key: str) -> bool:
+        """Whether anybody holds the lock, in this process or another."""
+        return self._name(key) in _held or not self._is_free(key)
+
+    def is_lock_holder(self, key: str, holder: str) -> bool:
+        """Whether this holder, in this process, has the lock."""
+        held = _held.get(self._name(key))
+        return (held is not None and held.holder == holder) or (self._name(key), holder) in _lockless
+
+    def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Whether the lock was free at some moment before the timeout."""
+        if timeout is not None:
+            return _wait_until(timeout, lambda: self._is_free(key) or None) is not None
+        with contextlib.suppress(OSError), open(self._path(key), "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+        return True
+
+    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+        """Like `wait_for_lock`."""
+        for pause in _pauses(timeout):
+            if self._is_free(key):
+                return True
+            if pause is not None:
+                await asyncio.sleep(pause)
+        return False
+
+    def _path(self, key: str) -> Path:
+        plain = key if _PLAIN_KEY.fullmatch(key) else hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.folder / f"{plain}.lock"
+
+    def _name(self, key: str) -> str:
+        return os.path.abspath(self._path(key))
+
+    def _try(self, key: str) -> int | None:
+        return _file_lock(self._path(key), fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _is_free(self, key: str) -> bool:
+        try:
+            with open(self._path(key), "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def _hold(self, key: str, holder: str, descriptor: int | None, hold_timeout: float | None) -> bool:
+        if descriptor is None:
+            return False
+        held = _Held(holder, descriptor, self._name(key))
+        with _guard:
+            _held[held.name] = held
+        if hold_timeout is not None:
+            timer = threading.Timer(hold_timeout, self._expire, (held,))
+            timer.daemon = True
+            held.timers.append(timer)
+            timer.start()
+        return True
+
+    def _expire(self, held: _Held) -> None:
+        with _guard:
+            if _held.get(held.name) is not held:
+                return
+            del _held[held.name]
+        held.free()
+
+    def _without(self, key: str, holder: str, error: OSError) -> bool:
+        if error.errno not in _NO_LOCKS_HERE:
+            raise error
+        with _guard:
+            _lockless.add((self._name(key), holder))
+        return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    holder: str
+    descriptor: int
+    name: str
+    timers: list[threading.Timer] = field(default_factory=list)
+
+    def free(self) -> None:
+        """Removes the file first: who waits for it sees that it is gone, and makes a new one."""
+        for timer in self.timers:
+            timer.cancel()
+        with contextlib.suppress(OSError):
+            os.unlink(self.name)
+        with contextlib.suppress(OSError):
+            fcntl.flock(self.descriptor, fcntl.LOCK_UN)  # closing doesn't free it if a forked process has a copy
+        os.close(self.descriptor)
+
+
+# Copies of a KeyLocks must agree on who holds what, so this is kept per process and not per copy.
+_guard = threading.Lock()
+_held: dict[str, _Held] = {}
+_lockless: set[tuple[str, str]] = set()
+
+
+def _forked() -> None:
+    """A forked process holds nothing, and its copies of descriptors must not keep what its parent held."""
+    global _guard
+    _guard = threading.Lock()
+    for held in _held.values():
+        with contextlib.suppress(OSError):
+            os.close(held.descriptor)
+    _held.clear()
+    _lockless.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
+
+
+def _file_lock(path: Path, operation: int) -> int | None:
+    """A descriptor that holds the lock of the file that is now at the path; None if it is taken and we don't wait."""
+    while True:
+        descriptor = _opened(path)
+        try:
+            fcntl.flock(descriptor, operation)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _opened(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS_HERE or not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # somebody else's file can be locked as well
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _pauses(timeout: float | None) -> Iterator[float | None]:
+    """How long to wait after each attempt; None after the last."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    pause, attempts = FIRST_WAIT_SECONDS, 1
+    while deadline is None or attempts < PROBES or time.monotonic() < deadline:
+        left = pause if deadline is None else max(FIRST_WAIT_SECONDS, deadline - time.monotonic())
+        yield min(pause, left)
+        pause, attempts = min(pause * 2, LONGEST_WAIT_SECONDS), attempts + 1
+    yield None
+
+
+def _wait_until(timeout: float, attempt: Callable[[], T | None]) -> T | None:
+    """What the first successful attempt gave; None when the time is over."""
+    for pause in _pauses(timeout):
+        result = attempt()
+        if result is not None or pause is None:
+            return result
+        time.sleep(pause)
+    return None
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path, operation: int, blocking: bool) -> Iterator[bool]:
+    try:
+        descriptor = _file_lock(path, operation if blocking else operation | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS_HERE:
+            raise
+        yield True
+        return
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            os.close(descriptor)

@@ -1,0 +1,93 @@
+"""How Prefect reads results: through a block that serves verified records and keeps nothing of its own.
+
+Prefect's own result files can be edited, truncated or poisoned and are then served or executed. Here nothing that Prefect
+would write is written, and what it reads is made on the spot from a record whose signature and bytes were just checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+from prefect.filesystems import WritableFileSystem
+from prefect.results import ResultRecord, ResultRecordMetadata
+from prefect.serializers import Serializer
+
+from stepwell.blocks import documents
+from stepwell.blocks.workspace import BaseWorkspace
+from stepwell.canonical import encode
+from stepwell.errors import StoreException
+from stepwell.vocabulary import StepRecord, StepResult
+
+Serve = Callable[[str], StepRecord]
+"""A result's key in; its checked record out, or StoreException."""
+
+SERVE: ContextVar[Serve | None] = ContextVar("stepwell_serve", default=None)
+"""How the running task looks its result up."""
+
+_DOCUMENT = "results"
+
+
+class StepResultSerializer(Serializer):  # type: ignore[type-arg]  (Prefect refuses a bound parameter)
+    """Step results as JSON; nothing in it can execute."""
+
+    type: Literal["stepwell"] = "stepwell"
+
+    def dumps(self, obj: StepResult) -> bytes:
+        """The JSON text of a result."""
+        return encode(obj.record.to_json())
+
+    def loads(self, blob: bytes) -> StepResult:
+        """The result that `dumps` wrote."""
+        import json
+
+        return StepResult(StepRecord.from_json(json.loads(blob)))
+
+
+class ResultsBlock(WritableFileSystem):
+    """Prefect's view of the results of all workspaces; a path is `<workspace>.<key>`."""
+
+    _block_type_name: ClassVar[str | None] = "Stepwell Results"
+    _block_type_slug: ClassVar[str | None] = "stepwell-results"
+    _description: ClassVar[str | None] = "Serves results of steps after checking them. Made by Stepwell itself."
+
+    def read_path(self, path: str, **_: Any) -> bytes:
+        """Prefect's record of a result that was just checked; StoreException if there is none to serve."""
+        record = (SERVE.get() or _look_up)(path)
+        return ResultRecord(
+            result=StepResult(record),
+            metadata=ResultRecordMetadata(
+                storage_key=path, serializer=StepResultSerializer(), storage_block_id=self._block_document_id
+            ),
+        ).serialize()
+
+    async def aread_path(self, path: str, **_: Any) -> bytes:
+        """As `read_path`."""
+        return self.read_path(path)
+
+    def write_path(self, path: str, content: bytes, **_: Any) -> None:
+        """Nothing; the step has committed its record already."""
+
+    async def awrite_path(self, path: str, content: bytes, **_: Any) -> None:
+        """Nothing."""
+
+
+def _look_up(path: str) -> StepRecord:
+    workspace, _, key = path.partition(".")
+    found = BaseWorkspace.get(workspace).store.lookup(key)
+    if isinstance(found, StepRecord):
+        return found
+    raise StoreException("There is no such result", {"key": key, "reason": found.reason})
+
+
+@cache
+def results_block(_server: str) -> ResultsBlock:
+    """The block, saved on the server at that URL if it was not yet."""
+    found = documents.load(ResultsBlock, _DOCUMENT)
+    if found is None:
+        documents.save(ResultsBlock(), _DOCUMENT)
+        found = documents.load(ResultsBlock, _DOCUMENT)
+    assert found is not None
+    return found

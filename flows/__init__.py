@@ -1,0 +1,1 @@
+"""Steps are Prefect tasks, pipelines are Prefect flows: definition, planning and running."""

@@ -1,0 +1,31 @@
+"""The process of a submitted run: `python -m stepwell.flows.detached RUN_FOLDER`, parameter values as JSON on stdin."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+from stepwell.blocks.run_folder import RunFolder
+from stepwell.flows.launching import execute, unpacked
+from stepwell.flows.pipeline import Pipeline
+from stepwell.flows.running import RunOptions
+from stepwell.flows.workspace import Workspace
+from stepwell.vocabulary import PipelineDefinition
+
+
+def main() -> int:
+    """0 when the run has completed, else 1."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    run = RunFolder(Path(sys.argv[1]))
+    facts = run.facts()
+    definition = PipelineDefinition.from_json(facts["pipeline"])
+    values = unpacked(definition, json.load(sys.stdin))
+    options = RunOptions(regenerate=facts["regenerate"], continue_on_failure=facts["continue_on_failure"])
+    pipeline = Pipeline.of(definition, Workspace.get(facts["workspace"]))
+    return 0 if execute(pipeline, run, values, options).is_completed() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

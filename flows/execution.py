@@ -1,0 +1,243 @@
+"""One call from a prepared folder to a committed record: run it, check what it left, keep it, deliver it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from stepwell.blocks.datastore import Datastore
+from stepwell.blocks.files import copy_tree, remove
+from stepwell.blocks.workplace import Workplace, command, prepare
+from stepwell.errors import DatastoreException, StepFailedException, StoreException
+from stepwell.flows.setting import Setting
+from stepwell.run import read_events
+from stepwell.tree import Tree, scan
+from stepwell.vocabulary import Artifact, DataSource, Exit, OutputPort, StepCall, StepRecord
+
+_SHOWN_LINES = 12
+
+
+def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[str], None]) -> StepRecord:
+    """The committed record of a call that was run now; a failure of any kind raises StepFailedException.
+
+    `say` gets the script's output as it comes.
+    """
+    record_folder = setting.run.step_folder(step_run_id)
+    folder = setting.store.scratch_folder()
+    try:
+        place = prepare(call, folder, record_folder, setting.snapshot(call), setting.locate)
+        _leave_context(setting, call, place, step_run_id)
+        started, clock = datetime.now(UTC), time.monotonic()
+        compute = setting.compute(call.definition.compute_target)
+        end = compute.run(command(call, place, step_run_id), say, setting.stop, setting.redactor.redact)
+        _keep_files(place)
+        _check_exit(call, place, end)
+        _check_inputs(setting, call)
+        call = _account_for_reads(setting, call, place, say)
+        staged = _scan_outputs(call, place)
+        record = StepRecord(
+            key=call.key,
+            step=call.definition.name,
+            fingerprint=call.fingerprint,
+            outputs={port.name: _artifact(setting, port, step_run_id, staged[port.name][1]) for port in call.definition.outputs},
+            run_id=setting.run.run_id,
+            step_run_id=step_run_id,
+            started=started.isoformat(),
+            seconds=round(time.monotonic() - clock, 3),
+            metrics=tuple(event for event in read_events(place.control) if event["type"] in ("metric", "image")),
+        )
+        record = _commit(setting, record, staged)
+        deliver(setting, call, record, fresh=True)
+        return record
+    finally:
+        remove(folder)
+
+
+# Before and after the process -------------------------------------------------------------------------------------------
+
+
+def _leave_context(setting: Setting, call: StepCall, place: Workplace, step_run_id: str) -> None:
+    facts = setting.run.facts()
+    context = {
+        "id": step_run_id,
+        "name": call.definition.name,
+        "experiment": facts.get("experiment", ""),
+        "parent_id": setting.run.run_id,
+        "tags": facts.get("tags", {}),
+        "parent_metrics": {},
+        "input_datasets": {name: str(path) for name, path in place.inputs.items()},
+        "output_datasets": {name: str(path) for name, path in place.outputs.items()},
+    }
+    (place.control / "context.json").write_text(json.dumps(context))
+
+
+def _keep_files(place: Workplace) -> None:
+    for name in ("outputs", "logs"):
+        folder = place.source / name
+        with suppress(OSError):
+            if any(folder.iterdir()):
+                copy_tree(folder, place.record / ("outputs" if name == "outputs" else "user_logs"))
+
+
+def _check_exit(call: StepCall, place: Workplace, end: Exit) -> None:
+    if end.ok:
+        return
+    name, limit = call.definition.name, call.definition.timeout_seconds
+    if end.cancelled:
+        title, hint = f"The step {name!r} was cancelled", "Run the pipeline again: finished steps will be reused."
+    elif end.timed_out:
+        title, hint = f"The step {name!r} took longer than its {limit:g} seconds", "Raise `timeout_seconds`, or speed the script up."
+    else:
+        cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
+        title, hint = f"The step {name!r} {cause}", "Read the whole log, mend the script, and run the pipeline again."
+    facts = {"last lines": _last_lines(place), "log": place.record / "logs" / "70_driver_log.txt"}
+    raise StepFailedException(title, {k: v for k, v in facts.items() if v}, hint)
+
+
+def _last_lines(place: Workplace) -> str:
+    for name in ("stderr.txt", "stdout.txt"):
+        with suppress(OSError):
+            text = (place.record / "logs" / name).read_bytes()[-20_000:].decode(errors="replace").strip()
+            if text:
+                return "\n".join(text.splitlines()[-_SHOWN_LINES:])
+    return ""
+
+
+def _check_inputs(setting: Setting, call: StepCall) -> None:
+    for name, artifact in call.inputs.items():
+        changed = (
+            not setting.store.tree_intact(artifact.digest)
+            if artifact.kept
+            else _digest_now(setting, artifact) != artifact.digest
+        )
+        if changed:
+            if artifact.kept:
+                setting.store.discard_tree(artifact.digest)
+            raise StepFailedException(
+                f"The input {name!r} changed while step {call.definition.name!r} read it, so its result was not kept",
+                {"datastore": artifact.datastore, "path": artifact.path},
+                "Run the pipeline again once the data is at rest; let no step write to its inputs.",
+            )
+
+
+def _digest_now(setting: Setting, artifact: Artifact) -> str:
+    with suppress(DatastoreException, StoreException, OSError):
+        return setting.digest_data(DataSource(artifact.datastore, artifact.path)).digest
+    return ""
+
+
+def _account_for_reads(setting: Setting, call: StepCall, place: Workplace, say: Callable[[str], None]) -> StepCall:
+    """The call, its fingerprint covering also the files that the script read though nothing declares them."""
+    undeclared = sorted(set(_reads(place)) - set(call.declared))
+    if not undeclared:
+        return call
+    shown = ", ".join(undeclared[:5]) + (f" and {len(undeclared) - 5} more" if len(undeclared) > 5 else "")
+    if call.definition.strict:
+        raise StepFailedException(
+            f"The strict step {call.definition.name!r} read what it does not declare",
+            {"files": shown},
+            "Add the files to `hash_paths` or pass them as inputs.",
+        )
+    say(f"Warning: step {call.definition.name!r} read files that it does not declare: {shown}. "
+        "Add them to `hash_paths` or pass them as inputs.")  # fmt: skip
+    setting.warn(f"Step {call.definition.name!r} read files that it does not declare: {shown}")
+    setting.store.observe(call.fingerprint, undeclared)
+    return setting.with_observed(call)
+
+
+def _reads(place: Workplace) -> Iterable[str]:
+    with suppress(OSError):
+        for line in place.reads.read_bytes().splitlines():
+            with suppress(ValueError, TypeError, KeyError):
+                yield str(json.loads(line)["path"])
+
+
+# Outputs ----------------------------------------------------------------------------------------------------------------
+
+
+def _scan_outputs(call: StepCall, place: Workplace) -> dict[str, tuple[Path, Tree]]:
+    staged = {}
+    for name, path in place.outputs.items():
+        try:
+            staged[name] = (path, scan(path))
+        except FileNotFoundError:
+            raise StepFailedException(
+                f"Declared output missing: step {call.definition.name!r} did not write {name!r}, so its result was not kept",
+                {"path": path},
+                "Let the script write a file or folder at the path that it is given.",
+            ) from None
+    return staged
+
+
+def _artifact(setting: Setting, port: OutputPort, step_run_id: str, tree: Tree) -> Artifact:
+    datastore = port.datastore or setting.workspace.default_datastore_name
+    return Artifact(datastore, output_path(port, step_run_id), tree.digest, tree.size, kept=True)
+
+
+def output_path(port: OutputPort, step_run_id: str) -> str:
+    """Where v1 users find an output on its datastore."""
+    template = f"azureml/{step_run_id}/{port.name}" if port.destination is None else port.destination
+    return template.replace("{run-id}", step_run_id).replace("{output-name}", port.name)
+
+
+def _commit(setting: Setting, record: StepRecord, staged: dict[str, tuple[Path, Tree]]) -> StepRecord:
+    try:
+        kept = setting.store.commit(record, staged)
+    except OSError as error:
+        raise StepFailedException(
+            f"The result of step {record.step!r} can't be kept",
+            {"reason": error, "store": setting.store.written},
+            "Free space, then run the pipeline again.",
+        ) from error
+    if setting.store.read_only:
+        setting.warn(f"Step {record.step!r} was not cached: the store {setting.store.root} can't be written")
+    return kept
+
+
+def deliver(setting: Setting, call: StepCall, record: StepRecord, *, fresh: bool) -> None:
+    """Nothing; every output stands, with the right bytes, at its place on its datastore. `fresh`: it was written now."""
+    for port in call.definition.outputs:
+        artifact = record.outputs[port.name]
+        datastore = setting.datastore(port.datastore or setting.workspace.default_datastore_name)
+        root, fixed = datastore.local_root, port.destination is not None
+        if not fixed and root and setting.store.root.is_relative_to(root):
+            _link(setting.store.tree_path(artifact.digest), root / artifact.path)
+        elif root:
+            _copy(setting, root / datastore.inside(output_path(port, record.step_run_id)), artifact)
+        else:
+            _upload(setting, datastore, output_path(port, record.step_run_id), artifact, fresh)
+
+
+def _link(tree: Path, place: Path) -> None:
+    with suppress(OSError):  # the link is a convenience for v1's readers; the store is the truth
+        target = os.path.relpath(tree, place.parent)
+        if os.path.islink(place) and os.readlink(place) == target:
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        remove(place)
+        os.symlink(target, place)
+
+
+def _copy(setting: Setting, place: Path, artifact: Artifact) -> None:
+    with suppress(OSError, StoreException):
+        if setting.store.tree_at(place).digest == artifact.digest:
+            return
+    scratch = place.with_name(f".{place.name}.{os.getpid()}")
+    remove(scratch)
+    copy_tree(setting.store.tree_path(artifact.digest), scratch)
+    remove(place)
+    os.rename(scratch, place)
+
+
+def _upload(setting: Setting, datastore: Datastore, path: str, artifact: Artifact, fresh: bool) -> None:
+    root = setting.store.tree_path(artifact.digest)
+    tree = setting.store.manifest(artifact.digest) or scan(root)
+    for entry in tree.entries:
+        name = f"{path}/{entry.path}".rstrip("/")
+        if entry.kind == "file" and (fresh or datastore.size(name) != entry.size):
+            datastore.put_file(root / entry.path if entry.path else root, name)

@@ -1,0 +1,118 @@
+"""Starts a registered run: in this process, or in one of its own that outlives this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from prefect.flow_engine import run_flow
+from prefect.states import Pending, State
+
+from stepwell.blocks.documents import client
+from stepwell.blocks.home import home
+from stepwell.blocks.run_folder import RunFolder
+from stepwell.blocks.server import client_settings, ensure_server
+from stepwell.errors import ExperimentExecutionException
+from stepwell.flows.parameters import Value, as_text
+from stepwell.flows.pipeline import Pipeline
+from stepwell.flows.running import RunOptions, provenance_of, run_tags, shown_values
+from stepwell.flows.setting import Setting
+from stepwell.vocabulary import DataSource, PipelineDefinition
+
+_START_SECONDS = 60
+
+
+def register(
+    pipeline: Pipeline, experiment: str, values: Mapping[str, Value], tags: Mapping[str, str], options: RunOptions
+) -> RunFolder:
+    """The folder of a new run that Prefect knows of: definition, values, snapshots and commit, all frozen now."""
+    definition = pipeline.definition
+    provenance = provenance_of(definition)
+    setting = Setting(pipeline.workspace, "registration")
+    for step in definition.steps:
+        setting.source(step.source_directory)
+    snapshots = setting.snapshots()
+    shown = shown_values(definition.parameters, values)
+    with client_settings(), client() as api:
+        flow_run = api.create_flow_run(
+            pipeline.flow,
+            parameters={name: value for name, value in shown.items() if value != "***"} | _reserved(options),
+            tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
+            state=Pending(),
+        )
+    run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
+    run.describe(
+        {
+            "id": run.run_id,
+            "name": flow_run.name,
+            "workspace": pipeline.workspace.name,
+            "experiment": experiment,
+            "tags": dict(tags),
+            "pipeline": definition.to_json(),
+            "parameters": shown,
+            "snapshots": snapshots,
+            "properties": provenance,
+            "regenerate": options.regenerate,
+            "continue_on_failure": options.continue_on_failure,
+        }
+    )
+    return run
+
+
+def _reserved(options: RunOptions) -> dict[str, bool]:
+    return {"regenerate_outputs": options.regenerate, "continue_on_step_failure": options.continue_on_failure}
+
+
+def execute(pipeline: Pipeline, run: RunFolder, values: Mapping[str, Value], options: RunOptions) -> State[Any]:
+    """The final state of a registered run, run here and now."""
+    with client_settings():
+        with client() as api:
+            flow_run = api.read_flow_run(UUID(run.run_id))
+        parameters = {name: as_text(value) if isinstance(value, DataSource) else value for name, value in values.items()}
+        return run_flow(  # type: ignore[return-value]
+            pipeline.flow_with(options), flow_run=flow_run, parameters={**parameters, **_reserved(options)}, return_type="state"
+        )
+
+
+def detach(run: RunFolder, values: Mapping[str, Value]) -> None:
+    """Nothing; a process of its own runs the registered run, and is at work when this returns."""
+    log = run.path / "process.log"
+    ensure_server()
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stepwell.flows.detached", str(run.path)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=home(),
+            env={**os.environ, "STEPWELL_HOME": str(home())},
+        )
+    assert process.stdin is not None
+    with process.stdin:  # values go through a pipe, since some are secret
+        process.stdin.write(json.dumps({name: _packed(value) for name, value in values.items()}).encode())
+    deadline = time.monotonic() + _START_SECONDS
+    while not run.journal() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if not run.journal():
+        raise ExperimentExecutionException(
+            "The run's process ended before it began",
+            {"run": run.run_id, "last lines": "\n".join(log.read_text(errors="replace").splitlines()[-8:])},
+            f"Read {log}.",
+        )
+
+
+def _packed(value: Value) -> Any:
+    return value.to_json() if isinstance(value, DataSource) else value
+
+
+def unpacked(definition: PipelineDefinition, packed: Mapping[str, Any]) -> dict[str, Value]:
+    """The values that came through the pipe."""
+    kinds = {parameter.name: parameter.type for parameter in definition.parameters}
+    return {name: DataSource.from_json(value) if kinds[name] == "data" else value for name, value in packed.items()}

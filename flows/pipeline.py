@@ -1,0 +1,198 @@
+"""`Pipeline`: steps that belong together, usable as a Prefect flow."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from prefect import Flow
+from prefect.states import Cancelled
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field, SecretStr
+
+from stepwell.blocks.server import client_settings
+from stepwell.blocks.workspace import BaseWorkspace
+from stepwell.errors import StepwellError, UserErrorException
+from stepwell.flows.engine import MOST_AT_ONCE
+from stepwell.flows.graph import Graph
+from stepwell.flows.parameters import Value, as_text, assign, parse
+from stepwell.flows.planning import plan
+from stepwell.flows.running import RunCancelled, RunOptions, preflight, run_pipeline
+from stepwell.flows.setting import Setting
+from stepwell.flows.step import Step
+from stepwell.vocabulary import DataSource, Decision, ParameterDefinition, PipelineDefinition, StepResult
+
+_RESERVED = ("regenerate_outputs", "continue_on_step_failure")
+_PYTHON_TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "data": str}
+
+
+class Pipeline:
+    """Steps, nested to any depth, with everything that they need.
+
+    Calling it runs it as a Prefect flow, with its parameters as keyword arguments; `pipeline.flow` is that flow. Nothing is
+    read, hashed or started when a pipeline is made.
+    """
+
+    def __init__(
+        self,
+        workspace: BaseWorkspace,
+        steps: Any,
+        description: str | None = None,
+        default_datastore: Any = None,
+        default_source_directory: str | Path | None = None,
+        resolve_closure: bool = True,
+        *,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        unknown = sorted(set(kwargs) - {"enable_email_notification"})
+        if unknown:
+            raise UserErrorException(f"Pipeline takes no argument {unknown[0]!r}", hint="Remove it.")
+        self.workspace = workspace
+        graph = Graph(steps)
+        self.definition = PipelineDefinition(
+            name=name or description or "pipeline",
+            description=description or "",
+            workspace=workspace.name,
+            steps=graph.define(Path(default_source_directory or Path.cwd())),
+            parameters=graph.parameters(),
+        )
+        self._steps = graph.steps
+        taken = sorted({parameter.name for parameter in self.definition.parameters} & set(_RESERVED))
+        if taken:
+            raise UserErrorException(f"{taken[0]!r} can't name a pipeline parameter", hint="Rename it.")
+        self._refuse_missing_scripts()
+
+    @classmethod
+    def of(cls, definition: PipelineDefinition, workspace: BaseWorkspace) -> Pipeline:
+        """The pipeline of a stored definition."""
+        pipeline = cls.__new__(cls)
+        pipeline.workspace, pipeline.definition, pipeline._steps = workspace, definition, ()
+        return pipeline
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name: the flow's in Prefect."""
+        return self.definition.name
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps in an order in which they can run."""
+        return self._steps
+
+    # Deciding -------------------------------------------------------------------------------------------------------
+
+    def validate(self) -> list[str]:
+        """What is wrong with the pipeline, a sentence each; empty if nothing is. Raises nothing."""
+        errors = []
+        setting = Setting(self.workspace, "validation")
+        for step in self.definition.steps:
+            try:
+                setting.compute(step.compute_target)
+                setting.call(step, self.values({}), {})
+            except StepwellError as error:
+                errors.append(error.title)
+        return errors
+
+    def plan(self, *, regenerate_outputs: bool = False, **parameters: Any) -> tuple[Decision, ...]:
+        """For every step what a run with these parameters would do, and why; nothing is run."""
+        setting = Setting(self.workspace, "plan", regenerate=regenerate_outputs)
+        values = self.values(parameters)
+        preflight(setting, self.definition, values)
+        return plan(setting, self.definition, values)
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """A value for every parameter; unknown names and wrong types raise UserErrorException."""
+        return assign(self.definition.parameters, given)
+
+    # The flow -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def flow(self) -> Flow[..., Any]:
+        """The pipeline as a Prefect flow with a typed, described parameter for each of its own."""
+        return self.flow_with(RunOptions())
+
+    def flow_with(self, options: RunOptions) -> Flow[..., Any]:
+        """The flow, run under these options; those it is called with win."""
+
+        def body(**given: Any) -> Any:
+            chosen = RunOptions(
+                regenerate=options.regenerate or given.pop("regenerate_outputs", False),
+                continue_on_failure=options.continue_on_failure or given.pop("continue_on_step_failure", False),
+                listeners=options.listeners,
+            )
+            given.pop("continue_on_step_failure", None)
+            given.pop("regenerate_outputs", None)
+            try:
+                return run_pipeline(self.definition, self.workspace, self._plain_values(given), chosen)
+            except RunCancelled:
+                return Cancelled(message="The run was cancelled")
+
+        body.__signature__ = self._signature()  # type: ignore[attr-defined]
+        body.__annotations__ = {name: p.annotation for name, p in self._signature().parameters.items()}
+        body.__name__ = body.__qualname__ = "pipeline"
+        body.__doc__ = self.definition.description or f"Pipeline of workspace {self.workspace.name}"
+        return Flow(
+            body,
+            name=self.name,
+            description=body.__doc__,
+            task_runner=ThreadPoolTaskRunner(max_workers=MOST_AT_ONCE),  # type: ignore[arg-type]
+            persist_result=False,
+            validate_parameters=True,
+        )
+
+    def __call__(self, **parameters: Any) -> dict[str, StepResult]:
+        """The result of each step by its id, once the pipeline has run here and now as a Prefect flow."""
+        with client_settings():
+            return self.flow(**parameters)  # type: ignore[no-any-return]
+
+    def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        plain = {}
+        for definition in self.definition.parameters:
+            value = given.get(definition.name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            if definition.secret and value is None:
+                value = definition.default
+            plain[definition.name] = parse(definition, value) if definition.type == "data" and isinstance(value, str) else value
+        return self.values(plain)
+
+    def _signature(self) -> inspect.Signature:
+        own = [_flow_parameter(definition) for definition in self.definition.parameters]
+        for name, words in zip(_RESERVED, ("Run every step anew.", "Go on past failed steps."), strict=True):
+            annotation = Annotated[bool, Field(description=words)]
+            own.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
+        return inspect.Signature(own)
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _refuse_missing_scripts(self) -> None:
+        for step in self.definition.steps:
+            if step.script is not None and not (Path(step.source_directory) / step.script).is_file():
+                raise UserErrorException(
+                    f"Step [{step.name}]: script not found at: {Path(step.source_directory) / step.script}",
+                    hint="Correct `script_name` or `source_directory`.",
+                )
+
+    def _repr_svg_(self) -> str:
+        from stepwell.flows.drawing import draw
+
+        return draw(self.definition)
+
+    def __repr__(self) -> str:
+        return f"Pipeline(name={self.name!r}, steps={[step.id for step in self.definition.steps]})"
+
+
+def _flow_parameter(definition: ParameterDefinition) -> inspect.Parameter:
+    kind, default = _PYTHON_TYPES[definition.type], definition.default
+    words = f"Type {definition.type}."
+    if isinstance(default, DataSource):
+        default, words = as_text(default), "Data: <datastore>/<path>."
+    if definition.secret:
+        kind, default, words = SecretStr | None, None, "Secret; the pipeline's own value if left empty."
+    return inspect.Parameter(
+        definition.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, Field(description=words)]
+    )

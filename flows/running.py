@@ -1,0 +1,147 @@
+"""A pipeline inside a Prefect flow run: check it, freeze its sources, run its steps, publish what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.context import FlowRunContext
+
+from stepwell.blocks.documents import client
+from stepwell.blocks.provenance import git_provenance
+from stepwell.blocks.workspace import BaseWorkspace
+from stepwell.errors import ActivityFailedException
+from stepwell.flows.artifacts import publish_artifacts
+from stepwell.flows.cancelling import watch_for_cancel
+from stepwell.flows.engine import Engine, Outcome
+from stepwell.flows.parameters import Value, as_text
+from stepwell.flows.setting import Listener, Setting
+from stepwell.vocabulary import ParameterDefinition, PipelineDefinition, StepResult
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: force every step, go on past failures, and who is told of every event."""
+
+    regenerate: bool = False
+    continue_on_failure: bool = False
+    listeners: tuple[Listener, ...] = field(default=(), compare=False)
+
+
+def run_pipeline(
+    pipeline: PipelineDefinition, workspace: BaseWorkspace, values: Mapping[str, Value], options: RunOptions
+) -> dict[str, StepResult]:
+    """The result of each step by its id, run in the current flow run.
+
+    A failed step raises ActivityFailedException; a cancelled run raises RunCancelled.
+    """
+    run_id = _flow_run_id()
+    known = Setting(workspace, run_id).run.facts()
+    setting = Setting(
+        workspace,
+        run_id,
+        snapshots=known.get("snapshots", {}),
+        regenerate=options.regenerate,
+        listeners=options.listeners,
+    )
+    with setting.run.alive():
+        outcome = _run(setting, pipeline, values, options, known)
+    if outcome.cancelled:
+        raise RunCancelled
+    if not outcome.ok:
+        failed = next(iter(outcome.failures.values()), "A step failed")
+        raise ActivityFailedException(
+            f"The pipeline failed: {len(outcome.failures)} of {len(pipeline.steps)} steps failed, "
+            f"{len(outcome.skipped)} did not run",
+            {"first failure": failed},
+            f"Look at `stepwell show {run_id[:8]}`; what succeeded will be reused.",
+        )
+    return outcome.results
+
+
+class RunCancelled(Exception):
+    """The run was cancelled: by Ctrl-C, a signal, `cancel()`, or in Prefect's UI."""
+
+
+def _run(
+    setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], options: RunOptions, known: Mapping[str, Any]
+) -> Outcome:
+    setting.tell({"status": "Running"})
+    outcome, status = Outcome(), "Failed"
+    try:
+        preflight(setting, pipeline, values)
+        describe(setting, pipeline, values, known)
+        with watch_for_cancel(setting):
+            outcome = Engine(setting, pipeline, values, continue_on_failure=options.continue_on_failure).run()
+        status = "Canceled" if outcome.cancelled else "Finished" if outcome.ok else "Failed"
+    finally:
+        setting.tell({"status": status})
+        with suppress(Exception):  # pictures of a run must not decide its fate
+            publish_artifacts(setting.run)
+    return outcome
+
+
+def preflight(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
+    """Nothing; what no run could get past (a missing script, target or input) raises before anything runs."""
+    for step in pipeline.steps:
+        setting.compute(step.compute_target)
+        setting.call(step, values, {})
+
+
+def describe(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]) -> None:
+    """Nothing; the run's folder and Prefect know what runs, with which values, snapshots and commit."""
+    provenance = known.get("properties") or provenance_of(pipeline)
+    setting.run.describe(
+        {
+            "id": setting.run.run_id,
+            "workspace": setting.workspace.name,
+            "experiment": known.get("experiment", pipeline.name),
+            "pipeline": pipeline.to_json(),
+            "parameters": shown_values(pipeline.parameters, values),
+            "snapshots": setting.snapshots(),
+            "properties": provenance,
+            "pid": os.getpid(),
+        }
+    )
+    labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}
+    tags = run_tags(str(known.get("experiment", pipeline.name)), provenance)
+    with suppress(Exception), client() as api:
+        if labels:
+            api.update_flow_run_labels(UUID(setting.run.run_id), labels)
+        if not known:
+            api.update_flow_run(UUID(setting.run.run_id), tags=[*_flow_run_tags(), *tags])
+
+
+def run_tags(experiment: str, provenance: Mapping[str, str]) -> list[str]:
+    """The tags that find a run in Prefect's UI."""
+    commit = provenance.get("azureml.git.commit", "")
+    return [f"experiment:{experiment}", *([f"git:{commit[:12]}"] if commit else [])]
+
+
+def shown_values(parameters: Iterable[ParameterDefinition], values: Mapping[str, Value]) -> dict[str, str]:
+    """The parameters' values as text, secrets hidden."""
+    return {p.name: "***" if p.secret else as_text(values[p.name]) for p in parameters}
+
+
+def provenance_of(pipeline: PipelineDefinition) -> dict[str, str]:
+    """The git properties of the first source directory that a step has."""
+    folders = dict.fromkeys(step.source_directory for step in pipeline.steps if step.source_directory)
+    for folder in folders:
+        return git_provenance(Path(folder))
+    return {}
+
+
+def _flow_run_id() -> str:
+    context = FlowRunContext.get()
+    assert context is not None and context.flow_run is not None
+    return str(context.flow_run.id)
+
+
+def _flow_run_tags() -> list[str]:
+    context = FlowRunContext.get()
+    return sorted(context.flow_run.tags) if context and context.flow_run else []

@@ -1,0 +1,233 @@
+"""What the steps of one run share: workspace, store, snapshots, digests of data, compute targets, the signal to stop."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+from stepwell.blocks.compute import ComputeTarget
+from stepwell.blocks.datastore import Datastore
+from stepwell.blocks.home import home
+from stepwell.blocks.packages import Packages
+from stepwell.blocks.processes import StopSignal
+from stepwell.blocks.run_folder import Event, RunFolder
+from stepwell.blocks.snapshot import size_warning, source_tree
+from stepwell.blocks.workspace import BaseWorkspace
+from stepwell.errors import ComputeTargetException, DatastoreException
+from stepwell.fingerprint import CONTENT
+from stepwell.flows.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
+from stepwell.flows.parameters import Value
+from stepwell.redaction import Redactor
+from stepwell.vocabulary import Artifact, DataSource, ParameterSource, StepCall, StepDefinition
+
+Listener = Callable[[Event], None]
+
+
+class Setting:
+    """Everything that is looked up once per run. `listeners` are told of every event."""
+
+    def __init__(
+        self,
+        workspace: BaseWorkspace,
+        run_id: str,
+        *,
+        snapshots: Mapping[str, str] | None = None,
+        regenerate: bool = False,
+        listeners: Iterable[Listener] = (),
+    ) -> None:
+        self.workspace = workspace
+        self.store = workspace.store
+        self.run = RunFolder(self.store.run_folder(run_id))
+        self.regenerate = regenerate
+        self.stop = StopSignal()
+        self._listeners = tuple(listeners)
+        self._frozen = dict(snapshots or {})
+        self._sources: dict[str, Source] = {"": EMPTY_SOURCE}
+        self._data: dict[DataSource, Artifact] = {}
+        self._secrets: list[str] = []
+        self._lock = threading.RLock()
+
+    def tell(self, event: Event) -> None:
+        """Nothing; the event stands in the run's journal, and every listener knows of it."""
+        stamped = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
+        with self._lock:
+            self.run.append(stamped)
+            for listener in self._listeners:
+                listener(stamped)
+
+    def warn(self, text: str) -> None:
+        """Nothing; the user is told."""
+        self.tell({"warning": text})
+
+    # Looked up once -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def datastores(self) -> dict[str, Datastore]:
+        """The workspace's datastores by name."""
+        return self.workspace.datastores
+
+    @cached_property
+    def computes(self) -> dict[str, ComputeTarget]:
+        """The workspace's compute targets by name."""
+        return self.workspace.compute_targets
+
+    @cached_property
+    def packages(self) -> Packages:
+        """What the interpreter in use has installed."""
+        return Packages(home() / "cache")
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Takes secrets out of what people see."""
+        return Redactor.of_environment(os.environ, self._secrets)
+
+    def hide(self, secret: str) -> None:
+        """Nothing; the value appears in no log from now on."""
+        self._secrets.append(secret)
+        self.__dict__.pop("redactor", None)
+
+    def compute(self, name: str) -> ComputeTarget:
+        """The compute target of that name; ComputeTargetException if the workspace has none."""
+        if name not in self.computes:
+            raise ComputeTargetException(
+                f"ComputeTargetNotFound: Compute Target with name {name} not found in provided workspace",
+                {"workspace": self.workspace.name, "targets": ", ".join(self.computes)},
+                "Choose one of these targets, or attach a new one.",
+            )
+        return self.computes[name]
+
+    def datastore(self, name: str) -> Datastore:
+        """The datastore of that name; DatastoreException if the workspace has none."""
+        if name not in self.datastores:
+            raise DatastoreException(
+                f"There is no datastore {name!r} in workspace {self.workspace.name!r}",
+                {"datastores": ", ".join(self.datastores)},
+                "Register it, or correct the name.",
+            )
+        return self.datastores[name]
+
+    # Sources and data -----------------------------------------------------------------------------------------------
+
+    def source(self, directory: str) -> Source:
+        """The source directory as it was when the run first looked, or as the run's snapshot of it has it."""
+        with self._lock:
+            if directory not in self._sources:
+                self._sources[directory] = self._frozen_source(directory) or self._live_source(directory)
+            return self._sources[directory]
+
+    def snapshots(self) -> dict[str, str]:
+        """The digest of each snapshot by source directory; all of them are in the store when this returns."""
+        for directory, source in self._sources.items():
+            if source is not EMPTY_SOURCE and directory not in self._frozen:
+                self.store.add_tree(source.root, source.tree, move=False)
+                self._frozen[directory] = source.digest
+        return dict(self._frozen)
+
+    def snapshot(self, call: StepCall) -> Path | None:
+        """The folder of the call's snapshot in the store, None if the step needs no source."""
+        if not call.definition.source_directory:
+            return None
+        with self._lock:
+            self.snapshots()
+        return self.store.tree_path(call.snapshot)
+
+    def _frozen_source(self, directory: str) -> Source | None:
+        digest = self._frozen.get(directory)
+        tree = self.store.manifest(digest) if digest else None
+        return Source(self.store.tree_path(tree.digest), tree) if tree else None
+
+    def _live_source(self, directory: str) -> Source:
+        root = Path(directory)
+        with self.workspace.digests.under(root) as digest_file:
+            tree = source_tree(root, digest_file)
+        warning = size_warning(root, tree)
+        if warning:
+            self.warn(warning)
+        return Source(root, tree)
+
+    def artifact(self, data: DataSource) -> Artifact:
+        """The data with its content's digest, taken once per run; missing data raise DatastoreException."""
+        with self._lock:
+            if data not in self._data:
+                self._data[data] = self.digest_data(data)
+            return self._data[data]
+
+    def digest_data(self, data: DataSource) -> Artifact:
+        """The data with its content's digest as it is now."""
+        datastore = self.datastore(data.datastore)
+        path = datastore.inside(data.path)
+        if datastore.local_root is None:
+            tree = self.store.tree_at(self.fetched(data))
+        else:
+            place = datastore.local_root / path
+            if not place.exists():
+                raise _missing(data)
+            tree = self.store.tree_at(place, many=place.is_dir())
+        self.store.note_tree(tree)
+        return Artifact(data.datastore, path, tree.digest, tree.size, kept=False)
+
+    def fetched(self, data: DataSource) -> Path:
+        """A local copy of data on a datastore that is not local, made once per run."""
+        datastore = self.datastore(data.datastore)
+        path = datastore.inside(data.path)
+        target = self.run.path / "data" / datastore.name / path
+        if not target.exists():
+            names = [name for name in datastore.files(path) if name == path or not path or name.startswith(path + "/")]
+            if not names:
+                raise _missing(data)
+            for name in names:
+                place = self.run.path / "data" / datastore.name / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                datastore.get_file(name, place)
+        return target
+
+    def locate(self, artifact: Artifact) -> Path:
+        """Where the artifact's bytes are on this machine."""
+        if artifact.kept:
+            return self.store.tree_path(artifact.digest)
+        root = self.datastore(artifact.datastore).local_root
+        return root / artifact.path if root else self.fetched(DataSource(artifact.datastore, artifact.path))
+
+    # Calls ----------------------------------------------------------------------------------------------------------
+
+    def call(self, definition: StepDefinition, values: Mapping[str, Value], inputs: Mapping[str, Artifact]) -> StepCall:
+        """The step's call; `inputs` are what other steps wrote, by input name. Inputs not given yet are left out."""
+        filled = dict(inputs)
+        for port in definition.inputs:
+            if isinstance(port.source, DataSource):
+                filled[port.name] = self.artifact(port.source)
+            elif isinstance(port.source, ParameterSource):
+                value = values[port.source.parameter]
+                assert isinstance(value, DataSource)
+                filled[port.name] = self.artifact(value)
+        for parameter in definition.parameters:
+            if parameter.secret:
+                self.hide(str(values[parameter.name]))
+        call = bind(definition, self.source(definition.source_directory), values, filled, self.packages)
+        return self.with_observed(call)
+
+    def with_observed(self, call: StepCall) -> StepCall:
+        """The call, its fingerprint covering also what steps like it were seen to read."""
+        paths = self.store.observed(call.fingerprint)
+        return with_reads(call, paths, {path: self.content(call, path) for path in paths}) if paths else call
+
+    def content(self, call: StepCall, path: str) -> str:
+        """The row value of a file that a step read: of its snapshot, or anywhere if the path is absolute."""
+        if not os.path.isabs(path):
+            return self.source(call.definition.source_directory).content(path)
+        try:
+            return CONTENT + self.workspace.digests.digest_file(path, os.stat(path))
+        except OSError:
+            return ABSENT
+
+
+def _missing(data: DataSource) -> DatastoreException:
+    return DatastoreException(
+        "There is no data at a path that a step reads",
+        {"datastore": data.datastore, "path": data.path or "/"},
+        "Upload the data first, or correct `path_on_datastore`.",
+    )

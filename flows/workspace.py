@@ -1,0 +1,21 @@
+"""`Workspace`: the public workspace, which also knows its experiments and runs."""
+
+from __future__ import annotations
+
+from stepwell.blocks.workspace import BaseWorkspace
+from stepwell.flows.experiment import Experiment
+from stepwell.flows.runs import PipelineRun, all_runs
+
+
+class Workspace(BaseWorkspace):
+    """A home for pipelines: `create` it once, `get` it by name, or find it with `from_config`."""
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiments that have runs, by name."""
+        names = dict.fromkeys(run.experiment_name for run in all_runs(self))
+        return {name: Experiment(self, name) for name in names}
+
+    def get_run(self, run_id: str) -> PipelineRun:
+        """The run of that id, or of the one id that starts so; ExperimentExecutionException if there is none."""
+        return PipelineRun.get(self, run_id)

@@ -1,0 +1,69 @@
+"""Pipelines of script steps on Prefect, with reuse one can trust. Every public name is here, loaded when first used."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stepwell.blocks.compute import ComputeTarget as ComputeTarget
+    from stepwell.blocks.datastore import Datastore as Datastore
+    from stepwell.blocks.local_compute import LocalCompute as LocalCompute
+    from stepwell.blocks.references import DataPath as DataPath
+    from stepwell.blocks.references import DataPathComputeBinding as DataPathComputeBinding
+    from stepwell.blocks.references import DataReference as DataReference
+    from stepwell.flows.workspace import Workspace as Workspace
+    from stepwell.errors import StepwellError as StepwellError
+    from stepwell.flows.command_step import CommandStep as CommandStep
+    from stepwell.flows.data_transfer_step import DataTransferStep as DataTransferStep
+    from stepwell.flows.experiment import Experiment as Experiment
+    from stepwell.flows.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
+    from stepwell.flows.outputs import PipelineData as PipelineData
+    from stepwell.flows.parameters import PipelineParameter as PipelineParameter
+    from stepwell.flows.pipeline import Pipeline as Pipeline
+    from stepwell.flows.python_script_step import PythonScriptStep as PythonScriptStep
+    from stepwell.flows.runs import PipelineRun as PipelineRun
+    from stepwell.flows.runs import StepRun as StepRun
+    from stepwell.flows.sequence import StepSequence as StepSequence
+    from stepwell.run import Run as Run
+
+os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect reads it when it is imported
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CommandStep": "flows.command_step",
+    "ComputeTarget": "blocks.compute",
+    "DataPath": "blocks.references",
+    "DataPathComputeBinding": "blocks.references",
+    "DataReference": "blocks.references",
+    "DataTransferStep": "flows.data_transfer_step",
+    "Datastore": "blocks.datastore",
+    "Experiment": "flows.experiment",
+    "LocalCompute": "blocks.local_compute",
+    "OutputFileDatasetConfig": "flows.outputs",
+    "Pipeline": "flows.pipeline",
+    "PipelineData": "flows.outputs",
+    "PipelineParameter": "flows.parameters",
+    "PipelineRun": "flows.runs",
+    "PythonScriptStep": "flows.python_script_step",
+    "Run": "run",
+    "StepRun": "flows.runs",
+    "StepSequence": "flows.sequence",
+    "StepwellError": "errors",
+    "Workspace": "flows.workspace",
+}
+__all__ = sorted(_HOMES)  # noqa: PLE0605  (a list; ruff can't see through sorted)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,197 @@
+"""Which local modules a script imports, and which foreign ones, found without running anything."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_EXTENSIONS = (".so", ".pyd")
+_LOADERS = {"import_module", "__import__"}
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+_NEVER_FOREIGN = sys.stdlib_module_names | {"__main__"}
+
+_quietly = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """Sorted: local modules without the script, foreign top-level names, and local files that can't be parsed."""
+
+    local: tuple[str, ...]
+    foreign: tuple[str, ...]
+    unparsed: tuple[str, ...]
+
+
+def find_imports(script: str, files: Collection[str], read: Callable[[str], bytes]) -> Imports:
+    """All that `script` may import, directly or through local modules.
+
+    `files` are relative `/`-paths, and `read` returns the bytes of one. Modules are sought in the script's folder, then
+    at the root; a local one wins over a library of its name. Imports in functions, conditions and `try` count, as do
+    literal `import_module("name")` and `__import__("name")`; a star import of a package counts as all its modules.
+    """
+    script = posixpath.normpath(script)
+    search = _Search(files, (posixpath.dirname(script), ""))
+    seen, foreign, unparsed = {script}, set[str](), set[str]()
+    waiting = [script]
+    while waiting:
+        file = waiting.pop()
+        requests = _requests(file, read)
+        if requests is None:
+            unparsed.add(file)
+            continue
+        for request in requests:
+            found = search.files_for(request, posixpath.dirname(file))
+            if not found and not request.level:
+                foreign.add(request.module.partition(".")[0])
+            new = found - seen
+            seen |= new
+            waiting += [path for path in new if path.endswith(".py")]
+    return Imports(tuple(sorted(seen - {script})), tuple(sorted(foreign - _NEVER_FOREIGN)), tuple(sorted(unparsed)))
+
+
+class _Request(NamedTuple):
+    """`from <level dots><module> import <names>`; no names for a plain import."""
+
+    module: str
+    names: tuple[str, ...] = ()
+    level: int = 0
+
+
+# From names to files ------------------------------------------------------------------------------------------------
+
+
+class _Search:
+    """An index of the files that can be imported, by folder and name."""
+
+    def __init__(self, files: Iterable[str], folders: tuple[str, ...]) -> None:
+        self._folders = tuple(dict.fromkeys(folders))
+        self._modules: dict[str, dict[str, list[str]]] = {}
+        for path in files:
+            folder, _, name = path.rpartition("/")
+            if name.endswith((".py", *_EXTENSIONS)):
+                stem = name.removesuffix(".py") if name.endswith(".py") else name.partition(".")[0]
+                self._folder(folder).setdefault(stem, []).append(path)
+
+    def _folder(self, folder: str) -> dict[str, list[str]]:
+        if folder not in self._modules:
+            self._modules[folder] = {}
+            if folder:
+                self._folder(folder.rpartition("/")[0])  # so that folders of folders are known as packages too
+        return self._modules[folder]
+
+    def files_for(self, request: _Request, folder: str) -> set[str]:
+        """The files that run for an import in a file of `folder`."""
+        names = request.module.split(".") if request.module else []
+        if not request.level:
+            return self._first([names, *([*names, name] for name in request.names)])
+        parts = folder.split("/") if folder else []
+        up = request.level - 1
+        if up > len(parts):
+            return set()
+        base = "/".join(parts[: len(parts) - up])
+        chains = [names, *([*names, name] for name in request.names)]
+        return self._package(base) | {path for chain in chains for path in self._chain(base, chain)}
+
+    def _first(self, chains: list[list[str]]) -> set[str]:
+        """The files of the chains in the first folder with a module of the first name; of all where it's no package."""
+        top, found = chains[0][0], set[str]()
+        for folder in self._folders:
+            here = {path for chain in chains for path in self._chain(folder, chain)}
+            if self._module(folder, top):
+                return here
+            found |= here
+        return set() if top in sys.stdlib_module_names else found
+
+    def _chain(self, folder: str, names: list[str]) -> Iterator[str]:
+        for name in names:
+            if name == "*":
+                yield from self._all(folder)
+                return
+            yield from self._module(folder, name)
+            folder = posixpath.join(folder, name)
+            if folder not in self._modules:
+                return
+
+    def _module(self, folder: str, name: str) -> list[str]:
+        package = self._package(posixpath.join(folder, name))
+        return list(package) or self._modules.get(folder, {}).get(name, [])
+
+    def _package(self, folder: str) -> set[str]:
+        return set(self._modules.get(folder, {}).get("__init__", []))
+
+    def _all(self, folder: str) -> Iterator[str]:
+        for name in self._modules.get(folder, {}):
+            yield from self._module(folder, name)
+        below = folder + "/" if folder else ""
+        for other in self._modules:
+            if other.startswith(below) and "/" not in other[len(below) :] and other != folder:
+                yield from self._package(other)
+
+
+# From files to names ------------------------------------------------------------------------------------------------
+
+
+def _requests(file: str, read: Callable[[str], bytes]) -> list[_Request] | None:
+    """What one file imports; None if it can't be read or parsed."""
+    try:
+        source = read(file)
+        with _quietly, warnings.catch_warnings():  # a bad escape in a script is no news here
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+        has_calls = any(name.encode() in source for name in _LOADERS)
+        nodes = list(ast.walk(tree) if has_calls else _statements(tree))
+        loaders = _aliases(nodes)
+        return [request for node in nodes for request in _of_node(node, loaders)]
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every statement, at any depth; expressions, which are most of a tree, are passed over."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for block in _BLOCKS:
+            children = getattr(node, block, None)
+            if isinstance(children, list):
+                waiting += children
+
+
+def _aliases(nodes: Iterable[ast.AST]) -> set[str]:
+    names = [name for node in nodes if isinstance(node, ast.ImportFrom) for name in node.names]
+    return _LOADERS | {name.asname for name in names if name.asname and name.name in _LOADERS}
+
+
+def _of_node(node: ast.AST, loaders: set[str]) -> Iterator[_Request]:
+    if isinstance(node, ast.Import):
+        yield from (_Request(alias.name) for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield _Request(node.module or "", tuple(alias.name for alias in node.names), node.level)
+    elif isinstance(node, ast.Call):
+        yield from _of_call(node, loaders)
+
+
+def _of_call(node: ast.Call, loaders: set[str]) -> Iterator[_Request]:
+    called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+    keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+    name = _literal(node.args[0] if node.args else keywords.get("name"))
+    if called not in loaders or not name.strip("."):
+        return
+    level = len(name) - len(name.lstrip("."))
+    package = _literal(node.args[1] if len(node.args) > 1 else keywords.get("package"))
+    if level and package:
+        parts = package.split(".")
+        yield _Request(".".join([*parts[: len(parts) - level + 1], name.lstrip(".")]))
+    else:
+        yield _Request(name.lstrip("."), level=level)
+
+
+def _literal(node: ast.AST | None) -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
