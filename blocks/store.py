@@ -31,6 +31,7 @@ from stepwell.vocabulary import StepRecord
 
 FORMAT = 1
 _NEAREST = 20
+_CODE = ("step type", "script", "module")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +221,13 @@ class Store:
                     yield record
 
     def observe(self, fingerprint: Fingerprint, paths: Iterable[str]) -> None:
-        """Nothing; these files were read by a step with these rows, and count for it from now on."""
+        """Nothing; these files were read by a step with this code, and count for it from now on."""
         path = self._observed_path(fingerprint)
         names = sorted({*self.observed(fingerprint), *paths})
         write_atomically(path, encode(names))
 
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
-        """The files that steps with these rows were seen to read though no row declares them."""
+        """The files that steps with this code were seen to read though no row declares them."""
         try:
             names = json.loads(self._observed_path(fingerprint).read_bytes())
         except (OSError, ValueError):
@@ -279,7 +280,8 @@ class Store:
         return max((int(name.partition("-")[0]) for name in _names(self._step_index(step)) if name[:1].isdigit()), default=0) + 1
 
     def _observed_path(self, fingerprint: Fingerprint) -> Path:
-        return _fan(self.written / "observed", partial_key(fingerprint)).with_suffix(".json")
+        code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in _CODE))
+        return _fan(self.written / "observed", code.key).with_suffix(".json")
 
 
 def partial_key(fingerprint: Fingerprint) -> str:

@@ -130,6 +130,7 @@ def _filled(argument: Argument, call: StepCall, place: Workplace) -> str:
 
 def _order(script: str, argv: tuple[str, ...], place: Workplace) -> bytes:
     quiet = [place.folder / "inputs", place.folder / "outputs", place.folder / "tmp", place.record]
+    quiet.append(Path(launcher.__file__).parent)
     quiet += [place.source / "outputs", place.source / "logs", *place.inputs.values(), *place.outputs.values()]
     return json.dumps(
         {

@@ -1,1 +1,52 @@
-"""temporary"""
+"""`stepwell`, the command line: runs, plans and looks after pipelines."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from stepwell.deployments import run_commands, server_commands, store_commands
+
+app = typer.Typer(
+    name="stepwell",
+    help="Machine-learning pipelines of script steps on Prefect, with reuse you can trust and understand.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_debug = False
+
+
+@app.callback()
+def _options(debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
+    global _debug  # noqa: PLW0603  (read by `main`, which has no other way to see an option)
+    _debug = debug
+
+
+run_commands.add_to(app)
+app.add_typer(store_commands.app, name="store")
+app.add_typer(server_commands.app, name="server")
+
+
+def main() -> None:
+    """Run the command line; an error is one message on stderr with a hint, and exit code 1."""
+    from stepwell.errors import StepwellError
+
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # our progress shows the rest
+    try:
+        app()
+    except StepwellError as error:
+        if _debug:
+            raise
+        print(f"Error: {error.message}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -106,9 +106,18 @@ def _changes(setting: Setting, step: StepDefinition, fingerprint: Fingerprint, u
     nearest = setting.store.nearest(step.name, fingerprint)
     if nearest is None:
         return (NEVER_RAN,)
-    hidden = set(unknown)
-    now = Fingerprint(tuple(row for row in fingerprint.rows if not (row.kind == "input" and row.name in hidden)))
-    then = Fingerprint(tuple(row for row in nearest.fingerprint.rows if not (row.kind == "input" and row.name in hidden)))
+    hidden, reads = set(unknown), {row.name for row in fingerprint.rows if row.kind == "read"}
+    now, then = (
+        Fingerprint(
+            tuple(
+                row
+                for row in rows
+                if not (row.kind == "input" and row.name in hidden)
+                and not (row.kind == "read" and row.name not in reads)  # what new code will read is not known yet
+            )
+        )
+        for rows in (fingerprint.rows, nearest.fingerprint.rows)
+    )
     return now.diff(then, setting.store.explain_trees) or (f"its result of {_when(nearest)} is gone",)
 
 

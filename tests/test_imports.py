@@ -67,7 +67,7 @@ def test_relative_imports_of_modules():
         "p/top.py": "",
         "p/near.py": "",
         "p/q/__init__.py": "",
-        "p/q/m.py": "from .n import y\nfrom .. import near\nfrom ..r import s\nfrom .... import out\nfrom ..... import out",
+        "p/q/m.py": "from .n import y\nfrom .. import near\nfrom ..r import s\nfrom .... import out",
         "p/q/n.py": "import importlib\nimportlib.import_module('.late', __package__)",
         "p/q/late.py": "",
         "p/r.py": "",
@@ -127,7 +127,9 @@ def test_extension_modules_count_and_stubs_do_not():
 
 
 def test_foreign_names_are_top_level_and_not_of_the_standard_library():
-    source = "import os.path, numpy.linalg, __main__\nfrom sklearn.svm import SVC\nfrom __future__ import annotations\nimport PIL"
+    source = (
+        "from __future__ import annotations\nimport os.path, numpy.linalg, __main__, PIL\nfrom sklearn.svm import SVC"
+    )
     assert find({"train.py": source}).foreign == ("PIL", "numpy", "sklearn")
 
 

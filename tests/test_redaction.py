@@ -13,22 +13,25 @@ from hypothesis import strategies as st
 from stepwell.redaction import Redactor, is_secret_name
 
 SECRET = 'p@ss/w+rd "quoted" \\ äöü €'
+SECRET_NAMES = [
+    *("GITHUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "DB_PASSWORD", "PGPASSWORD"),
+    *("MYSQL_PWD", "apiKey", "APIKEY", "OPENAI_API_KEY", "ACCOUNT_KEY", "AccountKey", "PRIVATE_KEY"),
+    *("AZURE_STORAGE_CONNECTION_STRING", "connectionString", "CONN_STR", "SAS", "SAS_TOKEN", "BLOB_SAS"),
+    *("GOOGLE_APPLICATION_CREDENTIALS", "client-secret", "SMTP_PASS", "ssh_passphrase", "tokens"),
+    *("passwd", "SharedAccessKey", "sas2"),
+]
+OTHER_NAMES = [
+    *("PWD", "OLDPWD", "PATH", "HOME", "TOKENIZERS_PARALLELISM", "SECRETARY", "KEYBOARD", "SASHA"),
+    *("COMPASS", "BYPASS", "SSH_AUTH_SOCK", "PASSES", "X"),
+]
 
 
-@pytest.mark.parametrize(
-    "name",
-    """GITHUB_TOKEN AWS_SECRET_ACCESS_KEY AWS_ACCESS_KEY_ID DB_PASSWORD PGPASSWORD MYSQL_PWD apiKey APIKEY OPENAI_API_KEY
-    ACCOUNT_KEY AccountKey PRIVATE_KEY AZURE_STORAGE_CONNECTION_STRING connectionString CONN_STR SAS SAS_TOKEN BLOB_SAS
-    GOOGLE_APPLICATION_CREDENTIALS client-secret SMTP_PASS ssh_passphrase tokens passwd SharedAccessKey sas2""".split(),
-)
+@pytest.mark.parametrize("name", SECRET_NAMES)
 def test_secret_names(name):
     assert is_secret_name(name)
 
 
-@pytest.mark.parametrize(
-    "name",
-    "PWD OLDPWD PATH HOME TOKENIZERS_PARALLELISM SECRETARY KEYBOARD SASHA COMPASS BYPASS SSH_AUTH_SOCK PASSES X".split(),
-)
+@pytest.mark.parametrize("name", OTHER_NAMES)
 def test_other_names(name):
     assert not is_secret_name(name)
 

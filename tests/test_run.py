@@ -1,4 +1,4 @@
-"""What scripts log through `Run`, and what the host reads back: in a step, in its children, outside, and from garbage."""
+"""What scripts log through `Run`, and what the host reads back: in a step, in children, outside, and from garbage."""
 
 import io
 import json

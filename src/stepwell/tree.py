@@ -127,8 +127,9 @@ def _file_entry(path: str, full: str, status: os.stat_result, digest_file: Diges
 
 def _link_entry(path: str, full: str, border: str) -> Entry:
     target = os.readlink(full)
-    leads_to = os.path.normpath(os.path.join(os.path.dirname(full), target))
-    if os.path.isabs(target) or not (leads_to == border or leads_to.startswith(border + os.sep)):
+    by_name = os.path.normpath(os.path.join(os.path.dirname(full), target))
+    places = (by_name, os.path.realpath(full))  # other links on the way may lead elsewhere than the names say
+    if os.path.isabs(target) or any(place != border and not place.startswith(border + os.sep) for place in places):
         raise StoreException(
             "A symbolic link leads out of its folder",
             {"link": full, "leads to": target},

@@ -1,0 +1,111 @@
+"""What a command line names: the workspace, the pipeline in a file, the run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from stepwell.errors import UserErrorException
+from stepwell.flows.parameters import parse
+from stepwell.flows.pipeline import Pipeline
+from stepwell.flows.runs import PipelineRun, all_runs
+from stepwell.flows.workspace import Workspace
+
+
+def find_workspace(name: str) -> Workspace:
+    """The workspace of that name; without a name the nearest config's, else the only one that there is."""
+    if name:
+        return Workspace.get(name)
+    try:
+        return Workspace.from_config()
+    except UserErrorException:
+        known = Workspace.list()
+        if len(known) == 1:
+            return next(iter(known.values()))
+        raise UserErrorException(
+            "No workspace is named" if known else "There is no workspace yet",
+            {"workspaces": ", ".join(known) or "none"},
+            "Pass `--workspace NAME`, or run a pipeline first.",
+        ) from None
+
+
+def find_run(run_id: str, workspace: str) -> PipelineRun:
+    """The run whose id starts so, in the named workspace or in any; `last` is the newest."""
+    places = [Workspace.get(workspace)] if workspace else list(Workspace.list().values())
+    runs = [run for place in places for run in all_runs(place)]
+    found = runs[:1] if run_id == "last" else [run for run in runs if run.id.startswith(run_id)]
+    if len(found) == 1:
+        return found[0]
+    raise UserErrorException(
+        f"Several runs start with {run_id!r}" if found else f"There is no run {run_id!r}",
+        hint="List the runs with `stepwell runs`.",
+    )
+
+
+def load_pipeline(target: str) -> Pipeline:
+    """The pipeline in `FILE` or `FILE:NAME`: the global `pipeline`, the only Pipeline, or what a function of that name returns."""
+    path, _, name = target.partition(":") if not Path(target).exists() else (target, "", "")
+    module = _load(Path(path))
+    if name or isinstance(getattr(module, "pipeline", None), Pipeline) or callable(getattr(module, "pipeline", None)):
+        found = getattr(module, name or "pipeline", None)
+        found = found() if callable(found) and not isinstance(found, Pipeline) else found
+        if isinstance(found, Pipeline):
+            return found
+        raise UserErrorException(f"{name or 'pipeline'!r} in {path} is no Pipeline", hint="Name a Pipeline: FILE:NAME.")
+    pipelines = {id(value): key for key, value in vars(module).items() if isinstance(value, Pipeline)}
+    if len(pipelines) != 1:
+        raise UserErrorException(
+            f"There are several pipelines in {path}" if pipelines else f"There is no pipeline in {path}",
+            {"pipelines": ", ".join(pipelines.values())} if pipelines else {},
+            "Call one `pipeline`, or name it: FILE:NAME.",
+        )
+    return getattr(module, next(iter(pipelines.values())))  # type: ignore[no-any-return]
+
+
+def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UserErrorException(f"There is no file {path}", hint="Correct the path.")
+    spec = importlib.util.spec_from_file_location(f"_stepwell_{path.stem}", path.resolve())
+    if spec is None or spec.loader is None:
+        raise UserErrorException(f"{path} is no Python file", hint="Pass a file that ends in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except (UserErrorException, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        from stepwell.errors import StepwellError
+
+        if isinstance(error, StepwellError):
+            raise
+        raise UserErrorException(
+            f"{path} can't be loaded: {type(error).__name__}: {error}", {"at": _place(error, path)}, "Mend the file."
+        ) from error
+    return module
+
+
+def _place(error: Exception, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if os.path.realpath(f.filename) == str(path.resolve())]
+    return f"line {frames[-1].lineno}: {frames[-1].line}" if frames else "an import"
+
+
+def read_parameters(pipeline: Pipeline, assignments: Iterable[str]) -> Mapping[str, Any]:
+    """The values of `name=value` texts, in the types of the pipeline's parameters."""
+    definitions = {definition.name: definition for definition in pipeline.definition.parameters}
+    given = {}
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator:
+            raise UserErrorException(f"{assignment!r} assigns nothing", hint="Write -p name=value.")
+        given[name] = parse(definitions[name], text) if name in definitions else text
+    return pipeline.values(given)

@@ -1,0 +1,40 @@
+"""The text that ends a run: what ran, what was reused and why, metrics, where pictures and the UI are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stepwell.blocks.documents import ui_url
+from stepwell.flows.summary import RunSummary
+from stepwell.run import metrics_of
+
+
+def report(summary: RunSummary) -> str:
+    """A few lines that a newcomer understands."""
+    width = max((len(step.id) for step in summary.steps), default=0)
+    lines = [f"{summary.pipeline}  {summary.headline}"]
+    for step in summary.steps:
+        seconds = f"{step.seconds:.1f} s" if step.seconds is not None and step.status == "done" else ""
+        lines.append(f"  {step.id:<{width}}  {step.happened:<9} {seconds:>7}  {step.why[0] if step.why else ''}".rstrip())
+        lines += [f"  {'':<{width}}  {'':<9} {'':>7}  {reason}" for reason in step.why[1:]]
+        if step.error:
+            lines += [f"      {line}" for line in step.error.splitlines()]
+    lines += [f"Warning: {warning}" for warning in summary.warnings]
+    lines += _metrics(summary)
+    lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
+    return "\n".join(lines)
+
+
+def _metrics(summary: RunSummary) -> list[str]:
+    lines = []
+    for step in summary.steps:
+        for name, value in metrics_of(step.events, "step").items():
+            if isinstance(value, (int, float, str)):
+                lines.append(f"  {step.id}: {name} = {_short(value)}")
+    return (["Metrics:"] if lines else []) + lines
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+

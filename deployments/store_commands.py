@@ -1,0 +1,67 @@
+"""`stepwell store`: look after the store of results."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from stepwell.blocks.store import Store
+
+app = typer.Typer(help="The store of results.", no_args_is_help=True)
+_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or the only one.")
+
+
+def _store(workspace: str) -> Store:
+    from stepwell.deployments.finding import find_workspace
+
+    return find_workspace(workspace).store
+
+
+@app.command()
+def verify(workspace: str = _WORKSPACE, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """Read every kept byte again and name what is damaged; exit code 1 if anything is."""
+    from stepwell.blocks.store_care import verify as check
+
+    report = check(_store(workspace))
+    if as_json:
+        print(json.dumps({"checked": report.checked, "damaged": list(report.damaged)}))
+    else:
+        for damage in report.damaged:
+            print(f"Damaged: {damage}")
+        print(f"{report.checked} results checked, {len(report.damaged)} damaged")
+    if report.damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gc(
+    workspace: str = _WORKSPACE,
+    days: float = typer.Option(30, "--older-than", help="Keep what was made or used in the last DAYS days."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
+) -> None:
+    """Remove results that nobody used for a while, and what interrupted runs left behind."""
+    from stepwell.blocks.store_care import collect
+
+    report = collect(_store(workspace), days=days, dry_run=dry_run)
+    word = "Would remove" if dry_run else "Removed"
+    print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}")
+
+
+@app.command()
+def size(workspace: str = _WORKSPACE) -> None:
+    """Tell how much the store holds."""
+    from stepwell.blocks.store_care import measure
+
+    report = measure(_store(workspace))
+    print(f"{report.records} results, {report.trees} folders, {_size(report.bytes)} in {_store(workspace).root}")
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    raise AssertionError
