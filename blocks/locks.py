@@ -21,7 +21,6 @@ from typing import TypeVar
 
 FIRST_WAIT_SECONDS = 0.001
 LONGEST_WAIT_SECONDS = 0.05
-PROBES = 3  # who only looks holds a lock for microseconds, and must not be taken for a holder
 
 T = TypeVar("T")
 
@@ -129,7 +128,9 @@ class KeyLocks:
         return os.path.abspath(self._path(key))
 
     def _try(self, key: str) -> int | None:
-        return _file_lock(self._path(key), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while (descriptor := _file_lock(self._path(key), fcntl.LOCK_EX | fcntl.LOCK_NB)) is None and self._is_free(key):
+            time.sleep(FIRST_WAIT_SECONDS)  # somebody was only looking, or has just freed it
+        return descriptor
 
     def _is_free(self, key: str) -> bool:
         try:
@@ -247,11 +248,10 @@ def _is_at(descriptor: int, path: Path) -> bool:
 def _pauses(timeout: float | None) -> Iterator[float | None]:
     """How long to wait after each attempt; None after the last."""
     deadline = None if timeout is None else time.monotonic() + timeout
-    pause, attempts = FIRST_WAIT_SECONDS, 1
-    while deadline is None or attempts < PROBES or time.monotonic() < deadline:
-        left = pause if deadline is None else max(FIRST_WAIT_SECONDS, deadline - time.monotonic())
-        yield min(pause, left)
-        pause, attempts = min(pause * 2, LONGEST_WAIT_SECONDS), attempts + 1
+    pause = FIRST_WAIT_SECONDS
+    while deadline is None or (left := deadline - time.monotonic()) > 0:
+        yield pause if deadline is None else min(pause, left)
+        pause = min(pause * 2, LONGEST_WAIT_SECONDS)
     yield None
 
 

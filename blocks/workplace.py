@@ -13,6 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def command(call: StepCall, place: Workplace, step_run_id: str) -> Command:
     order: bytes | None = None
     if definition.script is not None:
         order = _order(definition.script, argv, place)
-        argv = (definition.environment.interpreter or sys.executable, launcher.__file__, "{order}")
+        argv = (definition.environment.interpreter or sys.executable, _launcher(definition.environment.interpreter), "{order}")
     elif definition.shell:
         argv = ("/bin/sh", "-c", *argv)
     elif argv[0] in ("python", "python3"):
@@ -121,6 +122,15 @@ def command(call: StepCall, place: Workplace, step_run_id: str) -> Command:
         order=order,
         timeout_seconds=definition.timeout_seconds,
     )
+
+
+def _launcher(interpreter: str) -> str:
+    """The launcher's file; for our own interpreter the compiled one, which starts some milliseconds sooner."""
+    compiled = getattr(launcher, "__cached__", None)
+    with suppress(OSError, TypeError):
+        if not interpreter and os.stat(compiled).st_mtime >= os.stat(launcher.__file__).st_mtime:
+            return str(compiled)
+    return launcher.__file__
 
 
 def _filled(argument: Argument, call: StepCall, place: Workplace) -> str:

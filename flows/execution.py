@@ -133,7 +133,9 @@ def _digest_now(setting: Setting, artifact: Artifact) -> str:
 
 def _account_for_reads(setting: Setting, call: StepCall, place: Workplace, say: Callable[[str], None]) -> StepCall:
     """The call, its fingerprint covering also the files that the script read though nothing declares them."""
-    undeclared = sorted(set(_reads(place)) - set(call.declared))
+    snapshot = setting.source(call.definition.source_directory).entries
+    reads = {path for path in _reads(place) if os.path.isabs(path) or path in snapshot}
+    undeclared = sorted(reads - set(call.declared))
     if not undeclared:
         return call
     shown = ", ".join(undeclared[:5]) + (f" and {len(undeclared) - 5} more" if len(undeclared) > 5 else "")

@@ -145,7 +145,7 @@ def _hide_frames() -> None:
 
 def _watcher(own: list[str], quiet: list[str], reads: str, known: set[str]) -> Callable[[str, Any], None]:
     """The audit hook. Functions of `os` are taken now: the script may replace them."""
-    stat, getcwd, fsdecode, realpath, normpath = (os.stat, os.getcwd, os.fsdecode, os.path.realpath, os.path.normpath)
+    stat, getcwd, fsdecode, realpath, normpath = os.stat, os.getcwd, os.fsdecode, os.path.realpath, os.path.normpath
     split, lexists, isdir = os.path.split, os.path.lexists, os.path.isdir
     inside = realpath(own[0]) + "/"
     note = _notes(inside, os.path.abspath(reads))

@@ -57,7 +57,7 @@ class Run:
     @classmethod
     def get_context(cls, allow_offline: bool = True, **_: object) -> Run:
         """The run of the step that this process belongs to; outside of one, a run that shows what is logged."""
-        run_id, control = (os.environ.get("AZUREML_RUN_ID"), os.environ.get("STEPWELL_CONTROL"))
+        run_id, control = os.environ.get("AZUREML_RUN_ID"), os.environ.get("STEPWELL_CONTROL")
         if run_id and control:
             return Run(control, run_id)
         if not allow_offline:
