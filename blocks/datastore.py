@@ -94,6 +94,12 @@ class Datastore:
         return self._block.url or f"file://{self._home_folder}"
 
     @property
+    def secrets(self) -> list[str]:
+        """The texts among the options that open the datastore."""
+        options = self._block.options.get_secret_value() if self._block.options else {}
+        return [value for value in options.values() if isinstance(value, str)]
+
+    @property
     def datastore_type(self) -> str:
         """`local`, or the URL's scheme."""
         return "local" if self.local_root else self.url.partition("://")[0]

@@ -69,7 +69,7 @@ class KeyLocks:
     async def aacquire_lock(
         self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
     ) -> bool:
-        """Like `acquire_lock`. It asks again and again, because a thread that waits for the kernel can't be cancelled."""
+        """Like `acquire_lock`. It asks again and again: a thread that waits for the kernel can't be cancelled."""
         if self.is_lock_holder(key, holder):
             return True
         try:

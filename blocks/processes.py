@@ -1,15 +1,15 @@
 """One process, followed line by line, that leaves nothing behind when it ends.
 
-A process and its descendants are a *family*. A family is known by three signs, and a descendant has to lose all of them to
-get away: the process group, the words of the variable `STEPWELL_MARKER`, and a tag, which is a limit that every child
+A process and its descendants are a *family*. A family is known by three signs, and a descendant has to lose all of them
+to get away: the process group, the words of the variable `STEPWELL_MARKER`, and a tag, which is a limit that every child
 inherits even if its environment is cleared. While a process runs, this process is the reaper of orphans ("child
-subreaper"), so that a daemon that forked twice comes back to us; once the main process is dead, its family is looked for
-among our children, killed and reaped. Children of this process that bear no sign are left alone.
+subreaper"), so that a daemon that forked twice comes back to us; once the main process is dead, its family is looked
+for among our children, killed and reaped. Children of this process that bear no sign are left alone.
 
-What can't be found: processes that another one starts on request (`docker run`, `systemd-run`, `at`, `ssh`), processes of
-another user (`sudo`), and a daemon that lost its parent and its environment within the first millisecond of the step.
-Orphans of the host's own other children come to us too while a step runs; nobody touches them, and dead they stay zombies
-until this process ends. Where there is no /proc, only the process group is killed.
+What can't be found: processes that another one starts on request (`docker run`, `systemd-run`, `at`, `ssh`), processes
+of another user (`sudo`), and a daemon that lost its parent and its environment within the first millisecond of the step.
+Orphans of the host's own other children come to us too while a step runs; nobody touches them, and dead they stay
+zombies until this process ends. Where there is no /proc, only the process group is killed.
 
 If this process is itself killed with SIGKILL, a watchdog (one per process, asleep until then) kills the families.
 """
@@ -642,8 +642,8 @@ def _highest() -> int:
     return int(_read("/proc/sys/kernel/pid_max") or 0)
 
 
-# The limit on the CPU time of realtime threads is inherited through fork and exec, whatever becomes of the environment, and
-# nobody else uses it. 2^60 microseconds are 36 thousand years, so as a limit it means nothing and as a number it is a name.
+# The limit on the CPU time of realtime threads is inherited through fork and exec, whatever becomes of the environment,
+# and nobody else uses it. 2^60 microseconds are 36 thousand years: as a limit it means nothing, as a number it is a name.
 
 
 def _tag(marker: str) -> int:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from stepwell.blocks.documents import ui_url
-from stepwell.flows.summary import RunSummary
+from stepwell.blocks.run_folder import RunFolder
+from stepwell.flows.artifacts import images
+from stepwell.flows.summary import RunSummary, summarize
 from stepwell.run import metrics_of
 
 
-def report(summary: RunSummary) -> str:
+def report(run: RunFolder) -> str:
     """A few lines that a newcomer understands."""
+    summary = summarize(run)
+    pictures = [path for step in summary.steps for _, path in images(run, step)]
     width = max((len(step.id) for step in summary.steps), default=0)
     lines = [f"{summary.pipeline}  {summary.headline}"]
     for step in summary.steps:
@@ -21,6 +25,7 @@ def report(summary: RunSummary) -> str:
             lines += [f"      {line}" for line in step.error.splitlines()]
     lines += [f"Warning: {warning}" for warning in summary.warnings]
     lines += _metrics(summary)
+    lines += [f"Picture: {path}" for path in pictures]
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
     return "\n".join(lines)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from stepwell.blocks.run_folder import RunFolder
     from stepwell.flows.summary import RunSummary
 
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
@@ -49,7 +50,7 @@ def run(
     with progress:
         execute(pipeline, folder, values, options)
     summary = summarize(folder)
-    print(json.dumps(_as_json(summary), indent=1) if as_json else _text(summary))
+    print(json.dumps(_as_json(summary), indent=1) if as_json else _text(folder))
     if summary.status != "Finished":
         raise typer.Exit(130 if summary.status == "Canceled" else 1)
 
@@ -92,7 +93,7 @@ def show(run_id: str = typer.Argument(..., metavar="RUN"), workspace: str = _WOR
     if as_json:
         print(json.dumps({**_as_json(found.summary()), "metrics": found.get_metrics(recursive=True)}, indent=1, default=str))
     else:
-        print(_text(found.summary()))
+        print(_text(found.folder))
 
 
 def logs(
@@ -178,7 +179,7 @@ def _as_json(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def _text(summary: RunSummary) -> str:
+def _text(run: RunFolder) -> str:
     from stepwell.deployments.report import report
 
-    return report(summary)
+    return report(run)

@@ -1,4 +1,4 @@
-"""The process of a submitted run: `python -m stepwell.flows.detached RUN_FOLDER`, parameter values as JSON on stdin."""
+"""The process of a submitted run: `python -m stepwell.flows.detached RUN_FOLDER`, pipeline and values as JSON on stdin."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def main() -> int:
     """0 when the run has completed, else 1."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     run = RunFolder(Path(sys.argv[1]))
-    facts = run.facts()
-    definition = PipelineDefinition.from_json(facts["pipeline"])
-    values = unpacked(definition, json.load(sys.stdin))
+    facts, order = run.facts(), json.load(sys.stdin)
+    definition = PipelineDefinition.from_json(order["pipeline"])
+    values = unpacked(definition, order["values"])
     options = RunOptions(regenerate=facts["regenerate"], continue_on_failure=facts["continue_on_failure"])
     pipeline = Pipeline.of(definition, Workspace.get(facts["workspace"]))
     return 0 if execute(pipeline, run, values, options).is_completed() else 1

@@ -15,6 +15,7 @@ from stepwell.blocks.files import copy_tree, remove
 from stepwell.blocks.workplace import Workplace, command, prepare
 from stepwell.errors import DatastoreException, StepFailedException, StoreException
 from stepwell.flows.setting import Setting
+from stepwell.redaction import Redactor
 from stepwell.run import read_events
 from stepwell.tree import Tree, scan
 from stepwell.vocabulary import Artifact, DataSource, Exit, OutputPort, StepCall, StepRecord
@@ -35,7 +36,7 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
         started, clock = datetime.now(UTC), time.monotonic()
         compute = setting.compute(call.definition.compute_target)
         end = compute.run(command(call, place, step_run_id), say, setting.stop, setting.redactor.redact)
-        _keep_files(place)
+        _keep_files(place, setting.redactor)
         _check_exit(call, place, end)
         _check_inputs(setting, call)
         call = _account_for_reads(setting, call, place, say)
@@ -76,7 +77,12 @@ def _leave_context(setting: Setting, call: StepCall, place: Workplace, step_run_
     (place.control / "context.json").write_text(json.dumps(context))
 
 
-def _keep_files(place: Workplace) -> None:
+def _keep_files(place: Workplace, redactor: Redactor) -> None:
+    events = place.control / "events.jsonl"
+    with suppress(OSError, UnicodeDecodeError):
+        text = events.read_text()
+        if redactor.redact(text) != text:
+            events.write_text(redactor.redact(text))
     for name in ("outputs", "logs"):
         folder = place.source / name
         with suppress(OSError):

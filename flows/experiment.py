@@ -44,7 +44,7 @@ class Experiment:
         values = config.values(pipeline_parameters or pipeline_params or {})
         options = RunOptions(regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure)
         folder = register(config, self.name, values, tags or {}, options)
-        detach(folder, values)
+        detach(config, folder, values)
         run = PipelineRun(self, folder.run_id)
         print(f"Submitted PipelineRun {run.id}\n{run.get_portal_url()}")
         return run

@@ -22,6 +22,7 @@ from stepwell.errors import ExperimentExecutionException
 from stepwell.flows.parameters import Value, as_text
 from stepwell.flows.pipeline import Pipeline
 from stepwell.flows.running import RunOptions, provenance_of, run_tags, shown_values
+from stepwell.flows.secrecy import secrets_of, veiled
 from stepwell.flows.setting import Setting
 from stepwell.vocabulary import DataSource, PipelineDefinition
 
@@ -35,6 +36,7 @@ def register(
     definition = pipeline.definition
     provenance = provenance_of(definition)
     setting = Setting(pipeline.workspace, "registration")
+    setting.hide(secrets_of(definition.steps, values))
     for step in definition.steps:
         setting.source(step.source_directory)
     snapshots = setting.snapshots()
@@ -54,7 +56,7 @@ def register(
             "workspace": pipeline.workspace.name,
             "experiment": experiment,
             "tags": dict(tags),
-            "pipeline": definition.to_json(),
+            "pipeline": veiled(definition.to_json(), setting.redactor),
             "parameters": shown,
             "snapshots": snapshots,
             "properties": provenance,
@@ -80,7 +82,7 @@ def execute(pipeline: Pipeline, run: RunFolder, values: Mapping[str, Value], opt
         )
 
 
-def detach(run: RunFolder, values: Mapping[str, Value]) -> None:
+def detach(pipeline: Pipeline, run: RunFolder, values: Mapping[str, Value]) -> None:
     """Nothing; a process of its own runs the registered run, and is at work when this returns."""
     log = run.path / "process.log"
     ensure_server()
@@ -95,8 +97,9 @@ def detach(run: RunFolder, values: Mapping[str, Value]) -> None:
             env={**os.environ, "STEPWELL_HOME": str(home())},
         )
     assert process.stdin is not None
-    with process.stdin:  # values go through a pipe, since some are secret
-        process.stdin.write(json.dumps({name: _packed(value) for name, value in values.items()}).encode())
+    packed = {name: _packed(value) for name, value in values.items()}
+    with process.stdin:  # through a pipe, since some of it may be secret
+        process.stdin.write(json.dumps({"pipeline": pipeline.definition.to_json(), "values": packed}).encode())
     deadline = time.monotonic() + _START_SECONDS
     while not run.journal() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -16,6 +16,7 @@ from pydantic import Field, SecretStr
 from stepwell.blocks.server import client_settings
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import StepwellError, UserErrorException
+from stepwell.flows.drawing import draw
 from stepwell.flows.engine import MOST_AT_ONCE
 from stepwell.flows.graph import Graph
 from stepwell.flows.parameters import Value, as_text, assign, parse
@@ -178,8 +179,6 @@ class Pipeline:
                 )
 
     def _repr_svg_(self) -> str:
-        from stepwell.flows.drawing import draw
-
         return draw(self.definition)
 
     def __repr__(self) -> str:

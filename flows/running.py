@@ -20,6 +20,7 @@ from stepwell.flows.artifacts import publish_artifacts
 from stepwell.flows.cancelling import watch_for_cancel
 from stepwell.flows.engine import Engine, Outcome
 from stepwell.flows.parameters import Value, as_text
+from stepwell.flows.secrecy import veiled
 from stepwell.flows.setting import Listener, Setting
 from stepwell.vocabulary import ParameterDefinition, PipelineDefinition, StepResult
 
@@ -101,7 +102,7 @@ def describe(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str
             "id": setting.run.run_id,
             "workspace": setting.workspace.name,
             "experiment": known.get("experiment", pipeline.name),
-            "pipeline": pipeline.to_json(),
+            "pipeline": veiled(pipeline.to_json(), setting.redactor),
             "parameters": shown_values(pipeline.parameters, values),
             "snapshots": setting.snapshots(),
             "properties": provenance,

@@ -43,7 +43,7 @@ class PipelineRun:
     def __init__(self, experiment: ExperimentLike, run_id: str) -> None:
         self.experiment = experiment
         self.workspace = experiment.workspace
-        self._folder = RunFolder(self.workspace.store.run_folder(run_id))
+        self.folder = RunFolder(self.workspace.store.run_folder(run_id))
 
     @classmethod
     def get(cls, workspace: BaseWorkspace, run_id: str) -> PipelineRun:
@@ -62,7 +62,7 @@ class PipelineRun:
     @property
     def id(self) -> str:
         """The run's id: that of Prefect's flow run."""
-        return self._folder.run_id
+        return self.folder.run_id
 
     @property
     def experiment_name(self) -> str:
@@ -72,12 +72,12 @@ class PipelineRun:
     @property
     def properties(self) -> dict[str, str]:
         """What is known of the source: repository, branch, commit."""
-        return dict(self._folder.facts().get("properties", {}))
+        return dict(self.folder.facts().get("properties", {}))
 
     @property
     def tags(self) -> dict[str, str]:
         """The tags that the run was submitted with, and those that its scripts set."""
-        tags = dict(self._folder.facts().get("tags", {}))
+        tags = dict(self.folder.facts().get("tags", {}))
         for step in self.summary().steps:
             tags |= {e["name"]: str(e["value"]) for e in step.events if e["type"] == "tag" and e["scope"] == "parent"}
         return tags
@@ -88,7 +88,7 @@ class PipelineRun:
 
     def summary(self) -> RunSummary:
         """What is known of the run now."""
-        return summarize(self._folder)
+        return summarize(self.folder)
 
     def get_status(self) -> str:
         """`NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`."""
@@ -129,7 +129,7 @@ class PipelineRun:
         deadline = time.monotonic() + timeout_seconds
         try:
             if show_output:
-                follow(self._folder, Progress.of_terminal(), until=deadline)
+                follow(self.folder, Progress.of_terminal(), until=deadline)
             while self.get_status() not in FINAL and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
@@ -148,7 +148,7 @@ class PipelineRun:
 
     def cancel(self) -> None:
         """Nothing; the run's steps are stopped and the run is cancelled, or will be within seconds."""
-        cancel(self._folder)
+        cancel(self.folder)
 
     # Steps and what they left ---------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class PipelineRun:
 
     def find_step_run(self, name: str) -> list[StepRun]:
         """The steps of that name."""
-        names = {step["id"]: step["name"] for step in self._folder.facts().get("pipeline", {}).get("steps", [])}
+        names = {step["id"]: step["name"] for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
         return [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
 
     def get_outputs(self) -> dict[str, dict[str, PortDataReference]]:
@@ -169,7 +169,7 @@ class PipelineRun:
 
     def get_pipeline_output(self, name: str) -> PortDataReference:
         """The output that a PipelineData's `pipeline_output_name` exposes."""
-        for step in self._folder.facts().get("pipeline", {}).get("steps", []):
+        for step in self.folder.facts().get("pipeline", {}).get("steps", []):
             for port in step["outputs"]:
                 if port["pipeline_output"] == name:
                     return self.find_step_run(step["id"])[0].get_output_data(port["name"])
@@ -256,7 +256,7 @@ class StepRun:
     @property
     def folder(self) -> Path:
         """The folder of the step's logs, metrics and files."""
-        return self._summary.folder(self._run._folder)
+        return self._summary.folder(self._run.folder)
 
     def wait_for_completion(
         self, show_output: bool = True, timeout_seconds: float = sys.maxsize, raise_on_error: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from stepwell.errors import ComputeTargetException, DatastoreException
 from stepwell.fingerprint import CONTENT
 from stepwell.flows.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
 from stepwell.flows.parameters import Value
+from stepwell.flows.secrecy import secrets_of, veiled_rows
 from stepwell.redaction import Redactor
 from stepwell.vocabulary import Artifact, DataSource, ParameterSource, StepCall, StepDefinition
 
@@ -67,8 +69,10 @@ class Setting:
 
     @cached_property
     def datastores(self) -> dict[str, Datastore]:
-        """The workspace's datastores by name."""
-        return self.workspace.datastores
+        """The workspace's datastores by name; what opens them is secret."""
+        found = self.workspace.datastores
+        self.hide(secret for datastore in found.values() for secret in datastore.secrets)
+        return found
 
     @cached_property
     def computes(self) -> dict[str, ComputeTarget]:
@@ -85,10 +89,12 @@ class Setting:
         """Takes secrets out of what people see."""
         return Redactor.of_environment(os.environ, self._secrets)
 
-    def hide(self, secret: str) -> None:
-        """Nothing; the value appears in no log from now on."""
-        self._secrets.append(secret)
-        self.__dict__.pop("redactor", None)
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Nothing; the values appear in no log, record or key from now on."""
+        new = set(secrets) - set(self._secrets)
+        if new:
+            self._secrets += sorted(new)
+            self.__dict__.pop("redactor", None)
 
     def compute(self, name: str) -> ComputeTarget:
         """The compute target of that name; ComputeTargetException if the workspace has none."""
@@ -204,11 +210,9 @@ class Setting:
                 value = values[port.source.parameter]
                 assert isinstance(value, DataSource)
                 filled[port.name] = self.artifact(value)
-        for parameter in definition.parameters:
-            if parameter.secret:
-                self.hide(str(values[parameter.name]))
+        self.hide(secrets_of((definition,), values))
         call = bind(definition, self.source(definition.source_directory), values, filled, self.packages)
-        return self.with_observed(call)
+        return self.with_observed(replace(call, fingerprint=veiled_rows(call.fingerprint, self.redactor)))
 
     def with_observed(self, call: StepCall) -> StepCall:
         """The call, its fingerprint covering also what steps like it were seen to read."""

@@ -34,7 +34,7 @@ steps = [
     script("report.py", arguments=["--comparison", comparison, "--out", report], inputs=[comparison], outputs=[report]),
 ]
 
-pipeline = Pipeline(workspace=ws, steps=steps)
+pipeline = Pipeline(workspace=ws, steps=steps, name="digits")
 
 if __name__ == "__main__":
     Experiment(ws, "digits").submit(pipeline).wait_for_completion(show_output=True)

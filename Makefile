@@ -1,0 +1,36 @@
+# The user's two commands are `run` and `test`; `check` and `bench` are for contributors.
+PYTHON ?= python3
+BIN := .venv/bin
+export DO_NOT_TRACK := 1
+
+.PHONY: run test check bench clean
+
+run: .venv/examples
+	@echo "== First run: every step runs" && $(BIN)/stepwell run examples/digits/pipeline.py
+	@echo && echo "== Second run, one parameter changed: only what depends on it runs"
+	@$(BIN)/stepwell run examples/digits/pipeline.py -p gamma=0.002
+	@echo && echo "Stop the local Prefect server with: $(BIN)/stepwell server stop"
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev
+	$(BIN)/python benchmarks/bench.py
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Stepwell needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+
+.venv/examples .venv/dev: .venv/%: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing Stepwell and what it stands on (a few minutes the first time)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	@touch $@
+
+clean:
+	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

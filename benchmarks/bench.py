@@ -1,0 +1,62 @@
+"""`python benchmarks/bench.py [--quick | --full] [--only NAME]... [--save FILE]`: a table of what Stepwell costs.
+
+A missed budget is a word in the table, never an exit code: times on a shared machine prove nothing. See README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+import commands  # noqa: E402
+import files  # noqa: E402
+import steps  # noqa: E402
+from place import Place, place  # noqa: E402
+from rows import Row, machine, save, table  # noqa: E402
+
+BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
+    "help": commands.help_text,
+    "hashing": files.hashing,
+    "snapshot": files.snapshot,
+    "reused": steps.reused,
+    "executed": steps.executed,
+    "command": commands.command,
+    "memory": commands.memory,
+    "scale": commands.scale,
+}
+
+
+def main() -> None:
+    """Nothing; the table is printed, and saved where asked."""
+    options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    before, rows = time.monotonic(), []
+    with place(quick=options.quick, full=options.full) as there:
+        for name in options.only or BENCHMARKS:
+            print(f"{time.monotonic() - before:5.0f} s  {name}", file=sys.stderr, flush=True)
+            rows += BENCHMARKS[name](there)
+    print(table(rows))
+    facts = machine()
+    print(f"\n{facts['processors']} processors, load {facts['load']}, {time.monotonic() - before:.0f} s. Ratios are of one run; "
+          "other figures grow with whatever else the machine does.")  # fmt: skip
+    if options.save:
+        save(rows, options.save)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="Small sizes, few repetitions: below a minute.")
+    parser.add_argument("--full", action="store_true", help="More repetitions: ten minutes.")
+    parser.add_argument("--only", action="append", choices=list(BENCHMARKS), help="This benchmark; may be repeated.")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="Also write the rows to FILE, as JSON.")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Where it is measured: a home of its own with a server of its own, both gone afterwards, and processes that are timed.
+
+Nothing here imports Prefect: a process's peak memory, as the kernel counts it, begins with that of the process that started it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks import server
+from stepwell.blocks.files import remove
+
+HERE = Path(__file__).resolve().parent
+CLI = [sys.executable, "-m", "stepwell.deployments.cli"]
+_TICKS = os.sysconf("SC_CLK_TCK")
+_salts = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What a process took: seconds by the clock, seconds of processors, and the peak of its memory in MB."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+
+
+class Place:
+    """A folder to measure in. `repeat` is how often a figure is taken, `quick` whether sizes are small."""
+
+    def __init__(self, folder: Path, *, quick: bool, full: bool) -> None:
+        self.folder = folder
+        self.project = folder / "project"
+        self.quick = quick
+        self.repeat = 2 if quick else 7 if full else 3
+        shutil.copytree(HERE / "project", self.project, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def command(self, *words: str, **variables: str) -> Timed:
+        """What a process of this Python took; one that fails ends the benchmark with what it said."""
+        self.settle()
+        with open(self.folder / "said.txt", "wb") as said:
+            before = time.perf_counter()
+            child = subprocess.Popen(words, stdout=said, stderr=said, cwd=self.project, env={**os.environ, **variables})
+            _, status, usage = os.wait4(child.pid, 0)
+            seconds = time.perf_counter() - before
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise RuntimeError(f"{words} ended with {child.returncode}:\n{(self.folder / 'said.txt').read_text()[-3000:]}")
+        return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+    def run(self, count: int, salt: str, *options: str, shape: str = "flat") -> Timed:
+        """What `stepwell run` took for a pipeline of that many steps."""
+        variables = {"BENCH_STEPS": str(count), "BENCH_SHAPE": shape, "BENCH_SALT": salt}
+        return self.command(*CLI, "run", "pipeline.py", *options, **variables)
+
+    def ask(self, task: str, **arguments: Any) -> Any:
+        """What `worker.py`, a process of its own, measured from within."""
+        self.settle()
+        words = [sys.executable, str(HERE / "worker.py"), task, str(self.folder), json.dumps(arguments)]
+        done = subprocess.run(words, cwd=self.project, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"The task {task} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def settle(self) -> None:
+        """Nothing; the server is at rest."""
+        settle()
+
+
+def new_salt() -> str:
+    """A word that no step of this process's benchmarks has had in its name."""
+    return f"{'abcdefghij'[os.getpid() % 10]}{os.getpid()}x{next(_salts)}"
+
+
+def server_cpu() -> float:
+    """The processor seconds that the server has used so far."""
+    fields = Path(f"/proc/{server.status().pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def settle(most: float = 20.0) -> None:
+    """Nothing; the server, which records what runs tell it some time later, has caught up."""
+    deadline, before = time.monotonic() + most, server_cpu()
+    while time.monotonic() < deadline:
+        time.sleep(0.25)
+        now = server_cpu()
+        if now - before < 0.03:
+            return
+        before = now
+
+
+@contextmanager
+def place(*, quick: bool, full: bool) -> Iterator[Place]:
+    """A place whose server runs; server and folder are gone at the end, however it ends.
+
+    What the environment says of Prefect and Stepwell counts no more; this checkout's code does, whatever is installed.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="stepwell-bench-"))
+    os.environ.update(_environment(folder))
+    try:
+        server.ensure_server()
+        yield Place(folder, quick=quick, full=full)
+    finally:
+        server.stop()
+        left = _left(folder)
+        remove(folder)
+        if left:
+            print(f"Still at work in {folder}: processes {left}", file=sys.stderr)
+
+
+def _environment(folder: Path) -> Mapping[str, str]:
+    for name in [name for name in os.environ if name.startswith(("PREFECT_", "STEPWELL_"))]:
+        del os.environ[name]
+    code = os.pathsep.join(filter(None, (str(HERE.parent / "src"), os.environ.get("PYTHONPATH"))))
+    return {"STEPWELL_HOME": str(folder / "home"), "PREFECT_HOME": str(folder / "prefect"), "PYTHONPATH": code}
+
+
+def _left(folder: Path, seconds: float = 5.0) -> list[int]:
+    """The processes that still know of the folder after so many seconds; normally none."""
+    deadline = time.monotonic() + seconds
+    while (found := [pid for pid in _others() if str(folder).encode() in _surroundings(pid)]) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def _others() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+
+
+def _surroundings(pid: int) -> bytes:
+    try:
+        return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("environ", "cmdline"))
+    except OSError:
+        return b""

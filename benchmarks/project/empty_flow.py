@@ -1,0 +1,11 @@
+"""The least that Prefect can be asked to do: a flow without tasks, with Prefect's own settings."""
+
+from prefect import flow
+
+
+@flow
+def empty() -> None:
+    """Nothing."""
+
+
+empty()

@@ -1,0 +1,25 @@
+"""What Stepwell adds to a step, executed or reused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from place import Place
+from rows import Row
+
+
+def executed(place: Place) -> Iterator[Row]:
+    """The overhead of an executed step over its bare process, in a flat pipeline and in a chain."""
+    few, many = (4, 16) if place.quick else (5, 35)
+    for shape in ("flat", "chain"):
+        found = place.ask("executed", shape=shape, few=few, many=many, repeat=place.repeat)
+        step, bare, overhead = ([1000 * seconds for seconds in found[name]] for name in ("step", "bare", "overhead"))
+        detail = f"step {step[0]:.1f} - bare {bare[0]:.1f}; CPU {step[1]:.1f} - {bare[1]:.1f}, server {step[2]:.1f} ms"
+        yield Row(f"executed step, {shape}: over its bare process", overhead[0], 25, "ms", detail)
+
+
+def reused(place: Place) -> Iterator[Row]:
+    """The cost of one more reused step in a process that is warm."""
+    few, many = (10, 40) if place.quick else (20, 100)
+    wall, cpu, server = (1000 * seconds for seconds in place.ask("reused", few=few, many=many, repeat=place.repeat + 2))
+    yield Row("reused step", wall, 6, "ms", f"slope of {few} to {many} steps; CPU {cpu:.1f}, server {server:.1f} ms")

@@ -1,0 +1,143 @@
+"""`worker.py TASK FOLDER ARGUMENTS`: what is measured from within a process that has Prefect loaded; its answer is JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # as the command line does
+
+from place import new_salt, server_cpu, settle  # noqa: E402
+
+Cost = tuple[float, float, float]
+"""Seconds by the clock, of this process and its children, and of the server."""
+
+
+def cost(work: Callable[[], object]) -> Cost:
+    """What the work took; the server's share counts until it has caught up."""
+    settle()
+    before = time.perf_counter(), _cpu(), server_cpu()
+    work()
+    seconds, cpu = time.perf_counter() - before[0], _cpu() - before[1]
+    settle()
+    return seconds, cpu, server_cpu() - before[2]
+
+
+def _cpu() -> float:
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _slope(many: Cost, few: Cost, steps: int) -> Cost:
+    wall, cpu, server = ((a - b) / steps for a, b in zip(many, few, strict=True))
+    return wall, cpu, server
+
+
+def _middle(costs: list[Cost]) -> list[float]:
+    return [median(column) for column in zip(*costs, strict=True)]
+
+
+# Steps ----------------------------------------------------------------------------------------------------------------
+
+
+def executed(folder: Path, shape: str, few: int, many: int, repeat: int) -> dict[str, list[float]]:
+    """The cost of one more executed step, and that of its bare process, from the same minute."""
+    from pipeline import build
+
+    places = 1 if shape == "chain" else build(1, shape, "x").workspace.compute_targets["local"].max_concurrent
+    build(2, shape, new_salt())()  # everything is loaded
+    steps, bare = [], []
+    for _ in range(repeat):
+        costs = {count: cost(build(count, shape, new_salt())) for count in (few, many)}
+        steps.append(_slope(costs[many], costs[few], many - few))
+        bare.append(_slope(cost(lambda: _bare(folder, many, places)), (0.0, 0.0, 0.0), many))
+    return {"step": _middle(steps), "bare": _middle(bare), "overhead": _middle([_slope(s, b, 1) for s, b in zip(steps, bare, strict=True)])}
+
+
+def _bare(folder: Path, count: int, places: int) -> None:
+    script, out = str(folder / "project" / "steps" / "step.py"), str(folder / "bare.txt")
+
+    def run(number: int) -> None:
+        subprocess.run([sys.executable, script, str(number), f"{out}{number}"], capture_output=True, check=True)
+
+    with ThreadPoolExecutor(places) as pool:
+        list(pool.map(run, range(count)))
+
+
+def reused(folder: Path, few: int, many: int, repeat: int) -> list[float]:
+    """The cost of one more reused step."""
+    from pipeline import build
+
+    salt = new_salt()
+    pipelines = {count: build(count, "flat", salt) for count in (few, many)}
+    pipelines[many]()
+    pipelines[many]()
+    slopes = []
+    for _ in range(repeat):
+        costs = {count: cost(run) for count, run in pipelines.items()}
+        slopes.append(_slope(costs[many], costs[few], many - few))
+    return _middle(slopes)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def snapshot(folder: Path, sources: list[str], unchanged: int) -> dict[str, float]:
+    """Seconds for the snapshot of each source directory, new to the store, and for that of the last one once more."""
+    from stepwell import Workspace
+
+    workspace = Workspace.create("bench", exist_ok=True)
+    cold = [_seconds(lambda source=source: _snapshot(workspace, source)) for source in sources]
+    again = [_seconds(lambda: _snapshot(workspace, sources[-1])) for _ in range(unchanged)]
+    return {"cold": median(cold), "unchanged": median(again)}
+
+
+def _snapshot(workspace: Any, source: str) -> None:
+    from stepwell.flows.setting import Setting
+
+    setting = Setting(workspace, "bench")
+    setting.source(source)
+    setting.snapshots()
+
+
+def hashing(folder: Path, file: str, repeat: int) -> dict[str, float]:
+    """Seconds to hash a file that no cache knows, to do so with `sha256sum`, and to hash it again; and the first two's ratio."""
+    from stepwell.blocks.stat_cache import StatCache
+
+    rounds = [_hashed(StatCache(folder / f"cache{number}" / "digests.sqlite3"), file) for number in range(repeat)]
+    first, system, again = (median(column) for column in zip(*rounds, strict=True))
+    return {"first": first, "sha256sum": system, "again": again, "ratio": median(mine / other for mine, other, _ in rounds)}
+
+
+def _hashed(cache: Any, file: str) -> tuple[float, float, float]:
+    def digest() -> str:
+        return str(cache.digest_file(file, os.stat(file)))
+
+    first = _seconds(digest)
+    system = _seconds(lambda: subprocess.run(["sha256sum", file], capture_output=True, check=True))
+    cache.close()  # a later process has to open it anew
+    return first, system, _seconds(digest)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    before = time.perf_counter()
+    work()
+    return time.perf_counter() - before
+
+
+TASKS: dict[str, Callable[..., object]] = {"executed": executed, "reused": reused, "snapshot": snapshot, "hashing": hashing}
+
+
+if __name__ == "__main__":
+    task, folder, arguments = sys.argv[1:]
+    sys.path.insert(0, str(Path(folder) / "project"))
+    print(json.dumps(TASKS[task](Path(folder), **json.loads(arguments))))
