@@ -29,10 +29,10 @@ def scale(place: Place) -> Iterator[Row]:
     """Ten times as many steps: every one executed (the large run only once unless repeated in full), every one reused."""
     few, many = (20, 200) if place.quick else (100, 1000)
     large, small = new_salt(), new_salt()
-    first = [place.run(few, new_salt()), place.run(few, small)]
+    before = place.run(few, small)
     executed = [place.run(many, large), *(place.run(many, new_salt()) for _ in range(place.repeat - 3))]
-    yield _scaled("executed", few, many, [*first, place.run(few, new_salt())], executed)
-    pairs = [(place.run(few, small), place.run(many, large)) for _ in range(min(place.repeat, 3))]
+    yield _scaled("executed", few, many, [before, place.run(few, new_salt())], executed)
+    pairs = [(place.run(few, small), place.run(many, large)) for _ in range(max(2, place.repeat - 3))]
     yield _scaled("reused", few, many, *(list(side) for side in zip(*pairs, strict=True)))
 
 

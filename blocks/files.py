@@ -7,7 +7,10 @@ import os
 import shutil
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
+
+from stepwell.tree import Tree
 
 _FICLONE = 0x40049409
 
@@ -40,7 +43,7 @@ def copy_file(source: str | Path, target: str | Path) -> None:
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Nothing; `target` is a writable copy of the file or folder `source`, links kept as links."""
+    """Nothing; `target` is a writable copy of the file or folder `source`: links stay links, pipes and devices stay out."""
     if source.is_file() and not source.is_symlink():
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_file(source, target)
@@ -53,8 +56,31 @@ def copy_tree(source: Path, target: Path) -> None:
                 os.symlink(os.readlink(child.path), place)
             elif child.is_dir():
                 copy_tree(Path(child.path), place)
-            else:
+            elif child.is_file():
                 copy_file(child.path, place)
+
+
+def copy_named(source: Path, target: Path, tree: Tree) -> None:
+    """Nothing; `target` is a writable copy of what `tree` names of the file or folder `source`, and of nothing else."""
+    if tree.is_file:
+        copy_file(source, target)
+        return
+    target.mkdir()
+    for entry in tree.entries:
+        place = target / entry.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if entry.kind == "file":
+            copy_file(source / entry.path, place)
+        elif entry.kind == "link":
+            os.symlink(entry.digest, place)
+        else:
+            place.mkdir()
+
+
+def move(source: Path, target: Path) -> None:
+    """Nothing; the file or folder `source` is at `target`, on the same file system, though it may have been protected."""
+    _open_up(str(source))
+    os.rename(source, target)
 
 
 def protect(path: Path) -> None:
@@ -70,11 +96,18 @@ def protect(path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Nothing; the file or folder is gone, though it may have been protected. A missing one is fine."""
-    if path.is_symlink() or path.is_file():
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return
-    for folder, _, _ in os.walk(path):
-        mode = stat.S_IMODE(os.lstat(folder).st_mode)
-        if mode & 0o700 != 0o700:
-            os.chmod(folder, mode | 0o700)
+    _open_up(str(path))
+    for folder, children, _ in os.walk(path):
+        for child in children:  # before they are listed
+            _open_up(os.path.join(folder, child))
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(folder: str) -> None:
+    mode = os.lstat(folder).st_mode
+    if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
+        with suppress(OSError):
+            os.chmod(folder, stat.S_IMODE(mode) | 0o700)

@@ -1,13 +1,13 @@
 """One process, followed line by line, that leaves nothing behind when it ends.
 
-A process and its descendants are a *family*. A family is known by three signs, and a descendant has to lose all of them
-to get away: the process group, the words of the variable `STEPWELL_MARKER`, and a tag, which is a limit that every child
+A process and its descendants are a *family*. It is known by three signs, and a descendant has to lose all of them to
+get away: the process group, the words of the variable `STEPWELL_MARKER`, and a tag, which is a limit that every child
 inherits even if its environment is cleared. While a process runs, this process is the reaper of orphans ("child
 subreaper"), so that a daemon that forked twice comes back to us; once the main process is dead, its family is looked
 for among our children, killed and reaped. Children of this process that bear no sign are left alone.
 
 What can't be found: processes that another one starts on request (`docker run`, `systemd-run`, `at`, `ssh`), processes
-of another user (`sudo`), and a daemon that lost its parent and its environment within the first millisecond of the step.
+of another user (`sudo`), and a daemon that lost its parent and its environment in the first millisecond of the step.
 Orphans of the host's own other children come to us too while a step runs; nobody touches them, and dead they stay
 zombies until this process ends. Where there is no /proc, only the process group is killed.
 
@@ -519,8 +519,11 @@ class _Family:
             os.killpg(self.pid, number)
 
     def _sweep(self) -> None:
-        """Kills only children of this process, one generation after the other: nobody else can reap them, so a number
-        can't have become another process's in between. Children of the killed ones come to us and are next."""
+        """Kills and reaps the family's processes that have become ours, one generation after the other.
+
+        Nobody else can reap a child of ours, so its number can't have become another process's in between. Children of
+        the killed ones come to us and are next.
+        """
         deadline = time.monotonic() + LAST_WAIT_SECONDS
         while time.monotonic() < deadline:
             table = _processes(self._first())
@@ -643,7 +646,7 @@ def _highest() -> int:
 
 
 # The limit on the CPU time of realtime threads is inherited through fork and exec, whatever becomes of the environment,
-# and nobody else uses it. 2^60 microseconds are 36 thousand years: as a limit it means nothing, as a number it is a name.
+# and nobody else uses it. 2^60 microseconds are 36 thousand years: no limit at all, but a number that serves as a name.
 
 
 def _tag(marker: str) -> int:

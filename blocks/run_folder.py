@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.files import write_atomically
-from stepwell.blocks.locks import exclusive
+from stepwell.blocks.locks import exclusive, shared
 
 Event = dict[str, Any]
 
@@ -34,13 +34,13 @@ class RunFolder:
         """What `run.json` holds; empty if there is none."""
         try:
             found = json.loads((self.path / "run.json").read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         return found if isinstance(found, dict) else {}
 
     def append(self, event: Event) -> None:
-        """Nothing; the journal ends with `event`."""
-        line = json.dumps(event, separators=(",", ":")).encode() + b"\n"
+        """Nothing; the journal ends with `event`, on a line of its own though the one before was cut off."""
+        line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
         self.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
@@ -53,7 +53,7 @@ class RunFolder:
         events = []
         with suppress(OSError):
             for line in (self.path / "journal.jsonl").read_bytes().splitlines():
-                with suppress(ValueError):
+                with suppress(ValueError, RecursionError):
                     event = json.loads(line)
                     if isinstance(event, dict):
                         events.append(event)
@@ -90,5 +90,5 @@ class RunFolder:
         """Whether a process is at work on the run."""
         if not (self.path / "alive.lock").exists():
             return False
-        with exclusive(self.path / "alive.lock", blocking=False) as taken:
-            return not taken
+        with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
+            return not free

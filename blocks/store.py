@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.files import copy_tree, protect, remove, write_atomically
-from stepwell.blocks.locks import KeyLocks, shared
+from stepwell.blocks.files import copy_named, protect, remove, write_atomically
+from stepwell.blocks.files import move as move_path
+from stepwell.blocks.locks import KeyLocks, exclusive, shared
 from stepwell.blocks.stat_cache import StatCache
 from stepwell.canonical import digest, encode
 from stepwell.errors import StoreException
@@ -66,14 +67,17 @@ class Store:
         """Held shared by whoever adds or serves a result, exclusively by the collector of garbage."""
         return self.written / "store.lock"
 
+    @property
+    def _roots(self) -> tuple[Path, ...]:
+        """Where results are read, newest first."""
+        return (self._scratch, self.root) if self._scratch else (self.root,)
+
     # Trees ----------------------------------------------------------------------------------------------------------
 
     def tree_path(self, tree: str) -> Path:
         """Where the bytes of a kept tree are, whether or not they are there."""
-        place = _fan(self.root / "trees", tree) / "data"
-        if self._scratch and not place.exists():
-            return _fan(self._scratch / "trees", tree) / "data"
-        return place
+        place = _fan(self.written / "trees", tree) / "data"
+        return _fan(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
 
     def tree_at(self, path: Path, *, many: bool = False) -> Tree:
         """The tree at `path`, its digests taken from memory where they can be. `many`: look them up in bulk."""
@@ -83,20 +87,29 @@ class Store:
             return scan(path, digest_file)
 
     def add_tree(self, source: Path, tree: Tree, *, move: bool, like: str | None = None) -> None:
-        """Nothing; the store keeps the bytes at `source`, whose tree is `tree`. `move`: they are its own from now on."""
+        """Nothing; the store keeps what `tree`, the tree at `source`, names. `move`: the bytes are its own from now on.
+
+        A copy that came out other than `tree` says, since a file changed meanwhile, raises StoreException.
+        """
         self.note_tree(tree)
-        place = _fan(self.written / "trees", tree.digest)
-        if self.tree_intact(tree.digest):
-            if move:
-                remove(source)
-            return
-        scratch = self.scratch_folder()
+        if not self.tree_intact(tree.digest):
+            scratch = self.scratch_folder()
+            try:
+                self._bring(source, scratch / "data", tree, owned=move)
+                self._settle(scratch, _fan(self.written / "trees", tree.digest), tree.digest)
+            finally:
+                remove(scratch)
         if move:
-            os.rename(source, scratch / "data")
+            remove(source)
+
+    def _bring(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
+        if owned and not source.is_symlink():  # what a link points to is not ours
+            move_path(source, target)
         else:
-            copy_tree(source, scratch / "data")
-        protect(scratch / "data")
-        self._settle(scratch, place, tree.digest)
+            copy_named(source, target, tree)
+            if scan(target).digest != tree.digest:
+                raise StoreException("A file changed while it was copied", {"path": source}, "Start again.")
+        protect(target)
 
     def _settle(self, scratch: Path, place: Path, tree: str) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -104,10 +117,9 @@ class Store:
             try:
                 os.rename(scratch, place)
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
                 if self.tree_intact(tree):  # another process was first
-                    remove(scratch)
                     return
                 self.discard_tree(tree)
             else:
@@ -117,9 +129,11 @@ class Store:
     def discard_tree(self, tree: str) -> None:
         """Nothing; the tree is out of everybody's sight."""
         for root in {self.root, self.written}:
-            with suppress(OSError):
+            place = _fan(root / "trees", tree)
+            if os.path.lexists(place):
                 grave = self.scratch_folder()
-                os.rename(_fan(root / "trees", tree), grave / "tree")
+                with suppress(OSError):
+                    os.rename(place, grave / "tree")
                 remove(grave)
 
     def tree_intact(self, tree: str) -> bool:
@@ -137,11 +151,15 @@ class Store:
 
     def manifest(self, tree: str) -> Tree | None:
         """What the tree consists of, or None if that is not known or damaged."""
-        for root in (self.root, self.written):
-            with suppress(OSError, ValueError, TypeError):
-                found = Tree.from_json(json.loads(_fan(root / "manifests", tree).with_suffix(".json").read_bytes()))
-                if found.digest == tree:
-                    return found
+        for root in self._roots:
+            path = _fan(root / "manifests", tree).with_suffix(".json")
+            with suppress(OSError):
+                data = path.read_bytes()
+                with suppress(ValueError, TypeError, RecursionError):
+                    found = Tree.from_json(json.loads(data))
+                    if found.digest == tree:
+                        return found
+                path.unlink()  # so that it is written anew
         return None
 
     def explain_trees(self, earlier: str, later: str) -> tuple[str, ...]:
@@ -171,7 +189,7 @@ class Store:
     def read_record(self, key: str) -> StepRecord | Miss:
         """The signed record of a key, its outputs not yet checked, or why it can't be believed."""
         data = None
-        for root in dict.fromkeys((self.root, self.written)):
+        for root in self._roots:
             with suppress(OSError):
                 data = _fan(root / "records", key).with_suffix(".json").read_bytes()
                 break
@@ -214,7 +232,7 @@ class Store:
 
     def alike(self, fingerprint: Fingerprint) -> Iterator[StepRecord]:
         """Every record that differs from these rows in the content of inputs at most."""
-        for root in dict.fromkeys((self.root, self.written)):
+        for root in self._roots:
             for key in _names(root / "index" / "partial" / partial_key(fingerprint)):
                 record = self.read_record(key)
                 if isinstance(record, StepRecord):
@@ -222,17 +240,16 @@ class Store:
 
     def observe(self, fingerprint: Fingerprint, paths: Iterable[str]) -> None:
         """Nothing; these files were read by a step with this code, and count for it from now on."""
-        path = self._observed_path(fingerprint)
         names = sorted({*self.observed(fingerprint), *paths})
-        write_atomically(path, encode(names))
+        write_atomically(self._observed_path(self.written, fingerprint), encode(names))
 
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
         """The files that steps with this code were seen to read though no row declares them."""
-        try:
-            names = json.loads(self._observed_path(fingerprint).read_bytes())
-        except (OSError, ValueError):
-            return ()
-        return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+        for root in self._roots:
+            with suppress(OSError, ValueError, RecursionError):
+                names = json.loads(self._observed_path(root, fingerprint).read_bytes())
+                return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+        return ()
 
     # Folders --------------------------------------------------------------------------------------------------------
 
@@ -277,11 +294,12 @@ class Store:
         return list(dict.fromkeys(name.partition("-")[2] for name in names))[:_NEAREST]
 
     def _next_sequence(self, step: str) -> int:
-        return max((int(name.partition("-")[0]) for name in _names(self._step_index(step)) if name[:1].isdigit()), default=0) + 1
+        numbers = [name.partition("-")[0] for name in _names(self._step_index(step))]
+        return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1
 
-    def _observed_path(self, fingerprint: Fingerprint) -> Path:
+    def _observed_path(self, root: Path, fingerprint: Fingerprint) -> Path:
         code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in _CODE))
-        return _fan(self.written / "observed", code.key).with_suffix(".json")
+        return _fan(root / "observed", code.key).with_suffix(".json")
 
 
 def partial_key(fingerprint: Fingerprint) -> str:

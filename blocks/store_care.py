@@ -67,6 +67,8 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
 
     What a living run uses stays: its snapshots, and every result touched since the first living run began.
     """
+    if store.read_only and not dry_run:
+        raise StoreException("The store of results can't be written", {"folder": store.root}, "Make it writable first.")
     grave = store.scratch_folder()
     with exclusive(store.lock_file):
         living = [run for run in _runs(store) if run.is_alive()]
@@ -80,7 +82,7 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
         trees = [tree for tree in _trees(store) if tree.name not in needed and _old(tree, living)]
         amount = Amount(len(doomed), len(trees), sum(map(_bytes, trees)))
         if not dry_run:
-            for number, path in enumerate((*doomed, *trees)):
+            for number, path in enumerate((*doomed, *_index(store, {path.stem for path in doomed}), *trees)):
                 os.rename(path, grave / str(number))
     for leftover in [grave, *(() if dry_run else _leftovers(store))]:
         remove(leftover)
@@ -99,7 +101,11 @@ def _runs(store: Store) -> Iterator[RunFolder]:
 
 
 def _began(run: RunFolder) -> float:
-    return (run.path / "run.json").stat().st_mtime - _GRACE_SECONDS if (run.path / "run.json").exists() else 0.0
+    return (run.path / "alive.lock").stat().st_mtime - _GRACE_SECONDS  # unlike run.json, it is written once
+
+
+def _index(store: Store, keys: set[str]) -> list[Path]:
+    return [path for path in (store.root / "index").glob("*/*/*") if path.name.rpartition("-")[2] in keys]
 
 
 def _trees(store: Store) -> Iterator[Path]:
@@ -116,15 +122,19 @@ def _bytes(tree: Path) -> int:
 
 
 def _leftovers(store: Store) -> Iterator[Path]:
-    """Scratch folders whose process is gone."""
+    """Scratch folders whose process is gone, and files whose writing was cut off."""
     for path in (store.root / "work").glob("*-*"):
         pid = path.name.partition("-")[0]
         if pid.isdigit() and not _lives(int(pid)):
             yield path
+    for path in store.root.glob("[mor]*/*/.*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < time.time() - _DAY:
+                yield path
 
 
 def _lives(pid: int) -> bool:
-    with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, OverflowError):
         try:
             os.kill(pid, 0)
         except PermissionError:

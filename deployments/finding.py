@@ -38,8 +38,11 @@ def find_workspace(name: str) -> Workspace:
 def find_run(run_id: str, workspace: str) -> PipelineRun:
     """The run whose id starts so, in the named workspace or in any; `last` is the newest."""
     places = [Workspace.get(workspace)] if workspace else list(Workspace.list().values())
-    runs = [run for place in places for run in all_runs(place)]
-    found = runs[:1] if run_id == "last" else [run for run in runs if run.id.startswith(run_id)]
+    if run_id == "last":
+        newest = [run for place in places for run in all_runs(place)[:1]]
+        found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]
+    else:
+        found = [run for place in places for run in all_runs(place) if run.id.startswith(run_id)]
     if len(found) == 1:
         return found[0]
     raise UserErrorException(

@@ -8,7 +8,7 @@ from stepwell.blocks.documents import ui_url
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.flows.artifacts import images
 from stepwell.flows.summary import RunSummary, summarize
-from stepwell.run import metrics_of
+from stepwell.run_metrics import metrics_of
 
 
 def report(run: RunFolder) -> str:

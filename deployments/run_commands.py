@@ -41,7 +41,8 @@ def run(
     from stepwell.flows.running import RunOptions
     from stepwell.flows.summary import summarize
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     pipeline = _load(file, load_pipeline)
     values = read_parameters(pipeline, parameters)
     progress = Progress.of_terminal()
@@ -147,6 +148,7 @@ def cancel(run_id: str = typer.Argument(..., metavar="RUN"), workspace: str = _W
 
 
 def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: the steps are being stopped
     raise KeyboardInterrupt
 
 

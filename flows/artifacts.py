@@ -12,7 +12,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.flows.summary import RunSummary, StepSummary, summarize
-from stepwell.run import metrics_of
+from stepwell.run_metrics import metrics_of
 
 _LARGEST_IMAGE = 2_000_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +64,8 @@ class Engine:
                 self._launch_ready()
                 self._take_ended()
             except (KeyboardInterrupt, TerminationSignal):
-                self._setting.stop.stop("interrupted")
+                with suppress(KeyboardInterrupt, TerminationSignal):  # people press twice
+                    self._setting.stop.stop("interrupted")
         self._outcome.cancelled = self._setting.stop.stopped and not self._outcome.failures
         return self._outcome
 

@@ -16,7 +16,7 @@ from stepwell.blocks.workplace import Workplace, command, prepare
 from stepwell.errors import DatastoreException, StepFailedException, StoreException
 from stepwell.flows.setting import Setting
 from stepwell.redaction import Redactor
-from stepwell.run import read_events
+from stepwell.run_events import read_events
 from stepwell.tree import Tree, scan
 from stepwell.vocabulary import Artifact, DataSource, Exit, OutputPort, StepCall, StepRecord
 

@@ -52,6 +52,8 @@ def register(
     run.describe(
         {
             "id": run.run_id,
+            "number": setting.store.next_run_number(),
+            "created": time.time(),
             "name": flow_run.name,
             "workspace": pipeline.workspace.name,
             "experiment": experiment,

@@ -13,6 +13,7 @@ from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field, SecretStr
 
+from stepwell.blocks.references import DataPath
 from stepwell.blocks.server import client_settings
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import StepwellError, UserErrorException
@@ -147,8 +148,9 @@ class Pipeline:
 
     def __call__(self, **parameters: Any) -> dict[str, StepResult]:
         """The result of each step by its id, once the pipeline has run here and now as a Prefect flow."""
+        plain = {name: as_text(value.source) if isinstance(value, DataPath) else value for name, value in parameters.items()}
         with client_settings():
-            return self.flow(**parameters)  # type: ignore[no-any-return]
+            return self.flow(**plain)  # type: ignore[no-any-return]
 
     def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
         plain = {}

@@ -15,7 +15,7 @@ from stepwell.blocks.run_folder import Event, RunFolder
 from stepwell.flows.summary import FINAL, summarize
 
 _COLOURS = {"ran": "green", "reused": "cyan", "failed": "red", "skipped": "yellow", "cancelled": "yellow", "running": "bold"}
-_WORDS = {"done": "ran", "starting": "waiting", "retrying": "running"}
+_WORDS = {"done": "ran", "starting": "waiting"}
 
 
 class Progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -97,6 +98,8 @@ def preflight(setting: Setting, pipeline: PipelineDefinition, values: Mapping[st
 def describe(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]) -> None:
     """Nothing; the run's folder and Prefect know what runs, with which values, snapshots and commit."""
     provenance = known.get("properties") or provenance_of(pipeline)
+    if "number" not in known:
+        setting.run.describe({"number": setting.store.next_run_number(), "created": time.time()})
     setting.run.describe(
         {
             "id": setting.run.run_id,

@@ -186,7 +186,8 @@ class Step:
                     raise UserErrorException(
                         f"The step {self.name!r} has two {kind}s called {name!r}", hint=f"Name each {kind} differently."
                     )
-        clash = sorted({parameter.name for parameter in self.parameters} & set(self._params))
+        used = {parameter.name for parameter in self.parameters}
+        clash = sorted(name for name in used & set(self._params) if getattr(self._params[name], "name", None) != name)
         if clash:
             raise UserErrorException(
                 f"The step {self.name!r} names {clash[0]!r} both in `params` and as a pipeline parameter",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.run_folder import Event, RunFolder
-from stepwell.run import read_events
+from stepwell.run_events import read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
 FINAL = ("Finished", "Failed", "Canceled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -226,7 +227,10 @@ def _run_id() -> str:
 def _setting_of(workspace: str, run_id: str) -> Setting:
     setting = Setting(BaseWorkspace.get(workspace), run_id)
     if not setting.run.facts():
-        setting.run.describe({"id": run_id, "workspace": workspace, "kind": "flow"})
+        number = setting.store.next_run_number()
+        setting.run.describe(
+            {"id": run_id, "number": number, "created": time.time(), "workspace": workspace, "kind": "flow"}
+        )
     return setting
 
 

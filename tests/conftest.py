@@ -20,7 +20,7 @@ Workspace = Any  # what follows is imported late, so that tests without a server
 @pytest.fixture(scope="session", autouse=True)
 def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A temporary STEPWELL_HOME, and no server of the user's."""
-    folder = tmp_path_factory.mktemp("home") / "stepwell"
+    folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name in ("PREFECT_API_URL", "STEPWELL_OWN_API_URL", "PREFECT_PROFILE")]:
             patch.delenv(name)
@@ -69,13 +69,13 @@ class Project:
         self.write(name, note + textwrap.dedent(body))
         return name
 
-    def step(self, name: str, body: str | None = None, **more: Any) -> Any:
-        """A PythonScriptStep of the script `name`, which is written first if there is a `body`."""
+    def step(self, script: str, body: str | None = None, /, **more: Any) -> Any:
+        """A PythonScriptStep of the script, which is written first if there is a `body`."""
         from stepwell import PythonScriptStep
 
         if body is not None:
-            self.script(name, body)
-        return PythonScriptStep(name, source_directory=self.source, **more)
+            self.script(script, body)
+        return PythonScriptStep(script, source_directory=self.source, **more)
 
     def pipeline(self, *steps: Any, **more: Any) -> Any:
         """A pipeline of the steps."""

@@ -209,7 +209,8 @@ def test_codes_and_signals(bench: Bench) -> None:
 def test_output_goes_to_three_files_and_is_forwarded_in_whole_lines(bench: Bench) -> None:
     bench.python("""
         import sys, time
-        for name, text in (("stdout", "one "), ("stderr", "two\\n"), ("stdout", "three\\nla"), ("stderr", "four\\n"), ("stdout", "st")):
+        parts = ("1one ", "2two\\n", "1three\\nla", "2four\\n", "1st")
+        for name, text in ((["stdout", "stderr"][int(part[0]) - 1], part[1:]) for part in parts):
             stream = getattr(sys, name); stream.write(text); stream.flush(); time.sleep(0.05)
     """)
     assert bench.read("out.txt") == "one three\nlast"
@@ -307,7 +308,8 @@ def test_who_ignores_sigterm_dies_after_the_grace(bench: Bench) -> None:
 
 
 def test_grace_is_used_to_clean_up_even_under_a_shell(bench: Bench) -> None:
-    code = "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(0.3), print('saved'), sys.exit())); time.sleep(987)"
+    save = "lambda *_: (time.sleep(0.3), print('saved'), sys.exit())"
+    code = f"import signal, sys, time; signal.signal(15, {save}); time.sleep(987)"
     ended = bench.run("sh", "-c", f'{sys.executable} -c "$0"; true', code, timeout_seconds=0.5)
     assert ended.timed_out and ended.seconds < 2
     assert bench.read("out.txt") == "saved\n"
@@ -373,7 +375,8 @@ def test_daemon_that_forks_twice_dies_with_the_step(bench: Bench) -> None:
 
 
 def test_daemon_that_overwrites_its_environment_and_breeds_dies_too(bench: Bench) -> None:
-    action = "os.execve('/bin/sh', ['sh', '-c', 'while :; do setsid sleep 987 & sleep 0.01; done'], {'PATH': os.environ['PATH']})"
+    script = "while :; do setsid sleep 987 & sleep 0.01; done"
+    action = f"os.execve('/bin/sh', ['sh', '-c', '{script}'], {{'PATH': os.environ['PATH']}})"
     assert bench.python(DAEMON.format(action=action)).ok
 
 

@@ -1,4 +1,4 @@
-"""What scripts log through `Run`, and what the host reads back: in a step, in children, outside, and from garbage."""
+"""What scripts log through `Run`, and what the host reads back: in a step, in children, and outside."""
 
 import io
 import json
@@ -7,16 +7,13 @@ import os
 import subprocess
 import sys
 import threading
-from decimal import Decimal
-from enum import IntEnum
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from stepwell.errors import RunEnvironmentException, UserErrorException
-from stepwell.run import Run, _OfflineRun, decoded, encoded, files_of, metrics_of, read_events
+from stepwell.run import Run, _OfflineRun
+from stepwell.run_events import files_of, read_events
+from stepwell.run_metrics import metrics_of
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 CONTEXT = {
@@ -55,11 +52,6 @@ def outside(monkeypatch):
     monkeypatch.delenv("STEPWELL_CONTROL", raising=False)
 
 
-def same(left, right):
-    """Equal, with NaN equal to NaN."""
-    return repr(left) == repr(right)
-
-
 # Metrics ------------------------------------------------------------------------------------------------------------
 
 
@@ -94,83 +86,14 @@ def test_shapes_of_metrics(run, control):
     assert [event["step"] for event in events[1:4]] == [0, 1, 2]
 
 
-def test_repeated_tables_are_joined_and_the_last_kind_counts(run):
-    run.log_table("t", {"x": [1], "y": 2})
-    run.log_table("t", {"x": [3]})
-    run.log("k", 1)
-    run.log_list("k", [2])
-    assert run.get_metrics() == {"t": {"x": [1, 3], "y": [2]}, "k": [2]}
-
-
-def test_values_of_other_libraries(run):
+def test_arrays_and_frames(run):
     numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
-    run.log("f32", numpy.float32(0.5))
-    run.log("i64", numpy.int64(7))
-    run.log("bool", numpy.bool_(True))
-    run.log("text", numpy.str_("a"))
     run.log("nan", numpy.float64("nan"))
-    run.log("long", numpy.longdouble(1.5))
-    run.log("zero-dimensional", numpy.array(3))
     run.log_list("array", numpy.array([1.0, numpy.inf]))
     run.log_list("series", pandas.Series([1, 2]))
     run.log_table("frame", pandas.DataFrame({"a": [1, 2]}))
-    run.log("day", pandas.Timestamp("2024-01-02"))
-    run.log("decimal", Decimal("0.25"))
-    run.log("enum", IntEnum("Colour", "RED").RED)
-    metrics = run.get_metrics()
-    assert math.isnan(metrics.pop("nan"))
-    assert metrics == {
-        "f32": 0.5,
-        "i64": 7,
-        "bool": True,
-        "text": "a",
-        "long": 1.5,
-        "zero-dimensional": 3,
-        "array": [1.0, math.inf],
-        "series": [1, 2],
-        "frame": {"a": [1, 2]},
-        "day": "2024-01-02T00:00:00",
-        "decimal": 0.25,
-        "enum": 1,
-    }
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.just("$float") | st.just("$"), inner, max_size=3)
-    ),
-    max_leaves=8,
-)
-
-
-@settings(deadline=None)
-@given(VALUES)
-def test_values_survive_strict_json(value):
-    assert same(decoded(json.loads(json.dumps(encoded(value), allow_nan=False))), value)
-
-
-@given(VALUES)
-def test_decoding_never_raises(value):
-    decoded(value)
-
-
-class Loop:
-    def tolist(self):
-        return Loop()
-
-
-LOOP = []
-LOOP.append(LOOP)
-
-
-@pytest.mark.parametrize(
-    "value", [object(), b"bytes", {1, 2}, 1j, LOOP, Loop(), [10**5000], [1, object()], len, Decimal("snan")]
-)
-def test_what_cannot_be_logged_is_refused_by_name(run, control, value):
-    with pytest.raises(UserErrorException, match="accuracy"):
-        run.log("accuracy", value)
-    assert read_events(control) == []
+    expected = {"nan": math.nan, "array": [1.0, math.inf], "series": [1, 2], "frame": {"a": [1, 2]}}
+    assert repr(run.get_metrics()) == repr(expected)
 
 
 @pytest.mark.parametrize(
@@ -178,6 +101,7 @@ def test_what_cannot_be_logged_is_refused_by_name(run, control, value):
     [
         lambda run: run.log("", 1),
         lambda run: run.log(None, 1),
+        lambda run: run.log("accuracy", object()),
         lambda run: run.log_list("l", 5),
         lambda run: run.log_list("l", "text"),
         lambda run: run.log_table("t", [1, 2]),
@@ -188,6 +112,7 @@ def test_what_cannot_be_logged_is_refused_by_name(run, control, value):
         lambda run: run.log_image("i", path="missing.png"),
         lambda run: run.upload_file("f", "missing"),
         lambda run: run.upload_file("f", "."),
+        lambda run: run.upload_file("f", None),
         lambda run: run.upload_folder("f", "missing"),
         lambda run: run.upload_files(["a"], []),
         lambda run: run.download_file("missing"),
@@ -385,7 +310,7 @@ def test_outside_of_a_run(outside, capsys, tmp_path):
         *("Attempted to log scalar metric loss:", "nan", "Attempted to log row metric r:", "{'a': 1}"),
         *("Attempted to log scalar metric c/x:", "1", "Attempted to upload file: f"),
     ]
-    assert same(run.get_metrics(), {"loss": math.nan, "c/x": 1})
+    assert repr(run.get_metrics()) == repr({"loss": math.nan, "c/x": 1})
     assert run.parent.get_metrics() == {"r": {"a": [1]}}
     assert (run.get_tags(), run.get_properties(), run.get_file_names()) == ({"t": "1"}, {"p": "1"}, [])
     assert list(tmp_path.iterdir()) == []
@@ -394,86 +319,6 @@ def test_outside_of_a_run(outside, capsys, tmp_path):
 def test_outside_of_a_run_may_be_refused(outside):
     with pytest.raises(RunEnvironmentException, match="AZUREML_RUN_ID"):
         Run.get_context(allow_offline=False)
-
-
-# What the host reads ------------------------------------------------------------------------------------------------
-
-GOOD = {"type": "metric", "scope": "step", "name": "n", "kind": "scalar", "value": 1, "time": 1.5}
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b"",
-        b"{",
-        b"[]",
-        b"null",
-        b"\xff\xfe",
-        b"[" * 100_000,
-        b'{"a": ' + b"9" * 5000 + b"}",
-        *(
-            json.dumps({**GOOD, **change}).encode()
-            for change in [
-                *({"type": "x"}, {"type": []}, {"scope": "host"}, {"scope": {}}, {"name": 1}, {"name": None}),
-                *({"kind": "x"}, {"kind": []}, {"kind": None}, {"kind": "row"}, {"kind": "list", "value": {}}),
-                *({"value": math.nan}, {"time": math.inf}, {"time": "now"}, {"time": True}, {"step": "a"}),
-                *({"type": "file"}, {"type": "file", "value": "../x"}, {"type": "image", "value": "/x"}),
-                *({"type": "file", "value": "a\0b"}, {"type": "tag"}, {"type": "property"}, {"description": 1}),
-            ]
-        ),
-        json.dumps(GOOD).encode().replace(b" 1,", b" 1e999,"),
-    ],
-)
-def test_garbage_is_left_out(tmp_path, line):
-    (tmp_path / "events.jsonl").write_bytes(
-        line + b"\n" + json.dumps(GOOD | {"foreign": 1}).encode() + b"\n" + line[:-1]
-    )
-    assert read_events(tmp_path) == [GOOD]
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.dictionaries(st.sampled_from([*GOOD, "step", "description"]), VALUES), st.binary(max_size=20))
-def test_whatever_is_read_can_be_kept_and_shown(tmp_path_factory, changes, junk):
-    control = tmp_path_factory.mktemp("control")
-    (control / "events.jsonl").write_bytes(json.dumps({**GOOD, **changes}).encode() + b"\n" + junk)
-    events = read_events(control)
-    json.dumps(events, allow_nan=False, ensure_ascii=False).encode()
-    metrics_of(events)
-    metrics_of(events, "parent")
-    files_of(control, events)
-
-
-def test_a_torn_line_takes_no_other_along(run, control):
-    run.log("a", 1)
-    with (control / "events.jsonl").open("ab") as stream:
-        stream.write(b'{"type": "metr')
-    run.log("b", 2)
-    assert run.get_metrics() == {"a": 1, "b": 2}
-
-
-def test_nothing_logged(tmp_path):
-    assert read_events(tmp_path) == read_events(tmp_path / "missing") == []
-
-
-def test_links_and_pipes_are_not_followed(tmp_path):
-    (tmp_path / "secret").write_text("secret")
-    (tmp_path / "real.jsonl").write_text(json.dumps(GOOD))
-    events = tmp_path / "events.jsonl"
-    events.symlink_to("real.jsonl")
-    assert read_events(tmp_path) == []
-    events.unlink()
-    os.mkfifo(events)
-    assert read_events(tmp_path) == []
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "link").symlink_to("../secret")
-    (tmp_path / "files" / "up").symlink_to("..")
-    claims = [{**GOOD, "type": "file", "value": name} for name in ("link", "up/secret", "missing")]
-    assert files_of(tmp_path, claims) == {}
-
-
-def test_half_a_surrogate_becomes_a_mark(run, control):
-    run.log("caf\udce9 \N{GRINNING FACE}", 1)
-    assert read_events(control)[0]["name"] == "caf? \N{GRINNING FACE}"
 
 
 def test_importing_it_is_cheap():

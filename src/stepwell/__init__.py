@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stepwell.flows.pipeline import Pipeline as Pipeline
     from stepwell.flows.python_script_step import PythonScriptStep as PythonScriptStep
     from stepwell.flows.runs import PipelineRun as PipelineRun
-    from stepwell.flows.runs import StepRun as StepRun
+    from stepwell.flows.step_runs import StepRun as StepRun
     from stepwell.flows.sequence import StepSequence as StepSequence
     from stepwell.run import Run as Run
 
@@ -49,7 +49,7 @@ _HOMES = {
     "PipelineRun": "flows.runs",
     "PythonScriptStep": "flows.python_script_step",
     "Run": "run",
-    "StepRun": "flows.runs",
+    "StepRun": "flows.step_runs",
     "StepSequence": "flows.sequence",
     "StepwellError": "errors",
     "Workspace": "flows.workspace",

@@ -65,11 +65,15 @@ class Tree:
         """`path changed`, `path added` and `path removed`, in words, since `earlier`."""
         before, after = _by_path(earlier), _by_path(self)
         words = [
-            f"{path or 'its content'} {'changed' if path in before else 'added'}"
+            f"{_shown(path)} {'changed' if path in before else 'added'}"
             for path, entry in after.items()
             if before.get(path) != entry
         ]
-        return (*words, *(f"{path} removed" for path in before if path not in after))
+        return (*words, *(f"{_shown(path)} removed" for path in before if path not in after))
+
+
+def _shown(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode() or "its content"
 
 
 def _by_path(tree: Tree) -> Mapping[str, Entry]:
@@ -127,9 +131,10 @@ def _file_entry(path: str, full: str, status: os.stat_result, digest_file: Diges
 
 def _link_entry(path: str, full: str, border: str) -> Entry:
     target = os.readlink(full)
-    by_name = os.path.normpath(os.path.join(os.path.dirname(full), target))
-    places = (by_name, os.path.realpath(full))  # other links on the way may lead elsewhere than the names say
-    if os.path.isabs(target) or any(place != border and not place.startswith(border + os.sep) for place in places):
+    by_name = os.path.normpath(os.path.join(os.path.relpath(os.path.dirname(full), border), target))
+    outside = os.path.isabs(target) or by_name.split(os.sep)[0] == os.pardir  # by the border's name, which may change, too
+    real = os.path.realpath(full)  # other links on the way may lead elsewhere than the names say
+    if outside or (real != border and not real.startswith(border + os.sep)):
         raise StoreException(
             "A symbolic link leads out of its folder",
             {"link": full, "leads to": target},
