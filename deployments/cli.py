@@ -46,6 +46,11 @@ def main() -> None:
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
         sys.exit(130)
+    except Exception as error:
+        if _debug:
+            raise
+        print(f"Error: {type(error).__name__}: {error}\nHint: Run again with --debug to see where.", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.flows.summary import RunSummary, StepSummary, summarize
+from stepwell.run_events import files_of
 from stepwell.run_metrics import metrics_of
 
 _LARGEST_IMAGE = 2_000_000
@@ -51,11 +52,11 @@ def metric_rows(step: StepSummary) -> Iterable[dict[str, Any]]:
 
 def images(run: RunFolder, step: StepSummary) -> Iterable[tuple[str, Path]]:
     """Name and file of each image that a step logged."""
+    kept = files_of(step.folder(run) / "control", step.events)
     for event in step.events:
-        if event["type"] == "image":
-            path = step.folder(run) / "control" / "files" / str(event["value"])
-            if path.is_file() and path.stat().st_size <= _LARGEST_IMAGE:
-                yield str(event["name"]), path
+        path = kept.get(str(event["value"])) if event["type"] == "image" and event["scope"] == "step" else None
+        if path is not None and path.stat().st_size <= _LARGEST_IMAGE:
+            yield str(event["name"]), path
 
 
 def _data_url(path: Path) -> str:

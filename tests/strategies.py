@@ -17,7 +17,6 @@ json_values = st.recursive(
     max_leaves=8,
 )
 st.register_type_strategy(float, numbers)
-st.register_type_strategy(dict[str, object], st.dictionaries(st.text(), json_values, max_size=3))
 
 file_names = (
     st.binary(min_size=1, max_size=30)

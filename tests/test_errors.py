@@ -47,7 +47,7 @@ def test_every_error_survives_pickling_and_copying(kind: type[StepwellError]) ->
 
 @pytest.mark.parametrize("kind", every_error())
 def test_every_error_is_in_the_overview(kind: type[StepwellError]) -> None:
-    assert errors.__doc__ and f" {kind.__name__} " in errors.__doc__.replace("\n", " ").join("  ")
+    assert kind.__name__ in (errors.__doc__ or "").split()
 
 
 def test_a_wrong_definition_is_also_a_value_error() -> None:

@@ -37,7 +37,7 @@ def test_the_digest_is_that_of_the_first_release(tmp_path: Path) -> None:
         Entry("link", "link", "sub/run.sh", 0, False),
         Entry("sub/run.sh", "file", bytes_digest(b"#!"), 2, True),
     )
-    assert tree.digest == "GOLD6"
+    assert tree.digest == "36a5d8581129d5250c43e1ac794e5004efc748c5025aed8bdd230283bb5cfdd9"
     assert (tree.size, tree.is_file) == (5, False)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:
+    from typing import Any
+
     from stepwell.blocks.compute import ComputeTarget as ComputeTarget
     from stepwell.blocks.datastore import Datastore as Datastore
     from stepwell.blocks.local_compute import LocalCompute as LocalCompute

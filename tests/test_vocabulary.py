@@ -1,0 +1,215 @@
+"""The vocabulary: every type survives JSON, and its JSON is that of the first release."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from dataclasses import MISSING, fields
+
+import pytest
+import strategies
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stepwell import vocabulary
+from stepwell.canonical import encode
+from stepwell.fingerprint import Fingerprint, Row
+from stepwell.vocabulary import (
+    Artifact,
+    DataSource,
+    Decision,
+    EnvironmentDefinition,
+    Exit,
+    HoleSource,
+    InputPort,
+    Jsonable,
+    OutputPort,
+    OutputSource,
+    ParameterDefinition,
+    ParameterSource,
+    Piece,
+    PipelineDefinition,
+    StepCall,
+    StepDefinition,
+    StepRecord,
+    StepResult,
+)
+
+MANY = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+TABLE = Artifact("store", "azureml/1/table", "a" * 64, 12, kept=True)
+STEP = StepDefinition(
+    id="train",
+    name="train.py",
+    type="PythonScriptStep",
+    source_directory="/src",
+    script="train.py",
+    arguments=((Piece("text", "--rate="), Piece("parameter", "rate")), (Piece("input", "table"),)),
+    inputs=(
+        InputPort("table", OutputSource("prepare", "table"), "table"),
+        InputPort("raw", DataSource("store", "raw.csv"), "raw", "download", "in"),
+        InputPort("named", ParameterSource("path"), "named"),
+        InputPort("open", HoleSource("open"), "open"),
+    ),
+    outputs=(OutputPort("model", "model", destination="models/{run-id}"),),
+    parameters=(ParameterDefinition("rate", "float", 0.5), ParameterDefinition("path", "data", DataSource("store", "x"))),
+    params={"RATE": (Piece("parameter", "rate"),)},
+    environment=EnvironmentDefinition(variables={"A": "b"}),
+    run_after=("prepare", "check"),
+    timeout_seconds=2.5,
+)
+RECORD = StepRecord(
+    key="k" * 64,
+    step="train.py",
+    fingerprint=Fingerprint((Row("script", "train.py", "sha256:00"), Row("parameter", "rate", "é"))),
+    outputs={"table": TABLE},
+    run_id="1",
+    step_run_id="2",
+    started="2026-01-01T00:00:00+00:00",
+    seconds=1.5,
+    sequence=3,
+    metrics=({"name": "loss", "value": [0.5, None]},),
+)
+
+
+def test_the_json_of_a_record_is_that_of_the_first_release() -> None:
+    assert json.loads(encode(RECORD.to_json())) == {
+        "key": "k" * 64,
+        "step": "train.py",
+        "fingerprint": [["script", "train.py", "sha256:00"], ["parameter", "rate", "é"]],
+        "outputs": {
+            "table": {"datastore": "store", "path": "azureml/1/table", "digest": "a" * 64, "size": 12, "kept": True}
+        },
+        "run_id": "1",
+        "step_run_id": "2",
+        "started": "2026-01-01T00:00:00+00:00",
+        "seconds": 1.5,
+        "sequence": 3,
+        "metrics": [{"name": "loss", "value": [0.5, None]}],
+        "reused": False,
+    }
+
+
+def test_the_json_of_a_step_is_that_of_the_first_release() -> None:
+    assert json.loads(encode(STEP.to_json())) == {
+        "id": "train",
+        "name": "train.py",
+        "type": "PythonScriptStep",
+        "source_directory": "/src",
+        "script": "train.py",
+        "arguments": [[["text", "--rate="], ["parameter", "rate"]], [["input", "table"]]],
+        "shell": False,
+        "inputs": [
+            port("table", {"step": "prepare", "output": "table"}),
+            port("raw", {"datastore": "store", "path": "raw.csv"}) | {"mode": "download", "path_on_compute": "in"},
+            port("named", {"parameter": "path"}),
+            port("open", {"hole": "open"}),
+        ],
+        "outputs": [
+            {
+                "name": "model",
+                "variable": "model",
+                "datastore": None,
+                "mode": "mount",
+                "path_on_compute": None,
+                "destination": "models/{run-id}",
+                "pipeline_output": None,
+            }
+        ],
+        "parameters": [
+            {"name": "rate", "type": "float", "default": 0.5, "secret": False},
+            {"name": "path", "type": "data", "default": {"datastore": "store", "path": "x"}, "secret": False},
+        ],
+        "params": {"RATE": [["parameter", "rate"]]},
+        "hash_paths": [],
+        "environment": {"interpreter": "", "variables": {"A": "b"}},
+        "compute_target": "local",
+        "run_after": ["prepare", "check"],
+        "allow_reuse": True,
+        "version": "",
+        "strict": False,
+        "retries": 0,
+        "retry_delay_seconds": 0,
+        "timeout_seconds": 2.5,
+    }
+
+
+def port(name: str, source: dict[str, str]) -> dict[str, object]:
+    return {"name": name, "source": source, "variable": name, "mode": "mount", "path_on_compute": None}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        STEP,
+        RECORD,
+        TABLE,
+        PipelineDefinition("p", "", "ws", (STEP,), STEP.parameters),
+        StepCall(STEP, "s" * 64, {"table": TABLE}, {"rate": "0.5"}, RECORD.fingerprint, ("train.py",)),
+        Exit(-9, 1.5, timed_out=True),
+        Decision("train", "run", ("script train.py changed",)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_survives_json(value: Jsonable) -> None:
+    assert type(value).from_json(json.loads(encode(value.to_json()))) == value
+
+
+@MANY
+@given(strategies.jsonables)
+def test_any_value_of_any_type_survives_json_with_its_types(value: Jsonable) -> None:
+    twin = type(value).from_json(json.loads(encode(value.to_json())))
+    assert (twin, repr(twin)) == (value, repr(value))
+    assert hash_or_none(twin) == hash_or_none(value)
+
+
+def hash_or_none(value: object) -> int | None:
+    try:
+        return hash(value)
+    except TypeError:
+        return None
+
+
+@pytest.mark.parametrize("kind", Jsonable.__subclasses__())
+def test_a_foreign_or_missing_field_is_refused(kind: type[Jsonable]) -> None:
+    with pytest.raises(TypeError):
+        kind.from_json({"no such field": 1})
+    if any(f.default is MISSING and f.default_factory is MISSING for f in fields(kind)):  # type: ignore[arg-type]
+        with pytest.raises(TypeError):
+            kind.from_json({})
+
+
+@MANY
+@given(st.sampled_from(Jsonable.__subclasses__()), st.data())
+def test_a_wrong_shape_raises_nothing_unexpected(kind: type[Jsonable], data: st.DataObject) -> None:
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    shape = data.draw(st.fixed_dictionaries(dict.fromkeys(names, strategies.json_values)) | strategies.json_values)
+    try:
+        assert isinstance(kind.from_json(shape), kind)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        pass
+
+
+def test_every_public_type_is_tested_here() -> None:
+    named = {name for name, thing in vars(vocabulary).items() if isinstance(thing, type) and issubclass(thing, Jsonable)}
+    assert {kind.__name__ for kind in Jsonable.__subclasses__()} | {"Jsonable"} == named
+
+
+def test_a_step_waits_for_its_data_first_then_for_its_order_each_once() -> None:
+    assert STEP.upstream == ("prepare", "check")
+
+
+def test_an_exit_is_fine_only_if_nobody_stopped_it() -> None:
+    assert Exit(0, 1.0).ok
+    assert not any((Exit(1, 1.0).ok, Exit(-9, 1.0).ok, Exit(0, 1.0, timed_out=True).ok, Exit(0, 1.0, cancelled=True).ok))
+
+
+def test_a_result_is_its_outputs_and_survives_pickling() -> None:
+    result = StepResult(RECORD)
+    twin = pickle.loads(pickle.dumps(result))
+    assert dict(twin) == dict(result) == {"table": TABLE}
+    assert twin.record == RECORD
+
+
+def test_a_calls_key_is_its_fingerprints() -> None:
+    assert StepCall(STEP, "", {}, {}, RECORD.fingerprint, ()).key == RECORD.fingerprint.key
