@@ -43,8 +43,8 @@ def main() -> None:
             rows += BENCHMARKS[name](there)
     print(table(rows))
     facts = machine()
-    print(f"\n{facts['processors']} processors, load {facts['load']}, {time.monotonic() - before:.0f} s. Ratios are of one run; "
-          "other figures grow with whatever else the machine does.")  # fmt: skip
+    print(f"\n{facts['processors']} processors, load {facts['load']}, {time.monotonic() - before:.0f} s.")
+    print("Both sides of a ratio met the same load; other figures grow with whatever else the machine does.")
     if options.save:
         save(rows, options.save)
 

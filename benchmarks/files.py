@@ -14,7 +14,8 @@ FILES, FOLDERS = 10_000, 100
 
 def snapshot(place: Place) -> Iterator[Row]:
     """The snapshot of 10,000 small files: new, with the copy into the store, and once more."""
-    sources = [_many_files(place.folder / f"many{number}", number) for number in range(1 if place.quick else place.repeat)]
+    count = 1 if place.quick else place.repeat
+    sources = [_many_files(place.folder / f"many{number}", number) for number in range(count)]
     found = place.ask("snapshot", sources=list(map(str, sources)), unchanged=place.repeat + 2)
     yield Row(f"snapshot of {FILES:,} files, cold", found["cold"], 3, "s", "hashed, and copied into the store")
     yield Row(f"snapshot of {FILES:,} files, unchanged", found["unchanged"], 0.5, "s", "also checks the store's copy")

@@ -1,6 +1,6 @@
-"""Where it is measured: a home of its own with a server of its own, both gone afterwards, and processes that are timed.
+"""Where it is measured: a home of its own with a server of its own, both gone afterwards; and processes that are timed.
 
-Nothing here imports Prefect: a process's peak memory, as the kernel counts it, begins with that of the process that started it.
+Nothing here imports Prefect: the peak of a process's memory, as the kernel counts, begins with that of its parent.
 """
 
 from __future__ import annotations
@@ -57,7 +57,8 @@ class Place:
             seconds = time.perf_counter() - before
         child.returncode = os.waitstatus_to_exitcode(status)
         if child.returncode:
-            raise RuntimeError(f"{words} ended with {child.returncode}:\n{(self.folder / 'said.txt').read_text()[-3000:]}")
+            text = (self.folder / "said.txt").read_text()[-3000:]
+            raise RuntimeError(f"{words} ended with {child.returncode}:\n{text}")
         return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
     def run(self, count: int, salt: str, *options: str, shape: str = "flat") -> Timed:
@@ -113,9 +114,11 @@ def place(*, quick: bool, full: bool) -> Iterator[Place]:
         server.ensure_server()
         yield Place(folder, quick=quick, full=full)
     finally:
-        server.stop()
-        left = _left(folder)
-        remove(folder)
+        try:
+            server.stop()
+            left = _left(folder)
+        finally:
+            remove(folder)
         if left:
             print(f"Still at work in {folder}: processes {left}", file=sys.stderr)
 
@@ -129,8 +132,8 @@ def _environment(folder: Path) -> Mapping[str, str]:
 
 def _left(folder: Path, seconds: float = 5.0) -> list[int]:
     """The processes that still know of the folder after so many seconds; normally none."""
-    deadline = time.monotonic() + seconds
-    while (found := [pid for pid in _others() if str(folder).encode() in _surroundings(pid)]) and time.monotonic() < deadline:
+    deadline, name = time.monotonic() + seconds, str(folder).encode()
+    while (found := [pid for pid in _others() if name in _surroundings(pid)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
 

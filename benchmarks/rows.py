@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,10 +53,7 @@ def table(rows: Iterable[Row]) -> str:
 
 def save(rows: Iterable[Row], path: Path) -> None:
     """Nothing; the file holds the rows as JSON, with the machine and the moment."""
-    kept = [
-        {"name": r.name, "measured": r.value, "budget": r.budget, "unit": r.unit, "verdict": r.verdict, "made_of": r.detail}
-        for r in rows
-    ]
+    kept = [{**asdict(row), "verdict": row.verdict} for row in rows]
     facts = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version(), **machine()}
     path.write_text(json.dumps({**facts, "rows": kept}, indent=1) + "\n")
 

@@ -21,5 +21,8 @@ def executed(place: Place) -> Iterator[Row]:
 def reused(place: Place) -> Iterator[Row]:
     """The cost of one more reused step in a process that is warm."""
     few, many = (10, 40) if place.quick else (20, 100)
-    wall, cpu, server = (1000 * seconds for seconds in place.ask("reused", few=few, many=many, repeat=place.repeat + 2))
-    yield Row("reused step", wall, 6, "ms", f"slope of {few} to {many} steps; CPU {cpu:.1f}, server {server:.1f} ms")
+    found = place.ask("reused", few=few, many=many, repeat=place.repeat + 1)
+    step, task = ([1000 * seconds for seconds in found[name]] for name in ("step", "task"))
+    bare = f"an empty task of Prefect {task[0]:.1f}, CPU {task[1]:.1f}, server {task[2]:.1f}"
+    detail = f"CPU {step[1]:.1f}, server {step[2]:.1f} ms; {bare}"
+    yield Row("reused step", step[0], 6, "ms", detail)

@@ -1,4 +1,4 @@
-"""`worker.py TASK FOLDER ARGUMENTS`: what is measured from within a process that has Prefect loaded; its answer is JSON."""
+"""`worker.py TASK FOLDER ARGUMENTS` answers, as JSON, what is measured within a process that has Prefect loaded."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # as the command line does
 
 from place import new_salt, server_cpu, settle  # noqa: E402
+
+if TYPE_CHECKING:
+    from stepwell import Workspace
+    from stepwell.blocks.stat_cache import StatCache
 
 Cost = tuple[float, float, float]
 """Seconds by the clock, of this process and its children, and of the server."""
@@ -60,7 +64,8 @@ def executed(folder: Path, shape: str, few: int, many: int, repeat: int) -> dict
         costs = {count: cost(build(count, shape, new_salt())) for count in (few, many)}
         steps.append(_slope(costs[many], costs[few], many - few))
         bare.append(_slope(cost(lambda: _bare(folder, many, places)), (0.0, 0.0, 0.0), many))
-    return {"step": _middle(steps), "bare": _middle(bare), "overhead": _middle([_slope(s, b, 1) for s, b in zip(steps, bare, strict=True)])}
+    overhead = [_slope(step, process, 1) for step, process in zip(steps, bare, strict=True)]
+    return {"step": _middle(steps), "bare": _middle(bare), "overhead": _middle(overhead)}
 
 
 def _bare(folder: Path, count: int, places: int) -> None:
@@ -73,19 +78,41 @@ def _bare(folder: Path, count: int, places: int) -> None:
         list(pool.map(run, range(count)))
 
 
-def reused(folder: Path, few: int, many: int, repeat: int) -> list[float]:
-    """The cost of one more reused step."""
+def reused(folder: Path, few: int, many: int, repeat: int) -> dict[str, list[float]]:
+    """The cost of one more reused step, and that of one more task of Prefect's own that does nothing."""
     from pipeline import build
 
     salt = new_salt()
     pipelines = {count: build(count, "flat", salt) for count in (few, many)}
     pipelines[many]()
     pipelines[many]()
-    slopes = []
+    flow = _empty_tasks()
+    steps, tasks = [], []
     for _ in range(repeat):
-        costs = {count: cost(run) for count, run in pipelines.items()}
-        slopes.append(_slope(costs[many], costs[few], many - few))
-    return _middle(slopes)
+        steps.append(_slope(cost(pipelines[many]), cost(pipelines[few]), many - few))
+        tasks.append(_slope(cost(lambda: flow(many)), cost(lambda: flow(few)), many - few))
+    return {"step": _middle(steps), "task": _middle(tasks)}
+
+
+def _empty_tasks() -> Callable[[int], None]:
+    import prefect
+    from prefect.futures import wait
+
+    from stepwell.blocks.server import client_settings
+
+    @prefect.task
+    def empty(_: int) -> None:
+        pass
+
+    @prefect.flow
+    def tasks(count: int) -> None:
+        wait([empty.submit(number) for number in range(count)])
+
+    def run(count: int) -> None:
+        with client_settings():
+            tasks(count)
+
+    return run
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
@@ -101,7 +128,7 @@ def snapshot(folder: Path, sources: list[str], unchanged: int) -> dict[str, floa
     return {"cold": median(cold), "unchanged": median(again)}
 
 
-def _snapshot(workspace: Any, source: str) -> None:
+def _snapshot(workspace: Workspace, source: str) -> None:
     from stepwell.flows.setting import Setting
 
     setting = Setting(workspace, "bench")
@@ -110,15 +137,16 @@ def _snapshot(workspace: Any, source: str) -> None:
 
 
 def hashing(folder: Path, file: str, repeat: int) -> dict[str, float]:
-    """Seconds to hash a file that no cache knows, to do so with `sha256sum`, and to hash it again; and the first two's ratio."""
+    """Seconds to hash a file that no cache knows, with `sha256sum`, and once more; and the ratio of the first two."""
     from stepwell.blocks.stat_cache import StatCache
 
     rounds = [_hashed(StatCache(folder / f"cache{number}" / "digests.sqlite3"), file) for number in range(repeat)]
     first, system, again = (median(column) for column in zip(*rounds, strict=True))
-    return {"first": first, "sha256sum": system, "again": again, "ratio": median(mine / other for mine, other, _ in rounds)}
+    ratio = median(mine / other for mine, other, _ in rounds)
+    return {"first": first, "sha256sum": system, "again": again, "ratio": ratio}
 
 
-def _hashed(cache: Any, file: str) -> tuple[float, float, float]:
+def _hashed(cache: StatCache, file: str) -> tuple[float, float, float]:
     def digest() -> str:
         return str(cache.digest_file(file, os.stat(file)))
 
@@ -134,7 +162,7 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - before
 
 
-TASKS: dict[str, Callable[..., object]] = {"executed": executed, "reused": reused, "snapshot": snapshot, "hashing": hashing}
+TASKS: dict[str, Callable[..., object]] = {task.__name__: task for task in (executed, reused, snapshot, hashing)}
 
 
 if __name__ == "__main__":

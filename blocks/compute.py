@@ -14,7 +14,8 @@ from stepwell.errors import ComputeTargetException
 from stepwell.vocabulary import Exit
 
 if TYPE_CHECKING:
-    from stepwell.blocks.processes import Command, StopSignal
+    from stepwell.blocks.command import Command
+    from stepwell.blocks.processes import StopSignal
     from stepwell.blocks.workspace import BaseWorkspace
 
 LOCAL = "local"

@@ -24,7 +24,7 @@ B = TypeVar("B", bound=Block)
 
 @cache
 def _client_of(_url: str) -> SyncPrefectClient:
-    return get_client(sync_client=True)
+    return get_client({}, sync_client=True)  # with settings, lest it be the one that a run of Prefect's closes at its end
 
 
 @contextmanager

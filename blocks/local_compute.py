@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from stepwell.blocks.command import Command
 from stepwell.blocks.compute import ComputeTarget
-from stepwell.blocks.processes import Command, StopSignal, run_process
+from stepwell.blocks.processes import StopSignal, run_process
 from stepwell.vocabulary import Exit
 
 

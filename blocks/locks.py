@@ -14,10 +14,12 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 FIRST_WAIT_SECONDS = 0.001
 LONGEST_WAIT_SECONDS = 0.05
@@ -111,7 +113,7 @@ class KeyLocks:
             fcntl.flock(file, fcntl.LOCK_SH)
         return True
 
-    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:
+    async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:  # noqa: ASYNC109  (Prefect's name)
         """Like `wait_for_lock`."""
         for pause in _pauses(timeout):
             if self._is_free(key):
@@ -196,7 +198,7 @@ _lockless: set[tuple[str, str]] = set()
 
 def _forked() -> None:
     """A forked process holds nothing, and its copies of descriptors must not keep what its parent held."""
-    global _guard
+    global _guard  # noqa: PLW0603  (one that another thread held at the fork would never be freed)
     _guard = threading.Lock()
     for held in _held.values():
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""This home's own server, which outlives the process that started it: launched, recognized and ended."""
+"""The server of this home: launched once for all who ask, told from strangers with the same pid, and ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -40,46 +40,94 @@ _SERVER_SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Process:
+class ServerProcess:
     """A server's address and process; a pid means the same process only with the time it started."""
 
     url: str
     pid: int
     started: str
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process has not ended."""
+        child = _children.get(self.pid)
+        if child is not None:
+            child.poll()
+        return bool(self.started) and _started(self.pid) == self.started
+
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
-def _start_once(say: Say) -> _Process:
-    """This home's server, healthy; whoever else asks meanwhile waits for the same one."""
-    process = _recorded()
-    if process is not None and _alive(process) and _trouble(process.url) is None:
+_known: dict[Path, ServerProcess] = {}
+
+
+def running(say: Callable[[str], None]) -> ServerProcess:
+    """The server of this home, healthy when first returned; whoever else asks meanwhile waits for the same one."""
+    process = _known.get(home())
+    if process is None or not process.alive:
+        process = _known[home()] = _start_once(say)
+    return process
+
+
+def stop() -> bool:
+    """Whether this home's server ran; now it does not."""
+    process = recorded()
+    ran = process is not None and process.alive
+    if process is not None:
+        _end(process)
+        # Not before the server is dead: who starts one holds the lock, and gives up once its server is.
+        with exclusive(_folder() / "lock"):
+            if recorded() == process:
+                _record_file().unlink(missing_ok=True)
+    _known.pop(home(), None)
+    return ran
+
+
+def recorded() -> ServerProcess | None:
+    """The process that was started last, which may have ended since."""
+    try:
+        data = json.loads(_read(_record_file()))
+        return ServerProcess(str(data["url"]), int(data["pid"]), str(data["started"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def database() -> Path:
+    """Where the server keeps its database."""
+    return _folder() / "prefect.db"
+
+
+# Starting and ending -----------------------------------------------------------------------------------------------------
+
+
+def _start_once(say: Callable[[str], None]) -> ServerProcess:
+    process = recorded()
+    if process is not None and process.alive and trouble(process.url) is None:
         return process
-    with _locked():
-        process = _recorded()
-        if process is not None and _alive(process):
+    with exclusive(_folder() / "lock"):
+        process = recorded()
+        if process is not None and process.alive:
             say("Waiting for Prefect's server")
             return _wait(process)
-        for attempt in range(_STARTS):
-            first = not (_folder() / "prefect.db").exists()
-            say(f"Starting Prefect's server{', which takes a while the first time' if first else ''}")
-            process = _launch(_free_port(last=attempt == 0))
+        say(f"Starting Prefect's server{'' if database().exists() else ', which takes a while the first time'}")
+        for attempt in range(1, _STARTS + 1):
+            process = _launch(_free_port(last=attempt == 1))
             try:
                 return _wait(process)
             except ServerException:
                 # Between the look for a free port and its use, another process may have taken it.
-                if attempt + 1 == _STARTS or _alive(process) or "already in use" not in _log_tail().lower():
+                if attempt == _STARTS or process.alive or "already in use" not in _log_tail().lower():
                     raise
     raise AssertionError("unreachable")
 
 
-def _launch(port: int) -> _Process:
+def _launch(port: int) -> ServerProcess:
     folder = _folder()
-    log = folder / "server.log"
+    log = _log()
     if log.exists():
-        log.replace(folder / "server.log.old")
+        log.replace(log.with_suffix(".log.old"))
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     try:
-        with open(log, "wb") as output:
+        with log.open("wb") as output:
             # The folder is one where Prefect finds no settings of the user's project.
             child = subprocess.Popen(
                 command, cwd=folder, env=_environment(folder, port), start_new_session=True,
@@ -88,13 +136,13 @@ def _launch(port: int) -> _Process:
     except OSError as error:
         raise ServerException("Prefect's server can't be started.", {"reason": error}) from None
     _children[child.pid] = child
-    process = _Process(f"http://127.0.0.1:{port}/api", child.pid, _started(child.pid) or "")
-    _write(_record_file(), json.dumps(asdict(process)))
-    _write(folder / "port", str(port))
+    process = ServerProcess(f"http://127.0.0.1:{port}/api", child.pid, _started(child.pid) or "")
+    write_atomically(_record_file(), json.dumps(asdict(process)).encode())
+    write_atomically(folder / "port", str(port).encode())
     return process
 
 
-def _environment(folder: Path, port: int) -> Mapping[str, str]:
+def _environment(folder: Path, port: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "STEPWELL_OWN_"))}
     # The UI calls the port that is named here, not the one on the command line.
     mine = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(port)}
@@ -105,13 +153,13 @@ def _environment(folder: Path, port: int) -> Mapping[str, str]:
     return kept | _SERVER_SETTINGS | mine
 
 
-def _wait(process: _Process) -> _Process:
+def _wait(process: ServerProcess) -> ServerProcess:
     """The process, once it is healthy."""
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline:
-        if _trouble(process.url) is None:
+        if trouble(process.url) is None:
             return process
-        if not _alive(process):
+        if not process.alive:
             hint = "Read the log; `stepwell server start` tries again."
             raise ServerException("Prefect's server stopped while it started.", _log_facts(), hint)
         time.sleep(0.05)
@@ -119,10 +167,10 @@ def _wait(process: _Process) -> _Process:
     raise ServerException(f"Prefect's server did not answer within {_SECONDS_TO_START:g} s.", _log_facts(), hint)
 
 
-def _end(process: _Process) -> None:
+def _end(process: ServerProcess) -> None:
     """Ends the server and what it started: asked first, then killed."""
-    for number, seconds in ((signal.SIGTERM, _SECONDS_TO_STOP), (signal.SIGKILL, _SECONDS_TO_STOP)):
-        if not _alive(process):
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        if not process.alive:
             break
         try:
             os.killpg(process.pid, number)
@@ -131,14 +179,14 @@ def _end(process: _Process) -> None:
         except PermissionError as error:
             facts = {"pid": process.pid, "reason": error}
             raise ServerException("Prefect's server can't be stopped.", facts, "Stop it as its owner.") from None
-        deadline = time.monotonic() + seconds
-        while _alive(process) and time.monotonic() < deadline:
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        while process.alive and time.monotonic() < deadline:
             time.sleep(0.02)
     if child := _children.pop(process.pid, None):
         child.poll()
 
 
-def _free_port(last: bool) -> int:
+def _free_port(*, last: bool) -> int:
     """A port that nobody listens on: the last one if it is wanted and free, so that addresses stay as they are."""
     candidates = [random.randrange(20000, 30000) for _ in range(100)]
     text = _read(_folder() / "port") if last else ""
@@ -151,6 +199,9 @@ def _free_port(last: bool) -> int:
                 continue
         return port
     raise ServerException("Prefect's server can't be started.", {"reason": "100 ports tried, and none is free"})
+
+
+# What is known of it -------------------------------------------------------------------------------------------------
 
 
 def _folder() -> Path:
@@ -167,20 +218,16 @@ def _record_file() -> Path:
     return _folder() / "server.json"
 
 
-def _recorded() -> _Process | None:
-    """The process that was started last, which may have ended since."""
-    try:
-        data = json.loads(_read(_record_file()))
-        return _Process(str(data["url"]), int(data["pid"]), str(data["started"]))
-    except (ValueError, KeyError, TypeError):
-        return None
+def _log() -> Path:
+    return _folder() / "server.log"
 
 
-def _alive(process: _Process) -> bool:
-    child = _children.get(process.pid)
-    if child is not None:
-        child.poll()
-    return bool(process.started) and _started(process.pid) == process.started
+def _log_tail() -> str:
+    return "\n".join(_read(_log()).splitlines()[-15:])
+
+
+def _log_facts() -> dict[str, object]:
+    return {"log": _log(), "last lines": _log_tail() or "empty"}
 
 
 def _started(pid: int) -> str | None:
@@ -188,12 +235,11 @@ def _started(pid: int) -> str | None:
     if not sys.platform.startswith("linux"):
         command = ["ps", "-o", "lstart=", "-p", str(pid)]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
     # A zombie without further threads has ended; only its parent has not looked yet.
-    return None if fields[0] in "ZX" and int(fields[17]) <= 1 else f"{_boot()}:{fields[19]}"
+    if not fields or (fields[0] in "ZX" and int(fields[17]) <= 1):
+        return None
+    return f"{_boot()}:{fields[19]}"
 
 
 @cache
@@ -201,34 +247,8 @@ def _boot() -> str:
     return _read(Path("/proc/sys/kernel/random/boot_id"))
 
 
-def _log_facts() -> dict[str, object]:
-    return {"log": _folder() / "server.log", "last lines": _log_tail() or "empty"}
-
-
-def _log_tail(lines: int = 15) -> str:
-    return "\n".join(_read(_folder() / "server.log").splitlines()[-lines:])
-
-
-@contextmanager
-def _locked() -> Iterator[None]:
-    """A context that one thread of one process is in at a time; the system opens it again if that one dies."""
-    with open(_folder() / "lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _read(path: Path) -> str:
     try:
         return path.read_text(errors="replace").strip()
     except OSError:
         return ""
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)
-
-
-def _say_nothing(_: str) -> None:
-    pass

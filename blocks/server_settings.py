@@ -16,11 +16,34 @@ _own_urls: set[str] = set()
 _refreshed_for: list[str | None] = []
 
 
-def _users_url() -> str | None:
+def users_url() -> str | None:
     """The API URL that the user's environment, code or Prefect profile names."""
     # What is in force comes first: within Prefect's test harness, for one, the environment must not count.
     current = _prefects_url() if "prefect" in sys.modules or _configured() else None
-    return next((url for url in (current, os.environ.get(_API_URL)) if url and not _is_own(url)), None)
+    return next((url for url in (current, os.environ.get(API_URL)) if url and not _is_own(url)), None)
+
+
+def put_in_force(url: str, *, own: bool) -> None:
+    """Makes this process and its children use the server at the URL; `own`: Stepwell names it, not the user."""
+    if own:
+        _own_urls.add(url)
+        os.environ.update({API_URL: url, _OWN_URL: url})
+        _pass_by_proxies()
+    if "prefect" not in sys.modules:
+        return
+    from prefect import context
+    from prefect.settings import PREFECT_API_URL
+
+    if _prefects_url() == url:
+        # What only a `with temporary_settings(...)` names must not outlive it.
+        if context.GLOBAL_SETTINGS_CONTEXT.settings.api.url == url:
+            os.environ[API_URL] = url
+            _refreshed_for[:] = [url]
+        return
+    # Settings entered before the server was known hide the global ones. A context within theirs ends when theirs does.
+    outer = context.get_settings_context()
+    settings = outer.settings.copy_with_update({PREFECT_API_URL: url})
+    context.SettingsContext(profile=outer.profile, settings=settings).__enter__()
 
 
 def _is_own(url: str) -> bool:
@@ -46,35 +69,13 @@ def _prefects_url() -> str | None:
 
 def _refresh() -> None:
     """Makes Prefect read the environment again if its API URL has changed since."""
-    named = os.environ.get(_API_URL)
+    named = os.environ.get(API_URL)
     if _refreshed_for == [named]:
         return
     from prefect.context import refresh_global_settings_context
 
     refresh_global_settings_context()
     _refreshed_for[:] = [named]
-
-
-def _put_in_force(url: str) -> None:
-    own = url in _own_urls
-    if own:
-        os.environ.update({_API_URL: url, _OWN_URL: url})
-        _pass_by_proxies()
-    if "prefect" not in sys.modules:
-        return
-    from prefect import context
-    from prefect.settings import PREFECT_API_URL
-
-    if _prefects_url() == url:
-        # What only a `with temporary_settings(...)` names must not outlive it.
-        if context.GLOBAL_SETTINGS_CONTEXT.settings.api.url == url:
-            os.environ[_API_URL] = url
-            _refreshed_for[:] = [url]
-        return
-    # Settings entered before the server was known hide the global ones. A context within theirs ends when theirs does.
-    outer = context.get_settings_context()
-    settings = outer.settings.copy_with_update({PREFECT_API_URL: url})
-    context.SettingsContext(profile=outer.profile, settings=settings).__enter__()
 
 
 def _pass_by_proxies() -> None:

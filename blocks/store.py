@@ -190,7 +190,7 @@ class Store:
         """The signed record of a key, its outputs not yet checked, or why it can't be believed."""
         data = None
         for root in self._roots:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):  # a key that can't be a path has no record
                 data = _fan(root / "records", key).with_suffix(".json").read_bytes()
                 break
         if data is None:
@@ -263,6 +263,17 @@ class Store:
         """The folder of a run's files, whether or not it is there."""
         folder = self.root / "runs" / run_id
         return self.written / "runs" / run_id if self._scratch and not folder.exists() else folder
+
+    def next_run_number(self) -> int:
+        """1 for the first run, 2 for the next …: the order of runs, whatever the clock says."""
+        counter = self.written / "runs" / "counter"
+        with exclusive(self.written / "runs" / "counter.lock"):
+            try:
+                number = int(counter.read_text()) + 1
+            except (OSError, ValueError):
+                number = 1 + len(_names(self.root / "runs"))
+            write_atomically(counter, str(number).encode())
+        return number
 
     # ----------------------------------------------------------------------------------------------------------------
 

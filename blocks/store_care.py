@@ -125,7 +125,7 @@ def _leftovers(store: Store) -> Iterator[Path]:
     """Scratch folders whose process is gone, and files whose writing was cut off."""
     for path in (store.root / "work").glob("*-*"):
         pid = path.name.partition("-")[0]
-        if pid.isdigit() and not _lives(int(pid)):
+        if pid.isdecimal() and not _lives(int(pid)):
             yield path
     for path in store.root.glob("[mor]*/*/.*"):
         with suppress(OSError):

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stepwell import launcher
+from stepwell.blocks.command import Command
 from stepwell.blocks.files import copy_tree
-from stepwell.blocks.processes import Command
 from stepwell.errors import UserErrorException
 from stepwell.vocabulary import Argument, Artifact, InputPort, OutputPort, StepCall
 

@@ -48,6 +48,9 @@ class BaseWorkspace:
     def __init__(self, *, _block: WorkspaceBlock) -> None:
         self._block = _block
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_block": self._block}  # the rest was looked up, and can be again in whatever process this comes to
+
     @classmethod
     def create(
         cls,

@@ -12,7 +12,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import State
 
 from stepwell.blocks.documents import client
-from stepwell.blocks.processes import kill_stray
+from stepwell.blocks.process_family import kill_stray
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.flows.setting import Setting
 from stepwell.flows.summary import FINAL

@@ -148,16 +148,16 @@ class Pipeline:
 
     def __call__(self, **parameters: Any) -> dict[str, StepResult]:
         """The result of each step by its id, once the pipeline has run here and now as a Prefect flow."""
-        plain = {name: as_text(value.source) if isinstance(value, DataPath) else value for name, value in parameters.items()}
+        secret = {definition.name for definition in self.definition.parameters if definition.secret}
         with client_settings():
-            return self.flow(**plain)  # type: ignore[no-any-return]
+            return self.flow(**{name: _for_prefect(value, name in secret) for name, value in parameters.items()})  # type: ignore[no-any-return]
 
     def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
         plain = {}
         for definition in self.definition.parameters:
             value = given.get(definition.name)
             if isinstance(value, SecretStr):
-                value = value.get_secret_value()
+                value = parse(definition, value.get_secret_value())
             if definition.secret and value is None:
                 value = definition.default
             plain[definition.name] = parse(definition, value) if definition.type == "data" and isinstance(value, str) else value
@@ -185,6 +185,13 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"Pipeline(name={self.name!r}, steps={[step.id for step in self.definition.steps]})"
+
+
+def _for_prefect(value: Any, secret: bool) -> Any:
+    """A value as a flow's parameter: data by their names, secrets so that Prefect can't keep them."""
+    if isinstance(value, DataPath):
+        return as_text(value.source)
+    return SecretStr(str(value)) if secret and isinstance(value, (str, int, float)) else value
 
 
 def _flow_parameter(definition: ParameterDefinition) -> inspect.Parameter:

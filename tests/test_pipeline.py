@@ -63,10 +63,12 @@ def test_a_pipeline_is_a_subflow_of_a_users_flow(project, trained):
     assert project.executions["train.py"] == 2
 
 
-def test_making_a_pipeline_writes_nothing_and_asks_the_server_nothing(project, monkeypatch):
-    project.script("a.py")
+def test_making_a_pipeline_reads_writes_and_asks_nothing(project, chain, monkeypatch):
+    _, steps = chain("a.py", "b.py")
+    (project.source / "unreadable").symlink_to("/nowhere")  # which no snapshot takes
     monkeypatch.setattr(httpx.Client, "send", lambda *_, **__: pytest.fail("asked"))
-    Pipeline(project.workspace, [PythonScriptStep("a.py", source_directory=project.source)])
+    assert [step.name for step in Pipeline(project.workspace, steps).steps] == ["a.py", "b.py"]
+    monkeypatch.undo()
     assert not (project.workspace.store.root / "runs").exists()
 
 

@@ -17,8 +17,9 @@ def build(count: int, shape: str, salt: str) -> Pipeline:
     for number, output in enumerate(outputs):
         inputs = outputs[number - 1 : number] if shape == "chain" and number else []
         arguments = [f"{salt}{number}", output, *inputs]
-        name = f"{salt}{shape}{number}"
-        steps.append(PythonScriptStep("step.py", name, arguments, inputs=inputs, outputs=[output], source_directory=HERE / "steps"))
+        ports = {"inputs": inputs, "outputs": [output]}
+        name, source = f"{salt}{shape}{number}", HERE / "steps"
+        steps.append(PythonScriptStep("step.py", name, arguments, **ports, source_directory=source))
     return Pipeline(Workspace.create("bench", exist_ok=True), steps=steps, name="bench")
 
 

@@ -40,7 +40,7 @@ class Jsonable:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The value that `to_json` wrote; missing or foreign fields raise TypeError, wrong shapes ValueError."""
         hints = _hints(cls)
-        return cls(**{name: _revive(hints[name], value) if name in hints else value for name, value in data.items()})
+        return cls(**{name: _revive(hints[name], value) if name in hints else value for name, value in _object(data).items()})
 
 
 @cache
@@ -74,11 +74,17 @@ def _revive(hint: Any, value: Any) -> Any:
         items = args[:1] * len(value) if args[-1] is Ellipsis else args
         return tuple(_revive(item, entry) for item, entry in zip(items, value, strict=True))
     if origin is dict:
-        return {name: _revive(args[1], entry) for name, entry in value.items()}
+        return {name: _revive(args[1], entry) for name, entry in _object(value).items()}
     if isinstance(hint, type) and issubclass(hint, Jsonable):
         return hint.from_json(value)
     if isinstance(hint, type) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
         return hint(*value)
+    return value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"there is a {type(value).__name__} where an object should be")
     return value
 
 

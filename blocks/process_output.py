@@ -1,0 +1,166 @@
+"""What a process says: the bytes of a pipe, redacted, on their way into log files and, as whole lines, to who listens."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import struct
+import termios
+import time
+from collections.abc import Callable, Iterator
+from io import FileIO
+from typing import IO, TYPE_CHECKING
+
+from stepwell.errors import StepFailedException
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CHUNK = 64 * 1024
+HELD = 64 * 1024  # bytes of an unfinished line that wait for redaction
+OVERLAP = 8 * 1024  # a secret shorter than this is found even where a long line is cut
+LONGEST = 1024 * 1024  # bytes of a line that are forwarded as one text
+UPDATE_SECONDS = 0.1
+
+Redact = Callable[[str], str]
+
+
+def unchanged(text: str) -> str:
+    """The text itself."""
+    return text
+
+
+@contextlib.contextmanager
+def open_log(path: Path) -> Iterator[FileIO]:
+    """A log file, empty at first."""
+    try:
+        file = FileIO(path, "wb")
+    except OSError as error:
+        raise _no_log(path, error) from error
+    with file:
+        yield file
+
+
+def _no_log(path: object, error: OSError) -> StepFailedException:
+    return StepFailedException(
+        "The log can't be written",
+        {"file": path, "error": error.strerror},
+        "Make room there, or check the permissions.",
+    )
+
+
+class Stream:
+    """One output of the process: bytes in, redacted lines out, on the way into its log files."""
+
+    def __init__(self, pipe: IO[bytes], logs: tuple[FileIO, ...], redact: Redact) -> None:
+        self._pipe = pipe.fileno()
+        os.set_blocking(self._pipe, False)
+        self._redaction = _Redaction(redact)
+        self._logs = logs
+        self._lines = _Lines()
+        self.at_end = False
+
+    def fileno(self) -> int:
+        """The pipe's descriptor."""
+        return self._pipe
+
+    def read(self, most: int = CHUNK) -> bytes:
+        """What to forward of the next bytes; they are in the files by then."""
+        try:
+            data = os.read(self._pipe, most)
+        except BlockingIOError:
+            return b""
+        self.at_end = not data
+        return self._lines.of(self._written(self._redaction.of(data))) if data else b""
+
+    def drain(self) -> bytes:
+        """What to forward of the bytes that are there now; bounded even if somebody keeps writing."""
+        (left,) = struct.unpack("i", fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)))
+        parts = [self.read(min(CHUNK, left - done)) for done in range(0, left, CHUNK)]
+        return b"".join(parts)
+
+    def finish(self) -> bytes:
+        """What to forward at last: a line without an end, or an update that none followed."""
+        return self._lines.rest(self._written(self._redaction.rest()))
+
+    def _written(self, data: bytes) -> bytes:
+        for log in self._logs:
+            rest = memoryview(data)
+            try:
+                while rest:
+                    rest = rest[log.write(rest) :]
+            except OSError as error:
+                raise _no_log(log.name, error) from error
+        return data
+
+
+class _Redaction:
+    """Bytes in, redacted bytes out, whole lines at a time, so that no secret comes in two unrecognizable halves."""
+
+    def __init__(self, redact: Redact) -> None:
+        self._redact = redact
+        self._held = b""
+
+    def of(self, data: bytes) -> bytes:
+        """The part of all that came that is complete, redacted; the rest is held back."""
+        data = self._held + data
+        end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
+        if not end and len(data) > HELD:
+            end = self._cut(data)
+        self._held = data[end:]
+        return self._redacted(data[:end])
+
+    def rest(self) -> bytes:
+        """What was held back."""
+        return self._redacted(self._held)
+
+    def _cut(self, data: bytes) -> int:
+        """Where a line that is too long to wait for can be cut without cutting a secret."""
+        whole = self._redacted(data)
+        places = range(len(data) - OVERLAP, len(data) // 2, -OVERLAP // 2)
+        safe = (at for at in places if self._redacted(data[:at]) + self._redacted(data[at:]) == whole)
+        return next(safe, places[-1])
+
+    def _redacted(self, data: bytes) -> bytes:
+        if self._redact is unchanged or not data:
+            return data
+        return self._redact(data.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+class _Lines:
+    """Bytes in, complete lines out, and of the updates of a progress bar the latest, now and then."""
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._update = b""  # forwarded unless a later one takes its place
+        self._shown = 0.0
+
+    def of(self, data: bytes) -> bytes:
+        """The lines that are complete now, with at most one update of a progress bar, as the last line."""
+        self._line += data
+        if not data or not (data.endswith((b"\n", b"\r")) or len(self._line) > LONGEST):
+            return b""
+        lines, self._line = _latest(self._line), b""
+        self._update = b""
+        if not lines.endswith(b"\r"):
+            return lines
+        now = time.monotonic()
+        if now - self._shown >= UPDATE_SECONDS:
+            self._shown = now
+            return lines
+        start = lines.rfind(b"\n") + 1
+        self._update = lines[start:]
+        return lines[:start]
+
+    def rest(self, data: bytes) -> bytes:
+        """What to forward when the last data came."""
+        return _latest(self._line + data) or self._update
+
+
+def _latest(data: bytes) -> bytes:
+    """The lines, of those that a carriage return ends the last one only, and only if nothing took its place."""
+    if b"\r" not in data:
+        return data
+    lines = data.splitlines(keepends=True)
+    return b"".join(line for line in lines[:-1] if not line.endswith(b"\r")) + lines[-1]

@@ -1,0 +1,87 @@
+"""What a process says: complete in the files, whole lines to who listens, and no secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from process_bench import Bench, bench  # noqa: F401
+
+from stepwell.errors import StepFailedException
+
+
+def test_output_goes_to_three_files_and_is_forwarded_in_whole_lines(bench: Bench) -> None:
+    bench.python("""
+        import sys, time
+        parts = ("1one ", "2two\\n", "1three\\nla", "2four\\n", "1st")
+        for name, text in ((["stdout", "stderr"][int(part[0]) - 1], part[1:]) for part in parts):
+            stream = getattr(sys, name); stream.write(text); stream.flush(); time.sleep(0.05)
+    """)
+    assert bench.read("out.txt") == "one three\nlast"
+    assert bench.read("err.txt") == "two\nfour\n"
+    assert bench.read("both.txt") == "two\none three\nfour\nlast"
+    assert bench.texts == ["two\n", "one three\n", "four\n", "last"]
+
+
+def test_bytes_that_are_no_text_stay_in_the_files(bench: Bench) -> None:
+    code = "import os; os.write(1, bytes(range(256)) + b'\\n')"
+    bench.python(code)
+    raw = (bench.folder / "out.txt").read_bytes()
+    bench.python(code, redact=lambda text: text.replace("nothing", ""))
+    assert (bench.folder / "out.txt").read_bytes() == raw == bytes(range(256)) + b"\n"
+    assert "\ufffd" in bench.texts[-1]
+
+
+def test_much_output_is_complete(bench: Bench) -> None:
+    bench.python("for i in range(200_000): print(i)")
+    expected = "".join(f"{i}\n" for i in range(200_000))
+    assert "".join(bench.texts) == bench.read("out.txt") == bench.read("both.txt") == expected
+    assert all(text.endswith("\n") for text in bench.texts)
+
+
+def test_endless_line_comes_in_pieces(bench: Bench) -> None:
+    bench.python("import sys; sys.stdout.write('x' * 3_500_000)")
+    assert "".join(bench.texts) == bench.read("out.txt") == "x" * 3_500_000
+    assert 3 <= len(bench.texts) <= 5
+
+
+def test_long_line_is_one_text(bench: Bench) -> None:
+    bench.python("print('x' * 900_000)")
+    assert bench.texts == ["x" * 900_000 + "\n"]
+
+
+def test_progress_bar_does_not_flood(bench: Bench) -> None:
+    bench.python("""
+        import sys
+        print("begin")
+        for i in range(20_001):
+            sys.stderr.write(f"\\r{i}"); sys.stderr.flush()
+        sys.stderr.write("\\n")
+        print("end\\r")
+    """)
+    assert bench.read("err.txt").count("\r") == 20_001
+    assert len(bench.texts) < 100
+    assert all(part in "".join(bench.texts) for part in ("begin\n", "20000\n", "end\r\n"))
+
+
+def test_last_update_of_a_progress_bar_arrives(bench: Bench) -> None:
+    bench.python("import sys\nfor i in range(500): sys.stdout.write(f'{i}\\r'); sys.stdout.flush()")
+    assert bench.texts[-1].startswith("499")
+
+
+@pytest.mark.parametrize("before", [0, 1, 65_530, 131_065, 70_000])
+def test_secrets_are_redacted_before_they_reach_a_file_even_in_long_lines(bench: Bench, before: int) -> None:
+    code = """
+        import os, sys, time
+        os.write(1, b"x" * int(sys.argv[1]) + b"hunter"); time.sleep(0.1)
+        os.write(1, b"22" + b"y" * 100_000); os.write(2, b"hunter22\\n")
+    """
+    bench.python(code, str(before), redact=lambda text: text.replace("hunter22", "***"))
+    for text in (bench.read("out.txt"), bench.read("both.txt"), "".join(bench.texts)):
+        assert "hunter" not in text and "***" in text
+    assert bench.read("out.txt") == "x" * before + "***" + "y" * 100_000
+
+
+def test_log_that_can_not_be_written_ends_the_process(bench: Bench) -> None:
+    with pytest.raises(StepFailedException, match="log can't be written"):
+        bench.run("sh", "-c", "echo a; sleep 987", stdout=Path("/dev/full"))
