@@ -9,7 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,34 @@ def client_settings() -> Iterator[None]:
     # The heartbeat thread is joined at the end of each flow, which costs a second; no environment variable stops it.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
+
+
+def comes_back(patience: float) -> bool:
+    """Whether the server in force answers, or does within `patience` seconds; one's own is started again."""
+    deadline = time.monotonic() + patience
+    while True:
+        users = users_url()
+        if users is None:
+            with suppress(ServerException):
+                ensure_server()
+                return True
+        elif trouble(users) is None:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.5)
+
+
+def give_up_on_server() -> None:
+    """Nothing; from now on Prefect's client fails at once in this process instead of trying for minutes."""
+    from prefect.context import SettingsContext
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
+
+    context = SettingsContext.get()
+    if context is not None:
+        settings = context.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
+        SettingsContext(profile=context.profile, settings=settings).__enter__()  # for the rest of the process
+    os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
 
 
 def _require_answer(url: str) -> None:

@@ -86,7 +86,7 @@ class Store:
         with self.digests.under(path) as digest_file:
             return scan(path, digest_file)
 
-    def add_tree(self, source: Path, tree: Tree, *, move: bool, like: str | None = None) -> None:
+    def add_tree(self, source: Path, tree: Tree, *, move: bool) -> None:
         """Nothing; the store keeps what `tree`, the tree at `source`, names. `move`: the bytes are its own from now on.
 
         A copy that came out other than `tree` says, since a file changed meanwhile, raises StoreException.

@@ -141,5 +141,3 @@ def _lives(pid: int) -> bool:
             return True
         return True
     return False
-
-

@@ -35,7 +35,8 @@ def main() -> None:
     """Run the command line; an error is one message on stderr with a hint, and exit code 1."""
     from stepwell.errors import StepwellError
 
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # our progress shows the rest
+    for name in ("HANDLERS_CONSOLE_LEVEL", "INTERNAL_LEVEL"):  # our progress shows the rest
+        os.environ.setdefault(f"PREFECT_LOGGING_{name}", "CRITICAL")
     try:
         app()
     except StepwellError as error:

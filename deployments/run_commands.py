@@ -36,10 +36,9 @@ def run(
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
     from stepwell.deployments.finding import load_pipeline, read_parameters
-    from stepwell.flows.launching import execute, register
+    from stepwell.flows.launching import execute, leave, register
     from stepwell.flows.progress import Progress
     from stepwell.flows.running import RunOptions
-    from stepwell.flows.summary import summarize
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -49,11 +48,9 @@ def run(
     options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, listeners=(progress,))
     folder = register(pipeline, experiment or pipeline.name, values, {}, options)
     with progress:
-        execute(pipeline, folder, values, options)
-    summary = summarize(folder)
+        summary = execute(pipeline, folder, values, options)
     print(json.dumps(_as_json(summary), indent=1) if as_json else _text(folder))
-    if summary.status != "Finished":
-        raise typer.Exit(130 if summary.status == "Canceled" else 1)
+    leave(folder, {"Finished": 0, "Canceled": 130}.get(summary.status, 1))
 
 
 def plan(file: str = _FILE, parameters: list[str] = _PARAMETERS, regenerate: bool = _REGENERATE, as_json: bool = _JSON) -> None:

@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 from stepwell.blocks.run_folder import RunFolder
-from stepwell.flows.launching import execute, unpacked
+from stepwell.flows.launching import execute, leave, unpacked
 from stepwell.flows.pipeline import Pipeline
 from stepwell.flows.running import RunOptions
 from stepwell.flows.workspace import Workspace
 from stepwell.vocabulary import PipelineDefinition
 
 
-def main() -> int:
-    """0 when the run has completed, else 1."""
+def main() -> None:
+    """Exit with 0 when the run has finished well, else with 1."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     run = RunFolder(Path(sys.argv[1]))
     facts, order = run.facts(), json.load(sys.stdin)
@@ -24,8 +24,9 @@ def main() -> int:
     values = unpacked(definition, order["values"])
     options = RunOptions(regenerate=facts["regenerate"], continue_on_failure=facts["continue_on_failure"])
     pipeline = Pipeline.of(definition, Workspace.get(facts["workspace"]))
-    return 0 if execute(pipeline, run, values, options).is_completed() else 1
+    summary = execute(pipeline, run, values, options)
+    leave(run, 0 if summary.status == "Finished" else 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -8,22 +8,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
+import httpx
 from prefect.flow_engine import run_flow
-from prefect.states import Pending, State
+from prefect.states import Pending
 
 from stepwell.blocks.documents import client
 from stepwell.blocks.home import home
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.blocks.server import client_settings, ensure_server
-from stepwell.errors import ExperimentExecutionException
+from stepwell.errors import ExperimentExecutionException, ServerException
 from stepwell.flows.parameters import Value, as_text
 from stepwell.flows.pipeline import Pipeline
 from stepwell.flows.running import RunOptions, provenance_of, run_tags, shown_values
 from stepwell.flows.secrecy import secrets_of, veiled
 from stepwell.flows.setting import Setting
+from stepwell.flows.summary import RunSummary, summarize
 from stepwell.vocabulary import DataSource, PipelineDefinition
 
 _START_SECONDS = 60
@@ -73,15 +75,34 @@ def _reserved(options: RunOptions) -> dict[str, bool]:
     return {"regenerate_outputs": options.regenerate, "continue_on_step_failure": options.continue_on_failure}
 
 
-def execute(pipeline: Pipeline, run: RunFolder, values: Mapping[str, Value], options: RunOptions) -> State[Any]:
-    """The final state of a registered run, run here and now."""
+def execute(pipeline: Pipeline, run: RunFolder, values: Mapping[str, Value], options: RunOptions) -> RunSummary:
+    """What became of a registered run, run here and now."""
     with client_settings():
         with client() as api:
             flow_run = api.read_flow_run(UUID(run.run_id))
         parameters = {name: as_text(value) if isinstance(value, DataSource) else value for name, value in values.items()}
-        return run_flow(  # type: ignore[return-value]
-            pipeline.flow_with(options), flow_run=flow_run, parameters={**parameters, **_reserved(options)}, return_type="state"
-        )
+        try:
+            run_flow(
+                pipeline.flow_with(options), flow_run=flow_run, parameters={**parameters, **_reserved(options)}, return_type="state"
+            )
+        except (httpx.TransportError, ServerException):
+            if not server_was_lost(run):
+                raise
+    return summarize(run)
+
+
+def server_was_lost(run: RunFolder) -> bool:
+    """Whether Prefect's server had gone away, and stayed away, when the run ended."""
+    return run.status().get("server") == "lost"
+
+
+def leave(run: RunFolder, code: int) -> NoReturn:
+    """Ends this process; without Prefect's farewell, which takes minutes, if its server is gone."""
+    if server_was_lost(run):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def detach(pipeline: Pipeline, run: RunFolder, values: Mapping[str, Value]) -> None:

@@ -15,6 +15,7 @@ from prefect.context import FlowRunContext
 
 from stepwell.blocks.documents import client
 from stepwell.blocks.provenance import git_provenance
+from stepwell.blocks.server import comes_back, give_up_on_server
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException
 from stepwell.flows.artifacts import publish_artifacts
@@ -24,6 +25,9 @@ from stepwell.flows.parameters import Value, as_text
 from stepwell.flows.secrecy import veiled
 from stepwell.flows.setting import Listener, Setting
 from stepwell.vocabulary import ParameterDefinition, PipelineDefinition, StepResult
+
+
+_PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,12 @@ def _run(
         status = "Canceled" if outcome.cancelled else "Finished" if outcome.ok else "Failed"
     finally:
         setting.tell({"status": status})
-        with suppress(Exception):  # pictures of a run must not decide its fate
-            publish_artifacts(setting.run)
+        if comes_back(_PATIENCE_SECONDS):
+            with suppress(Exception):  # pictures of a run must not decide its fate
+                publish_artifacts(setting.run)
+        else:
+            setting.tell({"warning": "Prefect's server went away and does not know how the run ended", "server": "lost"})
+            give_up_on_server()
     return outcome
 
 

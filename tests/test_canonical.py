@@ -17,7 +17,7 @@ EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
 
 def test_the_encoding_is_fixed() -> None:
-    value = {"b": [1, 2.5, True, None], "a": "é\udce9 \"\n", "": {}}
+    value = {"b": [1, 2.5, True, None], "a": 'é\udce9 "\n', "": {}}
     assert encode(value) == b'{"":{},"a":"\\u00e9\\udce9 \\"\\n","b":[1,2.5,true,null]}'
 
 
@@ -25,7 +25,11 @@ def test_the_encoding_is_fixed() -> None:
     ("tag", "value", "expected"),
     [
         ("tree", [], "d938ca3f6f259eabbc7c895166e33273c0544d3dbcdf8d42b1aa8c5018db396e"),
-        ("step-key", [["script", "train.py", "sha256:00"]], "69119f1b52915e9745eebf6c3d97bc5d732058dc82c771637f520541b44cc8c7"),
+        (
+            "step-key",
+            [["script", "train.py", "sha256:00"]],
+            "69119f1b52915e9745eebf6c3d97bc5d732058dc82c771637f520541b44cc8c7",
+        ),
         ("record", {"b": 1.5, "a": ["é", None]}, "2a3848ae0d0d6489737f36746b2ffece09bbc0a98dd0532e2acf55d1c460cc5c"),
     ],
 )

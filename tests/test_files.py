@@ -126,7 +126,9 @@ def test_what_is_protected_can_be_read_and_run_but_not_written(open_folder: Path
 
 def test_protected_and_unreadable_folders_are_removed_also_by_others_than_root(open_folder: Path) -> None:
     def made_and_removed() -> bool:
-        root = strategies.write_folder(open_folder / "mine", {"a": b"1", "sub": {"deep": {"b": b"2"}}, "shut": {"c": b"3"}})
+        root = strategies.write_folder(
+            open_folder / "mine", {"a": b"1", "sub": {"deep": {"b": b"2"}}, "shut": {"c": b"3"}}
+        )
         protect(root)
         (root / "shut").chmod(0)
         (root / "sub").chmod(0o111)

@@ -105,7 +105,9 @@ def test_a_removed_row_changes_the_key_and_is_named_alone(fingerprint: Fingerpri
 
 
 @given(strategies.fingerprints, strategies.fingerprints)
-def test_different_rows_have_different_keys_and_as_many_reasons_as_changes(one: Fingerprint, other: Fingerprint) -> None:
+def test_different_rows_have_different_keys_and_as_many_reasons_as_changes(
+    one: Fingerprint, other: Fingerprint
+) -> None:
     assert (one.key == other.key) == (one.rows == other.rows)
     assert len(one.diff(other)) == one.distance(other) == other.distance(one)
     same_rows = set(one.rows) == set(other.rows)

@@ -26,6 +26,7 @@ from keeping import OUTPUTS, commit, exercise, files_below, fingerprint, in_chil
 
 from stepwell.blocks import store as module
 from stepwell.blocks.files import remove
+from stepwell.blocks.stat_cache import StatCache
 from stepwell.blocks.store import FORMAT, Miss, Store, partial_key
 from stepwell.blocks.store_care import collect, verify
 from stepwell.canonical import digest, encode
@@ -34,6 +35,12 @@ from stepwell.tree import Tree, scan
 from stepwell.vocabulary import StepRecord
 
 FIXTURE = Path(__file__).parent / "fixtures" / "store-v1"
+
+
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk's own pace is not the subject here; `test_files` is about what is synced."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 @pytest.fixture
@@ -65,8 +72,12 @@ def test_what_was_committed_is_served(store: Store, tmp_path: Path) -> None:
         assert served(twin) == OUTPUTS
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(outputs=st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), strategies.folders | st.binary(), max_size=3))
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(
+    outputs=st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), strategies.folders | st.binary(), max_size=3)
+)
 def test_any_names_and_bytes_come_back_as_they_were(outputs: keeping.Outputs, store: Store) -> None:
     commit(store, outputs=outputs)
     assert served(store) == outputs
@@ -110,7 +121,9 @@ def test_a_moved_output_is_the_stores_and_a_copied_one_stays(store: Store, tmp_p
 
 
 def test_only_what_the_tree_names_is_copied(store: Store, tmp_path: Path) -> None:
-    source = strategies.write_folder(tmp_path / "source", {"train.py": b"1", ".git": {"config": b"secret"}, "data.bin": b"2"})
+    source = strategies.write_folder(
+        tmp_path / "source", {"train.py": b"1", ".git": {"config": b"secret"}, "data.bin": b"2"}
+    )
     tree = scan(source, skip=lambda path, _: path in (".git", "data.bin"))
     store.add_tree(source, tree, move=False)
     assert strategies.read_folder(store.tree_path(tree.digest)) == {"train.py": b"1"}
@@ -165,7 +178,10 @@ def test_the_nearest_record_is_the_one_with_fewest_changes_then_the_latest(store
 def test_records_alike_differ_in_content_of_inputs_only(store: Store) -> None:
     for rows in (fingerprint(1, "b"), fingerprint(1, "c"), fingerprint(2, "b")):
         commit(store, rows)
-    assert {record.fingerprint for record in store.alike(fingerprint(1, "d"))} == {fingerprint(1, "b"), fingerprint(1, "c")}
+    assert {record.fingerprint for record in store.alike(fingerprint(1, "d"))} == {
+        fingerprint(1, "b"),
+        fingerprint(1, "c"),
+    }
     assert partial_key(fingerprint(1, "b")) == partial_key(fingerprint(1, "c")) != partial_key(fingerprint(2, "b"))
 
 
@@ -260,7 +276,9 @@ def test_no_byte_of_a_record_can_be_changed(store: Store) -> None:
     assert served(store) == OUTPUTS
 
 
-@pytest.mark.parametrize("kind", ["file added", "folder added", "made executable", "renamed", "made a link", "made a pipe"])
+@pytest.mark.parametrize(
+    "kind", ["file added", "folder added", "made executable", "renamed", "made a link", "made a pipe"]
+)
 def test_a_tree_with_other_entries_is_not_served(kind: str, store: Store) -> None:
     commit(store)
     file = kept_file(store, "weights")
@@ -395,7 +413,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.committed: dict[int, keeping.Outputs] = {}
         self.safe: set[int] = set()
 
-    @rule(target=keys, key=st.integers(0, 3), outputs=st.sampled_from([OUTPUTS, {"a": b"1"}, {"a": {}}, {"a": b"1", "b": b"2"}]))
+    @rule(
+        target=keys,
+        key=st.integers(0, 3),
+        outputs=st.sampled_from([OUTPUTS, {"a": b"1"}, {"a": {}}, {"a": b"1", "b": b"2"}]),
+    )
     def commit(self, key: int, outputs: keeping.Outputs) -> int:
         commit(self.store, fingerprint(key), outputs)
         self.committed[key] = outputs
@@ -459,7 +481,20 @@ TestAnyOrder.settings = settings(
 
 # Crashes --------------------------------------------------------------------------------------------------------------
 
-_OPERATIONS = ("rename", "replace", "open", "mkdir", "unlink", "rmdir", "chmod", "fchmod", "utime", "fsync", "fdopen", "symlink")
+_OPERATIONS = (
+    "rename",
+    "replace",
+    "open",
+    "mkdir",
+    "unlink",
+    "rmdir",
+    "chmod",
+    "fchmod",
+    "utime",
+    "fsync",
+    "fdopen",
+    "symlink",
+)
 
 
 def crash_at(number: int, action: Callable[[], object]) -> bool:
@@ -515,17 +550,14 @@ CRASHES: dict[str, tuple[Callable[[Store], object], Callable[[Store], object]]] 
 
 
 @pytest.mark.parametrize("name", CRASHES)
-def test_a_crash_at_any_operation_leaves_a_store_that_works(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(os, "fsync", lambda _: None)  # the disk's own pace is not the subject
+def test_a_crash_at_any_operation_leaves_a_store_that_works(name: str, tmp_path: Path) -> None:
     before, action = CRASHES[name]
-    number = 0
+    number, digests = 0, StatCache(tmp_path / "digests.sqlite3")
     while True:
         number += 1
         home = tmp_path / str(number)
         home.mkdir()
-        store = open_store(home / "store")
+        store = Store(home / "store", keeping.SIGNING_KEY, digests)
         before(store)
         crashed = crash_at(number, lambda store=store: action(store))
         found = served(store)
@@ -537,7 +569,6 @@ def test_a_crash_at_any_operation_leaves_a_store_that_works(
         assert os.listdir(store.root / "work") == [], number
         assert not verify(store).damaged, number
         assert served(store) == OUTPUTS, number
-        store.digests.close()
         if not crashed:
             break
     assert number > 5
@@ -628,7 +659,9 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     place.mkdir()
 
     def mounted(options: str) -> Path:
-        run = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", place], capture_output=True, text=True, check=False)
+        run = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "none", place], capture_output=True, text=True, check=False
+        )
         if run.returncode:
             pytest.skip(f"mounting is not permitted here: {run.stderr.strip()}")
         return place
@@ -738,7 +771,10 @@ def test_the_store_of_the_first_release_is_read_or_cleanly_missed(tmp_path: Path
         assert {name: artifact.digest for name, artifact in found.outputs.items()} == outputs
         assert found.fingerprint.key == key
     if FORMAT == 1:
-        assert served(store) == {"model": {"weights": b"0123", "sub": {"notes": b"fine"}, "link": b"0123"}, "table": b"a,b\n1,2\n"}
+        assert served(store) == {
+            "model": {"weights": b"0123", "sub": {"notes": b"fine"}, "link": b"0123"},
+            "table": b"a,b\n1,2\n",
+        }
         assert store.observed(fingerprint()) == ("side.txt",)
         assert store.nearest("train.py", fingerprint(11)) == store.lookup(fingerprint(10).key)
     exercise(store)

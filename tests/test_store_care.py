@@ -23,6 +23,12 @@ from stepwell.tree import scan
 DAY = 86_400
 
 
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk's own pace is not the subject here; `test_files` is about what is synced."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return open_store(tmp_path / "store")
@@ -167,7 +173,9 @@ def test_a_second_collection_finds_nothing(store: Store) -> None:
 
 
 @pytest.mark.parametrize("days", [0, 30])
-def test_what_a_living_run_made_or_used_stays_though_it_describes_itself_late(days: int, store: Store, tmp_path: Path) -> None:
+def test_what_a_living_run_made_or_used_stays_though_it_describes_itself_late(
+    days: int, store: Store, tmp_path: Path
+) -> None:
     source = strategies.write_folder(tmp_path / "source", {"train.py": b"1"})
     snapshot = scan(source)
     store.add_tree(source, snapshot, move=False)

@@ -72,7 +72,9 @@ def test_a_copy_has_the_same_tree_and_the_same_bytes(folder: strategies.Folder, 
 
 @ON_DISK
 @given(one=strategies.folders, other=strategies.folders)
-def test_trees_are_equal_exactly_if_the_folders_are(one: strategies.Folder, other: strategies.Folder, tmp_path: Path) -> None:
+def test_trees_are_equal_exactly_if_the_folders_are(
+    one: strategies.Folder, other: strategies.Folder, tmp_path: Path
+) -> None:
     first = scan(strategies.write_folder(fresh(tmp_path), one))
     second = scan(strategies.write_folder(fresh(tmp_path), other))
     assert (first.digest == second.digest) == (first == second) == (one == other) == (not second.diff(first))
@@ -174,7 +176,9 @@ def test_pipes_and_sockets_are_refused_and_never_opened(tmp_path: Path) -> None:
             scan(root)
 
 
-@pytest.mark.parametrize("name", ["é", "e\u0301", " ", "a\nb", '"', "-x", "x" * 255, "A", "a", os.fsdecode(b"\xff\xfe")])
+@pytest.mark.parametrize(
+    "name", ["é", "e\u0301", " ", "a\nb", '"', "-x", "x" * 255, "A", "a", os.fsdecode(b"\xff\xfe")]
+)
 def test_strange_names_are_told_apart_and_kept(name: str, tmp_path: Path) -> None:
     root = strategies.write_folder(tmp_path / "tree", {name: b"1"})
     assert [entry.path for entry in scan(root).entries] == [name]

@@ -52,7 +52,10 @@ STEP = StepDefinition(
         InputPort("open", HoleSource("open"), "open"),
     ),
     outputs=(OutputPort("model", "model", destination="models/{run-id}"),),
-    parameters=(ParameterDefinition("rate", "float", 0.5), ParameterDefinition("path", "data", DataSource("store", "x"))),
+    parameters=(
+        ParameterDefinition("rate", "float", 0.5),
+        ParameterDefinition("path", "data", DataSource("store", "x")),
+    ),
     params={"RATE": (Piece("parameter", "rate"),)},
     environment=EnvironmentDefinition(variables={"A": "b"}),
     run_after=("prepare", "check"),
@@ -186,7 +189,9 @@ def test_a_step_waits_for_its_data_first_then_for_its_order_each_once() -> None:
 
 def test_an_exit_is_fine_only_if_nobody_stopped_it() -> None:
     assert Exit(0, 1.0).ok
-    assert not any((Exit(1, 1.0).ok, Exit(-9, 1.0).ok, Exit(0, 1.0, timed_out=True).ok, Exit(0, 1.0, cancelled=True).ok))
+    assert not any(
+        (Exit(1, 1.0).ok, Exit(-9, 1.0).ok, Exit(0, 1.0, timed_out=True).ok, Exit(0, 1.0, cancelled=True).ok)
+    )
 
 
 def test_a_result_is_its_outputs_and_survives_pickling() -> None:

@@ -132,9 +132,9 @@ def _file_entry(path: str, full: str, status: os.stat_result, digest_file: Diges
 def _link_entry(path: str, full: str, border: str) -> Entry:
     target = os.readlink(full)
     by_name = os.path.normpath(os.path.join(os.path.relpath(os.path.dirname(full), border), target))
-    outside = os.path.isabs(target) or by_name.split(os.sep)[0] == os.pardir  # by the border's name, which may change, too
+    escapes = by_name.split(os.sep)[0] == os.pardir  # and comes back, perhaps, by a name that the folder won't keep
     real = os.path.realpath(full)  # other links on the way may lead elsewhere than the names say
-    if outside or (real != border and not real.startswith(border + os.sep)):
+    if os.path.isabs(target) or escapes or (real != border and not real.startswith(border + os.sep)):
         raise StoreException(
             "A symbolic link leads out of its folder",
             {"link": full, "leads to": target},

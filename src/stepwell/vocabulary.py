@@ -38,9 +38,9 @@ class Jsonable:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The value that `to_json` wrote; missing or foreign fields raise TypeError, wrong shapes ValueError."""
-        hints = _hints(cls)
-        return cls(**{name: _revive(hints[name], value) if name in hints else value for name, value in _object(data).items()})
+        """The value that `to_json` wrote; missing or foreign fields raise TypeError, wrong shapes that or ValueError."""
+        hints, found = _hints(cls), _object(data)
+        return cls(**{name: _revive(hints[name], value) if name in hints else value for name, value in found.items()})
 
 
 @cache
@@ -84,7 +84,7 @@ def _revive(hint: Any, value: Any) -> Any:
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"there is a {type(value).__name__} where an object should be")
+        raise TypeError(f"there is a {type(value).__name__} where an object should be")
     return value
 
 
