@@ -73,7 +73,7 @@ def load_all(cls: type[B], **fields: str) -> list[B]:
     """Every saved block of the class whose fields have these values."""
     with client() as api:
         try:
-            documents = list(_documents(api, cls.get_block_type_slug()))
+            documents = api.read_block_documents_by_type(cls.get_block_type_slug(), include_secrets=True)  # no server pages them
         except PrefectHTTPStatusError as error:
             if error.response.status_code != httpx.codes.NOT_FOUND:
                 raise
@@ -88,16 +88,6 @@ def _revived(cls: type[B], document: BlockDocument) -> B:
     block._block_document_id = document.id
     block._block_document_name = document.name
     return block
-
-
-def _documents(api: SyncPrefectClient, slug: str) -> Iterator[BlockDocument]:
-    offset, page = 0, 100
-    while True:
-        found = api.read_block_documents_by_type(slug, offset=offset, limit=page, include_secrets=True)
-        yield from found
-        if len(found) < page:
-            return
-        offset += page
 
 
 def delete(cls: type[Block], name: str) -> bool:

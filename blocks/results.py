@@ -6,9 +6,10 @@ would write is written, and what it reads is made on the spot from a record whos
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Literal
 
 from prefect.filesystems import WritableFileSystem
@@ -21,7 +22,7 @@ from stepwell.canonical import encode
 from stepwell.errors import StoreException
 from stepwell.vocabulary import StepRecord, StepResult
 
-Serve = Callable[[str], StepRecord]
+Serve = Callable[[str], "Served"]
 """A result's key in; its checked record out, or StoreException."""
 
 SERVE: ContextVar[Serve | None] = ContextVar("stepwell_serve", default=None)
@@ -41,9 +42,29 @@ class StepResultSerializer(Serializer):  # type: ignore[type-arg]  (Prefect refu
 
     def loads(self, blob: bytes) -> StepResult:
         """The result that `dumps` wrote."""
-        import json
+        return StepResult(_record(blob))
 
-        return StepResult(StepRecord.from_json(json.loads(blob)))
+
+@lru_cache(maxsize=256)  # Prefect reads each result twice
+def _record(blob: bytes) -> StepRecord:
+    return StepRecord.from_json(json.loads(blob))
+
+
+class Served:
+    """A checked record, and the bytes that Prefect reads it from, made once."""
+
+    def __init__(self, record: StepRecord) -> None:
+        self.record = record
+        self._bytes = b""
+
+    def for_prefect(self, path: str, block: ResultsBlock) -> bytes:
+        """Prefect's own record of the result."""
+        if not self._bytes:
+            metadata = ResultRecordMetadata(
+                storage_key=path, serializer=StepResultSerializer(), storage_block_id=block._block_document_id
+            )
+            self._bytes = ResultRecord(result=StepResult(self.record), metadata=metadata).serialize()
+        return self._bytes
 
 
 class ResultsBlock(WritableFileSystem):
@@ -55,13 +76,7 @@ class ResultsBlock(WritableFileSystem):
 
     def read_path(self, path: str, **_: Any) -> bytes:
         """Prefect's record of a result that was just checked; StoreException if there is none to serve."""
-        record = (SERVE.get() or _look_up)(path)
-        return ResultRecord(
-            result=StepResult(record),
-            metadata=ResultRecordMetadata(
-                storage_key=path, serializer=StepResultSerializer(), storage_block_id=self._block_document_id
-            ),
-        ).serialize()
+        return (SERVE.get() or _look_up)(path).for_prefect(path, self)
 
     async def aread_path(self, path: str, **_: Any) -> bytes:
         """As `read_path`."""
@@ -74,11 +89,11 @@ class ResultsBlock(WritableFileSystem):
         """Nothing."""
 
 
-def _look_up(path: str) -> StepRecord:
+def _look_up(path: str) -> Served:
     workspace, _, key = path.partition(".")
     found = BaseWorkspace.get(workspace).store.lookup(key)
     if isinstance(found, StepRecord):
-        return found
+        return Served(found)
     raise StoreException("There is no such result", {"key": key, "reason": found.reason})
 
 

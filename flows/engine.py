@@ -108,7 +108,13 @@ class Engine:
         step, decision = call.definition, verdict.decision
         self._setting.tell({"step": step.id, "status": "starting", "action": decision.action, "why": list(decision.why)})
         serving = Serving(self._setting, call, verdict)
-        task = make_task(step, lambda _: serving, self._setting.store.locks, always=decision.action == "run" and self._forced(step))
+        task = make_task(
+            step,
+            lambda _: serving,
+            self._setting.store.locks,
+            self._setting.results,
+            always=decision.action == "run" and self._forced(step),
+        )
         self._running[step.id] = call
         if not verdict.record:
             self._busy[step.compute_target] += 1

@@ -56,21 +56,17 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
         deliver(setting, call, record, fresh=True)
         return record
     finally:
-        remove(folder)
+        setting.sweep(folder)
 
 
 # Before and after the process -------------------------------------------------------------------------------------------
 
 
 def _leave_context(setting: Setting, call: StepCall, place: Workplace, step_run_id: str) -> None:
-    facts = setting.run.facts()
     context = {
+        **setting.context,
         "id": step_run_id,
         "name": call.definition.name,
-        "experiment": facts.get("experiment", ""),
-        "parent_id": setting.run.run_id,
-        "tags": facts.get("tags", {}),
-        "parent_metrics": {},
         "input_datasets": {name: str(path) for name, path in place.inputs.items()},
         "output_datasets": {name: str(path) for name, path in place.outputs.items()},
     }

@@ -43,7 +43,7 @@ def register(
         setting.source(step.source_directory)
     snapshots = setting.snapshots()
     shown = shown_values(definition.parameters, values)
-    with client_settings(), client() as api:
+    with client() as api:
         flow_run = api.create_flow_run(
             pipeline.flow,
             parameters={name: value for name, value in shown.items() if value != "***"} | _reserved(options),

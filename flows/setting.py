@@ -5,17 +5,22 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from stepwell.blocks.compute import ComputeTarget
 from stepwell.blocks.datastore import Datastore
+from stepwell.blocks.files import remove
 from stepwell.blocks.home import home
 from stepwell.blocks.packages import Packages
 from stepwell.blocks.processes import StopSignal
+from stepwell.blocks.results import ResultsBlock, results_block
 from stepwell.blocks.run_folder import Event, RunFolder
+from stepwell.blocks.server import ensure_server
 from stepwell.blocks.snapshot import size_warning, source_tree
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import ComputeTargetException, DatastoreException
@@ -52,6 +57,7 @@ class Setting:
         self._data: dict[DataSource, Artifact] = {}
         self._secrets: list[str] = []
         self._lock = threading.RLock()
+        self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-sweeper")
 
     def tell(self, event: Event) -> None:
         """Nothing; the event stands in the run's journal, and every listener knows of it."""
@@ -60,6 +66,10 @@ class Setting:
             self.run.append(stamped)
             for listener in self._listeners:
                 listener(stamped)
+
+    def sweep(self, folder: Path) -> None:
+        """Nothing; the folder will be gone when the process ends, if not sooner."""
+        self._sweeper.submit(remove, folder)
 
     def warn(self, text: str) -> None:
         """Nothing; the user is told."""
@@ -83,6 +93,17 @@ class Setting:
     def packages(self) -> Packages:
         """What the interpreter in use has installed."""
         return Packages(home() / "cache")
+
+    @cached_property
+    def results(self) -> ResultsBlock:
+        """Where Prefect reads results."""
+        return results_block(ensure_server())
+
+    @cached_property
+    def context(self) -> dict[str, Any]:
+        """What a script may ask of the run that it is part of."""
+        facts = self.run.facts()
+        return {"experiment": facts.get("experiment", ""), "parent_id": self.run.run_id, "parent_tags": facts.get("tags", {})}
 
     @cached_property
     def redactor(self) -> Redactor:

@@ -19,7 +19,7 @@ from prefect.transactions import IsolationLevel
 
 from stepwell.blocks.locks import KeyLocks
 from stepwell.blocks.references import DataReference
-from stepwell.blocks.results import SERVE, StepResultSerializer, results_block
+from stepwell.blocks.results import SERVE, ResultsBlock, Served, StepResultSerializer, results_block
 from stepwell.blocks.server import ensure_server
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import StepwellError, StoreException, UserErrorException
@@ -41,9 +41,9 @@ class Serving:
         self.setting = setting
         self.call = call
         self._verdict = verdict
-        self._checked: StepRecord | None = None
+        self._checked: Served | None = None
 
-    def serve(self, _: str) -> StepRecord:
+    def serve(self, _: str) -> Served:
         """The checked record, its outputs delivered; StoreException if the call has to be performed.
 
         Prefect asks twice per task; the second answer is the first.
@@ -53,7 +53,7 @@ class Serving:
             if found is None:
                 raise StoreException("There is no result to use again")
             deliver(self.setting, self.call, found, fresh=False)
-            self._checked = found
+            self._checked = Served(found)
             self.setting.tell(
                 {
                     "step": self.call.definition.id,
@@ -98,20 +98,28 @@ class StepReuse(CachePolicy):
         return f"{serving.setting.workspace.name}.{serving.call.key}"
 
 
-def make_task(definition: StepDefinition, prepare: Prepare, locks: KeyLocks, *, always: bool = False) -> Task[..., StepResult]:
+class StepBody:
+    """What Prefect runs when a step's result is not known. (A function's source would be looked for, a millisecond each.)"""
+
+    def __init__(self, prepare: Prepare) -> None:
+        self._prepare = prepare
+
+    def __call__(self, holes: dict[str, Any]) -> Any:
+        return _run(self._prepare, holes)
+
+
+def make_task(
+    definition: StepDefinition, prepare: Prepare, locks: KeyLocks, results: ResultsBlock, *, always: bool = False
+) -> Task[..., StepResult]:
     """The Prefect task of a step. `always`: it runs even if its result is known."""
-
-    def run(holes: dict[str, Any]) -> Any:
-        return _run(prepare, holes)
-
     return Task(
-        fn=run,
+        fn=StepBody(prepare),
         name=definition.name,
         description=f"{definition.type} of Stepwell",
         task_run_name=definition.id.replace("{", "{{").replace("}", "}}"),
         cache_policy=StepReuse(isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=locks, prepare=prepare),
         persist_result=True,
-        result_storage=results_block(ensure_server()),
+        result_storage=results,
         result_serializer=StepResultSerializer(),
         refresh_cache=always or not definition.allow_reuse,
         retries=definition.retries,
@@ -179,7 +187,7 @@ def _alone(
             "Pass each by its name.",
         )
     home = workspace or _default_workspace()
-    return make_task(definition, AlonePreparation(definition, home.name), home.store.locks)
+    return make_task(definition, AlonePreparation(definition, home.name), home.store.locks, results_block(ensure_server()))
 
 
 def _holes(definition: StepDefinition) -> list[str]:

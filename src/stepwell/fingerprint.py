@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 from stepwell.canonical import digest
@@ -31,13 +32,13 @@ class Row(NamedTuple):
 _WORDS = {"read": "file read but not declared", "file": "file", "recipe": "Stepwell's reuse rules"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fingerprint:
     """The ordered rows of one bound step."""
 
     rows: tuple[Row, ...]
 
-    @property
+    @cached_property
     def key(self) -> str:
         """64 hex digits that name the result: equal rows, equal key."""
         return digest("step-key", self.rows)
