@@ -71,7 +71,7 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
         raise StoreException("The store of results can't be written", {"folder": store.root}, "Make it writable first.")
     grave = store.scratch_folder()
     with exclusive(store.lock_file):
-        living = [run for run in _runs(store) if run.is_alive()]
+        living = [run for run in _runs(store) if run.is_alive() or _is_starting(run)]
         cutoff = min([time.time() - days * _DAY, *(_began(run) for run in living)])
         doomed, needed = [], {digest for run in living for digest in run.facts().get("snapshots", {}).values()}
         for path, record in store.records():
@@ -100,8 +100,15 @@ def _runs(store: Store) -> Iterator[RunFolder]:
         yield RunFolder(path)
 
 
+def _is_starting(run: RunFolder) -> bool:
+    """Whether the run was submitted a short while ago, and its process has yet to begin."""
+    created = run.facts().get("created", 0)
+    return not run.journal() and isinstance(created, float) and created > time.time() - _GRACE_SECONDS
+
+
 def _began(run: RunFolder) -> float:
-    return (run.path / "alive.lock").stat().st_mtime - _GRACE_SECONDS  # unlike run.json, it is written once
+    mark = run.path / ("alive.lock" if (run.path / "alive.lock").exists() else "run.json")  # the first is written once
+    return mark.stat().st_mtime - _GRACE_SECONDS
 
 
 def _index(store: Store, keys: set[str]) -> list[Path]:

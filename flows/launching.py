@@ -17,6 +17,7 @@ from prefect.states import Pending
 
 from stepwell.blocks.documents import client
 from stepwell.blocks.home import home
+from stepwell.blocks.locks import shared
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.blocks.server import client_settings, ensure_server
 from stepwell.errors import ExperimentExecutionException, ServerException
@@ -41,33 +42,34 @@ def register(
     setting.hide(secrets_of(definition.steps, values))
     for step in definition.steps:
         setting.source(step.source_directory)
-    snapshots = setting.snapshots()
-    shown = shown_values(definition.parameters, values)
-    with client() as api:
-        flow_run = api.create_flow_run(
-            pipeline.flow,
-            parameters={name: value for name, value in shown.items() if value != "***"} | _reserved(options),
-            tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
-            state=Pending(),
+    with shared(setting.store.lock_file):  # a collector must not see snapshots that no run claims yet
+        snapshots = setting.snapshots()
+        shown = shown_values(definition.parameters, values)
+        with client() as api:
+            flow_run = api.create_flow_run(
+                pipeline.flow,
+                parameters={name: value for name, value in shown.items() if value != "***"} | _reserved(options),
+                tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
+                state=Pending(),
+            )
+        run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
+        run.describe(
+            {
+                "id": run.run_id,
+                "number": setting.store.next_run_number(),
+                "created": time.time(),
+                "name": flow_run.name,
+                "workspace": pipeline.workspace.name,
+                "experiment": experiment,
+                "tags": dict(tags),
+                "pipeline": veiled(definition.to_json(), setting.redactor),
+                "parameters": shown,
+                "snapshots": snapshots,
+                "properties": provenance,
+                "regenerate": options.regenerate,
+                "continue_on_failure": options.continue_on_failure,
+            }
         )
-    run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
-    run.describe(
-        {
-            "id": run.run_id,
-            "number": setting.store.next_run_number(),
-            "created": time.time(),
-            "name": flow_run.name,
-            "workspace": pipeline.workspace.name,
-            "experiment": experiment,
-            "tags": dict(tags),
-            "pipeline": veiled(definition.to_json(), setting.redactor),
-            "parameters": shown,
-            "snapshots": snapshots,
-            "properties": provenance,
-            "regenerate": options.regenerate,
-            "continue_on_failure": options.continue_on_failure,
-        }
-    )
     return run
 
 
