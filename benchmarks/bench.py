@@ -14,11 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-import commands  # noqa: E402
-import files  # noqa: E402
-import steps  # noqa: E402
-from place import Place, place  # noqa: E402
-from rows import Row, machine, save, table  # noqa: E402
+import commands
+import files
+import steps
+from place import Place, place
+from rows import Row, machine, save, table
 
 BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "help": commands.help_text,

@@ -34,8 +34,7 @@ def hashing(place: Place) -> Iterator[Row]:
     megabytes = 500
     file = place.folder / "large.bin"
     with open(file, "wb") as out:
-        for _ in range(megabytes):
-            out.write(os.urandom(1_000_000))
+        out.writelines(os.urandom(1_000_000) for _ in range(megabytes))
     found = place.ask("hashing", file=str(file), repeat=place.repeat)
     file.unlink()
     yield Row(f"unchanged input of {megabytes} MB, hashed again", 1000 * found["again"], 10, "ms", "cache opened anew")

@@ -35,7 +35,9 @@ class ComputeTarget(Block, abc.ABC):
     max_concurrent: int = Field(default=1, ge=1, description="How many steps of a pipeline run at once.")
 
     @abc.abstractmethod
-    def run(self, command: Command, on_text: Callable[[str], None], stop: StopSignal, redact: Callable[[str], str]) -> Exit:
+    def run(
+        self, command: Command, on_text: Callable[[str], None], stop: StopSignal, redact: Callable[[str], str]
+    ) -> Exit:
         """How the command ended; its output went to `on_text` and to its log files on the way."""
 
     @property

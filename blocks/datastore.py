@@ -45,7 +45,9 @@ class DatastoreBlock(Block):
 class Datastore:
     """Storage of a workspace. `Datastore(ws, name)` finds it; without a name, the workspace's default one."""
 
-    def __init__(self, workspace: BaseWorkspace, name: str | None = None, *, _block: DatastoreBlock | None = None) -> None:
+    def __init__(
+        self, workspace: BaseWorkspace, name: str | None = None, *, _block: DatastoreBlock | None = None
+    ) -> None:
         self.workspace = workspace
         self.name = name or workspace.default_datastore_name
         block = _block or documents.load(DatastoreBlock, documents.document_name(workspace.name, self.name))
@@ -69,17 +71,26 @@ class Datastore:
 
     @classmethod
     def register(
-        cls, workspace: BaseWorkspace, name: str, url: str = "", options: dict[str, Any] | None = None, overwrite: bool = False
+        cls,
+        workspace: BaseWorkspace,
+        name: str,
+        url: str = "",
+        options: dict[str, Any] | None = None,
+        overwrite: bool = False,
     ) -> Datastore:
         """The datastore `name`, saved as a block; `options` (account keys and the like) are kept as secrets.
 
         An empty `url` means a folder in Stepwell's home. A name that is taken raises DatastoreException unless `overwrite`.
         """
         if not re.fullmatch(r"\w{1,255}", name):
-            raise DatastoreException(f"{name!r} can't name a datastore", hint="Use letters, digits and underscores only.")
+            raise DatastoreException(
+                f"{name!r} can't name a datastore", hint="Use letters, digits and underscores only."
+            )
         document = documents.document_name(workspace.name, name)
         if not overwrite and documents.load(DatastoreBlock, document) is not None:
-            raise DatastoreException(f"The datastore {name!r} exists already", hint="Pass `overwrite=True` to replace it.")
+            raise DatastoreException(
+                f"The datastore {name!r} exists already", hint="Pass `overwrite=True` to replace it."
+            )
         block = DatastoreBlock(
             workspace=workspace.name, name=name, url=url, options=SecretDict(options) if options else None
         )
@@ -151,7 +162,7 @@ class Datastore:
 
     def locate(self, path: str | None) -> str:
         """The path on `filesystem` of a path on the datastore."""
-        root = str(self.local_root) if self.local_root else self.filesystem._strip_protocol(self.url)
+        root = str(self.local_root) if self.local_root else self.filesystem._strip_protocol(self.url)  # noqa: SLF001
         return "/".join(part for part in (root.rstrip("/"), self.inside(path)) if part)
 
     def exists(self, path: str | None) -> bool:
@@ -172,7 +183,9 @@ class Datastore:
     def _below(self, folder: str) -> Iterator[str]:
         if self.local_root is None:
             root = self.locate("")
-            for found in self.filesystem.find(self.locate(folder)) if self.filesystem.exists(self.locate(folder)) else ():
+            for found in (
+                self.filesystem.find(self.locate(folder)) if self.filesystem.exists(self.locate(folder)) else ()
+            ):
                 yield str(found).removeprefix(root).lstrip("/")
             return
         for place, folders, names in os.walk(self.local_root / folder, followlinks=True):
@@ -203,7 +216,11 @@ class Datastore:
         for path in paths:
             if not path.is_file():
                 raise DatastoreException("A file to upload does not exist", {"file": path}, "Correct its path.")
-        root = Path(os.path.abspath(relative_root)) if relative_root else Path(os.path.commonpath([p.parent for p in paths]))
+        root = (
+            Path(os.path.abspath(relative_root))
+            if relative_root
+            else Path(os.path.commonpath([p.parent for p in paths]))
+        )
         strangers = [str(path) for path in paths if not path.is_relative_to(root)]
         if strangers:
             raise DatastoreException(
@@ -211,7 +228,9 @@ class Datastore:
                 {"relative_root": root, "file": strangers[0]},
                 "Choose a folder that holds all the files.",
             )
-        return self._put({path: path.relative_to(root).as_posix() for path in paths}, target_path, overwrite, show_progress)
+        return self._put(
+            {path: path.relative_to(root).as_posix() for path in paths}, target_path, overwrite, show_progress
+        )
 
     def upload(
         self, src_dir: str, target_path: str | None = None, overwrite: bool = False, show_progress: bool = True
@@ -221,9 +240,13 @@ class Datastore:
         if not root.is_dir():
             raise DatastoreException("A folder to upload does not exist", {"folder": root}, "Correct its path.")
         found = [Path(place) / name for place, _, names in os.walk(root) for name in names]
-        return self._put({path: path.relative_to(root).as_posix() for path in found}, target_path, overwrite, show_progress)
+        return self._put(
+            {path: path.relative_to(root).as_posix() for path in found}, target_path, overwrite, show_progress
+        )
 
-    def _put(self, files: dict[Path, str], target_path: str | None, overwrite: bool, show_progress: bool) -> DataReference:
+    def _put(
+        self, files: dict[Path, str], target_path: str | None, overwrite: bool, show_progress: bool
+    ) -> DataReference:
         target, uploaded = self.inside(target_path), 0
         for source, name in sorted(files.items()):
             place = f"{target}/{name}".lstrip("/")
@@ -302,6 +325,10 @@ class Datastore:
         documents.delete(DatastoreBlock, documents.document_name(self.workspace.name, self.name))
 
     def __repr__(self) -> str:
-        shown = {"name": self.name, "datastore_type": self.datastore_type, "url": self.url, "workspace": self.workspace.name}
+        shown = {
+            "name": self.name,
+            "datastore_type": self.datastore_type,
+            "url": self.url,
+            "workspace": self.workspace.name,
+        }
         return json.dumps(shown, indent=2)
-

@@ -24,7 +24,9 @@ B = TypeVar("B", bound=Block)
 
 @cache
 def _client_of(_url: str) -> SyncPrefectClient:
-    return get_client({}, sync_client=True)  # with settings, lest it be the one that a run of Prefect's closes at its end
+    return get_client(
+        {}, sync_client=True
+    )  # with settings, lest it be the one that a run of Prefect's closes at its end
 
 
 @contextmanager
@@ -56,7 +58,7 @@ def document_name(*names: str) -> str:
 def save(block: Block, name: str) -> None:
     """Nothing; the document `name` holds `block` from now on."""
     with client():
-        block.save(name, overwrite=True, _sync=True)
+        block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  (what Prefect's decorator takes)
 
 
 def load(cls: type[B], name: str) -> B | None:
@@ -73,7 +75,9 @@ def load_all(cls: type[B], **fields: str) -> list[B]:
     """Every saved block of the class whose fields have these values."""
     with client() as api:
         try:
-            documents = api.read_block_documents_by_type(cls.get_block_type_slug(), include_secrets=True)  # no server pages them
+            documents = api.read_block_documents_by_type(
+                cls.get_block_type_slug(), include_secrets=True
+            )  # no server pages them
         except PrefectHTTPStatusError as error:
             if error.response.status_code != httpx.codes.NOT_FOUND:
                 raise

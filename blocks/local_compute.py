@@ -22,9 +22,13 @@ class LocalCompute(ComputeTarget):
     _description: ClassVar[str | None] = "Runs steps as processes of this machine."
 
     max_concurrent: int = Field(
-        default_factory=lambda: max(2, os.cpu_count() or 2), ge=1, description="How many steps of a pipeline run at once."
+        default_factory=lambda: max(2, os.cpu_count() or 2),
+        ge=1,
+        description="How many steps of a pipeline run at once.",
     )
 
-    def run(self, command: Command, on_text: Callable[[str], None], stop: StopSignal, redact: Callable[[str], str]) -> Exit:
+    def run(
+        self, command: Command, on_text: Callable[[str], None], stop: StopSignal, redact: Callable[[str], str]
+    ) -> Exit:
         """How the process ended."""
         return run_process(command, on_text, stop, redact)

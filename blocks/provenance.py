@@ -111,7 +111,7 @@ def _from_files(directory: Path) -> dict[str, str]:
         return {}
     try:
         return _from_gitpython(folder)
-    except Exception:  # GitPython raises much besides its own errors, and a run must not fail for its provenance
+    except Exception:  # noqa: BLE001  GitPython raises much besides its own errors, and a run must not fail for its provenance
         return {}
 
 

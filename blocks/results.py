@@ -13,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any, ClassVar, Literal
 
 from prefect.filesystems import WritableFileSystem
-from prefect.results import ResultRecord, ResultRecordMetadata
+from prefect.results import ResultRecord, ResultRecordMetadata  # type: ignore[attr-defined]
 from prefect.serializers import Serializer
 
 from stepwell.blocks import documents
@@ -31,7 +31,7 @@ SERVE: ContextVar[Serve | None] = ContextVar("stepwell_serve", default=None)
 _DOCUMENT = "results"
 
 
-class StepResultSerializer(Serializer):  # type: ignore[type-arg]  (Prefect refuses a bound parameter)
+class StepResultSerializer(Serializer):  # type: ignore[type-arg]
     """Step results as JSON; nothing in it can execute."""
 
     type: Literal["stepwell"] = "stepwell"
@@ -61,7 +61,9 @@ class Served:
         """Prefect's own record of the result."""
         if not self._bytes:
             metadata = ResultRecordMetadata(
-                storage_key=path, serializer=StepResultSerializer(), storage_block_id=block._block_document_id
+                storage_key=path,
+                serializer=StepResultSerializer(),
+                storage_block_id=block._block_document_id,  # noqa: SLF001
             )
             self._bytes = ResultRecord(result=StepResult(self.record), metadata=metadata).serialize()
         return self._bytes
@@ -74,7 +76,7 @@ class ResultsBlock(WritableFileSystem):
     _block_type_slug: ClassVar[str | None] = "stepwell-results"
     _description: ClassVar[str | None] = "Serves results of steps after checking them. Made by Stepwell itself."
 
-    def read_path(self, path: str, **_: Any) -> bytes:
+    def read_path(self, path: str, **_: Any) -> bytes:  # type: ignore[override]
         """Prefect's record of a result that was just checked; StoreException if there is none to serve."""
         return (SERVE.get() or _look_up)(path).for_prefect(path, self)
 
@@ -82,7 +84,7 @@ class ResultsBlock(WritableFileSystem):
         """As `read_path`."""
         return self.read_path(path)
 
-    def write_path(self, path: str, content: bytes, **_: Any) -> None:
+    def write_path(self, path: str, content: bytes, **_: Any) -> None:  # type: ignore[override]
         """Nothing; the step has committed its record already."""
 
     async def awrite_path(self, path: str, content: bytes, **_: Any) -> None:

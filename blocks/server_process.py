@@ -188,7 +188,7 @@ def _end(process: ServerProcess) -> None:
 
 def _free_port(*, last: bool) -> int:
     """A port that nobody listens on: the last one if it is wanted and free, so that addresses stay as they are."""
-    candidates = [random.randrange(20000, 30000) for _ in range(100)]
+    candidates = [random.randrange(20000, 30000) for _ in range(100)]  # noqa: S311  (ports are no secret)
     text = _read(_folder() / "port") if last else ""
     for port in [int(text), *candidates] if text.isdecimal() else candidates:
         with socket.socket() as trial:

@@ -104,7 +104,7 @@ class StatCache:
     def _rows(self, condition: str, *values: bytes) -> list[_Row]:
         def read(connection: sqlite3.Connection) -> list[_Row]:
             return list(
-                map(_Row._make, connection.execute(f"SELECT {_COLUMNS} FROM digests WHERE {condition}", values))
+                map(_Row._make, connection.execute(f"SELECT {_COLUMNS} FROM digests WHERE {condition}", values))  # noqa: S608
             )
 
         return self._use(read, [])
@@ -181,7 +181,7 @@ _abandoned: list[sqlite3.Connection] = []
 
 def _forget_connections() -> None:
     for cache in list(_caches):
-        cache._after_fork()
+        cache._after_fork()  # noqa: SLF001
 
 
 os.register_at_fork(after_in_child=_forget_connections)

@@ -1,10 +1,10 @@
 """The store of results: outputs kept by content, records signed, a result served only after its bytes were checked.
 
-    trees/<digest>/data      the bytes of an output or a snapshot, write-protected
-    manifests/<digest>.json  what a tree consists of, also of inputs that are not kept: names what changed
-    records/<key>.json       a signed record: the only truth about a result
-    index/, observed/        finds the nearest earlier record, and reads that no row declared; both can be lost
-    work/, runs/, locks/     scratch of running steps, files of runs, who is at work on what
+trees/<digest>/data      the bytes of an output or a snapshot, write-protected
+manifests/<digest>.json  what a tree consists of, also of inputs that are not kept: names what changed
+records/<key>.json       a signed record: the only truth about a result
+index/, observed/        finds the nearest earlier record, and reads that no row declared; both can be lost
+work/, runs/, locks/     scratch of running steps, files of runs, who is at work on what
 """
 
 from __future__ import annotations
@@ -344,5 +344,7 @@ def _writable(folder: Path) -> bool:
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             return False
         raise StoreException(
-            "The store of results can't be used", {"folder": folder, "reason": error}, "Free space, or set STEPWELL_HOME."
+            "The store of results can't be used",
+            {"folder": folder, "reason": error},
+            "Free space, or set STEPWELL_HOME.",
         ) from error

@@ -1,9 +1,9 @@
 """The folder that one call runs in: a copy of its snapshot, places for its data, and what the script finds there.
 
-    source/    working directory: the snapshot, `outputs/` and `logs/`
-    inputs/    downloads; data that is mounted stays where it is
-    outputs/   what the step writes, until it is committed
-    tmp/       TMPDIR
+source/    working directory: the snapshot, `outputs/` and `logs/`
+inputs/    downloads; data that is mounted stays where it is
+outputs/   what the step writes, until it is committed
+tmp/       TMPDIR
 """
 
 from __future__ import annotations
@@ -104,7 +104,11 @@ def command(call: StepCall, place: Workplace, step_run_id: str) -> Command:
     order: bytes | None = None
     if definition.script is not None:
         order = _order(definition.script, argv, place)
-        argv = (definition.environment.interpreter or sys.executable, _launcher(definition.environment.interpreter), "{order}")
+        argv = (
+            definition.environment.interpreter or sys.executable,
+            _launcher(definition.environment.interpreter),
+            "{order}",
+        )
     elif definition.shell:
         argv = ("/bin/sh", "-c", *argv)
     elif argv[0] in ("python", "python3"):
@@ -126,10 +130,10 @@ def command(call: StepCall, place: Workplace, step_run_id: str) -> Command:
 
 def _launcher(interpreter: str) -> str:
     """The launcher's file; for our own interpreter the compiled one, which starts some milliseconds sooner."""
-    compiled = getattr(launcher, "__cached__", None)
-    with suppress(OSError, TypeError):
+    compiled = str(getattr(launcher, "__cached__", ""))
+    with suppress(OSError):
         if not interpreter and os.stat(compiled).st_mtime >= os.stat(launcher.__file__).st_mtime:
-            return str(compiled)
+            return compiled
     return launcher.__file__
 
 

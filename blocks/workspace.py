@@ -30,7 +30,9 @@ class WorkspaceBlock(Block):
 
     _block_type_name: ClassVar[str] = "Stepwell Workspace"
     _block_type_slug: ClassVar[str] = "stepwell-workspace"
-    _description: ClassVar[str] = "A home for pipelines: datastores, compute targets and results that can be used again."
+    _description: ClassVar[str] = (
+        "A home for pipelines: datastores, compute targets and results that can be used again."
+    )
 
     name: str = Field(description="The workspace's name.")
     subscription_id: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
@@ -39,7 +41,9 @@ class WorkspaceBlock(Block):
     friendly_name: str | None = Field(default=None, description="A name for people.")
     tags: dict[str, str] = Field(default_factory=dict, description="Free labels.")
     default_datastore: str = Field(default=BLOB_STORE, description="Where results and outputs are kept.")
-    signing_key: SecretStr = Field(default=SecretStr(""), description="Signs records of results, so that none can be forged.")
+    signing_key: SecretStr = Field(
+        default=SecretStr(""), description="Signs records of results, so that none can be forged."
+    )
 
 
 class BaseWorkspace:
@@ -80,7 +84,8 @@ class BaseWorkspace:
         if known is not None:
             if not exist_ok:
                 raise WorkspaceException(
-                    f"The workspace {name!r} exists already", hint="Pass `exist_ok=True`, or open it with `Workspace.get`."
+                    f"The workspace {name!r} exists already",
+                    hint="Pass `exist_ok=True`, or open it with `Workspace.get`.",
                 )
             return cls(_block=known)
         block = WorkspaceBlock(
@@ -132,7 +137,9 @@ class BaseWorkspace:
             name = data["workspace_name"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserErrorException(
-                "A workspace's config file can't be read", {"file": config, "reason": error}, "Write it with `ws.write_config()`."
+                "A workspace's config file can't be read",
+                {"file": config, "reason": error},
+                "Write it with `ws.write_config()`.",
             ) from error
         return cls.get(name)
 

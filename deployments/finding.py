@@ -98,7 +98,9 @@ def _load(path: Path) -> ModuleType:
 def _place(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}"
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if os.path.realpath(f.filename) == str(path.resolve())]
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if os.path.realpath(f.filename) == str(path.resolve())
+    ]
     return f"line {frames[-1].lineno}: {frames[-1].line}" if frames else "an import"
 
 

@@ -19,7 +19,9 @@ def report(run: RunFolder) -> str:
     lines = [f"{summary.pipeline}  {summary.headline}"]
     for step in summary.steps:
         seconds = f"{step.seconds:.1f} s" if step.seconds is not None and step.status == "done" else ""
-        lines.append(f"  {step.id:<{width}}  {step.happened:<9} {seconds:>7}  {step.why[0] if step.why else ''}".rstrip())
+        lines.append(
+            f"  {step.id:<{width}}  {step.happened:<9} {seconds:>7}  {step.why[0] if step.why else ''}".rstrip()
+        )
         lines += [f"  {'':<{width}}  {'':<9} {'':>7}  {reason}" for reason in step.why[1:]]
         if step.error:
             lines += [f"      {line}" for line in step.error.splitlines()]
@@ -41,5 +43,3 @@ def _metrics(summary: RunSummary) -> list[str]:
 
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-

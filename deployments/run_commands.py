@@ -53,14 +53,20 @@ def run(
     leave(folder, {"Finished": 0, "Canceled": 130}.get(summary.status, 1))
 
 
-def plan(file: str = _FILE, parameters: list[str] = _PARAMETERS, regenerate: bool = _REGENERATE, as_json: bool = _JSON) -> None:
+def plan(
+    file: str = _FILE, parameters: list[str] = _PARAMETERS, regenerate: bool = _REGENERATE, as_json: bool = _JSON
+) -> None:
     """Say for every step whether it would run, and why; run nothing."""
     from stepwell.deployments.finding import load_pipeline, read_parameters
 
     pipeline = _load(file, load_pipeline)
     decisions = pipeline.plan(regenerate_outputs=regenerate, **read_parameters(pipeline, parameters))
     if as_json:
-        print(json.dumps({"steps": [{"name": d.step, "action": d.action, "why": list(d.why)} for d in decisions]}, indent=1))
+        print(
+            json.dumps(
+                {"steps": [{"name": d.step, "action": d.action, "why": list(d.why)} for d in decisions]}, indent=1
+            )
+        )
         return
     width = max((len(decision.step) for decision in decisions), default=0)
     for decision in decisions:
@@ -89,13 +95,19 @@ def show(run_id: str = typer.Argument(..., metavar="RUN"), workspace: str = _WOR
 
     found = find_run(run_id, workspace)
     if as_json:
-        print(json.dumps({**_as_json(found.summary()), "metrics": found.get_metrics(recursive=True)}, indent=1, default=str))
+        print(
+            json.dumps(
+                {**_as_json(found.summary()), "metrics": found.get_metrics(recursive=True)}, indent=1, default=str
+            )
+        )
     else:
         print(_text(found.folder))
 
 
 def logs(
-    run_id: str = typer.Argument(..., metavar="RUN"), step: str = typer.Argument(..., metavar="STEP"), workspace: str = _WORKSPACE
+    run_id: str = typer.Argument(..., metavar="RUN"),
+    step: str = typer.Argument(..., metavar="STEP"),
+    workspace: str = _WORKSPACE,
 ) -> None:
     """Print what a step's script wrote."""
     from stepwell.deployments.finding import find_run
@@ -105,7 +117,9 @@ def logs(
     steps = found.find_step_run(step)
     if not steps:
         raise UserErrorException(
-            f"The run has no step {step!r}", {"steps": ", ".join(s.name for s in found.get_steps())}, "Correct the name."
+            f"The run has no step {step!r}",
+            {"steps": ", ".join(s.name for s in found.get_steps())},
+            "Correct the name.",
         )
     sys.stdout.write(steps[0].get_job_log())
 
@@ -121,7 +135,11 @@ def outputs(
     from stepwell.deployments.finding import find_run
 
     found = find_run(run_id, workspace)
-    rows = [(step, name, data) for step, outputs in sorted(found.get_outputs().items()) for name, data in sorted(outputs.items())]
+    rows = [
+        (step, name, data)
+        for step, outputs in sorted(found.get_outputs().items())
+        for name, data in sorted(outputs.items())
+    ]
     if to:
         print(f"Copied {found.download(to, overwrite=True)} files to {to}")
     elif as_json:

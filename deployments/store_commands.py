@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from stepwell.blocks.store import Store
 
 app = typer.Typer(help="The store of results.", no_args_is_help=True)
-_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or the only one.")
+_WORKSPACE = typer.Option(
+    "", "--workspace", "-w", help="The workspace; by default the nearest config's, or the only one."
+)
 
 
 def _store(workspace: str) -> Store:

@@ -16,28 +16,38 @@ from stepwell.run_events import files_of
 from stepwell.run_metrics import metrics_of
 
 _LARGEST_IMAGE = 2_000_000
+_SYNC: dict[str, Any] = {"_sync": True}  # in a notebook too, where Prefect would hand back a coroutine
 
 
 def publish_artifacts(run: RunFolder) -> None:
     """Nothing; the run's page in the UI shows its summary, metrics and images."""
     summary = summarize(run)
-    create_markdown_artifact(markdown(summary), key=_key("summary", summary.pipeline), description="What ran, and why", _sync=True)
+    create_markdown_artifact(
+        markdown(summary), key=_key("summary", summary.pipeline), description="What ran, and why", **_SYNC
+    )
     rows = [row for step in summary.steps for row in metric_rows(step)]
     if rows:
-        create_table_artifact(rows, key=_key("metrics", summary.pipeline), description="Metrics of the run", _sync=True)
+        create_table_artifact(rows, key=_key("metrics", summary.pipeline), description="Metrics of the run", **_SYNC)
     for step in summary.steps:
         for name, path in images(run, step):
             create_image_artifact(
-                _data_url(path), key=_key(step.id, name), description=f"{name}, logged by {step.id}", _sync=True
+                _data_url(path), key=_key(step.id, name), description=f"{name}, logged by {step.id}", **_SYNC
             )
 
 
 def markdown(summary: RunSummary) -> str:
     """The summary as a Markdown table with a line above it."""
-    lines = [f"**{summary.headline}**", "", "| step | what happened | why | seconds | seconds saved |", "|---|---|---|--:|--:|"]
+    lines = [
+        f"**{summary.headline}**",
+        "",
+        "| step | what happened | why | seconds | seconds saved |",
+        "|---|---|---|--:|--:|",
+    ]
     for step in summary.steps:
         why = "<br>".join(_cell(reason) for reason in step.why)
-        lines.append(f"| {_cell(step.id)} | {step.happened} | {why} | {_number(step.seconds)} | {_number(step.saved)} |")
+        lines.append(
+            f"| {_cell(step.id)} | {step.happened} | {why} | {_number(step.seconds)} | {_number(step.saved)} |"
+        )
     lines += ["", *(f"- Warning: {_cell(warning)}" for warning in summary.warnings)]
     lines += [f"- **{_cell(step.id)}**: {_cell(step.error.splitlines()[0])}" for step in summary.steps if step.error]
     return "\n".join(lines)
@@ -47,7 +57,11 @@ def metric_rows(step: StepSummary) -> Iterable[dict[str, Any]]:
     """A row for each metric of a step."""
     for name, value in metrics_of(step.events, "step").items():
         if not any(event["name"] == name and event["type"] == "image" for event in step.events):
-            yield {"step": step.id, "metric": name, "value": value if isinstance(value, (int, float, str)) else str(value)}
+            yield {
+                "step": step.id,
+                "metric": name,
+                "value": value if isinstance(value, (int, float, str)) else str(value),
+            }
 
 
 def images(run: RunFolder, step: StepSummary) -> Iterable[tuple[str, Path]]:
@@ -74,5 +88,3 @@ def _cell(text: str) -> str:
 
 def _number(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}"
-
-

@@ -41,7 +41,9 @@ class Source:
     def imports(self, script: str) -> Imports:
         """What the script imports, parsed once."""
         if script not in self._imports:
-            self._imports[script] = find_imports(script, self.entries.keys(), lambda path: (self.root / path).read_bytes())
+            self._imports[script] = find_imports(
+                script, self.entries.keys(), lambda path: (self.root / path).read_bytes()
+            )
         return self._imports[script]
 
     def content(self, path: str) -> str:
@@ -77,7 +79,9 @@ def bind(
     rows += _argument_rows(definition)
     rows += [_parameter_row(p.name, texts[p.name], p.secret) for p in definition.parameters if p.type != "data"]
     rows += _port_rows(definition)
-    rows += [Row("input", port.name, CONTENT + inputs[port.name].digest) for port in definition.inputs if port.name in inputs]
+    rows += [
+        Row("input", port.name, CONTENT + inputs[port.name].digest) for port in definition.inputs if port.name in inputs
+    ]
     variables = definition.environment.variables
     rows += [Row("variable", name, CONTENT + digest("variable", variables[name])) for name in sorted(variables)]
     rows.append(Row("version", "", definition.version))
@@ -104,7 +108,9 @@ def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str])
 def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -> Iterator[Row]:
     hashed = tuple(_hashed_files(definition, source))
     if definition.script is None:
-        named = [piece.value for argument in definition.arguments for piece in argument if piece.value in source.entries]
+        named = [
+            piece.value for argument in definition.arguments for piece in argument if piece.value in source.entries
+        ]
         if definition.hash_paths:
             yield from (Row("file", path, source.content(path)) for path in sorted({*hashed, *named}))
         elif source.tree.entries:
@@ -129,7 +135,9 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
 
 def _hashed_files(definition: StepDefinition, source: Source) -> Iterator[str]:
     for path in definition.hash_paths:
-        relative = posixpath.normpath(os.path.relpath(path, definition.source_directory) if os.path.isabs(path) else path)
+        relative = posixpath.normpath(
+            os.path.relpath(path, definition.source_directory) if os.path.isabs(path) else path
+        )
         files = sorted(source.below(relative))
         if not files:
             raise SnapshotException(
@@ -150,7 +158,8 @@ def _argument_rows(definition: StepDefinition) -> Iterator[Row]:
 def template(argument: Argument) -> str:
     """An argument with its holes by name, such as `--rate` or `{parameter:rate}`; distinct arguments, distinct texts."""
     return "".join(
-        piece.value.replace("{", "{{") if piece.kind == "text" else f"{{{piece.kind}:{piece.value}}}" for piece in argument
+        piece.value.replace("{", "{{") if piece.kind == "text" else f"{{{piece.kind}:{piece.value}}}"
+        for piece in argument
     )
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
-from prefect.client.schemas.objects import StateType
-from prefect.states import State
+from prefect.client.schemas.objects import State, StateType
 
 from stepwell.blocks.documents import client
 from stepwell.blocks.process_family import kill_stray
@@ -66,4 +65,6 @@ def cancel(run: RunFolder) -> None:
             kill_stray(f"stepwell-{step['step_run_id']}")
     run.append({"status": "Canceled"})
     with client() as api:
-        api.set_flow_run_state(UUID(run.run_id), State(type=StateType.CANCELLED, message="The run was cancelled"), force=True)
+        api.set_flow_run_state(
+            UUID(run.run_id), State(type=StateType.CANCELLED, message="The run was cancelled"), force=True
+        )

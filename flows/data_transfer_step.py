@@ -38,7 +38,9 @@ class DataTransferStep(Step):
             )
         target = destination_data_reference
         if destination_reference_type == "directory" and source_reference_type == "file":
-            file_name = posixpath.basename(getattr(source_data_reference, "path_on_datastore", None) or source_data_reference.name)
+            file_name = posixpath.basename(
+                getattr(source_data_reference, "path_on_datastore", None) or source_data_reference.name
+            )
             target = target.path(file_name, target.name)
         target = replace(target, mode="mount", data_reference_name=f"{target.name}_out")
         super().__init__(

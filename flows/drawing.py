@@ -46,7 +46,7 @@ def _box(place: tuple[int, int], name: str, kind: str) -> str:
     x, y = place
     shown = name if len(name) <= 22 else name[:21] + "…"
     return (
-        f'<g><title>{escape(f"{name} ({kind})")}</title>'
+        f"<g><title>{escape(f'{name} ({kind})')}</title>"
         f'<rect x="{x}" y="{y}" width="{_WIDTH}" height="{_HEIGHT}" rx="6" fill="#eef3fb" stroke="#4a6fa5"/>'
         f'<text x="{x + _WIDTH // 2}" y="{y + _HEIGHT // 2 + 5}" text-anchor="middle" fill="#223">{escape(shown)}</text></g>'
     )

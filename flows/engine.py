@@ -40,7 +40,12 @@ class Engine:
     """One run of one pipeline, in the flow that Prefect is running now."""
 
     def __init__(
-        self, setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], *, continue_on_failure: bool = False
+        self,
+        setting: Setting,
+        pipeline: PipelineDefinition,
+        values: Mapping[str, Value],
+        *,
+        continue_on_failure: bool = False,
     ) -> None:
         self._setting = setting
         self._steps = {step.id: step for step in pipeline.steps}
@@ -106,7 +111,9 @@ class Engine:
 
     def _submit(self, call: StepCall, verdict: Verdict) -> None:
         step, decision = call.definition, verdict.decision
-        self._setting.tell({"step": step.id, "status": "starting", "action": decision.action, "why": list(decision.why)})
+        self._setting.tell(
+            {"step": step.id, "status": "starting", "action": decision.action, "why": list(decision.why)}
+        )
         serving = Serving(self._setting, call, verdict)
         task = make_task(
             step,
@@ -119,9 +126,11 @@ class Engine:
         if not verdict.record:
             self._busy[step.compute_target] += 1
             self._dispatched.add(step.id)
-        future = task.submit(holes={}, wait_for=[self._futures[before] for before in step.upstream if before in self._futures])
+        future = task.submit(
+            holes={}, wait_for=[self._futures[before] for before in step.upstream if before in self._futures]
+        )
         self._futures[step.id] = future
-        future.add_done_callback(lambda _, step_id=step.id: self._ended.put(step_id))
+        future.add_done_callback(lambda _: self._ended.put(step.id))
 
     def _forced(self, step: StepDefinition) -> bool:
         return self._setting.regenerate or not step.allow_reuse

@@ -45,7 +45,10 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
             key=call.key,
             step=call.definition.name,
             fingerprint=call.fingerprint,
-            outputs={port.name: _artifact(setting, port, step_run_id, staged[port.name][1]) for port in call.definition.outputs},
+            outputs={
+                port.name: _artifact(setting, port, step_run_id, staged[port.name][1])
+                for port in call.definition.outputs
+            },
             run_id=setting.run.run_id,
             step_run_id=step_run_id,
             started=started.isoformat(),
@@ -93,7 +96,10 @@ def _check_exit(call: StepCall, place: Workplace, end: Exit) -> None:
     if end.cancelled:
         title, hint = f"The step {name!r} was cancelled", "Run the pipeline again: finished steps will be reused."
     elif end.timed_out:
-        title, hint = f"The step {name!r} took longer than its {limit:g} seconds", "Raise `timeout_seconds`, or speed the script up."
+        title, hint = (
+            f"The step {name!r} took longer than its {limit:g} seconds",
+            "Raise `timeout_seconds`, or speed the script up.",
+        )
     else:
         cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
         title, hint = f"The step {name!r} {cause}", "Read the whole log, mend the script, and run the pipeline again."

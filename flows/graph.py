@@ -34,9 +34,7 @@ class Graph:
         listed = flatten(items)
         wanted = [item for item in listed if isinstance(item, Step)]
         self._note(dict.fromkeys(wanted))
-        for item in listed:
-            if isinstance(item, PipelineData):
-                wanted.append(self._writer(item, None))
+        wanted += [self._writer(item, None) for item in listed if isinstance(item, PipelineData)]
         self.steps = self._ordered(self._closed(wanted))
         self.ids = _unique_names(self.steps)
 
@@ -99,9 +97,7 @@ class Graph:
 
     def define(self, source_directory: Path) -> tuple[StepDefinition, ...]:
         """The steps as plain values, tied to each other by id."""
-        producers = {
-            output: (self.ids[step], name) for step in self.steps for output, name in step.produced.items()
-        }
+        producers = {output: (self.ids[step], name) for step in self.steps for output, name in step.produced.items()}
         return tuple(
             step.define(step_id=self.ids[step], producers=producers, ids=self.ids, source_directory=source_directory)
             for step in self.steps

@@ -82,10 +82,15 @@ def execute(pipeline: Pipeline, run: RunFolder, values: Mapping[str, Value], opt
     with client_settings():
         with client() as api:
             flow_run = api.read_flow_run(UUID(run.run_id))
-        parameters = {name: as_text(value) if isinstance(value, DataSource) else value for name, value in values.items()}
+        parameters = {
+            name: as_text(value) if isinstance(value, DataSource) else value for name, value in values.items()
+        }
         try:
             run_flow(
-                pipeline.flow_with(options), flow_run=flow_run, parameters={**parameters, **_reserved(options)}, return_type="state"
+                pipeline.flow_with(options),
+                flow_run=flow_run,
+                parameters={**parameters, **_reserved(options)},
+                return_type="state",
             )
         except (httpx.TransportError, ServerException):
             if not server_was_lost(run):

@@ -135,7 +135,7 @@ class OutputFileDatasetConfig:
     def _with(self, mode: Mode) -> OutputFileDatasetConfig:
         clone = copy.copy(self)
         clone.mode = mode
-        clone._original = self.original  # type: ignore[attr-defined]
+        clone._original = self.original  # type: ignore[attr-defined]  # noqa: SLF001
         return clone
 
     @property

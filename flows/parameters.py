@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from stepwell.blocks.references import DataPath
 from stepwell.errors import UserErrorException
@@ -26,12 +26,16 @@ class PipelineParameter:
     def __init__(self, name: str, default_value: Scalar | DataPath, *, secret: bool | None = None) -> None:
         if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w*", name) or name.startswith("_"):
             raise UserErrorException(
-                f"{name!r} can't name a pipeline parameter", hint="Use letters, digits and underscores, the first a letter."
+                f"{name!r} can't name a pipeline parameter",
+                hint="Use letters, digits and underscores, the first a letter.",
             )
         self.name = name
         self.default_value = default_value
         self.definition = ParameterDefinition(
-            name, _type_of(name, default_value), _plain(default_value), is_secret_name(name) if secret is None else secret
+            name,
+            _type_of(name, default_value),
+            _plain(default_value),
+            is_secret_name(name) if secret is None else secret,
         )
 
     def __repr__(self) -> str:
@@ -98,7 +102,7 @@ def check(definition: ParameterDefinition, value: Any) -> Value:
         if definition.type == "float" and isinstance(value, (int, float)) and math.isfinite(value):
             return float(value)
         if definition.type != "float" and isinstance(value, _TYPES[definition.type]):
-            return value  # type: ignore[no-any-return]
+            return cast("Value", value)
     raise UserErrorException(
         f"The parameter {definition.name!r} must be of type {definition.type}",
         {"value": "***" if definition.secret else repr(value)},

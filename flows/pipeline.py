@@ -72,7 +72,7 @@ class Pipeline:
     def of(cls, definition: PipelineDefinition, workspace: BaseWorkspace) -> Pipeline:
         """The pipeline of a stored definition."""
         pipeline = cls.__new__(cls)
-        pipeline.workspace, pipeline.definition, pipeline._steps = workspace, definition, ()
+        pipeline.workspace, pipeline.definition, pipeline._steps = workspace, definition, ()  # noqa: SLF001
         return pipeline
 
     @property
@@ -160,7 +160,9 @@ class Pipeline:
                 value = parse(definition, value.get_secret_value())
             if definition.secret and value is None:
                 value = definition.default
-            plain[definition.name] = parse(definition, value) if definition.type == "data" and isinstance(value, str) else value
+            plain[definition.name] = (
+                parse(definition, value) if definition.type == "data" and isinstance(value, str) else value
+            )
         return self.values(plain)
 
     def _signature(self) -> inspect.Signature:
@@ -202,5 +204,8 @@ def _flow_parameter(definition: ParameterDefinition) -> inspect.Parameter:
     if definition.secret:
         kind, default, words = SecretStr | None, None, "Secret; the pipeline's own value if left empty."
     return inspect.Parameter(
-        definition.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, Field(description=words)]
+        definition.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, Field(description=words)],
     )

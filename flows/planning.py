@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from stepwell.fingerprint import Fingerprint
 from stepwell.flows.parameters import Value
 from stepwell.flows.setting import Setting
-from stepwell.vocabulary import Artifact, Decision, OutputSource, PipelineDefinition, StepCall, StepDefinition, StepRecord
+from stepwell.vocabulary import (
+    Artifact,
+    Decision,
+    OutputSource,
+    PipelineDefinition,
+    StepCall,
+    StepDefinition,
+    StepRecord,
+)
 
 NEVER_RAN = "no earlier result of this step is known"
 
@@ -44,7 +52,9 @@ def plan(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Va
         call = setting.call(step, values, inputs)
         twin = decided.get(_identity(call, waiting))
         if twin is not None and not _forced(setting, step, call.fingerprint):
-            decisions.append(Decision(step.id, "depends" if waiting else "reuse", (f"the same as step {twin} of this run",)))
+            decisions.append(
+                Decision(step.id, "depends" if waiting else "reuse", (f"the same as step {twin} of this run",))
+            )
             continue
         verdict = Verdict(_decide_waiting(setting, call, waiting)) if waiting else decide(setting, call)
         if verdict.record:
@@ -61,7 +71,10 @@ def _decide_waiting(setting: Setting, call: StepCall, waiting: Mapping[str, Outp
     if forced:
         return Decision(step.id, "run", (forced,))
     unknown = set(waiting)
-    if any(_known_rows(record.fingerprint, unknown) == _known_rows(call.fingerprint, unknown) for record in _alike(setting, call)):
+    if any(
+        _known_rows(record.fingerprint, unknown) == _known_rows(call.fingerprint, unknown)
+        for record in _alike(setting, call)
+    ):
         words = (f"{source.step} has yet to write {source.output}" for source in waiting.values())
         return Decision(step.id, "depends", tuple(dict.fromkeys(words)))
     return Decision(step.id, "run", _changes(setting, step, call.fingerprint, unknown))
@@ -102,7 +115,9 @@ def _forced(setting: Setting, step: StepDefinition, fingerprint: Fingerprint) ->
     return f"it is strict and read {undeclared[0]}, which nothing declares" if undeclared else ""
 
 
-def _changes(setting: Setting, step: StepDefinition, fingerprint: Fingerprint, unknown: Iterable[str] = ()) -> tuple[str, ...]:
+def _changes(
+    setting: Setting, step: StepDefinition, fingerprint: Fingerprint, unknown: Iterable[str] = ()
+) -> tuple[str, ...]:
     nearest = setting.store.nearest(step.name, fingerprint)
     if nearest is None:
         return (NEVER_RAN,)

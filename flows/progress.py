@@ -14,7 +14,14 @@ from rich.text import Text
 from stepwell.blocks.run_folder import Event, RunFolder
 from stepwell.flows.summary import FINAL, summarize
 
-_COLOURS = {"ran": "green", "reused": "cyan", "failed": "red", "skipped": "yellow", "cancelled": "yellow", "running": "bold"}
+_COLOURS = {
+    "ran": "green",
+    "reused": "cyan",
+    "failed": "red",
+    "skipped": "yellow",
+    "cancelled": "yellow",
+    "running": "bold",
+}
 _WORDS = {"done": "ran", "starting": "waiting"}
 
 
@@ -43,11 +50,12 @@ class Progress:
             self._console.print(self._table(elapsed=False))
 
     def __call__(self, event: Event) -> None:
+        """Nothing; the event is shown."""
         if "warning" in event:
             self._console.print(Text(f"Warning: {event['warning']}", style="yellow"))
-        step = event.get("step")
-        if step is None:
+        if "step" not in event:
             return
+        step = str(event["step"])
         known = self._steps.setdefault(step, {})
         before = known.get("status")
         known.update(event)

@@ -34,7 +34,9 @@ class PythonScriptStep(Step):
         **more: Any,
     ) -> None:
         if not isinstance(script_name, str) or not script_name:
-            raise UserErrorException("`script_name` must name a script", {"value": repr(script_name)}, "Pass its path as text.")
+            raise UserErrorException(
+                "`script_name` must name a script", {"value": repr(script_name)}, "Pass its path as text."
+            )
         super().__init__(
             script=script_name,
             name=name or script_name,

@@ -26,7 +26,6 @@ from stepwell.flows.secrecy import veiled
 from stepwell.flows.setting import Listener, Setting
 from stepwell.vocabulary import ParameterDefinition, PipelineDefinition, StepResult
 
-
 _PATIENCE_SECONDS = 30.0
 
 
@@ -75,7 +74,11 @@ class RunCancelled(Exception):
 
 
 def _run(
-    setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], options: RunOptions, known: Mapping[str, Any]
+    setting: Setting,
+    pipeline: PipelineDefinition,
+    values: Mapping[str, Value],
+    options: RunOptions,
+    known: Mapping[str, Any],
 ) -> Outcome:
     setting.tell({"status": "Running"})
     outcome, status = Outcome(), "Failed"
@@ -91,7 +94,9 @@ def _run(
             with suppress(Exception):  # pictures of a run must not decide its fate
                 publish_artifacts(setting.run)
         else:
-            setting.tell({"warning": "Prefect's server went away and does not know how the run ended", "server": "lost"})
+            setting.tell(
+                {"warning": "Prefect's server went away and does not know how the run ended", "server": "lost"}
+            )
             give_up_on_server()
     return outcome
 
@@ -103,7 +108,9 @@ def preflight(setting: Setting, pipeline: PipelineDefinition, values: Mapping[st
         setting.call(step, values, {})
 
 
-def describe(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]) -> None:
+def describe(
+    setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
+) -> None:
     """Nothing; the run's folder and Prefect know what runs, with which values, snapshots and commit."""
     provenance = known.get("properties") or provenance_of(pipeline)
     if "number" not in known:
@@ -150,7 +157,8 @@ def provenance_of(pipeline: PipelineDefinition) -> dict[str, str]:
 
 def _flow_run_id() -> str:
     context = FlowRunContext.get()
-    assert context is not None and context.flow_run is not None
+    assert context is not None
+    assert context.flow_run is not None
     return str(context.flow_run.id)
 
 

@@ -25,10 +25,14 @@ class ExperimentLike(Protocol):
     """What a run has to know of its experiment."""
 
     @property
-    def workspace(self) -> BaseWorkspace: ...
+    def workspace(self) -> BaseWorkspace:
+        """Its workspace."""
+        ...
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Its name."""
+        ...
 
 
 class _Named(NamedTuple):
@@ -177,7 +181,9 @@ class PipelineRun:
             for port in step["outputs"]:
                 if port["pipeline_output"] == name:
                     return self.find_step_run(step["id"])[0].get_output_data(port["name"])
-        raise UserErrorException(f"The pipeline has no output {name!r}", hint="Set `pipeline_output_name` on a PipelineData.")
+        raise UserErrorException(
+            f"The pipeline has no output {name!r}", hint="Set `pipeline_output_name` on a PipelineData."
+        )
 
     def download(self, target: str | Path, overwrite: bool = False) -> int:
         """How many outputs were copied to `<target>/<step>/<output>`, writable and independent of the store."""

@@ -103,7 +103,11 @@ class Setting:
     def context(self) -> dict[str, Any]:
         """What a script may ask of the run that it is part of."""
         facts = self.run.facts()
-        return {"experiment": facts.get("experiment", ""), "parent_id": self.run.run_id, "parent_tags": facts.get("tags", {})}
+        return {
+            "experiment": facts.get("experiment", ""),
+            "parent_id": self.run.run_id,
+            "parent_tags": facts.get("tags", {}),
+        }
 
     @cached_property
     def redactor(self) -> Redactor:

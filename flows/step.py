@@ -12,7 +12,7 @@ from stepwell.blocks.references import DataPathComputeBinding, DataReference, ch
 from stepwell.errors import UserErrorException
 from stepwell.flows.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.parameters import PipelineParameter, merge
-from stepwell.flows.tasks import StepFuture, StepResult, run_step, submit_step
+from stepwell.flows.tasks import StepFuture, run_step, submit_step
 from stepwell.vocabulary import (
     Argument,
     EnvironmentDefinition,
@@ -25,6 +25,7 @@ from stepwell.vocabulary import (
     Piece,
     Source,
     StepDefinition,
+    StepResult,
 )
 
 if TYPE_CHECKING:
@@ -165,7 +166,11 @@ class Step:
         for value in self._arguments:
             if isinstance(value, OutputFileDatasetConfig) and id(value.original) not in listed:
                 self.outputs.append(value)
-            if isinstance(value, OutputInput) and isinstance(value.data, OutputFileDatasetConfig) and not _among(value, self.inputs):
+            if (
+                isinstance(value, OutputInput)
+                and isinstance(value.data, OutputFileDatasetConfig)
+                and not _among(value, self.inputs)
+            ):
                 self.inputs.append(value)
 
     def _name_inputs(self) -> dict[int, str]:
@@ -361,5 +366,7 @@ def _variables_of(runconfig: Any) -> Mapping[str, str]:
 
 def _at_least(lowest: float, name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= lowest:
-        raise UserErrorException(f"`{name}` must be a number of at least {lowest:g}", {"value": repr(value)}, f"Correct `{name}`.")
+        raise UserErrorException(
+            f"`{name}` must be a number of at least {lowest:g}", {"value": repr(value)}, f"Correct `{name}`."
+        )
     return value

@@ -56,7 +56,9 @@ class StepRun:
     @property
     def properties(self) -> dict[str, str]:
         """v1's names for where a reused result is from."""
-        return {"azureml.reusedrunid": self.id, "azureml.reusedpipelinerunid": self._summary.run_id} if self.reused else {}
+        return (
+            {"azureml.reusedrunid": self.id, "azureml.reusedpipelinerunid": self._summary.run_id} if self.reused else {}
+        )
 
     @property
     def why(self) -> tuple[str, ...]:
@@ -142,14 +144,19 @@ class StepRun:
         record = self._run.workspace.store.read_record(self._summary.key) if self._summary.key else None
         if not isinstance(record, StepRecord):
             return {}
-        return {name: PortDataReference(self._run.workspace, name, record, artifact) for name, artifact in record.outputs.items()}
+        return {
+            name: PortDataReference(self._run.workspace, name, record, artifact)
+            for name, artifact in record.outputs.items()
+        }
 
     def get_output_data(self, name: str) -> PortDataReference:
         """The output of that name; UserErrorException if there is none."""
         outputs = self.get_outputs()
         if name not in outputs:
             raise UserErrorException(
-                f"The step {self.name!r} has no output {name!r}", {"outputs": ", ".join(outputs) or "none yet"}, "Correct the name."
+                f"The step {self.name!r} has no output {name!r}",
+                {"outputs": ", ".join(outputs) or "none yet"},
+                "Correct the name.",
             )
         return outputs[name]
 

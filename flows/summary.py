@@ -58,15 +58,21 @@ class RunSummary:
     def headline(self) -> str:
         """One line: `Finished: 3 ran, 2 reused (4.1 s saved)`."""
         counts = Counter(step.happened for step in self.steps)
-        words = [f"{counts[name]} {name}" for name in ("ran", "reused", "failed", "skipped", "cancelled") if counts[name]]
+        words = [
+            f"{counts[name]} {name}" for name in ("ran", "reused", "failed", "skipped", "cancelled") if counts[name]
+        ]
         saved = sum(step.saved or 0 for step in self.steps)
-        return f"{self.status}: {', '.join(words) or 'no step ran'}" + (f" ({saved:.1f} s saved)" if saved >= 0.05 else "")
+        return f"{self.status}: {', '.join(words) or 'no step ran'}" + (
+            f" ({saved:.1f} s saved)" if saved >= 0.05 else ""
+        )
 
 
 def summarize(run: RunFolder) -> RunSummary:
     """What is known of a run now. A run that claims to be running though its process is gone counts as failed."""
     facts, journal = run.facts(), run.journal()
-    status = next((event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted")
+    status = next(
+        (event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted"
+    )
     if status == "Running" and not run.is_alive():
         status = "Failed"
     return RunSummary(

@@ -90,7 +90,7 @@ class StepReuse(CachePolicy):
 
         What can't be bound has no key; the task's body then raises the error.
         """
-        serving = _prepared(cast(Prepare, self.prepare), inputs["holes"])
+        serving = _prepared(cast("Prepare", self.prepare), inputs["holes"])
         _CURRENT.set((task_ctx.task_run.id, serving))
         if isinstance(serving, StepwellError):
             return None
@@ -105,6 +105,7 @@ class StepBody:
         self._prepare = prepare
 
     def __call__(self, holes: dict[str, Any]) -> Any:
+        """The step's result, or a cancelled state."""
         return _run(self._prepare, holes)
 
 
@@ -138,7 +139,7 @@ def _run(prepare: Prepare, holes: Mapping[str, Any]) -> Any:
     step, step_run_id = call.definition.id, str(context.task_run.id)
     setting.tell({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
-        record = perform(setting, call, step_run_id, lambda text: logger.info(text))
+        record = perform(setting, call, step_run_id, logger.info)
     except StepwellError as error:
         if setting.stop.stopped:
             setting.tell({"step": step, "status": "cancelled"})
@@ -187,7 +188,9 @@ def _alone(
             "Pass each by its name.",
         )
     home = workspace or _default_workspace()
-    return make_task(definition, AlonePreparation(definition, home.name), home.store.locks, results_block(ensure_server()))
+    return make_task(
+        definition, AlonePreparation(definition, home.name), home.store.locks, results_block(ensure_server())
+    )
 
 
 def _holes(definition: StepDefinition) -> list[str]:

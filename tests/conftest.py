@@ -22,7 +22,9 @@ def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A temporary STEPWELL_HOME, and no server of the user's."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name in ("PREFECT_API_URL", "STEPWELL_OWN_API_URL", "PREFECT_PROFILE")]:
+        for name in [
+            name for name in os.environ if name in ("PREFECT_API_URL", "STEPWELL_OWN_API_URL", "PREFECT_PROFILE")
+        ]:
             patch.delenv(name)
         patch.setenv("PREFECT_HOME", str(folder / "prefect"))
         patch.setenv("STEPWELL_HOME", str(folder))

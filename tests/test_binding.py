@@ -81,7 +81,10 @@ def test_a_command_depends_on_the_whole_directory_or_on_its_hash_paths(code):
     whole, narrow = CommandStep(["python", "train.py"]), CommandStep(["python", "train.py"], hash_paths=["data"])
     before = bound(whole, code), bound(narrow, code)
     assert ("source directory", "") in labels(before[0])
-    assert [label for label in labels(before[1]) if label[0] == "file"] == [("file", "data/deep.py"), ("file", "train.py")]
+    assert [label for label in labels(before[1]) if label[0] == "file"] == [
+        ("file", "data/deep.py"),
+        ("file", "train.py"),
+    ]
     (code / "other.py").write_text("y = 3\n")
     after = bound(whole, code), bound(narrow, code)
     assert before[0].key != after[0].key
@@ -89,7 +92,9 @@ def test_a_command_depends_on_the_whole_directory_or_on_its_hash_paths(code):
 
 
 def test_a_secrets_value_counts_and_is_not_told(code):
-    step = PythonScriptStep("train.py", params={"key": PipelineParameter("token", "hunter2")}, environment_variables={"P": "pw1"})
+    step = PythonScriptStep(
+        "train.py", params={"key": PipelineParameter("token", "hunter2")}, environment_variables={"P": "pw1"}
+    )
     one, two = bound(step, code), bound(step, code, {"token": "hunter3"})
     assert one.key != two.key
     assert "hunter" not in str(one.fingerprint) and "pw1" not in str(one.fingerprint)
@@ -109,7 +114,9 @@ def test_outputs_count_by_name_and_way(code):
     assert len({bound(step, code).key for step in steps}) == len(steps)
 
 
-PIECES = st.builds(Piece, st.sampled_from(["text", "input", "output", "parameter"]), st.text("ab{}:", min_size=1, max_size=4))
+PIECES = st.builds(
+    Piece, st.sampled_from(["text", "input", "output", "parameter"]), st.text("ab{}:", min_size=1, max_size=4)
+)
 
 
 def normal(argument):

@@ -30,7 +30,9 @@ class Shell:
     def __call__(self, *words, **variables):
         command = [sys.executable, "-m", "stepwell.deployments.cli", *words]
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), **variables}
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def good(self, *words):
         done = self(*words)
@@ -42,7 +44,9 @@ class Shell:
         done = self(*words, **variables)
         assert done.returncode not in (0, 130) and done.stdout == ""
         starts = [line.partition(" ")[0] for line in done.stderr.splitlines()]
-        assert (starts[0], starts[-1]) == ("Error:", "Hint:") and starts.count("Error:") == starts.count("Hint:") == 1, done.stderr
+        assert (starts[0], starts[-1]) == ("Error:", "Hint:") and starts.count("Error:") == starts.count(
+            "Hint:"
+        ) == 1, done.stderr
         assert "Traceback" not in done.stderr
         return done.stderr
 
@@ -63,7 +67,11 @@ def test_the_words_of_a_users_first_day(project, shell):
     text = shell.good("run", "pipeline.py")
     assert "Finished: 2 ran" in text and "no earlier result of this step is known" in text
     changed = json.loads(shell.good("run", "pipeline.py", "-p", "rate=20", "--json"))
-    assert [(s["name"], s["happened"], s["why"]) for s in changed["steps"]][1] == ("train.py", "ran", ["parameter rate: 10 → 20"])
+    assert [(s["name"], s["happened"], s["why"]) for s in changed["steps"]][1] == (
+        "train.py",
+        "ran",
+        ["parameter rate: 10 → 20"],
+    )
     assert changed["status"] == "Finished" and changed["parameters"] == {"rate": "20"}
     shown = shell.good("show", changed["id"][:8])
     assert "prepare.py  reused" in shown and "parameter rate: 10 → 20" in shown

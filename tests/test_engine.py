@@ -28,7 +28,10 @@ def error_of(summary, step):
     [
         ("", ["Declared output missing", "did not write 'out'"]),
         ("open(args[0], 'w').write('half'); sys.exit(3)", ["failed with exit code 3"]),
-        ("open(args[0], 'w'); raise ValueError('broken heart')", ["failed with exit code 1", "ValueError: broken heart"]),
+        (
+            "open(args[0], 'w'); raise ValueError('broken heart')",
+            ["failed with exit code 1", "ValueError: broken heart"],
+        ),
         ("import os, signal; open(args[0], 'w'); os.kill(os.getpid(), signal.SIGKILL)", ["ended by signal 9"]),
     ],
 )
@@ -92,10 +95,20 @@ def two_branches(project):
 
 def test_a_failure_skips_only_what_needs_the_failed_step(project, two_branches):
     summary = project.run(two_branches, continue_on_step_failure=True)
-    assert happened(summary) == {"bad.py": "failed", "good.py": "ran", "after_bad.py": "skipped", "after_good.py": "ran"}
+    assert happened(summary) == {
+        "bad.py": "failed",
+        "good.py": "ran",
+        "after_bad.py": "skipped",
+        "after_good.py": "ran",
+    }
     assert summary.status == "Failed"
     project.script("bad.py", "open(args[0], 'w')")
-    assert project.happened(two_branches) == {"bad.py": "ran", "good.py": "reused", "after_bad.py": "ran", "after_good.py": "reused"}
+    assert project.happened(two_branches) == {
+        "bad.py": "ran",
+        "good.py": "reused",
+        "after_bad.py": "ran",
+        "after_good.py": "reused",
+    }
 
 
 def test_without_being_told_to_go_on_a_failure_stops_the_run(project, two_branches):

@@ -107,7 +107,9 @@ def test_a_download_is_a_copy_that_may_be_written_and_a_mount_is_the_data_itself
     (data.local_root / "raw" / "x.txt").write_text("x")
     body = "open(args[0] + '/x.txt', 'a').write('y')\nopen(args[1] + '/x.txt').read()\nassert args[0].endswith(args[2]), args"
     mounted, copied = data.path("raw", "mounted").as_mount(), data.path("raw", "copied").as_download("put/here")
-    pipeline = project.pipeline(project.step("a.py", body, arguments=[copied, mounted, "source/put/here"], inputs=[copied, mounted]))
+    pipeline = project.pipeline(
+        project.step("a.py", body, arguments=[copied, mounted, "source/put/here"], inputs=[copied, mounted])
+    )
     summary = project.run(pipeline)
     assert summary.status == "Finished", summary.steps[0].error
     assert (data.local_root / "raw" / "x.txt").read_text() == "x" and not summary.warnings
@@ -155,8 +157,15 @@ def test_a_configs_files_are_delivered_and_a_hit_brings_them_back(project, mode)
     pipeline = project.pipeline(project.step("a.py", body, arguments=[config]))
     place = data.local_root / "models" / "best"
     assert project.happened(pipeline) == {"a.py": "ran"}
-    for spoil in (lambda: (place / "sub" / "w").unlink(), lambda: (place / "sub" / "w").write_text("x"), lambda: (place / "new").touch()):
-        assert {str(p.relative_to(place)): p.is_file() and p.read_text() for p in place.rglob("*")} == {"sub": False, "sub/w": "w"}
+    for spoil in (
+        lambda: (place / "sub" / "w").unlink(),
+        lambda: (place / "sub" / "w").write_text("x"),
+        lambda: (place / "new").touch(),
+    ):
+        assert {str(p.relative_to(place)): p.is_file() and p.read_text() for p in place.rglob("*")} == {
+            "sub": False,
+            "sub/w": "w",
+        }
         spoil()
         assert project.happened(pipeline) == {"a.py": "reused"}
     assert (place / "sub" / "w").read_text() == "w" and not (place / "new").exists()
@@ -173,7 +182,9 @@ def test_a_transfer_copies_files_and_folders_and_only_when_something_changed(pro
     )
     assert project.happened(pipeline) == {"folder": "ran", "file": "ran"}
     there = data.local_root / "to" / "there"
-    assert (there / "deep" / "b").read_text() == "from/deep/b" and (data.local_root / "copied.txt").read_text() == "lone.txt"
+    assert (there / "deep" / "b").read_text() == "from/deep/b" and (
+        data.local_root / "copied.txt"
+    ).read_text() == "lone.txt"
     (there / "a").unlink()
     assert project.happened(pipeline) == {"folder": "reused", "file": "reused"}
     assert (there / "a").read_text() == "from/a"

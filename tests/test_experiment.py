@@ -58,7 +58,10 @@ def test_a_submitted_run_runs_in_another_process_and_can_be_waited_for(project, 
 def test_a_submitted_run_has_the_source_and_the_values_of_its_submission(project):
     rate = PipelineParameter("rate", 1)
     body = "import time\ntime.sleep(0.5)\nprint('old', *args)"
-    first, second = project.step("a.py", body, arguments=[rate]), project.step("b.py", "print('old', *args)", arguments=[rate])
+    first, second = (
+        project.step("a.py", body, arguments=[rate]),
+        project.step("b.py", "print('old', *args)", arguments=[rate]),
+    )
     second.run_after(first)
     run = Experiment(project.workspace, "trial").submit(project.pipeline(second), pipeline_parameters={"rate": 7})
     project.script("b.py", "print('new')")
@@ -108,10 +111,16 @@ import time; time.sleep(60)
 
 def test_a_run_outlives_its_submitter_and_is_found_from_another_process(project):
     go = project.folder / "go"
-    project.script("a.py", f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.02)\nprint('done')")
+    project.script(
+        "a.py", f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.02)\nprint('done')"
+    )
     command = [sys.executable, "-c", SUBMIT, project.workspace.name, str(project.source)]
     submitter = subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": str(SOURCE)}, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert submitter.stdout is not None
     lines = [submitter.stdout.readline() for _ in range(3)]

@@ -12,10 +12,13 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"stepwell": 0, "stepwell.blocks": 1, "stepwell.flows": 2, "stepwell.deployments": 3}
-FOLDERS = {"stepwell": "src/stepwell", "stepwell.blocks": "blocks", "stepwell.flows": "flows", "stepwell.deployments": "deployments"}
-MODULES = [
-    (room, path) for room, folder in FOLDERS.items() for path in sorted((ROOT / folder).glob("*.py"))
-]
+FOLDERS = {
+    "stepwell": "src/stepwell",
+    "stepwell.blocks": "blocks",
+    "stepwell.flows": "flows",
+    "stepwell.deployments": "deployments",
+}
+MODULES = [(room, path) for room, folder in FOLDERS.items() for path in sorted((ROOT / folder).glob("*.py"))]
 NAMES = [f"{room}.{path.stem}" for room, path in MODULES]
 
 
@@ -51,14 +54,19 @@ def test_a_room_imports_downwards_only(room: str, path: Path) -> None:
 
 @pytest.mark.parametrize("path", [path for room, path in MODULES if room == "stepwell"], ids=lambda p: p.stem)
 def test_the_hall_stands_on_the_standard_library(path: Path) -> None:
-    foreign = {name.split(".")[0] for name, typing in imported(path) if not typing} - sys.stdlib_module_names - {"stepwell", ""}
+    foreign = (
+        {name.split(".")[0] for name, typing in imported(path) if not typing}
+        - sys.stdlib_module_names
+        - {"stepwell", ""}
+    )
     assert foreign == set()
 
 
 def test_no_two_modules_import_each_other_in_a_circle() -> None:
     known = set(NAMES)
     graph = {
-        f"{room}.{path.stem}": {name for name, typing in imported(path) if name in known and not typing} for room, path in MODULES
+        f"{room}.{path.stem}": {name for name, typing in imported(path) if name in known and not typing}
+        for room, path in MODULES
     }
 
     def visit(name: str, way: tuple[str, ...]) -> None:
@@ -85,8 +93,12 @@ def test_a_module_is_one_idea(room: str, path: Path) -> None:
 
 
 def test_importing_stepwell_loads_nothing_heavy() -> None:
-    code = "import sys, stepwell; print([m for m in ('prefect', 'dask', 'docker', 'fsspec', 'rich') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, stepwell; print([m for m in ('prefect', 'dask', 'docker', 'fsspec', 'rich') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_every_public_name_can_be_loaded() -> None:
@@ -96,8 +108,21 @@ def test_every_public_name_can_be_loaded() -> None:
 
 
 def test_the_wheel_holds_every_module(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), str(ROOT)]
-    built = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    built = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    )
     if "No module named" in built.stderr or "BackendUnavailable" in built.stderr:
         pytest.skip("setuptools is not installed here")
     assert built.returncode == 0, built.stderr

@@ -123,7 +123,9 @@ def test_a_failed_run_in_a_users_flow_fails_that_flow(project):
 
 def test_steps_find_their_scripts_in_the_pipelines_directory(project, monkeypatch):
     project.script("a.py")
-    assert project.happened(Pipeline(project.workspace, [PythonScriptStep("a.py")], default_source_directory=project.source)) == {"a.py": "ran"}
+    assert project.happened(
+        Pipeline(project.workspace, [PythonScriptStep("a.py")], default_source_directory=project.source)
+    ) == {"a.py": "ran"}
     monkeypatch.chdir(project.source)
     assert project.happened(Pipeline(project.workspace, [PythonScriptStep("a.py")])) == {"a.py": "reused"}
     assert Path.cwd() == project.source

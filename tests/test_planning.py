@@ -92,7 +92,11 @@ class Walk:
         nearest = [names for names in differing if len(names) == min(map(len, differing))]
         if hidden:  # the input's content decides too, but isn't known yet
             nearest = differing
-        named = {name for name, label in LABELS[step].items() if any(w == label or w.startswith((label + " ", label + ":")) for w in why)}
+        named = {
+            name
+            for name, label in LABELS[step].items()
+            if any(w == label or w.startswith((label + " ", label + ":")) for w in why)
+        }
         assert len(named) == len(why), why
         assert named in nearest, (why, nearest)
 
@@ -126,7 +130,9 @@ class Walk:
 def test_on_a_random_walk_plan_run_and_model_agree(project, monkeypatch, seed):
     walk, randomly = Walk(project), random.Random(seed)
     monkeypatch.setattr(
-        Packages, "distributions_of", lambda _, modules: {"fakelib": walk.state["package"]} if "fakelib" in modules else {}
+        Packages,
+        "distributions_of",
+        lambda _, modules: {"fakelib": walk.state["package"]} if "fakelib" in modules else {},
     )
     walk.go()
     for _ in range(20):
@@ -138,7 +144,9 @@ def test_on_a_random_walk_plan_run_and_model_agree(project, monkeypatch, seed):
 def test_each_change_alone_is_the_only_reason(project, monkeypatch):
     walk = Walk(project)
     monkeypatch.setattr(
-        Packages, "distributions_of", lambda _, modules: {"fakelib": walk.state["package"]} if "fakelib" in modules else {}
+        Packages,
+        "distributions_of",
+        lambda _, modules: {"fakelib": walk.state["package"]} if "fakelib" in modules else {},
     )
     walk.go()
     for step, labels in LABELS.items():
@@ -260,7 +268,10 @@ def test_several_changes_are_all_named(project):
 
 def test_equal_steps_run_once(project):
     outs = [PipelineData("out"), PipelineData("out")]
-    steps = [project.step("a.py", "open(args[0], 'w')", name=f"s{i}", arguments=[out], outputs=[out]) for i, out in enumerate(outs)]
+    steps = [
+        project.step("a.py", "open(args[0], 'w')", name=f"s{i}", arguments=[out], outputs=[out])
+        for i, out in enumerate(outs)
+    ]
     pipeline = project.pipeline(*steps)
     assert actions(pipeline) == {"s0": "run", "s1": "reuse"}
     assert sorted(project.happened(pipeline).values()) == ["ran", "reused"]
@@ -274,7 +285,10 @@ def test_a_step_renamed_or_in_another_pipeline_is_reused(project):
 
 @pytest.mark.parametrize(
     ("make", "why"),
-    [(lambda p: p.step("a.py", allow_reuse=False), "allow_reuse is False"), (lambda p: p.step("a.py"), "regenerate_outputs is set")],
+    [
+        (lambda p: p.step("a.py", allow_reuse=False), "allow_reuse is False"),
+        (lambda p: p.step("a.py"), "regenerate_outputs is set"),
+    ],
 )
 def test_what_must_run_says_who_said_so(project, make, why):
     project.script("a.py")

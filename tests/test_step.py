@@ -41,7 +41,10 @@ def test_ports_and_parameters_become_holes():
 def test_text_may_name_ports_and_parameters_as_their_str_does():
     rate, table, config = PipelineParameter("rate", 10), PipelineData("table"), OutputFileDatasetConfig("net")
     step = PythonScriptStep(
-        "a.py", arguments=[f"--in={table}/x.csv", f"{config.arg_val}/w", f"r={rate}", rate], inputs=[table], outputs=[config]
+        "a.py",
+        arguments=[f"--in={table}/x.csv", f"{config.arg_val}/w", f"r={rate}", rate],
+        inputs=[table],
+        outputs=[config],
     )
     assert pieces(step)[:3] == (
         (Piece("text", "--in="), Piece("input", "table"), Piece("text", "/x.csv")),
@@ -50,7 +53,9 @@ def test_text_may_name_ports_and_parameters_as_their_str_does():
     )
 
 
-@pytest.mark.parametrize("text", ["", "$HOME", "$AZUREML_DATAREFERENCE_other", "{rate}", "a\nb", "$(id)", "$AML_PARAMETER_x"])
+@pytest.mark.parametrize(
+    "text", ["", "$HOME", "$AZUREML_DATAREFERENCE_other", "{rate}", "a\nb", "$(id)", "$AML_PARAMETER_x"]
+)
 def test_text_that_names_nothing_stays_as_it_is(text):
     assert pieces(PythonScriptStep("a.py", arguments=[text])) == ((Piece("text", text),),)
 
@@ -84,7 +89,9 @@ def test_a_param_may_be_called_like_the_parameter_that_fills_it_and_like_no_othe
 
 
 def test_a_param_can_be_named_in_the_arguments():
-    assert pieces(PythonScriptStep("a.py", arguments=["parameter:depth"], params={"depth": 3})) == ((Piece("text", "3"),),)
+    assert pieces(PythonScriptStep("a.py", arguments=["parameter:depth"], params={"depth": 3})) == (
+        (Piece("text", "3"),),
+    )
 
 
 def test_two_ports_of_one_name_are_refused():
@@ -100,7 +107,11 @@ def test_an_input_called_like_an_output_gets_another_variable():
 
 
 def test_inputs_come_from_steps_parameters_or_the_caller():
-    written, hole, path = PipelineData("written"), PipelineData("hole"), PipelineParameter("path", DataPath(LAKE, "x.csv"))
+    written, hole, path = (
+        PipelineData("written"),
+        PipelineData("hole"),
+        PipelineParameter("path", DataPath(LAKE, "x.csv")),
+    )
     step = PythonScriptStep("a.py", inputs=[written, hole, (path, DataPathComputeBinding("download"))])
     sources = [port.source for port in define(step, {id(written): ("before", "written")}).inputs]
     assert sources == [OutputSource("before", "written"), HoleSource("hole"), ParameterSource("path")]
@@ -109,7 +120,9 @@ def test_inputs_come_from_steps_parameters_or_the_caller():
 def test_configs_in_arguments_are_outputs_and_inputs_without_being_listed():
     config = OutputFileDatasetConfig("net")
     assert [port.name for port in define(PythonScriptStep("a.py", arguments=[config])).outputs] == ["net"]
-    assert [port.name for port in define(PythonScriptStep("b.py", arguments=[config.as_input("old")])).inputs] == ["old"]
+    assert [port.name for port in define(PythonScriptStep("b.py", arguments=[config.as_input("old")])).inputs] == [
+        "old"
+    ]
 
 
 def test_a_command_is_a_list_or_a_line_for_the_shell():
@@ -125,7 +138,9 @@ def test_a_transfer_needs_both_ends():
         DataTransferStep("move", DataReference(LAKE, "a", "a"))
 
 
-@pytest.mark.parametrize("more", [{"retries": -1}, {"retries": "1"}, {"timeout_seconds": -1}, {"retry_delay_seconds": True}])
+@pytest.mark.parametrize(
+    "more", [{"retries": -1}, {"retries": "1"}, {"timeout_seconds": -1}, {"retry_delay_seconds": True}]
+)
 def test_impossible_numbers_are_refused(more):
     with pytest.raises(UserErrorException, match=f"`{next(iter(more))}` must be a number"):
         PythonScriptStep("a.py", **more)

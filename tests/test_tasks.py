@@ -23,7 +23,9 @@ def steps(project):
     )  # fmt: skip
     body = "open(args[1], 'w').write(2 * open(args[0]).read())"
     doubled = PipelineData("doubled")
-    double = project.step("double.py", body, arguments=[data, doubled], inputs=[data], outputs=[doubled], workspace=project.workspace)
+    double = project.step(
+        "double.py", body, arguments=[data, doubled], inputs=[data], outputs=[doubled], workspace=project.workspace
+    )
     return make, double
 
 
@@ -53,7 +55,9 @@ def test_submitted_steps_run_on_the_flows_task_runner(project, steps, runner, se
     if runner == "dask":
         from prefect_dask import DaskTaskRunner
 
-        chosen = DaskTaskRunner(cluster_kwargs={"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": None})
+        chosen = DaskTaskRunner(
+            cluster_kwargs={"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": None}
+        )
     else:
         chosen = ThreadPoolTaskRunner(max_workers=2)
     ids = []
@@ -112,7 +116,11 @@ def test_a_pipeline_and_a_flow_share_their_results(project, steps):
 
 @pytest.mark.parametrize(
     ("holes", "words"),
-    [({"data": 3}, "can't be filled with a int"), ({}, "needs its input 'data'"), ({"data": 1, "dta": 2}, "no parameter or input 'dta'")],
+    [
+        ({"data": 3}, "can't be filled with a int"),
+        ({}, "needs its input 'data'"),
+        ({"data": 1, "dta": 2}, "no parameter or input 'dta'"),
+    ],
 )
 def test_a_hole_filled_wrongly_is_told(steps, holes, words):
     with pytest.raises(UserErrorException, match=words):

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from stepwell.blocks.references import DataPath as DataPath
     from stepwell.blocks.references import DataPathComputeBinding as DataPathComputeBinding
     from stepwell.blocks.references import DataReference as DataReference
-    from stepwell.flows.workspace import Workspace as Workspace
     from stepwell.errors import StepwellError as StepwellError
     from stepwell.flows.command_step import CommandStep as CommandStep
     from stepwell.flows.data_transfer_step import DataTransferStep as DataTransferStep
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
     from stepwell.flows.pipeline import Pipeline as Pipeline
     from stepwell.flows.python_script_step import PythonScriptStep as PythonScriptStep
     from stepwell.flows.runs import PipelineRun as PipelineRun
-    from stepwell.flows.step_runs import StepRun as StepRun
     from stepwell.flows.sequence import StepSequence as StepSequence
+    from stepwell.flows.step_runs import StepRun as StepRun
+    from stepwell.flows.workspace import Workspace as Workspace
     from stepwell.run import Run as Run
 
 os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect reads it when it is imported

@@ -143,7 +143,7 @@ def _hide_frames() -> None:
 # Watching -----------------------------------------------------------------------------------------------------------
 
 
-def _watcher(own: list[str], quiet: list[str], reads: str, known: set[str]) -> Callable[[str, Any], None]:
+def _watcher(own: list[str], quiet: list[str], reads: str, known: set[str]) -> Callable[[str, Any], None]:  # noqa: C901, PLR0915
     """The audit hook. Functions of `os` are taken now: the script may replace them."""
     stat, getcwd, fsdecode, realpath, normpath = os.stat, os.getcwd, os.fsdecode, os.path.realpath, os.path.normpath
     split, lexists, isdir = os.path.split, os.path.lexists, os.path.isdir
@@ -229,7 +229,7 @@ def _watcher(own: list[str], quiet: list[str], reads: str, known: set[str]) -> C
     handlers: dict[str, Callable[..., None]] = {
         "open": opened,
         "import": lambda module, path, *_: loaded(path),  # only extension modules have a path here
-        "ctypes.dlopen": lambda path: loaded(path),
+        "ctypes.dlopen": loaded,
         "sqlite3.connect": lambda path: opened(path, None, os.O_RDWR),
         "os.mkdir": folder_made,
         "os.rename": moved,

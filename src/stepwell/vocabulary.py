@@ -39,7 +39,7 @@ class Jsonable:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """The value that `to_json` wrote; missing or foreign fields raise TypeError, wrong shapes that or ValueError."""
-        hints, found = _hints(cls), _object(data)
+        hints, found = _hints(cls), _object(data)  # type: ignore[arg-type]
         return cls(**{name: _revive(hints[name], value) if name in hints else value for name, value in found.items()})
 
 
@@ -66,7 +66,11 @@ def _revive(hint: Any, value: Any) -> Any:
         if value is None:
             return None
         classes = [arg for arg in args if isinstance(arg, type) and issubclass(arg, Jsonable)]
-        fitting = [cls for cls in classes if isinstance(value, dict) and {f.name for f in dataclasses.fields(cls)} == set(value)]  # type: ignore[arg-type]
+        fitting = [
+            cls
+            for cls in classes
+            if isinstance(value, dict) and {f.name for f in dataclasses.fields(cls)} == set(value)  # type: ignore[arg-type]
+        ]
         return fitting[0].from_json(value) if fitting else value
     if hint is Fingerprint:
         return Fingerprint(tuple(Row(*row) for row in value))
