@@ -58,7 +58,7 @@ def document_name(*names: str) -> str:
 def save(block: Block, name: str) -> None:
     """Nothing; the document `name` holds `block` from now on."""
     with client():
-        block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  (what Prefect's decorator takes)
+        block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
 
 
 def load(cls: type[B], name: str) -> B | None:

@@ -70,7 +70,7 @@ class Progress:
     def _table(self, *, elapsed: bool) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         for step, state in self._steps.items():
-            word = _WORDS.get(state["status"], state["status"])
+            word = _word(state)
             seconds = state.get("seconds")
             if elapsed and word == "running":
                 seconds = time.monotonic() - self._began.get(step, time.monotonic())
@@ -84,8 +84,13 @@ class Progress:
         return table
 
 
+def _word(state: Event) -> str:
+    status = str(state["status"])
+    return _WORDS.get(status, status)
+
+
 def _line(step: str, state: Event) -> Text:
-    word = _WORDS.get(state["status"], state["status"])
+    word = _word(state)
     seconds = f" in {state['seconds']:.1f} s" if word == "ran" and "seconds" in state else ""
     why = f" ({'; '.join(state['why'])})" if state.get("why") and word in ("running", "reused") else ""
     return Text(f"{step}: {word}{seconds}{why}")

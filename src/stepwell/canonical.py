@@ -29,4 +29,4 @@ def bytes_digest(data: bytes) -> str:
 
 def file_digest(stream: IO[bytes]) -> str:
     """SHA-256, as hex, of the rest of an open binary file, in constant memory."""
-    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  (IO is what open returns)
+    return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # (IO is what open returns)
