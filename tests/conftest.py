@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+settings.register_profile("patient", deadline=None)  # a busy machine is no failure
+settings.load_profile("patient")
 
 Workspace = Any  # what follows is imported late, so that tests without a server don't wait for Prefect
 
