@@ -35,6 +35,7 @@ steps = [
 ]
 
 pipeline = Pipeline(workspace=ws, steps=steps, name="digits")
+flow = pipeline.flow
 
 if __name__ == "__main__":
     Experiment(ws, "digits").submit(pipeline).wait_for_completion(show_output=True)
