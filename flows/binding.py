@@ -125,7 +125,7 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
         )
     imports = source.imports(script)
     yield Row("python", "", packages.python_version)
-    found = packages.distributions_of(imports.foreign)
+    found = packages.distributions_of(name for name in imports.foreign if name != "stepwell")  # logging decides nothing
     yield from (Row("package", name, version) for name, version in sorted(found.items()))
     yield Row("script", script, source.content(script))
     yield from (Row("module", path, source.content(path)) for path in imports.local)
