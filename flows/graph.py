@@ -29,13 +29,20 @@ def flatten(items: Any) -> list[Step | PipelineData]:
 class Graph:
     """The steps of a pipeline with all that they need, ordered so that each comes after what it waits for."""
 
-    def __init__(self, items: Any) -> None:
+    def __init__(self, items: Any, *, resolve_closure: bool = True) -> None:
         self._writers: dict[int, Step] = {}
         listed = flatten(items)
         wanted = [item for item in listed if isinstance(item, Step)]
         self._note(dict.fromkeys(wanted))
         wanted += [self._writer(item, None) for item in listed if isinstance(item, PipelineData)]
-        self.steps = self._ordered(self._closed(wanted))
+        closed = self._closed(wanted)
+        missing = [step for step in closed if step not in wanted]
+        if missing and not resolve_closure:
+            raise UserErrorException(
+                f"The pipeline needs step {missing[0].name!r}, which is not listed",
+                hint="List it, or leave `resolve_closure` as it is.",
+            )
+        self.steps = self._ordered(closed)
         self.ids = _unique_names(self.steps)
 
     def _note(self, steps: Iterable[Step]) -> None:

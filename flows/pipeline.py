@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,7 +55,7 @@ class Pipeline:
         if unknown:
             raise UserErrorException(f"Pipeline takes no argument {unknown[0]!r}", hint="Remove it.")
         self.workspace = workspace
-        graph = Graph(steps)
+        graph = Graph(steps, resolve_closure=resolve_closure)
         self.definition = PipelineDefinition(
             name=name or description or "pipeline",
             description=description or "",
@@ -90,21 +91,21 @@ class Pipeline:
     def validate(self) -> list[str]:
         """What is wrong with the pipeline, a sentence each; empty if nothing is. Raises nothing."""
         errors = []
-        setting = Setting(self.workspace, "validation")
-        for step in self.definition.steps:
-            try:
-                setting.compute(step.compute_target)
-                setting.call(step, self.values({}), {})
-            except StepwellError as error:
-                errors.append(error.title)
+        with closing(Setting(self.workspace, "validation")) as setting:
+            for step in self.definition.steps:
+                try:
+                    setting.compute(step.compute_target)
+                    setting.call(step, self.values({}), {})
+                except StepwellError as error:
+                    errors.append(error.title)
         return errors
 
     def plan(self, *, regenerate_outputs: bool = False, **parameters: Any) -> tuple[Decision, ...]:
         """For every step what a run with these parameters would do, and why; nothing is run."""
-        setting = Setting(self.workspace, "plan", regenerate=regenerate_outputs)
         values = self.values(parameters)
-        preflight(setting, self.definition, values)
-        return plan(setting, self.definition, values)
+        with closing(Setting(self.workspace, "plan", regenerate=regenerate_outputs)) as setting:
+            preflight(setting, self.definition, values)
+            return plan(setting, self.definition, values)
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Value]:
         """A value for every parameter; unknown names and wrong types raise UserErrorException."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def run_pipeline(
         regenerate=options.regenerate,
         listeners=options.listeners,
     )
-    with setting.run.alive():
+    with setting.run.alive(), closing(setting):
         outcome = _run(setting, pipeline, values, options, known)
     if outcome.cancelled:
         raise RunCancelled

@@ -95,6 +95,16 @@ class Setting:
         return Packages(home() / "cache")
 
     @cached_property
+    def _downloads(self) -> Path:
+        return self.store.scratch_folder()
+
+    def close(self) -> None:
+        """Nothing; what was fetched for the run is gone, and so are the folders to sweep."""
+        if "_downloads" in self.__dict__:
+            self.sweep(self.__dict__.pop("_downloads"))
+        self._sweeper.shutdown(wait=True)
+
+    @cached_property
     def results(self) -> ResultsBlock:
         """Where Prefect reads results."""
         return results_block(ensure_server())
@@ -205,13 +215,13 @@ class Setting:
         """A local copy of data on a datastore that is not local, made once per run."""
         datastore = self.datastore(data.datastore)
         path = datastore.inside(data.path)
-        target = self.run.path / "data" / datastore.name / path
+        target = self._downloads / datastore.name / path
         if not target.exists():
             names = [name for name in datastore.files(path) if name == path or not path or name.startswith(path + "/")]
             if not names:
                 raise _missing(data)
             for name in names:
-                place = self.run.path / "data" / datastore.name / name
+                place = self._downloads / datastore.name / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 datastore.get_file(name, place)
         return target
