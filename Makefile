@@ -6,8 +6,8 @@ export DO_NOT_TRACK := 1
 .PHONY: run test check bench clean
 
 run: .venv/examples
-	@echo "== First run: every step runs" && $(BIN)/stepwell run examples/digits/pipeline.py
-	@echo && echo "== Second run, one parameter changed: only what depends on it runs"
+	@echo "== The pipeline as it is: what never ran here runs" && $(BIN)/stepwell run examples/digits/pipeline.py
+	@echo && echo "== The same with one parameter changed: what does not depend on it is reused"
 	@$(BIN)/stepwell run examples/digits/pipeline.py -p gamma=0.002
 	@echo && echo "Stop the local Prefect server with: $(BIN)/stepwell server stop"
 

@@ -36,9 +36,9 @@ class StepResultSerializer(Serializer):  # type: ignore[type-arg]
 
     type: Literal["stepwell"] = "stepwell"
 
-    def dumps(self, obj: StepResult) -> bytes:
-        """The JSON text of a result."""
-        return encode(obj.record.to_json())
+    def dumps(self, obj: StepResult | BaseException) -> bytes:
+        """The JSON text of a result; of an error, which Prefect hands over too, its message."""
+        return encode({"error": str(obj)} if isinstance(obj, BaseException) else obj.record.to_json())
 
     def loads(self, blob: bytes) -> StepResult:
         """The result that `dumps` wrote."""

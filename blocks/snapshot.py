@@ -6,9 +6,10 @@ import heapq
 import os
 from pathlib import Path
 
+from stepwell.blocks.home import home
 from stepwell.blocks.ignore_rules import IGNORE_FILES, IgnoreRules
 from stepwell.errors import SnapshotException, StoreException
-from stepwell.tree import DigestFile, Tree, plain_digest, scan
+from stepwell.tree import DigestFile, Skip, Tree, plain_digest, scan
 
 SIZE_TO_WARN = 300 << 20
 """Bytes; v1 refused more."""
@@ -30,7 +31,7 @@ def source_tree(directory: Path, digest_file: DigestFile = plain_digest) -> Tree
     rules = IgnoreRules.read(directory)
     ignore_file = rules.source or IGNORE_FILES[0]
     try:
-        return scan(directory, digest_file, skip=rules.excludes)
+        return scan(directory, digest_file, skip=_without(home(), directory, rules))
     except StoreException as error:
         facts = {name: _printable(value) for name, value in error.facts.items()}
         hint = f"Put the file itself there, or list the link in {ignore_file}."
@@ -55,6 +56,12 @@ def size_warning(directory: Path, tree: Tree) -> str | None:
         f"The source directory {_printable(str(directory))} holds {_megabytes(tree.size)}, most of it in {files}: "
         f"list what the scripts don't read in its {ignore_file}, and keep data in a datastore."
     )
+
+
+def _without(own: Path, directory: Path, rules: IgnoreRules) -> Skip:
+    """What the rules exclude, and Stepwell's own home, which changes while it is read."""
+    place = os.path.relpath(os.path.realpath(own), os.path.realpath(directory)).replace(os.sep, "/")
+    return lambda path, is_folder: path == place or rules.excludes(path, is_folder)
 
 
 def _list_it(ignore_file: str) -> str:

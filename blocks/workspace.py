@@ -18,7 +18,8 @@ from stepwell.blocks.home import home, signing_key
 from stepwell.blocks.local_compute import LocalCompute
 from stepwell.blocks.stat_cache import StatCache
 from stepwell.blocks.store import Store
-from stepwell.errors import UserErrorException, WorkspaceException
+from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
+from stepwell.vocabulary import Artifact
 
 BLOB_STORE, FILE_STORE = "workspaceblobstore", "workspacefilestore"
 _CONFIG_FOLDERS = (".azureml", "aml_config", ".")
@@ -214,6 +215,15 @@ class BaseWorkspace:
         """Everything known of the workspace but its secrets."""
         details = self._block.model_dump(mode="json", exclude={"signing_key", "block_type_slug"})
         return {"id": documents.document_name(self.name), **details}
+
+    def path_of(self, artifact: Artifact) -> Path:
+        """Where the bytes of a step's output are on this machine; a DatastoreException if they are gone. Not to be written to."""
+        path = self.store.tree_path(artifact.digest)
+        if not path.exists():
+            raise DatastoreException(
+                "An output is gone", {"output": artifact.path}, "Run its step again: it will be made anew."
+            )
+        return path
 
     @cached_property
     def folder(self) -> Path:

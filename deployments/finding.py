@@ -18,21 +18,14 @@ from stepwell.flows.runs import PipelineRun, all_runs
 from stepwell.flows.workspace import Workspace
 
 
-def find_workspace(name: str) -> Workspace:
-    """The workspace of that name; without a name the nearest config's, else the only one that there is."""
+def find_workspaces(name: str) -> list[Workspace]:
+    """The workspace of that name; without a name the nearest config's, else every one that there is."""
     if name:
-        return Workspace.get(name)
+        return [Workspace.get(name)]
     try:
-        return Workspace.from_config()
+        return [Workspace.from_config()]
     except UserErrorException:
-        known = Workspace.list()
-        if len(known) == 1:
-            return next(iter(known.values()))
-        raise UserErrorException(
-            "No workspace is named" if known else "There is no workspace yet",
-            {"workspaces": ", ".join(known) or "none"},
-            "Pass `--workspace NAME`, or run a pipeline first.",
-        ) from None
+        return list(Workspace.list().values())
 
 
 def find_run(run_id: str, workspace: str) -> PipelineRun:

@@ -36,10 +36,16 @@ def _metrics(summary: RunSummary) -> list[str]:
     lines = []
     for step in summary.steps:
         for name, value in metrics_of(step.events, "step").items():
-            if isinstance(value, (int, float, str)):
-                lines.append(f"  {step.id}: {name} = {_short(value)}")
+            shown = _shown(value)
+            if shown:
+                lines.append(f"  {step.id}: {name} = {shown}")
     return (["Metrics:"] if lines else []) + lines
 
 
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _shown(value: Any) -> str:
+    """A number or text, or the last of a series of numbers; tables and pictures are for the UI."""
+    if isinstance(value, list) and value and all(isinstance(item, (int, float)) for item in value):
+        return f"{_shown(value[-1])} (the last of {len(value)} values)"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value) if isinstance(value, (int, str)) else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -77,10 +78,12 @@ def plan(
 
 def runs(workspace: str = _WORKSPACE, as_json: bool = _JSON, limit: int = typer.Option(20, "--limit", "-n")) -> None:
     """List runs, newest first."""
-    from stepwell.deployments.finding import find_workspace
+    from stepwell.deployments.finding import find_workspaces
     from stepwell.flows.runs import all_runs
 
-    found = [run.summary() for run in all_runs(find_workspace(workspace))[:limit]]
+    known = [run for place in find_workspaces(workspace) for run in all_runs(place)[:limit]]
+    known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
+    found = [run.summary() for run in known[:limit]]
     if as_json:
         print(json.dumps([_as_json(summary) for summary in found], indent=1))
         return
@@ -172,7 +175,8 @@ def _load(file: str, load: Any) -> Any:
     from stepwell.deployments.server_commands import say
 
     ensure_server(say)
-    return load(file)
+    with contextlib.redirect_stdout(sys.stderr):  # what the file prints is no result of ours
+        return load(file)
 
 
 def _as_json(summary: RunSummary) -> dict[str, Any]:

@@ -11,15 +11,13 @@ if TYPE_CHECKING:
     from stepwell.blocks.store import Store
 
 app = typer.Typer(help="The store of results.", no_args_is_help=True)
-_WORKSPACE = typer.Option(
-    "", "--workspace", "-w", help="The workspace; by default the nearest config's, or the only one."
-)
+_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
 
 
-def _store(workspace: str) -> Store:
-    from stepwell.deployments.finding import find_workspace
+def _stores(workspace: str) -> list[Store]:
+    from stepwell.deployments.finding import find_workspaces
 
-    return find_workspace(workspace).store
+    return [found.store for found in find_workspaces(workspace)]
 
 
 @app.command()
@@ -27,14 +25,15 @@ def verify(workspace: str = _WORKSPACE, as_json: bool = typer.Option(False, "--j
     """Read every kept byte again and name what is damaged; exit code 1 if anything is."""
     from stepwell.blocks.store_care import verify as check
 
-    report = check(_store(workspace))
+    reports = [check(store) for store in _stores(workspace)]
+    checked, damaged = sum(report.checked for report in reports), [d for report in reports for d in report.damaged]
     if as_json:
-        print(json.dumps({"checked": report.checked, "damaged": list(report.damaged)}))
+        print(json.dumps({"checked": checked, "damaged": damaged}))
     else:
-        for damage in report.damaged:
+        for damage in damaged:
             print(f"Damaged: {damage}")
-        print(f"{report.checked} results checked, {len(report.damaged)} damaged")
-    if report.damaged:
+        print(f"{checked} results checked, {len(damaged)} damaged")
+    if damaged:
         raise typer.Exit(1)
 
 
@@ -47,9 +46,10 @@ def gc(
     """Remove results that nobody used for a while, and what interrupted runs left behind."""
     from stepwell.blocks.store_care import collect
 
-    report = collect(_store(workspace), days=days, dry_run=dry_run)
     word = "Would remove" if dry_run else "Removed"
-    print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}")
+    for store in _stores(workspace):
+        report = collect(store, days=days, dry_run=dry_run)
+        print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}, from {store.root}")
 
 
 @app.command()
@@ -57,8 +57,9 @@ def size(workspace: str = _WORKSPACE) -> None:
     """Tell how much the store holds."""
     from stepwell.blocks.store_care import measure
 
-    report = measure(_store(workspace))
-    print(f"{report.records} results, {report.trees} folders, {_size(report.bytes)} in {_store(workspace).root}")
+    for store in _stores(workspace):
+        report = measure(store)
+        print(f"{report.records} results, {report.trees} folders, {_size(report.bytes)} in {store.root}")
 
 
 def _size(number: float) -> str:

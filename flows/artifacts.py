@@ -40,13 +40,13 @@ def markdown(summary: RunSummary) -> str:
     lines = [
         f"**{summary.headline}**",
         "",
-        "| step | what happened | why | seconds | seconds saved |",
-        "|---|---|---|--:|--:|",
+        "| step | what happened | seconds | seconds saved | why |",
+        "|---|---|--:|--:|---|",
     ]
     for step in summary.steps:
         why = "<br>".join(_cell(reason) for reason in step.why)
         lines.append(
-            f"| {_cell(step.id)} | {step.happened} | {why} | {_number(step.seconds)} | {_number(step.saved)} |"
+            f"| {_cell(step.id)} | {step.happened} | {_number(step.seconds)} | {_number(step.saved)} | {why} |"
         )
     lines += ["", *(f"- Warning: {_cell(warning)}" for warning in summary.warnings)]
     lines += [f"- **{_cell(step.id)}**: {_cell(step.error.splitlines()[0])}" for step in summary.steps if step.error]

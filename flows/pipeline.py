@@ -64,6 +64,8 @@ class Pipeline:
             parameters=graph.parameters(),
         )
         self._steps = graph.steps
+        for step in graph.steps:
+            step.workspace = step.workspace or workspace
         taken = sorted({parameter.name for parameter in self.definition.parameters} & set(_RESERVED))
         if taken:
             raise UserErrorException(f"{taken[0]!r} can't name a pipeline parameter", hint="Rename it.")
@@ -149,6 +151,8 @@ class Pipeline:
 
     def __call__(self, **parameters: Any) -> dict[str, StepResult]:
         """The result of each step by its id, once the pipeline has run here and now as a Prefect flow."""
+        names = {*_RESERVED, *(definition.name for definition in self.definition.parameters)}
+        self.values(dict.fromkeys(set(parameters) - names))  # raises if there are any
         secret = {definition.name for definition in self.definition.parameters if definition.secret}
         with client_settings():
             return self.flow(**{name: _for_prefect(value, name in secret) for name, value in parameters.items()})  # type: ignore[no-any-return]
@@ -180,7 +184,7 @@ class Pipeline:
             if step.script is not None and not (Path(step.source_directory) / step.script).is_file():
                 raise UserErrorException(
                     f"Step [{step.name}]: script not found at: {Path(step.source_directory) / step.script}",
-                    hint="Correct `script_name` or `source_directory`.",
+                    hint="Correct `script_name`, or pass `source_directory=`: the default is the current directory.",
                 )
 
     def _repr_svg_(self) -> str:

@@ -36,7 +36,7 @@ def decide(setting: Setting, call: StepCall) -> Verdict:
         return _run(call.definition, forced)
     found = setting.store.lookup(call.key)
     if isinstance(found, StepRecord):
-        return Verdict(Decision(call.definition.id, "reuse", (f"nothing changed since {_when(found)}",)), found)
+        return Verdict(Decision(call.definition.id, "reuse", (f"the same as {_when(found)}",)), found)
     if found.reason:
         return _run(call.definition, found.reason)
     return _run(call.definition, *_changes(setting, call.definition, call.fingerprint))
@@ -133,7 +133,7 @@ def _changes(
         )
         for rows in (fingerprint.rows, nearest.fingerprint.rows)
     )
-    return now.diff(then, setting.store.explain_trees) or (f"its result of {_when(nearest)} is gone",)
+    return now.diff(then, setting.store.explain_trees) or (f"the result of {_when(nearest)} is gone",)
 
 
 def _run(step: StepDefinition, *why: str) -> Verdict:
@@ -141,4 +141,4 @@ def _run(step: StepDefinition, *why: str) -> Verdict:
 
 
 def _when(record: StepRecord) -> str:
-    return f"{record.started[:19].replace('T', ' ')} (run {record.run_id[:8]})"
+    return f"in run {record.run_id[:8]} of {record.started[:19].replace('T', ' ')}"

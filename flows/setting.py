@@ -206,7 +206,7 @@ class Setting:
         else:
             place = datastore.local_root / path
             if not place.exists():
-                raise _missing(data)
+                raise self._missing(data)
             tree = self.store.tree_at(place, many=place.is_dir())
         self.store.note_tree(tree)
         return Artifact(data.datastore, path, tree.digest, tree.size, kept=False)
@@ -219,7 +219,7 @@ class Setting:
         if not target.exists():
             names = [name for name in datastore.files(path) if name == path or not path or name.startswith(path + "/")]
             if not names:
-                raise _missing(data)
+                raise self._missing(data)
             for name in names:
                 place = self._downloads / datastore.name / name
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -232,6 +232,13 @@ class Setting:
             return self.store.tree_path(artifact.digest)
         root = self.datastore(artifact.datastore).local_root
         return root / artifact.path if root else self.fetched(DataSource(artifact.datastore, artifact.path))
+
+    def _missing(self, data: DataSource) -> DatastoreException:
+        return DatastoreException(
+            "There is no data at a path that a step reads",
+            {"workspace": self.workspace.name, "datastore": data.datastore, "path": data.path or "/"},
+            "Upload the data first, or correct `path_on_datastore`.",
+        )
 
     # Calls ----------------------------------------------------------------------------------------------------------
 
@@ -262,11 +269,3 @@ class Setting:
             return CONTENT + self.workspace.digests.digest_file(path, os.stat(path))
         except OSError:
             return ABSENT
-
-
-def _missing(data: DataSource) -> DatastoreException:
-    return DatastoreException(
-        "There is no data at a path that a step reads",
-        {"datastore": data.datastore, "path": data.path or "/"},
-        "Upload the data first, or correct `path_on_datastore`.",
-    )

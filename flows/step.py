@@ -71,7 +71,7 @@ class Step:
         self.inputs = list(inputs or ())
         self.outputs = list(outputs or ())
         self.source_directory = None if source_directory is None else Path(source_directory)
-        self.workspace = workspace
+        self.workspace = workspace or _workspace_of((*self.inputs, *self.outputs))
         self.compute_target = _target_name(compute_target or target or getattr(runconfig, "target", None))
         self._arguments = list(arguments or ())
         self._adopt_arguments()
@@ -289,6 +289,15 @@ class Step:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
+
+
+def _workspace_of(items: Iterable[Any]) -> BaseWorkspace | None:
+    """The workspace whose datastore an input or output names, if any does."""
+    for item in items:
+        datastore = getattr(_original(item), "datastore", None)
+        if datastore is not None:
+            return datastore.workspace  # type: ignore[no-any-return]
+    return None
 
 
 def _original(item: Any) -> Any:

@@ -73,18 +73,28 @@ def summarize(run: RunFolder) -> RunSummary:
     status = next(
         (event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted"
     )
-    if status == "Running" and not run.is_alive():
+    if facts.get("kind") == "flow":
+        status = _status_of_flow(journal)
+    elif status == "Running" and not run.is_alive():
         status = "Failed"
     return RunSummary(
         run_id=run.run_id,
         status=status,
-        pipeline=str(facts.get("pipeline", {}).get("name", facts.get("kind", "run"))),
+        pipeline=str(facts.get("pipeline", {}).get("name") or facts.get("name") or "run"),
         facts=facts,
         steps=tuple(_step(run, step_id, state) for step_id, state in run.steps().items()),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
         started=journal[0]["at"] if journal else "",
         ended=journal[-1]["at"] if journal and status in FINAL else "",
     )
+
+
+def _status_of_flow(journal: list[Event]) -> str:
+    """How the steps in a user's own flow stand; the flow's own end is known to Prefect alone."""
+    latest = {event["step"]: event["status"] for event in journal if "step" in event and "status" in event}
+    if "failed" in latest.values():
+        return "Failed"
+    return "Finished" if latest and set(latest.values()) <= {"done", "reused"} else "Running"
 
 
 def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:

@@ -49,7 +49,7 @@ class Serving:
         Prefect asks twice per task; the second answer is the first.
         """
         if self._checked is None:
-            found = self._first() or decide(self.setting, self.call).record
+            found = self._first() or self._decided()
             if found is None:
                 raise StoreException("There is no result to use again")
             deliver(self.setting, self.call, found, fresh=False)
@@ -65,6 +65,14 @@ class Serving:
                 }
             )
         return self._checked
+
+    def _decided(self) -> StepRecord | None:
+        verdict = decide(self.setting, self.call)
+        why = list(verdict.decision.why)
+        self.setting.tell(
+            {"step": self.call.definition.id, "status": "starting", "action": verdict.decision.action, "why": why}
+        )
+        return verdict.record
 
     def _first(self) -> StepRecord | None:
         verdict, self._verdict = self._verdict, None
@@ -139,7 +147,7 @@ def _run(prepare: Prepare, holes: Mapping[str, Any]) -> Any:
     step, step_run_id = call.definition.id, str(context.task_run.id)
     setting.tell({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
-        record = perform(setting, call, step_run_id, logger.info)
+        record = perform(setting, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
     except StepwellError as error:
         if setting.stop.stopped:
             setting.tell({"step": step, "status": "cancelled"})
@@ -234,13 +242,25 @@ def _run_id() -> str:
     return str(task.task_run.flow_run_id or task.task_run.id)
 
 
+def _flow_name() -> str:
+    flow = FlowRunContext.get()
+    return flow.flow.name if flow is not None and flow.flow is not None else "step"
+
+
 @lru_cache(maxsize=4)
 def _setting_of(workspace: str, run_id: str) -> Setting:
     setting = Setting(BaseWorkspace.get(workspace), run_id)
     if not setting.run.facts():
         number = setting.store.next_run_number()
         setting.run.describe(
-            {"id": run_id, "number": number, "created": time.time(), "workspace": workspace, "kind": "flow"}
+            {
+                "id": run_id,
+                "number": number,
+                "created": time.time(),
+                "workspace": workspace,
+                "kind": "flow",
+                "name": _flow_name(),
+            }
         )
     return setting
 

@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -108,23 +109,12 @@ def test_every_public_name_can_be_loaded() -> None:
 
 
 def test_the_wheel_holds_every_module(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(tmp_path),
-        str(ROOT),
-    ]
+    source = tmp_path / "source"
+    shutil.copytree(ROOT, source, symlinks=True, ignore=shutil.ignore_patterns(".*", "build", "*.egg-info", "tests"))
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path), str(source)]
     built = subprocess.run(
         command, capture_output=True, text=True, env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     )
-    if "No module named" in built.stderr or "BackendUnavailable" in built.stderr:
-        pytest.skip("setuptools is not installed here")
     assert built.returncode == 0, built.stderr
     [wheel] = tmp_path.glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())

@@ -23,10 +23,10 @@ class StepwellError(Exception):
     """A sentence for the user, the facts behind it (aligned when printed) and a hint that begins with a verb."""
 
     def __init__(self, title: str, facts: Mapping[str, object] | None = None, hint: str = "") -> None:
-        super().__init__(title, dict(facts or {}), hint)
         self.title = title
         self.facts = {name: str(value) for name, value in (facts or {}).items()}
         self.hint = hint
+        super().__init__(title, self.facts, hint)
 
     @property
     def message(self) -> str:
@@ -40,6 +40,9 @@ class StepwellError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.title!r})"
 
 
 def _indented(value: str, columns: int) -> str:
