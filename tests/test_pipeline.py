@@ -48,7 +48,7 @@ def test_wrong_parameters_are_refused_and_nothing_runs(project, trained):
         trained.plan(rate="fast")
     with pytest.raises(ParameterTypeError):
         trained(rate="fast")
-    with pytest.raises(TypeError):
+    with pytest.raises(UserErrorException, match="no parameter 'rates'"):
         trained(rates=1)
     assert not project.executions
 
