@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 
 import fsspec
 from prefect.blocks.core import Block
@@ -86,6 +87,10 @@ class Datastore:
             raise DatastoreException(
                 f"{name!r} can't name a datastore", hint="Use letters, digits and underscores only."
             )
+        if urlsplit(url).password:
+            raise DatastoreException(
+                "A datastore's URL can't hold a password", hint="Pass it in `options`, which are secret."
+            )
         document = documents.document_name(workspace.name, name)
         if not overwrite and documents.load(DatastoreBlock, document) is not None:
             raise DatastoreException(
@@ -107,8 +112,7 @@ class Datastore:
     @property
     def secrets(self) -> list[str]:
         """The texts among the options that open the datastore."""
-        options = self._block.options.get_secret_value() if self._block.options else {}
-        return [value for value in options.values() if isinstance(value, str)]
+        return list(_texts(self._block.options.get_secret_value() if self._block.options else {}))
 
     @property
     def datastore_type(self) -> str:
@@ -332,3 +336,10 @@ class Datastore:
             "workspace": self.workspace.name,
         }
         return json.dumps(shown, indent=2)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from _texts(inner)

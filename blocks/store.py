@@ -14,6 +14,7 @@ import hmac
 import json
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -50,6 +51,8 @@ class Store:
         self.digests = digests
         self._signing_key = signing_key
         self._scratch = None if _writable(root) else Path(tempfile.mkdtemp(prefix="stepwell-"))
+        if self._scratch:
+            weakref.finalize(self, remove, self._scratch)
         self.locks = KeyLocks(self.written / "locks")
 
     @property
@@ -103,7 +106,7 @@ class Store:
             remove(source)
 
     def _bring(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
-        if owned and not source.is_symlink():  # what a link points to is not ours
+        if owned and not source.is_symlink() and not _is_shared(source):  # what links point to is not ours
             move_path(source, target)
         else:
             copy_named(source, target, tree)
@@ -240,8 +243,9 @@ class Store:
 
     def observe(self, fingerprint: Fingerprint, paths: Iterable[str]) -> None:
         """Nothing; these files were read by a step with this code, and count for it from now on."""
-        names = sorted({*self.observed(fingerprint), *paths})
-        write_atomically(self._observed_path(self.written, fingerprint), encode(names))
+        with exclusive(self.written / "observed.lock"):
+            names = sorted({*self.observed(fingerprint), *paths})
+            write_atomically(self._observed_path(self.written, fingerprint), encode(names))
 
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
         """The files that steps with this code were seen to read though no row declares them."""
@@ -316,6 +320,12 @@ class Store:
 def partial_key(fingerprint: Fingerprint) -> str:
     """What names the rows that are known before any input is: all but the content of inputs and observed reads."""
     return fingerprint.without("input", "read").key
+
+
+def _is_shared(path: Path) -> bool:
+    """Whether a file there has a second name somewhere."""
+    files = [path] if path.is_file() else (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return any(file.lstat().st_nlink > 1 for file in files)
 
 
 def _fan(folder: Path, name: str) -> Path:

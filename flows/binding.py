@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from stepwell.tree import Entry, Tree
 from stepwell.vocabulary import Argument, Artifact, StepCall, StepDefinition
 
 ABSENT = "absent"
+_MOST_LINKS = 40
 
 
 class Source:
@@ -46,14 +48,36 @@ class Source:
             )
         return self._imports[script]
 
+    def resolve(self, path: str) -> str:
+        """The path in its normal form, links on the way followed inside the snapshot."""
+        for _ in range(_MOST_LINKS):
+            parts = posixpath.normpath(path).split("/")
+            for count in range(1, len(parts) + 1):
+                entry = self.entries.get("/".join(parts[:count]))
+                if entry is not None and entry.kind == "link":
+                    path = posixpath.join(*parts[: count - 1], entry.digest, *parts[count:])
+                    break
+            else:
+                return "/".join(parts)
+        return path
+
     def content(self, path: str) -> str:
-        """The row value of one file's content; links are followed inside the snapshot."""
-        for _ in range(40):
-            entry = self.entries.get(path)
-            if entry is None or entry.kind == "file":
-                return CONTENT + entry.digest if entry else ABSENT
-            path = posixpath.normpath(posixpath.join(posixpath.dirname(path), entry.digest))
-        return ABSENT
+        """The row value of one file's content, or of the names in a folder if `path` ends in `/`."""
+        if path.endswith("/"):
+            return CONTENT + digest("listing", sorted(self.names(self.resolve(path))))
+        entry = self.entries.get(self.resolve(path))
+        return CONTENT + entry.digest if entry is not None and entry.kind == "file" else ABSENT
+
+    def names(self, folder: str) -> set[str]:
+        """What stands in a folder of the snapshot, by name."""
+        start = "" if folder == "." else folder + "/"
+        return {path[len(start) :].partition("/")[0] for path in self.entries if path.startswith(start)}
+
+    def counts(self, path: str) -> bool:
+        """Whether a read of `path` can change with the source, or is of somewhere else: what a step made itself can't."""
+        return (
+            os.path.isabs(path) or path in self.entries or (path.endswith("/") and bool(self.names(self.resolve(path))))
+        )
 
     def below(self, path: str) -> Iterator[str]:
         """The files at or below `path`."""
@@ -72,12 +96,13 @@ def bind(
     packages: Packages,
 ) -> StepCall:
     """The call of a step whose parameters and inputs have these values; a missing script raises UserErrorException."""
-    texts = {p.name: as_text(values[p.name]) for p in definition.parameters}
+    shown = _parameters_shown(definition)
+    texts = {p.name: as_text(values[p.name]) for p in definition.parameters if p.type != "data" or p.name in shown}
     rows = [Row("recipe", "", str(RECIPE)), Row("step type", "", definition.type)]
     code = list(_code_rows(definition, source, packages))
     rows += code
     rows += _argument_rows(definition)
-    rows += [_parameter_row(p.name, texts[p.name], p.secret) for p in definition.parameters if p.type != "data"]
+    rows += [_parameter_row(p.name, texts[p.name], p.secret) for p in definition.parameters if p.name in texts]
     rows += _port_rows(definition)
     rows += [
         Row("input", port.name, CONTENT + inputs[port.name].digest) for port in definition.inputs if port.name in inputs
@@ -89,28 +114,23 @@ def bind(
     return StepCall(definition, source.digest, dict(inputs), texts, Fingerprint(tuple(rows)), declared)
 
 
+def _parameters_shown(definition: StepDefinition) -> set[str]:
+    """The parameters whose text the script gets to see; data are otherwise known by content alone."""
+    arguments = (*definition.arguments, *definition.params.values())
+    return {piece.value for argument in arguments for piece in argument if piece.kind == "parameter"}
+
+
 def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str]) -> StepCall:
     """The call whose fingerprint also covers files that no row declares, each with its content."""
-    known = {row.name for row in call.fingerprint.rows if row.kind == "read"} | set(call.declared)
-    extra = tuple(Row("read", path, content[path]) for path in sorted(set(paths) - known))
-    if not extra:
-        return call
-    return StepCall(
-        call.definition,
-        call.snapshot,
-        call.inputs,
-        call.parameters,
-        Fingerprint(call.fingerprint.rows + extra),
-        call.declared,
-    )
+    reads = tuple(Row("read", path, content[path]) for path in sorted(set(paths) - set(call.declared)))
+    rows = call.fingerprint.without("read").rows + reads
+    return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
 
 
 def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -> Iterator[Row]:
     hashed = tuple(_hashed_files(definition, source))
     if definition.script is None:
-        named = [
-            piece.value for argument in definition.arguments for piece in argument if piece.value in source.entries
-        ]
+        named = [path for path in map(source.resolve, _words(definition)) if path in source.entries]
         if definition.hash_paths:
             yield from (Row("file", path, source.content(path)) for path in sorted({*hashed, *named}))
         elif source.tree.entries:
@@ -133,12 +153,21 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
     yield from (Row("file", path, source.content(path)) for path in hashed if path not in covered)
 
 
+def _words(definition: StepDefinition) -> Iterator[str]:
+    """The words of a command that may name files of its source."""
+    for piece in (piece for argument in definition.arguments for piece in argument if piece.kind == "text"):
+        try:
+            yield from shlex.split(piece.value) if definition.shell else (piece.value,)
+        except ValueError:
+            yield from piece.value.split()
+
+
 def _hashed_files(definition: StepDefinition, source: Source) -> Iterator[str]:
     for path in definition.hash_paths:
         relative = posixpath.normpath(
             os.path.relpath(path, definition.source_directory) if os.path.isabs(path) else path
         )
-        files = sorted(source.below(relative))
+        files = sorted(source.below(source.resolve(relative)))
         if not files:
             raise SnapshotException(
                 f"A path in `hash_paths` of step {definition.name!r} is not in the source directory",

@@ -14,6 +14,8 @@ from stepwell.blocks.datastore import Datastore
 from stepwell.blocks.files import copy_tree, remove
 from stepwell.blocks.workplace import Workplace, command, prepare
 from stepwell.errors import DatastoreException, StepFailedException, StoreException
+from stepwell.flows.delivery import deliver, output_path
+from stepwell.flows.reads import account_for_reads, read_notes
 from stepwell.flows.setting import Setting
 from stepwell.redaction import Redactor
 from stepwell.run_events import read_events
@@ -21,6 +23,7 @@ from stepwell.tree import Tree, scan
 from stepwell.vocabulary import Artifact, DataSource, Exit, OutputPort, StepCall, StepRecord
 
 _SHOWN_LINES = 12
+_LARGEST_LOG = 64 << 20
 
 
 def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[str], None]) -> StepRecord:
@@ -29,7 +32,8 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
     `say` gets the script's output as it comes.
     """
     record_folder = setting.run.step_folder(step_run_id)
-    folder = setting.store.scratch_folder()
+    remove(record_folder)  # what an attempt before this one left
+    folder, began = setting.store.scratch_folder(), time.time_ns()
     try:
         place = prepare(call, folder, record_folder, setting.snapshot(call), setting.locate)
         _leave_context(setting, call, place, step_run_id)
@@ -39,7 +43,7 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
         _keep_files(place, setting.redactor)
         _check_exit(call, place, end)
         _check_inputs(setting, call)
-        call = _account_for_reads(setting, call, place, say)
+        call = account_for_reads(setting, call, read_notes(place.reads), began, say)
         staged = _scan_outputs(call, place)
         record = StepRecord(
             key=call.key,
@@ -56,7 +60,7 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
             metrics=tuple(event for event in read_events(place.control) if event["type"] in ("metric", "image")),
         )
         record = _commit(setting, record, staged)
-        deliver(setting, call, record, fresh=True)
+        deliver(setting, call.definition, record, fresh=True)
         return record
     finally:
         setting.sweep(folder)
@@ -77,16 +81,22 @@ def _leave_context(setting: Setting, call: StepCall, place: Workplace, step_run_
 
 
 def _keep_files(place: Workplace, redactor: Redactor) -> None:
-    events = place.control / "events.jsonl"
-    with suppress(OSError, UnicodeDecodeError):
-        text = events.read_text()
-        if redactor.redact(text) != text:
-            events.write_text(redactor.redact(text))
+    _redact_file(place.control / "events.jsonl", redactor)
     for name in ("outputs", "logs"):
         folder = place.source / name
         with suppress(OSError):
             if any(folder.iterdir()):
                 copy_tree(folder, place.record / ("outputs" if name == "outputs" else "user_logs"))
+    for path in (place.record / "user_logs").rglob("*"):
+        _redact_file(path, redactor)
+
+
+def _redact_file(path: Path, redactor: Redactor) -> None:
+    if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_LOG:
+        return
+    text = path.read_bytes().decode(errors="surrogateescape")
+    if redactor.redact(text) != text:
+        path.write_bytes(redactor.redact(text).encode(errors="surrogateescape"))
 
 
 def _check_exit(call: StepCall, place: Workplace, end: Exit) -> None:
@@ -139,34 +149,6 @@ def _digest_now(setting: Setting, artifact: Artifact) -> str:
     return ""
 
 
-def _account_for_reads(setting: Setting, call: StepCall, place: Workplace, say: Callable[[str], None]) -> StepCall:
-    """The call, its fingerprint covering also the files that the script read though nothing declares them."""
-    snapshot = setting.source(call.definition.source_directory).entries
-    reads = {path for path in _reads(place) if os.path.isabs(path) or path in snapshot}
-    undeclared = sorted(reads - set(call.declared))
-    if not undeclared:
-        return call
-    shown = ", ".join(undeclared[:5]) + (f" and {len(undeclared) - 5} more" if len(undeclared) > 5 else "")
-    if call.definition.strict:
-        raise StepFailedException(
-            f"The strict step {call.definition.name!r} read what it does not declare",
-            {"files": shown},
-            "Add the files to `hash_paths` or pass them as inputs.",
-        )
-    say(f"Warning: step {call.definition.name!r} read files that it does not declare: {shown}. "
-        "Add them to `hash_paths` or pass them as inputs.")  # fmt: skip
-    setting.warn(f"Step {call.definition.name!r} read files that it does not declare: {shown}")
-    setting.store.observe(call.fingerprint, undeclared)
-    return setting.with_observed(call)
-
-
-def _reads(place: Workplace) -> Iterable[str]:
-    with suppress(OSError):
-        for line in place.reads.read_bytes().splitlines():
-            with suppress(ValueError, TypeError, KeyError):
-                yield str(json.loads(line)["path"])
-
-
 # Outputs ----------------------------------------------------------------------------------------------------------------
 
 
@@ -189,12 +171,6 @@ def _artifact(setting: Setting, port: OutputPort, step_run_id: str, tree: Tree) 
     return Artifact(datastore, output_path(port, step_run_id), tree.digest, tree.size, kept=True)
 
 
-def output_path(port: OutputPort, step_run_id: str) -> str:
-    """Where v1 users find an output on its datastore."""
-    template = f"azureml/{step_run_id}/{port.name}" if port.destination is None else port.destination
-    return template.replace("{run-id}", step_run_id).replace("{output-name}", port.name)
-
-
 def _commit(setting: Setting, record: StepRecord, staged: dict[str, tuple[Path, Tree]]) -> StepRecord:
     try:
         kept = setting.store.commit(record, staged)
@@ -207,47 +183,3 @@ def _commit(setting: Setting, record: StepRecord, staged: dict[str, tuple[Path, 
     if setting.store.read_only:
         setting.warn(f"Step {record.step!r} was not cached: the store {setting.store.root} can't be written")
     return kept
-
-
-def deliver(setting: Setting, call: StepCall, record: StepRecord, *, fresh: bool) -> None:
-    """Nothing; every output stands, with the right bytes, at its place on its datastore. `fresh`: it was written now."""
-    for port in call.definition.outputs:
-        artifact = record.outputs[port.name]
-        datastore = setting.datastore(port.datastore or setting.workspace.default_datastore_name)
-        root, fixed = datastore.local_root, port.destination is not None
-        if not fixed and root and setting.store.root.is_relative_to(root):
-            _link(setting.store.tree_path(artifact.digest), root / artifact.path)
-        elif root:
-            _copy(setting, root / datastore.inside(output_path(port, record.step_run_id)), artifact)
-        else:
-            _upload(setting, datastore, output_path(port, record.step_run_id), artifact, fresh)
-
-
-def _link(tree: Path, place: Path) -> None:
-    with suppress(OSError):  # the link is a convenience for v1's readers; the store is the truth
-        target = os.path.relpath(tree, place.parent)
-        if os.path.islink(place) and os.readlink(place) == target:
-            return
-        place.parent.mkdir(parents=True, exist_ok=True)
-        remove(place)
-        os.symlink(target, place)
-
-
-def _copy(setting: Setting, place: Path, artifact: Artifact) -> None:
-    with suppress(OSError, StoreException):
-        if setting.store.tree_at(place).digest == artifact.digest:
-            return
-    scratch = place.with_name(f".{place.name}.{os.getpid()}")
-    remove(scratch)
-    copy_tree(setting.store.tree_path(artifact.digest), scratch)
-    remove(place)
-    os.rename(scratch, place)
-
-
-def _upload(setting: Setting, datastore: Datastore, path: str, artifact: Artifact, fresh: bool) -> None:
-    root = setting.store.tree_path(artifact.digest)
-    tree = setting.store.manifest(artifact.digest) or scan(root)
-    for entry in tree.entries:
-        name = f"{path}/{entry.path}".rstrip("/")
-        if entry.kind == "file" and (fresh or datastore.size(name) != entry.size):
-            datastore.put_file(root / entry.path if entry.path else root, name)

@@ -56,6 +56,7 @@ class Pipeline:
             raise UserErrorException(f"Pipeline takes no argument {unknown[0]!r}", hint="Remove it.")
         self.workspace = workspace
         graph = Graph(steps, resolve_closure=resolve_closure)
+        _check_name(name or description or "pipeline")
         self.definition = PipelineDefinition(
             name=name or description or "pipeline",
             description=description or "",
@@ -192,6 +193,13 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"Pipeline(name={self.name!r}, steps={[step.id for step in self.definition.steps]})"
+
+
+def _check_name(name: str) -> None:
+    if not name.isprintable() or any(sign in name for sign in "/%&><"):
+        raise UserErrorException(
+            f"{name!r} can't name a pipeline", hint="Pass `name=` with letters, digits, blanks, '_' and '-'."
+        )
 
 
 def _for_prefect(value: Any, secret: bool) -> Any:

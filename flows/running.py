@@ -20,6 +20,7 @@ from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException
 from stepwell.flows.artifacts import publish_artifacts
 from stepwell.flows.cancelling import watch_for_cancel
+from stepwell.flows.delivery import check_destinations
 from stepwell.flows.engine import Engine, Outcome
 from stepwell.flows.parameters import Value, as_text
 from stepwell.flows.secrecy import veiled
@@ -105,6 +106,7 @@ def preflight(setting: Setting, pipeline: PipelineDefinition, values: Mapping[st
     """Nothing; what no run could get past (a missing script, target or input) raises before anything runs."""
     for step in pipeline.steps:
         setting.compute(step.compute_target)
+        check_destinations(setting, step)
         setting.call(step, values, {})
 
 

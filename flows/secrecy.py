@@ -16,6 +16,9 @@ def secrets_of(steps: Iterable[StepDefinition], values: Mapping[str, Value]) -> 
     """The values of secret parameters, and of variables whose names sound secret."""
     for step in steps:
         yield from (as_text(values[p.name]) for p in step.parameters if p.secret and p.name in values)
+        yield from (as_text(p.default) for p in step.parameters if p.secret)
+        for name, argument in step.params.items():
+            yield from (piece.value for piece in argument if piece.kind == "text" and is_secret_name(name))
         yield from (text for name, text in step.environment.variables.items() if is_secret_name(name))
 
 

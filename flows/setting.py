@@ -122,6 +122,7 @@ class Setting:
     @cached_property
     def redactor(self) -> Redactor:
         """Takes secrets out of what people see."""
+        self.datastores  # noqa: B018  (what opens them is secret, too)
         return Redactor.of_environment(os.environ, self._secrets)
 
     def hide(self, secrets: Iterable[str]) -> None:
@@ -256,9 +257,9 @@ class Setting:
         call = bind(definition, self.source(definition.source_directory), values, filled, self.packages)
         return self.with_observed(replace(call, fingerprint=veiled_rows(call.fingerprint, self.redactor)))
 
-    def with_observed(self, call: StepCall) -> StepCall:
-        """The call, its fingerprint covering also what steps like it were seen to read."""
-        paths = self.store.observed(call.fingerprint)
+    def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:
+        """The call, its fingerprint covering also what steps like it were seen to read, and what it itself was `seen` to."""
+        paths = {*self.store.observed(call.fingerprint), *seen}
         return with_reads(call, paths, {path: self.content(call, path) for path in paths}) if paths else call
 
     def content(self, call: StepCall, path: str) -> str:

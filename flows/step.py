@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.compute import LOCAL
+from stepwell.blocks.datastore import Datastore
 from stepwell.blocks.references import DataPathComputeBinding, DataReference, check_port_name
 from stepwell.errors import UserErrorException
 from stepwell.flows.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
@@ -87,7 +89,7 @@ class Step:
             "allow_reuse": bool(allow_reuse),
             "version": str(version or ""),
             "strict": bool(strict),
-            "retries": _at_least(0, "retries", retries),
+            "retries": int(_at_least(0, "retries", retries)),
             "retry_delay_seconds": _at_least(0, "retry_delay_seconds", retry_delay_seconds),
             "timeout_seconds": None if timeout_seconds is None else _at_least(0, "timeout_seconds", timeout_seconds),
         }
@@ -295,8 +297,8 @@ def _workspace_of(items: Iterable[Any]) -> BaseWorkspace | None:
     """The workspace whose datastore an input or output names, if any does."""
     for item in items:
         datastore = getattr(_original(item), "datastore", None)
-        if datastore is not None:
-            return datastore.workspace  # type: ignore[no-any-return]
+        if isinstance(datastore, Datastore):
+            return datastore.workspace
     return None
 
 
@@ -374,7 +376,7 @@ def _variables_of(runconfig: Any) -> Mapping[str, str]:
 
 
 def _at_least(lowest: float, name: str, value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= lowest:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value < math.inf:
         raise UserErrorException(
             f"`{name}` must be a number of at least {lowest:g}", {"value": repr(value)}, f"Correct `{name}`."
         )

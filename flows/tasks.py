@@ -23,7 +23,8 @@ from stepwell.blocks.results import SERVE, ResultsBlock, Served, StepResultSeria
 from stepwell.blocks.server import ensure_server
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import StepwellError, StoreException, UserErrorException
-from stepwell.flows.execution import deliver, perform
+from stepwell.flows.delivery import deliver
+from stepwell.flows.execution import perform
 from stepwell.flows.parameters import assign
 from stepwell.flows.planning import Verdict, decide
 from stepwell.flows.setting import Setting
@@ -52,7 +53,7 @@ class Serving:
             found = self._first() or self._decided()
             if found is None:
                 raise StoreException("There is no result to use again")
-            deliver(self.setting, self.call, found, fresh=False)
+            deliver(self.setting, self.call.definition, found, fresh=False)
             self._checked = Served(found)
             self.setting.tell(
                 {

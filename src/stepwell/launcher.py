@@ -172,6 +172,10 @@ def _watcher(own: list[str], quiet: list[str], reads: str, known: set[str]) -> C
         real = realpath(_source_of(path))
         if only_inside and not real.startswith(inside):
             return
+        if not only_inside and real.startswith(inside) and not lexists(path) and not is_made(real):
+            known.update((path, real))
+            note(real, missing=True)
+            return
         if stat(real).st_mode & _KIND != _REGULAR:
             return
         seen = real in known
@@ -222,6 +226,15 @@ def _watcher(own: list[str], quiet: list[str], reads: str, known: set[str]) -> C
                 except (OSError, ValueError):
                     pass
 
+    def listed(path: Any = None, *_: Any) -> None:
+        if isinstance(path, int) or sys._getframe(2).f_code.co_filename.startswith("<frozen importlib"):
+            return  # Python looks through folders itself when it imports
+        folder = realpath(absolute(path or "."))
+        if folder + "/" in known or not (folder + "/").startswith(inside) or is_quiet(folder) or is_made(folder):
+            return
+        known.add(folder + "/")
+        note(folder + "/")
+
     def loaded(path: Any) -> None:
         if path:
             read(absolute(path))
@@ -232,6 +245,8 @@ def _watcher(own: list[str], quiet: list[str], reads: str, known: set[str]) -> C
         "ctypes.dlopen": loaded,
         "sqlite3.connect": lambda path: opened(path, None, os.O_RDWR),
         "os.mkdir": folder_made,
+        "os.listdir": listed,
+        "os.scandir": listed,
         "os.rename": moved,
         "os.link": moved,
         "subprocess.Popen": lambda program, words, folder, _: started(words, folder),
@@ -297,9 +312,10 @@ def _notes(inside: str, reads: str) -> Callable[[str], None]:
     except ImportError:
         from json import dumps as quoted
 
-    def note(path: str) -> None:
-        known_as = path[len(inside) :] if path.startswith(inside) else path  # noqa: FURB188  (Python 3.8)
-        line = f'{{"path": {quoted(known_as)}, "inside": {str(known_as != path).lower()}}}\n'
+    def note(path: str, missing: bool = False) -> None:
+        known_as = path[len(inside) :] or "./" if path.startswith(inside) else path
+        line = f'{{"path": {quoted(known_as)}, "inside": {str(known_as != path).lower()}'
+        line += ', "missing": true}\n' if missing else "}\n"
         descriptor = opened(reads, flags, 0o666)
         try:
             write(descriptor, line.encode("ascii"))
