@@ -62,7 +62,7 @@ def _bring(setting: Setting, datastore: Datastore, path: str, artifact: Artifact
     tree = setting.store.manifest(artifact.digest) or scan(root)
     present = _present(setting, datastore, path)
     for entry in tree.entries:
-        name = datastore.inside(f"{path}/{entry.path}" if entry.path else path)
+        name = datastore.inside("/".join(filter(None, (path, entry.path))))
         source = root / entry.path if entry.path else root
         if datastore.local_root is None:
             if entry.kind == "file" and (fresh or datastore.size(name) != entry.size):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stepwell.blocks.datastore import Datastore
 from stepwell.blocks.files import copy_tree, remove
 from stepwell.blocks.workplace import Workplace, command, prepare
 from stepwell.errors import DatastoreException, StepFailedException, StoreException

@@ -167,5 +167,6 @@ def test_reads_that_nothing_declares_become_rows_once(code):
     call = bound(PythonScriptStep("train.py"), code)
     more = with_reads(call, ["config.json", "helper.py"], {"config.json": "sha256:" + "0" * 64})
     assert labels(more) == [*labels(call), ("read", "config.json")]
-    assert with_reads(more, ["config.json"], {}) is more
+    again = with_reads(more, ["config.json", "a"], {"config.json": "sha256:" + "0" * 64, "a": "absent"})
+    assert labels(again) == [*labels(call), ("read", "a"), ("read", "config.json")]  # sorted, whatever came first
     assert Path(more.definition.source_directory) == code

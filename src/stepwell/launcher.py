@@ -303,7 +303,7 @@ def _folders(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(place + "/" for place in both if place != "/"))
 
 
-def _notes(inside: str, reads: str) -> Callable[[str], None]:
+def _notes(inside: str, reads: str) -> Callable[..., None]:
     """A function that writes one line at once; the file isn't kept open, as the script may close all it finds open."""
     opened, write, close = os.open, os.write, os.close
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -312,7 +312,7 @@ def _notes(inside: str, reads: str) -> Callable[[str], None]:
     except ImportError:
         from json import dumps as quoted
 
-    def note(path: str, missing: bool = False) -> None:
+    def note(path: str, *, missing: bool = False) -> None:
         known_as = path[len(inside) :] or "./" if path.startswith(inside) else path
         line = f'{{"path": {quoted(known_as)}, "inside": {str(known_as != path).lower()}'
         line += ', "missing": true}\n' if missing else "}\n"
