@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,21 @@ from stepwell.flows.tasks import Serving, StepFuture, make_task
 from stepwell.vocabulary import Artifact, OutputSource, PipelineDefinition, StepCall, StepDefinition, StepResult
 
 MOST_AT_ONCE = 64
+
+
+@contextmanager
+def _without_lines_of_reused_steps() -> Iterator[None]:
+    """Spares the server a log line for each reused step: its state says the same, and the run's summary says why."""
+    logger = logging.getLogger("prefect.task_runs")
+    logger.addFilter(_is_worth_a_line)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Finished in state Cached")
 
 
 @dataclass
@@ -64,6 +80,12 @@ class Engine:
         """What became of every step. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
         for step in self._steps.values():
             self._setting.tell({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
+        with _without_lines_of_reused_steps():
+            self._loop()
+        self._outcome.cancelled = self._setting.stop.stopped and not self._outcome.failures
+        return self._outcome
+
+    def _loop(self) -> None:
         while self._waiting or self._running:
             try:
                 self._launch_ready()
@@ -71,8 +93,6 @@ class Engine:
             except (KeyboardInterrupt, TerminationSignal):
                 with suppress(KeyboardInterrupt, TerminationSignal):  # people press twice
                     self._setting.stop.stop("interrupted")
-        self._outcome.cancelled = self._setting.stop.stopped and not self._outcome.failures
-        return self._outcome
 
     # Launching ------------------------------------------------------------------------------------------------------
 
