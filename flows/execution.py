@@ -60,6 +60,13 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
         record = _commit(setting, record, staged)
         deliver(setting, call.definition, record, fresh=True)
         return record
+    except OSError as error:
+        facts = {"reason": error, "folder": folder}
+        title, hint = (
+            f"The step {call.definition.name!r} can't be run here",
+            "Free space or mend the folder, then run again.",
+        )
+        raise StepFailedException(title, facts, hint) from error
     finally:
         setting.sweep(folder)
 
