@@ -1,4 +1,4 @@
-"""The folder that one call runs in: a copy of its snapshot, places for its data, and what the script finds there.
+"""The folder that one job runs in: a copy of its snapshot, places for its data, and what the script finds there.
 
 source/    working directory: the snapshot, `outputs/` and `logs/`
 inputs/    downloads; data that is mounted stays where it is
@@ -12,23 +12,24 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stepwell import launcher
-from stepwell.blocks.command import Command
+from stepwell.blocks.command import ORDER, Command
 from stepwell.blocks.files import copy_tree
+from stepwell.blocks.job import Job
 from stepwell.errors import UserErrorException
-from stepwell.vocabulary import Argument, Artifact, InputPort, OutputPort, StepCall
+from stepwell.vocabulary import Argument, InputPort, OutputPort, StepCall
 
 OWN_VARIABLES = ("PREFECT_", "STEPWELL_")
 
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where a call runs (`folder`), where its logs and metrics go (`record`), and the local path of each port."""
+    """Where a job runs (`folder`), where its logs and metrics go (`record`), and the path of each port."""
 
     folder: Path
     record: Path
@@ -40,32 +41,65 @@ class Workplace:
         """The working directory."""
         return self.folder / "source"
 
-    @property
-    def control(self) -> Path:
-        """Where the script leaves metrics, tags and files for the run."""
-        return self.record / "control"
+    def seen_at(self, folder: Path, record: Path, inputs: Mapping[str, Path]) -> Workplace:
+        """The same place as seen by a process to which it appears at other paths; `inputs` are those outside of it."""
 
-    @property
-    def reads(self) -> Path:
-        """Where the launcher notes what the script reads."""
-        return self.record / "reads.jsonl"
+        def moved(path: Path) -> Path:
+            return folder / path.relative_to(self.folder)
+
+        seen = {
+            name: inputs[name] if name in inputs and not path.is_relative_to(self.folder) else moved(path)
+            for name, path in self.inputs.items()
+        }
+        return Workplace(folder, record, seen, {name: moved(path) for name, path in self.outputs.items()})
 
 
-def prepare(
-    call: StepCall, folder: Path, record: Path, snapshot: Path | None, locate: Callable[[Artifact], Path]
-) -> Workplace:
-    """The workplace of a call, made in the empty `folder`."""
-    place = Workplace(folder, record, {}, {})
-    if snapshot is not None:
-        copy_tree(snapshot, place.source)
+@dataclass(frozen=True, slots=True)
+class Python:
+    """How scripts are started: an interpreter, the launcher's file, and the folder with `stepwell` for their imports."""
+
+    interpreter: str
+    launcher: str
+    module_path: str
+
+    @classmethod
+    def own(cls) -> Python:
+        """The interpreter in use; with the compiled launcher, which starts some milliseconds sooner."""
+        package = Path(launcher.__file__).parent
+        compiled = str(getattr(launcher, "__cached__", ""))
+        with suppress(OSError):
+            if os.stat(compiled).st_mtime >= os.stat(launcher.__file__).st_mtime:
+                return cls(sys.executable, compiled, str(package.parent))
+        return cls(sys.executable, launcher.__file__, str(package.parent))
+
+    @classmethod
+    def other(cls, interpreter: str, kit: Path) -> Python:
+        """Another interpreter, with the kit as it sees it."""
+        return cls(interpreter, str(kit / "stepwell" / "launcher.py"), str(kit))
+
+
+def prepare(job: Job, folder: Path) -> Workplace:
+    """The workplace of a job, made in the empty `folder`."""
+    place = Workplace(folder, job.record, {}, {})
+    if job.snapshot is not None:
+        copy_tree(job.snapshot, place.source)
     for made in (place.source, place.source / "outputs", place.source / "logs", folder / "outputs", folder / "tmp"):
         made.mkdir(exist_ok=True)
-    place.control.mkdir(parents=True, exist_ok=True)
-    for port in call.definition.inputs:
-        place.inputs[port.name] = _bring(port, locate(call.inputs[port.name]), place)
-    for output in call.definition.outputs:
+    for made in (job.control, job.logs):
+        made.mkdir(parents=True, exist_ok=True)
+    for port in job.call.definition.inputs:
+        place.inputs[port.name] = _bring(port, job.inputs[port.name], place)
+    for output in job.call.definition.outputs:
         place.outputs[output.name] = _ready(output, place)
     return place
+
+
+def keep_files(job: Job, place: Workplace) -> None:
+    """Nothing; what the script left in `outputs/` and `logs/` stands in the record."""
+    for name, kept in (("outputs", "outputs"), ("logs", "user_logs")):
+        with suppress(OSError):
+            if any((place.source / name).iterdir()):
+                copy_tree(place.source / name, job.record / kept)
 
 
 def _bring(port: InputPort, data: Path, place: Workplace) -> Path:
@@ -97,44 +131,46 @@ def _below(folder: Path, path: str) -> Path:
     return folder.joinpath(*parts)
 
 
-def command(call: StepCall, place: Workplace, step_run_id: str) -> Command:
-    """The process of a call: its argv, environment and order."""
-    definition = call.definition
+def command(job: Job, place: Workplace, python: Python, inherited: Mapping[str, str]) -> Command:
+    """The process of a job: its argv, environment and order, all in the paths of `place`, which may be seen from elsewhere."""
+    call, definition = job.call, job.call.definition
+    _leave_context(job, place)
     argv = tuple(_filled(argument, call, place) for argument in definition.arguments)
     order: bytes | None = None
     if definition.script is not None:
-        order = _order(definition.script, argv, place)
-        argv = (
-            definition.environment.interpreter or sys.executable,
-            _launcher(definition.environment.interpreter),
-            "{order}",
-        )
+        order = _order(definition.script, argv, place, python)
+        argv = (python.interpreter, python.launcher, ORDER)
     elif definition.shell:
         argv = ("/bin/sh", "-c", *argv)
     elif argv[0] in ("python", "python3"):
-        argv = (definition.environment.interpreter or sys.executable, *argv[1:])
-    logs = place.record / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+        argv = (python.interpreter, *argv[1:])
     return Command(
         argv=argv,
         folder=place.source,
-        variables={**_inherited(), **_variables(call, place, step_run_id)},
-        marker=f"stepwell-{step_run_id}",
-        stdout=logs / "stdout.txt",
-        stderr=logs / "stderr.txt",
-        combined=logs / "70_driver_log.txt",
+        variables={**inherited, **_variables(job, place)},
+        marker=f"stepwell-{job.step_run_id}",
+        stdout=job.logs / "stdout.txt",
+        stderr=job.logs / "stderr.txt",
+        combined=job.logs / "70_driver_log.txt",
         order=order,
         timeout_seconds=definition.timeout_seconds,
     )
 
 
-def _launcher(interpreter: str) -> str:
-    """The launcher's file; for our own interpreter the compiled one, which starts some milliseconds sooner."""
-    compiled = str(getattr(launcher, "__cached__", ""))
-    with suppress(OSError):
-        if not interpreter and os.stat(compiled).st_mtime >= os.stat(launcher.__file__).st_mtime:
-            return compiled
-    return launcher.__file__
+def inherited() -> dict[str, str]:
+    """This process's variables but for those of Prefect and Stepwell."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+
+
+def _leave_context(job: Job, place: Workplace) -> None:
+    context = {
+        **job.context,
+        "id": job.step_run_id,
+        "name": job.call.definition.name,
+        "input_datasets": {name: str(path) for name, path in place.inputs.items()},
+        "output_datasets": {name: str(path) for name, path in place.outputs.items()},
+    }
+    (job.control / "context.json").write_text(json.dumps(context))
 
 
 def _filled(argument: Argument, call: StepCall, place: Workplace) -> str:
@@ -142,34 +178,34 @@ def _filled(argument: Argument, call: StepCall, place: Workplace) -> str:
     return "".join(piece.value if piece.kind == "text" else str(values[piece.kind][piece.value]) for piece in argument)  # type: ignore[index]
 
 
-def _order(script: str, argv: tuple[str, ...], place: Workplace) -> bytes:
+def _order(script: str, argv: tuple[str, ...], place: Workplace, python: Python) -> bytes:
     quiet = [place.folder / "inputs", place.folder / "outputs", place.folder / "tmp", place.record]
-    quiet.append(Path(launcher.__file__).parent)
     quiet += [place.source / "outputs", place.source / "logs", *place.inputs.values(), *place.outputs.values()]
+    package = os.path.join(python.module_path, "stepwell")
     return json.dumps(
         {
             "script": script,
             "argv": argv,
             "cwd": str(place.source),
-            "module_path": [str(place.source), str(Path(launcher.__file__).parent.parent)],
+            "module_path": [str(place.source), python.module_path],
             "watch": True,
-            "quiet": [str(path) for path in quiet] + [os.path.realpath(path) for path in place.inputs.values()],
-            "reads": str(place.reads),
+            "quiet": [package, *map(str, quiet), *(os.path.realpath(path) for path in place.inputs.values())],
+            "reads": str(place.record / "reads.jsonl"),
         }
     ).encode()
 
 
-def _inherited() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
-
-
-def _variables(call: StepCall, place: Workplace, step_run_id: str) -> dict[str, str]:
-    definition = call.definition
+def _variables(job: Job, place: Workplace) -> dict[str, str]:
+    call, definition = job.call, job.call.definition
     data = {port.variable: str(place.inputs[port.name]) for port in definition.inputs}
     data |= {port.variable: str(place.outputs[port.name]) for port in definition.outputs}
     values = {f"AML_PARAMETER_{_word(name)}": text for name, text in call.parameters.items()}
     values |= {f"AML_PARAMETER_{_word(name)}": _filled(value, call, place) for name, value in definition.params.items()}
-    own = {"AZUREML_RUN_ID": step_run_id, "STEPWELL_CONTROL": str(place.control), "TMPDIR": str(place.folder / "tmp")}
+    own = {
+        "AZUREML_RUN_ID": job.step_run_id,
+        "STEPWELL_CONTROL": str(place.record / "control"),
+        "TMPDIR": str(place.folder / "tmp"),
+    }
     return {**data, **values, **own, **definition.environment.variables}
 
 

@@ -12,10 +12,10 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
 from stepwell.blocks import documents
-from stepwell.blocks.compute import LOCAL, ComputeTarget
+from stepwell.blocks.compute import Compute
+from stepwell.blocks.compute_target import all_kinds
 from stepwell.blocks.datastore import PRIVATE, Datastore, DatastoreBlock
 from stepwell.blocks.home import home, signing_key
-from stepwell.blocks.local_compute import LocalCompute
 from stepwell.blocks.stat_cache import StatCache
 from stepwell.blocks.store import Store
 from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
@@ -194,12 +194,11 @@ class BaseWorkspace:
         return {block.name: Datastore(self, block.name, _block=block) for block in blocks}
 
     @property
-    def compute_targets(self) -> dict[str, ComputeTarget]:
-        """The workspace's compute targets, by name."""
-        found: dict[str, ComputeTarget] = {LOCAL: LocalCompute(workspace=self.name)}
-        for kind in ComputeTarget.__subclasses__():
-            found.update({target.name: target for target in documents.load_all(kind, workspace=self.name)})
-        return found
+    def compute_targets(self) -> dict[str, Compute]:
+        """The workspace's compute targets, by name: one of each kind with its defaults, and those that were saved."""
+        known = tuple(all_kinds())
+        found = {kind.default_name: kind(workspace=self.name, name=kind.default_name) for kind in known}
+        return {**found, **{target.name: target for target in documents.load_any(known, workspace=self.name)}}
 
     def get_default_datastore(self) -> Datastore:
         """The datastore where results and outputs are kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,6 +20,7 @@ from stepwell.flows.tasks import Serving, StepFuture, make_task
 from stepwell.vocabulary import Artifact, OutputSource, PipelineDefinition, StepCall, StepDefinition, StepResult
 
 MOST_AT_ONCE = 64
+_ROUNDING = 1e-6
 
 
 @contextmanager
@@ -72,7 +73,7 @@ class Engine:
         self._running: dict[str, StepCall] = {}
         self._dispatched: set[str] = set()
         self._due: dict[str, tuple[StepCall, Verdict]] = {}
-        self._busy: Counter[str] = Counter()
+        self._busy: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._outcome = Outcome()
 
@@ -109,7 +110,7 @@ class Engine:
     def _try_launch(self, step: StepDefinition) -> None:
         try:
             call, verdict = self._due.get(step.id) or self._decided(step)
-            if not verdict.record and self._busy[step.compute_target] >= self._places(step):
+            if not verdict.record and not self._has_room_for(step):
                 self._due[step.id] = call, verdict
                 return
             if not self._forced(step) and call.key in {running.key for running in self._running.values()}:
@@ -126,8 +127,10 @@ class Engine:
         call = self._setting.call(step, self._values, self._inputs(step))
         return call, decide(self._setting, call)
 
-    def _places(self, step: StepDefinition) -> int:
-        return self._setting.compute(step.compute_target).max_concurrent
+    def _has_room_for(self, step: StepDefinition) -> bool:
+        compute, busy = self._setting.compute(step.compute_target), self._busy[step.compute_target]
+        capacity = compute.capacity()
+        return all(busy[what] + amount <= capacity[what] + _ROUNDING for what, amount in compute.demand(step).items())
 
     def _submit(self, call: StepCall, verdict: Verdict) -> None:
         step, decision = call.definition, verdict.decision
@@ -144,13 +147,17 @@ class Engine:
         )
         self._running[step.id] = call
         if not verdict.record:
-            self._busy[step.compute_target] += 1
+            self._take_room(step, 1)
             self._dispatched.add(step.id)
         future = task.submit(
             holes={}, wait_for=[self._futures[before] for before in step.upstream if before in self._futures]
         )
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
+
+    def _take_room(self, step: StepDefinition, times: int) -> None:
+        for what, amount in self._setting.compute(step.compute_target).demand(step).items():
+            self._busy[step.compute_target][what] += times * amount
 
     def _forced(self, step: StepDefinition) -> bool:
         return self._setting.regenerate or not step.allow_reuse
@@ -179,7 +186,7 @@ class Engine:
         future.wait()  # at once; without it Prefect asks the server for the state
         state = future.state
         if step_id in self._dispatched:
-            self._busy[call.definition.compute_target] -= 1
+            self._take_room(call.definition, -1)
         result: Any = state.result(raise_on_failure=False)
         if state.is_completed() and isinstance(result, StepResult):
             self._outcome.results[step_id] = result

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from stepwell.blocks.files import copy_tree, remove
-from stepwell.blocks.workplace import Workplace, command, prepare
+from stepwell.blocks.files import remove
+from stepwell.blocks.job import Finished, Job
 from stepwell.errors import DatastoreException, StepFailedException, StoreException
 from stepwell.flows.delivery import deliver, output_path
 from stepwell.flows.reads import account_for_reads, read_notes
@@ -33,16 +32,19 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
     remove(record_folder)  # what an attempt before this one left
     folder, began = setting.store.scratch_folder(), time.time_ns()
     try:
-        place = prepare(call, folder, record_folder, setting.snapshot(call), setting.locate)
-        _leave_context(setting, call, place, step_run_id)
-        started, clock = datetime.now(UTC), time.monotonic()
         compute = setting.compute(call.definition.compute_target)
-        end = compute.run(command(call, place, step_run_id), say, setting.stop, setting.redactor.redact)
-        _keep_files(place, setting.redactor)
-        _check_exit(call, place, end)
+        inputs = {name: setting.locate(artifact) for name, artifact in call.inputs.items()}
+        job = Job(call, step_run_id, setting.snapshot(call), inputs, folder, record_folder, setting.context)
+        started, clock = datetime.now(UTC), time.monotonic()
+        finished = compute.run(job, say, setting.stop, setting.redactor.redact)
+        _redact_record(job, setting.redactor)
+        if finished.facts:
+            setting.tell({"step": call.definition.id, "ran_on": finished.facts})
+        _check_exit(job, finished.exit)
         _check_inputs(setting, call)
-        call = account_for_reads(setting, call, read_notes(place.reads), began, say)
-        staged = _scan_outputs(call, place)
+        notes = read_notes(job.reads, inside_only=not finished.same_files)
+        call = account_for_reads(setting, call, notes, began, say)
+        staged = _scan_outputs(call, finished)
         record = StepRecord(
             key=call.key,
             step=call.definition.name,
@@ -55,7 +57,7 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
             step_run_id=step_run_id,
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
-            metrics=tuple(event for event in read_events(place.control) if event["type"] in ("metric", "image")),
+            metrics=tuple(event for event in read_events(job.control) if event["type"] in ("metric", "image")),
         )
         record = _commit(setting, record, staged)
         deliver(setting, call.definition, record, fresh=True)
@@ -71,28 +73,11 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
         setting.sweep(folder)
 
 
-# Before and after the process -------------------------------------------------------------------------------------------
+# After the process ------------------------------------------------------------------------------------------------------
 
 
-def _leave_context(setting: Setting, call: StepCall, place: Workplace, step_run_id: str) -> None:
-    context = {
-        **setting.context,
-        "id": step_run_id,
-        "name": call.definition.name,
-        "input_datasets": {name: str(path) for name, path in place.inputs.items()},
-        "output_datasets": {name: str(path) for name, path in place.outputs.items()},
-    }
-    (place.control / "context.json").write_text(json.dumps(context))
-
-
-def _keep_files(place: Workplace, redactor: Redactor) -> None:
-    _redact_file(place.control / "events.jsonl", redactor)
-    for name in ("outputs", "logs"):
-        folder = place.source / name
-        with suppress(OSError):
-            if any(folder.iterdir()):
-                copy_tree(folder, place.record / ("outputs" if name == "outputs" else "user_logs"))
-    for path in (place.record / "user_logs").rglob("*"):
+def _redact_record(job: Job, redactor: Redactor) -> None:
+    for path in (job.control / "events.jsonl", *(job.record / "user_logs").rglob("*")):
         _redact_file(path, redactor)
 
 
@@ -104,10 +89,10 @@ def _redact_file(path: Path, redactor: Redactor) -> None:
         path.write_bytes(redactor.redact(text).encode(errors="surrogateescape"))
 
 
-def _check_exit(call: StepCall, place: Workplace, end: Exit) -> None:
+def _check_exit(job: Job, end: Exit) -> None:
     if end.ok:
         return
-    name, limit = call.definition.name, call.definition.timeout_seconds
+    name, limit = job.call.definition.name, job.call.definition.timeout_seconds
     if end.cancelled:
         title, hint = f"The step {name!r} was cancelled", "Run the pipeline again: finished steps will be reused."
     elif end.timed_out:
@@ -118,14 +103,14 @@ def _check_exit(call: StepCall, place: Workplace, end: Exit) -> None:
     else:
         cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
         title, hint = f"The step {name!r} {cause}", "Read the whole log, mend the script, and run the pipeline again."
-    facts = {"last lines": _last_lines(place), "log": place.record / "logs" / "70_driver_log.txt"}
+    facts = {"last lines": _last_lines(job), "log": job.logs / "70_driver_log.txt"}
     raise StepFailedException(title, {k: v for k, v in facts.items() if v}, hint)
 
 
-def _last_lines(place: Workplace) -> str:
+def _last_lines(job: Job) -> str:
     for name in ("stderr.txt", "stdout.txt"):
         with suppress(OSError):
-            text = (place.record / "logs" / name).read_bytes()[-20_000:].decode(errors="replace").strip()
+            text = (job.logs / name).read_bytes()[-20_000:].decode(errors="replace").strip()
             if text:
                 return "\n".join(text.splitlines()[-_SHOWN_LINES:])
     return ""
@@ -157,9 +142,9 @@ def _digest_now(setting: Setting, artifact: Artifact) -> str:
 # Outputs ----------------------------------------------------------------------------------------------------------------
 
 
-def _scan_outputs(call: StepCall, place: Workplace) -> dict[str, tuple[Path, Tree]]:
+def _scan_outputs(call: StepCall, finished: Finished) -> dict[str, tuple[Path, Tree]]:
     staged = {}
-    for name, path in place.outputs.items():
+    for name, path in finished.outputs.items():
         try:
             staged[name] = (path, scan(path))
         except FileNotFoundError:

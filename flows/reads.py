@@ -24,12 +24,14 @@ class Note(NamedTuple):
     missing: bool = False
 
 
-def read_notes(notes: Path) -> Iterator[Note]:
-    """What the launcher noted, whatever else stands in its file."""
+def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
+    """What the launcher noted, whatever else stands in its file; `inside_only`: in the snapshot, not anywhere else."""
     with suppress(OSError):
         for line in notes.read_bytes().splitlines():
             with suppress(ValueError, TypeError, KeyError):
                 note = json.loads(line)
+                if inside_only and os.path.isabs(note["path"]):
+                    continue
                 yield Note(str(note["path"]), bool(note.get("missing", False)))
 
 

@@ -105,7 +105,7 @@ def _run(
 def preflight(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
     """Nothing; what no run could get past (a missing script, target or input) raises before anything runs."""
     for step in pipeline.steps:
-        setting.compute(step.compute_target)
+        setting.compute(step.compute_target).check(step)
         check_destinations(setting, step)
         setting.call(step, values, {})
 

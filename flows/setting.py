@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.compute import ComputeTarget
+from stepwell.blocks.compute import Compute, not_found
 from stepwell.blocks.datastore import Datastore
 from stepwell.blocks.files import remove
 from stepwell.blocks.home import home
@@ -23,7 +23,7 @@ from stepwell.blocks.run_folder import Event, RunFolder
 from stepwell.blocks.server import ensure_server
 from stepwell.blocks.snapshot import size_warning, source_tree
 from stepwell.blocks.workspace import BaseWorkspace
-from stepwell.errors import ComputeTargetException, DatastoreException
+from stepwell.errors import DatastoreException
 from stepwell.fingerprint import CONTENT
 from stepwell.flows.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
 from stepwell.flows.parameters import Value
@@ -85,7 +85,7 @@ class Setting:
         return found
 
     @cached_property
-    def computes(self) -> dict[str, ComputeTarget]:
+    def computes(self) -> dict[str, Compute]:
         """The workspace's compute targets by name."""
         return self.workspace.compute_targets
 
@@ -132,14 +132,10 @@ class Setting:
             self._secrets += sorted(new)
             self.__dict__.pop("redactor", None)
 
-    def compute(self, name: str) -> ComputeTarget:
+    def compute(self, name: str) -> Compute:
         """The compute target of that name; ComputeTargetException if the workspace has none."""
         if name not in self.computes:
-            raise ComputeTargetException(
-                f"ComputeTargetNotFound: Compute Target with name {name} not found in provided workspace",
-                {"workspace": self.workspace.name, "targets": ", ".join(self.computes)},
-                "Choose one of these targets, or attach a new one.",
-            )
+            raise not_found(self.workspace.name, name, self.computes)
         return self.computes[name]
 
     def datastore(self, name: str) -> Datastore:

@@ -14,10 +14,10 @@ from stepwell.blocks.references import DataPathComputeBinding, DataReference, ch
 from stepwell.errors import UserErrorException
 from stepwell.flows.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.parameters import PipelineParameter, merge
+from stepwell.flows.run_configuration import environment_of, resources_of
 from stepwell.flows.tasks import StepFuture, run_step, submit_step
 from stepwell.vocabulary import (
     Argument,
-    EnvironmentDefinition,
     HoleSource,
     InputPort,
     OutputPort,
@@ -25,6 +25,7 @@ from stepwell.vocabulary import (
     ParameterDefinition,
     ParameterSource,
     Piece,
+    Resources,
     Source,
     StepDefinition,
     StepResult,
@@ -66,6 +67,8 @@ class Step:
         timeout_seconds: float | None = None,
         strict: bool = False,
         workspace: BaseWorkspace | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
+        environment: Any = None,
         script: str | None = None,
         shell: bool = False,
     ) -> None:
@@ -80,12 +83,12 @@ class Step:
         self._input_names = self._name_inputs()
         self._params = dict(params or {})
         self._run_after: list[Step] = []
-        variables = {**_variables_of(runconfig), **(environment_variables or {})}
         self._settings: dict[str, Any] = {
             "script": script,
             "shell": shell,
             "hash_paths": tuple(str(path) for path in hash_paths or ()),
-            "environment": EnvironmentDefinition(variables={str(k): str(v) for k, v in variables.items()}),
+            "environment": environment_of(runconfig, environment, environment_variables or {}),
+            "resources": resources_of(resources),
             "allow_reuse": bool(allow_reuse),
             "version": str(version or ""),
             "strict": bool(strict),
@@ -365,14 +368,6 @@ def _target_name(target: Any) -> str:
     if isinstance(target, tuple):
         return str(target[0])
     return str(getattr(target, "name", target))
-
-
-def _variables_of(runconfig: Any) -> Mapping[str, str]:
-    environment = getattr(runconfig, "environment", None)
-    return {
-        **(getattr(environment, "environment_variables", None) or {}),
-        **(getattr(runconfig, "environment_variables", None) or {}),
-    }
 
 
 def _at_least(lowest: float, name: str, value: Any) -> Any:

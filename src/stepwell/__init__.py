@@ -9,7 +9,7 @@ TYPE_CHECKING = False  # what type checkers take for true; the real one costs an
 if TYPE_CHECKING:
     from typing import Any
 
-    from stepwell.blocks.compute import ComputeTarget as ComputeTarget
+    from stepwell.blocks.compute_target import ComputeTarget as ComputeTarget
     from stepwell.blocks.datastore import Datastore as Datastore
     from stepwell.blocks.local_compute import LocalCompute as LocalCompute
     from stepwell.blocks.references import DataPath as DataPath
@@ -36,7 +36,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CommandStep": "flows.command_step",
-    "ComputeTarget": "blocks.compute",
+    "ComputeTarget": "blocks.compute_target",
     "DataPath": "blocks.references",
     "DataPathComputeBinding": "blocks.references",
     "DataReference": "blocks.references",

@@ -167,10 +167,36 @@ class ParameterDefinition(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentDefinition(Jsonable):
-    """What a step runs in: an interpreter ('' is the one in use) and variables to set."""
+    """What a step runs in. Without requirements or an image of its own, it inherits the packages in use.
+
+    `requirements` are lines for pip, `conda` are conda's specifications, `python` is a version such as `3.11` ('' is any).
+    `image` is what containers start from, `dockerfile` the text that makes it; only containers look at them.
+    """
 
     interpreter: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    requirements: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    python: str = ""
+    index_url: str = ""
+    image: str = ""
+    dockerfile: str = ""
+    shm_size: str = ""
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it has packages of its own."""
+        return bool(self.requirements or self.conda)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources(Jsonable):
+    """What a step takes of its compute target while it runs: processors, bytes of memory, GPUs (parts of one are shared)."""
+
+    cpus: float = 1
+    memory: int = 0
+    gpus: float = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +217,7 @@ class StepDefinition(Jsonable):
     hash_paths: tuple[str, ...] = ()
     environment: EnvironmentDefinition = field(default_factory=EnvironmentDefinition)
     compute_target: str = "local"
+    resources: Resources | None = None
     run_after: tuple[str, ...] = ()
     allow_reuse: bool = True
     version: str = ""

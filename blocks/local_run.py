@@ -1,0 +1,44 @@
+"""Runs a job as a process of the machine that this runs on: the user's, or a Dask worker's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepwell.blocks.job import Finished, Job, Redact, Say
+from stepwell.blocks.kit import kit_folder
+from stepwell.blocks.processes import run_process
+from stepwell.blocks.virtual_environment import interpreter_of
+from stepwell.blocks.workplace import Python, command, inherited, keep_files, prepare
+
+if TYPE_CHECKING:
+    from stepwell.blocks.processes import StopSignal
+
+
+def run_here(
+    job: Job,
+    cache: Path,
+    say: Say,
+    stop: StopSignal,
+    redact: Redact,
+    *,
+    folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> Finished:
+    """How the job's process ended here. Its environment is made first if need be, in the folder `cache`.
+
+    It runs in `folder`, by default the job's own; `variables` are added to its environment.
+    """
+    python = python_for(job, cache, say)
+    place = prepare(job, folder or job.folder)
+    process = command(job, place, python, {**inherited(), **(variables or {})})
+    end = run_process(process, say, stop, redact)
+    keep_files(job, place)
+    return Finished(end, place.outputs)
+
+
+def python_for(job: Job, cache: Path, say: Say) -> Python:
+    """How the job's script is started here."""
+    interpreter = interpreter_of(job.call.definition.environment, cache, say)
+    return Python.other(interpreter, kit_folder(cache)) if interpreter else Python.own()
