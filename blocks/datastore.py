@@ -19,6 +19,7 @@ from prefect.types import SecretDict
 from pydantic import Field
 
 from stepwell.blocks import documents
+from stepwell.blocks.depot import Depot
 from stepwell.blocks.home import home
 from stepwell.blocks.references import DataReference
 from stepwell.errors import DatastoreException
@@ -142,6 +143,16 @@ class Datastore:
         if self.local_root:
             self.local_root.mkdir(parents=True, exist_ok=True)
         return filesystem
+
+    @property
+    def depot(self) -> Depot | None:
+        """The private folder through which trees reach other machines, None if the datastore is local."""
+        if self.local_root:
+            return None
+        return Depot(
+            f"{self.url.rstrip('/')}/{PRIVATE}/depot",
+            self._block.options.get_secret_value() if self._block.options else {},
+        )
 
     @property
     def _home_folder(self) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.depot import Depot
 from stepwell.vocabulary import Exit, StepCall
 
 Say = Callable[[str], None]
@@ -21,7 +22,7 @@ class Job:
     """A call whose snapshot and inputs stand at these paths of this machine.
 
     `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is what
-    the script may ask of the run that it is part of.
+    the script may ask of the run that it is part of. Through `depot`, data reach machines that share no disk with this one.
     """
 
     call: StepCall
@@ -31,6 +32,7 @@ class Job:
     folder: Path
     record: Path
     context: dict[str, Any]
+    depot: Depot | None = None
 
     @property
     def control(self) -> Path:

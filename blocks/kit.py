@@ -7,8 +7,10 @@ lack Stepwell run steps with it.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import tempfile
+import zipfile
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +20,20 @@ from stepwell.blocks.files import copy_file, remove
 _HALL = Path(stepwell.__file__).parent
 _BLOCKS = Path(__file__).parent
 BLOCKS = (
-    *("__init__", "command", "files", "home", "job", "kit", "local_run", "locks", "packages", "processes"),
+    *(
+        "__init__",
+        "command",
+        "dask_worker",
+        "depot",
+        "files",
+        "home",
+        "job",
+        "kit",
+        "local_run",
+        "locks",
+        "packages",
+        "processes",
+    ),
     *("process_family", "process_host", "process_output", "process_signs", "process_table", "process_watchdog"),
     *("virtual_environment", "workplace"),
 )
@@ -39,6 +54,16 @@ def kit_digest() -> str:
     for name, path in kit_files().items():
         whole.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return whole.hexdigest()[:16]
+
+
+@cache
+def kit_archive() -> bytes:
+    """The kit as a zip file."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, path in kit_files().items():
+            packed.write(path, name)
+    return archive.getvalue()
 
 
 def kit_folder(cache_folder: Path) -> Path:

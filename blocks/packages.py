@@ -74,6 +74,11 @@ class Packages:
                 waiting += survey.requires.get(name, ())
         return {name: survey.versions[name] for name in sorted(found)}
 
+    def versions(self, distributions: Iterable[str]) -> dict[str, str]:
+        """The version of each of these distributions that is installed."""
+        known = self._survey.versions
+        return {name: known[name] for name in distributions if name in known}
+
     def missing_modules(self, modules: Iterable[str]) -> tuple[str, ...]:
         """Those top-level modules, sorted, that neither a distribution nor a file on the search path provides."""
         names = {_top(module) for module in modules}

@@ -34,7 +34,7 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
     try:
         compute = setting.compute(call.definition.compute_target)
         inputs = {name: setting.locate(artifact) for name, artifact in call.inputs.items()}
-        job = Job(call, step_run_id, setting.snapshot(call), inputs, folder, record_folder, setting.context)
+        job = Job(call, step_run_id, setting.snapshot(call), inputs, folder, record_folder, setting.context, setting.depot)
         started, clock = datetime.now(UTC), time.monotonic()
         finished = compute.run(job, say, setting.stop, setting.redactor.redact)
         _redact_record(job, setting.redactor)

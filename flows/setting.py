@@ -14,6 +14,7 @@ from typing import Any
 
 from stepwell.blocks.compute import Compute, not_found
 from stepwell.blocks.datastore import Datastore
+from stepwell.blocks.depot import Depot
 from stepwell.blocks.files import remove
 from stepwell.blocks.home import home
 from stepwell.blocks.packages import Packages
@@ -147,6 +148,11 @@ class Setting:
                 "Register it, or correct the name.",
             )
         return self.datastores[name]
+
+    @cached_property
+    def depot(self) -> Depot | None:
+        """Where data can be passed on to other machines: in the default datastore, unless that is local."""
+        return self.datastore(self.workspace.default_datastore_name).depot
 
     # Sources and data -----------------------------------------------------------------------------------------------
 

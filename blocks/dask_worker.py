@@ -1,0 +1,227 @@
+"""The worker's side of a job on Dask: find or fetch its data, run it here, hand back what came of it.
+
+Part of the kit: it stands on the standard library and on Dask.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.depot import Depot
+from stepwell.blocks.files import remove
+from stepwell.blocks.home import home
+from stepwell.blocks.job import Job, Redact
+from stepwell.blocks.local_run import run_here
+from stepwell.blocks.packages import Packages
+from stepwell.blocks.processes import StopSignal
+from stepwell.errors import ComputeTargetException, StepFailedException
+from stepwell.tree import scan
+from stepwell.vocabulary import Exit
+
+TICK_SECONDS = 0.1
+_MOST_TEXT = 1 << 20
+_ENDED = ("released", "cancelled", "forgotten", "erred")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job as it is sent. The worker shares the sender's disk if it finds `nonce` in the file `probe`."""
+
+    job: Job
+    redact: Redact
+    probe: str
+    nonce: str
+    interpreter: str
+    gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an order. `needs`: digests of trees that the depot lacks; nothing was run then.
+
+    `outputs` and `record` are paths if the disk is shared, else names in the depot.
+    """
+
+    needs: tuple[str, ...] = ()
+    exit: Exit | None = None
+    outputs: dict[str, str] = field(default_factory=dict)
+    record: str = ""
+    shared: bool = True
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def topic(step_run_id: str) -> str:
+    """The topic of Dask's events under which a step's output arrives."""
+    return f"stepwell-{step_run_id}"
+
+
+def work(message: bytes) -> Report:
+    """The report of an order; errors of Stepwell's are raised."""
+    from distributed import get_worker
+
+    order: Order = pickle.loads(message)  # noqa: S301  (who may submit tasks may run anything)
+    worker = get_worker()
+    shared = _is_shared(order)
+    if shared:
+        folder = Path(tempfile.mkdtemp(prefix="attempt-", dir=order.job.folder))
+        job = replace(order.job, folder=folder, record=folder / "record")
+    else:
+        needs = _missing(order.job, Path(worker.local_directory))
+        if needs:
+            return Report(needs=needs)
+        folder = Path(tempfile.mkdtemp(prefix="stepwell-", dir=worker.local_directory))
+        job = _fetched(order.job, folder, Path(worker.local_directory))
+    try:
+        return _run(order, job, worker, shared=shared)
+    finally:
+        if not shared:
+            remove(folder)
+
+
+def _run(order: Order, job: Job, worker: Any, *, shared: bool) -> Report:
+    with _wire(worker, job.step_run_id) as (say, stop):
+        _check_packages(order, job, say, shared=shared)
+        workplace = job.folder / "work"
+        workplace.mkdir()
+        finished = run_here(job, home() / "cache", say, stop, order.redact, folder=workplace)
+    facts = {"worker": str(worker.name), "address": str(worker.address)}
+    if shared:
+        return Report(
+            (), finished.exit, {n: str(path) for n, path in finished.outputs.items()}, str(job.record), True, facts
+        )
+    assert job.depot
+    outputs = {}
+    for name, path in finished.outputs.items() if finished.exit.ok else ():
+        with suppress(FileNotFoundError):
+            digest = outputs[name] = scan(path).digest
+            if not job.depot.has(digest):
+                job.depot.put(path, digest)
+    record = f"record-{job.step_run_id}-{job.folder.name}"
+    job.depot.put(job.record, record)
+    return Report((), finished.exit, outputs, record, False, facts)
+
+
+# Data -------------------------------------------------------------------------------------------------------------------
+
+
+def _is_shared(order: Order) -> bool:
+    try:
+        if Path(order.probe).read_text() != order.nonce:
+            return False
+        return os.access(order.job.folder, os.W_OK)
+    except (OSError, ValueError):
+        return False
+
+
+def _trees(job: Job) -> dict[str, str]:
+    """What the job reads, by digest; '' names the snapshot."""
+    wanted = {name: artifact.digest for name, artifact in job.call.inputs.items()}
+    return {**wanted, "": job.call.snapshot} if job.snapshot is not None else wanted
+
+
+def _depot(job: Job) -> Depot:
+    if job.depot is None:
+        raise ComputeTargetException(
+            "A Dask worker shares no disk with the machine that the pipeline was started on, and no datastore either",
+            {"step": job.call.definition.name, "worker's host": os.uname().nodename},
+            "Make a datastore that both reach the default one (`ws.set_default_datastore`), or share the disk.",
+        )
+    return job.depot
+
+
+def _kept(local: Path, digest: str) -> Path:
+    return local / "stepwell-trees" / digest
+
+
+def _missing(job: Job, local: Path) -> tuple[str, ...]:
+    depot = _depot(job)
+    return tuple(d for d in sorted(set(_trees(job).values())) if not _kept(local, d).exists() and not depot.has(d))
+
+
+def _fetched(job: Job, folder: Path, local: Path) -> Job:
+    paths = {name: _depot(job).get_tree(digest, _kept(local, digest)) for name, digest in _trees(job).items()}
+    snapshot = paths.pop("", None)
+    for name, path in paths.items():
+        given = job.inputs[name]
+        if path.is_file() and given.suffix:  # the script may look at the file's name
+            named = folder / "named" / name / given.name
+            named.parent.mkdir(parents=True)
+            named.symlink_to(path)
+            paths[name] = named
+    return replace(job, snapshot=snapshot, inputs=paths, folder=folder, record=folder / "record")
+
+
+# Packages ---------------------------------------------------------------------------------------------------------------
+
+
+def _check_packages(order: Order, job: Job, say: Any, *, shared: bool) -> None:
+    """Nothing; a worker whose packages are not those that the result's key names raises StepFailedException."""
+    environment = job.call.definition.environment
+    if environment.isolated or (shared and order.interpreter == sys.executable):
+        return
+    wanted = {row.name: row.value for row in job.call.fingerprint.rows if row.kind == "package"}
+    packages = Packages(home() / "cache", environment.interpreter)
+    found = packages.versions(wanted)
+    different = [
+        f"{name} {found.get(name) or 'missing'} instead of {want}"
+        for name, want in wanted.items()
+        if found.get(name) != want
+    ]
+    python = next((row.value for row in job.call.fingerprint.rows if row.kind == "python"), "")
+    if python and python.split(".")[:2] != packages.python_version.split(".")[:2]:
+        different.insert(0, f"Python {packages.python_version} instead of {python}")
+    elif python and python != packages.python_version:
+        say(f"Warning: the worker has Python {packages.python_version}, the result's key says {python}\n")
+    if different:
+        raise StepFailedException(
+            f"A Dask worker has other packages than step {job.call.definition.name!r} was keyed with",
+            {"worker's host": os.uname().nodename, "different": ", ".join(different[:8])},
+            "Install the same versions on the workers, or give the step an `environment`.",
+        )
+
+
+# The wire to the sender ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _wire(worker: Any, step_run_id: str) -> Iterator[tuple[Any, StopSignal]]:
+    """A way to pass text on to the sender, and a signal that is raised when nobody waits for the job any more."""
+    from distributed.worker import thread_state  # type: ignore[attr-defined]
+
+    key, stop, over = thread_state.key, StopSignal(), threading.Event()
+    waiting: list[str] = []
+
+    def flush() -> None:
+        text, waiting[:] = "".join(waiting), []
+        if len(text) > _MOST_TEXT:
+            text = f"{text[:_MOST_TEXT]}\n… ({len(text) - _MOST_TEXT} more characters in the log)\n"
+        if text:
+            worker.log_event(topic(step_run_id), {"text": text})
+
+    def watch() -> None:
+        while not over.wait(TICK_SECONDS):
+            flush()
+            task = worker.state.tasks.get(key)
+            if task is None or task.state in _ENDED:
+                stop.stop()
+
+    worker.log_event(topic(step_run_id), {"began": str(worker.name)})
+    watcher = threading.Thread(target=watch, name="stepwell-wire", daemon=True)
+    watcher.start()
+    try:
+        yield waiting.append, stop
+    finally:
+        over.set()
+        watcher.join()
+        flush()
+        worker.log_event(topic(step_run_id), {"ended": time.time()})
