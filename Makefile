@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK := 1
 
-.PHONY: run test check bench clean
+.PHONY: run test check bench gpu-wheels clean
 
 run: .venv/examples
 	@echo "== The pipeline as it is: what never ran here runs" && $(BIN)/stepwell run examples/digits/pipeline.py
@@ -22,6 +22,9 @@ check: .venv/dev
 
 bench: .venv/dev
 	$(BIN)/python benchmarks/bench.py
+
+gpu-wheels:
+	$(PYTHON) benchmarks/gpu_wheels.py
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Stepwell needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else None'

@@ -15,6 +15,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import commands
+import dask_steps
+import docker_steps
 import files
 import steps
 from place import Place, place
@@ -26,6 +28,8 @@ BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "snapshot": files.snapshot,
     "reused": steps.reused,
     "executed": steps.executed,
+    "dask": dask_steps.spread,
+    "docker": docker_steps.contained,
     "command": commands.command,
     "memory": commands.memory,
     "scale": commands.scale,

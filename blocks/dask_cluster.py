@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import spawn
 from typing import Any
 
 from stepwell.blocks.processes import StopSignal
@@ -20,7 +21,8 @@ from stepwell.errors import ComputeTargetException
 
 CONNECT_SECONDS = 8.0
 _ADAPT_SECONDS = 0.25
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.1
+_SHORTEST_IDLE_SECONDS = 1.0
 
 Demand = Mapping[str, float]
 """How much a job takes of each resource of Dask's."""
@@ -49,7 +51,9 @@ class Cluster:
         self.spec = spec
         self._jobs: dict[str, Demand] = {}
         self._placed: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
+        self._idle_since = time.monotonic()
         self._listeners: dict[str, Callable[[dict[str, Any]], None]] = {}
         self._cluster = None if spec.address else _started(spec)
         try:
@@ -58,6 +62,8 @@ class Cluster:
             if self._cluster is not None:
                 self._cluster.close()
             raise
+        self.topic = f"stepwell-{self.client.id}"
+        self.client.subscribe_topic(self.topic, self._heard)
         if self._cluster is not None and spec.adaptive:
             self._adapt()
 
@@ -65,6 +71,11 @@ class Cluster:
     def alive(self) -> bool:
         """Whether jobs can still be sent to it."""
         return self.client.status in ("running", "connecting")
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its workers were started by this process with its own Python."""
+        return self._cluster is not None and type(self._cluster).__name__ in ("LocalCluster", "LocalCUDACluster")
 
     def workers(self) -> dict[str, Any]:
         """What is known of each worker, by address."""
@@ -92,31 +103,53 @@ class Cluster:
         )
         return min(self.spec.max_nodes, max(self.spec.min_nodes, needed))
 
+    def busy(self) -> int:
+        """How many workers have something to do."""
+        with suppress(Exception):
+            return sum(1 for keys in self.client.processing().values() if keys)
+        return 0
+
+    def idle_seconds(self) -> float:
+        """How long there has been no job."""
+        with self._lock:
+            return 0.0 if self._jobs else time.monotonic() - self._idle_since
+
+    def touch(self) -> None:
+        """Nothing; somebody is about to bring a job."""
+        with self._lock:
+            self._idle_since = time.monotonic()
+
     @contextmanager
-    def place(self, job: str, demand: Demand, stop: StopSignal) -> Iterator[None]:
-        """Nothing; inside, there is a node for the job, or it was stopped. (Dask would give all jobs to the first node.)"""
+    def asked(self, job: str, demand: Demand) -> Iterator[None]:
+        """Nothing; inside, the job counts in `wanted`, so that the cluster grows for it."""
         with self._lock:
             self._jobs[job] = demand
         try:
-            while not (self._has_room(job, demand) or stop.stopped):
-                if not self.alive:
-                    raise unreachable(self.spec, "the cluster has gone")
-                time.sleep(_POLL_SECONDS)
             yield
         finally:
             with self._lock:
                 self._jobs.pop(job)
                 self._placed.discard(job)
+                self._idle_since = time.monotonic()
+                self._room.notify()
 
-    def listen(self, topic: str, listener: Callable[[dict[str, Any]], None] | None) -> None:
-        """Nothing; the listener gets the events of the topic, until it is taken away with None."""
+    @contextmanager
+    def place(self, job: str, demand: Demand, stop: StopSignal) -> Iterator[None]:
+        """Nothing; inside, there is a node for the job, or it was stopped. (Dask would give all jobs to the first node.)"""
+        with self.asked(job, demand):
+            while not (self._has_room(job, demand) or stop.stopped):
+                if not self.alive:
+                    raise unreachable(self.spec, "the cluster has gone")
+                with self._room:
+                    self._room.wait(_POLL_SECONDS)  # new nodes tell nobody
+            yield
+
+    def listen(self, job: str, listener: Callable[[dict[str, Any]], None] | None) -> None:
+        """Nothing; the listener gets what workers tell of the job, until it is taken away with None."""
         if listener is None:
-            self._listeners.pop(topic, None)
-            with suppress(Exception):
-                self.client.unsubscribe_topic(topic)
+            self._listeners.pop(job, None)
         else:
-            self._listeners[topic] = listener
-            self.client.subscribe_topic(topic, lambda event: self._heard(topic, event))
+            self._listeners[job] = listener
 
     def close(self) -> None:
         """Nothing; the client is closed, and a cluster of our own is gone."""
@@ -126,15 +159,16 @@ class Cluster:
             with suppress(Exception):
                 self._cluster.close(timeout=10)
 
-    def _heard(self, topic: str, event: tuple[float, Any]) -> None:
-        listener = self._listeners.get(topic)
-        if listener is not None and isinstance(event[1], dict):
-            listener(event[1])
+    def _heard(self, event: tuple[float, Any]) -> None:
+        told = event[1]
+        listener = self._listeners.get(str(told.get("job"))) if isinstance(told, dict) else None
+        if listener is not None:
+            listener(told)
 
     def _has_room(self, job: str, demand: Demand) -> bool:
         if self._cluster is None:
             return True
-        nodes = len(self.workers())
+        nodes = len(self._cluster.scheduler_info["workers"])
         with self._lock:
             totals = _total([demand, *(self._jobs[name] for name in self._placed)])
             if all(amount <= nodes * self.spec.node.get(r, 0) + 1e-9 for r, amount in totals.items()):
@@ -184,6 +218,7 @@ def _started(spec: ClusterSpec) -> Any:
             {"cluster class": spec.cluster_class, "reason": error},
             "Install the package that has it, or correct `cluster_class`.",
         ) from error
+    _keep_main_out()
     try:
         return kind(**spec.options)
     except Exception as error:
@@ -192,6 +227,23 @@ def _started(spec: ClusterSpec) -> Any:
             {"cluster class": spec.cluster_class, "reason": f"{type(error).__name__}: {error}"},
             "Correct the target's options.",
         ) from error
+
+
+def _keep_main_out() -> None:
+    """Nothing; workers of a local cluster don't run the user's program once more: v1's have no `if __name__ == "__main__"`."""
+    prepare = spawn.get_preparation_data
+    if getattr(prepare, "without_main", False):
+        return
+
+    def prepared(name: str) -> dict[str, Any]:
+        data = prepare(name)
+        if name.startswith("Dask Worker"):  # other processes are none of our business
+            data.pop("init_main_from_path", None)
+            data.pop("init_main_from_name", None)
+        return data
+
+    prepared.without_main = True  # type: ignore[attr-defined]
+    spawn.get_preparation_data = prepared
 
 
 def _connected(spec: ClusterSpec, cluster: Any) -> Any:
@@ -224,13 +276,30 @@ def cluster_of(spec: ClusterSpec) -> Cluster:
     with _starting[name]:
         known = _clusters.get(name)
         if known is not None and known.alive:
+            known.touch()
             return known
         if known is not None:
             known.close()
         if not _clusters:
             atexit.register(close_all)
-        _clusters[name] = Cluster(spec)
-        return _clusters[name]
+        _clusters[name] = cluster = Cluster(spec)
+        if not (spec.adaptive or spec.address):
+            threading.Thread(target=_close_when_idle, args=(name, cluster), name="stepwell-idle", daemon=True).start()
+        return cluster
+
+
+def _close_when_idle(name: str, cluster: Cluster) -> None:
+    """Nothing; a cluster that does not shrink by itself is closed once it had no job for long enough."""
+    patience = max(cluster.spec.idle_seconds, _SHORTEST_IDLE_SECONDS)
+    while True:
+        time.sleep(max(patience - cluster.idle_seconds(), _ADAPT_SECONDS))
+        with _starting[name]:
+            if _clusters.get(name) is not cluster:
+                return
+            if cluster.idle_seconds() >= patience:
+                del _clusters[name]
+                break
+    cluster.close()
 
 
 def known_cluster(spec: ClusterSpec) -> Cluster | None:

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import os
-import pickle
-import select
-import shutil
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
-from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import Field
 
-from stepwell.blocks import dask_boot
-from stepwell.blocks.compute import Compute
-from stepwell.blocks.dask_cluster import Cluster, ClusterSpec, cluster_of, unreachable
-from stepwell.blocks.dask_worker import Order, Report, topic
-from stepwell.blocks.files import remove
+from stepwell.blocks.compute import Compute, refuse_inside_step
+from stepwell.blocks.compute_status import NodeCounts, ScaleSettings
+from stepwell.blocks.dask_cluster import Cluster, ClusterSpec, cluster_of
+from stepwell.blocks.dask_errand import Errand, brought_home
+from stepwell.blocks.dask_nodes import await_nodes, count_nodes
+from stepwell.blocks.dask_worker import Order
 from stepwell.blocks.job import Finished, Job, Redact, Say
-from stepwell.blocks.kit import kit_archive, kit_digest
 from stepwell.blocks.processes import StopSignal
-from stepwell.errors import ComputeTargetException, StepFailedException, StepwellError
-from stepwell.vocabulary import Exit, Resources, StepDefinition
-
-_GRACE_SECONDS = 12.0
-_MOST_ROUNDS = 5
+from stepwell.errors import ComputeTargetException
+from stepwell.vocabulary import Resources, StepDefinition
 
 
 class DaskCompute(Compute):
@@ -62,10 +52,10 @@ class DaskCompute(Compute):
         demand = self.dask_demand(job.call.definition, cluster)
         probe = job.folder / "probe"
         probe.write_text(job.step_run_id)
-        order = Order(job, redact, str(probe), job.step_run_id, sys.executable, self.gpu)
+        order = Order(job, redact, str(probe), job.step_run_id, sys.executable, cluster.topic, self.gpu)
         with cluster.place(job.step_run_id, demand, stop):
-            report = _Errand(cluster, order, demand, say, stop).report()
-        return _finished(job, report)
+            report = Errand(cluster, order, demand, say, stop).report()
+        return brought_home(job, report)
 
     gpu: ClassVar[bool] = False
 
@@ -81,6 +71,43 @@ class DaskCompute(Compute):
                     {resource: f"{amount:g}", "a node has": f"{node.get(resource, 0):g}"},
                     "Ask for less, or make the target's nodes larger.",
                 )
+
+    # Its nodes --------------------------------------------------------------------------------------------------------
+
+    @property
+    def scale_settings(self) -> ScaleSettings:
+        """How few and how many nodes it may have, and how long one waits for work."""
+        most = max(self.min_nodes, self.max_nodes)
+        return ScaleSettings(self.min_nodes, most, self.idle_seconds_before_scaledown)
+
+    def node_counts(self) -> NodeCounts:
+        """The nodes that this process has of it. Nothing is woken by asking."""
+        return count_nodes(self.spec())
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        min_node_count: int | str | None = None,
+        timeout_in_minutes: float | str = 25,
+        is_delete_operation: bool = False,
+    ) -> None:
+        """Nothing; `min_node_count` nodes are there (by default `min_nodes`), started for this process, or the time is up."""
+        refuse_inside_step("wait for")
+        say = print if show_output else _silent
+        wanted = self.min_nodes if min_node_count is None else int(min_node_count)
+        if is_delete_operation or wanted <= 0:
+            say(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
+            return
+        self.ready()
+        most = wanted if self.address else min(wanted, self.scale_settings.maximum_node_count)
+        found = await_nodes(self.spec(), most, 60 * float(timeout_in_minutes), lambda n: say(f"{n} of {wanted} nodes"))
+        say(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
+        if found >= wanted:
+            say("Minimum number of nodes requested have been provisioned")
+        else:
+            say("Wait timeout has been reached" if found < most else f"The target has {most} nodes at most")
+            state = f'provisioning state of {self.type} is "{self.provisioning_state}"'
+            say(f'Current {state} and current node count is "{found}"')
 
     # What the cluster is ------------------------------------------------------------------------------------------------
 
@@ -134,142 +161,5 @@ class DaskCompute(Compute):
         return {name: amount for name, amount in wanted.items() if name in declared}
 
 
-class _Errand:
-    """One order on its way to a worker and back."""
-
-    def __init__(self, cluster: Cluster, order: Order, demand: Mapping[str, float], say: Say, stop: StopSignal) -> None:
-        self._cluster, self._order, self._demand, self._say, self._stop = cluster, order, demand, say, stop
-        self._attempts = 0
-        self._ended = StopSignal()
-
-    def report(self) -> Report:
-        """What came of the order, its data supplied as far as workers lack them."""
-        name, archive = topic(self._order.job.step_run_id), None
-        self._order.job.logs.mkdir(parents=True, exist_ok=True)
-        self._cluster.listen(name, self._heard)
-        try:
-            for _ in range(_MOST_ROUNDS):
-                answer = self._sent(archive)
-                if isinstance(answer, Exception):
-                    raise _told(answer, self._order.job)
-                if answer == "kit":
-                    archive = kit_archive()
-                elif answer.needs:
-                    self._supply(answer.needs)
-                else:
-                    assert isinstance(answer, Report)
-                    return answer
-            raise unreachable(self._cluster.spec, "its workers keep losing what is sent to them")
-        finally:
-            self._cluster.listen(name, None)
-
-    def _sent(self, archive: bytes | None) -> Any:
-        self._attempts = 0
-        if self._stop.stopped:
-            return Report(exit=Exit(-15, 0.0, cancelled=True))
-        try:
-            future = _submit(self._cluster, self._order, archive, self._demand)
-            return self._awaited(future)
-        except StepwellError:
-            raise
-        except Exception as error:
-            raise (
-                _told(error, self._order.job) if self._cluster.alive else unreachable(self._cluster.spec, str(error))
-            ) from error
-
-    def _awaited(self, future: Any) -> Any:
-        done = StopSignal()
-        future.add_done_callback(lambda _: done.stop())
-        if _first(done, self._stop) is done:
-            return future.result()
-        future.cancel(force=True)
-        if self._attempts:
-            _first(self._ended, seconds=_GRACE_SECONDS)
-        return Report(exit=Exit(-15, 0.0, cancelled=True))
-
-    def _supply(self, digests: tuple[str, ...]) -> None:
-        job = self._order.job
-        assert job.depot
-        paths = {job.call.snapshot: job.snapshot, **{a.digest: job.inputs[n] for n, a in job.call.inputs.items()}}
-        for digest in digests:
-            path = paths[digest]
-            assert path
-            self._say(f"Uploading {digest[:12]} to {job.depot.url}, as the workers share no disk\n")
-            job.depot.put(path, digest)
-
-    def _heard(self, event: Mapping[str, Any]) -> None:
-        log = self._order.job.logs / "70_driver_log.txt"
-        if "began" in event:
-            self._attempts += 1
-            if self._attempts > 1:
-                self._say(f"The worker is gone; the step runs again on {event['began']}\n")
-            log.write_bytes(b"")
-        elif "text" in event:
-            text = str(event["text"])
-            with suppress(OSError), open(log, "a", errors="surrogateescape") as stream:
-                stream.write(text)
-            self._say(text)
-        elif "ended" in event:
-            self._ended.stop()
-
-
-def _submit(cluster: Cluster, order: Order, archive: bytes | None, demand: Mapping[str, float]) -> Any:
-    key = f"stepwell-{order.job.call.definition.name}-{order.job.step_run_id}-{os.urandom(4).hex()}"
-    return cluster.client.submit(
-        _boot(), kit_digest(), archive, pickle.dumps(order), key=key, pure=False, resources=dict(demand) or None
-    )
-
-
-@cache
-def _boot() -> Any:
-    """The function that workers start with, in a form that Dask sends by value."""
-    import cloudpickle
-
-    cloudpickle.register_pickle_by_value(dask_boot)
-    return dask_boot.start
-
-
-def _first(*signals: StopSignal, seconds: float | None = None) -> StopSignal | None:
-    """The signal that is raised first, None if none is in time."""
-    poll = select.poll()
-    for signal in signals:
-        poll.register(signal, select.POLLIN)
-    ready = {descriptor for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000)}
-    return next((signal for signal in signals if signal.fileno() in ready), None)
-
-
-def _told(error: BaseException, job: Job) -> StepwellError:
-    """An error of Dask's or of a worker's in our own words."""
-    if isinstance(error, StepwellError):
-        return error
-    name = job.call.definition.name
-    if type(error).__name__ == "KilledWorker":
-        return StepFailedException(
-            f"Every Dask worker that ran the step {name!r} died",
-            {"reason": "most often the step needs more memory than a worker has"},
-            "Give the workers more memory, or the step fewer data.",
-        )
-    facts = {"reason": f"{type(error).__name__}: {error}"}
-    return ComputeTargetException(f"A Dask worker could not run the step {name!r}", facts, "Look at the worker's log.")
-
-
-def _finished(job: Job, report: Report) -> Finished:
-    """The report with its record and outputs on this machine."""
-    assert report.exit is not None
-    if not report.record:
-        return Finished(report.exit, {})
-    if report.shared:
-        record, outputs = Path(report.record), {name: Path(path) for name, path in report.outputs.items()}
-    else:
-        assert job.depot
-        record = job.depot.get(report.record, job.folder / "record")
-        job.depot.discard(report.record)
-        outputs = {
-            port.name: job.depot.get(report.outputs[port.name], job.folder / "outputs" / port.name)
-            if port.name in report.outputs
-            else job.folder / "outputs" / "none" / port.name
-            for port in job.call.definition.outputs
-        }
-    remove(job.record)
-    shutil.move(record, job.record)
-    return Finished(report.exit, outputs, same_files=report.shared, facts=report.facts)
+def _silent(_: object) -> None:
+    pass

@@ -12,13 +12,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.depot import Depot
 from stepwell.blocks.files import remove
+from stepwell.blocks.gpu_worker import Lent, lent
 from stepwell.blocks.home import home
 from stepwell.blocks.job import Job, Redact
 from stepwell.blocks.local_run import run_here
@@ -35,13 +36,17 @@ _ENDED = ("released", "cancelled", "forgotten", "erred")
 
 @dataclass(frozen=True)
 class Order:
-    """A job as it is sent. The worker shares the sender's disk if it finds `nonce` in the file `probe`."""
+    """A job as it is sent. The worker shares the sender's disk if it finds `nonce` in the file `probe`.
+
+    `topic` of Dask's events is where the sender listens.
+    """
 
     job: Job
     redact: Redact
     probe: str
     nonce: str
     interpreter: str
+    topic: str
     gpu: bool = False
 
 
@@ -58,11 +63,6 @@ class Report:
     record: str = ""
     shared: bool = True
     facts: dict[str, str] = field(default_factory=dict)
-
-
-def topic(step_run_id: str) -> str:
-    """The topic of Dask's events under which a step's output arrives."""
-    return f"stepwell-{step_run_id}"
 
 
 def work(message: bytes) -> Report:
@@ -89,12 +89,14 @@ def work(message: bytes) -> Report:
 
 
 def _run(order: Order, job: Job, worker: Any, *, shared: bool) -> Report:
-    with _wire(worker, job.step_run_id) as (say, stop):
+    with _wire(worker, order.topic, job.step_run_id) as (say, stop):
         _check_packages(order, job, say, shared=shared)
         workplace = job.folder / "work"
         workplace.mkdir()
-        finished = run_here(job, home() / "cache", say, stop, order.redact, folder=workplace)
-    facts = {"worker": str(worker.name), "address": str(worker.address)}
+        with lent(worker, job) if order.gpu else nullcontext(Lent()) as gpu:
+            cache = home() / "cache"
+            finished = run_here(job, cache, say, stop, order.redact, folder=workplace, variables=gpu.variables)
+    facts = {"worker": str(worker.name), "address": str(worker.address), **gpu.facts}
     if shared:
         return Report(
             (), finished.exit, {n: str(path) for n, path in finished.outputs.items()}, str(job.record), True, facts
@@ -194,19 +196,22 @@ def _check_packages(order: Order, job: Job, say: Any, *, shared: bool) -> None:
 
 
 @contextmanager
-def _wire(worker: Any, step_run_id: str) -> Iterator[tuple[Any, StopSignal]]:
+def _wire(worker: Any, topic: str, job: str) -> Iterator[tuple[Any, StopSignal]]:
     """A way to pass text on to the sender, and a signal that is raised when nobody waits for the job any more."""
     from distributed.worker import thread_state  # type: ignore[attr-defined]
 
     key, stop, over = thread_state.key, StopSignal(), threading.Event()
     waiting: list[str] = []
 
+    def tell(**what: Any) -> None:
+        worker.log_event(topic, {"job": job, **what})
+
     def flush() -> None:
         text, waiting[:] = "".join(waiting), []
         if len(text) > _MOST_TEXT:
             text = f"{text[:_MOST_TEXT]}\n… ({len(text) - _MOST_TEXT} more characters in the log)\n"
         if text:
-            worker.log_event(topic(step_run_id), {"text": text})
+            tell(text=text)
 
     def watch() -> None:
         while not over.wait(TICK_SECONDS):
@@ -215,7 +220,7 @@ def _wire(worker: Any, step_run_id: str) -> Iterator[tuple[Any, StopSignal]]:
             if task is None or task.state in _ENDED:
                 stop.stop()
 
-    worker.log_event(topic(step_run_id), {"began": str(worker.name)})
+    tell(began=str(worker.name))
     watcher = threading.Thread(target=watch, name="stepwell-wire", daemon=True)
     watcher.start()
     try:
@@ -224,4 +229,4 @@ def _wire(worker: Any, step_run_id: str) -> Iterator[tuple[Any, StopSignal]]:
         over.set()
         watcher.join()
         flush()
-        worker.log_event(topic(step_run_id), {"ended": time.time()})
+        tell(ended=time.time())

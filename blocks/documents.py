@@ -105,6 +105,19 @@ def _revived(cls: type[B], document: BlockDocument) -> B:
     return block
 
 
+def saved_at(block: Block) -> tuple[str | None, str | None]:
+    """When the block was first and last saved; None if it never was, or is no longer."""
+    document_id = block._block_document_id  # noqa: SLF001  (Prefect has no public word for it)
+    if document_id is None:
+        return None, None
+    with client() as api:
+        try:
+            document = api.read_block_document(document_id, include_secrets=False)
+        except ObjectNotFound:
+            return None, None
+    return tuple(time and time.isoformat() for time in (document.created, document.updated))  # type: ignore[return-value]
+
+
 def delete(cls: type[Block], name: str) -> bool:
     """Whether there was a document `name`; there is none now."""
     with client() as api:

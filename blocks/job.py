@@ -54,10 +54,12 @@ class Job:
 class Finished:
     """How a job's process ended, and where each output stands on this machine, if it was written.
 
-    `same_files`: the process saw this machine's files under their names here. `facts` say where it ran, for people.
+    `same_files`: the process saw this machine's files under their names here. `facts` say where it ran, for people, who
+    are also told of the `warnings`.
     """
 
     exit: Exit
     outputs: dict[str, Path]
     same_files: bool = True
     facts: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -14,10 +14,10 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-import stepwell
+from stepwell import launcher
 from stepwell.blocks.files import copy_file, remove
 
-_HALL = Path(stepwell.__file__).parent
+_HALL = Path(launcher.__file__).parent
 _BLOCKS = Path(__file__).parent
 BLOCKS = (
     *(
@@ -26,6 +26,8 @@ BLOCKS = (
         "dask_worker",
         "depot",
         "files",
+        "gpu",
+        "gpu_worker",
         "home",
         "job",
         "kit",
@@ -35,6 +37,7 @@ BLOCKS = (
         "processes",
     ),
     *("process_family", "process_host", "process_output", "process_signs", "process_table", "process_watchdog"),
+    *("base_interpreter", "conda_packages", "environment_recipe", "package_index", "requirements"),
     *("virtual_environment", "workplace"),
 )
 """The modules of `stepwell.blocks` that need the standard library alone."""

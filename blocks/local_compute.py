@@ -32,6 +32,7 @@ class LocalCompute(Compute):
     _block_type_slug: ClassVar[str | None] = "stepwell-local-compute"
     _description: ClassVar[str | None] = "Runs steps as processes of this machine."
     default_name: ClassVar[str] = LOCAL
+    inherits_packages: ClassVar[bool] = True
 
     max_concurrent: int = Field(
         default_factory=_processors, ge=1, description="How many steps of a pipeline run at once."

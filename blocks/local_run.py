@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from stepwell.blocks.job import Finished, Job, Redact, Say
 from stepwell.blocks.kit import kit_folder
 from stepwell.blocks.processes import run_process
-from stepwell.blocks.virtual_environment import interpreter_of
+from stepwell.blocks.virtual_environment import activated, interpreter_of
 from stepwell.blocks.workplace import Python, command, inherited, keep_files, prepare
 
 if TYPE_CHECKING:
@@ -30,15 +30,18 @@ def run_here(
 
     It runs in `folder`, by default the job's own; `variables` are added to its environment.
     """
-    python = python_for(job, cache, say)
+    python = python_for(job, cache, say, stop)
+    own = inherited()
+    if job.call.definition.environment.isolated:
+        own = activated(python.interpreter, own)
     place = prepare(job, folder or job.folder)
-    process = command(job, place, python, {**inherited(), **(variables or {})})
+    process = command(job, place, python, {**own, **(variables or {})})
     end = run_process(process, say, stop, redact)
     keep_files(job, place)
     return Finished(end, place.outputs)
 
 
-def python_for(job: Job, cache: Path, say: Say) -> Python:
+def python_for(job: Job, cache: Path, say: Say, stop: StopSignal | None = None) -> Python:
     """How the job's script is started here."""
-    interpreter = interpreter_of(job.call.definition.environment, cache, say)
+    interpreter = interpreter_of(job.call.definition.environment, cache, say, stop)
     return Python.other(interpreter, kit_folder(cache)) if interpreter else Python.own()

@@ -50,35 +50,17 @@ def _no_log(path: object, error: OSError) -> StepFailedException:
     )
 
 
-class Stream:
-    """One output of the process: bytes in, redacted lines out, on the way into its log files."""
+class Text:
+    """One output of a process: bytes in, redacted lines out, on the way into its log files."""
 
-    def __init__(self, pipe: IO[bytes], logs: tuple[FileIO, ...], redact: Redact) -> None:
-        self._pipe = pipe.fileno()
-        os.set_blocking(self._pipe, False)
+    def __init__(self, logs: tuple[FileIO, ...], redact: Redact) -> None:
         self._redaction = _Redaction(redact)
         self._logs = logs
         self._lines = _Lines()
-        self.at_end = False
 
-    def fileno(self) -> int:
-        """The pipe's descriptor."""
-        return self._pipe
-
-    def read(self, most: int = CHUNK) -> bytes:
+    def take(self, data: bytes) -> bytes:
         """What to forward of the next bytes; they are in the files by then."""
-        try:
-            data = os.read(self._pipe, most)
-        except BlockingIOError:
-            return b""
-        self.at_end = not data
-        return self._lines.of(self._written(self._redaction.of(data))) if data else b""
-
-    def drain(self) -> bytes:
-        """What to forward of the bytes that are there now; bounded even if somebody keeps writing."""
-        (left,) = struct.unpack("i", fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)))
-        parts = [self.read(min(CHUNK, left - done)) for done in range(0, left, CHUNK)]
-        return b"".join(parts)
+        return self._lines.of(self._written(self._redaction.of(data)))
 
     def finish(self) -> bytes:
         """What to forward at last: a line without an end, or an update that none followed."""
@@ -93,6 +75,35 @@ class Stream:
             except OSError as error:
                 raise _no_log(log.name, error) from error
         return data
+
+
+class Stream(Text):
+    """The text that comes through a pipe."""
+
+    def __init__(self, pipe: IO[bytes], logs: tuple[FileIO, ...], redact: Redact) -> None:
+        super().__init__(logs, redact)
+        self._pipe = pipe.fileno()
+        os.set_blocking(self._pipe, False)
+        self.at_end = False
+
+    def fileno(self) -> int:
+        """The pipe's descriptor."""
+        return self._pipe
+
+    def read(self, most: int = CHUNK) -> bytes:
+        """What to forward of the next bytes; they are in the files by then."""
+        try:
+            data = os.read(self._pipe, most)
+        except BlockingIOError:
+            return b""
+        self.at_end = not data
+        return self.take(data) if data else b""
+
+    def drain(self) -> bytes:
+        """What to forward of the bytes that are there now; bounded even if somebody keeps writing."""
+        (left,) = struct.unpack("i", fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)))
+        parts = [self.read(min(CHUNK, left - done)) for done in range(0, left, CHUNK)]
+        return b"".join(parts)
 
 
 class _Redaction:

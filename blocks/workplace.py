@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -148,7 +149,7 @@ def command(job: Job, place: Workplace, python: Python, inherited: Mapping[str, 
         argv=argv,
         folder=place.source,
         variables={**inherited, **_variables(job, place)},
-        marker=f"stepwell-{job.step_run_id}",
+        marker=f"stepwell-{job.step_run_id}-{secrets.token_hex(4)}",  # a dead attempt's watchdog must not meet the next one
         stdout=job.logs / "stdout.txt",
         stderr=job.logs / "stderr.txt",
         combined=job.logs / "70_driver_log.txt",

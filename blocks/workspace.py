@@ -197,7 +197,8 @@ class BaseWorkspace:
     def compute_targets(self) -> dict[str, Compute]:
         """The workspace's compute targets, by name: one of each kind with its defaults, and those that were saved."""
         known = tuple(all_kinds())
-        found = {kind.default_name: kind(workspace=self.name, name=kind.default_name) for kind in known}
+        defaults = [kind for kind in known if kind.default_name]
+        found = {kind.default_name: kind(workspace=self.name, name=kind.default_name) for kind in defaults}
         return {**found, **{target.name: target for target in documents.load_any(known, workspace=self.name)}}
 
     def get_default_datastore(self) -> Datastore:

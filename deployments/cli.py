@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from stepwell.deployments import run_commands, server_commands, store_commands
+from stepwell.deployments import compute_commands, run_commands, server_commands, store_commands
 
 app = typer.Typer(
     name="stepwell",
@@ -27,6 +27,7 @@ def _options(debug: bool = typer.Option(False, "--debug", help="Show the traceba
 
 
 run_commands.add_to(app)
+app.add_typer(compute_commands.app, name="compute")
 app.add_typer(store_commands.app, name="store")
 app.add_typer(server_commands.app, name="server")
 

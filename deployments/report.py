@@ -10,6 +10,9 @@ from stepwell.flows.artifacts import images
 from stepwell.flows.summary import RunSummary, summarize
 from stepwell.run_metrics import metrics_of
 
+_HIDDEN = ("address", "GPU's id")
+"""What is recorded of the place where a step ran, and not printed."""
+
 
 def report(run: RunFolder) -> str:
     """A few lines that a newcomer understands."""
@@ -25,11 +28,22 @@ def report(run: RunFolder) -> str:
         lines += [f"  {'':<{width}}  {'':<9} {'':>7}  {reason}" for reason in step.why[1:]]
         if step.error:
             lines += [f"      {line}" for line in step.error.splitlines()]
+    lines += _places(summary)
     lines += [f"Warning: {warning}" for warning in summary.warnings]
     lines += _metrics(summary)
     lines += [f"Picture: {path}" for path in pictures]
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
     return "\n".join(lines)
+
+
+def _places(summary: RunSummary) -> list[str]:
+    """Where steps ran, those that ran at the same place in one line."""
+    places: dict[str, list[str]] = {}
+    for step in summary.steps:
+        if step.ran_on:
+            place = ", ".join(f"{name} {value}" for name, value in step.ran_on.items() if name not in _HIDDEN)
+            places.setdefault(place, []).append(step.id)
+    return [f"Ran on {place}: {', '.join(steps)}" for place, steps in places.items()]
 
 
 def _metrics(summary: RunSummary) -> list[str]:

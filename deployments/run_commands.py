@@ -18,6 +18,7 @@ _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or
 _PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: name=value.", metavar="NAME=VALUE")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
+_COMPUTE = typer.Option("", "--compute", help="Run every step on this compute target.", metavar="NAME")
 _REGENERATE = typer.Option(False, "--regenerate", help="Run every step anew.")
 
 
@@ -30,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
 def run(
     file: str = _FILE,
     parameters: list[str] = _PARAMETERS,
+    compute: str = _COMPUTE,
     regenerate: bool = _REGENERATE,
     keep_going: bool = typer.Option(False, "--continue", help="Go on with steps that don't depend on a failed one."),
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default the pipeline's name."),
@@ -44,6 +46,7 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     pipeline = _load(file, load_pipeline)
+    pipeline = pipeline.on(compute) if compute else pipeline
     values = read_parameters(pipeline, parameters)
     progress = Progress.of_terminal()
     options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, listeners=(progress,))
@@ -55,12 +58,17 @@ def run(
 
 
 def plan(
-    file: str = _FILE, parameters: list[str] = _PARAMETERS, regenerate: bool = _REGENERATE, as_json: bool = _JSON
+    file: str = _FILE,
+    parameters: list[str] = _PARAMETERS,
+    compute: str = _COMPUTE,
+    regenerate: bool = _REGENERATE,
+    as_json: bool = _JSON,
 ) -> None:
     """Say for every step whether it would run, and why; run nothing."""
     from stepwell.deployments.finding import load_pipeline, read_parameters
 
     pipeline = _load(file, load_pipeline)
+    pipeline = pipeline.on(compute) if compute else pipeline
     decisions = pipeline.plan(regenerate_outputs=regenerate, **read_parameters(pipeline, parameters))
     if as_json:
         print(

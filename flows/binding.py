@@ -13,6 +13,7 @@ from stepwell.blocks.packages import Packages
 from stepwell.canonical import RECIPE, digest
 from stepwell.errors import SnapshotException, UserErrorException
 from stepwell.fingerprint import CONTENT, Fingerprint, Row
+from stepwell.flows.environment_rows import image_rows, package_rows
 from stepwell.flows.parameters import Value, as_text
 from stepwell.imports import Imports, find_imports
 from stepwell.tree import Entry, Tree
@@ -129,6 +130,10 @@ def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str])
 
 def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -> Iterator[Row]:
     hashed = tuple(_hashed_files(definition, source))
+    environment = definition.environment
+    yield from image_rows(environment)
+    if environment.isolated:
+        yield from package_rows(environment, packages.python_version)
     if definition.script is None:
         named = [path for path in map(source.resolve, _words(definition)) if path in source.entries]
         if definition.hash_paths:
@@ -144,9 +149,11 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
             "Correct `script_name` or `source_directory`, or stop ignoring the file.",
         )
     imports = source.imports(script)
-    yield Row("python", "", packages.python_version)
-    found = packages.distributions_of(name for name in imports.foreign if name != "stepwell")  # logging decides nothing
-    yield from (Row("package", name, version) for name, version in sorted(found.items()))
+    if not environment.isolated:
+        yield Row("python", "", packages.python_version)
+        foreign = (name for name in imports.foreign if name != "stepwell")  # logging decides nothing
+        found = packages.distributions_of(foreign)
+        yield from (Row("package", name, version) for name, version in sorted(found.items()))
     yield Row("script", script, source.content(script))
     yield from (Row("module", path, source.content(path)) for path in imports.local)
     covered = {script, *imports.local}

@@ -34,12 +34,16 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
     try:
         compute = setting.compute(call.definition.compute_target)
         inputs = {name: setting.locate(artifact) for name, artifact in call.inputs.items()}
-        job = Job(call, step_run_id, setting.snapshot(call), inputs, folder, record_folder, setting.context, setting.depot)
+        job = Job(
+            call, step_run_id, setting.snapshot(call), inputs, folder, record_folder, setting.context, setting.depot
+        )
         started, clock = datetime.now(UTC), time.monotonic()
         finished = compute.run(job, say, setting.stop, setting.redactor.redact)
         _redact_record(job, setting.redactor)
         if finished.facts:
             setting.tell({"step": call.definition.id, "ran_on": finished.facts})
+        for warning in finished.warnings:
+            setting.warn(warning)
         _check_exit(job, finished.exit)
         _check_inputs(setting, call)
         notes = read_notes(job.reads, inside_only=not finished.same_files)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field, SecretStr
 
+from stepwell.blocks.compute_target import ComputeTarget
 from stepwell.blocks.references import DataPath
 from stepwell.blocks.server import client_settings
 from stepwell.blocks.workspace import BaseWorkspace
@@ -88,6 +90,14 @@ class Pipeline:
     def steps(self) -> tuple[Step, ...]:
         """The steps in an order in which they can run."""
         return self._steps
+
+    def on(self, compute_target: Any) -> Pipeline:
+        """The same pipeline with every step on this target, or the one of this name; ComputeTargetException if there is none."""
+        name = ComputeTarget.get(self.workspace, str(getattr(compute_target, "name", compute_target))).name
+        steps = tuple(replace(step, compute_target=name) for step in self.definition.steps)
+        moved = Pipeline.of(replace(self.definition, steps=steps), self.workspace)
+        moved._steps = self._steps  # noqa: SLF001
+        return moved
 
     # Deciding -------------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from prefect.context import FlowRunContext
 
+from stepwell.blocks.compute import Compute
 from stepwell.blocks.documents import client
 from stepwell.blocks.provenance import git_provenance
 from stepwell.blocks.server import comes_back, give_up_on_server
@@ -22,7 +23,9 @@ from stepwell.flows.artifacts import publish_artifacts
 from stepwell.flows.cancelling import watch_for_cancel
 from stepwell.flows.delivery import check_destinations
 from stepwell.flows.engine import Engine, Outcome
+from stepwell.flows.environment_checks import check_environment
 from stepwell.flows.parameters import Value, as_text
+from stepwell.flows.planning import plan
 from stepwell.flows.secrecy import veiled
 from stepwell.flows.setting import Listener, Setting
 from stepwell.vocabulary import ParameterDefinition, PipelineDefinition, StepResult
@@ -85,6 +88,7 @@ def _run(
     outcome, status = Outcome(), "Failed"
     try:
         preflight(setting, pipeline, values)
+        check_ready(setting, pipeline, values)
         describe(setting, pipeline, values, known)
         with watch_for_cancel(setting):
             outcome = Engine(setting, pipeline, values, continue_on_failure=options.continue_on_failure).run()
@@ -108,6 +112,17 @@ def preflight(setting: Setting, pipeline: PipelineDefinition, values: Mapping[st
         setting.compute(step.compute_target).check(step)
         check_destinations(setting, step)
         setting.call(step, values, {})
+        check_environment(setting, step)
+
+
+def check_ready(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
+    """Nothing; targets that can tell are asked for what they need, if a step is sure to run there."""
+    targets = {step.id: setting.compute(step.compute_target) for step in pipeline.steps}
+    if all(type(target).ready is Compute.ready for target in targets.values()):
+        return
+    sure = {decision.step for decision in plan(setting, pipeline, values) if decision.action == "run"}
+    for target in {target.name: target for step, target in targets.items() if step in sure}.values():
+        target.ready()
 
 
 def describe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from stepwell.blocks.package_index import secrets_in
 from stepwell.canonical import digest
 from stepwell.fingerprint import CONTENT, Fingerprint, Row
 from stepwell.flows.parameters import Value, as_text
@@ -13,13 +14,14 @@ from stepwell.vocabulary import StepDefinition
 
 
 def secrets_of(steps: Iterable[StepDefinition], values: Mapping[str, Value]) -> Iterator[str]:
-    """The values of secret parameters, and of variables whose names sound secret."""
+    """The values of secret parameters, of variables whose names sound secret, and passwords of package indexes."""
     for step in steps:
         yield from (as_text(values[p.name]) for p in step.parameters if p.secret and p.name in values)
         yield from (as_text(p.default) for p in step.parameters if p.secret)
         for name, argument in step.params.items():
             yield from (piece.value for piece in argument if piece.kind == "text" and is_secret_name(name))
         yield from (text for name, text in step.environment.variables.items() if is_secret_name(name))
+        yield from secrets_in((step.environment.index_url, *step.environment.requirements))
 
 
 def veiled(data: Any, redactor: Redactor) -> Any:

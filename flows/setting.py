@@ -56,6 +56,7 @@ class Setting:
         self._frozen = dict(snapshots or {})
         self._sources: dict[str, Source] = {"": EMPTY_SOURCE}
         self._data: dict[DataSource, Artifact] = {}
+        self._foreign_packages: dict[str, Packages] = {}
         self._secrets: list[str] = []
         self._lock = threading.RLock()
         self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-sweeper")
@@ -94,6 +95,13 @@ class Setting:
     def packages(self) -> Packages:
         """What the interpreter in use has installed."""
         return Packages(home() / "cache")
+
+    def packages_of(self, interpreter: str) -> Packages:
+        """What an interpreter ('' is the one in use) has installed."""
+        if not interpreter:
+            return self.packages
+        with self._lock:
+            return self._foreign_packages.setdefault(interpreter, Packages(home() / "cache", interpreter))
 
     @cached_property
     def _downloads(self) -> Path:
@@ -256,7 +264,8 @@ class Setting:
                 assert isinstance(value, DataSource)
                 filled[port.name] = self.artifact(value)
         self.hide(secrets_of((definition,), values))
-        call = bind(definition, self.source(definition.source_directory), values, filled, self.packages)
+        packages = self.packages_of(definition.environment.interpreter)
+        call = bind(definition, self.source(definition.source_directory), values, filled, packages)
         return self.with_observed(replace(call, fingerprint=veiled_rows(call.fingerprint, self.redactor)))
 
     def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:

@@ -14,7 +14,7 @@ from stepwell.blocks.references import DataPathComputeBinding, DataReference, ch
 from stepwell.errors import UserErrorException
 from stepwell.flows.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.parameters import PipelineParameter, merge
-from stepwell.flows.run_configuration import environment_of, resources_of
+from stepwell.flows.step_settings import environment_of, resources_of, timeout_of
 from stepwell.flows.tasks import StepFuture, run_step, submit_step
 from stepwell.vocabulary import (
     Argument,
@@ -78,6 +78,7 @@ class Step:
         self.source_directory = None if source_directory is None else Path(source_directory)
         self.workspace = workspace or _workspace_of((*self.inputs, *self.outputs))
         self.compute_target = _target_name(compute_target or target or getattr(runconfig, "target", None))
+        limit = timeout_of(runconfig, timeout_seconds)
         self._arguments = list(arguments or ())
         self._adopt_arguments()
         self._input_names = self._name_inputs()
@@ -94,7 +95,7 @@ class Step:
             "strict": bool(strict),
             "retries": int(_at_least(0, "retries", retries)),
             "retry_delay_seconds": _at_least(0, "retry_delay_seconds", retry_delay_seconds),
-            "timeout_seconds": None if timeout_seconds is None else _at_least(0, "timeout_seconds", timeout_seconds),
+            "timeout_seconds": None if limit is None else _at_least(0, "timeout_seconds", limit),
         }
         self.parameters = merge(self._used_parameters())
         self._refuse_clashes()

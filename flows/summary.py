@@ -17,7 +17,10 @@ FINAL = ("Finished", "Failed", "Canceled")
 
 @dataclass(frozen=True)
 class StepSummary:
-    """One step of a run: what happened to it and why, and the events (metrics, images) of the run that made its result."""
+    """One step of a run: what happened to it and why, and the events (metrics, images) of the run that made its result.
+
+    `ran_on` says where it ran, if there is more to say than "here"; a reused step ran nowhere.
+    """
 
     id: str
     status: str
@@ -29,6 +32,7 @@ class StepSummary:
     key: str = ""
     error: str = ""
     upstream: tuple[str, ...] = ()
+    ran_on: Mapping[str, str] = field(default_factory=dict)
     events: tuple[Event, ...] = field(default=(), repr=False)
 
     @property
@@ -109,6 +113,7 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         key=state.get("key", ""),
         error=state.get("error", "") if state.get("status") == "failed" else "",
         upstream=tuple(state.get("upstream", ())),
+        ran_on=dict(state.get("ran_on", {})),
     )
     events = tuple(read_events(summary.folder(run) / "control")) if summary.step_run_id else ()
     return StepSummary(**{**summary.__dict__, "events": events})

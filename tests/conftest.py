@@ -135,3 +135,16 @@ def chain(project: Project) -> Callable[..., tuple[Any, Sequence[Any]]]:
         return project.pipeline(*steps), steps
 
     return make
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[Any]:
+    """A real Docker engine with a base image; without one the test is skipped. It is this process's DOCKER_HOST."""
+    import docker_daemon
+
+    reason = docker_daemon.why_not()
+    if reason:
+        pytest.skip(f"no Docker engine: {reason}")
+    with docker_daemon.daemon() as engine, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DOCKER_HOST", engine.address)
+        yield engine

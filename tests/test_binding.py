@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stepwell.blocks.conda_dependencies import CondaDependencies
+from stepwell.blocks.environment import Environment
 from stepwell.blocks.snapshot import source_tree
 from stepwell.canonical import bytes_digest
 from stepwell.errors import SnapshotException, UserErrorException
@@ -170,3 +172,29 @@ def test_reads_that_nothing_declares_become_rows_once(code):
     again = with_reads(more, ["config.json", "a"], {"config.json": "sha256:" + "0" * 64, "a": "absent"})
     assert labels(again) == [*labels(call), ("read", "a"), ("read", "config.json")]  # sorted, whatever came first
     assert Path(more.definition.source_directory) == code
+
+
+def test_an_environment_of_its_own_has_a_row_for_what_is_asked(code):
+    def rows(step):
+        return {(row.kind, row.name): row.value for row in bound(step, code).fingerprint.rows}
+
+    for make in (lambda **more: PythonScriptStep("train.py", **more), lambda **more: CommandStep(["x"], **more)):
+        found = rows(make(environment=["numpy==2.4.6", "Six", "--index-url https://me:hunter22@host/simple"]))
+        assert found["python", ""] == "3.11.9"
+        assert (found["package", "numpy"], found["package", "six"]) == ("2.4.6", "any")
+        assert found["package index", ""] == "https://host/simple"
+        one, two = (bound(make(environment=[line]), code).fingerprint for line in ("numpy==2.4.6", "numpy==2.4.7"))
+        assert two.diff(one) == ("package numpy: 2.4.6 → 2.4.7",)
+        loose = bound(make(environment=["numpy>=2"]), code).fingerprint
+        assert loose.diff(bound(make(environment=["numpy"]), code).fingerprint) == ("package numpy: any → >=2",)
+
+
+def test_conda_packages_python_and_image_are_rows_when_they_are_set(code):
+    environment = Environment.from_docker_image("e", "busybox:1")
+    environment.python.conda_dependencies = CondaDependencies.create(
+        conda_packages=["scipy=1.5", "a::six"], python_version="3.11"
+    )
+    call = bound(PythonScriptStep("train.py", environment=environment), code)
+    rows = {(row.kind, row.name): row.value for row in call.fingerprint.rows}
+    assert (rows["conda package", "scipy"], rows["conda package", "six"]) == ("=1.5", "any of a")
+    assert (rows["python", ""], rows["image", ""]) == ("3.11 (3.11.9)", "busybox:1")

@@ -211,3 +211,22 @@ def test_whatever_python_loads_is_found(tmp_path_factory, bodies):
 @given(st.dictionaries(st.sampled_from(["train.py", "a.py", "a/b.py", "a/__init__.py"]), st.binary(max_size=60)))
 def test_it_never_raises(files):
     find_imports("train.py", files, lambda path: files.get(path, b"import a.b"))
+
+
+@pytest.mark.parametrize(
+    ("files", "required"),
+    [
+        ({"train.py": "import numpy, os\nfrom pandas.x import y"}, {"numpy": "train.py", "pandas": "train.py"}),
+        ({"train.py": "import a", "a.py": "import b", "b.py": "import numpy"}, {"numpy": "b.py"}),
+        ({"train.py": "try:\n import a\nexcept ImportError: pass", "a.py": "import numpy"}, {}),
+        ({"train.py": "if x:\n import numpy\ndef f():\n import pandas"}, {}),
+        ({"train.py": "with quiet():\n import numpy\nclass A:\n import pandas"}, {}),
+        ({"train.py": "import sys\nsys.path.append('lib')\nimport numpy"}, {}),
+        ({"train.py": "import a, numpy", "a.py": "import os\nos.system('pip install numpy')"}, {}),
+        ({"train.py": "import deep", "lib/deep.py": ""}, {}),
+        ({"train.py": "from pk import *", "pk/__init__.py": "", "pk/x.py": "import numpy"}, {}),
+        ({"train.py": "import a, numpy", "a.py": "this is no Python"}, {}),
+    ],
+)
+def test_only_what_a_script_cant_start_without_is_required(files, required):
+    assert dict(find(files).required) == required

@@ -10,8 +10,8 @@ from stepwell import Pipeline, PipelineData, PythonScriptStep, Workspace
 HERE = Path(__file__).resolve().parent
 
 
-def build(count: int, shape: str, salt: str) -> Pipeline:
-    """`count` steps in the shape `flat` or `chain`; another `salt` makes other steps, whose results nobody knows."""
+def build(count: int, shape: str, salt: str, **more: str) -> Pipeline:
+    """`count` steps in the shape `flat` or `chain`; another `salt` makes other steps, whose results nobody knows. Steps also get `more`."""
     outputs = [PipelineData(f"out{number}") for number in range(count)]
     steps = []
     for number, output in enumerate(outputs):
@@ -19,7 +19,7 @@ def build(count: int, shape: str, salt: str) -> Pipeline:
         arguments = [f"{salt}{number}", output, *inputs]
         ports = {"inputs": inputs, "outputs": [output]}
         name, source = f"{salt}{shape}{number}", HERE / "steps"
-        steps.append(PythonScriptStep("step.py", name, arguments, **ports, source_directory=source))
+        steps.append(PythonScriptStep("step.py", name, arguments, **ports, source_directory=source, **more))
     return Pipeline(Workspace.create("bench", exist_ok=True), steps=steps, name="bench")
 
 

@@ -9,8 +9,14 @@ TYPE_CHECKING = False  # what type checkers take for true; the real one costs an
 if TYPE_CHECKING:
     from typing import Any
 
+    from stepwell.blocks.aml_compute import AmlCompute as AmlCompute
     from stepwell.blocks.compute_target import ComputeTarget as ComputeTarget
+    from stepwell.blocks.conda_dependencies import CondaDependencies as CondaDependencies
+    from stepwell.blocks.cuda_compute import CudaCompute as CudaCompute
+    from stepwell.blocks.dask_compute import DaskCompute as DaskCompute
     from stepwell.blocks.datastore import Datastore as Datastore
+    from stepwell.blocks.docker_compute import DockerCompute as DockerCompute
+    from stepwell.blocks.environment import Environment as Environment
     from stepwell.blocks.local_compute import LocalCompute as LocalCompute
     from stepwell.blocks.references import DataPath as DataPath
     from stepwell.blocks.references import DataPathComputeBinding as DataPathComputeBinding
@@ -24,7 +30,10 @@ if TYPE_CHECKING:
     from stepwell.flows.parameters import PipelineParameter as PipelineParameter
     from stepwell.flows.pipeline import Pipeline as Pipeline
     from stepwell.flows.python_script_step import PythonScriptStep as PythonScriptStep
+    from stepwell.flows.run_configuration import DockerConfiguration as DockerConfiguration
+    from stepwell.flows.run_configuration import RunConfiguration as RunConfiguration
     from stepwell.flows.runs import PipelineRun as PipelineRun
+    from stepwell.flows.script_run_config import ScriptRunConfig as ScriptRunConfig
     from stepwell.flows.sequence import StepSequence as StepSequence
     from stepwell.flows.step_runs import StepRun as StepRun
     from stepwell.flows.workspace import Workspace as Workspace
@@ -35,13 +44,20 @@ os.environ.setdefault("DO_NOT_TRACK", "1")  # Prefect reads it when it is import
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AmlCompute": "blocks.aml_compute",
     "CommandStep": "flows.command_step",
     "ComputeTarget": "blocks.compute_target",
+    "CudaCompute": "blocks.cuda_compute",
+    "DaskCompute": "blocks.dask_compute",
+    "CondaDependencies": "blocks.conda_dependencies",
     "DataPath": "blocks.references",
     "DataPathComputeBinding": "blocks.references",
     "DataReference": "blocks.references",
     "DataTransferStep": "flows.data_transfer_step",
     "Datastore": "blocks.datastore",
+    "DockerCompute": "blocks.docker_compute",
+    "DockerConfiguration": "flows.run_configuration",
+    "Environment": "blocks.environment",
     "Experiment": "flows.experiment",
     "LocalCompute": "blocks.local_compute",
     "OutputFileDatasetConfig": "flows.outputs",
@@ -51,6 +67,8 @@ _HOMES = {
     "PipelineRun": "flows.runs",
     "PythonScriptStep": "flows.python_script_step",
     "Run": "run",
+    "RunConfiguration": "flows.run_configuration",
+    "ScriptRunConfig": "flows.script_run_config",
     "StepRun": "flows.step_runs",
     "StepSequence": "flows.sequence",
     "StepwellError": "errors",

@@ -5,6 +5,7 @@ StepwellError
  ├─ WorkspaceException            a workspace is missing, exists already, or can't be read
  ├─ DatastoreException            a datastore or a path on it can't be used
  ├─ ComputeTargetException        a compute target is missing or can't be used
+ ├─ EnvironmentException          the environment of a step can't be built
  ├─ SnapshotException             a source directory can't be snapshotted
  ├─ StoreException                the store of results can't be written
  ├─ ServerException               Prefect's server can't be reached or started
@@ -63,6 +64,10 @@ class DatastoreException(StepwellError):
 
 class ComputeTargetException(StepwellError):
     """A compute target is missing or can't be used."""
+
+
+class EnvironmentException(StepwellError):
+    """The environment of a step can't be built."""
 
 
 class SnapshotException(StepwellError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import posixpath
+import re
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,16 +17,25 @@ _LOADERS = {"import_module", "__import__"}
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 _NEVER_FOREIGN = sys.stdlib_module_names | {"__main__"}
 
+_FINDS_MORE = re.compile(
+    rb"\bsys\s*\.\s*(?:path|modules|meta_path|exit)\b|\bfrom\s+sys\b|\baddsitedir\b|\b(?:pip|conda|uv)\b|\bazureml\b"
+)
+"""What a script may do to its own imports: look elsewhere, install, end before them, or lean on what stands in for it."""
+
 _quietly = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """Sorted: local modules without the script, foreign top-level names, and local files that can't be parsed."""
+    """Sorted: local modules without the script, foreign top-level names, and local files that can't be parsed.
+
+    `required` are those foreign names that the script can't start without, each with the file that imports it.
+    """
 
     local: tuple[str, ...]
     foreign: tuple[str, ...]
     unparsed: tuple[str, ...]
+    required: tuple[tuple[str, str], ...] = ()
 
 
 def find_imports(script: str, files: Collection[str], read: Callable[[str], bytes]) -> Imports:
@@ -38,10 +48,11 @@ def find_imports(script: str, files: Collection[str], read: Callable[[str], byte
     script = posixpath.normpath(script)
     search = _Search(files, (posixpath.dirname(script), ""))
     seen, foreign, unparsed = {script}, set[str](), set[str]()
+    certain: dict[str, _Certain | None] = {}
     waiting = [script]
     while waiting:
         file = waiting.pop()
-        requests = _requests(file, read)
+        requests, certain[file] = _requests(file, read)
         if requests is None:
             unparsed.add(file)
             continue
@@ -52,7 +63,36 @@ def find_imports(script: str, files: Collection[str], read: Callable[[str], byte
             new = found - seen
             seen |= new
             waiting += [path for path in new if path.endswith(".py")]
-    return Imports(tuple(sorted(seen - {script})), tuple(sorted(foreign - _NEVER_FOREIGN)), tuple(sorted(unparsed)))
+    required = _required(script, certain, search, _words_of(files) | _NEVER_FOREIGN)
+    return Imports(
+        tuple(sorted(seen - {script})), tuple(sorted(foreign - _NEVER_FOREIGN)), tuple(sorted(unparsed)), required
+    )
+
+
+def _required(
+    script: str, certain: Mapping[str, _Certain | None], search: _Search, excused: Collection[str]
+) -> tuple[tuple[str, str], ...]:
+    """Foreign names that are imported whenever the script starts; none if it may change what can be imported."""
+    found: dict[str, str] = {}
+    seen, waiting = {script}, [script]
+    while waiting:
+        file = waiting.pop(0)
+        requests = certain.get(file)
+        if requests is None:
+            return ()
+        for request in requests:
+            paths = search.files_for(request, posixpath.dirname(file))
+            if not paths and not request.level:
+                found.setdefault(request.module.partition(".")[0], file)
+            new = sorted(path for path in paths - seen if path.endswith(".py"))
+            seen.update(new)
+            waiting += new
+    return tuple(sorted((name, file) for name, file in found.items() if name not in excused))
+
+
+def _words_of(files: Iterable[str]) -> set[str]:
+    """The names of all folders and files: what a script may find by means that can't be seen."""
+    return {part.partition(".")[0] for path in files for part in path.split("/")}
 
 
 class _Request(NamedTuple):
@@ -61,6 +101,10 @@ class _Request(NamedTuple):
     module: str
     names: tuple[str, ...] = ()
     level: int = 0
+
+
+_Certain = tuple[_Request, ...]
+"""What the top level of a file imports, whatever happens."""
 
 
 # From names to files ------------------------------------------------------------------------------------------------
@@ -137,8 +181,8 @@ class _Search:
 # From files to names ------------------------------------------------------------------------------------------------
 
 
-def _requests(file: str, read: Callable[[str], bytes]) -> list[_Request] | None:
-    """What one file imports; None if it can't be read or parsed."""
+def _requests(file: str, read: Callable[[str], bytes]) -> tuple[list[_Request] | None, _Certain | None]:
+    """What one file imports, None if it can't be read or parsed; and what it can't be without, None if that is unsure."""
     try:
         source = read(file)
         with _quietly, warnings.catch_warnings():  # a bad escape in a script is no news here
@@ -147,9 +191,16 @@ def _requests(file: str, read: Callable[[str], bytes]) -> list[_Request] | None:
         has_calls = any(name.encode() in source for name in _LOADERS)
         nodes = list(ast.walk(tree) if has_calls else _statements(tree))
         loaders = _aliases(nodes)
-        return [request for node in nodes for request in _of_node(node, loaders)]
+        certain = None if _FINDS_MORE.search(source) else tuple(_of_top_level(tree))
+        return [request for node in nodes for request in _of_node(node, loaders)], certain
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+        return None, None
+
+
+def _of_top_level(tree: ast.Module) -> Iterator[_Request]:
+    for node in tree.body:
+        for request in _of_node(node, set()) if isinstance(node, (ast.Import, ast.ImportFrom)) else ():
+            yield request._replace(names=tuple(name for name in request.names if name != "*"))
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
