@@ -135,7 +135,12 @@ class DaskCompute(Compute):
         if self.cluster_class not in ("LocalCluster", "distributed.LocalCluster", "dask.distributed.LocalCluster"):
             return dict(self.cluster_options)
         memory = {"memory_limit": self.memory_per_node} if self.memory_per_node else {"memory_limit": 0}
-        local = {"n_workers": self.min_nodes, "processes": True, "dashboard_address": None, "resources": self.node()}
+        local = {
+            "n_workers": self.min_nodes,
+            "processes": True,
+            "dashboard_address": "127.0.0.1:0",
+            "resources": self.node(),
+        }
         return {**local, "threads_per_worker": self.cpus_per_node, **memory, **self.cluster_options}
 
     def _security(self) -> dict[str, Any]:

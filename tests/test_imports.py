@@ -204,7 +204,7 @@ def test_whatever_python_loads_is_found(tmp_path_factory, bodies):
         (folder / path).write_text(text)
     done = subprocess.run([sys.executable, "-S", "-c", LOADED], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode == 0:  # else a cycle that Python refuses
-        assert set(done.stdout.split()) == local(files)
+        assert set(done.stdout.split()) <= local(files)  # `from package import name` may mean either
 
 
 @settings(max_examples=60, deadline=None)
