@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -118,6 +119,7 @@ class CudaCompute(DaskCompute):
             "resources": self.node(),
             "protocol": "ucx" if any(ucx.values()) else self.protocol,
             "dashboard_address": "127.0.0.1:0",
+            "silence_logs": logging.CRITICAL,
         }
         return {**local, **{name: value for name, value in given.items() if value}, **self.cluster_options}
 

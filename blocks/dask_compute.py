@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import Any, ClassVar
@@ -140,6 +141,7 @@ class DaskCompute(Compute):
             "processes": True,
             "dashboard_address": "127.0.0.1:0",
             "resources": self.node(),
+            "silence_logs": logging.CRITICAL,  # what matters is told in our own words
         }
         return {**local, "threads_per_worker": self.cpus_per_node, **memory, **self.cluster_options}
 

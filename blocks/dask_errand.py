@@ -34,7 +34,8 @@ class Errand:
     def __init__(self, cluster: Cluster, order: Order, demand: Mapping[str, float], say: Say, stop: StopSignal) -> None:
         self._cluster, self._order, self._demand, self._say, self._stop = cluster, order, demand, say, stop
         self._attempts = 0
-        self._began, self._ended = StopSignal(), StopSignal()
+        self._began, self._done, self._ended = StopSignal(), StopSignal(), StopSignal()
+        self._report: Report | None = None
 
     def report(self) -> Report:
         """What came of the order, its data supplied as far as workers lack them."""
@@ -72,13 +73,13 @@ class Errand:
             ) from error
 
     def _awaited(self, future: Any) -> Any:
-        done = StopSignal()
+        done = self._done = StopSignal()
         future.add_done_callback(lambda _: done.stop())
         if _first(done, self._stop, self._began, seconds=_PATIENCE_SECONDS) is None:
             spec = self._cluster.spec
             self._say(f"Waiting for a free worker of {spec.target} at {spec.address or spec.cluster_class}\n")
         if _first(done, self._stop) is done:
-            return future.result()
+            return self._report or future.result()
         future.cancel(force=True)
         if self._attempts:
             _first(self._ended, seconds=_GRACE_SECONDS)
@@ -107,6 +108,9 @@ class Errand:
             with suppress(OSError), open(log, "a", errors="surrogateescape") as stream:
                 stream.write(text)
             self._say(text)
+        elif "report" in event:
+            self._report = pickle.loads(event["report"])  # noqa: S301  (as Dask does with results)
+            self._done.stop()
         elif "ended" in event:
             self._ended.stop()
 

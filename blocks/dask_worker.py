@@ -82,14 +82,20 @@ def work(message: bytes) -> Report:
         folder = Path(tempfile.mkdtemp(prefix="stepwell-", dir=worker.local_directory))
         job = _fetched(order.job, folder, Path(worker.local_directory))
     try:
-        return _run(order, job, worker, shared=shared)
+        report = _run(order, job, worker, shared=shared)
+        _tell(worker, order, report=pickle.dumps(report))  # spares the sender to fetch the task's result
+        return report
     finally:
         if not shared:
             remove(folder)
 
 
+def _tell(worker: Any, order: Order, **what: Any) -> None:
+    worker.log_event(order.topic, {"job": order.job.step_run_id, **what})
+
+
 def _run(order: Order, job: Job, worker: Any, *, shared: bool) -> Report:
-    with _wire(worker, order.topic, job.step_run_id) as (say, stop):
+    with _wire(worker, order) as (say, stop):
         _check_packages(order, job, say, shared=shared)
         workplace = job.folder / "work"
         workplace.mkdir()
@@ -196,22 +202,19 @@ def _check_packages(order: Order, job: Job, say: Any, *, shared: bool) -> None:
 
 
 @contextmanager
-def _wire(worker: Any, topic: str, job: str) -> Iterator[tuple[Any, StopSignal]]:
+def _wire(worker: Any, order: Order) -> Iterator[tuple[Any, StopSignal]]:
     """A way to pass text on to the sender, and a signal that is raised when nobody waits for the job any more."""
     from distributed.worker import thread_state  # type: ignore[attr-defined]
 
     key, stop, over = thread_state.key, StopSignal(), threading.Event()
     waiting: list[str] = []
 
-    def tell(**what: Any) -> None:
-        worker.log_event(topic, {"job": job, **what})
-
     def flush() -> None:
         text, waiting[:] = "".join(waiting), []
         if len(text) > _MOST_TEXT:
             text = f"{text[:_MOST_TEXT]}\n… ({len(text) - _MOST_TEXT} more characters in the log)\n"
         if text:
-            tell(text=text)
+            _tell(worker, order, text=text)
 
     def watch() -> None:
         while not over.wait(TICK_SECONDS):
@@ -220,7 +223,7 @@ def _wire(worker: Any, topic: str, job: str) -> Iterator[tuple[Any, StopSignal]]
             if task is None or task.state in _ENDED:
                 stop.stop()
 
-    tell(began=str(worker.name))
+    _tell(worker, order, began=str(worker.name))
     watcher = threading.Thread(target=watch, name="stepwell-wire", daemon=True)
     watcher.start()
     try:
@@ -229,4 +232,5 @@ def _wire(worker: Any, topic: str, job: str) -> Iterator[tuple[Any, StopSignal]]
         over.set()
         watcher.join()
         flush()
-        tell(ended=time.time())
+        if stop.stopped:
+            _tell(worker, order, ended=time.time())

@@ -61,7 +61,7 @@ def main(order_file: str) -> None:
     module = _new_main(path)
     sys.modules["__main__"] = module
     if order["watch"]:
-        own = [os.getcwd(), *order["module_path"]]
+        own = [os.getcwd(), *(path for path in order["module_path"] if not _is_installed(path))]
         sys.addaudithook(_watcher(own, order["quiet"], order["reads"], known={path, os.path.realpath(path)}))
     _execute(source, path, module)
 
@@ -295,6 +295,10 @@ def _quiet_test(own: list[str], quiet: list[str]) -> Callable[[str], bool]:
         return path.startswith(silent) or any(mark in path for mark in _INSTALLED)
 
     return is_quiet
+
+
+def _is_installed(path: str) -> bool:
+    return any(mark in path + "/" for mark in _INSTALLED)
 
 
 def _folders(paths: Iterable[str]) -> tuple[str, ...]:
