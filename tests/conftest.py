@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
 import uuid
 from collections import Counter
@@ -41,6 +42,15 @@ def server(stepwell_home: Path) -> Iterator[str]:
 
     yield ensure_server()
     stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_clusters_left() -> Iterator[None]:
+    """Clusters of Dask end with the module that used them: their threads are in the way of tests that fork."""
+    yield
+    clusters = sys.modules.get("stepwell.blocks.dask_cluster")
+    if clusters is not None:
+        clusters.close_all()
 
 
 @pytest.fixture

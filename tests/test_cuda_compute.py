@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import importlib.util
 import json
 import subprocess
@@ -241,6 +242,7 @@ def test_options_arrive_at_dask_cuda(monkeypatch):
         "resources": {"GPU": 1.0, "cpus": 8.0},
         "protocol": "ucx",
         "dashboard_address": "127.0.0.1:0",
+        "silence_logs": logging.CRITICAL,
         "device_memory_limit": "20GB",
         "rmm_pool_size": "8GB",
         "enable_nvlink": True,
