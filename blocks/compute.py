@@ -37,6 +37,9 @@ class Compute(Block, abc.ABC):
     inherits_packages: ClassVar[bool] = False
     """Whether steps without packages of their own find those of the interpreter in use, as it is on this machine."""
 
+    uses_images: ClassVar[bool] = False
+    """Whether the image of a step's environment counts there."""
+
     workspace: str = Field(default="", description="The workspace that the target belongs to.")
     name: str = Field(default="", description="The target's name.")
     location: str = Field(default="", description="Kept for users of Azure ML; not needed.")
@@ -170,6 +173,8 @@ def _veiled(name: str, value: Any) -> Any:
     """The plain value with `***` for whatever has a name that sounds secret."""
     if isinstance(value, dict):
         return {inner: _veiled(inner, item) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_veiled(name, item) for item in value]
     return "***" if value and isinstance(value, str) and is_secret_name(name) and not name.startswith("tls_") else value
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing import spawn
 from typing import Any
 
+from stepwell.blocks.job import Say
 from stepwell.blocks.processes import StopSignal
 from stepwell.canonical import digest
 from stepwell.errors import ComputeTargetException
@@ -24,8 +25,14 @@ _ADAPT_SECONDS = 0.25
 _POLL_SECONDS = 0.1
 _SHORTEST_IDLE_SECONDS = 1.0
 
+_PATIENCE_SECONDS = 10.0
+
 Demand = Mapping[str, float]
 """How much a job takes of each resource of Dask's."""
+
+
+def _silent(_: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,8 @@ class Cluster:
             self.client = _connected(spec, self._cluster)
         except BaseException:
             if self._cluster is not None:
-                self._cluster.close()
+                with suppress(Exception):
+                    self._cluster.close()
             raise
         self.topic = f"stepwell-{self.client.id}"
         self.client.subscribe_topic(self.topic, self._heard)
@@ -88,7 +96,7 @@ class Cluster:
 
     def declared(self) -> set[str]:
         """The resources that workers are known to have."""
-        if self._cluster is not None:
+        if self.on_this_machine:
             return set(self.spec.node)
         return {name for worker in self.workers().values() for name in worker.get("resources", {})}
 
@@ -134,12 +142,16 @@ class Cluster:
                 self._room.notify()
 
     @contextmanager
-    def place(self, job: str, demand: Demand, stop: StopSignal) -> Iterator[None]:
+    def place(self, job: str, demand: Demand, stop: StopSignal, say: Say = _silent) -> Iterator[None]:
         """Nothing; inside, there is a node for the job, or it was stopped. (Dask would give all jobs to the first node.)"""
+        told = time.monotonic() + _PATIENCE_SECONDS
         with self.asked(job, demand):
             while not (self._has_room(job, demand) or stop.stopped):
                 if not self.alive:
                     raise unreachable(self.spec, "the cluster has gone")
+                if time.monotonic() > told:
+                    say(f"Waiting for a free node of {self.spec.target}: it has {len(self.workers())} now\n")
+                    told = math.inf
                 with self._room:
                     self._room.wait(_POLL_SECONDS)  # new nodes tell nobody
             yield

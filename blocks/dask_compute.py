@@ -40,7 +40,9 @@ class DaskCompute(Compute):
     cluster_options: dict[str, Any] = Field(default_factory=dict, description="What the class is called with.")
     min_nodes: int = Field(default=0, ge=0, description="Nodes that stay when there is nothing to do.")
     max_nodes: int = Field(default_factory=lambda: max(2, os.cpu_count() or 2), ge=1, description="The most nodes.")
-    idle_seconds_before_scaledown: float = Field(default=60, ge=0, description="How long a node waits for work.")
+    idle_seconds_before_scaledown: float = Field(
+        default=60, ge=0, allow_inf_nan=False, description="How long a node waits for work."
+    )
     cpus_per_node: int = Field(default=1, ge=1, description="Steps of one processor that a node runs at once.")
     memory_per_node: int = Field(default=0, ge=0, description="Bytes of memory of a node; 0: not counted.")
     tls_ca_file: str = Field(default="", description="The certificate authority of the scheduler.")
@@ -53,8 +55,10 @@ class DaskCompute(Compute):
         demand = self.dask_demand(job.call.definition, cluster)
         probe = job.folder / "probe"
         probe.write_text(job.step_run_id)
-        order = Order(job, redact, str(probe), job.step_run_id, sys.executable, cluster.topic, self.gpu)
-        with cluster.place(job.step_run_id, demand, stop):
+        order = Order(
+            job, redact, str(probe), job.step_run_id, sys.executable, cluster.topic, cluster.on_this_machine, self.gpu
+        )
+        with cluster.place(job.step_run_id, demand, stop, say):
             report = Errand(cluster, order, demand, say, stop).report()
         return brought_home(job, report)
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import select
 import shutil
+from asyncio import CancelledError
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -67,10 +68,10 @@ class Errand:
             return self._awaited(future)
         except StepwellError:
             raise
-        except Exception as error:
-            raise (
-                _told(error, self._order.job) if self._cluster.alive else unreachable(self._cluster.spec, str(error))
-            ) from error
+        except (Exception, CancelledError) as error:
+            if isinstance(error, CancelledError) or not self._cluster.alive:
+                raise unreachable(self._cluster.spec, "its scheduler went away while the step ran") from error
+            raise _told(error, self._order.job) from error
 
     def _awaited(self, future: Any) -> Any:
         done = self._done = StopSignal()
@@ -175,11 +176,11 @@ def brought_home(job: Job, report: Report) -> Finished:
         record = job.depot.get(report.record, job.folder / "record")
         job.depot.discard(report.record)
         outputs = {
-            port.name: job.depot.get(report.outputs[port.name], job.folder / "outputs" / port.name)
+            port.name: job.depot.get_tree(report.outputs[port.name], job.folder / "outputs" / port.name)
             if port.name in report.outputs
             else job.folder / "outputs" / "none" / port.name
             for port in job.call.definition.outputs
         }
     remove(job.record)
     shutil.move(record, job.record)
-    return Finished(report.exit, outputs, same_files=report.shared, facts=report.facts)
+    return Finished(report.exit, outputs, same_files=report.same_files, facts=report.facts)

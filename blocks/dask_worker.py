@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import sys
 import tempfile
 import threading
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.base_interpreter import base_interpreter
 from stepwell.blocks.depot import Depot
 from stepwell.blocks.files import remove
 from stepwell.blocks.gpu_worker import Lent, lent
@@ -38,7 +38,7 @@ _ENDED = ("released", "cancelled", "forgotten", "erred")
 class Order:
     """A job as it is sent. The worker shares the sender's disk if it finds `nonce` in the file `probe`.
 
-    `topic` of Dask's events is where the sender listens.
+    `topic` of Dask's events is where the sender listens. `here`: the sender started the worker, with its own Python.
     """
 
     job: Job
@@ -47,6 +47,7 @@ class Order:
     nonce: str
     interpreter: str
     topic: str
+    here: bool
     gpu: bool = False
 
 
@@ -62,6 +63,7 @@ class Report:
     outputs: dict[str, str] = field(default_factory=dict)
     record: str = ""
     shared: bool = True
+    same_files: bool = True
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -96,18 +98,26 @@ def _tell(worker: Any, order: Order, **what: Any) -> None:
 
 def _run(order: Order, job: Job, worker: Any, *, shared: bool) -> Report:
     with _wire(worker, order) as (say, stop):
-        _check_packages(order, job, say, shared=shared)
+        if not order.here:
+            _check_packages(job, say)
+            _check_data(job)
         workplace = job.folder / "work"
         workplace.mkdir()
         with lent(worker, job) if order.gpu else nullcontext(Lent()) as gpu:
             cache = home() / "cache"
-            finished = run_here(job, cache, say, stop, order.redact, folder=workplace, variables=gpu.variables)
+            finished = run_here(
+                job, cache, say, stop, order.redact, folder=workplace, variables=gpu.variables, without=_of_nanny()
+            )
+        if not order.here:
+            _check_data(job)
+        stopped = stop.stopped
     facts = {"worker": str(worker.name), "address": str(worker.address), **gpu.facts}
     if shared:
-        return Report(
-            (), finished.exit, {n: str(path) for n, path in finished.outputs.items()}, str(job.record), True, facts
-        )
+        outputs = {name: str(path) for name, path in finished.outputs.items()}
+        return Report((), finished.exit, outputs, str(job.record), same_files=order.here, facts=facts)
     assert job.depot
+    if stopped:  # nobody waits for it
+        return Report((), finished.exit, shared=False)
     outputs = {}
     for name, path in finished.outputs.items() if finished.exit.ok else ():
         with suppress(FileNotFoundError):
@@ -116,7 +126,7 @@ def _run(order: Order, job: Job, worker: Any, *, shared: bool) -> Report:
                 job.depot.put(path, digest)
     record = f"record-{job.step_run_id}-{job.folder.name}"
     job.depot.put(job.record, record)
-    return Report((), finished.exit, outputs, record, False, facts)
+    return Report((), finished.exit, outputs, record, shared=False, same_files=False, facts=facts)
 
 
 # Data -------------------------------------------------------------------------------------------------------------------
@@ -164,7 +174,7 @@ def _fetched(job: Job, folder: Path, local: Path) -> Job:
         if path.is_file() and given.suffix:  # the script may look at the file's name
             named = folder / "named" / name / given.name
             named.parent.mkdir(parents=True)
-            named.symlink_to(path)
+            os.link(path, named)
             paths[name] = named
     return replace(job, snapshot=snapshot, inputs=paths, folder=folder, record=folder / "record")
 
@@ -172,30 +182,63 @@ def _fetched(job: Job, folder: Path, local: Path) -> Job:
 # Packages ---------------------------------------------------------------------------------------------------------------
 
 
-def _check_packages(order: Order, job: Job, say: Any, *, shared: bool) -> None:
+def _check_packages(job: Job, say: Any) -> None:
     """Nothing; a worker whose packages are not those that the result's key names raises StepFailedException."""
     environment = job.call.definition.environment
-    if environment.isolated or (shared and order.interpreter == sys.executable):
-        return
-    wanted = {row.name: row.value for row in job.call.fingerprint.rows if row.kind == "package"}
-    packages = Packages(home() / "cache", environment.interpreter)
-    found = packages.versions(wanted)
-    different = [
-        f"{name} {found.get(name) or 'missing'} instead of {want}"
-        for name, want in wanted.items()
-        if found.get(name) != want
-    ]
-    python = next((row.value for row in job.call.fingerprint.rows if row.kind == "python"), "")
-    if python and python.split(".")[:2] != packages.python_version.split(".")[:2]:
-        different.insert(0, f"Python {packages.python_version} instead of {python}")
-    elif python and python != packages.python_version:
-        say(f"Warning: the worker has Python {packages.python_version}, the result's key says {python}\n")
+    rows = job.call.fingerprint.rows
+    different = []
+    if environment.isolated:
+        version = base_interpreter(environment.python).version
+    else:
+        packages = Packages(home() / "cache", environment.interpreter)
+        wanted = {row.name: row.value for row in rows if row.kind == "package"}
+        found = packages.versions(wanted)
+        version = packages.python_version
+        different = [f"{n} {found.get(n) or 'missing'} instead of {v}" for n, v in wanted.items() if found.get(n) != v]
+    keyed = next((row.value for row in rows if row.kind == "python"), "").partition("(")[2].rstrip(")")
+    keyed = keyed or next((row.value for row in rows if row.kind == "python"), "")
+    if keyed and keyed.split(".")[:2] != version.split(".")[:2]:
+        different.insert(0, f"Python {version} instead of {keyed}")
+    elif keyed and keyed != version:
+        say(f"Warning: the worker has Python {version}, the result's key says {keyed}\n")
     if different:
         raise StepFailedException(
             f"A Dask worker has other packages than step {job.call.definition.name!r} was keyed with",
             {"worker's host": os.uname().nodename, "different": ", ".join(different[:8])},
             "Install the same versions on the workers, or give the step an `environment`.",
         )
+
+
+def _check_data(job: Job) -> None:
+    """Nothing; data that are not, or no longer, what the result's key names raise StepFailedException."""
+    for name, digest in _trees(job).items():
+        path = job.inputs[name] if name else job.snapshot
+        assert path
+        if scan(path).digest != digest:
+            if job.depot is not None:
+                _forget(digest)
+            raise StepFailedException(
+                f"The input {name!r} of step {job.call.definition.name!r} is not the same on a Dask worker, or was changed there",
+                {"worker's host": os.uname().nodename, "path": path},
+                "Run the pipeline again; let no step write to its inputs, and let paths mean the same on all machines.",
+            )
+
+
+def _forget(digest: str) -> None:
+    from distributed import get_worker
+
+    remove(_kept(Path(get_worker().local_directory), digest))
+
+
+def _of_nanny() -> tuple[str, ...]:
+    """The variables that Dask's nanny sets for its workers, such as OMP_NUM_THREADS: they are not meant for steps."""
+    import dask
+
+    given = {
+        **dask.config.get("distributed.nanny.pre-spawn-environ", {}),
+        **dask.config.get("distributed.nanny.environ", {}),
+    }
+    return tuple(name for name, value in given.items() if os.environ.get(name) == str(value))
 
 
 # The wire to the sender ---------------------------------------------------------------------------------------------------

@@ -29,7 +29,8 @@ class Depot:
     def has(self, digest: str) -> bool:
         """Whether the tree is there, whole."""
         filesystem, root = self._opened()
-        return bool(filesystem.exists(_tar(root, digest)))
+        with _errors(self, digest):
+            return bool(filesystem.exists(_tar(root, digest)))
 
     def put(self, path: Path, name: str) -> None:
         """Nothing; the file or folder at `path` is there under `name`, all at once."""
@@ -39,7 +40,7 @@ class Depot:
             filesystem.makedirs(root, exist_ok=True)
             try:
                 with filesystem.open(draft, "wb") as stream, tarfile.open(fileobj=stream, mode="w|") as tar:
-                    tar.add(path, _TOP)
+                    tar.add(path.resolve(), _TOP)
                 filesystem.mv(draft, _tar(root, name))
             except BaseException:
                 with suppress(Exception):
@@ -80,9 +81,9 @@ class Depot:
         return target / _TOP
 
     def discard(self, name: str) -> None:
-        """Nothing; the tree is gone."""
-        filesystem, root = self._opened()
-        with suppress(FileNotFoundError):
+        """Nothing; the tree is gone, if it can be removed."""
+        with suppress(Exception):  # what can't be removed is in nobody's way
+            filesystem, root = self._opened()
             filesystem.rm(_tar(root, name))
 
     def _opened(self) -> tuple[Any, str]:

@@ -51,6 +51,7 @@ class DockerCompute(Compute):
     _block_type_slug: ClassVar[str | None] = "stepwell-docker-compute"
     _description: ClassVar[str | None] = "Runs steps in containers of a Docker engine."
     default_name: ClassVar[str] = "docker"
+    uses_images: ClassVar[bool] = True
 
     max_concurrent: int = Field(
         default_factory=_processors, ge=1, description="How many steps of a pipeline run at once."
@@ -77,7 +78,9 @@ class DockerCompute(Compute):
     memory: str = Field(
         default="", pattern=_SIZE, description="The most memory of a step, such as `2g`; '' is no limit."
     )
-    cpus: float = Field(default=0, ge=0, description="The most processors of a step; 0 is no limit.")
+    cpus: float = Field(
+        default=0, ge=0, allow_inf_nan=False, description="The most processors of a step; 0 is no limit."
+    )
     shm_size: str = Field(default="", pattern=_SIZE, description="The size of /dev/shm, such as `1g`.")
     _known_gpus: Gpus | None = PrivateAttr(None)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import queue
 import re
 import signal
+import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,6 +41,7 @@ REPOSITORY = "stepwell-env"
 
 _RECIPE = 1
 _SHOWN_LINES = 12
+_STOP_SECONDS = 0.2
 _PROGRESS_SECONDS = 3.0
 _LOCK_SECONDS = 0.1
 _INDEX = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
@@ -278,8 +281,7 @@ class Images:
         """Tells of what an engine is at, now and then; what it ends with, if that is an error, is raised."""
         lines: deque[str] = deque(maxlen=_SHOWN_LINES)
         told = time.monotonic()
-        for event in events:
-            self._check_stop()
+        for event in self._until_stopped(events):
             text = self.redact(str(event.get("stream") or event.get("status") or "")).rstrip("\n")
             lines += [text] if text else []
             if "error" in event:
@@ -291,6 +293,31 @@ class Images:
             if text and time.monotonic() - told > _PROGRESS_SECONDS:
                 told = time.monotonic()
                 self.say(f"{' '.join(filter(None, (event.get('id'), text, event.get('progress'))))}\n")
+
+    def _until_stopped(self, events: Iterable[Any]) -> Iterator[Any]:
+        """The events as they come; a stop is heeded also while none comes."""
+        arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+
+        def pump() -> None:
+            try:
+                for event in events:
+                    arrived.put(("event", event))
+                arrived.put(("end", None))
+            except Exception as error:  # noqa: BLE001  (it is raised where the events are read)
+                arrived.put(("error", error))
+
+        threading.Thread(target=pump, name="stepwell-docker-events", daemon=True).start()
+        while True:
+            self._check_stop()
+            try:
+                kind, what = arrived.get(timeout=_STOP_SECONDS)
+            except queue.Empty:
+                continue
+            if kind == "error":
+                raise what
+            if kind == "end":
+                return
+            yield what
 
     def _check_stop(self) -> None:
         if self.stop.stopped:

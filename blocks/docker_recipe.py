@@ -33,14 +33,19 @@ def recipe_for(call: StepCall, base: str) -> Recipe:
     start = environment.image or base or f"python:{python}-slim"
     if environment.isolated or environment.image or environment.dockerfile:
         lines = (*as_pip(environment.conda), *environment.requirements)
-        return Recipe(start, environment.dockerfile, lines, index_url=environment.index_url)
+        keyed = _python_of(call).partition(" ")[0] if environment.isolated else ""
+        return Recipe(start, environment.dockerfile, lines, index_url=environment.index_url, python=keyed)
     rows = call.fingerprint.rows
     packages = {row.name: row.value for row in rows if row.kind == "package"}
     strange = [f"{name} {version}" for name, version in packages.items() if " " in version]
     if strange:
         raise _not_from_an_index(call, strange)
-    python = next((row.value for row in rows if row.kind == "python"), "")
-    return Recipe(start, "", tuple(f"{name}=={version}" for name, version in packages.items()), True, python=python)
+    exact = tuple(f"{name}=={version}" for name, version in packages.items())
+    return Recipe(start, "", exact, True, python=_python_of(call))
+
+
+def _python_of(call: StepCall) -> str:
+    return next((row.value for row in call.fingerprint.rows if row.kind == "python"), "")
 
 
 def _not_from_an_index(call: StepCall, packages: list[str]) -> ComputeTargetException:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from prefect.blocks.core import Block
@@ -14,12 +14,14 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
+from pydantic import ValidationError
 
 from stepwell.blocks.server import ensure_server
 from stepwell.canonical import digest
 from stepwell.errors import ServerException
 
 B = TypeVar("B", bound=Block)
+_PAGE = 200
 
 
 @cache
@@ -87,13 +89,21 @@ def load_all(cls: type[B], **fields: str) -> list[B]:
 
 
 def load_any(classes: Iterable[type[B]], **fields: str) -> list[B]:
-    """Every saved block of any of the classes whose fields have these values, in one round trip."""
+    """Every saved block of any of the classes whose fields have these values, in one round trip for each 200."""
     by_slug = {cls.get_block_type_slug(): cls for cls in classes}
-    body = {"block_types": {"slug": {"any_": list(by_slug)}}, "include_secrets": True}
+    body: dict[str, Any] = {"block_types": {"slug": {"any_": list(by_slug)}}, "include_secrets": True}
+    documents: list[BlockDocument] = []
     with client() as api:
-        answer = api.request("POST", "/block_documents/filter", json=body)
-    documents = [BlockDocument.model_validate(document) for document in answer.json()]
-    found = [_revived(by_slug[str(d.block_type.slug)], d) for d in documents if d.block_type]
+        while True:
+            page = api.request("POST", "/block_documents/filter", json={**body, "offset": len(documents)}).json()
+            documents += [BlockDocument.model_validate(document) for document in page]
+            if len(page) < _PAGE:
+                break
+    found = []
+    for document in documents:
+        assert document.block_type
+        with suppress(ValidationError):  # one that can't be read must not be in the way of the others
+            found.append(_revived(by_slug[str(document.block_type.slug)], document))
     return [block for block in found if all(getattr(block, field) == value for field, value in fields.items())]
 
 

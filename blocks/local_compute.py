@@ -38,7 +38,10 @@ class LocalCompute(Compute):
         default_factory=_processors, ge=1, description="How many steps of a pipeline run at once."
     )
     cpus: float = Field(
-        default_factory=_processors, gt=0, description="Processors that steps may take together, each 1 by default."
+        default_factory=_processors,
+        gt=0,
+        allow_inf_nan=False,
+        description="Processors that steps may take together, each 1 by default.",
     )
     memory: int = Field(default_factory=_memory, gt=0, description="Bytes of memory that steps may take together.")
 

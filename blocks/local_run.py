@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from stepwell.blocks.job import Finished, Job, Redact, Say
 from stepwell.blocks.kit import kit_folder
 from stepwell.blocks.processes import run_process
 from stepwell.blocks.virtual_environment import activated, interpreter_of
-from stepwell.blocks.workplace import Python, command, inherited, keep_files, prepare
+from stepwell.blocks.workplace import Python, command, inherited, keep_files, prepare, redact_record
 
 if TYPE_CHECKING:
     from stepwell.blocks.processes import StopSignal
@@ -25,19 +25,21 @@ def run_here(
     *,
     folder: Path | None = None,
     variables: Mapping[str, str] | None = None,
+    without: Container[str] = (),
 ) -> Finished:
     """How the job's process ended here. Its environment is made first if need be, in the folder `cache`.
 
-    It runs in `folder`, by default the job's own; `variables` are added to its environment.
+    It runs in `folder`, by default the job's own; `variables` are added to its environment, `without` are left out.
     """
     python = python_for(job, cache, say, stop)
-    own = inherited()
+    own = {name: value for name, value in inherited().items() if name not in without}
     if job.call.definition.environment.isolated:
         own = activated(python.interpreter, own)
     place = prepare(job, folder or job.folder)
     process = command(job, place, python, {**own, **(variables or {})})
     end = run_process(process, say, stop, redact)
     keep_files(job, place)
+    redact_record(job, redact)
     return Finished(end, place.outputs)
 
 

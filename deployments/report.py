@@ -20,6 +20,7 @@ def report(run: RunFolder) -> str:
     pictures = [path for step in summary.steps for _, path in images(run, step)]
     width = max((len(step.id) for step in summary.steps), default=0)
     lines = [f"{summary.pipeline}  {summary.headline}"]
+    lines += [f"  {line}" for line in summary.problem.splitlines()]
     for step in summary.steps:
         seconds = f"{step.seconds:.1f} s" if step.seconds is not None and step.status == "done" else ""
         lines.append(

@@ -205,6 +205,7 @@ def _as_json(summary: RunSummary) -> dict[str, Any]:
             for step in summary.steps
         ],
         "warnings": list(summary.warnings),
+        "problem": summary.problem or None,
     }
 
 

@@ -48,6 +48,7 @@ def markdown(summary: RunSummary) -> str:
         lines.append(
             f"| {_cell(step.id)} | {step.happened} | {_number(step.seconds)} | {_number(step.saved)} | {why} |"
         )
+    lines += ["", *([f"**{_cell(summary.problem)}**"] if summary.problem else [])]
     lines += ["", *(f"- Warning: {_cell(warning)}" for warning in summary.warnings)]
     lines += [f"- **{_cell(step.id)}**: {_cell(step.error.splitlines()[0])}" for step in summary.steps if step.error]
     return "\n".join(lines)

@@ -149,7 +149,7 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
             "Correct `script_name` or `source_directory`, or stop ignoring the file.",
         )
     imports = source.imports(script)
-    if not environment.isolated:
+    if not (environment.isolated or environment.image or environment.dockerfile):  # an image speaks for itself
         yield Row("python", "", packages.python_version)
         foreign = (name for name in imports.foreign if name != "stepwell")  # logging decides nothing
         found = packages.distributions_of(foreign)

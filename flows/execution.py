@@ -10,17 +10,16 @@ from pathlib import Path
 
 from stepwell.blocks.files import remove
 from stepwell.blocks.job import Finished, Job
+from stepwell.blocks.workplace import redact_record
 from stepwell.errors import DatastoreException, StepFailedException, StoreException
 from stepwell.flows.delivery import deliver, output_path
 from stepwell.flows.reads import account_for_reads, read_notes
 from stepwell.flows.setting import Setting
-from stepwell.redaction import Redactor
 from stepwell.run_events import read_events
 from stepwell.tree import Tree, scan
 from stepwell.vocabulary import Artifact, DataSource, Exit, OutputPort, StepCall, StepRecord
 
 _SHOWN_LINES = 12
-_LARGEST_LOG = 64 << 20
 
 
 def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[str], None]) -> StepRecord:
@@ -33,13 +32,14 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
     folder, began = setting.store.scratch_folder(), time.time_ns()
     try:
         compute = setting.compute(call.definition.compute_target)
+        compute.check(call.definition)
         inputs = {name: setting.locate(artifact) for name, artifact in call.inputs.items()}
         job = Job(
             call, step_run_id, setting.snapshot(call), inputs, folder, record_folder, setting.context, setting.depot
         )
         started, clock = datetime.now(UTC), time.monotonic()
         finished = compute.run(job, say, setting.stop, setting.redactor.redact)
-        _redact_record(job, setting.redactor)
+        redact_record(job, setting.redactor.redact)
         if finished.facts:
             setting.tell({"step": call.definition.id, "ran_on": finished.facts})
         for warning in finished.warnings:
@@ -78,19 +78,6 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
 
 
 # After the process ------------------------------------------------------------------------------------------------------
-
-
-def _redact_record(job: Job, redactor: Redactor) -> None:
-    for path in (job.control / "events.jsonl", *(job.record / "user_logs").rglob("*")):
-        _redact_file(path, redactor)
-
-
-def _redact_file(path: Path, redactor: Redactor) -> None:
-    if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_LOG:
-        return
-    text = path.read_bytes().decode(errors="surrogateescape")
-    if redactor.redact(text) != text:
-        path.write_bytes(redactor.redact(text).encode(errors="surrogateescape"))
 
 
 def _check_exit(job: Job, end: Exit) -> None:

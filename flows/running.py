@@ -18,7 +18,7 @@ from stepwell.blocks.documents import client
 from stepwell.blocks.provenance import git_provenance
 from stepwell.blocks.server import comes_back, give_up_on_server
 from stepwell.blocks.workspace import BaseWorkspace
-from stepwell.errors import ActivityFailedException
+from stepwell.errors import ActivityFailedException, StepwellError
 from stepwell.flows.artifacts import publish_artifacts
 from stepwell.flows.cancelling import watch_for_cancel
 from stepwell.flows.delivery import check_destinations
@@ -93,6 +93,9 @@ def _run(
         with watch_for_cancel(setting):
             outcome = Engine(setting, pipeline, values, continue_on_failure=options.continue_on_failure).run()
         status = "Canceled" if outcome.cancelled else "Finished" if outcome.ok else "Failed"
+    except StepwellError as error:
+        setting.tell({"problem": error.message})
+        raise
     finally:
         setting.tell({"status": status})
         if comes_back(_PATIENCE_SECONDS):

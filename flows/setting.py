@@ -264,9 +264,18 @@ class Setting:
                 assert isinstance(value, DataSource)
                 filled[port.name] = self.artifact(value)
         self.hide(secrets_of((definition,), values))
-        packages = self.packages_of(definition.environment.interpreter)
+        definition = self._where_it_runs(definition)
+        own_image = definition.environment.image or definition.environment.dockerfile
+        packages = self.packages if own_image else self.packages_of(definition.environment.interpreter)
         call = bind(definition, self.source(definition.source_directory), values, filled, packages)
         return self.with_observed(replace(call, fingerprint=veiled_rows(call.fingerprint, self.redactor)))
+
+    def _where_it_runs(self, definition: StepDefinition) -> StepDefinition:
+        """The step without the image of its environment, if its target looks at none."""
+        environment = definition.environment
+        if not (environment.image or environment.dockerfile) or self.compute(definition.compute_target).uses_images:
+            return definition
+        return replace(definition, environment=replace(environment, image="", dockerfile=""))
 
     def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:
         """The call, its fingerprint covering also what steps like it were seen to read, and what it itself was `seen` to."""

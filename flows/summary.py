@@ -55,6 +55,9 @@ class RunSummary:
     facts: Mapping[str, Any]
     steps: tuple[StepSummary, ...]
     warnings: tuple[str, ...]
+    problem: str = ""
+    """Why the run ended before its first step, '' if it did not."""
+
     started: str = ""
     ended: str = ""
 
@@ -88,6 +91,7 @@ def summarize(run: RunFolder) -> RunSummary:
         facts=facts,
         steps=tuple(_step(run, step_id, state) for step_id, state in run.steps().items()),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
+        problem=next((str(event["problem"]) for event in journal if "problem" in event), ""),
         started=journal[0]["at"] if journal else "",
         ended=journal[-1]["at"] if journal and status in FINAL else "",
     )

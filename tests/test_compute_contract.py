@@ -193,7 +193,7 @@ def test_retries_with_a_delay(project, target):
     pipeline = project.pipeline(project.step("a.py", compute_target=target, retries=2, retry_delay_seconds=0.1))
     summary, step, _ = outcome(project, pipeline)
     events = [e for e in project.workspace.get_run(summary.run_id).folder.journal() if e.get("status") == "retrying"]
-    assert step.happened == "failed" and len(events) == 2 and data
+    assert step.happened == "failed" and len(events) == 2
 
 
 def alive(pid):
@@ -279,3 +279,26 @@ def test_signals_of_a_command_are_told(project, target):
     project.write("x", "x")
     _, step, _ = outcome(project, project.pipeline(step))
     assert f"signal {int(signal.SIGTERM)}" in step.error
+
+
+def test_an_image_of_an_environment_counts_where_containers_run_and_nowhere_else(project):
+    from stepwell import Environment
+
+    out = PipelineData("out")
+    step = project.step(
+        "a.py",
+        "open(args[0], 'w').write('x')",
+        arguments=[out],
+        outputs=[out],
+        environment=Environment.from_docker_image("mine", "somewhere/image:1"),
+    )
+    plain = project.step("a.py", arguments=[out], outputs=[out])
+    assert project.happened(project.pipeline(plain)) == {"a.py": "ran"}
+    assert project.happened(project.pipeline(step)) == {"a.py": "reused"}
+    (decision,) = project.pipeline(step).on("docker").plan()
+    assert decision.action == "run" and any("image" in reason for reason in decision.why)
+
+
+def test_why_a_run_ended_before_its_first_step_is_told(project):
+    summary = project.run(project.pipeline(project.step("a.py", "pass", compute_target="nowhere")))
+    assert summary.status == "Failed" and "ComputeTargetNotFound" in summary.problem

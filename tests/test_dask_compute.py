@@ -128,7 +128,7 @@ def test_a_step_runs_again_when_its_worker_is_killed(project, make):
     thread.join(60)
     (step,) = result["summary"].steps
     assert step.happened == "ran", step.error
-    assert project.executions["a.py"] == 2 and run
+    assert project.executions["a.py"] == 2
     (step_run,) = project.workspace.get_run(result["summary"].run_id).get_steps()
     assert [path.name for path in step_run.get_output_data("out").local_path.iterdir()] == ["whole"]
     assert step_run.get_metrics() == {"tries": 1}
