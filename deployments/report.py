@@ -10,7 +10,7 @@ from stepwell.flows.artifacts import images
 from stepwell.flows.summary import RunSummary, summarize
 from stepwell.run_metrics import metrics_of
 
-_HIDDEN = ("address", "GPU's id")
+_HIDDEN = ("address", "container", "GPU's id")
 """What is recorded of the place where a step ran, and not printed."""
 
 
