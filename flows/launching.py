@@ -21,7 +21,8 @@ from stepwell.blocks.locks import shared
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.blocks.server import client_settings, ensure_server
 from stepwell.errors import ExperimentExecutionException, ServerException
-from stepwell.flows.parameters import Value, as_text
+from stepwell.flows.parameter_schema import for_prefect
+from stepwell.flows.parameters import Value, check
 from stepwell.flows.pipeline import Pipeline
 from stepwell.flows.running import RunOptions, provenance_of, run_tags, shown_values
 from stepwell.flows.secrecy import secrets_of, veiled
@@ -48,7 +49,7 @@ def register(
         with client() as api:
             flow_run = api.create_flow_run(
                 pipeline.flow,
-                parameters={name: value for name, value in shown.items() if value != "***"} | _reserved(options),
+                parameters=_for_prefect(definition, values, secrets=False) | _reserved(options),
                 tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
                 state=Pending(),
             )
@@ -73,6 +74,10 @@ def register(
     return run
 
 
+def _for_prefect(pipeline: PipelineDefinition, values: Mapping[str, Value], *, secrets: bool) -> dict[str, Any]:
+    return {p.name: for_prefect(p, values[p.name]) for p in pipeline.parameters if secrets or not p.secret}
+
+
 def _reserved(options: RunOptions) -> dict[str, bool]:
     return {"regenerate_outputs": options.regenerate, "continue_on_step_failure": options.continue_on_failure}
 
@@ -82,9 +87,7 @@ def execute(pipeline: Pipeline, run: RunFolder, values: Mapping[str, Value], opt
     with client_settings():
         with client() as api:
             flow_run = api.read_flow_run(UUID(run.run_id))
-        parameters = {
-            name: as_text(value) if isinstance(value, DataSource) else value for name, value in values.items()
-        }
+        parameters = _for_prefect(pipeline.definition, values, secrets=True)
         try:
             run_flow(
                 pipeline.flow_with(options),
@@ -147,5 +150,6 @@ def _packed(value: Value) -> Any:
 
 def unpacked(definition: PipelineDefinition, packed: Mapping[str, Any]) -> dict[str, Value]:
     """The values that came through the pipe."""
-    kinds = {parameter.name: parameter.type for parameter in definition.parameters}
-    return {name: DataSource.from_json(value) if kinds[name] == "data" else value for name, value in packed.items()}
+    known = {parameter.name: parameter for parameter in definition.parameters}
+    plain = {name: DataSource.from_json(value) if isinstance(value, dict) else value for name, value in packed.items()}
+    return {name: check(known[name], value) for name, value in plain.items()}

@@ -13,25 +13,24 @@ from typing import Annotated, Any
 from prefect import Flow
 from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from stepwell.blocks.compute_target import ComputeTarget
-from stepwell.blocks.references import DataPath
 from stepwell.blocks.server import client_settings
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.drawing import draw
 from stepwell.flows.engine import MOST_AT_ONCE
 from stepwell.flows.graph import Graph
-from stepwell.flows.parameters import Value, as_text, assign, parse
+from stepwell.flows.parameter_schema import docstring, flow_parameter, for_prefect, from_prefect
+from stepwell.flows.parameters import Value, assign
 from stepwell.flows.planning import plan
 from stepwell.flows.running import RunCancelled, RunOptions, preflight, run_pipeline
 from stepwell.flows.setting import Setting
 from stepwell.flows.step import Step
-from stepwell.vocabulary import DataSource, Decision, ParameterDefinition, PipelineDefinition, StepResult
+from stepwell.vocabulary import Decision, PipelineDefinition, StepResult
 
-_RESERVED = ("regenerate_outputs", "continue_on_step_failure")
-_PYTHON_TYPES: dict[str, Any] = {"int": int, "float": float, "bool": bool, "str": str, "data": str}
+RESERVED = ("regenerate_outputs", "continue_on_step_failure")
 
 
 class Pipeline:
@@ -69,7 +68,7 @@ class Pipeline:
         self._steps = graph.steps
         for step in graph.steps:
             step.workspace = step.workspace or workspace
-        taken = sorted({parameter.name for parameter in self.definition.parameters} & set(_RESERVED))
+        taken = sorted({parameter.name for parameter in self.definition.parameters} & set(RESERVED))
         if taken:
             raise UserErrorException(f"{taken[0]!r} can't name a pipeline parameter", hint="Rename it.")
         self._refuse_missing_scripts()
@@ -135,55 +134,56 @@ class Pipeline:
         """The flow, run under these options; those it is called with win."""
 
         def body(**given: Any) -> Any:
-            chosen = RunOptions(
-                regenerate=options.regenerate or given.pop("regenerate_outputs", False),
-                continue_on_failure=options.continue_on_failure or given.pop("continue_on_step_failure", False),
-                listeners=options.listeners,
-            )
-            given.pop("continue_on_step_failure", None)
-            given.pop("regenerate_outputs", None)
+            chosen = self._options(given, options)
             try:
                 return run_pipeline(self.definition, self.workspace, self._plain_values(given), chosen)
             except RunCancelled:
                 return Cancelled(message="The run was cancelled")
 
-        body.__signature__ = self._signature()  # type: ignore[attr-defined]
-        body.__annotations__ = {name: p.annotation for name, p in self._signature().parameters.items()}
+        signature = self._signature()
+        summary = self.definition.description or f"Pipeline of workspace {self.workspace.name}"
+        body.__signature__ = signature  # type: ignore[attr-defined]
+        body.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
         body.__name__ = body.__qualname__ = "pipeline"
-        body.__doc__ = self.definition.description or f"Pipeline of workspace {self.workspace.name}"
+        body.__doc__ = docstring(summary, signature)
         return Flow(
             body,
             name=self.name,
-            description=body.__doc__,
+            description=summary,
             task_runner=ThreadPoolTaskRunner(max_workers=MOST_AT_ONCE),  # type: ignore[arg-type]
             persist_result=False,
             validate_parameters=True,
         )
 
+    def _options(self, given: dict[str, Any], options: RunOptions) -> RunOptions:
+        """The options of a run, what is said of them taken out of what the flow was given."""
+        regenerate, go_on = (bool(given.pop(name, False)) for name in RESERVED)
+        return replace(
+            options,
+            regenerate=options.regenerate or regenerate,
+            continue_on_failure=options.continue_on_failure or go_on,
+        )
+
     def __call__(self, **parameters: Any) -> dict[str, StepResult]:
         """The result of each step by its id, once the pipeline has run here and now as a Prefect flow."""
-        names = {*_RESERVED, *(definition.name for definition in self.definition.parameters)}
+        names = {*RESERVED, *(definition.name for definition in self.definition.parameters)}
         self.values(dict.fromkeys(set(parameters) - names))  # raises if there are any
-        secret = {definition.name for definition in self.definition.parameters if definition.secret}
+        known = {definition.name: definition for definition in self.definition.parameters}
+        given = {
+            name: for_prefect(known[name], value) if name in known else value for name, value in parameters.items()
+        }
         with client_settings():
-            return self.flow(**{name: _for_prefect(value, name in secret) for name, value in parameters.items()})  # type: ignore[no-any-return]
+            return self.flow(**given)  # type: ignore[no-any-return]
 
     def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
-        plain = {}
-        for definition in self.definition.parameters:
-            value = given.get(definition.name)
-            if isinstance(value, SecretStr):
-                value = parse(definition, value.get_secret_value())
-            if definition.secret and value is None:
-                value = definition.default
-            plain[definition.name] = (
-                parse(definition, value) if definition.type == "data" and isinstance(value, str) else value
-            )
-        return self.values(plain)
+        return {
+            definition.name: from_prefect(definition, given.get(definition.name))
+            for definition in self.definition.parameters
+        }
 
     def _signature(self) -> inspect.Signature:
-        own = [_flow_parameter(definition) for definition in self.definition.parameters]
-        for name, words in zip(_RESERVED, ("Run every step anew.", "Go on past failed steps."), strict=True):
+        own = [flow_parameter(definition) for definition in self.definition.parameters]
+        for name, words in zip(RESERVED, ("Run every step anew.", "Go on past failed steps."), strict=True):
             annotation = Annotated[bool, Field(description=words)]
             own.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
         return inspect.Signature(own)
@@ -210,25 +210,3 @@ def _check_name(name: str) -> None:
         raise UserErrorException(
             f"{name!r} can't name a pipeline", hint="Pass `name=` with letters, digits, blanks, '_' and '-'."
         )
-
-
-def _for_prefect(value: Any, secret: bool) -> Any:
-    """A value as a flow's parameter: data by their names, secrets so that Prefect can't keep them."""
-    if isinstance(value, DataPath):
-        return as_text(value.source)
-    return SecretStr(str(value)) if secret and isinstance(value, (str, int, float)) else value
-
-
-def _flow_parameter(definition: ParameterDefinition) -> inspect.Parameter:
-    kind, default = _PYTHON_TYPES[definition.type], definition.default
-    words = f"Type {definition.type}."
-    if isinstance(default, DataSource):
-        default, words = as_text(default), "Data: <datastore>/<path>."
-    if definition.secret:
-        kind, default, words = SecretStr | None, None, "Secret; the pipeline's own value if left empty."
-    return inspect.Parameter(
-        definition.name,
-        inspect.Parameter.KEYWORD_ONLY,
-        default=default,
-        annotation=Annotated[kind, Field(description=words)],
-    )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -52,6 +54,45 @@ JSONABLES = [
 ]
 jsonables = st.sampled_from(JSONABLES).flatmap(st.from_type)
 """Values of every type that turns into JSON."""
+
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+_scalars = {"int": st.integers(), "float": numbers, "bool": st.booleans(), "str": texts}
+
+
+@st.composite
+def parameter_definitions(draw: st.DrawFn) -> vocabulary.ParameterDefinition:
+    """Parameters of every kind but data: single or a list, nullable or not, free, with choices or with limits."""
+    kind, many, nullable = draw(st.sampled_from(sorted(_scalars))), draw(st.booleans()), draw(st.booleans())
+    bounds: dict[str, Any] = draw(
+        st.just({})
+        | st.lists(_scalars[kind], min_size=1, max_size=3, unique=True).map(lambda found: {"choices": tuple(found)})
+        | (_limits(_scalars[kind]) if kind in ("int", "float") else st.nothing())
+    )
+    bare = vocabulary.ParameterDefinition(
+        "p", "list" if many else kind, None, nullable=nullable, item_type=kind if many else "", **bounds
+    )
+    return replace(bare, default=draw(parameter_values(bare)))
+
+
+def _limits(scalars: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    pairs = st.tuples(scalars, scalars).map(lambda pair: dict(zip(("minimum", "maximum"), sorted(pair), strict=True)))
+    return pairs.flatmap(
+        lambda pair: st.sampled_from([pair, {"minimum": pair["minimum"]}, {"maximum": pair["maximum"]}])
+    )
+
+
+def parameter_values(definition: vocabulary.ParameterDefinition) -> st.SearchStrategy[Any]:
+    """The values that the parameter may have."""
+    kind, low, high = definition.item_type or definition.type, definition.minimum, definition.maximum
+    if definition.choices:
+        found = st.sampled_from(definition.choices)
+    elif kind == "int":
+        found = st.integers(low, high)
+    else:
+        found = st.floats(low, high, allow_nan=False, allow_infinity=False) if kind == "float" else _scalars[kind]
+    if definition.type == "list":
+        found = st.lists(found, max_size=4).map(tuple)
+    return found | st.none() if definition.nullable else found
 
 
 def write_folder(place: Path, folder: Folder) -> Path:

@@ -139,8 +139,10 @@ def test_a_step_in_the_json_of_the_first_release_can_be_read_and_only_gained_fie
     }
     assert StepDefinition.from_json(first) == STEP
     now = json.loads(encode(STEP.to_json()))
-    assert {name: now[name] for name in first if name != "environment"} | {"environment": first["environment"]} == first
+    grown = ("environment", "parameters")
+    assert {name: now[name] for name in first} | {name: first[name] for name in grown} == first
     assert now["environment"] | first["environment"] == now["environment"]
+    assert [new | old for new, old in zip(now["parameters"], first["parameters"], strict=True)] == now["parameters"]
 
 
 def port(name: str, source: dict[str, str]) -> dict[str, object]:

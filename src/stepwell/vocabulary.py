@@ -65,6 +65,8 @@ def _revive(hint: Any, value: Any) -> Any:
     if origin in (Union, types.UnionType):
         if value is None:
             return None
+        if isinstance(value, list):
+            return next((_revive(arg, value) for arg in args if get_origin(arg) is tuple), value)
         classes = [arg for arg in args if isinstance(arg, type) and issubclass(arg, Jsonable)]
         fitting = [
             cls
@@ -157,12 +159,22 @@ class OutputPort(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class ParameterDefinition(Jsonable):
-    """A pipeline parameter: its type's name, its default (a DataPath's is `{datastore, path}`), and whether it is secret."""
+    """A pipeline parameter: its type's name, its default (a DataPath's is `{datastore, path}`), and what it may be.
+
+    `choices`, `minimum` and `maximum` of a list are those of its items, whose type is `item_type`. None is a value only of
+    `nullable` ones.
+    """
 
     name: str
-    type: Literal["int", "float", "bool", "str", "data"]
-    default: Scalar | DataSource
+    type: Literal["int", "float", "bool", "str", "list", "data"]
+    default: Scalar | DataSource | tuple[Scalar, ...]
     secret: bool = False
+    nullable: bool = False
+    choices: tuple[Scalar, ...] = ()
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    item_type: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
