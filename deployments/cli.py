@@ -7,7 +7,14 @@ import sys
 
 import typer
 
-from stepwell.deployments import compute_commands, run_commands, server_commands, store_commands
+from stepwell.deployments import (
+    compute_commands,
+    run_commands,
+    serve_commands,
+    server_commands,
+    store_commands,
+    token_commands,
+)
 
 app = typer.Typer(
     name="stepwell",
@@ -27,9 +34,11 @@ def _options(debug: bool = typer.Option(False, "--debug", help="Show the traceba
 
 
 run_commands.add_to(app)
+serve_commands.add_to(app)
 app.add_typer(compute_commands.app, name="compute")
 app.add_typer(store_commands.app, name="store")
 app.add_typer(server_commands.app, name="server")
+app.add_typer(token_commands.app, name="token")
 
 
 def main() -> None:

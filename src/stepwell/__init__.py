@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from stepwell.blocks.references import DataPath as DataPath
     from stepwell.blocks.references import DataPathComputeBinding as DataPathComputeBinding
     from stepwell.blocks.references import DataReference as DataReference
+    from stepwell.deployments.authentication import AzureCliAuthentication as AzureCliAuthentication
+    from stepwell.deployments.authentication import InteractiveLoginAuthentication as InteractiveLoginAuthentication
+    from stepwell.deployments.authentication import MsiAuthentication as MsiAuthentication
+    from stepwell.deployments.authentication import ServicePrincipalAuthentication as ServicePrincipalAuthentication
+    from stepwell.deployments.authentication import TokenAuthentication as TokenAuthentication
     from stepwell.errors import StepwellError as StepwellError
     from stepwell.flows.command_step import CommandStep as CommandStep
     from stepwell.flows.data_transfer_step import DataTransferStep as DataTransferStep
@@ -45,6 +50,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "AmlCompute": "blocks.aml_compute",
+    "AzureCliAuthentication": "deployments.authentication",
     "CommandStep": "flows.command_step",
     "ComputeTarget": "blocks.compute_target",
     "CudaCompute": "blocks.cuda_compute",
@@ -59,7 +65,9 @@ _HOMES = {
     "DockerConfiguration": "flows.run_configuration",
     "Environment": "blocks.environment",
     "Experiment": "flows.experiment",
+    "InteractiveLoginAuthentication": "deployments.authentication",
     "LocalCompute": "blocks.local_compute",
+    "MsiAuthentication": "deployments.authentication",
     "OutputFileDatasetConfig": "flows.outputs",
     "Pipeline": "flows.pipeline",
     "PipelineData": "flows.outputs",
@@ -69,9 +77,11 @@ _HOMES = {
     "Run": "run",
     "RunConfiguration": "flows.run_configuration",
     "ScriptRunConfig": "flows.script_run_config",
+    "ServicePrincipalAuthentication": "deployments.authentication",
     "StepRun": "flows.step_runs",
     "StepSequence": "flows.sequence",
     "StepwellError": "errors",
+    "TokenAuthentication": "deployments.authentication",
     "Workspace": "flows.workspace",
 }
 __all__ = sorted(_HOMES)  # noqa: PLE0605  (a list; ruff can't see through sorted)
