@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stepwell.blocks.files import remove
 from stepwell.blocks.locks import exclusive
+from stepwell.blocks.publications import claimed
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.blocks.store import Miss, Store
 from stepwell.errors import StoreException
@@ -65,7 +66,8 @@ def _damage(path: Path, digest: str) -> str:
 def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
     """What was removed: results not made or used for `days`, trees that no result needs, leftovers of dead processes.
 
-    What a living run uses stays: its snapshots, and every result touched since the first living run began.
+    What a living run uses stays: its snapshots, and every result touched since the first living run began. So do the
+    snapshots of published pipelines.
     """
     if store.read_only and not dry_run:
         raise StoreException("The store of results can't be written", {"folder": store.root}, "Make it writable first.")
@@ -74,6 +76,7 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
         living = [run for run in _runs(store) if run.is_alive() or _is_starting(run)]
         cutoff = min([time.time() - days * _DAY, *(_began(run) for run in living)])
         doomed, needed = [], {digest for run in living for digest in run.facts().get("snapshots", {}).values()}
+        needed |= claimed(store)
         for path, record in store.records():
             if path.stat().st_mtime < cutoff or isinstance(record, Miss):
                 doomed.append(path)

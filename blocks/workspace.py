@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 from functools import cached_property
@@ -201,6 +202,14 @@ class BaseWorkspace:
         found = {kind.default_name: kind(workspace=self.name, name=kind.default_name) for kind in defaults}
         return {**found, **{target.name: target for target in documents.load_any(known, workspace=self.name)}}
 
+    def sign(self, text: str) -> str:
+        """A digest of `text` that nobody can guess back without the workspace's secret."""
+        return hmac.new(self._signing_key.encode(), text.encode(), "sha256").hexdigest()
+
+    @property
+    def _signing_key(self) -> str:
+        return self._block.signing_key.get_secret_value() or signing_key()
+
     def get_default_datastore(self) -> Datastore:
         """The datastore where results and outputs are kept."""
         return Datastore(self)
@@ -239,7 +248,7 @@ class BaseWorkspace:
     @cached_property
     def store(self) -> Store:
         """The store of results."""
-        return Store(self.folder, self._block.signing_key.get_secret_value() or signing_key(), self.digests)
+        return Store(self.folder, self._signing_key, self.digests)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"

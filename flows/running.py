@@ -35,10 +35,14 @@ _PATIENCE_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: force every step, go on past failures, and who is told of every event."""
+    """How to run: force every step, go on past failures, what is known of the run beforehand, and who is told of every event.
+
+    `known` is what `run.json` would hold, above all frozen `snapshots`.
+    """
 
     regenerate: bool = False
     continue_on_failure: bool = False
+    known: Mapping[str, Any] = field(default_factory=dict, compare=False)
     listeners: tuple[Listener, ...] = field(default=(), compare=False)
 
 
@@ -50,7 +54,7 @@ def run_pipeline(
     A failed step raises ActivityFailedException; a cancelled run raises RunCancelled.
     """
     run_id = _flow_run_id()
-    known = Setting(workspace, run_id).run.facts()
+    known = {**options.known, **Setting(workspace, run_id).run.facts()}
     setting = Setting(
         workspace,
         run_id,
@@ -59,6 +63,8 @@ def run_pipeline(
         listeners=options.listeners,
     )
     with setting.run.alive(), closing(setting):
+        if options.known:
+            setting.run.describe(known)
         outcome = _run(setting, pipeline, values, options, known)
     if outcome.cancelled:
         raise RunCancelled
@@ -132,7 +138,7 @@ def describe(
     setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
 ) -> None:
     """Nothing; the run's folder and Prefect know what runs, with which values, snapshots and commit."""
-    provenance = known.get("properties") or provenance_of(pipeline)
+    provenance = known["properties"] if "properties" in known else provenance_of(pipeline)
     if "number" not in known:
         setting.run.describe({"number": setting.store.next_run_number(), "created": time.time()})
     setting.run.describe(
@@ -152,8 +158,8 @@ def describe(
     with suppress(Exception), client() as api:
         if labels:
             api.update_flow_run_labels(UUID(setting.run.run_id), labels)
-        if not known:
-            api.update_flow_run(UUID(setting.run.run_id), tags=[*_flow_run_tags(), *tags])
+        if not set(tags) <= set(_flow_run_tags()):
+            api.update_flow_run(UUID(setting.run.run_id), tags=sorted({*_flow_run_tags(), *tags}))
 
 
 def run_tags(experiment: str, provenance: Mapping[str, str]) -> list[str]:

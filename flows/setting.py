@@ -24,7 +24,7 @@ from stepwell.blocks.run_folder import Event, RunFolder
 from stepwell.blocks.server import ensure_server
 from stepwell.blocks.snapshot import size_warning, source_tree
 from stepwell.blocks.workspace import BaseWorkspace
-from stepwell.errors import DatastoreException
+from stepwell.errors import DatastoreException, SnapshotException
 from stepwell.fingerprint import CONTENT
 from stepwell.flows.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
 from stepwell.flows.parameters import Value
@@ -189,8 +189,28 @@ class Setting:
 
     def _frozen_source(self, directory: str) -> Source | None:
         digest = self._frozen.get(directory)
-        tree = self.store.manifest(digest) if digest else None
-        return Source(self.store.tree_path(tree.digest), tree) if tree else None
+        if digest is None:
+            return None
+        if not self.store.tree_intact(digest):
+            self._fetch_snapshot(directory, digest)
+        place = self.store.tree_path(digest)
+        return Source(place, self.store.manifest(digest) or self.store.tree_at(place))
+
+    def _fetch_snapshot(self, directory: str, digest: str) -> None:
+        """Nothing; the store has a snapshot that it lacked, or had damaged, from the depot."""
+        if self.depot is None or not self.depot.has(digest):
+            raise SnapshotException(
+                "A snapshot is gone or damaged, so its steps can't run",
+                {"source directory": directory, "snapshot": digest, "store": self.store.root},
+                "Publish or submit the pipeline again; let machines share the store's folder, "
+                "or make a remote datastore the workspace's default.",
+            )
+        scratch = self.store.scratch_folder()
+        try:
+            found = self.depot.get_tree(digest, scratch / "snapshot")
+            self.store.add_tree(found, self.store.tree_at(found), move=True)
+        finally:
+            remove(scratch)
 
     def _live_source(self, directory: str) -> Source:
         root = Path(directory)
