@@ -134,6 +134,11 @@ def published_document(published_id: str) -> str:
     return f"published-{published_id}"
 
 
+def published_facts(published: PublishedPipelineBlock) -> dict[str, str]:
+    """What a run's record says of the published pipeline that it runs."""
+    return {"id": published.published_id, "name": published.name, "version": published.version}
+
+
 def check_name(name: str, what: str) -> str:
     """`name`; one that can't stand in Prefect's names and in addresses raises UserErrorException."""
     if not isinstance(name, str) or not name.strip() or len(name) > 200 or not name.isprintable():
@@ -146,6 +151,11 @@ def check_name(name: str, what: str) -> str:
 def claim(store: Store, published_id: str, facts: dict[str, Any]) -> None:
     """Nothing; the store's collector keeps the snapshots that `facts` name from now on."""
     write_atomically(store.written / "published" / f"{published_id}.json", json.dumps(facts, indent=1).encode())
+
+
+def disclaim(store: Store, published_id: str) -> None:
+    """Nothing; the published pipeline keeps no snapshots any more."""
+    (store.root / "published" / f"{published_id}.json").unlink(missing_ok=True)
 
 
 def claimed(store: Store) -> set[str]:

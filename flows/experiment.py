@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from stepwell.blocks.workspace import BaseWorkspace
-from stepwell.errors import UserErrorException
+from stepwell.flows.experiment_names import check_experiment
 from stepwell.flows.launching import detach, register
 from stepwell.flows.pipeline import Pipeline
 from stepwell.flows.running import RunOptions
 from stepwell.flows.runs import PipelineRun, all_runs
 
 
+class Submittable(Protocol):
+    """What knows itself how to be run: a published pipeline, or an endpoint over several."""
+
+    def submit(
+        self,
+        workspace: BaseWorkspace | None,
+        experiment_name: str,
+        pipeline_parameters: Mapping[str, Any] | None,
+        parent_run_id: str | None,
+        continue_on_step_failure: bool | None,
+        *,
+        tags: Mapping[str, str] | None,
+        regenerate_outputs: bool,
+    ) -> PipelineRun:
+        """The run, at work or soon to be."""
+        ...
+
+
 class Experiment:
     """Runs that belong together."""
 
     def __init__(self, workspace: BaseWorkspace, name: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,254}", name):
-            raise UserErrorException(
-                f"{name!r} can't name an experiment",
-                hint="Use 1 to 255 letters, digits, '_' and '-', the first a letter or digit.",
-            )
         self.workspace = workspace
-        self.name = name
+        self.name = check_experiment(name)
 
     def submit(
         self,
-        config: Pipeline,
+        config: Pipeline | Submittable,
         tags: Mapping[str, str] | None = None,
         *,
         pipeline_parameters: Mapping[str, Any] | None = None,
@@ -37,11 +49,17 @@ class Experiment:
         continue_on_step_failure: bool = False,
         **ignored: Any,
     ) -> PipelineRun:
-        """The run of the pipeline, at work in a process of its own that outlives this one.
+        """The run of the pipeline, or of a published one, at work in a process of its own that outlives this one.
 
         Wrong parameters, missing scripts and unreadable sources raise before anything is started.
         """
-        values = config.values(pipeline_parameters or pipeline_params or {})
+        given = pipeline_parameters or pipeline_params or {}
+        if not isinstance(config, Pipeline):
+            go_on = continue_on_step_failure or None
+            return config.submit(
+                self.workspace, self.name, given, None, go_on, tags=tags, regenerate_outputs=regenerate_outputs
+            )
+        values = config.values(given)
         options = RunOptions(regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure)
         folder = register(config, self.name, values, tags or {}, options)
         detach(config, folder, values)

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from prefect import Flow
 from prefect.states import Cancelled
@@ -17,6 +17,7 @@ from pydantic import Field
 
 from stepwell.blocks.compute_target import ComputeTarget
 from stepwell.blocks.server import client_settings
+from stepwell.blocks.work_pool import POOL
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.drawing import draw
@@ -29,6 +30,9 @@ from stepwell.flows.running import RunCancelled, RunOptions, preflight, run_pipe
 from stepwell.flows.setting import Setting
 from stepwell.flows.step import Step
 from stepwell.vocabulary import Decision, PipelineDefinition, StepResult
+
+if TYPE_CHECKING:
+    from stepwell.flows.published_pipeline import PublishedPipeline
 
 RESERVED = ("regenerate_outputs", "continue_on_step_failure")
 
@@ -123,6 +127,32 @@ class Pipeline:
         """A value for every parameter; unknown names and wrong types raise UserErrorException."""
         return assign(self.definition.parameters, given)
 
+    def publish(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        version: str | None = None,
+        continue_on_step_failure: bool | None = None,
+        *,
+        work_pool: str = POOL,
+    ) -> PublishedPipeline:
+        """The published pipeline: what is on disk now, callable from anywhere however the source changes.
+
+        Without `version` it is the next number for the name. Workers of the Prefect work pool run it.
+        """
+        from stepwell.flows.published_pipeline import PublishedPipeline  # it needs this module
+        from stepwell.flows.publishing import publish_pipeline
+
+        block = publish_pipeline(
+            self,
+            name or "",
+            description,
+            version,
+            continue_on_failure=bool(continue_on_step_failure),
+            work_pool=work_pool,
+        )
+        return PublishedPipeline(self.workspace, block)
+
     # The flow -------------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -139,6 +169,8 @@ class Pipeline:
                 return run_pipeline(self.definition, self.workspace, self._plain_values(given), chosen)
             except RunCancelled:
                 return Cancelled(message="The run was cancelled")
+            finally:
+                self._ended()
 
         signature = self._signature()
         summary = self.definition.description or f"Pipeline of workspace {self.workspace.name}"
@@ -163,6 +195,9 @@ class Pipeline:
             regenerate=options.regenerate or regenerate,
             continue_on_failure=options.continue_on_failure or go_on,
         )
+
+    def _ended(self) -> None:
+        """Nothing; called when a run of the flow has ended, however it did."""
 
     def __call__(self, **parameters: Any) -> dict[str, StepResult]:
         """The result of each step by its id, once the pipeline has run here and now as a Prefect flow."""

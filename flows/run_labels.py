@@ -14,7 +14,8 @@ from pydantic import SecretStr
 from stepwell.blocks import documents
 from stepwell.blocks.publications import RunSecretsBlock
 
-_EXPERIMENT, _TAG, _SECRETS = "stepwell.experiment", "stepwell.tag.", "stepwell.secrets"
+_EXPERIMENT, _TAG = "stepwell.experiment", "stepwell.tag."
+SECRETS = "stepwell.secrets"
 REQUEST = "stepwell.request"
 
 
@@ -22,7 +23,7 @@ def labels(experiment: str, tags: Mapping[str, str], request: str, secrets_docum
     """The labels of a flow run; `request` is a digest of all that was asked for."""
     found = {_EXPERIMENT: experiment, REQUEST: request}
     if secrets_document:
-        found[_SECRETS] = secrets_document
+        found[SECRETS] = secrets_document
     return found | {_TAG + name: text for name, text in tags.items()}
 
 
@@ -47,14 +48,14 @@ def keep_secrets(values: Mapping[str, str]) -> str:
 
 def secrets(flow_run: FlowRun) -> dict[str, str]:
     """The values of the run's secret parameters."""
-    name = str(flow_run.labels.get(_SECRETS, ""))
+    name = str(flow_run.labels.get(SECRETS, ""))
     block = documents.load(RunSecretsBlock, name) if name else None
     return dict(json.loads(block.values.get_secret_value())) if block else {}
 
 
 def forget_secrets(flow_run: FlowRun) -> None:
     """Nothing; the values of the run's secret parameters are kept no longer."""
-    drop_secrets(str(flow_run.labels.get(_SECRETS, "")))
+    drop_secrets(str(flow_run.labels.get(SECRETS, "")))
 
 
 def drop_secrets(name: str) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from stepwell.blocks.documents import ui_url
 from stepwell.blocks.run_folder import RunFolder
@@ -17,6 +17,9 @@ from stepwell.flows.progress import Progress, follow
 from stepwell.flows.step_runs import PortDataReference, StepRun
 from stepwell.flows.summary import FINAL, RunSummary, summarize
 from stepwell.run_metrics import metrics_of
+
+if TYPE_CHECKING:
+    from stepwell.flows.published_pipeline import PublishedPipeline
 
 _POLL_SECONDS = 0.1
 
@@ -157,6 +160,22 @@ class PipelineRun:
     def cancel(self) -> None:
         """Nothing; the run's steps are stopped and the run is cancelled, or will be within seconds."""
         cancel(self.folder)
+
+    def publish_pipeline(
+        self,
+        name: str,
+        description: str | None = None,
+        version: str | None = None,
+        continue_on_step_failure: bool | None = None,
+    ) -> PublishedPipeline:
+        """The published pipeline of what this run ran: its snapshots, steps and parameters."""
+        from stepwell.flows.published_pipeline import PublishedPipeline  # it needs this module
+        from stepwell.flows.publishing import publish_run
+
+        block = publish_run(
+            self.folder, self.workspace, name, description, version, continue_on_failure=continue_on_step_failure
+        )
+        return PublishedPipeline(self.workspace, block)
 
     # Steps and what they left ---------------------------------------------------------------------------------------
 

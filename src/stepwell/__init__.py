@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from stepwell.flows.outputs import PipelineData as PipelineData
     from stepwell.flows.parameters import PipelineParameter as PipelineParameter
     from stepwell.flows.pipeline import Pipeline as Pipeline
+    from stepwell.flows.published_pipeline import PublishedPipeline as PublishedPipeline
     from stepwell.flows.python_script_step import PythonScriptStep as PythonScriptStep
     from stepwell.flows.run_configuration import DockerConfiguration as DockerConfiguration
     from stepwell.flows.run_configuration import RunConfiguration as RunConfiguration
@@ -73,6 +74,7 @@ _HOMES = {
     "PipelineData": "flows.outputs",
     "PipelineParameter": "flows.parameters",
     "PipelineRun": "flows.runs",
+    "PublishedPipeline": "flows.published_pipeline",
     "PythonScriptStep": "flows.python_script_step",
     "Run": "run",
     "RunConfiguration": "flows.run_configuration",

@@ -1,0 +1,223 @@
+"""How a run of a published pipeline is ordered: checked, then created in Prefect once, where a worker finds it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+from uuid import uuid4
+
+import httpx
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import PrefectHTTPStatusError
+
+from stepwell.blocks.documents import client
+from stepwell.blocks.publications import PublishedPipelineBlock, published_facts
+from stepwell.blocks.run_folder import RunFolder
+from stepwell.blocks.workspace import BaseWorkspace
+from stepwell.errors import ServerException, UserErrorException
+from stepwell.flows import run_labels
+from stepwell.flows.experiment_names import check_experiment
+from stepwell.flows.frozen_pipeline import EXPERIMENT
+from stepwell.flows.parameter_schema import for_prefect
+from stepwell.flows.parameters import Value, as_text, assign
+from stepwell.flows.running import run_tags, shown_values
+from stepwell.vocabulary import DataSource, ParameterDefinition
+
+_SECONDS_WITHOUT_SERVER = 20.0
+_PAUSE = 0.3
+T = TypeVar("T")
+
+
+class KeyUsedTwice(UserErrorException):
+    """An idempotency key came a second time, but with another order."""
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """What a caller wants: values by parameter, and what is said of the run.
+
+    The same `key` orders the same run, however often it comes. Its caller's own keys must not meet those of others.
+    """
+
+    experiment: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    regenerate: bool = False
+    continue_on_failure: bool = False
+    key: str = ""
+
+
+class OrderedRun(NamedTuple):
+    """A run that Prefect has; `values` are the parameters' as texts, secrets hidden. `is_new`: no order before was for it."""
+
+    run_id: str
+    name: str
+    created: float
+    is_new: bool
+    values: dict[str, str]
+
+
+def definitions_of(published: PublishedPipelineBlock) -> tuple[ParameterDefinition, ...]:
+    """The parameters of a published pipeline; secret ones have no default here."""
+    return tuple(ParameterDefinition.from_json(plain) for plain in published.parameters)
+
+
+def check_order(published: PublishedPipelineBlock, order: RunOrder, workspace: BaseWorkspace) -> dict[str, Value]:
+    """The value of every parameter; UserErrorException for what no run could be given."""
+    check_experiment(order.experiment)
+    values = assign(definitions_of(published), order.parameters)
+    given = {name: value for name, value in values.items() if name in order.parameters}
+    for name, value in given.items():
+        if isinstance(value, DataSource):
+            _check_data(name, value, workspace)
+    return values
+
+
+def place(
+    published: PublishedPipelineBlock, order: RunOrder, workspace: BaseWorkspace, *, pending: bool = False
+) -> OrderedRun:
+    """The run of a checked order, scheduled for a worker; `pending`: for the process that asked."""
+    values = check_order(published, order, workspace)
+    definitions = definitions_of(published)
+    secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in order.parameters}
+    shown = shown_values(definitions, values)
+    request = _digest(published, order, secret, shown, workspace)
+    secrets_document = run_labels.keep_secrets(secret)
+    try:
+        made, flow_run = _create(published, _body(published, order, values, request, secrets_document, pending))
+    except BaseException:
+        run_labels.drop_secrets(secrets_document)
+        raise
+    if flow_run["labels"].get(run_labels.SECRETS, "") != secrets_document:
+        run_labels.drop_secrets(secrets_document)  # the run has those of the order before
+    if flow_run["labels"].get(run_labels.REQUEST) != request:
+        raise KeyUsedTwice(
+            "The idempotency key was used for another order", {"run": flow_run["id"]}, "Use a new key for a new order."
+        )
+    ordered = OrderedRun(flow_run["id"], flow_run["name"], time.time(), made, shown)
+    if made:
+        with suppress(OSError):  # the run itself will write what is missing
+            _note(ordered, published, order, workspace)
+    return ordered
+
+
+def _body(
+    published: PublishedPipelineBlock,
+    order: RunOrder,
+    values: Mapping[str, Value],
+    request: str,
+    secrets_document: str,
+    pending: bool,
+) -> dict[str, Any]:
+    definitions = definitions_of(published)
+    parameters = {d.name: for_prefect(d, values[d.name]) for d in definitions if not d.secret}
+    parameters |= {"regenerate_outputs": order.regenerate, "continue_on_step_failure": order.continue_on_failure}
+    if EXPERIMENT not in parameters and not any(d.name == EXPERIMENT for d in definitions):
+        parameters[EXPERIMENT] = order.experiment
+    tags = [f"{name}:{text}" if text else name for name, text in order.tags.items()]
+    body: dict[str, Any] = {
+        "parameters": parameters,
+        "enforce_parameter_schema": False,  # this was stricter
+        "idempotency_key": order.key or uuid4().hex,
+        "tags": [*run_tags(order.experiment, {"azureml.git.commit": published.commit}), *tags],
+        "labels": run_labels.labels(order.experiment, order.tags, request, secrets_document),
+    }
+    return {**body, "state": {"type": StateType.PENDING.value}} if pending else body
+
+
+def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
+    """Whether the flow run is new, and what Prefect says of it."""
+
+    def create() -> httpx.Response:
+        with client() as api:
+            return api.request("POST", f"/deployments/{published.deployment_id}/create_flow_run", json=dict(body))  # type: ignore[arg-type]
+
+    response = _patiently(create)
+    return response.status_code == httpx.codes.CREATED, response.json()
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """What the server answers, though it may be away for a while; ServerException if it is away for too long."""
+    deadline = time.monotonic() + _SECONDS_WITHOUT_SERVER
+    for pause in _pauses():
+        try:
+            return ask()
+        except ServerException:
+            if time.monotonic() + pause > deadline:
+                raise
+        except PrefectHTTPStatusError as error:
+            status = error.response.status_code
+            if status == httpx.codes.NOT_FOUND:
+                raise UserErrorException(
+                    "The published pipeline's deployment is gone from Prefect", hint="Publish the pipeline again."
+                ) from None
+            if status < httpx.codes.INTERNAL_SERVER_ERROR or time.monotonic() + pause > deadline:
+                raise ServerException(
+                    "Prefect's server did not take the run",
+                    {"status": status, "reason": error.response.text[:500]},
+                    "Try again; look at the server's log if that does not help.",
+                ) from None
+        time.sleep(pause)
+    raise AssertionError
+
+
+def _pauses() -> Iterator[float]:
+    pause = _PAUSE
+    while True:
+        yield pause
+        pause = min(pause * 1.5, 2.0)
+
+
+def _digest(
+    published: PublishedPipelineBlock,
+    order: RunOrder,
+    secret: Mapping[str, str],
+    shown: Mapping[str, str],
+    workspace: BaseWorkspace,
+) -> str:
+    """A digest of all that is ordered, by which another order under the same key is told."""
+    said = [order.experiment, dict(order.tags), order.regenerate, order.continue_on_failure]
+    return workspace.sign(json.dumps([published.published_id, said, dict(secret), dict(shown)], sort_keys=True))
+
+
+def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
+    """Nothing; UserErrorException if the datastore is unknown, the path leaves it, or there are no data."""
+    datastores = workspace.datastores
+    if value.datastore not in datastores:
+        raise UserErrorException(
+            f"The parameter {name!r} names a datastore that is not registered",
+            {"datastore": value.datastore, "datastores": ", ".join(sorted(datastores))},
+            "Correct the name, or register the datastore.",
+        )
+    datastore = datastores[value.datastore]
+    path = datastore.inside(value.path)
+    if datastore.local_root is not None and not (datastore.local_root / path).exists():
+        raise UserErrorException(
+            f"The parameter {name!r} names data that are not there",
+            {"datastore": value.datastore, "path": path or "/"},
+            "Upload the data first, or correct the path.",
+        )
+
+
+def _note(ordered: OrderedRun, published: PublishedPipelineBlock, order: RunOrder, workspace: BaseWorkspace) -> None:
+    """Nothing; the workspace on this machine, if it is, lists the run from now on."""
+    folder = RunFolder(workspace.store.run_folder(ordered.run_id))
+    if not workspace.folder.exists() or (folder.path / "run.json").exists():
+        return
+    folder.describe(
+        {
+            "id": ordered.run_id,
+            "number": workspace.store.next_run_number(),
+            "created": ordered.created,
+            "name": ordered.name,
+            "workspace": workspace.name,
+            "experiment": order.experiment,
+            "tags": dict(order.tags),
+            "published": published_facts(published),
+            "parameters": ordered.values,
+        }
+    )

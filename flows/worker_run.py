@@ -1,0 +1,20 @@
+"""The process of a run that a worker starts: `python -m stepwell.flows.worker_run`, the run named by Prefect's variables.
+
+It is Prefect's own engine, under the settings that Stepwell's flows want.
+"""
+
+from __future__ import annotations
+
+import runpy
+
+from stepwell.blocks.server import client_settings
+
+
+def main() -> None:
+    """Nothing; the flow run has ended, and what it exits with tells the worker how."""
+    with client_settings():
+        runpy.run_module("prefect.engine", run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
