@@ -140,18 +140,10 @@ class Pipeline:
 
         Without `version` it is the next number for the name. Workers of the Prefect work pool run it.
         """
-        from stepwell.flows.published_pipeline import PublishedPipeline  # it needs this module
-        from stepwell.flows.publishing import publish_pipeline
+        from stepwell import PublishedPipeline  # which stands on this module
 
-        block = publish_pipeline(
-            self,
-            name or "",
-            description,
-            version,
-            continue_on_failure=bool(continue_on_step_failure),
-            work_pool=work_pool,
-        )
-        return PublishedPipeline(self.workspace, block)
+        go_on = bool(continue_on_step_failure)
+        return PublishedPipeline.of(self, name or "", description, version, go_on, work_pool)
 
     # The flow -------------------------------------------------------------------------------------------------------
 

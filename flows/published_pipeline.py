@@ -13,12 +13,14 @@ from stepwell.blocks.documents import client
 from stepwell.blocks.home import home
 from stepwell.blocks.locks import exclusive
 from stepwell.blocks.publications import EndpointAddressBlock, PublishedPipelineBlock, published_document
+from stepwell.blocks.work_pool import POOL
 from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.experiment import Experiment
 from stepwell.flows.frozen_pipeline import FrozenPipeline
 from stepwell.flows.launching import detach
-from stepwell.flows.publishing import close_deployment, open_deployment
+from stepwell.flows.pipeline import Pipeline
+from stepwell.flows.publishing import close_deployment, open_deployment, publish_pipeline, publish_run
 from stepwell.flows.run_orders import RunOrder, place
 from stepwell.flows.runs import PipelineRun
 from stepwell.flows.workspace import Workspace
@@ -33,6 +35,37 @@ class PublishedPipeline:
     def __init__(self, workspace: BaseWorkspace, block: PublishedPipelineBlock) -> None:
         self.workspace = workspace
         self.block = block
+
+    @classmethod
+    def of(
+        cls,
+        pipeline: Pipeline,
+        name: str = "",
+        description: str | None = None,
+        version: str | None = None,
+        continue_on_step_failure: bool = False,
+        work_pool: str = POOL,
+    ) -> Self:
+        """The pipeline, published as it is now."""
+        block = publish_pipeline(
+            pipeline, name, description, version, continue_on_failure=continue_on_step_failure, work_pool=work_pool
+        )
+        return cls(pipeline.workspace, block)
+
+    @classmethod
+    def of_run(
+        cls,
+        run: PipelineRun,
+        name: str = "",
+        description: str | None = None,
+        version: str | None = None,
+        continue_on_step_failure: bool | None = None,
+    ) -> Self:
+        """What the run ran, published; UserErrorException if its record does not tell all of that."""
+        block = publish_run(
+            run.folder, run.workspace, name, description, version, continue_on_failure=continue_on_step_failure
+        )
+        return cls(run.workspace, block)
 
     @classmethod
     def get(

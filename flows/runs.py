@@ -169,13 +169,9 @@ class PipelineRun:
         continue_on_step_failure: bool | None = None,
     ) -> PublishedPipeline:
         """The published pipeline of what this run ran: its snapshots, steps and parameters."""
-        from stepwell.flows.published_pipeline import PublishedPipeline  # it needs this module
-        from stepwell.flows.publishing import publish_run
+        from stepwell import PublishedPipeline  # which stands on this module
 
-        block = publish_run(
-            self.folder, self.workspace, name, description, version, continue_on_failure=continue_on_step_failure
-        )
-        return PublishedPipeline(self.workspace, block)
+        return PublishedPipeline.of_run(self, name, description, version, continue_on_step_failure)
 
     # Steps and what they left ---------------------------------------------------------------------------------------
 
