@@ -5,13 +5,26 @@ from __future__ import annotations
 from stepwell.errors import StepwellError
 
 
-class BadRequest(StepwellError):
+class Refusal(StepwellError):
+    """A call that is answered with an error. `code` names its kind, `wait` is after how many seconds to try again."""
+
+    def __init__(self, status: int, code: str, title: str, hint: str = "", *, wait: float = 0) -> None:
+        self.status = status
+        self.code = code
+        self.wait = wait
+        super().__init__(title, hint=hint)
+
+    def __reduce__(self) -> tuple[type[StepwellError], tuple[object, ...]]:
+        return Refusal, (self.status, self.code, self.title, self.hint)
+
+
+class BadRequest(Refusal):
     """A call that can't be accepted, told before anything was started. `field` is a path such as `Tags.owner`."""
 
-    def __init__(self, status: int, field: str, title: str) -> None:
-        self.status = status
+    def __init__(self, status: int, field: str, title: str, hint: str = "") -> None:
+        super().__init__(status, "BadRequest", title, hint)
         self.field = field
-        super().__init__(title, {"field": field} if field else {})
+        self.facts = {"field": field} if field else {}
 
-    def __reduce__(self) -> tuple[type[BadRequest], tuple[int, str, str]]:
-        return BadRequest, (self.status, self.field, self.title)
+    def __reduce__(self) -> tuple[type[StepwellError], tuple[object, ...]]:
+        return BadRequest, (self.status, self.field, self.title, self.hint)

@@ -49,12 +49,17 @@ def _cancelled_in_prefect(run_id: str) -> bool:
     return False
 
 
+def ask_to_cancel(run: RunFolder) -> None:
+    """Nothing; the process of the run, if it is at work on this machine, ends it within seconds."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    (run.path / _MARK).touch()
+
+
 def cancel(run: RunFolder) -> None:
     """Nothing; the run has ended when this returns, or will within seconds. A run that has ended stays as it is."""
     if run.status().get("status") in FINAL:
         return
-    run.path.mkdir(parents=True, exist_ok=True)
-    (run.path / _MARK).touch()
+    ask_to_cancel(run)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while run.is_alive() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -15,6 +15,7 @@ from stepwell.flows.parameter_values import SCALARS, Value, allowed, as_text, ch
 from stepwell.vocabulary import DataSource, ParameterDefinition, Scalar
 
 _JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}
+_LONGEST_TEXT, _MOST_ITEMS = 32_000, 1_000  # scripts are given both as one argument, which Linux limits
 _TEXT = r"^[^\u0000\ud800-\udfff]*$"
 _SEGMENT = r"(?!\.{1,2}(?:/|$))[^/\\\u0000-\u001f\u007f-\u009f\ud800-\udfff]+"
 _PATH = rf"(?!\.stepwell(?:/|$)){_SEGMENT}(?:/{_SEGMENT})*"
@@ -140,7 +141,7 @@ def _value_schema(definition: ParameterDefinition, datastores: list[str]) -> dic
         return {"type": "string", "pattern": data_pattern(datastores, root=_default(definition).endswith("/"))}
     found = _item_schema(definition)
     if definition.type == "list":
-        found = {"type": "array", "items": found}
+        found = {"type": "array", "items": found, "maxItems": _MOST_ITEMS}
     return {"anyOf": [found, {"type": "null"}]} if definition.nullable else found
 
 
@@ -153,7 +154,7 @@ def _item_schema(definition: ParameterDefinition) -> dict[str, Any]:
     found |= {word: limit for word, limit in limits.items() if limit is not None}
     if name == "float":
         found["not"] = _FINITE
-    return {**found, "pattern": _TEXT} if name == "str" else found
+    return {**found, "pattern": _TEXT, "maxLength": _LONGEST_TEXT} if name == "str" else found
 
 
 def data_pattern(datastores: Iterable[str], *, root: bool = False) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stepwell.blocks.run_folder import Event, RunFolder
+from stepwell.flows.run_states import asked_status
 from stepwell.flows.summary import FINAL, summarize
 
 _COLOURS = {
@@ -22,6 +23,7 @@ _COLOURS = {
     "cancelled": "yellow",
     "running": "bold",
 }
+_LOOK_SECONDS = 0.1
 _WORDS = {"done": "ran", "starting": "waiting"}
 
 
@@ -101,11 +103,14 @@ def follow(run: RunFolder, progress: Progress, *, until: float) -> None:
     shown = 0
     with progress:
         while True:
-            ended = summarize(run).status in FINAL
+            status = summarize(run).status
+            if status == "NotStarted":
+                status = asked_status(run)
+                time.sleep(_LOOK_SECONDS)
             events = run.journal()
             for event in events[shown:]:
                 progress(event)
             shown = len(events)
-            if ended or time.monotonic() >= until:
+            if status in FINAL or time.monotonic() >= until:
                 return
-            time.sleep(0.1)
+            time.sleep(_LOOK_SECONDS)

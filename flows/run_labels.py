@@ -14,14 +14,16 @@ from pydantic import SecretStr
 from stepwell.blocks import documents
 from stepwell.blocks.publications import RunSecretsBlock
 
-_EXPERIMENT, _TAG = "stepwell.experiment", "stepwell.tag."
+_EXPERIMENT, _TAG, _NOTE = "stepwell.experiment", "stepwell.tag.", "stepwell.note."
 SECRETS = "stepwell.secrets"
 REQUEST = "stepwell.request"
 
 
-def labels(experiment: str, tags: Mapping[str, str], request: str, secrets_document: str) -> dict[str, str]:
+def labels(
+    experiment: str, tags: Mapping[str, str], notes: Mapping[str, str], request: str, secrets_document: str
+) -> dict[str, str]:
     """The labels of a flow run; `request` is a digest of all that was asked for."""
-    found = {_EXPERIMENT: experiment, REQUEST: request}
+    found = {_EXPERIMENT: experiment, REQUEST: request, **{_NOTE + name: text for name, text in notes.items()}}
     if secrets_document:
         found[SECRETS] = secrets_document
     return found | {_TAG + name: text for name, text in tags.items()}

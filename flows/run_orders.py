@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import httpx
@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
 from stepwell.blocks.documents import client
+from stepwell.blocks.patience import patiently
 from stepwell.blocks.publications import PublishedPipelineBlock, published_facts
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.blocks.workspace import BaseWorkspace
@@ -28,8 +29,7 @@ from stepwell.flows.running import run_tags, shown_values
 from stepwell.vocabulary import DataSource, ParameterDefinition
 
 _SECONDS_WITHOUT_SERVER = 20.0
-_PAUSE = 0.3
-T = TypeVar("T")
+_MOST_BYTES = 128_000  # what Linux takes as one argument of a command
 
 
 class KeyUsedTwice(UserErrorException):
@@ -40,7 +40,8 @@ class KeyUsedTwice(UserErrorException):
 class RunOrder:
     """What a caller wants: values by parameter, and what is said of the run.
 
-    The same `key` orders the same run, however often it comes. Its caller's own keys must not meet those of others.
+    The same `key` orders the same run, however often it comes, also of another version. One caller's keys must not meet
+    those of others. `notes` are kept with the flow run.
     """
 
     experiment: str
@@ -49,6 +50,7 @@ class RunOrder:
     regenerate: bool = False
     continue_on_failure: bool = False
     key: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 class OrderedRun(NamedTuple):
@@ -74,6 +76,10 @@ def check_order(published: PublishedPipelineBlock, order: RunOrder, workspace: B
     for name, value in given.items():
         if isinstance(value, DataSource):
             _check_data(name, value, workspace)
+        if len(as_text(value).encode()) > _MOST_BYTES:
+            raise UserErrorException(
+                f"The parameter {name!r} is longer than {_MOST_BYTES} bytes", hint="Pass data as a file, by a DataPath."
+            )
     return values
 
 
@@ -85,15 +91,15 @@ def place(
     definitions = definitions_of(published)
     secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in order.parameters}
     shown = shown_values(definitions, values)
-    request = _digest(published, order, secret, shown, workspace)
-    secrets_document = run_labels.keep_secrets(secret)
-    try:
-        made, flow_run = _create(published, _body(published, order, values, request, secrets_document, pending))
-    except BaseException:
-        run_labels.drop_secrets(secrets_document)
-        raise
-    if flow_run["labels"].get(run_labels.SECRETS, "") != secrets_document:
-        run_labels.drop_secrets(secrets_document)  # the run has those of the order before
+    request = _digest(order, secret, shown, workspace)
+    flow_run, made = (_earlier(order.key) if order.key else None), False
+    if flow_run is None:
+        secrets_document = run_labels.keep_secrets(secret)
+        try:
+            made, flow_run = _create(published, _body(published, order, values, request, secrets_document, pending))
+        finally:
+            if not made:
+                run_labels.drop_secrets(secrets_document)
     if flow_run["labels"].get(run_labels.REQUEST) != request:
         raise KeyUsedTwice(
             "The idempotency key was used for another order", {"run": flow_run["id"]}, "Use a new key for a new order."
@@ -124,7 +130,7 @@ def _body(
         "enforce_parameter_schema": False,  # this was stricter
         "idempotency_key": order.key or uuid4().hex,
         "tags": [*run_tags(order.experiment, {"azureml.git.commit": published.commit}), *tags],
-        "labels": run_labels.labels(order.experiment, order.tags, request, secrets_document),
+        "labels": run_labels.labels(order.experiment, order.tags, order.notes, request, secrets_document),
     }
     return {**body, "state": {"type": StateType.PENDING.value}} if pending else body
 
@@ -136,52 +142,39 @@ def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple
         with client() as api:
             return api.request("POST", f"/deployments/{published.deployment_id}/create_flow_run", json=dict(body))  # type: ignore[arg-type]
 
-    response = _patiently(create)
+    try:
+        response = patiently(create, _SECONDS_WITHOUT_SERVER)
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code == httpx.codes.NOT_FOUND:
+            raise UserErrorException(
+                "The published pipeline's deployment is gone from Prefect", hint="Publish the pipeline again."
+            ) from None
+        raise ServerException(
+            "Prefect's server did not take the run",
+            {"status": error.response.status_code, "reason": error.response.text[:300]},
+            "Look at the server's log.",
+        ) from None
     return response.status_code == httpx.codes.CREATED, response.json()
 
 
-def _patiently(ask: Callable[[], T]) -> T:
-    """What the server answers, though it may be away for a while; ServerException if it is away for too long."""
-    deadline = time.monotonic() + _SECONDS_WITHOUT_SERVER
-    for pause in _pauses():
-        try:
-            return ask()
-        except ServerException:
-            if time.monotonic() + pause > deadline:
-                raise
-        except PrefectHTTPStatusError as error:
-            status = error.response.status_code
-            if status == httpx.codes.NOT_FOUND:
-                raise UserErrorException(
-                    "The published pipeline's deployment is gone from Prefect", hint="Publish the pipeline again."
-                ) from None
-            if status < httpx.codes.INTERNAL_SERVER_ERROR or time.monotonic() + pause > deadline:
-                raise ServerException(
-                    "Prefect's server did not take the run",
-                    {"status": status, "reason": error.response.text[:500]},
-                    "Try again; look at the server's log if that does not help.",
-                ) from None
-        time.sleep(pause)
-    raise AssertionError
+def _earlier(key: str) -> dict[str, Any] | None:
+    """What Prefect says of the flow run ordered under the key, of whatever pipeline; None if there is none."""
+
+    def ask() -> Any:
+        with client() as api:
+            return api.request(
+                "POST", "/flow_runs/filter", json={"flow_runs": {"idempotency_key": {"any_": [key]}}, "limit": 1}
+            ).json()
+
+    found = patiently(ask, _SECONDS_WITHOUT_SERVER)
+    return dict(found[0]) if found else None
 
 
-def _pauses() -> Iterator[float]:
-    pause = _PAUSE
-    while True:
-        yield pause
-        pause = min(pause * 1.5, 2.0)
-
-
-def _digest(
-    published: PublishedPipelineBlock,
-    order: RunOrder,
-    secret: Mapping[str, str],
-    shown: Mapping[str, str],
-    workspace: BaseWorkspace,
-) -> str:
+def _digest(order: RunOrder, secret: Mapping[str, str], shown: Mapping[str, str], workspace: BaseWorkspace) -> str:
     """A digest of all that is ordered, by which another order under the same key is told."""
-    said = [order.experiment, dict(order.tags), order.regenerate, order.continue_on_failure]
-    return workspace.sign(json.dumps([published.published_id, said, dict(secret), dict(shown)], sort_keys=True))
+    said = [order.experiment, dict(order.tags), order.regenerate, order.continue_on_failure, dict(order.notes)]
+    given = {name: text for name, text in shown.items() if name in order.parameters}
+    return workspace.sign(json.dumps([said, dict(secret), given], sort_keys=True))
 
 
 def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:

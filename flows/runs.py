@@ -14,6 +14,7 @@ from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, ExperimentExecutionException, UserErrorException
 from stepwell.flows.cancelling import cancel
 from stepwell.flows.progress import Progress, follow
+from stepwell.flows.run_states import asked_status
 from stepwell.flows.step_runs import PortDataReference, StepRun
 from stepwell.flows.summary import FINAL, RunSummary, summarize
 from stepwell.run_metrics import metrics_of
@@ -103,7 +104,8 @@ class PipelineRun:
 
     def get_status(self) -> str:
         """`NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`."""
-        return self.summary().status
+        status = self.summary().status
+        return asked_status(self.folder) if status == "NotStarted" else status
 
     @property
     def status(self) -> str:

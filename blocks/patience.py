@@ -1,0 +1,46 @@
+"""Questions to a server of Prefect's that may be away for a moment, because it is busy or starts again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from prefect.exceptions import PrefectHTTPStatusError
+
+from stepwell.errors import ServerException
+
+T = TypeVar("T")
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 2.0
+_SERVERS_FAULT = 500
+
+
+def patiently(ask: Callable[[], T], seconds: float) -> T:
+    """What `ask` returns, asked again while the server is away or at fault; after `seconds`, ServerException.
+
+    What the server refuses for good is raised as Prefect's PrefectHTTPStatusError.
+    """
+    deadline = time.monotonic() + seconds
+    for pause in _pauses():
+        try:
+            return ask()
+        except ServerException:
+            if time.monotonic() + pause > deadline:
+                raise
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code < _SERVERS_FAULT:
+                raise
+            if time.monotonic() + pause > deadline:
+                facts = {"status": error.response.status_code, "reason": error.response.text[:300]}
+                raise ServerException(
+                    "Prefect's server can't answer", facts, "Try again; if that does not help, look at its log."
+                ) from None
+        time.sleep(pause)
+    raise AssertionError
+
+
+def _pauses() -> Iterator[float]:
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause
+        pause = min(pause * 1.5, _LONGEST_PAUSE)

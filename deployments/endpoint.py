@@ -1,0 +1,70 @@
+"""The process of the HTTP endpoint: `python -m stepwell.deployments.endpoint --help`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+import uvicorn
+
+from stepwell.blocks import documents
+from stepwell.blocks.publications import EndpointAddressBlock
+from stepwell.blocks.server import ensure_server
+from stepwell.deployments.endpoint_app import EndpointOptions, create_app
+from stepwell.deployments.gate import is_loopback
+from stepwell.errors import StepwellError, UserErrorException
+from stepwell.flows.published_pipeline import ADDRESS_DOCUMENT
+
+_SECONDS_TO_FINISH = 4
+_MOST_AT_ONCE = 500
+
+
+def serve(options: EndpointOptions) -> None:
+    """Nothing; the endpoint answered until it was told to stop."""
+    if not options.with_token and not is_loopback(options.host):
+        raise UserErrorException(
+            "Without tokens the endpoint may listen on this machine only",
+            {"host": options.host},
+            "Leave out `--no-token`, or `--host`.",
+        )
+    ensure_server()
+    documents.save(EndpointAddressBlock(url=options.address), ADDRESS_DOCUMENT)
+    uvicorn.run(
+        create_app(options),
+        host=options.host,
+        port=options.port,
+        access_log=False,  # it would tell queries
+        log_level="warning",
+        server_header=False,
+        limit_concurrency=_MOST_AT_ONCE,
+        timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+    )
+
+
+def main() -> None:
+    """Exit with 0 after a signal to stop, with 1 if the endpoint can't be."""
+    usual = EndpointOptions()
+    parser = argparse.ArgumentParser(prog="python -m stepwell.deployments.endpoint", description=__doc__)
+    parser.add_argument("--host", default=usual.host, help="where to listen")
+    parser.add_argument("--port", default=usual.port, type=int, help="where to listen")
+    parser.add_argument("--public-url", default="", help="the address that callers use, if it is another")
+    parser.add_argument("--no-token", action="store_true", help="let everybody on this machine call")
+    parser.add_argument("--rate", default=usual.rate, type=float, help="calls a second for each caller")
+    parser.add_argument("--most-waiting", default=usual.most_waiting, type=int, help="how many runs may wait")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("stepwell.endpoint").setLevel(logging.INFO)
+    try:
+        serve(
+            EndpointOptions(
+                given.host, given.port, given.public_url, not given.no_token, given.rate, given.most_waiting
+            )
+        )
+    except StepwellError as error:
+        print(f"Error: {error.message}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
