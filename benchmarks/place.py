@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,22 +103,25 @@ def settle(most: float = 20.0) -> None:
 
 
 @contextmanager
-def place(*, quick: bool, full: bool) -> Iterator[Place]:
-    """A place whose server runs; server and folder are gone at the end, however it ends.
+def place(
+    *, quick: bool, full: bool, prepare: Callable[[Path], AbstractContextManager[object]] = nullcontext
+) -> Iterator[Place]:
+    """A place whose server runs; server and folder are gone at the end, however it ends. `prepare` is around the server.
 
     What the environment says of Prefect and Stepwell counts no more; this checkout's code does, whatever is installed.
     """
     folder = Path(tempfile.mkdtemp(prefix="stepwell-bench-"))
     os.environ.update(_environment(folder))
     try:
-        server.ensure_server()
-        yield Place(folder, quick=quick, full=full)
+        with prepare(folder):
+            try:
+                server.ensure_server()
+                yield Place(folder, quick=quick, full=full)
+            finally:
+                server.stop()
     finally:
-        try:
-            server.stop()
-            left = _left(folder)
-        finally:
-            remove(folder)
+        left = _left(folder)
+        remove(folder)
         if left:
             print(f"Still at work in {folder}: processes {left}", file=sys.stderr)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -11,7 +12,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from stepwell.errors import ServerException
 
 T = TypeVar("T")
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.3, 2.0
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _SERVERS_FAULT = 500
 
 
@@ -42,5 +43,5 @@ def patiently(ask: Callable[[], T], seconds: float) -> T:
 def _pauses() -> Iterator[float]:
     pause = _FIRST_PAUSE
     while True:
-        yield pause
+        yield pause * random.uniform(0.5, 1.5)  # noqa: S311  (lest all come back at once)
         pause = min(pause * 1.5, _LONGEST_PAUSE)

@@ -36,6 +36,8 @@ _SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "50",
     "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
+    # By default after 15 s: calls that wait for a worker would each be written again, in the way of new ones.
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "3600",
 }
 
 

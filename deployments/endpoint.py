@@ -7,6 +7,7 @@ import logging
 import sys
 
 import uvicorn
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from stepwell.blocks import documents
 from stepwell.blocks.publications import EndpointAddressBlock
@@ -30,16 +31,17 @@ def serve(options: EndpointOptions) -> None:
         )
     ensure_server()
     documents.save(EndpointAddressBlock(url=options.address), ADDRESS_DOCUMENT)
-    uvicorn.run(
-        create_app(options),
-        host=options.host,
-        port=options.port,
-        access_log=False,  # it would tell queries
-        log_level="warning",
-        server_header=False,
-        limit_concurrency=_MOST_AT_ONCE,
-        timeout_graceful_shutdown=_SECONDS_TO_FINISH,
-    )
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # they wait for seconds; `patiently` doesn't
+        uvicorn.run(
+            create_app(options),
+            host=options.host,
+            port=options.port,
+            access_log=False,  # it would tell queries
+            log_level="warning",
+            server_header=False,
+            limit_concurrency=_MOST_AT_ONCE,
+            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        )
 
 
 def main() -> None:

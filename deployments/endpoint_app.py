@@ -29,7 +29,6 @@ from stepwell.deployments.run_views import KnownRun, cancel_run, find_run, run_a
 from stepwell.deployments.waiting_runs import check_room
 from stepwell.errors import StepwellError
 from stepwell.flows.run_orders import definitions_of, place
-from stepwell.flows.workspace import Workspace
 
 _MOST_BYTES = 400_000  # Prefect takes parameters of half a megabyte
 _KEY = re.compile("[!-~]{1,200}")
@@ -182,7 +181,7 @@ class _Calls:
             order = order_of(body, definitions_of(published), published.continue_on_failure)
             key = _key(request, caller, target)
             check_room(self._options.most_waiting)
-            ordered = place(published, replace(order, key=key), Workspace.get(published.workspace))
+            ordered = place(published, replace(order, key=key), caller.registry.workspace(published.workspace))
             headers = {"Location": f"{self._options.address}/runs/{ordered.run_id}"}
             if not ordered.is_new:
                 headers["Idempotency-Replayed"] = "true"

@@ -12,11 +12,13 @@ from stepwell.blocks import documents
 from stepwell.blocks.patience import patiently
 from stepwell.blocks.publications import PipelineEndpointBlock, PublishedPipelineBlock
 from stepwell.blocks.tokens import TokenBlock
+from stepwell.blocks.workspace import WorkspaceBlock
 from stepwell.deployments.latest import Latest
 from stepwell.deployments.refusals import BadRequest, Refusal
+from stepwell.flows.workspace import Workspace
 
 B = TypeVar("B", bound=Block)
-_KINDS = (PublishedPipelineBlock, PipelineEndpointBlock, TokenBlock)
+_KINDS = (PublishedPipelineBlock, PipelineEndpointBlock, TokenBlock, WorkspaceBlock)
 _SECONDS_WITHOUT_SERVER = 15.0
 
 
@@ -30,11 +32,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Registry:
-    """Published pipelines (newest first), the endpoints over them, and tokens."""
+    """Published pipelines (newest first), the endpoints over them, tokens, and workspaces."""
 
     published: tuple[PublishedPipelineBlock, ...] = ()
     endpoints: tuple[PipelineEndpointBlock, ...] = ()
     tokens: tuple[TokenBlock, ...] = ()
+    workspaces: tuple[WorkspaceBlock, ...] = ()
 
     # Finding: every one of these raises a Refusal with status 403, 404 or 410 --------------------------------------------
 
@@ -95,6 +98,12 @@ class Registry:
         found = [block for block in self.published if block.published_id == published_id]
         return _only(found, f"published pipeline {published_id!r}")
 
+    def workspace(self, name: str) -> Workspace:
+        """The workspace of that name."""
+        return Workspace(
+            _block=_only((block for block in self.workspaces if block.name == name), f"workspace {name!r}")
+        )
+
     # Scopes ---------------------------------------------------------------------------------------------------------------
 
     def names_of(self, published: PublishedPipelineBlock) -> set[str]:
@@ -114,6 +123,7 @@ def _look() -> Registry:
         tuple(sorted(published, key=lambda block: block.created, reverse=True)),
         tuple(block for block in found if isinstance(block, PipelineEndpointBlock)),
         tuple(block for block in found if isinstance(block, TokenBlock)),
+        tuple(block for block in found if isinstance(block, WorkspaceBlock)),
     )
 
 

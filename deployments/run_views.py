@@ -22,7 +22,6 @@ from stepwell.flows.run_states import status_of
 from stepwell.flows.runs import PipelineRun
 from stepwell.flows.step_runs import StepRun
 from stepwell.flows.summary import FINAL
-from stepwell.flows.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ def find_run(run_id: str, registry: Registry) -> KnownRun:
         raise _unknown()
     said = run_labels.facts(flow_run)
     named = said.get("experiment") or flow_run.parameters.get("experiment_name") or usual_experiment(published.name)
-    experiment = Experiment(Workspace.get(published.workspace), str(named))
+    experiment = Experiment(registry.workspace(published.workspace), str(named))
     return KnownRun(published, flow_run, PipelineRun(experiment, str(flow_run.id)))
 
 

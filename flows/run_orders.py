@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -29,6 +30,8 @@ from stepwell.flows.running import run_tags, shown_values
 from stepwell.vocabulary import DataSource, ParameterDefinition
 
 _SECONDS_WITHOUT_SERVER = 20.0
+_one_at_a_time = threading.Lock()
+"""SQLite takes one writer, and Prefect sends whoever comes second away for seconds."""
 _MOST_BYTES = 128_000  # what Linux takes as one argument of a command
 
 
@@ -139,7 +142,7 @@ def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple
     """Whether the flow run is new, and what Prefect says of it."""
 
     def create() -> httpx.Response:
-        with client() as api:
+        with _one_at_a_time, client() as api:
             return api.request("POST", f"/deployments/{published.deployment_id}/create_flow_run", json=dict(body))  # type: ignore[arg-type]
 
     try:
