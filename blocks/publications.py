@@ -95,7 +95,10 @@ class ScheduleBlock(Block):
     parameters: dict[str, Any] = Field(default_factory=dict, description="Values of the pipeline's parameters.")
     continue_on_failure: bool = Field(default=False, description="Whether its runs go on past failed steps.")
     recurrence: dict[str, Any] | None = Field(default=None, description="When it runs; nothing if data trigger it.")
-    prefect_schedule_id: str = Field(default="", description="The schedule of the Prefect deployment.")
+    deployment_id: str = Field(default="", description="The Prefect deployment that its schedule belongs to.")
+    prefect_schedule_ids: list[str] = Field(
+        default_factory=list, description="Its schedules in Prefect, the last in force."
+    )
     datastore: str = Field(default="", description="The datastore that is watched.")
     path_on_datastore: str = Field(default="", description="The folder that is watched.")
     data_path_parameter: str = Field(default="", description="The parameter that names the changed file.")

@@ -9,7 +9,9 @@ import typer
 
 from stepwell.deployments import (
     compute_commands,
+    published_commands,
     run_commands,
+    schedule_commands,
     serve_commands,
     server_commands,
     store_commands,
@@ -34,10 +36,12 @@ def _options(debug: bool = typer.Option(False, "--debug", help="Show the traceba
 
 
 run_commands.add_to(app)
+published_commands.add_to(app)
 serve_commands.add_to(app)
 app.add_typer(compute_commands.app, name="compute")
 app.add_typer(store_commands.app, name="store")
 app.add_typer(server_commands.app, name="server")
+app.add_typer(schedule_commands.app, name="schedule")
 app.add_typer(token_commands.app, name="token")
 
 

@@ -16,6 +16,7 @@ from stepwell.flows.parameters import parse
 from stepwell.flows.pipeline import Pipeline
 from stepwell.flows.runs import PipelineRun, all_runs
 from stepwell.flows.workspace import Workspace
+from stepwell.vocabulary import ParameterDefinition
 
 
 def find_workspaces(name: str) -> list[Workspace]:
@@ -98,12 +99,17 @@ def _place(error: Exception, path: Path) -> str:
 
 
 def read_parameters(pipeline: Pipeline, assignments: Iterable[str]) -> Mapping[str, Any]:
-    """The values of `name=value` texts, in the types of the pipeline's parameters."""
-    definitions = {definition.name: definition for definition in pipeline.definition.parameters}
+    """A value for every parameter of the pipeline, those of `name=value` texts among them."""
+    return pipeline.values(read_values(pipeline.definition.parameters, assignments))
+
+
+def read_values(definitions: Iterable[ParameterDefinition], assignments: Iterable[str]) -> dict[str, Any]:
+    """The values of `name=value` texts, in the types of the parameters."""
+    known = {definition.name: definition for definition in definitions}
     given = {}
     for assignment in assignments:
         name, separator, text = assignment.partition("=")
         if not separator:
             raise UserErrorException(f"{assignment!r} assigns nothing", hint="Write -p name=value.")
-        given[name] = parse(definitions[name], text) if name in definitions else text
-    return pipeline.values(given)
+        given[name] = parse(known[name], text) if name in known else text
+    return given

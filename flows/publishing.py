@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from stepwell.blocks import documents
 from stepwell.blocks.documents import client
-from stepwell.blocks.locks import exclusive, shared
+from stepwell.blocks.locks import shared
 from stepwell.blocks.publications import FrozenPipelineBlock, PublishedPipelineBlock, check_name, claim, disclaim
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.blocks.work_pool import POOL, ensure_pool
@@ -25,6 +25,7 @@ from stepwell.blocks.workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
 from stepwell.flows.frozen_pipeline import FrozenPipeline
 from stepwell.flows.pipeline import Pipeline
+from stepwell.flows.published_lock import publications_locked
 from stepwell.flows.running import provenance_of
 from stepwell.flows.setting import Setting
 from stepwell.vocabulary import ParameterDefinition, PipelineDefinition
@@ -136,7 +137,7 @@ def _publish(
         snapshots=dict(snapshots),
         properties=dict(properties),
     )
-    with exclusive(workspace.store.written / "published.lock"), ExitStack() as undo:
+    with publications_locked(workspace), ExitStack() as undo:
         block = PublishedPipelineBlock(
             published_id=published_id,
             workspace=workspace.name,

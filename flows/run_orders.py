@@ -122,20 +122,26 @@ def _body(
     secrets_document: str,
     pending: bool,
 ) -> dict[str, Any]:
-    definitions = definitions_of(published)
-    parameters = {d.name: for_prefect(d, values[d.name]) for d in definitions if not d.secret}
-    parameters |= {"regenerate_outputs": order.regenerate, "continue_on_step_failure": order.continue_on_failure}
-    if EXPERIMENT not in parameters and not any(d.name == EXPERIMENT for d in definitions):
-        parameters[EXPERIMENT] = order.experiment
     tags = [f"{name}:{text}" if text else name for name, text in order.tags.items()]
     body: dict[str, Any] = {
-        "parameters": parameters,
+        "parameters": prefect_parameters(published, order, values),
         "enforce_parameter_schema": False,  # this was stricter
         "idempotency_key": order.key or uuid4().hex,
         "tags": [*run_tags(order.experiment, {"azureml.git.commit": published.commit}), *tags],
         "labels": run_labels.labels(order.experiment, order.tags, order.notes, request, secrets_document),
     }
     return {**body, "state": {"type": StateType.PENDING.value}} if pending else body
+
+
+def prefect_parameters(
+    published: PublishedPipelineBlock, order: RunOrder, values: Mapping[str, Value]
+) -> dict[str, Any]:
+    """The parameters of the flow run: everything but secrets."""
+    definitions = definitions_of(published)
+    own = {d.name: for_prefect(d, values[d.name]) for d in definitions if not d.secret}
+    said = {"regenerate_outputs": order.regenerate, "continue_on_step_failure": order.continue_on_failure}
+    taken = {definition.name for definition in definitions}
+    return {**own, **said, **({} if EXPERIMENT in taken else {EXPERIMENT: order.experiment})}
 
 
 def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:

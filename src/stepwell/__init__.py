@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from stepwell.deployments.authentication import MsiAuthentication as MsiAuthentication
     from stepwell.deployments.authentication import ServicePrincipalAuthentication as ServicePrincipalAuthentication
     from stepwell.deployments.authentication import TokenAuthentication as TokenAuthentication
+    from stepwell.deployments.pipeline_endpoint import PipelineEndpoint as PipelineEndpoint
+    from stepwell.deployments.schedule import Schedule as Schedule
+    from stepwell.deployments.schedule_recurrence import ScheduleRecurrence as ScheduleRecurrence
+    from stepwell.deployments.time_zones import TimeZone as TimeZone
     from stepwell.errors import StepwellError as StepwellError
     from stepwell.flows.command_step import CommandStep as CommandStep
     from stepwell.flows.data_transfer_step import DataTransferStep as DataTransferStep
@@ -72,17 +76,21 @@ _HOMES = {
     "OutputFileDatasetConfig": "flows.outputs",
     "Pipeline": "flows.pipeline",
     "PipelineData": "flows.outputs",
+    "PipelineEndpoint": "deployments.pipeline_endpoint",
     "PipelineParameter": "flows.parameters",
     "PipelineRun": "flows.runs",
     "PublishedPipeline": "flows.published_pipeline",
     "PythonScriptStep": "flows.python_script_step",
     "Run": "run",
     "RunConfiguration": "flows.run_configuration",
+    "Schedule": "deployments.schedule",
+    "ScheduleRecurrence": "deployments.schedule_recurrence",
     "ScriptRunConfig": "flows.script_run_config",
     "ServicePrincipalAuthentication": "deployments.authentication",
     "StepRun": "flows.step_runs",
     "StepSequence": "flows.sequence",
     "StepwellError": "errors",
+    "TimeZone": "deployments.time_zones",
     "TokenAuthentication": "deployments.authentication",
     "Workspace": "flows.workspace",
 }

@@ -1,0 +1,32 @@
+"""Time zones by the names that v1 has them: those of Windows, known to the rest of the world by cities."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tzlocal.windows_tz import win_tz
+
+from stepwell.errors import UserErrorException
+
+
+class _Named(StrEnum):
+    """A zone whose value is its name on Windows."""
+
+
+TimeZone = _Named("TimeZone", {re.sub(r"\W", "", name): name for name in sorted(win_tz)})  # type: ignore[call-arg]
+"""v1's enumeration: `TimeZone.CentralEuropeanStandardTime` and its like."""
+
+
+def zone_name(name: str | Enum | None) -> str:
+    """The zone's name for the world (`Europe/Warsaw`) of that, or of its name on Windows; `UTC` for None."""
+    wanted = str(name.value if isinstance(name, Enum) else name or "UTC")
+    found = win_tz.get(wanted, wanted)
+    try:
+        ZoneInfo(found)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UserErrorException(
+            f"There is no time zone {wanted!r}", hint="Use a member of TimeZone, or a name such as Europe/Warsaw."
+        ) from None
+    return str(found)
