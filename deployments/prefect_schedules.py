@@ -88,6 +88,8 @@ def begin(schedule: ScheduleBlock, published: PublishedPipelineBlock) -> Schedul
                 {"reason": error.response.text[:300]},
                 "Change the recurrence or the parameters.",
             ) from None
+        with suppress(PrefectHTTPStatusError):  # Prefect's own service does the same, but once a minute
+            api.request("POST", f"/deployments/{published.deployment_id}/schedule", json={})  # type: ignore[arg-type]
     ids = [*schedule.prefect_schedule_ids, str(made.id)]
     return schedule.model_copy(update={"deployment_id": published.deployment_id, "prefect_schedule_ids": ids})
 

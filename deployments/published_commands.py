@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
 _NAME = typer.Argument(..., help="A name, NAME@VERSION, or an id.", metavar="NAME")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
+_PARAMETERS = typer.Option(
+    [], "-p", "--parameter", help="A parameter: name=value; name=- reads it from standard input.", metavar="NAME=VALUE"
+)
+_TAGS = typer.Option([], "--tag", help="A tag of the run: name=value.", metavar="NAME=VALUE")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
@@ -85,15 +89,9 @@ def pipelines(
 
 def call(
     name: str = typer.Argument(..., help="A published pipeline or endpoint: NAME or NAME@VERSION.", metavar="NAME"),
-    parameters: list[str] = typer.Option(
-        [],
-        "-p",
-        "--parameter",
-        help="A parameter: name=value; name=- reads it from standard input.",
-        metavar="NAME=VALUE",
-    ),
+    parameters: list[str] = _PARAMETERS,
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default made of the name."),
-    tags: list[str] = typer.Option([], "--tag", help="A tag of the run: name=value.", metavar="NAME=VALUE"),
+    tags: list[str] = _TAGS,
     regenerate: bool = typer.Option(False, "--regenerate", help="Run every step anew."),
     keep_going: bool = typer.Option(False, "--continue", help="Go on with steps that don't depend on a failed one."),
     wait: bool = typer.Option(False, "--wait", help="Wait for the end; exit with 0 only if it is a good one."),
@@ -142,6 +140,7 @@ def disable(name: str = _NAME, workspace: str = _WORKSPACE) -> None:
 
 
 def find_published(name: str, workspace: str) -> PublishedPipeline:
+    """The published pipeline of that id, NAME@VERSION, or newest of that name; UserErrorException if there is none."""
     from stepwell.deployments.finding import find_workspaces
     from stepwell.errors import UserErrorException
     from stepwell.flows.published_pipeline import PublishedPipeline

@@ -9,10 +9,13 @@ import typer
 
 if TYPE_CHECKING:
     from stepwell.deployments.schedule import Schedule
+    from stepwell.deployments.schedule_recurrence import ScheduleRecurrence
 
 app = typer.Typer(help="When published pipelines are run by themselves.", no_args_is_help=True)
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _ID = typer.Argument(..., help="The schedule's id, or its name.", metavar="SCHEDULE")
+_DAYS = typer.Option([], "--on", help="A day of the week, with --every week.", metavar="DAY")
+_PARAMETERS = typer.Option([], "-p", "--parameter", help="A parameter: name=value.", metavar="NAME=VALUE")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
@@ -21,7 +24,7 @@ def create(
     name: str = typer.Argument(..., help="The published pipeline's name, NAME@VERSION, or id.", metavar="PIPELINE"),
     every: str = typer.Option("", "--every", help="minute, hour, day, week, month, or a number of them: '2 hours'."),
     at: str = typer.Option("", "--at", help="The time of day, with --every day or week.", metavar="HH:MM"),
-    on: list[str] = typer.Option([], "--on", help="A day of the week, with --every week.", metavar="DAY"),
+    on: list[str] = _DAYS,
     start: str = typer.Option(
         "", "--start", help="When it begins; without it the first run is at once.", metavar="TIME"
     ),
@@ -30,9 +33,7 @@ def create(
     path: str = typer.Option("", "--path", help="The folder on the datastore that is watched."),
     minutes: float = typer.Option(5, "--poll-minutes", help="How often the folder is looked at."),
     data_parameter: str = typer.Option("", "--data-parameter", help="The parameter that is given the changed file."),
-    parameters: list[str] = typer.Option(
-        [], "-p", "--parameter", help="A parameter: name=value.", metavar="NAME=VALUE"
-    ),
+    parameters: list[str] = _PARAMETERS,
     experiment: str = typer.Option("", "--experiment", help="The runs' experiment; by default made of the name."),
     label: str = typer.Option("", "--name", help="The schedule's name; by default the pipeline's."),
     workspace: str = _WORKSPACE,
@@ -108,7 +109,7 @@ def _find_schedule(word: str, workspace: str) -> Schedule:
     return found[0]
 
 
-def _recurrence(every: str, at: str, on: list[str], start: str, time_zone: str):  # type: ignore[no-untyped-def]
+def _recurrence(every: str, at: str, on: list[str], start: str, time_zone: str) -> ScheduleRecurrence:
     from stepwell.deployments.schedule_recurrence import ScheduleRecurrence
     from stepwell.errors import UserErrorException
 

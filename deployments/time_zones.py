@@ -22,7 +22,7 @@ TimeZone = _Named("TimeZone", {re.sub(r"\W", "", name): name for name in sorted(
 def zone_name(name: str | Enum | None) -> str:
     """The zone's name for the world (`Europe/Warsaw`) of that, or of its name on Windows; `UTC` for None."""
     wanted = str(name.value if isinstance(name, Enum) else name or "UTC")
-    found = win_tz.get(wanted, wanted)
+    found = "UTC" if wanted == "UTC" else win_tz.get(wanted, wanted)
     try:
         ZoneInfo(found)
     except (ZoneInfoNotFoundError, ValueError, OSError):
