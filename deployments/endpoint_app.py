@@ -219,7 +219,8 @@ class _Calls:
         """The OpenAPI document of everything that the caller may read."""
         _query(request)
         known, endpoints = self._readable(self._gate.admit(request))
-        return JSONResponse(document(known, endpoints, self._options.address))
+        made = document(known, endpoints, self._options.address, with_token=self._options.with_token)
+        return JSONResponse(made)
 
     def show(self, request: Request) -> Response:
         """A run."""

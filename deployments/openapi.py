@@ -21,9 +21,13 @@ _TEXT_PATTERN = r"^[^\u0000]*$"
 
 
 def document(
-    published: Iterable[PublishedPipelineBlock], endpoints: Iterable[PipelineEndpointBlock], address: str
+    published: Iterable[PublishedPipelineBlock],
+    endpoints: Iterable[PipelineEndpointBlock],
+    address: str,
+    *,
+    with_token: bool,
 ) -> Schema:
-    """The document, in OpenAPI 3.0, which every tool reads."""
+    """The document, in OpenAPI 3.0, which every tool reads. `with_token`: whether calls need one."""
     blocks = list(published)
     known = {block.published_id: block for block in blocks}
     paths: Schema = {}
@@ -47,7 +51,7 @@ def document(
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {"Error": _ERROR_SCHEMA, "Submitted": _SUBMITTED},
         },
-        "security": [{"token": []}],
+        **({"security": [{"token": []}]} if with_token else {}),
     }
 
 
