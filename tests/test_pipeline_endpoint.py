@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from stepwell import Experiment, PipelineEndpoint
+from stepwell.errors import ExperimentExecutionException, UserErrorException
+
+
+@pytest.fixture
+def pipelines(project):
+    return [project.pipeline(project.step(f"{name}.py", "pass"), name=name) for name in ("one", "two", "three")]
+
+
+def test_versions_are_counted_and_one_is_the_default(project, pipelines):
+    endpoint = PipelineEndpoint.publish(project.workspace, "e", "words", pipelines[0])
+    first = endpoint.get_pipeline()
+    second, third = (pipeline.publish() for pipeline in pipelines[1:])
+    endpoint.add(second)
+    assert (endpoint.get_default_version(), endpoint.list_versions()) == ("0", ["0", "1"])
+    endpoint.add_default(third)
+    assert (endpoint.default_version, endpoint.get_pipeline().id) == ("2", third.id)
+    endpoint.set_default(second)
+    assert (endpoint.get_pipeline().id, endpoint.get_pipeline("0").id) == (second.id, first.id)
+    again = PipelineEndpoint.get(project.workspace, name="e")
+    assert (again.id, again.description, again.status) == (endpoint.id, "words", "Active")
+    assert again.pipeline_version_list == [("0", first.id), ("1", second.id), ("2", third.id)]
+    assert [one.id for one in again.list_pipelines()] == [first.id, second.id, third.id]
+    assert again.endpoint.split("Id")[0] + "Name?name=e" == again.endpoint_by_name
+    for wrong in (
+        lambda: endpoint.set_default_version("9"),
+        lambda: endpoint.get_pipeline("x"),
+        lambda: endpoint.set_default(pipelines[0].publish()),
+    ):
+        with pytest.raises(UserErrorException):
+            wrong()
+
+
+def test_names_are_unique_until_they_are_free(project, pipelines):
+    published = pipelines[0].publish()
+    endpoint = PipelineEndpoint.publish(project.workspace, "e", "", published)
+    with pytest.raises(ValueError, match="already"):
+        PipelineEndpoint.publish(project.workspace, "e", "", published)
+    endpoint.archive()
+    other = PipelineEndpoint.publish(project.workspace, "e", "", published)
+    with pytest.raises(ValueError, match="already"):
+        endpoint.reactivate()
+    endpoint.reactivate("f")
+    assert {one.name for one in PipelineEndpoint.list(project.workspace)} == {"e", "f"}
+    with pytest.raises(ValueError, match="already"):
+        other.set_name("f")
+    with pytest.raises(ExperimentExecutionException):
+        PipelineEndpoint.get(project.workspace, name="g")
+
+
+def test_two_at_once_lose_no_version(project, pipelines):
+    published = [pipeline.publish() for pipeline in pipelines]
+    endpoint = PipelineEndpoint.publish(project.workspace, "e", "", published[0])
+    adders = [
+        threading.Thread(target=PipelineEndpoint.get(project.workspace, endpoint.id).add, args=(one,))
+        for one in published * 2
+    ]
+    for adder in adders:
+        adder.start()
+    for adder in adders:
+        adder.join()
+    assert PipelineEndpoint.get(project.workspace, endpoint.id).list_versions() == [str(n) for n in range(7)]
+
+
+def test_it_runs_its_default_unless_it_is_disabled(project, pipelines):
+    endpoint = PipelineEndpoint.publish(project.workspace, "e", "", pipelines[0])
+    run = Experiment(project.workspace, "x").submit(endpoint)
+    assert run.wait_for_completion(show_output=False) == "Finished"
+    assert dict(project.executions) == {"one.py": 1}
+    endpoint.disable()
+    with pytest.raises(UserErrorException, match="disabled"):
+        endpoint.submit(project.workspace, "x")
