@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.exceptions import PrefectHTTPStatusError
 
 from stepwell.errors import ServerException
@@ -38,6 +40,21 @@ def patiently(ask: Callable[[], T], seconds: float) -> T:
                 ) from None
         time.sleep(pause)
     raise AssertionError
+
+
+def one_try(api: SyncPrefectClient, method: str, path: str, body: Any) -> httpx.Response:
+    """The server's answer to one request; Prefect's own client waits for two seconds and more after a 503.
+
+    What is no success is raised as PrefectHTTPStatusError.
+    """
+    inner = api._client  # noqa: SLF001  (the one with the address, and with whatever opens the server)
+    if getattr(inner, "enable_csrf_support", False):  # true before the first request, and where the server wants tokens
+        return api.request(method, path, json=body)  # type: ignore[arg-type]
+    response = httpx.Client.send(inner, inner.build_request(method, path, json=body))
+    try:
+        return response.raise_for_status()
+    except httpx.HTTPStatusError as error:
+        raise PrefectHTTPStatusError.from_httpx_error(error) from error
 
 
 def _pauses() -> Iterator[float]:

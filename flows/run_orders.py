@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
 from stepwell.blocks.documents import client
-from stepwell.blocks.patience import patiently
+from stepwell.blocks.patience import one_try, patiently
 from stepwell.blocks.publications import PublishedPipelineBlock, published_facts
 from stepwell.blocks.run_folder import RunFolder
 from stepwell.blocks.workspace import BaseWorkspace
@@ -149,7 +149,7 @@ def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple
 
     def create() -> httpx.Response:
         with _one_at_a_time, client() as api:
-            return api.request("POST", f"/deployments/{published.deployment_id}/create_flow_run", json=dict(body))  # type: ignore[arg-type]
+            return one_try(api, "POST", f"/deployments/{published.deployment_id}/create_flow_run", dict(body))
 
     try:
         response = patiently(create, _SECONDS_WITHOUT_SERVER)
