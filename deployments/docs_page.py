@@ -26,6 +26,10 @@ _PAGE = """<!doctype html>
 <link rel="stylesheet" href="docs/swagger-ui.css">
 <style>
 form#token { padding: 10px 20px; background: #f0f2f5; font: 15px sans-serif; display: flex; gap: 10px; align-items: center }
+form#token[hidden] { display: none }
+body { margin: 0 }
+.swagger-ui .scheme-container { display: none }
+.swagger-ui .info { margin: 18px 0 }
 form#token input { flex: 1; max-width: 34em; padding: 6px }
 </style>
 </head>
@@ -51,9 +55,12 @@ async function show() {
   if (answer.ok) {
     form.hidden = !token;
     document.getElementById("trouble").textContent = "";
+    const { security, ...spec } = await answer.json();
+    delete spec.components.securitySchemes; // the form above does it
+    spec.servers = [{ url: new URL(".", location.href).href.replace(/\\/$/, "") }];
     SwaggerUIBundle({
       dom_id: "#pipelines",
-      spec: { ...(await answer.json()), servers: [{ url: new URL(".", location.href).pathname.replace(/\\/$/, "") }] },
+      spec,
       presets: [SwaggerUIBundle.presets.apis],
       deepLinking: true,
       tryItOutEnabled: true,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -57,7 +59,7 @@ def document(
 
 def _call(block: PublishedPipelineBlock, title: str, endpoint: PipelineEndpointBlock | None) -> Schema:
     version = f"default version {endpoint.default_version}" if endpoint else f"version {block.version}"
-    words = (endpoint.description if endpoint else "") or block.description
+    words = f"{(endpoint.description if endpoint else '') or block.description}\n\n{_table(block)}".strip()
     unique = re.sub(r"\W", "_", f"{title}_{endpoint.endpoint_id if endpoint else block.published_id}")
     common = {"tags": [title], "summary": f"{title}, {version}", "description": words}
     return {
@@ -74,6 +76,19 @@ def _call(block: PublishedPipelineBlock, title: str, endpoint: PipelineEndpointB
             "responses": _responses("200", "What it takes.", {"type": "object"}),
         },
     }
+
+
+def _table(block: PublishedPipelineBlock) -> str:
+    """The parameters as a table in Markdown."""
+    rows = [
+        f"| {d.name} | {_cell(describe(d))} | {'' if d.secret else _cell(json.dumps(default_of(d)))} |"
+        for d in definitions_of(block)
+    ]
+    return "\n".join(["| parameter | | default |", "|---|---|---|", *rows]) if rows else ""
+
+
+def _cell(text: str) -> str:
+    return html.escape(" ".join(text.split())).replace("|", "\\|")
 
 
 def body_schema(block: PublishedPipelineBlock) -> Schema:
