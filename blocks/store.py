@@ -275,7 +275,7 @@ class Store:
             try:
                 number = int(counter.read_text()) + 1
             except (OSError, ValueError):
-                number = 1 + len(_names(self.root / "runs"))
+                number = 1 + sum(1 for _ in (self.root / "runs").glob("*/run.json"))
             write_atomically(counter, str(number).encode())
         return number
 

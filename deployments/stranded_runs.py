@@ -74,7 +74,8 @@ class StrandedRuns:
             if mend is None:
                 continue
             stranded.add(flow_run.id)
-            if time.monotonic() - self._found.setdefault(flow_run.id, time.monotonic()) >= patience:
+            now = time.monotonic()
+            if now - self._found.setdefault(flow_run.id, now) >= patience:
                 mend()
                 self._found.pop(flow_run.id, None)
         self._found = {known: since for known, since in self._found.items() if known in stranded}
