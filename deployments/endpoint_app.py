@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
+from prefect.exceptions import PrefectHTTPStatusError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -27,7 +28,7 @@ from stepwell.deployments.request_body import parse
 from stepwell.deployments.run_files import download
 from stepwell.deployments.run_views import KnownRun, cancel_run, find_run, run_answer
 from stepwell.deployments.waiting_runs import check_room
-from stepwell.errors import StepwellError
+from stepwell.errors import ServerException, StepwellError
 from stepwell.flows.run_orders import definitions_of, place
 
 _MOST_BYTES = 400_000  # Prefect takes parameters of half a megabyte
@@ -90,6 +91,11 @@ def create_app(options: EndpointOptions) -> FastAPI:
         if answer.status_code >= 500:
             _log.error("%s", error.message)
         return answer
+
+    @app.exception_handler(PrefectHTTPStatusError)
+    def _refused_by_prefect(_request: Request, error: PrefectHTTPStatusError) -> Response:
+        _log.error("Prefect's server answered with %d", error.response.status_code)
+        return error_answer(ServerException("Prefect's server can't answer"))
 
     @app.exception_handler(HTTPException)
     def _astray(_request: Request, error: HTTPException) -> Response:

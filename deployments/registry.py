@@ -19,7 +19,7 @@ from stepwell.flows.workspace import Workspace
 
 B = TypeVar("B", bound=Block)
 _KINDS = (PublishedPipelineBlock, PipelineEndpointBlock, TokenBlock, WorkspaceBlock)
-_SECONDS_WITHOUT_SERVER = 15.0
+SECONDS_WITHOUT_SERVER = 15.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Registry:
 
 
 def _look() -> Registry:
-    found = patiently(lambda: documents.load_any(_KINDS), _SECONDS_WITHOUT_SERVER)
+    found = patiently(lambda: documents.load_any(_KINDS), SECONDS_WITHOUT_SERVER)
     published = [block for block in found if isinstance(block, PublishedPipelineBlock)]
     return Registry(
         tuple(sorted(published, key=lambda block: block.created, reverse=True)),

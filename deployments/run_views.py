@@ -11,9 +11,10 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 
 from stepwell.blocks.documents import client
+from stepwell.blocks.patience import patiently
 from stepwell.blocks.publications import PublishedPipelineBlock
 from stepwell.deployments.refusals import Refusal
-from stepwell.deployments.registry import Registry
+from stepwell.deployments.registry import SECONDS_WITHOUT_SERVER, Registry
 from stepwell.flows import run_labels
 from stepwell.flows.cancelling import ask_to_cancel
 from stepwell.flows.experiment import Experiment
@@ -44,11 +45,10 @@ def find_run(run_id: str, registry: Registry) -> KnownRun:
         flow_run_id = UUID(run_id)
     except ValueError:
         raise _unknown() from None
-    with client() as api:
-        try:
-            flow_run = api.read_flow_run(flow_run_id)
-        except ObjectNotFound:
-            raise _unknown() from None
+    try:
+        flow_run = patiently(lambda: _read(flow_run_id), SECONDS_WITHOUT_SERVER)
+    except ObjectNotFound:
+        raise _unknown() from None
     deployment = str(flow_run.deployment_id)
     published = next((block for block in registry.published if block.deployment_id == deployment), None)
     if published is None:
@@ -57,6 +57,11 @@ def find_run(run_id: str, registry: Registry) -> KnownRun:
     named = said.get("experiment") or flow_run.parameters.get("experiment_name") or usual_experiment(published.name)
     experiment = Experiment(registry.workspace(published.workspace), str(named))
     return KnownRun(published, flow_run, PipelineRun(experiment, str(flow_run.id)))
+
+
+def _read(flow_run_id: UUID) -> FlowRun:
+    with client() as api:
+        return api.read_flow_run(flow_run_id)
 
 
 def _unknown() -> Refusal:
@@ -137,10 +142,14 @@ def cancel_run(known: KnownRun) -> None:
         return
     if state.type in (StateType.RUNNING, StateType.CANCELLING):
         ask_to_cancel(known.run.folder)
-    with client() as api:
-        waits = state.type in (StateType.SCHEDULED, StateType.PENDING, StateType.PAUSED)
-        kind = StateType.CANCELLED if waits else StateType.CANCELLING
-        if waits or not known.run.folder.is_alive():
-            api.set_flow_run_state(known.flow_run.id, State(type=kind, message="Cancelled by a caller"), force=waits)
+    waits = state.type in (StateType.SCHEDULED, StateType.PENDING, StateType.PAUSED)
+    if waits or not known.run.folder.is_alive():
+        wanted = State(type=StateType.CANCELLED if waits else StateType.CANCELLING, message="Cancelled by a caller")
+        patiently(lambda: _set(known.flow_run.id, wanted, force=waits), SECONDS_WITHOUT_SERVER)
     if waits:
         run_labels.forget_secrets(known.flow_run)
+
+
+def _set(flow_run_id: UUID, state: State, *, force: bool) -> None:
+    with client() as api:
+        api.set_flow_run_state(flow_run_id, state, force=force)

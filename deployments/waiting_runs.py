@@ -8,9 +8,9 @@ from stepwell.blocks.documents import client
 from stepwell.blocks.patience import patiently
 from stepwell.deployments.latest import Latest
 from stepwell.deployments.refusals import Refusal
+from stepwell.deployments.registry import SECONDS_WITHOUT_SERVER
 from stepwell.flows.publishing import TAG
 
-_SECONDS_WITHOUT_SERVER = 15.0
 _WAIT = 10.0
 
 
@@ -25,7 +25,7 @@ def _count() -> int:
         with client() as api:
             return int(api.request("POST", "/flow_runs/count", json=asked).json())
 
-    return patiently(ask, _SECONDS_WITHOUT_SERVER)
+    return patiently(ask, SECONDS_WITHOUT_SERVER)
 
 
 _LATEST = Latest(_count)

@@ -97,7 +97,7 @@ def place(
     request = _digest(order, secret, shown, workspace)
     flow_run, made = (_earlier(order.key) if order.key else None), False
     if flow_run is None:
-        secrets_document = run_labels.keep_secrets(secret)
+        secrets_document = patiently(lambda: run_labels.keep_secrets(secret), _SECONDS_WITHOUT_SERVER)
         try:
             made, flow_run = _create(published, _body(published, order, values, request, secrets_document, pending))
         finally:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from prefect.exceptions import PrefectHTTPStatusError
 from published import BASE, bearer, endpoint, every_kind, work
 
 from stepwell import PipelineData, PipelineEndpoint, PipelineParameter, PublishedPipeline
@@ -367,3 +368,12 @@ def test_names_that_need_quoting_are_found(anybody, project):
 def test_an_empty_registry_knows_nothing():
     with pytest.raises(Exception, match="There is no pipeline 'x'"):
         Registry().by_name("x", None)
+
+
+def test_a_server_that_is_at_fault_is_told_so(anybody, monkeypatch):
+    def fault():
+        response = httpx.Response(500, request=httpx.Request("GET", "http://x"))
+        raise PrefectHTTPStatusError("no", request=response.request, response=response)
+
+    monkeypatch.setattr("stepwell.deployments.gate.LATEST.get", fault)
+    assert anybody.get("/pipelines").status_code == 503

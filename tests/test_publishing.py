@@ -1,15 +1,19 @@
 from __future__ import annotations
 
-import pytest
-from published import every_kind
+import shutil
 
-from stepwell import PipelineParameter, PublishedPipeline
+import pytest
+from published import every_kind, work
+
+from stepwell import Datastore, Pipeline, PipelineParameter, PublishedPipeline, PythonScriptStep, Workspace
 from stepwell.blocks import documents
 from stepwell.blocks.documents import client
+from stepwell.blocks.files import remove
 from stepwell.blocks.publications import FrozenPipelineBlock, claimed
 from stepwell.blocks.store_care import collect
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows import publishing
+from stepwell.flows.run_orders import RunOrder, place
 
 
 def test_what_was_published_runs_though_the_source_changed(project):
@@ -133,3 +137,17 @@ def test_wrong_orders_start_nothing(project):
     with pytest.raises(UserErrorException):
         published.submit(project.workspace, "no name", {})
     assert project.workspace.experiments == {}
+
+
+def test_snapshots_travel_through_a_remote_default_datastore(project):
+    """As on another machine: the workspace's folder there holds nothing."""
+    Datastore.register(project.workspace, "far", f"memory://{project.workspace.name}")
+    project.workspace.set_default_datastore("far")
+    workspace = Workspace.get(project.workspace.name)
+    step = PythonScriptStep(project.script("a.py", "print(1)"), source_directory=project.source)
+    published = Pipeline(workspace, [step], name="p").publish()
+    run_id = place(published.block, RunOrder("e"), workspace).run_id
+    remove(workspace.folder)
+    shutil.rmtree(project.source)
+    assert work(run_id) == "Completed"
+    assert dict(project.executions) == {"a.py": 1}
