@@ -60,7 +60,7 @@ class Endpoint:
             time.sleep(_LOOK_SECONDS)
 
     def _ask(self, method: str, way: str, headers: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
-        deadline = time.monotonic() + _SECONDS_AWAY
+        deadline, told = time.monotonic() + _SECONDS_AWAY, False
         loopback = is_loopback(urlsplit(self.url).hostname or "")
         sent = {**(headers or {}), "Authorization": f"Bearer {self.token}"}
         with httpx.Client(timeout=_SECONDS_TO_ANSWER, trust_env=not loopback) as client:
@@ -74,6 +74,9 @@ class Endpoint:
                             {"address": self.url, "reason": str(error) or type(error).__name__},
                             "Start it with `stepwell serve`, or name another with `--url`.",
                         ) from None
+                    if not told:
+                        print(f"{self.url} does not answer; trying for {_SECONDS_AWAY:g} s", file=sys.stderr)
+                        told = True
                     time.sleep(_LOOK_SECONDS)
                     continue
                 if answer.status_code in _BUSY and time.monotonic() < deadline:
