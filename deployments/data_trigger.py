@@ -11,7 +11,6 @@ from stepwell.blocks import documents
 from stepwell.blocks.datastore import Datastore
 from stepwell.blocks.publications import ScheduleBlock
 from stepwell.deployments.prefect_schedules import order_of, target_of
-from stepwell.errors import StepwellError
 from stepwell.flows.published_lock import publications_locked
 from stepwell.flows.run_orders import place
 from stepwell.flows.workspace import Workspace
@@ -35,14 +34,14 @@ class DataTriggers:
         if time.monotonic() - self._looked < _LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        errors: list[StepwellError] = []
+        errors: list[Exception] = []
         for schedule in documents.load_any([ScheduleBlock], status="Active"):
             waits = schedule.schedule_id in self._before  # something was new, and may still grow
             due = schedule.polled + schedule.polling_minutes * 60 <= time.time()
             if schedule.datastore and (due or waits):
                 try:
                     self._look(schedule)
-                except StepwellError as error:
+                except Exception as error:  # noqa: BLE001  (the others have their turn)
                     errors.append(error)
         if errors:
             raise errors[0]

@@ -127,3 +127,25 @@ def test_disabled_ones_rest(project, watched, polled):
     schedule.enable()
     polled(schedule)
     assert runs(project) == []
+
+
+def test_a_schedule_that_cannot_be_looked_at_is_not_in_the_way_of_others(project, watched, polled, monkeypatch):
+    published, folder = watched
+    broken, good = create(project, published), create(project, published)
+    polled(good)
+    (folder / "new.csv").write_text("new")
+    real = data_trigger.states
+
+    def states(datastore, path):
+        if path == "broken":
+            raise PermissionError("no")
+        return real(datastore, path)
+
+    monkeypatch.setattr(data_trigger, "states", states)
+    block = documents.load(ScheduleBlock, broken.block.document)
+    documents.save(block.model_copy(update={"path_on_datastore": "broken", "polled": 0}), block.document)
+    with pytest.raises(PermissionError):
+        polled(good)
+    with pytest.raises(PermissionError):
+        polled(good)
+    assert len(runs(project)) == 1
