@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -75,7 +76,9 @@ def parameter_definitions(draw: st.DrawFn) -> vocabulary.ParameterDefinition:
 
 
 def _limits(scalars: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    pairs = st.tuples(scalars, scalars).map(lambda pair: dict(zip(("minimum", "maximum"), sorted(pair), strict=True)))
+    # -0.0 equals 0.0, and st.floats wants the lower limit to have the lower sign too.
+    ordered = st.tuples(scalars, scalars).map(lambda pair: sorted(pair, key=lambda n: (n, math.copysign(1, n))))
+    pairs = ordered.map(lambda pair: dict(zip(("minimum", "maximum"), pair, strict=True)))
     return pairs.flatmap(
         lambda pair: st.sampled_from([pair, {"minimum": pair["minimum"]}, {"maximum": pair["maximum"]}])
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -255,12 +254,16 @@ Pipeline(Workspace.get({project.workspace.name!r}), [step])()
     host = subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(SOURCE)}, start_new_session=True
     )
-    deadline = time.monotonic() + 60
-    while not any("Up" in line for line in docker_engine.left()) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert docker_engine.left()
-    host.send_signal(signal.SIGKILL)
-    host.wait()
+    try:
+        deadline = time.monotonic() + 120
+        while "up\n" not in [path.read_text() for path in project.workspace.store.root.rglob("logs/stdout.txt")]:
+            assert host.poll() is None, "the pipeline ended before its container was up"
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert docker_engine.left()
+    finally:
+        host.kill()
+        host.wait()
     assert docker_engine.nothing_left()
 
 

@@ -72,6 +72,14 @@ def ended(address, run_id, seconds=60):
     raise AssertionError(run)
 
 
+def prefects_own(address, body):
+    """Prefect's answer, asked again while its SQLite database is busy, as every client of Prefect does."""
+    deadline = time.monotonic() + 60
+    while (answer := httpx.post(address, json=body, timeout=60)).status_code == 503 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return answer
+
+
 def header():
     return AzureCliAuthentication().get_authentication_header()
 
@@ -139,7 +147,7 @@ def test_a_disabled_pipeline_is_refused_by_both_ways(served, server, project):
     published.disable()
     response = requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=30)
     assert (response.status_code, response.json()["error"]["code"]) == (403, "Disabled")
-    own = httpx.post(f"{server}/deployments/{published.block.deployment_id}/create_flow_run", json={})
+    own = prefects_own(f"{server}/deployments/{published.block.deployment_id}/create_flow_run", {})
     assert own.status_code == 409
     published.enable()
     assert requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=30).ok
@@ -148,9 +156,9 @@ def test_a_disabled_pipeline_is_refused_by_both_ways(served, server, project):
 def test_prefects_own_way_runs_it_as_well(served, server, project):
     published = saying(project, "prefect").publish("own-way")
     address = f"{server}/deployments/{published.block.deployment_id}/create_flow_run"
-    assert httpx.post(address, json={"parameters": {"nope": 1}}).status_code == 409
-    assert httpx.post(address, json={"parameters": {"pipeline_arg": "x"}}).status_code == 409
-    made = httpx.post(address, json={"parameters": {"pipeline_arg": 7, "experiment_name": "form"}})
+    assert prefects_own(address, {"parameters": {"nope": 1}}).status_code == 409
+    assert prefects_own(address, {"parameters": {"pipeline_arg": "x"}}).status_code == 409
+    made = prefects_own(address, {"parameters": {"pipeline_arg": 7, "experiment_name": "form"}})
     assert made.status_code == 201
     run = ended(served, made.json()["id"])
     assert (run["status"], run["experiment"], said(served, run)) == ("Finished", "form", "prefect 7")
