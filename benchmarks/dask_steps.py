@@ -53,8 +53,8 @@ def measure(folder: Path, few: int, many: int, repeat: int) -> dict[str, float]:
     """Seconds, each the median of several rounds."""
     from place import new_salt, settle
 
-    from stepwell.blocks.dask_cluster import close_all, cluster_of
-    from stepwell.blocks.dask_compute import DaskCompute
+    from stepwell.blocks.compute.dask.cluster import close_all, cluster_of
+    from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 
     compute = DaskCompute(min_nodes=2, max_nodes=2)
     cold = _seconds(_build(1, new_salt(), compute))
@@ -111,8 +111,8 @@ def sleepers(folder: Path, count: int, seconds: float, name: str) -> Pipeline:
 def _wide(folder: Path, repeat: int) -> tuple[float, float]:
     from place import new_salt, settle
 
-    from stepwell.blocks.dask_cluster import close_all, cluster_of
-    from stepwell.blocks.dask_compute import DaskCompute
+    from stepwell.blocks.compute.dask.cluster import close_all, cluster_of
+    from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 
     compute = DaskCompute(min_nodes=10, max_nodes=10)
     first = sleepers(folder, 20, 0.01, new_salt())
@@ -141,8 +141,8 @@ def nodes_over_time(folder: Path, steps: int, seconds: float, idle: float) -> li
     """How many nodes there were at which second, while a wide pipeline ran on a cold cluster and until it was idle."""
     from place import new_salt
 
-    from stepwell.blocks.dask_cluster import close_all, known_cluster
-    from stepwell.blocks.dask_compute import DaskCompute
+    from stepwell.blocks.compute.dask.cluster import close_all, known_cluster
+    from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 
     compute = DaskCompute(max_nodes=6, idle_seconds_before_scaledown=idle)
     pipeline = sleepers(folder, steps, seconds, new_salt())

@@ -68,7 +68,7 @@ def _round(folder: Path, image: str, few: int, many: int) -> tuple[float, float]
 def _build(count: int, salt: str, image: str) -> Pipeline:
     from pipeline import build
 
-    from stepwell.blocks.docker_compute import DockerCompute
+    from stepwell.blocks.compute.docker.docker_compute import DockerCompute
 
     pipeline = build(count, "chain", salt, compute_target="docker")
     DockerCompute(image=image).attach_to(pipeline.workspace, "docker")

@@ -26,7 +26,7 @@ import place
 import psutil
 
 _VICTIMS = {
-    "endpoint": "stepwell.deployments.endpoint",
+    "endpoint": "stepwell.deployments.endpoint.process",
     "worker": "prefect worker start",
     "run": "stepwell.flows.worker_run",
     "server": "prefect server start",
@@ -121,8 +121,8 @@ def _call(address: str, number: int) -> str:
 
 def _watch(wanted: set[str], seconds: float = 900) -> bool:
     """Whether every run has ended in time."""
-    from stepwell.blocks.documents import client
-    from stepwell.blocks.patience import patiently
+    from stepwell.blocks.server.documents import client
+    from stepwell.blocks.server.retry import patiently
 
     deadline = time.monotonic() + seconds
 

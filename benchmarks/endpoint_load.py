@@ -81,7 +81,7 @@ def _publish() -> str:
 def _endpoint() -> Iterator[str]:
     port = _free_port()
     words = ["--port", str(port), "--no-token", "--rate", "10000", "--most-waiting", "1000000"]
-    command = [sys.executable, "-m", "stepwell.deployments.endpoint", *words]
+    command = [sys.executable, "-m", "stepwell.deployments.endpoint.process", *words]
     with open(Path(os.environ["STEPWELL_HOME"]) / "endpoint.log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
@@ -115,7 +115,7 @@ def _call(address: str, number: int) -> tuple[int, str, float]:
 
 def _compare(acknowledged: set[str], calls: int) -> tuple[int, int]:
     """How many acknowledged runs Prefect lacks, and how many runs it has for a call that has another."""
-    from stepwell.blocks.documents import client
+    from stepwell.blocks.server.documents import client
 
     numbers: Counter[int] = Counter()
     known: set[str] = set()

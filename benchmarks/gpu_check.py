@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from stepwell import Pipeline, PipelineData, PythonScriptStep, Workspace
-from stepwell.blocks import dask_cluster, gpu, server
-from stepwell.blocks.cuda_compute import CudaCompute
-from stepwell.blocks.run_folder import RunFolder
-from stepwell.deployments.report import report
+from stepwell.blocks.compute.dask import cluster, gpu
+from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
+from stepwell.blocks.server import connection
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.deployments.cli.report import report
 from stepwell.errors import StepwellError
-from stepwell.flows.summary import RunSummary, summarize
-from stepwell.run_metrics import metrics_of
+from stepwell.flows.runs.summary import RunSummary, summarize
+from stepwell.script.metrics import metrics_of
 
 HERE = Path(__file__).resolve().parent
 STAND_IN = bool(os.environ.get("STAND_IN"))
@@ -82,7 +83,7 @@ class Proof:
 
     def run(self, *steps: PythonScriptStep) -> RunSummary:
         """The summary of a run of these steps."""
-        with server.client_settings():
+        with connection.client_settings():
             state = Pipeline(self.workspace, list(steps)).flow(return_state=True)
         return summarize(RunFolder(self.workspace.store.run_folder(str(state.state_details.flow_run_id))))
 
@@ -145,12 +146,12 @@ class Proof:
 
     def reused(self) -> str:
         """The same step again is reused, and no cluster is started for it."""
-        dask_cluster.close_all()
+        cluster.close_all()
         began = time.monotonic()
         summary = self.run(self.step("model", "--seconds", "6"))
         seconds = time.monotonic() - began
         need([step.happened for step in summary.steps] == ["reused"], f"{summary.headline}")
-        need(dask_cluster.known_cluster(self.target.spec()) is None, "the cluster was started")
+        need(cluster.known_cluster(self.target.spec()) is None, "the cluster was started")
         return f"in {seconds:.1f} s"
 
     def queued(self) -> str:
@@ -211,7 +212,7 @@ class Proof:
         with surroundings():
             pipeline = Pipeline(self.workspace, [self.step(f"never{len(self.lines)}", "--seconds", "1")])
             try:
-                with server.client_settings():
+                with connection.client_settings():
                     pipeline.flow()
             except StepwellError as error:
                 need(words in error.message and 'fallback="cpu"' in error.hint, error.message)
@@ -260,7 +261,7 @@ def without_driver() -> Iterator[None]:
 def main() -> int:
     """0 if every check passed; the table stands in the folder RESULTS, too."""
     began = time.monotonic()
-    server.ensure_server()
+    connection.ensure_server()
     proof = Proof()
     try:
         proof.say(
@@ -282,9 +283,9 @@ def main() -> int:
         proof.check("no driver: refused before it starts", lambda: proof.refused(without_driver, "no NVIDIA driver"))
         proof.check('no driver, fallback="cpu": runs, and says so', proof.fell_back)
     finally:
-        dask_cluster.close_all()
+        cluster.close_all()
         with suppress(StepwellError):
-            server.stop()
+            connection.stop()
     proof.say(
         f"{'FAILED' if proof.failed else 'PASSED'}: {proof.failed} checks failed, {time.monotonic() - began:.0f} s"
     )

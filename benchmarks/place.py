@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks import server
-from stepwell.blocks.files import remove
+from stepwell.blocks.server import connection
+from stepwell.blocks.system.files import remove
 
 HERE = Path(__file__).resolve().parent
-CLI = [sys.executable, "-m", "stepwell.deployments.cli"]
+CLI = [sys.executable, "-m", "stepwell.deployments.cli.main"]
 _TICKS = os.sysconf("SC_CLK_TCK")
 _salts = itertools.count()
 
@@ -87,7 +87,7 @@ def new_salt() -> str:
 
 def server_cpu() -> float:
     """The processor seconds that the server has used so far."""
-    fields = Path(f"/proc/{server.status().pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{connection.status().pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
@@ -115,10 +115,10 @@ def place(
     try:
         with prepare(folder):
             try:
-                server.ensure_server()
+                connection.ensure_server()
                 yield Place(folder, quick=quick, full=full)
             finally:
-                server.stop()
+                connection.stop()
     finally:
         left = _left(folder)
         remove(folder)

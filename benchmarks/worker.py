@@ -20,7 +20,7 @@ from place import new_salt, server_cpu, settle
 
 if TYPE_CHECKING:
     from stepwell import Workspace
-    from stepwell.blocks.stat_cache import StatCache
+    from stepwell.blocks.store.stat_cache import StatCache
 
 Cost = tuple[float, float, float]
 """Seconds by the clock, of this process and its children, and of the server."""
@@ -98,7 +98,7 @@ def _empty_tasks() -> Callable[[int], None]:
     import prefect
     from prefect.futures import wait
 
-    from stepwell.blocks.server import client_settings
+    from stepwell.blocks.server.connection import client_settings
 
     @prefect.task
     def empty(_: int) -> None:
@@ -129,7 +129,7 @@ def snapshot(folder: Path, sources: list[str], unchanged: int) -> dict[str, floa
 
 
 def _snapshot(workspace: Workspace, source: str) -> None:
-    from stepwell.flows.setting import Setting
+    from stepwell.flows.engine.run_context import Setting
 
     setting = Setting(workspace, "bench")
     setting.source(source)
@@ -138,7 +138,7 @@ def _snapshot(workspace: Workspace, source: str) -> None:
 
 def hashing(folder: Path, file: str, repeat: int) -> dict[str, float]:
     """Seconds to hash a file that no cache knows, with `sha256sum`, and once more; and the ratio of the first two."""
-    from stepwell.blocks.stat_cache import StatCache
+    from stepwell.blocks.store.stat_cache import StatCache
 
     rounds = [_hashed(StatCache(folder / f"cache{number}" / "digests.sqlite3"), file) for number in range(repeat)]
     first, system, again = (median(column) for column in zip(*rounds, strict=True))

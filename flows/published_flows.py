@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Flow[..., Any]:
     if not re.fullmatch("p_[0-9a-f]{32}", name):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from stepwell.flows.frozen_pipeline import FrozenPipeline
+    from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
 
     return FrozenPipeline.get(str(UUID(name.removeprefix("p_")))).flow

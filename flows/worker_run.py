@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import runpy
 
-from stepwell.blocks.server import client_settings
+from stepwell.blocks.server.connection import client_settings
 
 
 def main() -> None:

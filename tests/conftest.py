@@ -38,7 +38,7 @@ def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def server(stepwell_home: Path) -> Iterator[str]:
     """The API URL of the session's server."""
-    from stepwell.blocks.server import ensure_server, stop
+    from stepwell.blocks.server.connection import ensure_server, stop
 
     yield ensure_server()
     stop()
@@ -48,7 +48,7 @@ def server(stepwell_home: Path) -> Iterator[str]:
 def no_clusters_left() -> Iterator[None]:
     """Clusters of Dask end with the module that used them: their threads are in the way of tests that fork."""
     yield
-    clusters = sys.modules.get("stepwell.blocks.dask_cluster")
+    clusters = sys.modules.get("stepwell.blocks.compute.dask.cluster")
     if clusters is not None:
         clusters.close_all()
 
@@ -100,9 +100,9 @@ class Project:
 
     def run(self, pipeline: Any, **parameters: Any) -> Any:
         """The summary of a run of the pipeline, however it ended."""
-        from stepwell.blocks.run_folder import RunFolder
-        from stepwell.blocks.server import client_settings
-        from stepwell.flows.summary import summarize
+        from stepwell.blocks.store.run_folder import RunFolder
+        from stepwell.blocks.server.connection import client_settings
+        from stepwell.flows.runs.summary import summarize
 
         with client_settings():
             state = pipeline.flow(**parameters, return_state=True)

@@ -12,16 +12,7 @@ defined here. `from stepwell import` stands for the azureml imports, and the com
 import runpy
 from pathlib import Path
 
-from stepwell import (
-    DataReference,
-    Datastore,
-    Experiment,
-    Pipeline,
-    PipelineData,
-    PipelineParameter,
-    PythonScriptStep,
-    Workspace,
-)
+from stepwell import DataReference, Datastore, Experiment, Pipeline, PipelineData, PipelineParameter, PythonScriptStep, Workspace
 
 here = Path(__file__).resolve().parent
 project_folder = str(here / "project")

@@ -1,0 +1,207 @@
+"""The seam between a step and where it runs: a compute target takes a job and returns how it finished."""
+
+from __future__ import annotations
+
+import abc
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from prefect.blocks.core import Block
+from pydantic import Field
+
+from stepwell.blocks.compute.status import SUCCEEDED, ComputeStatus, NodeCounts, ScaleSettings
+from stepwell.blocks.server import documents
+from stepwell.errors import ComputeTargetException
+from stepwell.model.redaction import is_secret_name
+
+if TYPE_CHECKING:
+    from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+    from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+    from stepwell.model.definitions import StepDefinition
+
+LOCAL = "local"
+"""The name of the compute target that steps run on unless they say otherwise: processes on this machine."""
+
+
+class Compute(Block, abc.ABC):
+    """Where steps run. A new kind is one file `*_compute.py` with one subclass.
+
+    Every workspace has a target of each kind, with its defaults, under the kind's `default_name`, unless that is empty.
+    """
+
+    _block_type_name: ClassVar[str | None] = "Stepwell Compute Target"
+    default_name: ClassVar[str] = ""
+    inherits_packages: ClassVar[bool] = False
+    """Whether steps without packages of their own find those of the interpreter in use, as it is on this machine."""
+
+    uses_images: ClassVar[bool] = False
+    """Whether the image of a step's environment counts there."""
+
+    workspace: str = Field(default="", description="The workspace that the target belongs to.")
+    name: str = Field(default="", description="The target's name.")
+    location: str = Field(default="", description="Kept for users of Azure ML; not needed.")
+    tags: dict[str, str] = Field(default_factory=dict, description="Free labels.")
+    max_concurrent: int = Field(default=64, ge=1, description="How many steps of a pipeline run at once.")
+
+    @abc.abstractmethod
+    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+        """How the job ended, every output where it says. `say` got the script's output on the way, as did the job's logs.
+
+        A target that can't be reached raises ComputeTargetException.
+        """
+
+    def check(self, step: StepDefinition) -> None:
+        """Nothing; a step that the target could never run raises ComputeTargetException. Wakes nothing."""
+
+    def ready(self) -> None:
+        """Nothing; a target that lacks what it needs raises ComputeTargetException. Asked when a step is sure to run."""
+
+    def capacity(self) -> Mapping[str, float]:
+        """How much of each resource steps of one pipeline may take at once."""
+        return {"steps": self.max_concurrent}
+
+    def demand(self, step: StepDefinition) -> Mapping[str, float]:
+        """How much of each resource of `capacity` the step takes."""
+        return {"steps": 1}
+
+    @property
+    def type(self) -> str:
+        """The kind of target, such as `LocalCompute`."""
+        return type(self).__name__
+
+    # As v1's users manage it ------------------------------------------------------------------------------------------
+
+    def attach_to(self, workspace: BaseWorkspace, name: str) -> Self:
+        """This target, saved in the workspace under `name`."""
+        refuse_inside_step("attach")
+        self.workspace, self.name = workspace.name, name
+        documents.save(self, self._document)
+        return self
+
+    def delete(self) -> None:  # type: ignore[override]  # (Prefect's own takes the name of a document)
+        """Nothing; the workspace forgets the target. Results of its steps stay."""
+        refuse_inside_step("delete")
+        if documents.delete(type(self), self._document):
+            return
+        if self.name == self.default_name:
+            title, hint = f"The compute target {self.name!r} is one that every workspace has", "Leave it as it is."
+            raise ComputeTargetException(title, {"workspace": self.workspace}, hint)
+        raise not_found(self.workspace, self.name)
+
+    def detach(self) -> None:
+        """Nothing; the workspace forgets the target. What it stands for, such as a cluster at an address, stays."""
+        self.delete()
+
+    @property
+    def id(self) -> str:
+        """What names the target on its server."""
+        return f"/workspaces/{self.workspace}/computes/{self.name}"
+
+    @property
+    def provisioning_state(self) -> str:
+        """`Succeeded`: a target is ready as soon as it is saved."""
+        return SUCCEEDED
+
+    @property
+    def scale_settings(self) -> ScaleSettings:
+        """How few and how many nodes it may have."""
+        return ScaleSettings()
+
+    def node_counts(self) -> NodeCounts:
+        """The nodes that this process has of it. Nothing is woken by asking."""
+        return NodeCounts()
+
+    @property
+    def status(self) -> ComputeStatus:
+        """How the target stands now. Nothing is woken by asking."""
+        created, modified = documents.saved_at(self)
+        return ComputeStatus(self.node_counts(), self.scale_settings, created, modified)
+
+    def get_status(self) -> ComputeStatus:
+        """How the target stands now."""
+        return self.status
+
+    def refresh_state(self) -> None:
+        """Nothing; the settings are those that are saved now. A target that is gone raises ComputeTargetException."""
+        saved = documents.load(type(self), self._document)
+        if saved is not None:
+            for name in type(self).model_fields:
+                setattr(self, name, getattr(saved, name))
+        elif self.name != self.default_name:
+            raise not_found(self.workspace, self.name)
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        min_node_count: int | str | None = None,
+        timeout_in_minutes: float | str = 25,
+        is_delete_operation: bool = False,
+    ) -> None:
+        """Nothing; the target is ready, which it always is once it is saved."""
+        refuse_inside_step("wait for")
+        if show_output:
+            print(f'{SUCCEEDED}\nProvisioning operation finished, operation "{SUCCEEDED}"')
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as plain values, without secrets."""
+        own = set(type(self).model_fields) - {"workspace", "name", "location", "tags"}
+        plain = json.loads(self.model_dump_json(include=own))
+        return {name: _veiled(name, value) for name, value in plain.items() if name in own}
+
+    def serialize(self) -> dict[str, Any]:
+        """What is known of the target as plain values, without secrets."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "type": self.type,
+            "workspace": self.workspace,
+            "location": self.location,
+            "tags": dict(self.tags),
+            "provisioningState": self.provisioning_state,
+            "properties": self.settings(),
+        }
+
+    @property
+    def _document(self) -> str:
+        return documents.document_name(self.workspace, self.name)
+
+
+def _veiled(name: str, value: Any) -> Any:
+    """The plain value with `***` for whatever has a name that sounds secret."""
+    if isinstance(value, dict):
+        return {inner: _veiled(inner, item) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_veiled(name, item) for item in value]
+    return "***" if value and isinstance(value, str) and is_secret_name(name) and not name.startswith("tls_") else value
+
+
+def refuse_inside_step(action: str) -> None:
+    """Nothing; in the process of a step ComputeTargetException: steps don't manage what they run on."""
+    if os.environ.get("AZUREML_RUN_ID") and os.environ.get("STEPWELL_CONTROL"):
+        raise ComputeTargetException(
+            f"AuthenticationFailed: a step can't {action} compute targets",
+            {"step run": os.environ["AZUREML_RUN_ID"]},
+            "Manage compute targets where the pipeline is submitted.",
+        )
+
+
+def kinds() -> Iterator[type[Compute]]:
+    """Every kind of target that is known."""
+    waiting = [Compute]
+    while waiting:
+        subclasses = waiting.pop(0).__subclasses__()
+        waiting += subclasses
+        yield from subclasses
+
+
+def not_found(workspace: str, name: str, known: Iterable[str] = ()) -> ComputeTargetException:
+    """The error that v1 raises for a name that no target has."""
+    targets = {"targets": ", ".join(known)} if known else {}
+    return ComputeTargetException(
+        f"ComputeTargetNotFound: Compute Target with name {name} not found in provided workspace",
+        {"workspace": workspace, **targets},
+        "Choose one of the workspace's targets, or attach a new one.",
+    )

@@ -1,0 +1,130 @@
+"""`ComputeTarget`: compute targets of a workspace, found, saved and listed, as in v1."""
+
+from __future__ import annotations
+
+import abc
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import stepwell.blocks.compute
+from stepwell.blocks.compute import base
+from stepwell.blocks.compute.base import Compute, not_found, refuse_inside_step
+from stepwell.blocks.server import documents
+from stepwell.errors import ComputeTargetException, UserErrorException
+
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+
+RESERVED = ("amlcompute", "local", "containerinstance")
+"""Names that v1 keeps for itself."""
+
+
+@runtime_checkable
+class Attachable(Protocol):
+    """What v1's `attach_configuration` of a kind of target returns here."""
+
+    def target(self) -> Compute:
+        """The target that it describes, not saved yet."""
+
+
+def all_kinds() -> Iterator[type[Compute]]:
+    """Return every kind of target: each stands in a module `*_compute` of this folder, or of a folder in it."""
+    room = stepwell.blocks.compute
+    for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
+        if module.name.endswith("_compute"):
+            importlib.import_module(module.name)
+    return base.kinds()
+
+
+def targets_of(workspace: BaseWorkspace) -> dict[str, Compute]:
+    """Return the workspace's compute targets by name: one of each kind with its defaults, and those that were saved."""
+    known = tuple(all_kinds())
+    defaults = [kind for kind in known if kind.default_name]
+    found = {kind.default_name: kind(workspace=workspace.name, name=kind.default_name) for kind in defaults}
+    return {**found, **{target.name: target for target in documents.load_any(known, workspace=workspace.name)}}
+
+
+class ComputeTarget(abc.ABC):  # noqa: B024  (abstract for `register`: every Compute counts as one)
+    """Compute targets of a workspace. `ComputeTarget(ws, name)` is the target of that name; every target is an instance."""
+
+    def __new__(cls, workspace: BaseWorkspace, name: str) -> Compute:  # type: ignore[misc]  # (as v1: the concrete target)
+        """The workspace's compute target of that name; ComputeTargetException if there is none."""
+        return cls.get(workspace, name)
+
+    @staticmethod
+    def get(workspace: BaseWorkspace, name: str) -> Compute:
+        """The workspace's compute target of that name; ComputeTargetException if there is none."""
+        targets = targets_of(workspace)
+        if name not in targets:
+            raise not_found(workspace.name, name, targets)
+        return targets[name]
+
+    @staticmethod
+    def list(workspace: BaseWorkspace) -> list[Compute]:
+        """The workspace's compute targets."""
+        return [*targets_of(workspace).values()]
+
+    @classmethod
+    def create(cls, workspace: BaseWorkspace, name: str, provisioning_configuration: Compute | Attachable) -> Compute:
+        """A new target, saved under `name`; a target of the same kind that has the name already gets these settings.
+
+        The configuration is `AmlCompute.provisioning_configuration(...)`, or a target such as `DaskCompute(max_nodes=4)`.
+        """
+        return cls._save(workspace, name, provisioning_configuration, "create")
+
+    @classmethod
+    def attach(cls, workspace: BaseWorkspace, name: str, attach_configuration: Compute | Attachable) -> Compute:
+        """A target for something that exists, such as `DaskCompute(address="tcp://…")`, saved under `name`."""
+        return cls._save(workspace, name, attach_configuration, "attach")
+
+    @staticmethod
+    def _save(workspace: BaseWorkspace, name: str, configuration: object, action: str) -> Compute:
+        refuse_inside_step(action)
+        check_name(name)
+        wanted = configuration.target() if isinstance(configuration, Attachable) else configuration
+        if not isinstance(wanted, Compute):
+            raise UserErrorException(
+                f"A {type(wanted).__name__} does not describe a compute target",
+                hint="Pass `AmlCompute.provisioning_configuration(...)`, or a target such as `DaskCompute(...)`.",
+            )
+        _refuse_other_kind(workspace, name, wanted)
+        return _copy(wanted).attach_to(workspace, name)
+
+
+ComputeTarget.register(Compute)  # type: ignore[type-abstract]
+
+
+def check_name(name: object) -> None:
+    """Nothing; what can't name a new target raises UserErrorException."""
+    if isinstance(name, str) and name.lower() in RESERVED:
+        raise UserErrorException(
+            f"The compute target name {name!r} is reserved",
+            {"reserved": ", ".join(RESERVED)},
+            "Choose another name.",
+        )
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z](?:[A-Za-z0-9_-]{0,62}[A-Za-z0-9])", name):
+        raise UserErrorException(
+            f"{name!r} can't name a compute target",
+            hint="Use 2 to 64 letters, digits, '-' and '_', a letter first, a letter or digit last.",
+        )
+
+
+def _refuse_other_kind(workspace: BaseWorkspace, name: str, wanted: Compute) -> None:
+    known = targets_of(workspace).get(name)
+    builtin = known is not None and known._block_document_id is None  # noqa: SLF001  (Prefect has no public word for it)
+    if known is not None and not builtin and type(known) is not type(wanted):
+        raise ComputeTargetException(
+            f"A compute target {name!r} of another type exists already",
+            {"workspace": workspace.name, "it is a": known.type, "asked for": wanted.type},
+            "Choose another name, or delete that target first.",
+        )
+
+
+def _copy(target: Compute) -> Compute:
+    """The same settings in a target of its own, which no document knows yet."""
+    kind = type(target)
+    own = set(kind.model_fields) - {"workspace", "name"}
+    return kind(**{field: getattr(target, field) for field in own})

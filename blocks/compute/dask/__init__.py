@@ -1,0 +1,1 @@
+"""Steps on Dask workers, GPUs included."""

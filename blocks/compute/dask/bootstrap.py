@@ -1,0 +1,59 @@
+"""What is sent to Dask workers by value: it finds Stepwell's worker bundle there, or says that it has to be sent too.
+
+A worker needs Python and Dask only, so nothing here may refer to Stepwell before the bundle is there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import sys
+import threading
+import types
+import zipfile
+from typing import Any
+
+
+def start(digest: str, archive: bytes | None, order: bytes) -> Any:
+    """Return what the bundle's `worker.work` returns; "bundle" if the worker lacks the bundle `digest` and `archive` doesn't hold it.
+
+    An exception comes back as a value: raised, Dask would log the order.
+    """
+    shelf = sys.modules.setdefault("_stepwell_bundle", types.ModuleType("_stepwell_bundle"))
+    try:
+        with vars(shelf).setdefault("lock", threading.Lock()):
+            module = _loaded(digest) or (_unpacked(digest, archive) if archive else None)
+        return "bundle" if module is None else module.work(order)
+    except Exception as error:  # noqa: BLE001
+        return error
+
+
+def _loaded(digest: str) -> Any:
+    """The worker's module, if the Stepwell that the worker can import is the same as the sender's."""
+    try:
+        if importlib.import_module("stepwell.blocks.compute.worker_bundle").bundle_digest() == digest:
+            return importlib.import_module("stepwell.blocks.compute.dask.worker")
+    except (ImportError, AttributeError, OSError):
+        pass
+    return None
+
+
+def _unpacked(digest: str, archive: bytes) -> Any:
+    from distributed import get_worker
+
+    folder = os.path.join(get_worker().local_directory, f"stepwell-bundle-{digest}")
+    if not os.path.isdir(folder):
+        draft = f"{folder}.{os.getpid()}.{threading.get_ident()}"
+        with zipfile.ZipFile(io.BytesIO(archive)) as bundle:
+            bundle.extractall(draft)
+        try:
+            os.rename(draft, folder)
+        except OSError:
+            if not os.path.isdir(folder):
+                raise
+    for name in [name for name in sys.modules if name.partition(".")[0] == "stepwell"]:
+        del sys.modules[name]  # another release; who runs with it now keeps it
+    sys.path[:] = [folder, *(path for path in sys.path if "stepwell-bundle-" not in path)]
+    importlib.invalidate_caches()
+    return _loaded(digest)

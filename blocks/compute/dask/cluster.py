@@ -1,0 +1,334 @@
+"""Dask clusters of this process: started at the first job, grown and shrunk with the jobs there are, closed at exit."""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import logging
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import spawn
+from typing import Any
+
+from stepwell.blocks.compute.job import Say
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.errors import ComputeTargetException
+from stepwell.model.digests import digest
+
+CONNECT_SECONDS = 8.0
+_ADAPT_SECONDS = 0.25
+_POLL_SECONDS = 0.1
+_SHORTEST_IDLE_SECONDS = 1.0
+
+_PATIENCE_SECONDS = 10.0
+
+Demand = Mapping[str, float]
+"""How much a job takes of each resource of Dask's."""
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class ClusterSpec:
+    """Which cluster: the address of a running scheduler, or a class and its options. `node` is what each node has."""
+
+    target: str
+    address: str
+    cluster_class: str
+    options: dict[str, Any]
+    node: dict[str, float]
+    min_nodes: int
+    max_nodes: int
+    idle_seconds: float
+    security: dict[str, Any] = field(default_factory=dict)
+    adaptive: bool = True
+
+
+class Cluster:
+    """One cluster and this process's client of it."""
+
+    def __init__(self, spec: ClusterSpec) -> None:
+        self.spec = spec
+        self._jobs: dict[str, Demand] = {}
+        self._placed: set[str] = set()
+        self._lock = threading.RLock()
+        self._room = threading.Condition(self._lock)
+        self._idle_since = time.monotonic()
+        self._listeners: dict[str, Callable[[dict[str, Any]], None]] = {}
+        self._cluster = None if spec.address else _started(spec)
+        try:
+            self.client = _connected(spec, self._cluster)
+        except BaseException:
+            if self._cluster is not None:
+                with suppress(Exception):
+                    self._cluster.close()
+            raise
+        self.topic = f"stepwell-{self.client.id}"
+        self.client.subscribe_topic(self.topic, self._heard)
+        if self._cluster is not None and spec.adaptive:
+            self._adapt()
+
+    @property
+    def alive(self) -> bool:
+        """Whether jobs can still be sent to it."""
+        return self.client.status in ("running", "connecting")
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether its workers were started by this process with its own Python."""
+        return self._cluster is not None and type(self._cluster).__name__ in ("LocalCluster", "LocalCUDACluster")
+
+    def workers(self) -> dict[str, Any]:
+        """What is known of each worker, by address."""
+        source = self._cluster if self._cluster is not None else self.client
+        if source is self.client:
+            with suppress(Exception):
+                return dict(self.client.scheduler_info(n_workers=-1)["workers"])
+            return {}
+        return dict(source.scheduler_info["workers"])
+
+    def declared(self) -> set[str]:
+        """The resources that workers are known to have."""
+        if self.on_this_machine:
+            return set(self.spec.node)
+        return {name for worker in self.workers().values() for name in worker.get("resources", {})}
+
+    @property
+    def wanted(self) -> int:
+        """How many nodes the jobs at hand could use, within the limits."""
+        with self._lock:
+            totals = _total(self._jobs.values())
+        needed = max(
+            (math.ceil(amount / self.spec.node[r] - 1e-9) for r, amount in totals.items() if self.spec.node.get(r)),
+            default=0,
+        )
+        return min(self.spec.max_nodes, max(self.spec.min_nodes, needed))
+
+    def busy(self) -> int:
+        """How many workers have something to do."""
+        with suppress(Exception):
+            return sum(1 for keys in self.client.processing().values() if keys)
+        return 0
+
+    def idle_seconds(self) -> float:
+        """How long there has been no job."""
+        with self._lock:
+            return 0.0 if self._jobs else time.monotonic() - self._idle_since
+
+    def touch(self) -> None:
+        """Nothing; somebody is about to bring a job."""
+        with self._lock:
+            self._idle_since = time.monotonic()
+
+    @contextmanager
+    def asked(self, job: str, demand: Demand) -> Iterator[None]:
+        """Nothing; inside, the job counts in `wanted`, so that the cluster grows for it."""
+        with self._lock:
+            self._jobs[job] = demand
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._jobs.pop(job)
+                self._placed.discard(job)
+                self._idle_since = time.monotonic()
+                self._room.notify()
+
+    @contextmanager
+    def place(self, job: str, demand: Demand, stop: StopSignal, say: Say = _silent) -> Iterator[None]:
+        """Nothing; inside, there is a node for the job, or it was stopped. (Dask would give all jobs to the first node.)"""
+        told = time.monotonic() + _PATIENCE_SECONDS
+        with self.asked(job, demand):
+            while not (self._has_room(job, demand) or stop.stopped):
+                if not self.alive:
+                    raise unreachable(self.spec, "the cluster has gone")
+                if time.monotonic() > told:
+                    say(f"Waiting for a free node of {self.spec.target}: it has {len(self.workers())} now\n")
+                    told = math.inf
+                with self._room:
+                    self._room.wait(_POLL_SECONDS)  # new nodes tell nobody
+            yield
+
+    def listen(self, job: str, listener: Callable[[dict[str, Any]], None] | None) -> None:
+        """Nothing; the listener gets what workers tell of the job, until it is taken away with None."""
+        if listener is None:
+            self._listeners.pop(job, None)
+        else:
+            self._listeners[job] = listener
+
+    def close(self) -> None:
+        """Nothing; the client is closed, and a cluster of our own is gone."""
+        with suppress(Exception):
+            self.client.close(timeout=2)
+        if self._cluster is not None:
+            with suppress(Exception):
+                self._cluster.close(timeout=10)
+
+    def _heard(self, event: tuple[float, Any]) -> None:
+        told = event[1]
+        listener = self._listeners.get(str(told.get("job"))) if isinstance(told, dict) else None
+        if listener is not None:
+            listener(told)
+
+    def _has_room(self, job: str, demand: Demand) -> bool:
+        if self._cluster is None:
+            return True
+        nodes = len(self._cluster.scheduler_info["workers"])
+        with self._lock:
+            totals = _total([demand, *(self._jobs[name] for name in self._placed)])
+            if all(amount <= nodes * self.spec.node.get(r, 0) + 1e-9 for r, amount in totals.items()):
+                self._placed.add(job)
+                return True
+        return False
+
+    def _adapt(self) -> None:
+        cluster: Any = self._cluster
+        limits = {"minimum": self.spec.min_nodes, "maximum": self.spec.max_nodes}
+        count = max(1, round(self.spec.idle_seconds / _ADAPT_SECONDS))
+        try:
+            cluster.adapt(Adaptive=_adaptive(self), interval=_ADAPT_SECONDS, wait_count=count, **limits)
+        except TypeError:  # such as Kubernetes' operator, which adapts by itself
+            cluster.adapt(**limits)
+
+
+def _adaptive(owner: Cluster) -> Any:
+    """Dask's adaptive scaling with our own count of nodes: one for each job that waits, not by guessed durations."""
+    from distributed.deploy.adaptive import Adaptive
+
+    class JobAdaptive(Adaptive):  # type: ignore[misc]
+        async def target(self) -> int:
+            return owner.wanted
+
+    return JobAdaptive
+
+
+def _total(demands: Any) -> dict[str, float]:
+    totals: dict[str, float] = defaultdict(float)
+    for demand in demands:
+        for resource, amount in demand.items():
+            totals[resource] += amount
+    return totals
+
+
+# Starting and connecting ------------------------------------------------------------------------------------------------
+
+
+def _started(spec: ClusterSpec) -> Any:
+    module, _, name = spec.cluster_class.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module or "distributed"), name)
+    except (ImportError, AttributeError) as error:
+        raise ComputeTargetException(
+            f"The compute target {spec.target!r} names a class of clusters that can't be found",
+            {"cluster class": spec.cluster_class, "reason": error},
+            "Install the package that has it, or correct `cluster_class`.",
+        ) from error
+    _keep_main_out()
+    try:
+        return kind(**spec.options)
+    except Exception as error:
+        raise ComputeTargetException(
+            f"The cluster of compute target {spec.target!r} can't be started",
+            {"cluster class": spec.cluster_class, "reason": f"{type(error).__name__}: {error}"},
+            "Correct the target's options.",
+        ) from error
+
+
+def _keep_main_out() -> None:
+    """Nothing; workers of a local cluster don't run the user's program once more: v1's have no `if __name__ == "__main__"`."""
+    prepare = spawn.get_preparation_data
+    if getattr(prepare, "without_main", False):
+        return
+
+    def prepared(name: str) -> dict[str, Any]:
+        data = prepare(name)
+        if name.startswith("Dask Worker"):  # other processes are none of our business
+            data.pop("init_main_from_path", None)
+            data.pop("init_main_from_name", None)
+        return data
+
+    prepared.without_main = True  # type: ignore[attr-defined]
+    spawn.get_preparation_data = prepared
+
+
+def _connected(spec: ClusterSpec, cluster: Any) -> Any:
+    distributed: Any = importlib.import_module("distributed")
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told in our own words
+    security = {"security": distributed.Security(**spec.security)} if spec.security else {}
+    try:
+        return distributed.Client(cluster or spec.address, timeout=CONNECT_SECONDS, set_as_default=False, **security)
+    except Exception as error:
+        raise unreachable(spec, f"{type(error).__name__}: {error}") from error
+
+
+def unreachable(spec: ClusterSpec, reason: str) -> ComputeTargetException:
+    """The error for a cluster that does not answer."""
+    facts = {"scheduler": spec.address or spec.cluster_class, "reason": reason.splitlines()[0] if reason else ""}
+    return ComputeTargetException(
+        f"The compute target {spec.target!r} can't be reached", facts, "Check that its scheduler runs, and its address."
+    )
+
+
+# The clusters of this process -------------------------------------------------------------------------------------------
+
+_clusters: dict[str, Cluster] = {}
+_starting: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+def cluster_of(spec: ClusterSpec) -> Cluster:
+    """The running cluster that the spec describes: started or connected to now if this process has none."""
+    name = _name(spec)
+    with _starting[name]:
+        known = _clusters.get(name)
+        if known is not None and known.alive:
+            known.touch()
+            return known
+        if known is not None:
+            known.close()
+        if not _clusters:
+            atexit.register(close_all)
+        _clusters[name] = cluster = Cluster(spec)
+        if not (spec.adaptive or spec.address):
+            threading.Thread(target=_close_when_idle, args=(name, cluster), name="stepwell-idle", daemon=True).start()
+        return cluster
+
+
+def _close_when_idle(name: str, cluster: Cluster) -> None:
+    """Nothing; a cluster that does not shrink by itself is closed once it had no job for long enough."""
+    patience = max(cluster.spec.idle_seconds, _SHORTEST_IDLE_SECONDS)
+    while True:
+        time.sleep(max(patience - cluster.idle_seconds(), _ADAPT_SECONDS))
+        with _starting[name]:
+            if _clusters.get(name) is not cluster:
+                return
+            if cluster.idle_seconds() >= patience:
+                del _clusters[name]
+                break
+    cluster.close()
+
+
+def known_cluster(spec: ClusterSpec) -> Cluster | None:
+    """The cluster if this process has it already; nothing is woken."""
+    known = _clusters.get(_name(spec))
+    return known if known is not None and known.alive else None
+
+
+def close_all() -> None:
+    """Nothing; no cluster of this process is left."""
+    while _clusters:
+        _clusters.popitem()[1].close()
+
+
+def _name(spec: ClusterSpec) -> str:
+    limits = [spec.min_nodes, spec.max_nodes, spec.idle_seconds, spec.adaptive]
+    return digest(
+        "cluster",
+        [spec.address, spec.cluster_class, repr(spec.options), repr(spec.node), repr(limits), repr(spec.security)],
+    )

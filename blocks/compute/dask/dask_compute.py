@@ -1,0 +1,176 @@
+"""`DaskCompute`: steps on the workers of a Dask cluster that grows and shrinks with them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stepwell.blocks.compute.base import Compute, refuse_inside_step
+from stepwell.blocks.compute.dask.cluster import Cluster, ClusterSpec, cluster_of
+from stepwell.blocks.compute.dask.job_transfer import Errand, brought_home
+from stepwell.blocks.compute.dask.nodes import await_nodes, count_nodes
+from stepwell.blocks.compute.dask.worker import Order
+from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.status import NodeCounts, ScaleSettings
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.errors import ComputeTargetException
+from stepwell.model.definitions import Resources, StepDefinition
+
+
+class DaskCompute(Compute):
+    """Workers of a Dask cluster: one of its own, with `min_nodes` to `max_nodes` workers, or the one at `address`.
+
+    Workers need Python and Dask; packages of a step have to be the same as those in use here, which is checked.
+    """
+
+    _block_type_name: ClassVar[str | None] = "Stepwell Dask Compute"
+    _block_type_slug: ClassVar[str | None] = "stepwell-dask-compute"
+    _description: ClassVar[str | None] = "Runs steps on the workers of a Dask cluster."
+    default_name: ClassVar[str] = "dask"
+
+    address: str = Field(default="", description="The address of a running scheduler; empty: a cluster of its own.")
+    cluster_class: str = Field(
+        default="distributed.LocalCluster",
+        description="The class of the cluster, such as `dask_jobqueue.SLURMCluster`.",
+    )
+    cluster_options: dict[str, Any] = Field(default_factory=dict, description="What the class is called with.")
+    min_nodes: int = Field(default=0, ge=0, description="Nodes that stay when there is nothing to do.")
+    max_nodes: int = Field(default_factory=lambda: max(2, os.cpu_count() or 2), ge=1, description="The most nodes.")
+    idle_seconds_before_scaledown: float = Field(
+        default=60, ge=0, allow_inf_nan=False, description="How long a node waits for work."
+    )
+    cpus_per_node: int = Field(default=1, ge=1, description="Steps of one processor that a node runs at once.")
+    memory_per_node: int = Field(default=0, ge=0, description="Bytes of memory of a node; 0: not counted.")
+    tls_ca_file: str = Field(default="", description="The certificate authority of the scheduler.")
+    tls_cert: str = Field(default="", description="The client's certificate file.")
+    tls_key: str = Field(default="", description="The client's key file.")
+
+    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+        """How the job ended on a worker; if a worker dies meanwhile, it is run again on another."""
+        cluster = cluster_of(self.spec())
+        demand = self.dask_demand(job.call.definition, cluster)
+        probe = job.folder / "probe"
+        probe.write_text(job.step_run_id)
+        order = Order(
+            job, redact, str(probe), job.step_run_id, sys.executable, cluster.topic, cluster.on_this_machine, self.gpu
+        )
+        with cluster.place(job.step_run_id, demand, stop, say):
+            report = Errand(cluster, order, demand, say, stop).report()
+        return brought_home(job, report)
+
+    gpu: ClassVar[bool] = False
+
+    def check(self, step: StepDefinition) -> None:
+        """Nothing; a step that fits on no node raises ComputeTargetException."""
+        if self.address:
+            return
+        node = self.node()
+        for resource, amount in self._wanted(step).items():
+            if amount > node.get(resource, 0):
+                raise ComputeTargetException(
+                    f"No node of compute target {self.name!r} has room for step {step.name!r}",
+                    {resource: f"{amount:g}", "a node has": f"{node.get(resource, 0):g}"},
+                    "Ask for less, or make the target's nodes larger.",
+                )
+
+    # Its nodes --------------------------------------------------------------------------------------------------------
+
+    @property
+    def scale_settings(self) -> ScaleSettings:
+        """How few and how many nodes it may have, and how long one waits for work."""
+        most = max(self.min_nodes, self.max_nodes)
+        return ScaleSettings(self.min_nodes, most, self.idle_seconds_before_scaledown)
+
+    def node_counts(self) -> NodeCounts:
+        """The nodes that this process has of it. Nothing is woken by asking."""
+        return count_nodes(self.spec())
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        min_node_count: int | str | None = None,
+        timeout_in_minutes: float | str = 25,
+        is_delete_operation: bool = False,
+    ) -> None:
+        """Nothing; `min_node_count` nodes are there (by default `min_nodes`), started for this process, or the time is up."""
+        refuse_inside_step("wait for")
+        say = print if show_output else _silent
+        wanted = self.min_nodes if min_node_count is None else int(min_node_count)
+        if is_delete_operation or wanted <= 0:
+            say(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
+            return
+        self.ready()
+        most = wanted if self.address else min(wanted, self.scale_settings.maximum_node_count)
+        found = await_nodes(self.spec(), most, 60 * float(timeout_in_minutes), lambda n: say(f"{n} of {wanted} nodes"))
+        say(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
+        if found >= wanted:
+            say("Minimum number of nodes requested have been provisioned")
+        else:
+            say("Wait timeout has been reached" if found < most else f"The target has {most} nodes at most")
+            state = f'provisioning state of {self.type} is "{self.provisioning_state}"'
+            say(f'Current {state} and current node count is "{found}"')
+
+    # What the cluster is ------------------------------------------------------------------------------------------------
+
+    def spec(self) -> ClusterSpec:
+        """The cluster as this process knows it."""
+        return ClusterSpec(
+            target=self.name or self.default_name,
+            address=self.address,
+            cluster_class=self.cluster_class,
+            options=self.options(),
+            node=self.node(),
+            min_nodes=self.min_nodes,
+            max_nodes=max(self.min_nodes, self.max_nodes),
+            idle_seconds=self.idle_seconds_before_scaledown,
+            security=self._security(),
+        )
+
+    def node(self) -> dict[str, float]:
+        """What each node has of Dask's resources."""
+        memory = {"memory": float(self.memory_per_node)} if self.memory_per_node else {}
+        return {"cpus": float(self.cpus_per_node), **memory}
+
+    def options(self) -> dict[str, Any]:
+        """What the cluster's class is called with."""
+        if self.cluster_class not in ("LocalCluster", "distributed.LocalCluster", "dask.distributed.LocalCluster"):
+            return dict(self.cluster_options)
+        memory = {"memory_limit": self.memory_per_node} if self.memory_per_node else {"memory_limit": 0}
+        local = {
+            "n_workers": self.min_nodes,
+            "processes": True,
+            "dashboard_address": "127.0.0.1:0",
+            "resources": self.node(),
+            "silence_logs": logging.CRITICAL,  # what matters is told in our own words
+        }
+        return {**local, "threads_per_worker": self.cpus_per_node, **memory, **self.cluster_options}
+
+    def _security(self) -> dict[str, Any]:
+        if not (self.tls_ca_file or self.tls_cert):
+            return {}
+        files = {"tls_ca_file": self.tls_ca_file, "tls_client_cert": self.tls_cert, "tls_client_key": self.tls_key}
+        return {**{name: path for name, path in files.items() if path}, "require_encryption": True}
+
+    def _wanted(self, step: StepDefinition) -> dict[str, float]:
+        wanted = step.resources or Resources()
+        named = {"cpus": wanted.cpus, "memory": float(wanted.memory), "GPU": wanted.gpus}
+        return {name: amount for name, amount in named.items() if amount}
+
+    def dask_demand(self, step: StepDefinition, cluster: Cluster) -> dict[str, float]:
+        """What the step takes of the resources that the cluster's workers declare."""
+        wanted, declared = self._wanted(step), cluster.declared()
+        if "GPU" in wanted and "GPU" not in declared:
+            raise ComputeTargetException(
+                f"No worker of compute target {self.name!r} has a GPU",
+                {"step": step.name, "workers": len(cluster.workers())},
+                "Start its workers with `--resources GPU=1`, or choose another target.",
+            )
+        return {name: amount for name, amount in wanted.items() if name in declared}
+
+
+def _silent(_: object) -> None:
+    pass

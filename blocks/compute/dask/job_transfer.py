@@ -1,0 +1,186 @@
+"""One job on its way to a Dask worker and back: its data supplied, its output passed on, its record brought home."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import shutil
+from asyncio import CancelledError
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+from stepwell.blocks.compute.dask import bootstrap
+from stepwell.blocks.compute.dask.cluster import Cluster, unreachable
+from stepwell.blocks.compute.dask.worker import Order, Report
+from stepwell.blocks.compute.job import Finished, Job, Say
+from stepwell.blocks.compute.worker_bundle import bundle_archive, bundle_digest
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.system.files import remove
+from stepwell.errors import ComputeTargetException, StepFailedException, StepwellError
+from stepwell.model.records import Exit
+
+_GRACE_SECONDS = 12.0
+_PATIENCE_SECONDS = 5.0
+_MOST_ROUNDS = 5
+
+
+class Errand:
+    """One order on its way to a worker and back."""
+
+    def __init__(self, cluster: Cluster, order: Order, demand: Mapping[str, float], say: Say, stop: StopSignal) -> None:
+        self._cluster, self._order, self._demand, self._say, self._stop = cluster, order, demand, say, stop
+        self._attempts = 0
+        self._began, self._done, self._ended = StopSignal(), StopSignal(), StopSignal()
+        self._report: Report | None = None
+
+    def report(self) -> Report:
+        """What came of the order, its data supplied as far as workers lack them."""
+        name, archive = self._order.job.step_run_id, None
+        self._order.job.logs.mkdir(parents=True, exist_ok=True)
+        self._cluster.listen(name, self._heard)
+        try:
+            for _ in range(_MOST_ROUNDS):
+                answer = self._sent(archive)
+                if isinstance(answer, Exception):
+                    raise _told(answer, self._order.job)
+                if answer == "bundle":
+                    archive = bundle_archive()
+                elif answer.needs:
+                    self._supply(answer.needs)
+                else:
+                    assert isinstance(answer, Report)
+                    return answer
+            raise unreachable(self._cluster.spec, "its workers keep losing what is sent to them")
+        finally:
+            self._cluster.listen(name, None)
+
+    def _sent(self, archive: bytes | None) -> Any:
+        self._attempts = 0
+        if self._stop.stopped:
+            return Report(exit=Exit(-15, 0.0, cancelled=True))
+        try:
+            future = _submit(self._cluster, self._order, archive, self._demand)
+            return self._awaited(future)
+        except StepwellError:
+            raise
+        except (Exception, CancelledError) as error:
+            if isinstance(error, CancelledError) or not self._cluster.alive:
+                raise unreachable(self._cluster.spec, "its scheduler went away while the step ran") from error
+            raise _told(error, self._order.job) from error
+
+    def _awaited(self, future: Any) -> Any:
+        done = self._done = StopSignal()
+        future.add_done_callback(lambda _: done.stop())
+        if _first(done, self._stop, self._began, seconds=_PATIENCE_SECONDS) is None:
+            spec = self._cluster.spec
+            self._say(f"Waiting for a free worker of {spec.target} at {spec.address or spec.cluster_class}\n")
+        if _first(done, self._stop) is done:
+            return self._report or future.result()
+        future.cancel(force=True)
+        if self._attempts:
+            _first(self._ended, seconds=_GRACE_SECONDS)
+        return Report(exit=Exit(-15, 0.0, cancelled=True))
+
+    def _supply(self, digests: tuple[str, ...]) -> None:
+        job = self._order.job
+        assert job.depot
+        paths = {job.call.snapshot: job.snapshot, **{a.digest: job.inputs[n] for n, a in job.call.inputs.items()}}
+        for digest in digests:
+            path = paths[digest]
+            assert path
+            self._say(f"Uploading {digest[:12]} to {job.depot.url}, as the workers share no disk\n")
+            job.depot.put(path, digest)
+
+    def _heard(self, event: Mapping[str, Any]) -> None:
+        log = self._order.job.logs / "70_driver_log.txt"
+        if "began" in event:
+            self._attempts += 1
+            self._began.stop()
+            if self._attempts > 1:
+                self._say(f"The worker is gone; the step runs again on {event['began']}\n")
+            log.write_bytes(b"")
+        elif "text" in event:
+            text = str(event["text"])
+            with suppress(OSError), open(log, "a", errors="surrogateescape") as stream:
+                stream.write(text)
+            self._say(text)
+        elif "report" in event:
+            self._report = pickle.loads(event["report"])  # noqa: S301  (as Dask does with results)
+            self._done.stop()
+        elif "ended" in event:
+            self._ended.stop()
+
+
+def _submit(cluster: Cluster, order: Order, archive: bytes | None, demand: Mapping[str, float]) -> Any:
+    key = f"stepwell-{order.job.call.definition.name}-{order.job.step_run_id}-{os.urandom(4).hex()}"
+    return cluster.client.submit(
+        bootstrap.start if cluster.on_this_machine else _boot_by_value(),
+        bundle_digest(),
+        archive,
+        pickle.dumps(order),
+        key=key,
+        pure=False,
+        resources=dict(demand) or None,
+    )
+
+
+@cache
+def _boot_by_value() -> Any:
+    """The function that workers start with, for those that lack Stepwell: Dask sends only the main program's by value."""
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(bootstrap)
+    start = FunctionType(bootstrap.start.__code__, vars(bootstrap), "start")
+    start.__module__ = "__main__"
+    return start
+
+
+def _first(*signals: StopSignal, seconds: float | None = None) -> StopSignal | None:
+    """The signal that is raised first, None if none is in time."""
+    poll = select.poll()
+    for signal in signals:
+        poll.register(signal, select.POLLIN)
+    ready = {descriptor for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000)}
+    return next((signal for signal in signals if signal.fileno() in ready), None)
+
+
+def _told(error: BaseException, job: Job) -> StepwellError:
+    """An error of Dask's or of a worker's in our own words."""
+    if isinstance(error, StepwellError):
+        return error
+    name = job.call.definition.name
+    if type(error).__name__ == "KilledWorker":
+        return StepFailedException(
+            f"Every Dask worker that ran the step {name!r} died",
+            {"reason": "most often the step needs more memory than a worker has"},
+            "Give the workers more memory, or the step fewer data.",
+        )
+    facts = {"reason": f"{type(error).__name__}: {error}"}
+    return ComputeTargetException(f"A Dask worker could not run the step {name!r}", facts, "Look at the worker's log.")
+
+
+def brought_home(job: Job, report: Report) -> Finished:
+    """The report with its record and outputs on this machine."""
+    assert report.exit is not None
+    if not report.record:
+        return Finished(report.exit, {})
+    if report.shared:
+        record, outputs = Path(report.record), {name: Path(path) for name, path in report.outputs.items()}
+    else:
+        assert job.depot
+        record = job.depot.get(report.record, job.folder / "record")
+        job.depot.discard(report.record)
+        outputs = {
+            port.name: job.depot.get_tree(report.outputs[port.name], job.folder / "outputs" / port.name)
+            if port.name in report.outputs
+            else job.folder / "outputs" / "none" / port.name
+            for port in job.call.definition.outputs
+        }
+    remove(job.record)
+    shutil.move(record, job.record)
+    return Finished(report.exit, outputs, same_files=report.same_files, facts=report.facts)

@@ -1,0 +1,279 @@
+"""The worker's side of a job on Dask: find or fetch its data, run it here, hand back what came of it.
+
+Part of the worker bundle: it stands on the standard library and on Dask.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.compute.dask.gpu_lease import Lent, lent
+from stepwell.blocks.compute.job import Job, Redact
+from stepwell.blocks.compute.local_run import run_here
+from stepwell.blocks.environments.base_interpreter import base_interpreter
+from stepwell.blocks.environments.packages import Packages
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.store.remote_store import Depot
+from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.home import home
+from stepwell.errors import ComputeTargetException, StepFailedException
+from stepwell.model.records import Exit
+from stepwell.model.tree import scan
+
+TICK_SECONDS = 0.1
+_MOST_TEXT = 1 << 20
+_ENDED = ("released", "cancelled", "forgotten", "erred")
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job as it is sent. The worker shares the sender's disk if it finds `nonce` in the file `probe`.
+
+    `topic` of Dask's events is where the sender listens. `here`: the sender started the worker, with its own Python.
+    """
+
+    job: Job
+    redact: Redact
+    probe: str
+    nonce: str
+    interpreter: str
+    topic: str
+    here: bool
+    gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of an order. `needs`: digests of trees that the depot lacks; nothing was run then.
+
+    `outputs` and `record` are paths if the disk is shared, else names in the depot.
+    """
+
+    needs: tuple[str, ...] = ()
+    exit: Exit | None = None
+    outputs: dict[str, str] = field(default_factory=dict)
+    record: str = ""
+    shared: bool = True
+    same_files: bool = True
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def work(message: bytes) -> Report:
+    """The report of an order; errors of Stepwell's are raised."""
+    from distributed import get_worker
+
+    order: Order = pickle.loads(message)  # noqa: S301  (who may submit tasks may run anything)
+    worker = get_worker()
+    shared = _is_shared(order)
+    if shared:
+        folder = Path(tempfile.mkdtemp(prefix="attempt-", dir=order.job.folder))
+        job = replace(order.job, folder=folder, record=folder / "record")
+    else:
+        needs = _missing(order.job, Path(worker.local_directory))
+        if needs:
+            return Report(needs=needs)
+        folder = Path(tempfile.mkdtemp(prefix="stepwell-", dir=worker.local_directory))
+        job = _fetched(order.job, folder, Path(worker.local_directory))
+    try:
+        report = _run(order, job, worker, shared=shared)
+        _tell(worker, order, report=pickle.dumps(report))  # spares the sender to fetch the task's result
+        return report
+    finally:
+        if not shared:
+            remove(folder)
+
+
+def _tell(worker: Any, order: Order, **what: Any) -> None:
+    worker.log_event(order.topic, {"job": order.job.step_run_id, **what})
+
+
+def _run(order: Order, job: Job, worker: Any, *, shared: bool) -> Report:
+    with _wire(worker, order) as (say, stop):
+        if not order.here:
+            _check_packages(job, say)
+            _check_data(job)
+        workplace = job.folder / "work"
+        workplace.mkdir()
+        with lent(worker, job) if order.gpu else nullcontext(Lent()) as gpu:
+            cache = home() / "cache"
+            finished = run_here(
+                job, cache, say, stop, order.redact, folder=workplace, variables=gpu.variables, without=_of_nanny()
+            )
+        if not order.here:
+            _check_data(job)
+        stopped = stop.stopped
+    facts = {"worker": str(worker.name), "address": str(worker.address), **gpu.facts}
+    if shared:
+        outputs = {name: str(path) for name, path in finished.outputs.items()}
+        return Report((), finished.exit, outputs, str(job.record), same_files=order.here, facts=facts)
+    assert job.depot
+    if stopped:  # nobody waits for it
+        return Report((), finished.exit, shared=False)
+    outputs = {}
+    for name, path in finished.outputs.items() if finished.exit.ok else ():
+        with suppress(FileNotFoundError):
+            digest = outputs[name] = scan(path).digest
+            if not job.depot.has(digest):
+                job.depot.put(path, digest)
+    record = f"record-{job.step_run_id}-{job.folder.name}"
+    job.depot.put(job.record, record)
+    return Report((), finished.exit, outputs, record, shared=False, same_files=False, facts=facts)
+
+
+# Data -------------------------------------------------------------------------------------------------------------------
+
+
+def _is_shared(order: Order) -> bool:
+    try:
+        if Path(order.probe).read_text() != order.nonce:
+            return False
+        return os.access(order.job.folder, os.W_OK)
+    except (OSError, ValueError):
+        return False
+
+
+def _trees(job: Job) -> dict[str, str]:
+    """What the job reads, by digest; '' names the snapshot."""
+    wanted = {name: artifact.digest for name, artifact in job.call.inputs.items()}
+    return {**wanted, "": job.call.snapshot} if job.snapshot is not None else wanted
+
+
+def _depot(job: Job) -> Depot:
+    if job.depot is None:
+        raise ComputeTargetException(
+            "A Dask worker shares no disk with the machine that the pipeline was started on, and no datastore either",
+            {"step": job.call.definition.name, "worker's host": os.uname().nodename},
+            "Make a datastore that both reach the default one (`ws.set_default_datastore`), or share the disk.",
+        )
+    return job.depot
+
+
+def _kept(local: Path, digest: str) -> Path:
+    return local / "stepwell-trees" / digest
+
+
+def _missing(job: Job, local: Path) -> tuple[str, ...]:
+    depot = _depot(job)
+    return tuple(d for d in sorted(set(_trees(job).values())) if not _kept(local, d).exists() and not depot.has(d))
+
+
+def _fetched(job: Job, folder: Path, local: Path) -> Job:
+    paths = {name: _depot(job).get_tree(digest, _kept(local, digest)) for name, digest in _trees(job).items()}
+    snapshot = paths.pop("", None)
+    for name, path in paths.items():
+        given = job.inputs[name]
+        if path.is_file() and given.suffix:  # the script may look at the file's name
+            named = folder / "named" / name / given.name
+            named.parent.mkdir(parents=True)
+            os.link(path, named)
+            paths[name] = named
+    return replace(job, snapshot=snapshot, inputs=paths, folder=folder, record=folder / "record")
+
+
+# Packages ---------------------------------------------------------------------------------------------------------------
+
+
+def _check_packages(job: Job, say: Any) -> None:
+    """Nothing; a worker whose packages are not those that the result's key names raises StepFailedException."""
+    environment = job.call.definition.environment
+    rows = job.call.fingerprint.rows
+    different = []
+    if environment.isolated:
+        version = base_interpreter(environment.python).version
+    else:
+        packages = Packages(home() / "cache", environment.interpreter)
+        wanted = {row.name: row.value for row in rows if row.kind == "package"}
+        found = packages.versions(wanted)
+        version = packages.python_version
+        different = [f"{n} {found.get(n) or 'missing'} instead of {v}" for n, v in wanted.items() if found.get(n) != v]
+    keyed = next((row.value for row in rows if row.kind == "python"), "").partition("(")[2].rstrip(")")
+    keyed = keyed or next((row.value for row in rows if row.kind == "python"), "")
+    if keyed and keyed.split(".")[:2] != version.split(".")[:2]:
+        different.insert(0, f"Python {version} instead of {keyed}")
+    elif keyed and keyed != version:
+        say(f"Warning: the worker has Python {version}, the result's key says {keyed}\n")
+    if different:
+        raise StepFailedException(
+            f"A Dask worker has other packages than step {job.call.definition.name!r} was keyed with",
+            {"worker's host": os.uname().nodename, "different": ", ".join(different[:8])},
+            "Install the same versions on the workers, or give the step an `environment`.",
+        )
+
+
+def _check_data(job: Job) -> None:
+    """Nothing; data that are not, or no longer, what the result's key names raise StepFailedException."""
+    for name, digest in _trees(job).items():
+        path = job.inputs[name] if name else job.snapshot
+        assert path
+        if scan(path).digest != digest:
+            if job.depot is not None:
+                _forget(digest)
+            raise StepFailedException(
+                f"The input {name!r} of step {job.call.definition.name!r} is not the same on a Dask worker, or was changed there",
+                {"worker's host": os.uname().nodename, "path": path},
+                "Run the pipeline again; let no step write to its inputs, and let paths mean the same on all machines.",
+            )
+
+
+def _forget(digest: str) -> None:
+    from distributed import get_worker
+
+    remove(_kept(Path(get_worker().local_directory), digest))
+
+
+def _of_nanny() -> tuple[str, ...]:
+    """The variables that Dask's nanny sets for its workers, such as OMP_NUM_THREADS: they are not meant for steps."""
+    import dask
+
+    given = {
+        **dask.config.get("distributed.nanny.pre-spawn-environ", {}),
+        **dask.config.get("distributed.nanny.environ", {}),
+    }
+    return tuple(name for name, value in given.items() if os.environ.get(name) == str(value))
+
+
+# The wire to the sender ---------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _wire(worker: Any, order: Order) -> Iterator[tuple[Any, StopSignal]]:
+    """A way to pass text on to the sender, and a signal that is raised when nobody waits for the job any more."""
+    from distributed.worker import thread_state  # type: ignore[attr-defined]
+
+    key, stop, over = thread_state.key, StopSignal(), threading.Event()
+    waiting: list[str] = []
+
+    def flush() -> None:
+        text, waiting[:] = "".join(waiting), []
+        if len(text) > _MOST_TEXT:
+            text = f"{text[:_MOST_TEXT]}\n… ({len(text) - _MOST_TEXT} more characters in the log)\n"
+        if text:
+            _tell(worker, order, text=text)
+
+    def watch() -> None:
+        while not over.wait(TICK_SECONDS):
+            flush()
+            task = worker.state.tasks.get(key)
+            if task is None or task.state in _ENDED:
+                stop.stop()
+
+    _tell(worker, order, began=str(worker.name))
+    watcher = threading.Thread(target=watch, name="stepwell-wire", daemon=True)
+    watcher.start()
+    try:
+        yield waiting.append, stop
+    finally:
+        over.set()
+        watcher.join()
+        flush()
+        if stop.stopped:
+            _tell(worker, order, ended=time.time())

@@ -1,0 +1,298 @@
+"""`DockerCompute`: steps in containers of an engine on this machine, in images made for their environments."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, PrivateAttr
+
+from stepwell.blocks.compute.base import Compute
+from stepwell.blocks.compute.docker.container import ERR, OUT, End, Order, run_container
+from stepwell.blocks.compute.docker.engine import Engine, connect
+from stepwell.blocks.compute.docker.gpus import Gpus
+from stepwell.blocks.compute.docker.images import Images
+from stepwell.blocks.compute.docker.recipe import recipe_for
+from stepwell.blocks.compute.docker.secret_variables import Told, without_secrets
+from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.worker_bundle import bundle_folder
+from stepwell.blocks.compute.working_directory import Python, Workplace, command, keep_files, prepare
+from stepwell.blocks.processes.command import ORDER, Command, check
+from stepwell.blocks.processes.output import Text, open_log
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.server import documents
+from stepwell.blocks.system.home import home
+from stepwell.errors import ComputeTargetException, StepFailedException, UserErrorException
+from stepwell.model.definitions import Resources, StepDefinition
+from stepwell.model.records import Exit
+
+if TYPE_CHECKING:
+    from prefect.blocks.core import Block
+
+_ROOT = Path("/stepwell")
+_STDIN = "/dev/fd/0"
+_VARIABLES = {"HOME": "/tmp", "TINI_KILL_PROCESS_GROUP": "1"}  # noqa: S108
+_NOT_STARTED, _INIT_FAILED, _CHUNK = (126, 127), b"[FATAL tini (", 4096
+_SIZE = r"^(\d+(\.\d+)?\s*[bkmgtBKMGT]?[bB]?)?$"
+
+
+def _processors() -> int:
+    return max(2, os.cpu_count() or 2)
+
+
+class DockerCompute(Compute):
+    """Containers of a Docker engine that shares this machine's files. Nothing of Stepwell needs to be in their images."""
+
+    _block_type_name: ClassVar[str | None] = "Stepwell Docker Compute"
+    _block_type_slug: ClassVar[str | None] = "stepwell-docker-compute"
+    _description: ClassVar[str | None] = "Runs steps in containers of a Docker engine."
+    default_name: ClassVar[str] = "docker"
+    uses_images: ClassVar[bool] = True
+
+    max_concurrent: int = Field(
+        default_factory=_processors, ge=1, description="How many steps of a pipeline run at once."
+    )
+    image: str = Field(
+        default="",
+        description="The image that steps run in, or that theirs are made from; '' is `python:VERSION-slim`.",
+    )
+    docker_host: str = Field(default="", description="The engine's address; '' is DOCKER_HOST, else this machine's.")
+    host_block: str = Field(
+        default="", description="The name of a saved DockerHost block that says the address instead."
+    )
+    registry_block: str = Field(default="", description="The name of a saved DockerRegistryCredentials block.")
+    repository: str = Field(
+        default="", description="Where images that are made are also kept; '' is in the engine only."
+    )
+    network: str = Field(
+        default="none", description="The network of steps: `none`, `host`, `bridge` or one of your own."
+    )
+    build_network: str = Field(
+        default="", description="The network in which packages are installed; '' is the engine's."
+    )
+    gpus: str = Field(default="", description="The GPUs of the target: `all`, or their numbers such as `0,1`.")
+    memory: str = Field(
+        default="", pattern=_SIZE, description="The most memory of a step, such as `2g`; '' is no limit."
+    )
+    cpus: float = Field(
+        default=0, ge=0, allow_inf_nan=False, description="The most processors of a step; 0 is no limit."
+    )
+    shm_size: str = Field(default="", pattern=_SIZE, description="The size of /dev/shm, such as `1g`.")
+    _known_gpus: Gpus | None = PrivateAttr(None)
+
+    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+        """How the container ended."""
+        engine = self._engine()
+        image = self._images(engine, say, stop, redact).image_for(recipe_for(job.call, self.image))
+        place = prepare(job, job.folder)
+        seen, mounts = _seen(place, job)
+        environment = job.call.definition.environment
+        process = command(job, seen, Python.other(environment.interpreter or "python3", _ROOT / "bundle"), _VARIABLES)
+        _check_text(process)
+        argv = tuple(_STDIN if word == ORDER else word for word in process.argv) if process.order else process.argv
+        told = without_secrets(argv, process.variables, process.order, redact)
+        name = f"stepwell-{job.step_run_id}-{secrets.token_hex(3)}"  # an earlier try may not be gone yet
+        with self._gpus.given_to(job.call.definition) as devices:
+            settings = self._settings(job, told, process.folder, image, mounts, engine, devices)
+            order = Order(name, settings, told.stdin, process.timeout_seconds, process.grace_seconds)
+            end = self._followed(engine, order, process, say, stop, redact)
+        keep_files(job, place)
+        return Finished(end, place.outputs, same_files=False, facts={"image": image, "container": name})
+
+    def check(self, step: StepDefinition) -> None:
+        """Nothing; a step that the target could never run raises ComputeTargetException."""
+        demand, capacity, name = self.demand(step), self.capacity(), self.name or self.default_name
+        for resource in set(demand) & set(capacity):
+            if demand[resource] > capacity[resource]:
+                facts = {"step": step.name, "asks for": f"{demand[resource]:g}", "there are": f"{capacity[resource]:g}"}
+                title = f"The compute target {name!r} has not enough {resource} for a step"
+                raise ComputeTargetException(title, facts, "Ask for less, or choose another compute target.")
+        environment = step.environment
+        if environment.interpreter and not (environment.image or environment.dockerfile):
+            raise ComputeTargetException(
+                f"The step {step.name!r} names an interpreter of this machine, which no container of {name!r} has",
+                {"step": step.name, "interpreter": environment.interpreter},
+                "Name an image too, or give the step requirements instead.",
+            )
+
+    def ready(self) -> None:
+        """Nothing; an engine that can't be reached raises ComputeTargetException."""
+        self._engine()
+
+    def capacity(self) -> Mapping[str, float]:
+        """Steps, processors, bytes, and GPUs if they are numbered."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        numbered = {"gpus": len(self._gpus.ids)} if self._gpus.ids else {}
+        return {"steps": self.max_concurrent, "cpus": _processors(), "memory": memory, **numbered}
+
+    def demand(self, step: StepDefinition) -> Mapping[str, float]:
+        """One step, and what it asks for or the target gives to each."""
+        wanted = step.resources or Resources(cpus=min(self.cpus or 1, _processors()), memory=_bytes(self.memory))
+        numbered = {"gpus": self._gpus.count(step)} if self._gpus.ids else {}
+        return {"steps": 1, "cpus": wanted.cpus, "memory": wanted.memory or _bytes(self.memory), **numbered}
+
+    @property
+    def _gpus(self) -> Gpus:
+        if self._known_gpus is None:
+            self._known_gpus = Gpus(self.gpus)
+        return self._known_gpus
+
+    # The engine -----------------------------------------------------------------------------------------------------
+
+    def _engine(self) -> Engine:
+        name, address = self.name or self.default_name, self.docker_host
+        if self.host_block:
+            from prefect_docker import DockerHost
+
+            address = self._block(DockerHost, self.host_block).base_url or address
+        return connect(name, address)
+
+    def _images(self, engine: Engine, say: Say, stop: StopSignal, redact: Redact) -> Images:
+        return Images(engine, say, stop, redact, self.repository, self._login(), self.build_network)
+
+    def _login(self) -> Mapping[str, str] | None:
+        if not self.registry_block:
+            return None
+        from prefect_docker import DockerRegistryCredentials
+
+        block = self._block(DockerRegistryCredentials, self.registry_block)
+        return {
+            "username": block.username,
+            "password": block.password.get_secret_value(),
+            "serveraddress": block.registry_url,
+        }
+
+    def _block(self, kind: type[Block], name: str) -> Any:
+        block = documents.load(kind, name)
+        if block is None:
+            raise ComputeTargetException(
+                f"The compute target {self.name or self.default_name!r} names a block that is not saved",
+                {"kind": kind.__name__, "name": name},
+                "Save the block under this name, or correct the name.",
+            )
+        return block
+
+    # A container ----------------------------------------------------------------------------------------------------
+
+    def _settings(
+        self,
+        job: Job,
+        told: Told,
+        folder: Path,
+        image: str,
+        mounts: list[dict[str, Any]],
+        engine: Engine,
+        devices: list[dict[str, Any]],
+    ) -> dict[str, Any]:
+        wanted, environment = job.call.definition.resources or Resources(cpus=0), job.call.definition.environment
+        memory = wanted.memory or _bytes(self.memory)
+        shared = _bytes(environment.shm_size or self.shm_size)
+        host: dict[str, Any] = {
+            "Mounts": mounts,
+            "NetworkMode": self.network,
+            "NanoCpus": round((wanted.cpus or self.cpus) * 1e9),
+            "DeviceRequests": devices,
+            "SecurityOpt": ["no-new-privileges"],
+        }
+        host |= {"Memory": memory, "MemorySwap": memory} if memory else {}
+        host |= {"ShmSize": shared} if shared else {}
+        host |= {"GroupAdd": [str(group) for group in os.getgroups()]} if engine.user != "0:0" else {}
+        return {
+            "Image": image,
+            "User": engine.user,
+            "WorkingDir": str(folder),
+            "Entrypoint": told.argv[:1],
+            "Cmd": told.argv[1:],
+            "Env": [f"{name}={value}" for name, value in told.variables.items()],
+            "HostConfig": host,
+        }
+
+    def _followed(
+        self, engine: Engine, order: Order, process: Command, say: Say, stop: StopSignal, redact: Redact
+    ) -> Exit:
+        with open_log(process.stdout) as out, open_log(process.stderr) as err, open_log(process.combined) as both:
+            if stop.stopped:
+                return Exit(-signal.SIGTERM, 0.0, cancelled=True)
+            texts = {OUT: Text((out, both), redact), ERR: Text((err, both), redact)}
+
+            def tell(data: bytes) -> None:
+                if data:
+                    say(data.decode("utf-8", "replace"))
+
+            end = run_container(engine, order, lambda channel, data: tell(texts[channel].take(data)), stop)
+            for text in texts.values():
+                tell(text.finish())
+            if end.code in _NOT_STARTED and _INIT_FAILED in process.stderr.read_bytes()[-_CHUNK:]:
+                raise _not_in_image(process.argv[0], order.settings["Image"], end.code)
+            if end.out_of_memory and end.code:
+                tell(texts[ERR].take(_out_of_memory(order, end)))
+            return Exit(end.code, end.seconds, timed_out=end.why == "timeout", cancelled=end.why == "stop")
+
+
+def _seen(place: Workplace, job: Job) -> tuple[Workplace, list[dict[str, Any]]]:
+    """The workplace as the container has it, and what is mounted for that."""
+    record, bundle = _ROOT / "record", _ROOT / "bundle"
+    mounts = [
+        _mount(place.folder, _ROOT),
+        _mount(job.record, record),
+        _mount(bundle_folder(home() / "cache"), bundle, read_only=True),
+    ]
+    inputs = {}
+    for name, path in place.inputs.items():
+        if not path.is_relative_to(place.folder):
+            folder = _ROOT / "inputs" / name
+            inputs[name] = folder / path.name if path.is_file() else folder
+            mounts.append(_mount(path, inputs[name], read_only=True))
+    for mount in mounts[1:]:  # the engine would make them as root
+        point = place.folder / Path(mount["Target"]).relative_to(_ROOT)
+        (point.parent if os.path.isfile(mount["Source"]) else point).mkdir(parents=True, exist_ok=True)
+        if os.path.isfile(mount["Source"]):
+            point.touch()
+    return place.seen_at(_ROOT, record, inputs), mounts
+
+
+def _mount(source: Path, target: Path, *, read_only: bool = False) -> dict[str, Any]:
+    return {"Type": "bind", "Source": os.path.realpath(source), "Target": str(target), "ReadOnly": read_only}
+
+
+def _check_text(process: Command) -> None:
+    """Refuses what an engine can't be told: it takes JSON, so text only."""
+    check(process)
+    for text in (*process.argv, *process.variables.values()):
+        try:
+            json.dumps(text, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise UserErrorException(
+                "An argument or variable is no text, which no container can be given",
+                {"program": process.argv[0], "text": f"{text[:80]!r}"},
+                "Pass the value in a file.",
+            ) from None
+
+
+def _bytes(size: str) -> int:
+    """`2g` as bytes; 0 for ''."""
+    if not size:
+        return 0
+    from docker.utils import parse_bytes
+
+    return int(parse_bytes(size.replace(" ", "")))
+
+
+def _out_of_memory(order: Order, end: End) -> bytes:
+    limit = order.settings["HostConfig"].get("Memory")
+    words = f"more than its {limit / (1 << 20):g} MiB of memory" if limit else "more memory than there is"
+    return f"Killed after {end.seconds:.1f} s: the step used {words}\n".encode()
+
+
+def _not_in_image(program: str, image: str, code: int) -> StepFailedException:
+    problem = "was not found" if code == 127 else "may not be executed"
+    return StepFailedException(
+        f"The program {program!r} {problem} in the image {image!r}",
+        {"program": program, "image": image},
+        "Name an image that has it, or correct the program's name.",
+    )

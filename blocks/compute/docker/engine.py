@@ -1,0 +1,205 @@
+"""A Docker engine: reached within seconds or told why not, watched over, and swept of what dead hosts left there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from stepwell.blocks.compute.docker import watchdog
+from stepwell.blocks.processes.table import read
+from stepwell.errors import ComputeTargetException
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docker import APIClient
+
+LOCAL_ENGINE = "unix:///var/run/docker.sock"
+_CONNECT_SECONDS, _ANSWER_SECONDS = 5, 900
+_HOST, _PROCESS = "stepwell.host", "stepwell.process"
+NO_LABELS = f'LABEL {_HOST}="" {_PROCESS}=""'
+"""What an image that is made of a container must say, lest its containers be taken for ours."""
+
+_LOCAL_SCHEMES = ("unix://", "tcp://", "http://")
+
+
+class Engine:
+    """An engine that answered. `api` is the client of Docker's own SDK, used by many threads."""
+
+    def __init__(self, target: str, address: str, api: APIClient) -> None:
+        self.target = target
+        self.address = address
+        self.api = api
+        options = api.info().get("SecurityOptions") or ()
+        self.user = "0:0" if "name=rootless" in options else f"{os.getuid()}:{os.getgid()}"
+        self._removers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="stepwell-docker")
+        self._sweep()
+
+    @contextlib.contextmanager
+    def container(self, name: str, settings: dict[str, Any]) -> Iterator[str]:
+        """The id of a new container, which is gone soon afterwards: at the latest when this process ends, however it does.
+
+        `settings` are what `create_container_from_config` takes.
+        """
+        _watchdog.tell(self.address, name)
+        try:
+            settings["Labels"] = {_HOST: _this_host(), _PROCESS: _process(os.getpid())}
+            yield self.api.create_container_from_config(settings, name)["Id"]
+        finally:
+            self._removers.submit(self._remove, name)
+
+    def _remove(self, name: str) -> None:
+        from docker.errors import DockerException, NotFound
+        from requests.exceptions import RequestException
+
+        with contextlib.suppress(RequestException, DockerException):
+            with contextlib.suppress(NotFound):
+                self.api.remove_container(name, force=True, v=True)
+            _watchdog.tell(self.address, name)
+
+    def _sweep(self) -> None:
+        """Removes the containers of processes of this machine that are gone."""
+        with self.told_unless():
+            found = self.api.containers(all=True, filters={"label": f"{_HOST}={_this_host()}"})
+        for container in found:
+            if not _is_alive(container["Labels"].get(_PROCESS, "")):
+                self._removers.submit(self._remove, container["Id"])
+
+    @contextlib.contextmanager
+    def told_unless(self, *foreseen: type[Exception]) -> Iterator[None]:
+        """Nothing; an engine that answers no more, or with an error that nobody foresaw, is told in our words."""
+        from docker.errors import APIError, DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            yield
+        except foreseen:
+            raise
+        except APIError as error:
+            facts = {"target": self.target, "engine": self.address, "reason": error.explanation or error}
+            raise ComputeTargetException(
+                f"The Docker engine of compute target {self.target!r} refused what a step needs",
+                facts,
+                "Mend what the engine names, then run again.",
+            ) from error
+        except (DockerException, RequestException) as error:
+            raise not_reached(self.target, self.address, error) from error
+
+
+def connect(target: str, address: str = "") -> Engine:
+    """The engine at `address` ('' is the one that DOCKER_HOST names, else this machine's); known again in this process."""
+    return _connected(target, address or os.environ.get("DOCKER_HOST") or LOCAL_ENGINE, os.getpid())
+
+
+@lru_cache(maxsize=16)
+def _connected(target: str, address: str, _process: int) -> Engine:
+    if not address.startswith(_LOCAL_SCHEMES):
+        raise _not_here(target, address)
+    import docker
+    from docker.errors import DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        api = docker.APIClient(base_url=address, version="auto", timeout=_CONNECT_SECONDS)
+        engine = Engine(target, address, api)
+    except (DockerException, RequestException, OSError, ValueError) as error:
+        raise not_reached(target, address, error) from error
+    api.timeout = _ANSWER_SECONDS
+    return engine
+
+
+def not_reached(target: str, address: str, error: BaseException) -> ComputeTargetException:
+    """The error of an engine that doesn't answer, or doesn't let us."""
+    text = str(error)
+    title = f"The compute target {target!r} can't be reached: its Docker engine does not answer"
+    hint = "Start Docker, or name the engine's address in `docker_host` or DOCKER_HOST."
+    if "Permission denied" in text or "PermissionError" in text:
+        title = f"The compute target {target!r} can't be used: you may not speak to its Docker engine"
+        hint = "Add yourself to the group that owns the engine's socket, or use a rootless engine."
+    return ComputeTargetException(title, {"target": target, "engine": address, "reason": _short(text)}, hint)
+
+
+def _short(text: str) -> str:
+    for known in ("No such file or directory", "Connection refused", "Permission denied", "timed out"):
+        if known in text:
+            return known
+    return text[-300:]
+
+
+def _not_here(target: str, address: str) -> ComputeTargetException:
+    return ComputeTargetException(
+        f"The compute target {target!r} has a Docker engine that can't see this machine's files",
+        {"target": target, "engine": address},
+        "Use an engine of this machine, by a `unix://` address.",
+    )
+
+
+# Who made a container -----------------------------------------------------------------------------------------------
+
+
+def _this_host() -> str:
+    """What tells process numbers of here from those of elsewhere: the boot, and the space that the numbers belong to."""
+    with contextlib.suppress(OSError):
+        return f"{read('/proc/sys/kernel/random/boot_id').decode().strip()}/{os.readlink('/proc/self/ns/pid')}"
+    return "unknown"
+
+
+def _process(pid: int) -> str:
+    """A process by its number and the moment when it began; '' if there is none."""
+    stat = read(f"/proc/{pid}/stat")
+    return f"{pid}/{stat[stat.rindex(b')') + 2 :].split()[19].decode()}" if stat else ""
+
+
+def _is_alive(process: str) -> bool:
+    number = process.partition("/")[0]
+    return not number.isdigit() or _process(int(number)) == process
+
+
+class _Watchdog:
+    """The one watchdog of this process, started when first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = 0
+        self._writer = -1
+
+    def tell(self, address: str, name: str) -> None:
+        """Nothing; the watchdog knows that there may be such a container, or, the second time, that it is gone."""
+        with self._lock:
+            if self._process != os.getpid():
+                self._process, self._writer = os.getpid(), _start_watchdog()
+            with contextlib.suppress(OSError):
+                os.write(self._writer, os.fsencode(f"{address} {name}\n"))
+
+
+def _start_watchdog() -> int:
+    """The descriptor on which the watchdog listens; -1 without one."""
+    if not hasattr(os, "pidfd_open") or not os.path.basename(sys.executable or "").startswith("python"):
+        return -1
+    reader, writer = os.pipe()
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid())],
+            stdin=reader,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ},
+            start_new_session=True,
+        )
+    except OSError:
+        os.close(writer)
+        return -1
+    finally:
+        os.close(reader)
+    process.returncode = 0  # it ends after this process, so nobody waits for it
+    return writer
+
+
+_watchdog = _Watchdog()

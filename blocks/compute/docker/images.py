@@ -1,0 +1,343 @@
+"""Images of environments: made once from a base image and requirements, named by what is in them, found again.
+
+Packages are installed in a container that is then committed. What the installation needs and no image may keep, such as
+the password of a package index, reaches it through its standard input alone.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import queue
+import re
+import signal
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from stepwell.blocks.compute.docker.container import Order, run_container
+from stepwell.blocks.compute.docker.engine import NO_LABELS, Engine
+from stepwell.blocks.compute.docker.recipe import Recipe
+from stepwell.blocks.environments.package_index import index_variables, options_without_indexes
+from stepwell.blocks.environments.requirements import without_user_info
+from stepwell.blocks.processes.output import Text
+from stepwell.blocks.system.home import home
+from stepwell.blocks.system.locks import exclusive
+from stepwell.errors import ComputeTargetException, StepFailedException
+from stepwell.model.digests import digest
+
+if TYPE_CHECKING:
+    from stepwell.blocks.compute.job import Redact, Say
+    from stepwell.blocks.processes.runner import StopSignal
+
+REPOSITORY = "stepwell-env"
+"""What images are called in the engine that made them."""
+
+_RECIPE = 1
+_SHOWN_LINES = 12
+_STOP_SECONDS = 0.2
+_PROGRESS_SECONDS = 3.0
+_LOCK_SECONDS = 0.1
+_INDEX = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST")
+_PROXIES = tuple(spell(f"{name}_proxy") for name in ("http", "https", "no") for spell in (str.lower, str.upper))
+_PIP = {
+    "PIP_BREAK_SYSTEM_PACKAGES": "1",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_CACHE_DIR": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_PROGRESS_BAR": "off",
+    "PIP_ROOT_USER_ACTION": "ignore",
+}
+_INSTALL = """
+import json, os, subprocess, sys, tempfile
+order = json.load(sys.stdin)
+with tempfile.TemporaryDirectory() as folder:
+    file = os.path.join(folder, "requirements.txt")
+    with open(file, "w") as lines:
+        lines.write("\\n".join(order["requirements"]) + "\\n")
+    words = [sys.executable, "-m", "pip", "install", *order["options"], "-r", file]
+    sys.exit(subprocess.call(words, env={**os.environ, **order["variables"]}))
+"""
+_VERSION = "import platform; print(platform.python_version())"
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """Images of one engine. `repository` and `login` say where made ones are also kept, `network` where packages come from."""
+
+    engine: Engine
+    say: Say
+    stop: StopSignal
+    redact: Redact
+    repository: str = ""
+    login: Mapping[str, str] | None = None
+    network: str = ""
+
+    def image_for(self, recipe: Recipe) -> str:
+        """The name of an image that holds what the recipe says, made now if there is none."""
+        base = self._made_of_dockerfile(recipe) if recipe.dockerfile else recipe.base
+        facts = self._present(base)
+        if recipe.python:
+            self._check_python(base, facts, recipe.python)
+        if not recipe.requirements:
+            return base
+        asked = sorted(map(without_user_info, recipe.requirements))
+        content = [_RECIPE, facts["Id"], asked, recipe.exact, without_user_info(recipe.index_url)]
+        return self._kept(digest("image", content), lambda tag: self._install(recipe, facts, tag))
+
+    # Found or made --------------------------------------------------------------------------------------------------
+
+    def _kept(self, content: str, make: Callable[[str], None]) -> str:
+        tag = content[:32]
+        image = f"{REPOSITORY}:{tag}"
+        if self._facts(image):
+            return image
+        with self._alone(tag):
+            if not self._facts(image) and not self._fetched(tag):
+                make(tag)
+                self._push(tag)
+        return image
+
+    @contextmanager
+    def _alone(self, tag: str) -> Iterator[None]:
+        """Nobody else of this home makes the image meanwhile."""
+        path = home() / "locks" / f"image-{tag}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            self._check_stop()
+            with exclusive(path, blocking=False) as mine:
+                if mine:
+                    yield
+                    return
+            time.sleep(_LOCK_SECONDS)
+
+    def _made_of_dockerfile(self, recipe: Recipe) -> str:
+        return self._kept(digest("dockerfile", [_RECIPE, recipe.dockerfile]), lambda tag: self._build(recipe, tag))
+
+    def _build(self, recipe: Recipe, tag: str) -> None:
+        self.say(f"Building image {REPOSITORY}:{tag} of its Dockerfile\n")
+        file = io.BytesIO(recipe.dockerfile.encode())
+        wanted = {"tag": f"{REPOSITORY}:{tag}", "rm": True, "forcerm": True, "network_mode": self.network or None}
+        with self.engine.told_unless():
+            self._follow(
+                self.engine.api.build(fileobj=file, decode=True, **wanted), "The image of a Dockerfile can't be built"
+            )
+
+    def _install(self, recipe: Recipe, base: Mapping[str, Any], tag: str) -> None:
+        count = len(recipe.requirements)
+        self.say(f"Building image {REPOSITORY}:{tag} of {recipe.base} and {count} requirement{'s' * (count > 1)}\n")
+        own = {name: os.environ[name] for name in (*_INDEX, *_PROXIES) if name in os.environ}
+        variables = {**own, **_PIP, **index_variables(recipe.index_url, recipe.requirements, own, for_uv=False)}
+        options = ["--no-deps"] if recipe.exact else []
+        order = {
+            "requirements": options_without_indexes(recipe.requirements),
+            "options": options,
+            "variables": variables,
+        }
+        code, said = self._run(base, _INSTALL, json.dumps(order).encode(), lambda made: self._commit(made, base, tag))
+        if code:
+            facts = {"image": recipe.base, "requirements": ", ".join(recipe.requirements), "last lines": said}
+            hint = "Correct the requirements, or see that the engine reaches the package index (`build_network`)."
+            raise ComputeTargetException(
+                f"The image of an environment can't be built for compute target {self.engine.target!r}",
+                {name: self.redact(text) for name, text in facts.items()},
+                hint,
+            )
+
+    def _commit(self, container: str, base: Mapping[str, Any], tag: str) -> None:
+        was = base["Config"] or {}
+        entry, words = was.get("Entrypoint"), was.get("Cmd")
+        changes = [f"CMD {json.dumps(words or ([] if entry else ['python3']))}"]
+        changes += [f"ENTRYPOINT {json.dumps(entry)}"] if entry else []
+        changes += [f"USER {was['User']}"] if was.get("User") else []
+        with self.engine.told_unless():
+            self.engine.api.commit(container, REPOSITORY, tag, changes=[*changes, NO_LABELS])
+
+    def _run(
+        self, image: Mapping[str, Any], program: str, stdin: bytes, then: Callable[[str], None] | None = None
+    ) -> tuple[int, str]:
+        """The exit code and last lines of a Python program in a container, which `then` is given if all went well."""
+        lines: deque[str] = deque(maxlen=_SHOWN_LINES)
+        text = Text((), self.redact)
+
+        def take(_: int, data: bytes) -> None:
+            heard(text.take(data))
+
+        def heard(data: bytes) -> None:
+            if data:
+                lines.extend(data.decode("utf-8", "replace").splitlines())
+                if then:
+                    self.say(data.decode("utf-8", "replace"))
+
+        host = {"NetworkMode": self.network or "default"} if then else {"NetworkMode": "none"}
+        settings = {"Image": image["Id"], "User": "0:0", "Cmd": ["python3", "-c", program], "HostConfig": host}
+        if (image["Config"] or {}).get("Entrypoint"):  # else none is named: a commit would keep it
+            settings |= {"Entrypoint": ["python3"], "Cmd": ["-c", program]}
+        order = Order(f"stepwell-image-{uuid.uuid4().hex}", settings, stdin)
+        end = run_container(self.engine, order, take, self.stop, then)
+        heard(text.finish())
+        self._check_stop()
+        return end.code, "\n".join(lines)
+
+    # The image that it starts from ----------------------------------------------------------------------------------
+
+    def _present(self, image: str) -> Mapping[str, Any]:
+        """What the engine says of an image, which is pulled if it isn't there."""
+        facts = self._facts(image)
+        if facts is None:
+            self.say(f"Pulling image {image}\n")
+            self._pull(image)
+            facts = self._facts(image)
+        if facts is None:
+            raise self._missing(image, "the registry sent another image")
+        return facts
+
+    def _facts(self, image: str) -> Mapping[str, Any] | None:
+        from docker.errors import ImageNotFound
+
+        with self.engine.told_unless(ImageNotFound):
+            try:
+                facts: Mapping[str, Any] = self.engine.api.inspect_image(image)
+            except ImageNotFound:
+                return None
+            return facts
+
+    def _pull(self, image: str) -> None:
+        from docker.errors import APIError
+        from docker.utils import parse_repository_tag
+
+        name, tag = parse_repository_tag(image)
+        with self.engine.told_unless(APIError):
+            try:
+                events = self.engine.api.pull(name, tag or "latest", stream=True, decode=True, auth_config=self.login)
+                self._follow(events, "")
+            except APIError as error:
+                raise self._missing(image, str(error.explanation or error)) from error
+            except _RefusedError as error:
+                raise self._missing(image, str(error)) from error
+
+    def _check_python(self, image: str, facts: Mapping[str, Any], wanted: str) -> None:
+        found = self._python_of(image, facts)
+        if _numbers(found)[:2] != _numbers(wanted)[:2]:
+            raise ComputeTargetException(
+                f"The image {image!r} has Python {found or 'not at all'}, but the step's key names Python {wanted}",
+                {"target": self.engine.target, "image": image},
+                "Choose an image with the same Python, or give the step an Environment with an image of its own.",
+            )
+        if _numbers(found) != _numbers(wanted) and (image, wanted) not in _warned:
+            _warned.add((image, wanted))
+            self.say(f"Warning: image {image} has Python {found}; the step's key names Python {wanted}\n")
+
+    def _python_of(self, image: str, facts: Mapping[str, Any]) -> str:
+        told = [
+            entry.partition("=")[2]
+            for entry in (facts["Config"] or {}).get("Env") or ()
+            if entry.startswith("PYTHON_VERSION=")
+        ]
+        if told:
+            return str(told[0])
+        identity = facts["Id"]
+        if identity not in _pythons:
+            try:
+                code, said = self._run(facts, _VERSION, b"")
+            except StepFailedException:  # there is no such program in it
+                self._check_stop()
+                code, said = 1, ""
+            _pythons[identity] = "" if code else said
+        return _pythons[identity]
+
+    # A registry -----------------------------------------------------------------------------------------------------
+
+    def _fetched(self, tag: str) -> bool:
+        """Whether the registry had the image."""
+        from docker.errors import APIError
+
+        if not self.repository:
+            return False
+        with self.engine.told_unless(APIError):
+            try:
+                events = self.engine.api.pull(self.repository, tag, stream=True, decode=True, auth_config=self.login)
+                self._follow(events, "")
+                return bool(self.engine.api.tag(f"{self.repository}:{tag}", REPOSITORY, tag))
+            except (APIError, _RefusedError):
+                return False
+
+    def _push(self, tag: str) -> None:
+        if not self.repository:
+            return
+        self.say(f"Pushing image {self.repository}:{tag}\n")
+        with self.engine.told_unless():
+            self.engine.api.tag(f"{REPOSITORY}:{tag}", self.repository, tag)
+            events = self.engine.api.push(self.repository, tag, stream=True, decode=True, auth_config=self.login)
+            self._follow(events, f"The image can't be pushed to {self.repository!r}")
+
+    def _follow(self, events: Any, problem: str) -> None:
+        """Tells of what an engine is at, now and then; what it ends with, if that is an error, is raised."""
+        lines: deque[str] = deque(maxlen=_SHOWN_LINES)
+        told = time.monotonic()
+        for event in self._until_stopped(events):
+            text = self.redact(str(event.get("stream") or event.get("status") or "")).rstrip("\n")
+            lines += [text] if text else []
+            if "error" in event:
+                reason = self.redact(str(event["error"]))
+                if not problem:
+                    raise _RefusedError(reason)
+                facts = {"target": self.engine.target, "reason": reason, "last lines": "\n".join(lines)}
+                raise ComputeTargetException(problem, facts, "Mend what the engine names, then run again.")
+            if text and time.monotonic() - told > _PROGRESS_SECONDS:
+                told = time.monotonic()
+                self.say(f"{' '.join(filter(None, (event.get('id'), text, event.get('progress'))))}\n")
+
+    def _until_stopped(self, events: Iterable[Any]) -> Iterator[Any]:
+        """The events as they come; a stop is heeded also while none comes."""
+        arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+
+        def pump() -> None:
+            try:
+                for event in events:
+                    arrived.put(("event", event))
+                arrived.put(("end", None))
+            except Exception as error:  # noqa: BLE001  (it is raised where the events are read)
+                arrived.put(("error", error))
+
+        threading.Thread(target=pump, name="stepwell-docker-events", daemon=True).start()
+        while True:
+            self._check_stop()
+            try:
+                kind, what = arrived.get(timeout=_STOP_SECONDS)
+            except queue.Empty:
+                continue
+            if kind == "error":
+                raise what
+            if kind == "end":
+                return
+            yield what
+
+    def _check_stop(self) -> None:
+        if self.stop.stopped:
+            raise StepFailedException("The step was cancelled before it began", {"signal": signal.SIGTERM.name})
+
+    def _missing(self, image: str, reason: str) -> ComputeTargetException:
+        return ComputeTargetException(
+            f"The image {image!r} is neither in the Docker engine of compute target {self.engine.target!r} nor to be had",
+            {"target": self.engine.target, "engine": self.engine.address, "reason": self.redact(reason)},
+            "Pull or build the image first, or name another in `image`.",
+        )
+
+
+class _RefusedError(Exception):
+    """What an engine ended a pull with."""
+
+
+_pythons: dict[str, str] = {}
+_warned: set[tuple[str, str]] = set()
+
+
+def _numbers(version: str) -> list[str]:
+    return re.findall(r"\d+", version)[:3]

@@ -1,0 +1,65 @@
+"""What travels through the seam of compute targets: a call with its data found, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.store.remote_store import Depot
+from stepwell.model.records import Exit, StepCall
+
+Say = Callable[[str], None]
+"""Takes the output of a step's script as it comes."""
+
+Redact = Callable[[str], str]
+"""A text without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A call whose snapshot and inputs stand at these paths of this machine.
+
+    `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is what
+    the script may ask of the run that it is part of. Through `depot`, data reach machines that share no disk with this one.
+    """
+
+    call: StepCall
+    step_run_id: str
+    snapshot: Path | None
+    inputs: dict[str, Path]
+    folder: Path
+    record: Path
+    context: dict[str, Any]
+    depot: Depot | None = None
+
+    @property
+    def control(self) -> Path:
+        """Where the script leaves metrics, tags and files for the run."""
+        return self.record / "control"
+
+    @property
+    def reads(self) -> Path:
+        """Where the launcher notes what the script reads."""
+        return self.record / "reads.jsonl"
+
+    @property
+    def logs(self) -> Path:
+        """Where the script's output is written."""
+        return self.record / "logs"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a job's process ended, and where each output stands on this machine, if it was written.
+
+    `same_files`: the process saw this machine's files under their names here. `facts` say where it ran, for people, who
+    are also told of the `warnings`.
+    """
+
+    exit: Exit
+    outputs: dict[str, Path]
+    same_files: bool = True
+    facts: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,74 @@
+"""`LocalCompute`: steps as processes of this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from stepwell.blocks.compute.base import LOCAL, Compute
+from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.local_run import run_here
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.system.home import home
+from stepwell.errors import ComputeTargetException
+from stepwell.model.definitions import Resources, StepDefinition
+
+
+def _processors() -> int:
+    return max(2, os.cpu_count() or 2)
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+class LocalCompute(Compute):
+    """Processes of this machine, as many at once as `max_concurrent`, `cpus` and `memory` have room for."""
+
+    _block_type_name: ClassVar[str | None] = "Stepwell Local Compute"
+    _block_type_slug: ClassVar[str | None] = "stepwell-local-compute"
+    _description: ClassVar[str | None] = "Runs steps as processes of this machine."
+    default_name: ClassVar[str] = LOCAL
+    inherits_packages: ClassVar[bool] = True
+
+    max_concurrent: int = Field(
+        default_factory=_processors, ge=1, description="How many steps of a pipeline run at once."
+    )
+    cpus: float = Field(
+        default_factory=_processors,
+        gt=0,
+        allow_inf_nan=False,
+        description="Processors that steps may take together, each 1 by default.",
+    )
+    memory: int = Field(default_factory=_memory, gt=0, description="Bytes of memory that steps may take together.")
+
+    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+        """How the process ended."""
+        return run_here(job, home() / "cache", say, stop, redact)
+
+    def check(self, step: StepDefinition) -> None:
+        """Nothing; a step that takes more than there is raises ComputeTargetException."""
+        demand, capacity = self.demand(step), self.capacity()
+        for resource in ("cpus", "memory"):
+            if demand[resource] > capacity[resource]:
+                facts = {"step": step.name, "asks for": demand[resource], "there are": capacity[resource]}
+                title = f"The compute target {self.name or LOCAL!r} has not enough {resource} for a step"
+                raise ComputeTargetException(title, facts, "Ask for less, or choose another compute target.")
+        if step.resources and step.resources.gpus:
+            raise ComputeTargetException(
+                f"The compute target {self.name or LOCAL!r} has no GPUs to give",
+                {"step": step.name, "asks for": f"{step.resources.gpus:g} GPUs"},
+                "Choose a CudaCompute.",
+            )
+
+    def capacity(self) -> Mapping[str, float]:
+        """Steps, processors and bytes."""
+        return {"steps": self.max_concurrent, "cpus": self.cpus, "memory": self.memory}
+
+    def demand(self, step: StepDefinition) -> Mapping[str, float]:
+        """One step, its processors and bytes."""
+        wanted = step.resources or Resources()
+        return {"steps": 1, "cpus": wanted.cpus if step.resources else min(1, self.cpus), "memory": wanted.memory}

@@ -1,0 +1,49 @@
+"""Runs a job as a process of the machine that this runs on: the user's, or a Dask worker's."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.worker_bundle import bundle_folder
+from stepwell.blocks.compute.working_directory import Python, command, inherited, keep_files, prepare, redact_record
+from stepwell.blocks.environments.virtual_environment import activated, interpreter_of
+from stepwell.blocks.processes.runner import run_process
+
+if TYPE_CHECKING:
+    from stepwell.blocks.processes.runner import StopSignal
+
+
+def run_here(
+    job: Job,
+    cache: Path,
+    say: Say,
+    stop: StopSignal,
+    redact: Redact,
+    *,
+    folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    without: Container[str] = (),
+) -> Finished:
+    """How the job's process ended here. Its environment is made first if need be, in the folder `cache`.
+
+    It runs in `folder`, by default the job's own; `variables` are added to its environment, `without` are left out.
+    """
+    python = python_for(job, cache, say, stop)
+    own = {name: value for name, value in inherited().items() if name not in without}
+    if job.call.definition.environment.isolated:
+        own = activated(python.interpreter, own)
+    place = prepare(job, folder or job.folder)
+    process = command(job, place, python, {**own, **(variables or {})})
+    end = run_process(process, say, stop, redact)
+    keep_files(job, place)
+    redact_record(job, redact)
+    return Finished(end, place.outputs)
+
+
+def python_for(job: Job, cache: Path, say: Say, stop: StopSignal | None = None) -> Python:
+    """How the job's script is started here."""
+    interpreter = interpreter_of(job.call.definition.environment, cache, say, stop)
+    return Python.other(interpreter, bundle_folder(cache)) if interpreter else Python.own()

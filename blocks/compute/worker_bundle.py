@@ -1,0 +1,84 @@
+"""The part of Stepwell that stands on the standard library alone, for places where Stepwell is not installed.
+
+Scripts import `Run` from it, containers and foreign interpreters start the launcher in it, and Dask workers that lack
+Stepwell run steps with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+
+from stepwell.blocks.system.files import copy_file, remove
+from stepwell.script import launcher, package_init
+
+_PACKAGE = Path(launcher.__file__).parents[1]
+_BLOCKS = Path(__file__).parents[1]
+BLOCKS = {
+    "compute": ("job", "local_run", "worker_bundle", "working_directory"),
+    "compute/dask": ("gpu", "gpu_lease", "worker"),
+    "environments": (
+        *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements"),
+        "virtual_environment",
+    ),
+    "processes": ("command", "family", "host", "markers", "output", "runner", "table", "watchdog"),
+    "store": ("remote_store",),
+    "system": ("files", "home", "locks"),
+}
+"""The modules of `stepwell.blocks` that need the standard library alone, by room."""
+
+
+@cache
+def bundle_files() -> dict[str, Path]:
+    """Return the bundle's files by their path in it."""
+    core = {f"stepwell/{path.relative_to(_PACKAGE)}": path for path in (_PACKAGE / "errors.py", *_core_modules())}
+    rooms = ["blocks/__init__", *(f"blocks/{room}/__init__" for room in BLOCKS)]
+    modules = [*rooms, *(f"blocks/{room}/{name}" for room, names in BLOCKS.items() for name in names)]
+    blocks = {f"stepwell/{name}.py": _BLOCKS.parent / f"{name}.py" for name in modules}
+    return {"stepwell/__init__.py": Path(package_init.__file__), **core, **blocks}
+
+
+def _core_modules() -> list[Path]:
+    return [path for room in ("model", "script") for path in sorted((_PACKAGE / room).glob("*.py"))]
+
+
+@cache
+def bundle_digest() -> str:
+    """Return what names the bundle: other bytes, another name."""
+    whole = hashlib.sha256()
+    for name, path in bundle_files().items():
+        whole.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return whole.hexdigest()[:16]
+
+
+@cache
+def bundle_archive() -> bytes:
+    """Return the bundle as a zip file."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, path in bundle_files().items():
+            packed.write(path, name)
+    return archive.getvalue()
+
+
+def bundle_folder(cache_folder: Path) -> Path:
+    """Return the folder that holds the bundle, to be put on `sys.path`; made below `cache_folder` if it isn't there."""
+    place = cache_folder / "worker-bundles" / bundle_digest()
+    if not place.exists():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
+        for name, path in bundle_files().items():
+            (draft / name).parent.mkdir(parents=True, exist_ok=True)
+            copy_file(path, draft / name)
+        for folder in (draft, *(path for path in draft.rglob("*") if path.is_dir())):
+            folder.chmod(0o755)
+        try:
+            os.rename(draft, place)
+        except OSError:  # another process was first
+            remove(draft)
+    return place

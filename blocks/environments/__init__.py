@@ -1,0 +1,1 @@
+"""Packages of an interpreter; environments asked for, and made."""

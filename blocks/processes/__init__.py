@@ -1,0 +1,1 @@
+"""One process and its descendants, from its start to the last child's end."""

@@ -1,0 +1,145 @@
+"""One process, followed line by line, that leaves nothing behind when it ends.
+
+While it runs, this process is the reaper of its orphans (`process_host`), so that a daemon that forked twice comes back
+to us; once it is dead, so is its family (`process_family`). If this process is itself killed with SIGKILL, a watchdog
+(one per process, asleep until then; `process_watchdog`) kills the families.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import time
+from typing import TYPE_CHECKING, Literal
+
+from stepwell.blocks.processes.command import Command, check, start
+from stepwell.blocks.processes.family import Family
+from stepwell.blocks.processes.host import host
+from stepwell.blocks.processes.output import Redact, Stream, open_log, unchanged
+from stepwell.errors import StepFailedException
+from stepwell.model.records import Exit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_TICK_SECONDS = 0.02
+_LONGEST_WAIT_SECONDS = 1e6
+
+
+class StopSignal:
+    """Stops every process that runs under it, at once and from any thread or signal handler. It can't be taken back."""
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+        self._reader, self._writer = os.pipe()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._reason is not None
+
+    @property
+    def reason(self) -> str:
+        """What the first `stop` said; '' before it."""
+        return self._reason or ""
+
+    def stop(self, reason: str = "cancelled") -> None:
+        """Wakes all who wait. Later calls change nothing."""
+        if self._reason is None:
+            self._reason = reason
+            os.write(self._writer, b"!")
+
+    def fileno(self) -> int:
+        """A descriptor that is readable for ever once stopped."""
+        return self._reader
+
+    def __del__(self) -> None:
+        with contextlib.suppress(AttributeError, OSError):
+            os.close(self._reader)
+            os.close(self._writer)
+
+
+def run_process(command: Command, on_text: Callable[[str], None], stop: StopSignal, redact: Redact = unchanged) -> Exit:
+    """How the process ended; by then its output is written and forwarded, and nothing of its family is left.
+
+    `on_text` gets whole lines, all that arrived together at once. Of the updates of a progress bar, which end with a
+    carriage return, it gets the last one only, and at most ten a second; the files keep all.
+    """
+    check(command)
+    with contextlib.ExitStack() as stack:
+        out, err, both = (
+            stack.enter_context(open_log(path)) for path in (command.stdout, command.stderr, command.combined)
+        )
+        if stop.stopped:
+            return Exit(-signal.SIGTERM, 0.0, cancelled=True)
+        stack.enter_context(host.running(command.marker))
+        started = time.monotonic()
+        process = start(command)
+        family = Family(process, command.marker, started)
+        try:
+            assert process.stdout
+            assert process.stderr
+            pipes = (stack.enter_context(process.stdout), stack.enter_context(process.stderr))
+            streams = [Stream(pipe, (log, both), redact) for pipe, log in zip(pipes, (out, err), strict=True)]
+            why = _follow(command, family, streams, on_text, stop)
+            seconds = time.monotonic() - started
+        finally:
+            code = family.end()
+        _forward([stream.drain() for stream in streams], on_text)
+        for stream in streams:
+            _forward([stream.finish()], on_text)
+        if code is None:
+            raise _lost(command)
+        return Exit(code, seconds, timed_out=why == "timeout", cancelled=why == "stop")
+
+
+def _follow(
+    command: Command, family: Family, streams: Sequence[Stream], on_text: Callable[[str], None], stop: StopSignal
+) -> Literal["", "timeout", "stop"]:
+    """Why the process was asked to end ('' if it ended by itself), once it ended or its grace did."""
+    deadline = time.monotonic() + (math.inf if command.timeout_seconds is None else command.timeout_seconds)
+    alarms, tick = ((stop, family), math.inf) if family.fileno() >= 0 else ((stop,), _TICK_SECONDS)
+    while not family.ended():
+        seconds = deadline - time.monotonic()
+        if seconds <= 0 or stop.stopped:
+            family.terminate()
+            _wait_for_grace(command.grace_seconds, family, streams, on_text)
+            return "timeout" if seconds <= 0 else "stop"
+        _pass_on(streams, on_text, min(seconds, tick), *alarms)
+    return ""
+
+
+def _wait_for_grace(seconds: float, family: Family, streams: Sequence[Stream], on_text: Callable[[str], None]) -> None:
+    deadline = time.monotonic() + seconds
+    # Who is asked to end may need its grace after the shell that started it is gone.
+    while time.monotonic() < deadline and (not family.ended() or family.lingers()):
+        _pass_on(streams, on_text, min(deadline - time.monotonic(), _TICK_SECONDS))
+
+
+def _pass_on(
+    streams: Sequence[Stream], on_text: Callable[[str], None], seconds: float, *alarms: StopSignal | Family
+) -> None:
+    """Forwards what arrives next; back after so many seconds, or at once when an alarm is raised."""
+    poll = select.poll()
+    for source in (*(stream for stream in streams if not stream.at_end), *alarms):
+        poll.register(source, select.POLLIN)
+    milliseconds = math.ceil(min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS) * 1000)
+    ready = {descriptor for descriptor, _ in poll.poll(milliseconds)}
+    _forward([stream.read() for stream in streams if stream.fileno() in ready], on_text)
+
+
+def _forward(arrived: list[bytes], on_text: Callable[[str], None]) -> None:
+    lines = b"".join(arrived)
+    if lines:
+        on_text(lines.decode("utf-8", "replace"))
+
+
+def _lost(command: Command) -> StepFailedException:
+    return StepFailedException(
+        f"How '{command.argv[0]}' ended is not known, because its exit code was taken by another part of this program",
+        {"program": command.argv[0], "log": command.combined},
+        "Leave SIGCHLD at its default, and wait for no process by os.wait() or os.waitpid(-1).",
+    )

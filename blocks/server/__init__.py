@@ -1,0 +1,1 @@
+"""Prefect's server: which one, whether it answers, this home's own; and its blocks as documents."""

@@ -1,0 +1,1 @@
+"""What of a source directory counts, and which commit it is."""

@@ -1,0 +1,1 @@
+"""Results by content: kept, checked, served, collected; and the folders of runs."""

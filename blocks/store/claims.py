@@ -1,0 +1,35 @@
+"""Which snapshots the store keeps for published pipelines, however long nobody runs them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.files import write_atomically
+from stepwell.errors import StoreException
+
+
+def claim(store: Store, published_id: str, facts: dict[str, Any]) -> None:
+    """Nothing; the store's collector keeps the snapshots that `facts` name from now on."""
+    write_atomically(store.written / "published" / f"{published_id}.json", json.dumps(facts, indent=1).encode())
+
+
+def disclaim(store: Store, published_id: str) -> None:
+    """Nothing; the published pipeline keeps no snapshots any more."""
+    (store.root / "published" / f"{published_id}.json").unlink(missing_ok=True)
+
+
+def claimed(store: Store) -> set[str]:
+    """The digests of the snapshots that published pipelines claim; a claim that can't be read raises StoreException."""
+    found: set[str] = set()
+    for path in (store.root / "published").glob("*.json"):
+        try:
+            found |= set(json.loads(path.read_bytes())["snapshots"].values())
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise StoreException(
+                "What a published pipeline needs can't be read, so nothing is removed",
+                {"file": path, "reason": error},
+                "Restore the file, or delete it if the pipeline is no longer called.",
+            ) from error
+    return found

@@ -1,0 +1,94 @@
+"""The folder of one run: what it is, what happened (an append-only journal), whether it lives, and its steps' files."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.system.files import write_atomically
+from stepwell.blocks.system.locks import exclusive, shared
+
+Event = dict[str, Any]
+
+
+class RunFolder:
+    """`run.json`, `journal.jsonl`, `alive.lock` and `steps/<step run id>/` of a run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def run_id(self) -> str:
+        """The run's id: that of Prefect's flow run."""
+        return self.path.name
+
+    def describe(self, facts: dict[str, Any]) -> None:
+        """Nothing; `run.json` also holds these facts."""
+        write_atomically(self.path / "run.json", json.dumps({**self.facts(), **facts}, indent=1).encode())
+
+    def facts(self) -> dict[str, Any]:
+        """What `run.json` holds; empty if there is none."""
+        try:
+            found = json.loads((self.path / "run.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def append(self, event: Event) -> None:
+        """Nothing; the journal ends with `event`, on a line of its own though the one before was cut off."""
+        line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
+        self.path.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, line)
+        finally:
+            os.close(descriptor)
+
+    def journal(self) -> list[Event]:
+        """Every event so far; a line that was cut off is left out."""
+        events = []
+        with suppress(OSError):
+            for line in (self.path / "journal.jsonl").read_bytes().splitlines():
+                with suppress(ValueError, RecursionError):
+                    event = json.loads(line)
+                    if isinstance(event, dict):
+                        events.append(event)
+        return events
+
+    def steps(self) -> dict[str, Event]:
+        """The latest state of each step by its id, in the order of definition or first appearance."""
+        known: dict[str, Event] = {}
+        for event in self.journal():
+            if "step" in event:
+                known.setdefault(event["step"], {}).update(event)
+        return known
+
+    def status(self) -> Event:
+        """The latest state of the whole run."""
+        state: Event = {}
+        for event in self.journal():
+            if "step" not in event:
+                state.update(event)
+        return state
+
+    def step_folder(self, step_run_id: str) -> Path:
+        """The folder of a step's logs, metrics and outputs, whether or not it is there."""
+        return self.path / "steps" / step_run_id
+
+    @contextmanager
+    def alive(self) -> Iterator[None]:
+        """Marks the run as living for as long as the block, or the process, lasts."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.path / "alive.lock"):
+            yield
+
+    def is_alive(self) -> bool:
+        """Whether a process is at work on the run."""
+        if not (self.path / "alive.lock").exists():
+            return False
+        with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
+            return not free

@@ -1,0 +1,235 @@
+"""Digests of files, remembered for as long as nothing can have changed the files."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import uuid
+import weakref
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from stepwell.model.digests import file_digest
+from stepwell.model.tree import DigestFile
+
+RACY_NS = 50_000_000
+"""A file that changed less than this before it was read could change again without its times telling."""
+
+SETTLED_NS = 60_000_000_000
+"""After this long the kernel has written content back: a power cut can't keep a file's times but lose its content."""
+
+ATTEMPTS = 3
+LARGE = 64 << 20
+"""Bytes from which a file's digest is saved at once: hashing it again would cost more than the transaction."""
+
+MOST_BYTES = 256 << 20
+"""A cache that has grown beyond this, by files long gone, starts anew."""
+
+_PAUSE_SECONDS = 2.0
+_GONE_CHECKED = 1000
+_T = TypeVar("_T")
+
+
+class _Row(NamedTuple):
+    path: bytes
+    identity: bytes
+    digest: bytes
+    boot: bytes
+    check: int
+
+
+class StatCache:
+    """SHA-256 of files in one SQLite file, found again by path, device, inode, size, mtime and ctime.
+
+    It is safe among threads, forks and processes, and it never fails its caller: a cache that can't be read, written or
+    trusted is bypassed or replaced.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._paused_until = 0.0
+        _caches.add(self)
+
+    def digest_file(self, path: str, status: os.stat_result) -> str:
+        """The SHA-256 of the file at `path`, read only if nothing is known for this `status`."""
+        for row in self._rows("path = ?", os.fsencode(path)):
+            if _believed(row, status):
+                return row.digest.decode()
+        digest, new = _read(path)
+        if new:
+            self._save([new])
+        return digest
+
+    @contextmanager
+    def under(self, root: Path) -> Iterator[DigestFile]:
+        """A DigestFile for the files of a folder: what is known is read at the start, what is new saved at the end."""
+        folder = os.fsencode(os.path.realpath(root)).rstrip(b"/") + b"/"
+        below = self._rows("path > ? AND path < ?", folder, folder[:-1] + b"0")  # '0' is the character after '/'
+        known = {row.path: row for row in below}
+        unseen = set(known)
+        new: dict[bytes, _Row] = {}
+
+        def digest_file(path: str, status: os.stat_result) -> str:
+            name = os.fsencode(path)
+            if not name.startswith(folder):
+                return self.digest_file(path, status)
+            unseen.discard(name)
+            row = new.get(name) or known.get(name)
+            if row and _believed(row, status):
+                return row.digest.decode()
+            digest, read = _read(path)
+            if read:
+                new[name] = read
+                if status.st_size >= LARGE:
+                    self._save([read])
+            return digest
+
+        try:
+            yield digest_file
+        finally:
+            self._save(new.values(), _gone(unseen))
+
+    def close(self) -> None:
+        """Nothing; the connection is given back, and opened again when needed."""
+        with self._guard:
+            self._disconnect()
+
+    def _rows(self, condition: str, *values: bytes) -> list[_Row]:
+        def read(connection: sqlite3.Connection) -> list[_Row]:
+            return list(
+                map(_Row._make, connection.execute(f"SELECT {_COLUMNS} FROM digests WHERE {condition}", values))  # noqa: S608
+            )
+
+        return self._use(read, [])
+
+    def _save(self, rows: Iterable[_Row], gone: Iterable[bytes] = ()) -> None:
+        new, old = list(rows), [(path,) for path in gone]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", new)
+                connection.executemany("DELETE FROM digests WHERE path = ?", old)
+
+        if new or old:
+            self._use(write, None)
+
+    def _use(self, action: Callable[[sqlite3.Connection], _T], otherwise: _T) -> _T:
+        with self._guard:
+            for _ in range(2):
+                if time.monotonic() < self._paused_until:
+                    return otherwise
+                try:
+                    return action(self._connect())
+                except (sqlite3.OperationalError, OSError):  # locked, read-only, no space, no such folder
+                    self._disconnect()
+                    self._paused_until = time.monotonic() + _PAUSE_SECONDS
+                except (sqlite3.Error, ValueError, TypeError):  # damaged
+                    self._disconnect()
+                    self._drop()
+        return otherwise
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
+                self._drop()
+            self._connection = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
+            for statement in _SETUP:
+                self._connection.execute(statement)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                connection.close()
+            except sqlite3.Error:
+                _abandoned.append(connection)
+
+    def _drop(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                os.unlink(f"{self._path}{suffix}")
+
+    def _after_fork(self) -> None:
+        self._guard = threading.Lock()
+        if self._connection is not None:
+            _abandoned.append(self._connection)
+            self._connection = None
+
+
+_COLUMNS = "path, identity, digest, boot, checksum"
+_SETUP = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = NORMAL",
+    "CREATE TABLE IF NOT EXISTS digests (path BLOB PRIMARY KEY, identity BLOB NOT NULL, digest BLOB NOT NULL,"
+    " boot BLOB NOT NULL, checksum INTEGER NOT NULL) WITHOUT ROWID",
+)
+
+_caches: weakref.WeakSet[StatCache] = weakref.WeakSet()
+_abandoned: list[sqlite3.Connection] = []
+"""Connections that a parent process still uses: closing them in the child would take its locks and its log away."""
+
+
+def _forget_connections() -> None:
+    for cache in list(_caches):
+        cache._after_fork()  # noqa: SLF001
+
+
+os.register_at_fork(after_in_child=_forget_connections)
+
+
+def _boot() -> bytes:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+    except OSError:
+        return uuid.uuid4().bytes
+
+
+_THIS_BOOT = _boot()
+
+
+def _identity(status: os.stat_result) -> bytes:
+    facts = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return b"%d:%d:%d:%d:%d" % facts
+
+
+def _checksum(path: bytes, identity: bytes, digest: bytes, boot: bytes) -> int:
+    return zlib.crc32(b"\0".join((path, identity, digest, boot)))
+
+
+def _believed(row: _Row, status: os.stat_result) -> bool:
+    return row.identity == _identity(status) and row.boot in (b"", _THIS_BOOT) and row.check == _checksum(*row[:4])
+
+
+def _read(path: str) -> tuple[str, _Row | None]:
+    """The file's digest, and the row to save unless the file changed lately or while it was read."""
+    for _ in range(ATTEMPTS):
+        with open(path, "rb", buffering=0) as stream:
+            before = os.fstat(stream.fileno())
+            started = time.time_ns()
+            digest = file_digest(stream)
+            after = os.fstat(stream.fileno())
+        if _identity(before) == _identity(after):
+            return digest, _row(path, after, digest, started)
+    return digest, None
+
+
+def _row(path: str, status: os.stat_result, digest: str, started: int) -> _Row | None:
+    if started - max(status.st_mtime_ns, status.st_ctime_ns) < RACY_NS:
+        return None
+    boot = b"" if started - status.st_ctime_ns >= SETTLED_NS else _THIS_BOOT
+    facts = os.fsencode(path), _identity(status), digest.encode(), boot
+    return _Row(*facts, _checksum(*facts))
+
+
+def _gone(paths: Iterable[bytes]) -> list[bytes]:
+    return [path for path in sorted(paths)[:_GONE_CHECKED] if not os.path.lexists(path)]

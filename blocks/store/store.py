@@ -1,0 +1,360 @@
+"""The store of results: outputs kept by content, records signed, a result served only after its bytes were checked.
+
+trees/<digest>/data      the bytes of an output or a snapshot, write-protected
+manifests/<digest>.json  what a tree consists of, also of inputs that are not kept: names what changed
+records/<key>.json       a signed record: the only truth about a result
+index/, observed/        finds the nearest earlier record, and reads that no row declared; both can be lost
+work/, runs/, locks/     scratch of running steps, files of runs, who is at work on what
+"""
+
+from __future__ import annotations
+
+import errno
+import hmac
+import json
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.store.stat_cache import StatCache
+from stepwell.blocks.system.files import copy_named, protect, remove, write_atomically
+from stepwell.blocks.system.files import move as move_path
+from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
+from stepwell.errors import StoreException
+from stepwell.model.digests import digest, encode
+from stepwell.model.fingerprint import Fingerprint
+from stepwell.model.records import StepRecord
+from stepwell.model.tree import Tree, scan
+
+FORMAT = 1
+_NEAREST = 20
+_CODE = ("step type", "script", "module")
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """No result to serve; `reason` says so in words when there should have been one."""
+
+    reason: str = ""
+
+
+class Store:
+    """The results of one workspace on this machine. If its folder can't be written, new results go to a scratch folder."""
+
+    def __init__(self, root: Path, signing_key: str, digests: StatCache) -> None:
+        self.root = root
+        self.digests = digests
+        self._signing_key = signing_key
+        self._scratch = None if _writable(root) else Path(tempfile.mkdtemp(prefix="stepwell-"))
+        if self._scratch:
+            weakref.finalize(self, remove, self._scratch)
+        self.locks = KeyLocks(self.written / "locks")
+
+    @property
+    def written(self) -> Path:
+        """The folder that new results go to: the store's own, or the scratch folder if that is read-only."""
+        return self._scratch or self.root
+
+    @property
+    def read_only(self) -> bool:
+        """Whether new results are kept for this process only."""
+        return self._scratch is not None
+
+    @property
+    def lock_file(self) -> Path:
+        """Held shared by whoever adds or serves a result, exclusively by the collector of garbage."""
+        return self.written / "store.lock"
+
+    @property
+    def _roots(self) -> tuple[Path, ...]:
+        """Where results are read, newest first."""
+        return (self._scratch, self.root) if self._scratch else (self.root,)
+
+    # Trees ----------------------------------------------------------------------------------------------------------
+
+    def tree_path(self, tree: str) -> Path:
+        """Where the bytes of a kept tree are, whether or not they are there."""
+        place = _fan(self.written / "trees", tree) / "data"
+        return _fan(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
+
+    def tree_at(self, path: Path, *, many: bool = False) -> Tree:
+        """The tree at `path`, its digests taken from memory where they can be. `many`: look them up in bulk."""
+        if not many:
+            return scan(path, self.digests.digest_file)
+        with self.digests.under(path) as digest_file:
+            return scan(path, digest_file)
+
+    def add_tree(self, source: Path, tree: Tree, *, move: bool) -> None:
+        """Nothing; the store keeps what `tree`, the tree at `source`, names. `move`: the bytes are its own from now on.
+
+        A copy that came out other than `tree` says, since a file changed meanwhile, raises StoreException.
+        """
+        self.note_tree(tree)
+        if not self.tree_intact(tree.digest):
+            scratch = self.scratch_folder()
+            try:
+                self._bring(source, scratch / "data", tree, owned=move)
+                self._settle(scratch, _fan(self.written / "trees", tree.digest), tree.digest)
+            finally:
+                remove(scratch)
+        if move:
+            remove(source)
+
+    def _bring(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
+        if owned and not source.is_symlink() and not _is_shared(source):  # what links point to is not ours
+            move_path(source, target)
+        else:
+            copy_named(source, target, tree)
+            if scan(target).digest != tree.digest:
+                raise StoreException("A file changed while it was copied", {"path": source}, "Start again.")
+        protect(target)
+
+    def _settle(self, scratch: Path, place: Path, tree: str) -> None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(5):
+            try:
+                os.rename(scratch, place)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                    raise
+                if self.tree_intact(tree):  # another process was first
+                    return
+                self.discard_tree(tree)
+            else:
+                return
+        raise StoreException("A result can't be put into the store", {"place": place}, "Run the step again.")
+
+    def discard_tree(self, tree: str) -> None:
+        """Nothing; the tree is out of everybody's sight."""
+        for root in {self.root, self.written}:
+            place = _fan(root / "trees", tree)
+            if os.path.lexists(place):
+                grave = self.scratch_folder()
+                with suppress(OSError):
+                    os.rename(place, grave / "tree")
+                remove(grave)
+
+    def tree_intact(self, tree: str) -> bool:
+        """Whether the kept bytes are those that the digest names."""
+        try:
+            return self.tree_at(self.tree_path(tree)).digest == tree
+        except (OSError, StoreException):
+            return False
+
+    def note_tree(self, tree: Tree) -> None:
+        """Nothing; what the tree consists of can be told later."""
+        path = _fan(self.written / "manifests", tree.digest).with_suffix(".json")
+        if not path.exists():
+            write_atomically(path, encode(tree.to_json()))
+
+    def manifest(self, tree: str) -> Tree | None:
+        """What the tree consists of, or None if that is not known or damaged."""
+        for root in self._roots:
+            path = _fan(root / "manifests", tree).with_suffix(".json")
+            with suppress(OSError):
+                data = path.read_bytes()
+                with suppress(ValueError, TypeError, RecursionError):
+                    found = Tree.from_json(json.loads(data))
+                    if found.digest == tree:
+                        return found
+                path.unlink()  # so that it is written anew
+        return None
+
+    def explain_trees(self, earlier: str, later: str) -> tuple[str, ...]:
+        """The files that differ between two trees, in words; the first five and a count."""
+        before, after = self.manifest(earlier), self.manifest(later)
+        if before is None or after is None or (before.is_file and after.is_file):
+            return ()
+        words = after.diff(before)
+        return words if len(words) <= 5 else (*words[:5], f"and {len(words) - 5} more")
+
+    # Records --------------------------------------------------------------------------------------------------------
+
+    def lookup(self, key: str) -> StepRecord | Miss:
+        """The record of a result whose bytes were just checked, or why there is none to serve."""
+        with shared(self.lock_file):
+            record = self.read_record(key)
+            if isinstance(record, Miss):
+                return record
+            for name, artifact in record.outputs.items():
+                damage = self._damage(artifact.digest)
+                if damage:
+                    return Miss(f"the kept output '{name}' {damage}")
+            with suppress(OSError):
+                os.utime(self._record_path(key))
+            return record
+
+    def read_record(self, key: str) -> StepRecord | Miss:
+        """The signed record of a key, its outputs not yet checked, or why it can't be believed."""
+        data = None
+        for root in self._roots:
+            with suppress(OSError, ValueError):  # a key that can't be a path has no record
+                data = _fan(root / "records", key).with_suffix(".json").read_bytes()
+                break
+        if data is None:
+            return Miss()
+        try:
+            envelope = json.loads(data)
+            body = envelope["record"]
+            if envelope["format"] != FORMAT:
+                return Miss("the kept record has a format of another version")
+            if not hmac.compare_digest(self._signature(body), str(envelope["signature"])) or body["key"] != key:
+                return Miss("the kept record was damaged or forged")
+            return StepRecord.from_json(body)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return Miss("the kept record was damaged")
+
+    def commit(self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]]) -> StepRecord:
+        """The record as it is now kept: every output moved into the store, then the record written, then findable."""
+        with shared(self.lock_file):
+            for path, tree in staged.values():
+                self.add_tree(path, tree, move=True)
+            kept = replace(record, sequence=self._next_sequence(record.step))
+            body = kept.to_json()
+            envelope = {"format": FORMAT, "record": body, "signature": self._signature(body)}
+            path = _fan(self.written / "records", record.key).with_suffix(".json")
+            write_atomically(path, encode(envelope), durable=True)
+            _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
+            _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
+        return kept
+
+    def records(self) -> Iterator[tuple[Path, StepRecord | Miss]]:
+        """Every record file with what it holds."""
+        for path in sorted((self.root / "records").glob("*/*.json")):
+            yield path, self.read_record(path.stem)
+
+    def nearest(self, step: str, fingerprint: Fingerprint) -> StepRecord | None:
+        """The recent record of a step of that name whose rows differ least from these; the latest of equals."""
+        found = [record for record in map(self.read_record, self._recent(step)) if isinstance(record, StepRecord)]
+        return min(found, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
+
+    def alike(self, fingerprint: Fingerprint) -> Iterator[StepRecord]:
+        """Every record that differs from these rows in the content of inputs at most."""
+        for root in self._roots:
+            for key in _names(root / "index" / "partial" / partial_key(fingerprint)):
+                record = self.read_record(key)
+                if isinstance(record, StepRecord):
+                    yield record
+
+    def observe(self, fingerprint: Fingerprint, paths: Iterable[str]) -> None:
+        """Nothing; these files were read by a step with this code, and count for it from now on."""
+        with exclusive(self.written / "observed.lock"):
+            names = sorted({*self.observed(fingerprint), *paths})
+            write_atomically(self._observed_path(self.written, fingerprint), encode(names))
+
+    def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
+        """The files that steps with this code were seen to read though no row declares them."""
+        for root in self._roots:
+            with suppress(OSError, ValueError, RecursionError):
+                names = json.loads(self._observed_path(root, fingerprint).read_bytes())
+                return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+        return ()
+
+    # Folders --------------------------------------------------------------------------------------------------------
+
+    def scratch_folder(self) -> Path:
+        """A new empty folder on the store's own file system, named after this process."""
+        folder = self.written / "work"
+        folder.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
+
+    def run_folder(self, run_id: str) -> Path:
+        """The folder of a run's files, whether or not it is there."""
+        folder = self.root / "runs" / run_id
+        return self.written / "runs" / run_id if self._scratch and not folder.exists() else folder
+
+    def next_run_number(self) -> int:
+        """1 for the first run, 2 for the next …: the order of runs, whatever the clock says."""
+        counter = self.written / "runs" / "counter"
+        with exclusive(self.written / "runs" / "counter.lock"):
+            try:
+                number = int(counter.read_text()) + 1
+            except (OSError, ValueError):
+                number = 1 + sum(1 for _ in (self.root / "runs").glob("*/run.json"))
+            write_atomically(counter, str(number).encode())
+        return number
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _damage(self, tree: str) -> str:
+        path = self.tree_path(tree)
+        try:
+            found = self.tree_at(path)
+        except FileNotFoundError:
+            return "is gone"
+        except (OSError, StoreException) as error:
+            return f"can't be read: {error}"
+        if found.digest == tree:
+            return ""
+        known = self.manifest(tree)
+        return f"was damaged ({', '.join(found.diff(known)[:3])})" if known else "was damaged"
+
+    def _signature(self, body: Any) -> str:
+        return hmac.new(self._signing_key.encode(), digest("record", body).encode(), "sha256").hexdigest()
+
+    def _record_path(self, key: str) -> Path:
+        return _fan(self.root / "records", key).with_suffix(".json")
+
+    def _step_index(self, step: str) -> Path:
+        return self.written / "index" / "steps" / digest("step-name", step)[:32]
+
+    def _recent(self, step: str) -> list[str]:
+        folders = {self.root / "index" / "steps" / self._step_index(step).name, self._step_index(step)}
+        names = sorted((name for folder in folders for name in _names(folder)), reverse=True)
+        return list(dict.fromkeys(name.partition("-")[2] for name in names))[:_NEAREST]
+
+    def _next_sequence(self, step: str) -> int:
+        numbers = [name.partition("-")[0] for name in _names(self._step_index(step))]
+        return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1
+
+    def _observed_path(self, root: Path, fingerprint: Fingerprint) -> Path:
+        code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in _CODE))
+        return _fan(root / "observed", code.key).with_suffix(".json")
+
+
+def partial_key(fingerprint: Fingerprint) -> str:
+    """What names the rows that are known before any input is: all but the content of inputs and observed reads."""
+    return fingerprint.without("input", "read").key
+
+
+def _is_shared(path: Path) -> bool:
+    """Whether a file there has a second name somewhere."""
+    files = [path] if path.is_file() else (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return any(file.lstat().st_nlink > 1 for file in files)
+
+
+def _fan(folder: Path, name: str) -> Path:
+    return folder / name[:2] / name
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _touch(path: Path) -> None:
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError as error:
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return False
+        raise StoreException(
+            "The store of results can't be used",
+            {"folder": folder, "reason": error},
+            "Free space, or set STEPWELL_HOME.",
+        ) from error

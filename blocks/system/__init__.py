@@ -1,0 +1,1 @@
+"""The home folder, file moves, and locks between processes."""

@@ -1,0 +1,113 @@
+"""Small, careful moves on local files: write at once, copy without sharing, remove what is protected."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from stepwell.model.tree import Tree
+
+_FICLONE = 0x40049409
+
+
+def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Nothing; `path` holds `data`, or what it held before: never a part. `durable`: also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            if durable:
+                os.fsync(stream.fileno())
+        os.replace(scratch, path)
+    except BaseException:
+        os.unlink(scratch)
+        raise
+
+
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Nothing; `target` is a new writable file with the bytes and the executable bit of `source`, sharing blocks if it can."""
+    with open(source, "rb") as read, open(target, "wb") as write:
+        try:
+            fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())
+        except OSError:
+            shutil.copyfileobj(read, write, 1 << 20)
+        if os.fstat(read.fileno()).st_mode & 0o100:
+            os.fchmod(write.fileno(), 0o755)
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Nothing; `target` is a writable copy of the file or folder `source`: links stay links, pipes and devices stay out."""
+    if source.is_file() and not source.is_symlink():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(source, target)
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    with os.scandir(source) as found:
+        for child in found:
+            place = target / child.name
+            if child.is_symlink():
+                os.symlink(os.readlink(child.path), place)
+            elif child.is_dir():
+                copy_tree(Path(child.path), place)
+            elif child.is_file():
+                copy_file(child.path, place)
+
+
+def copy_named(source: Path, target: Path, tree: Tree) -> None:
+    """Nothing; `target` is a writable copy of what `tree` names of the file or folder `source`, and of nothing else."""
+    if tree.is_file:
+        copy_file(source, target)
+        return
+    target.mkdir()
+    for entry in tree.entries:
+        place = target / entry.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if entry.kind == "file":
+            copy_file(source / entry.path, place)
+        elif entry.kind == "link":
+            os.symlink(entry.digest, place)
+        else:
+            place.mkdir()
+
+
+def move(source: Path, target: Path) -> None:
+    """Nothing; the file or folder `source` is at `target`, on the same file system, though it may have been protected."""
+    _open_up(str(source))
+    os.rename(source, target)
+
+
+def protect(path: Path) -> None:
+    """Nothing; nobody but root can write to the file, or to anything in the folder."""
+    if path.is_dir() and not path.is_symlink():
+        with os.scandir(path) as found:
+            for child in found:
+                protect(Path(child.path))
+        path.chmod(0o555)
+    elif not path.is_symlink():
+        path.chmod(0o555 if path.stat().st_mode & 0o100 else 0o444)
+
+
+def remove(path: Path) -> None:
+    """Nothing; the file or folder is gone, though it may have been protected. A missing one is fine."""
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return
+    _open_up(str(path))
+    for folder, children, _ in os.walk(path):
+        for child in children:  # before they are listed
+            _open_up(os.path.join(folder, child))
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _open_up(folder: str) -> None:
+    mode = os.lstat(folder).st_mode
+    if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
+        with suppress(OSError):
+            os.chmod(folder, stat.S_IMODE(mode) | 0o700)

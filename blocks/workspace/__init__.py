@@ -1,0 +1,1 @@
+"""Workspaces, datastores, references to data, and what is published."""

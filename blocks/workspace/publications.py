@@ -1,0 +1,148 @@
+"""What is published, as Prefect blocks: they are the only truth about it, for every machine that reaches the server."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from prefect.blocks.core import Block
+from pydantic import Field, SecretStr
+
+from stepwell.errors import UserErrorException
+
+
+class PublishedPipelineBlock(Block):
+    """A published pipeline as its callers see it; what it runs is in the FrozenPipelineBlock of the same id."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Published Pipeline"
+    _block_type_slug: ClassVar[str] = "stepwell-published-pipeline"
+    _description: ClassVar[str] = "A pipeline with frozen source that can be run again with other parameters."
+
+    published_id: str = Field(description="Its id, a UUID.")
+    workspace: str = Field(description="The name of its workspace.")
+    name: str = Field(description="The name that it was published under.")
+    version: str = Field(default="", description="Its version among those of the same name.")
+    description: str = Field(default="", description="What it is for.")
+    status: str = Field(default="Active", description="`Active` or `Disabled`.")
+    created: float = Field(default=0, description="When it was published, in seconds since 1970.")
+    deployment_id: str = Field(default="", description="The Prefect deployment that runs it.")
+    deployment: str = Field(default="", description="That deployment's name, `<flow>/<deployment>`.")
+    steps: list[str] = Field(default_factory=list, description="The names of its steps.")
+    parameters: list[dict[str, Any]] = Field(default_factory=list, description="Its parameters, secrets hidden.")
+    continue_on_failure: bool = Field(default=False, description="Whether runs go on past failed steps.")
+    commit: str = Field(default="", description="The Git commit of its source.")
+
+    @property
+    def document(self) -> str:
+        """The name of the document that holds it."""
+        return published_document(self.published_id)
+
+
+class FrozenPipelineBlock(Block):
+    """What a published pipeline runs."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Frozen Pipeline"
+    _block_type_slug: ClassVar[str] = "stepwell-frozen-pipeline"
+    _description: ClassVar[str] = "Steps, parameters and snapshots of a published pipeline. Made by Stepwell itself."
+
+    published_id: str = Field(description="The id of the published pipeline.")
+    workspace: str = Field(description="The name of its workspace.")
+    definition: SecretStr = Field(description="The pipeline's definition as JSON; it may hold secrets.")
+    snapshots: dict[str, str] = Field(description="The digest of each snapshot by source directory.")
+    properties: dict[str, str] = Field(default_factory=dict, description="What is known of the source in Git.")
+
+
+class PipelineEndpointBlock(Block):
+    """One name over many published pipelines, one of which is the default."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Pipeline Endpoint"
+    _block_type_slug: ClassVar[str] = "stepwell-pipeline-endpoint"
+    _description: ClassVar[str] = "A stable name and address over versions of a published pipeline."
+
+    endpoint_id: str = Field(description="Its id, a UUID.")
+    workspace: str = Field(description="The name of its workspace.")
+    name: str = Field(description="Its name, unique in the workspace.")
+    description: str = Field(default="", description="What it is for.")
+    status: str = Field(default="Active", description="`Active`, `Disabled` or `Archived`.")
+    created: float = Field(default=0, description="When it was made, in seconds since 1970.")
+    default_version: str = Field(default="0", description="The version that is run if none is named.")
+    versions: dict[str, str] = Field(default_factory=dict, description="Ids of published pipelines by version.")
+
+    @property
+    def document(self) -> str:
+        """The name of the document that holds it."""
+        return f"endpoint-{self.endpoint_id}"
+
+
+class ScheduleBlock(Block):
+    """When a published pipeline, or a pipeline endpoint's default, is run by itself."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Schedule"
+    _block_type_slug: ClassVar[str] = "stepwell-schedule"
+    _description: ClassVar[str] = "Runs a published pipeline at times, or when data changed."
+
+    schedule_id: str = Field(description="Its id, a UUID.")
+    workspace: str = Field(description="The name of its workspace.")
+    name: str = Field(description="Its name.")
+    description: str = Field(default="", description="What it is for.")
+    status: str = Field(default="Active", description="`Active` or `Disabled`.")
+    created: float = Field(default=0, description="When it was made, in seconds since 1970.")
+    experiment_name: str = Field(description="The experiment of its runs.")
+    pipeline_id: str = Field(default="", description="The published pipeline that it runs.")
+    pipeline_endpoint_id: str = Field(default="", description="The pipeline endpoint whose default it runs instead.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Values of the pipeline's parameters.")
+    continue_on_failure: bool = Field(default=False, description="Whether its runs go on past failed steps.")
+    recurrence: dict[str, Any] | None = Field(default=None, description="When it runs; nothing if data trigger it.")
+    deployment_id: str = Field(default="", description="The Prefect deployment that its schedule belongs to.")
+    prefect_schedule_ids: list[str] = Field(
+        default_factory=list, description="Its schedules in Prefect, the last in force."
+    )
+    datastore: str = Field(default="", description="The datastore that is watched.")
+    path_on_datastore: str = Field(default="", description="The folder that is watched.")
+    data_path_parameter: str = Field(default="", description="The parameter that names the changed file.")
+    polling_minutes: float = Field(default=5, description="How often the folder is looked at.")
+    seen: dict[str, str] | None = Field(default=None, description="The files that were seen, each with its state.")
+    polled: float = Field(default=0, description="When the folder was last looked at.")
+
+    @property
+    def document(self) -> str:
+        """The name of the document that holds it."""
+        return f"schedule-{self.schedule_id}"
+
+
+class RunSecretsBlock(Block):
+    """Values of secret parameters on their way to a run; gone when the run has ended."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Run Secrets"
+    _block_type_slug: ClassVar[str] = "stepwell-run-secrets"
+    _description: ClassVar[str] = "Secret parameters of one run. Made by Stepwell itself."
+
+    values: SecretStr = Field(description="A JSON object of texts by parameter.")
+
+
+class EndpointAddressBlock(Block):
+    """Where the HTTP endpoint of this server's pipelines answers."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Endpoint Address"
+    _block_type_slug: ClassVar[str] = "stepwell-endpoint-address"
+    _description: ClassVar[str] = "Where the HTTP endpoint of published pipelines answers. Made by `stepwell serve`."
+
+    url: str = Field(description="The address, without a slash at its end.")
+
+
+def published_document(published_id: str) -> str:
+    """The name of the documents of a published pipeline."""
+    return f"published-{published_id}"
+
+
+def published_facts(published: PublishedPipelineBlock) -> dict[str, str]:
+    """What a run's record says of the published pipeline that it runs."""
+    return {"id": published.published_id, "name": published.name, "version": published.version}
+
+
+def check_name(name: str, what: str) -> str:
+    """`name`; one that can't stand in Prefect's names and in addresses raises UserErrorException."""
+    if not isinstance(name, str) or not name.strip() or len(name) > 200 or not name.isprintable():
+        raise UserErrorException(f"{name!r} can't name a {what}", hint="Use 1 to 200 printable characters.")
+    if any(sign in name for sign in "/%&><"):
+        raise UserErrorException(f"{name!r} can't name a {what}", hint="Leave out '/', '%', '&', '<' and '>'.")
+    return name

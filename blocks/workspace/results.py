@@ -1,0 +1,110 @@
+"""How Prefect reads results: through a block that serves verified records and keeps nothing of its own.
+
+Prefect's own result files can be edited, truncated or poisoned and are then served or executed. Here nothing that Prefect
+would write is written, and what it reads is made on the spot from a record whose signature and bytes were just checked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import cache, lru_cache
+from typing import Any, ClassVar, Literal
+
+from prefect.filesystems import WritableFileSystem
+from prefect.results import ResultRecord, ResultRecordMetadata  # type: ignore[attr-defined]
+from prefect.serializers import Serializer
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.errors import StoreException
+from stepwell.model.digests import encode
+from stepwell.model.records import StepRecord, StepResult
+
+Serve = Callable[[str], "Served"]
+"""A result's key in; its checked record out, or StoreException."""
+
+SERVE: ContextVar[Serve | None] = ContextVar("stepwell_serve", default=None)
+"""How the running task looks its result up."""
+
+_DOCUMENT = "results"
+
+
+class StepResultSerializer(Serializer):  # type: ignore[type-arg]
+    """Step results as JSON; nothing in it can execute."""
+
+    type: Literal["stepwell"] = "stepwell"
+
+    def dumps(self, obj: StepResult | BaseException) -> bytes:
+        """The JSON text of a result; of an error, which Prefect hands over too, its message."""
+        return encode({"error": str(obj)} if isinstance(obj, BaseException) else obj.record.to_json())
+
+    def loads(self, blob: bytes) -> StepResult:
+        """The result that `dumps` wrote."""
+        return StepResult(_record(blob))
+
+
+@lru_cache(maxsize=256)  # Prefect reads each result twice
+def _record(blob: bytes) -> StepRecord:
+    return StepRecord.from_json(json.loads(blob))
+
+
+class Served:
+    """A checked record, and the bytes that Prefect reads it from, made once."""
+
+    def __init__(self, record: StepRecord) -> None:
+        self.record = record
+        self._bytes = b""
+
+    def for_prefect(self, path: str, block: ResultsBlock) -> bytes:
+        """Prefect's own record of the result."""
+        if not self._bytes:
+            metadata = ResultRecordMetadata(
+                storage_key=path,
+                serializer=StepResultSerializer(),
+                storage_block_id=block._block_document_id,  # noqa: SLF001
+            )
+            self._bytes = ResultRecord(result=StepResult(self.record), metadata=metadata).serialize()
+        return self._bytes
+
+
+class ResultsBlock(WritableFileSystem):
+    """Prefect's view of the results of all workspaces; a path is `<workspace>.<key>`."""
+
+    _block_type_name: ClassVar[str | None] = "Stepwell Results"
+    _block_type_slug: ClassVar[str | None] = "stepwell-results"
+    _description: ClassVar[str | None] = "Serves results of steps after checking them. Made by Stepwell itself."
+
+    def read_path(self, path: str, **_: Any) -> bytes:  # type: ignore[override]
+        """Prefect's record of a result that was just checked; StoreException if there is none to serve."""
+        return (SERVE.get() or _look_up)(path).for_prefect(path, self)
+
+    async def aread_path(self, path: str, **_: Any) -> bytes:
+        """As `read_path`."""
+        return self.read_path(path)
+
+    def write_path(self, path: str, content: bytes, **_: Any) -> None:  # type: ignore[override]
+        """Nothing; the step has committed its record already."""
+
+    async def awrite_path(self, path: str, content: bytes, **_: Any) -> None:
+        """Nothing."""
+
+
+def _look_up(path: str) -> Served:
+    workspace, _, key = path.partition(".")
+    found = BaseWorkspace.get(workspace).store.lookup(key)
+    if isinstance(found, StepRecord):
+        return Served(found)
+    raise StoreException("There is no such result", {"key": key, "reason": found.reason})
+
+
+@cache
+def results_block(_server: str) -> ResultsBlock:
+    """The block, saved on the server at that URL if it was not yet."""
+    found = documents.load(ResultsBlock, _DOCUMENT)
+    if found is None:
+        documents.save(ResultsBlock(), _DOCUMENT)
+        found = documents.load(ResultsBlock, _DOCUMENT)
+    assert found is not None
+    return found

@@ -1,0 +1,109 @@
+"""The gate of the endpoint: who calls, whether the call may come in at all, and what its token is good for."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from stepwell.blocks.access import tokens
+from stepwell.blocks.access.tokens import Action, TokenBlock
+from stepwell.deployments.access.http_errors import Refusal
+from stepwell.deployments.access.rate_limits import Guesses, RateLimit
+from stepwell.deployments.access.registry import LATEST, Registry
+
+_BURST_SECONDS = 4
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls. `name` is the token's id, or `open` where none is asked for. `registry` is what there is at this moment."""
+
+    registry: Registry
+    token: TokenBlock | None
+
+    @property
+    def name(self) -> str:
+        """What tells this caller from others."""
+        return self.token.token_id if self.token else "open"
+
+    def may(self, action: Action, names: Iterable[str]) -> bool:
+        """Whether the caller may run, or read, what goes by these names."""
+        return self.token is None or tokens.allows(self.token, action, names)
+
+    def must(self, action: Action, names: Iterable[str]) -> None:
+        """Nothing; Refusal with status 403 if the caller may not."""
+        if not self.may(action, names):
+            raise Refusal(403, "Forbidden", f"The token may not {action} this", "Use a token with a wider scope.")
+
+
+class Gate:
+    """Lets calls in, or raises a Refusal. `host` is what the endpoint is bound to, `per_second` each caller's rate."""
+
+    def __init__(self, host: str, public_url: str, *, with_token: bool, per_second: float) -> None:
+        self._with_token = with_token
+        self._loopback = is_loopback(host)
+        self._public = urlsplit(public_url).netloc.lower()
+        self._rate = RateLimit(per_second, max(1, round(per_second * _BURST_SECONDS)))
+        self._guesses = Guesses()
+
+    def check_origin(self, request: Request) -> None:
+        """Nothing; Refusal for what a browser sends for another site, or after a name was bent to this machine."""
+        host = request.headers.get("host", "").lower()
+        if (self._loopback or self._public) and not (is_loopback(_without_port(host)) or host == self._public):
+            raise Refusal(
+                421, "WrongHost", "The Host header names another machine", "Call the address that was printed."
+            )
+        origin = request.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc.lower() not in (host, self._public or host):
+            raise Refusal(403, "WrongOrigin", "Pages of other sites may not call this", "Call from a program.")
+
+    def admit(self, request: Request) -> Caller:
+        """The caller, whose token is in force and whose rate is kept."""
+        address = request.client.host if request.client else ""
+        caller = Caller(LATEST.get(), None)
+        if self._with_token:
+            caller = Caller(caller.registry, self._token(request, caller.registry, address))
+        wait = self._rate.wait(caller.name if caller.token else address)
+        if wait:
+            raise Refusal(429, "TooManyRequests", "Too many calls at once", "Wait, then call again.", wait=wait)
+        return caller
+
+    def _token(self, request: Request, registry: Registry, address: str) -> TokenBlock:
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        token_id, secret = tokens.parsed(text.strip()) or ("", "")
+        block = registry.token(token_id)
+        if tokens.is_valid(block, secret, time.time()) and scheme.lower() == "bearer" and block is not None:
+            return block
+        wait = self._guesses.failed(address)
+        if wait:
+            raise Refusal(429, "TooManyRequests", "Too many failed tokens", "Wait, then check the token.", wait=wait)
+        raise Refusal(
+            401,
+            "Unauthorized",
+            "A token in force is needed" if not text else "The token is not in force",
+            "Send the header `Authorization: Bearer TOKEN`; make one with `stepwell token create`.",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _without_port(host: str) -> str:
+    """The name of a Host header."""
+    return host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def retry_after(seconds: float) -> str:
+    """The Retry-After header: whole seconds, at least one."""
+    return str(max(1, math.ceil(seconds)))

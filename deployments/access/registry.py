@@ -1,0 +1,155 @@
+"""What can be called and who may call it, as Prefect knows it at the moment of each call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from prefect.blocks.core import Block
+
+from stepwell.blocks.access.tokens import TokenBlock
+from stepwell.blocks.server import documents
+from stepwell.blocks.server.retry import patiently
+from stepwell.blocks.workspace.base_workspace import WorkspaceBlock
+from stepwell.blocks.workspace.publications import PipelineEndpointBlock, PublishedPipelineBlock
+from stepwell.deployments.access.http_errors import BadRequest, Refusal
+from stepwell.deployments.access.shared_lookup import Latest
+from stepwell.flows.public.workspace import Workspace
+
+B = TypeVar("B", bound=Block)
+_KINDS = (PublishedPipelineBlock, PipelineEndpointBlock, TokenBlock, WorkspaceBlock)
+SECONDS_WITHOUT_SERVER = 15.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A published pipeline as it was addressed. `address` is the id of what was named: itself, or an endpoint over it."""
+
+    published: PublishedPipelineBlock
+    address: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Published pipelines (newest first), the endpoints over them, tokens, and workspaces."""
+
+    published: tuple[PublishedPipelineBlock, ...] = ()
+    endpoints: tuple[PipelineEndpointBlock, ...] = ()
+    tokens: tuple[TokenBlock, ...] = ()
+    workspaces: tuple[WorkspaceBlock, ...] = ()
+
+    # Finding: every one of these raises a Refusal with status 403, 404 or 410 --------------------------------------------
+
+    def by_id(self, published_id: str) -> Target:
+        """The published pipeline of that id."""
+        return Target(_active(self.known(published_id)), published_id)
+
+    def by_endpoint_id(self, endpoint_id: str, version: str | None) -> Target:
+        """A version, or the default, of the pipeline endpoint of that id."""
+        found = [endpoint for endpoint in self.endpoints if endpoint.endpoint_id == endpoint_id]
+        return self._version_of(_only(found, f"pipeline endpoint {endpoint_id!r}"), version)
+
+    def by_endpoint_name(self, name: str, version: str | None, workspace: str | None = None) -> Target:
+        """A version, or the default, of the pipeline endpoint of that name."""
+        return self._version_of(_only(self._endpoints(name, workspace), f"pipeline endpoint {name!r}"), version)
+
+    def by_name(self, name: str, version: str | None, workspace: str | None = None) -> Target:
+        """What the pipeline endpoint of that name runs, or else the newest published pipeline of that name."""
+        if self._endpoints(name, workspace):
+            return self.by_endpoint_name(name, version, workspace)
+        named = [block for block in self.published if block.name == name and workspace in (None, block.workspace)]
+        if len({block.workspace for block in named}) > 1:
+            raise _ambiguous(name)
+        found = [block for block in named if version in (None, block.version)]
+        active = [block for block in found if block.status == "Active"]
+        if version is not None and len(active) > 1:
+            ids = ", ".join(block.published_id for block in active)
+            raise BadRequest(409, "version", f"Several published pipelines have that version: {ids}", "Call one by id.")
+        if not found:
+            what = f"pipeline {name!r}" + (f" of version {version!r}" if version is not None and named else "")
+            raise _unknown(what)
+        chosen = _active((active or found)[0])
+        return Target(chosen, chosen.published_id if version is not None else f"{chosen.workspace}/{name}")
+
+    def _endpoints(self, name: str, workspace: str | None) -> list[PipelineEndpointBlock]:
+        found = [one for one in self.endpoints if one.name == name and workspace in (None, one.workspace)]
+        if len({one.workspace for one in found}) > 1:
+            raise _ambiguous(name)
+        return [one for one in found if one.status != "Archived"] or found
+
+    def _version_of(self, endpoint: PipelineEndpointBlock, version: str | None) -> Target:
+        if endpoint.status == "Archived":
+            raise Refusal(410, "Archived", f"The pipeline endpoint {endpoint.name!r} was archived", "Call another.")
+        if endpoint.status != "Active":
+            raise _disabled(f"pipeline endpoint {endpoint.name!r}")
+        chosen = endpoint.default_version if version is None else version
+        if chosen not in endpoint.versions:
+            raise _unknown(f"version {chosen!r} of the pipeline endpoint {endpoint.name!r}")
+        block = self.known(endpoint.versions[chosen])
+        if block.status != "Active" and chosen != endpoint.default_version:
+            raise Refusal(
+                410, "Withdrawn", f"Version {chosen!r} of {endpoint.name!r} was withdrawn", "Call the default version."
+            )
+        return Target(_active(block), endpoint.endpoint_id)
+
+    def known(self, published_id: str) -> PublishedPipelineBlock:
+        """The published pipeline of that id, disabled or not."""
+        found = [block for block in self.published if block.published_id == published_id]
+        return _only(found, f"published pipeline {published_id!r}")
+
+    def workspace(self, name: str) -> Workspace:
+        """The workspace of that name."""
+        return Workspace(
+            _block=_only((block for block in self.workspaces if block.name == name), f"workspace {name!r}")
+        )
+
+    # Scopes ---------------------------------------------------------------------------------------------------------------
+
+    def names_of(self, published: PublishedPipelineBlock) -> set[str]:
+        """The ids and names that a token's scope can mean it by: its own, and those of endpoints over it."""
+        over = [one for one in self.endpoints if published.published_id in one.versions.values()]
+        return {published.published_id, published.name, *(text for one in over for text in (one.endpoint_id, one.name))}
+
+    def token(self, token_id: str) -> TokenBlock | None:
+        """The token of that id."""
+        return next((block for block in self.tokens if block.token_id == token_id), None)
+
+
+def _look() -> Registry:
+    found = patiently(lambda: documents.load_any(_KINDS), SECONDS_WITHOUT_SERVER)
+    published = [block for block in found if isinstance(block, PublishedPipelineBlock)]
+    return Registry(
+        tuple(sorted(published, key=lambda block: block.created, reverse=True)),
+        tuple(block for block in found if isinstance(block, PipelineEndpointBlock)),
+        tuple(block for block in found if isinstance(block, TokenBlock)),
+        tuple(block for block in found if isinstance(block, WorkspaceBlock)),
+    )
+
+
+LATEST = Latest(_look)
+"""The registry, as up to date as each caller needs it."""
+
+
+def _only(found: Iterable[B], what: str) -> B:
+    for block in found:
+        return block
+    raise _unknown(what)
+
+
+def _active(block: PublishedPipelineBlock) -> PublishedPipelineBlock:
+    if block.status != "Active":
+        raise _disabled(f"published pipeline {block.name!r}, version {block.version!r},")
+    return block
+
+
+def _unknown(what: str) -> Refusal:
+    return Refusal(404, "NotFound", f"There is no {what:.300}", "List what there is with GET /pipelines.")
+
+
+def _disabled(what: str) -> Refusal:
+    return Refusal(403, "Disabled", f"The {what} is disabled", "Ask its owner to enable it.")
+
+
+def _ambiguous(name: str) -> BadRequest:
+    return BadRequest(409, "workspace", f"Several workspaces have a pipeline {name!r:.300}", "Add ?workspace=NAME.")

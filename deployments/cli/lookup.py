@@ -1,0 +1,115 @@
+"""What a command line names: the workspace, the pipeline in a file, the run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from stepwell.errors import UserErrorException
+from stepwell.flows.parameters.pipeline_parameter import parse
+from stepwell.flows.public.pipeline import Pipeline
+from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+from stepwell.flows.public.workspace import Workspace
+from stepwell.model.definitions import ParameterDefinition
+
+
+def find_workspaces(name: str) -> list[Workspace]:
+    """The workspace of that name; without a name the nearest config's, else every one that there is."""
+    if name:
+        return [Workspace.get(name)]
+    try:
+        return [Workspace.from_config()]
+    except UserErrorException:
+        return list(Workspace.list().values())
+
+
+def find_run(run_id: str, workspace: str) -> PipelineRun:
+    """The run whose id starts so, in the named workspace or in any; `last` is the newest."""
+    places = [Workspace.get(workspace)] if workspace else list(Workspace.list().values())
+    if run_id == "last":
+        newest = [run for place in places for run in all_runs(place)[:1]]
+        found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]
+    else:
+        found = [run for place in places for run in all_runs(place) if run.id.startswith(run_id)]
+    if len(found) == 1:
+        return found[0]
+    raise UserErrorException(
+        f"Several runs start with {run_id!r}" if found else f"There is no run {run_id!r}",
+        hint="List the runs with `stepwell runs`.",
+    )
+
+
+def load_pipeline(target: str) -> Pipeline:
+    """The pipeline in `FILE` or `FILE:NAME`: the global `pipeline`, the only Pipeline, or what a function of that name returns."""
+    path, _, name = target.partition(":") if not Path(target).exists() else (target, "", "")
+    module = _load(Path(path))
+    if name or isinstance(getattr(module, "pipeline", None), Pipeline) or callable(getattr(module, "pipeline", None)):
+        found = getattr(module, name or "pipeline", None)
+        found = found() if callable(found) and not isinstance(found, Pipeline) else found
+        if isinstance(found, Pipeline):
+            return found
+        raise UserErrorException(f"{name or 'pipeline'!r} in {path} is no Pipeline", hint="Name a Pipeline: FILE:NAME.")
+    pipelines = {id(value): key for key, value in vars(module).items() if isinstance(value, Pipeline)}
+    if len(pipelines) != 1:
+        raise UserErrorException(
+            f"There are several pipelines in {path}" if pipelines else f"There is no pipeline in {path}",
+            {"pipelines": ", ".join(pipelines.values())} if pipelines else {},
+            "Call one `pipeline`, or name it: FILE:NAME.",
+        )
+    return getattr(module, next(iter(pipelines.values())))  # type: ignore[no-any-return]
+
+
+def _load(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UserErrorException(f"There is no file {path}", hint="Correct the path.")
+    spec = importlib.util.spec_from_file_location(f"_stepwell_{path.stem}", path.resolve())
+    if spec is None or spec.loader is None:
+        raise UserErrorException(f"{path} is no Python file", hint="Pass a file that ends in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except (UserErrorException, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        from stepwell.errors import StepwellError
+
+        if isinstance(error, StepwellError):
+            raise
+        raise UserErrorException(
+            f"{path} can't be loaded: {type(error).__name__}: {error}", {"at": _place(error, path)}, "Mend the file."
+        ) from error
+    return module
+
+
+def _place(error: Exception, path: Path) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}"
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if os.path.realpath(f.filename) == str(path.resolve())
+    ]
+    return f"line {frames[-1].lineno}: {frames[-1].line}" if frames else "an import"
+
+
+def read_parameters(pipeline: Pipeline, assignments: Iterable[str]) -> Mapping[str, Any]:
+    """A value for every parameter of the pipeline, those of `name=value` texts among them."""
+    return pipeline.values(read_values(pipeline.definition.parameters, assignments))
+
+
+def read_values(definitions: Iterable[ParameterDefinition], assignments: Iterable[str]) -> dict[str, Any]:
+    """The values of `name=value` texts, in the types of the parameters."""
+    known = {definition.name: definition for definition in definitions}
+    given = {}
+    for assignment in assignments:
+        name, separator, text = assignment.partition("=")
+        if not separator:
+            raise UserErrorException(f"{assignment!r} assigns nothing", hint="Write -p name=value.")
+        given[name] = parse(known[name], text) if name in known else text
+    return given

@@ -1,0 +1,63 @@
+"""`stepwell`, the command line: runs, plans and looks after pipelines."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens
+
+app = typer.Typer(
+    name="stepwell",
+    help="Machine-learning pipelines of script steps on Prefect, with reuse you can trust and understand.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+_debug = False
+
+
+@app.callback()
+def _options(debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
+    global _debug  # noqa: PLW0603  (read by `main`, which has no other way to see an option)
+    _debug = debug
+
+
+runs.add_to(app)
+published.add_to(app)
+serve.add_to(app)
+app.add_typer(compute.app, name="compute")
+app.add_typer(store.app, name="store")
+app.add_typer(server.app, name="server")
+app.add_typer(schedules.app, name="schedule")
+app.add_typer(tokens.app, name="token")
+
+
+def main() -> None:
+    """Run the command line; an error is one message on stderr with a hint, and exit code 1."""
+    from stepwell.errors import StepwellError
+
+    for name in ("HANDLERS_CONSOLE_LEVEL", "INTERNAL_LEVEL"):  # our progress shows the rest
+        os.environ.setdefault(f"PREFECT_LOGGING_{name}", "CRITICAL")
+    try:
+        app()
+    except StepwellError as error:
+        if _debug:
+            raise
+        print(f"Error: {error.message}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if _debug:
+            raise
+        print(f"Error: {type(error).__name__}: {error}\nHint: Run again with --debug to see where.", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The text that ends a run: what ran, what was reused and why, metrics, where pictures and the UI are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stepwell.blocks.server.documents import ui_url
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.runs.artifacts import images
+from stepwell.flows.runs.summary import RunSummary, summarize
+from stepwell.script.metrics import metrics_of
+
+_HIDDEN = ("address", "container", "GPU's id")
+"""What is recorded of the place where a step ran, and not printed."""
+
+
+def report(run: RunFolder) -> str:
+    """A few lines that a newcomer understands."""
+    summary = summarize(run)
+    pictures = [path for step in summary.steps for _, path in images(run, step)]
+    width = max((len(step.id) for step in summary.steps), default=0)
+    lines = [f"{summary.pipeline}  {summary.headline}"]
+    lines += [f"  {line}" for line in summary.problem.splitlines()]
+    for step in summary.steps:
+        seconds = f"{step.seconds:.1f} s" if step.seconds is not None and step.status == "done" else ""
+        lines.append(
+            f"  {step.id:<{width}}  {step.happened:<9} {seconds:>7}  {step.why[0] if step.why else ''}".rstrip()
+        )
+        lines += [f"  {'':<{width}}  {'':<9} {'':>7}  {reason}" for reason in step.why[1:]]
+        if step.error:
+            lines += [f"      {line}" for line in step.error.splitlines()]
+    lines += _places(summary)
+    lines += [f"Warning: {warning}" for warning in summary.warnings]
+    lines += _metrics(summary)
+    lines += [f"Picture: {path}" for path in pictures]
+    lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
+    return "\n".join(lines)
+
+
+def _places(summary: RunSummary) -> list[str]:
+    """Where steps ran, those that ran at the same place in one line."""
+    places: dict[str, list[str]] = {}
+    for step in summary.steps:
+        if step.ran_on:
+            place = ", ".join(f"{name} {value}" for name, value in step.ran_on.items() if name not in _HIDDEN)
+            places.setdefault(place, []).append(step.id)
+    return [f"Ran on {place}: {', '.join(steps)}" for place, steps in places.items()]
+
+
+def _metrics(summary: RunSummary) -> list[str]:
+    lines = []
+    for step in summary.steps:
+        for name, value in metrics_of(step.events, "step").items():
+            shown = _shown(value)
+            if shown:
+                lines.append(f"  {step.id}: {name} = {shown}")
+    return (["Metrics:"] if lines else []) + lines
+
+
+def _shown(value: Any) -> str:
+    """A number or text, or the last of a series of numbers; tables and pictures are for the UI."""
+    if isinstance(value, list) and value and all(isinstance(item, (int, float)) for item in value):
+        return f"{_shown(value[-1])} (the last of {len(value)} values)"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value) if isinstance(value, (int, str)) else ""

@@ -1,0 +1,134 @@
+"""`stepwell schedule`: when published pipelines are run by themselves."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
+    from stepwell.deployments.schedules.schedule import Schedule
+
+app = typer.Typer(help="When published pipelines are run by themselves.", no_args_is_help=True)
+_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
+_ID = typer.Argument(..., help="The schedule's id, or its name.", metavar="SCHEDULE")
+_DAYS = typer.Option([], "--on", help="A day of the week, with --every week.", metavar="DAY")
+_PARAMETERS = typer.Option([], "-p", "--parameter", help="A parameter: name=value.", metavar="NAME=VALUE")
+_JSON = typer.Option(False, "--json", help="Print JSON.")
+
+
+@app.command()
+def create(
+    name: str = typer.Argument(..., help="The published pipeline's name, NAME@VERSION, or id.", metavar="PIPELINE"),
+    every: str = typer.Option("", "--every", help="minute, hour, day, week, month, or a number of them: '2 hours'."),
+    at: str = typer.Option("", "--at", help="The time of day, with --every day or week.", metavar="HH:MM"),
+    on: list[str] = _DAYS,
+    start: str = typer.Option(
+        "", "--start", help="When it begins; without it the first run is at once.", metavar="TIME"
+    ),
+    time_zone: str = typer.Option("UTC", "--time-zone", help="Europe/Warsaw, or a name of Windows."),
+    datastore: str = typer.Option("", "--datastore", help="Run when files change here, instead of at times."),
+    path: str = typer.Option("", "--path", help="The folder on the datastore that is watched."),
+    minutes: float = typer.Option(5, "--poll-minutes", help="How often the folder is looked at."),
+    data_parameter: str = typer.Option("", "--data-parameter", help="The parameter that is given the changed file."),
+    parameters: list[str] = _PARAMETERS,
+    experiment: str = typer.Option("", "--experiment", help="The runs' experiment; by default made of the name."),
+    label: str = typer.Option("", "--name", help="The schedule's name; by default the pipeline's."),
+    workspace: str = _WORKSPACE,
+) -> None:
+    """Make a schedule for a published pipeline."""
+    from stepwell.deployments.cli.lookup import read_values
+    from stepwell.deployments.cli.published import find_published
+    from stepwell.deployments.schedules.schedule import Schedule
+    from stepwell.flows.publishing.run_requests import definitions_of
+    from stepwell.flows.runs.experiment_names import usual_experiment
+
+    published = find_published(name, workspace)
+    made = Schedule.create(
+        published.workspace,
+        label or published.name,
+        published.id,
+        experiment or usual_experiment(published.name),
+        _recurrence(every, at, on, start, time_zone) if every else None,
+        pipeline_parameters=read_values(definitions_of(published.block), parameters),
+        datastore=datastore or None,
+        path_on_datastore=path or None,
+        polling_interval=minutes,
+        data_path_parameter_name=data_parameter or None,
+    )
+    print(f"Schedule {made.id}: {_when(made)}")
+
+
+@app.command(name="list")
+def list_schedules(
+    workspace: str = _WORKSPACE,
+    everything: bool = typer.Option(False, "--all", help="Also those that are disabled."),
+    as_json: bool = _JSON,
+) -> None:
+    """List schedules, newest first."""
+    from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.schedules.schedule import Schedule
+
+    found = [one for place in find_workspaces(workspace) for one in Schedule.list(place, active_only=not everything)]
+    if as_json:
+        print(json.dumps([one.block.model_dump(mode="json", exclude={"seen"}) for one in found], indent=1))
+        return
+    for one in found:
+        print(f"{one.id}  {one.status:<8}  {one.name}  {_when(one)}")
+
+
+@app.command()
+def enable(schedule: str = _ID, workspace: str = _WORKSPACE) -> None:
+    """Let a schedule start runs again."""
+    _find_schedule(schedule, workspace).enable()
+    print("The schedule is active")
+
+
+@app.command()
+def disable(schedule: str = _ID, workspace: str = _WORKSPACE) -> None:
+    """Start no more runs of a schedule."""
+    _find_schedule(schedule, workspace).disable()
+    print("The schedule is disabled")
+
+
+def _find_schedule(word: str, workspace: str) -> Schedule:
+    from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.schedules.schedule import Schedule
+    from stepwell.errors import UserErrorException
+
+    known = [one for place in find_workspaces(workspace) for one in Schedule.list(place, active_only=False)]
+    found = [one for one in known if one.id == word] or [one for one in known if one.name == word]
+    if len(found) != 1:
+        raise UserErrorException(
+            f"There is no schedule {word!r}" if not found else f"Several schedules are called {word!r}",
+            {"ids": ", ".join(one.id for one in found)} if found else {},
+            "List them with `stepwell schedule list --all`, and name one by its id.",
+        )
+    return found[0]
+
+
+def _recurrence(every: str, at: str, on: list[str], start: str, time_zone: str) -> ScheduleRecurrence:
+    from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
+    from stepwell.errors import UserErrorException
+
+    words = every.lower().split()
+    number = words[0] if len(words) == 2 else "1"
+    if not 1 <= len(words) <= 2 or not number.isdecimal():
+        raise UserErrorException(f"{every!r} is no interval", hint="Write --every day, or --every '2 hours'.")
+    return ScheduleRecurrence(
+        words[-1].removesuffix("s").capitalize(),
+        int(number),
+        start or None,
+        time_zone,
+        time_of_day=at or None,
+        week_days=[day.capitalize() for day in on] or None,
+    )
+
+
+def _when(schedule: Schedule) -> str:
+    if schedule.recurrence is not None:
+        return str(schedule.recurrence)
+    block = schedule.block
+    return f"when files of {block.datastore}/{block.path_on_datastore} change, looked at every {block.polling_minutes:g} min"

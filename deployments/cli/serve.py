@@ -1,0 +1,48 @@
+"""`stepwell serve`: everything that published pipelines need, on one machine."""
+
+from __future__ import annotations
+
+import typer
+
+_HOST = typer.Option("127.0.0.1", "--host", help="Where the endpoint listens.")
+_PORT = typer.Option(4280, "--port", min=1, max=65535, help="Where the endpoint listens.")
+_PUBLIC = typer.Option("", "--public-url", help="The address that callers use, if it is another.", metavar="URL")
+_OPEN = typer.Option(False, "--no-token", help="Let everybody on this machine call without a token.")
+_WITHOUT = typer.Option(False, "--without-worker", help="Leave the runs to workers elsewhere.")
+_LIMIT = typer.Option(
+    None, "--limit", min=1, help="How many runs at once.", metavar="N", show_default="as many as processors"
+)
+_RATE = typer.Option(None, "--rate", min=0, help="How many calls a second each caller may make.", metavar="R")
+_WAITING = typer.Option(None, "--most-waiting", min=1, help="How many runs may wait.", metavar="N")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Nothing; the app has the command."""
+    app.command()(serve)
+
+
+def serve(
+    host: str = _HOST,
+    port: int = _PORT,
+    public_url: str = _PUBLIC,
+    no_token: bool = _OPEN,
+    without_worker: bool = _WITHOUT,
+    limit: int | None = _LIMIT,
+    rate: float | None = _RATE,
+    most_waiting: int | None = _WAITING,
+) -> None:
+    """Keep Prefect's server, a worker and the HTTP endpoint running until Ctrl-C."""
+    from stepwell.deployments.serve import services as serving
+
+    usual = serving.ServeOptions()
+    serving.serve(
+        serving.ServeOptions(
+            host=host,
+            port=port,
+            public_url=public_url,
+            token=not no_token,
+            limit=0 if without_worker else limit or usual.limit,
+            rate=rate,
+            most_waiting=most_waiting,
+        )
+    )

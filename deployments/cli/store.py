@@ -1,0 +1,70 @@
+"""`stepwell store`: look after the store of results."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from stepwell.blocks.store.store import Store
+
+app = typer.Typer(help="The store of results.", no_args_is_help=True)
+_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
+
+
+def _stores(workspace: str) -> list[Store]:
+    from stepwell.deployments.cli.lookup import find_workspaces
+
+    return [found.store for found in find_workspaces(workspace)]
+
+
+@app.command()
+def verify(workspace: str = _WORKSPACE, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
+    """Read every kept byte again and name what is damaged; exit code 1 if anything is."""
+    from stepwell.blocks.store.maintenance import verify as check
+
+    reports = [check(store) for store in _stores(workspace)]
+    checked, damaged = sum(report.checked for report in reports), [d for report in reports for d in report.damaged]
+    if as_json:
+        print(json.dumps({"checked": checked, "damaged": damaged}))
+    else:
+        for damage in damaged:
+            print(f"Damaged: {damage}")
+        print(f"{checked} results checked, {len(damaged)} damaged")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command()
+def gc(
+    workspace: str = _WORKSPACE,
+    days: float = typer.Option(30, "--older-than", help="Keep what was made or used in the last DAYS days."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
+) -> None:
+    """Remove results that nobody used for a while, and what interrupted runs left behind."""
+    from stepwell.blocks.store.maintenance import collect
+
+    word = "Would remove" if dry_run else "Removed"
+    for store in _stores(workspace):
+        report = collect(store, days=days, dry_run=dry_run)
+        print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}, from {store.root}")
+
+
+@app.command()
+def size(workspace: str = _WORKSPACE) -> None:
+    """Tell how much the store holds."""
+    from stepwell.blocks.store.maintenance import measure
+
+    for store in _stores(workspace):
+        report = measure(store)
+        print(f"{report.records} results, {report.trees} folders, {_size(report.bytes)} in {store.root}")
+
+
+def _size(number: float) -> str:
+    for unit in ("B", "KB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    raise AssertionError

@@ -1,0 +1,1 @@
+"""Published pipelines from the side of their callers."""

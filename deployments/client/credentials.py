@@ -1,0 +1,75 @@
+"""v1's authentication classes: whatever they were told, their header holds the token of this home's owner."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from stepwell.blocks.access.home_token import home_token
+
+_SECONDS_GOOD = 3600
+
+
+class AccessToken(NamedTuple):
+    """A token's text, and when to ask for it again, in seconds since 1970."""
+
+    token: str
+    expires_on: int
+
+    def __repr__(self) -> str:
+        return f"AccessToken(token='***', expires_on={self.expires_on})"
+
+
+class _Authentication:
+    """What v1's classes have in common: none keeps anything, so each is as good as any other."""
+
+    def get_authentication_header(self) -> dict[str, str]:
+        """The header that a call of the endpoint needs: `{"Authorization": "Bearer ..."}`."""
+        return {"Authorization": f"Bearer {home_token()}"}
+
+    def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
+        """The token of STEPWELL_TOKEN or of this home."""
+        return AccessToken(home_token(), int(time.time()) + _SECONDS_GOOD)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class InteractiveLoginAuthentication(_Authentication):
+    """v1's login in a browser; here nobody is asked anything."""
+
+    def __init__(self, force: bool = False, tenant_id: str | None = None, cloud: str | None = None) -> None: ...
+
+
+class AzureCliAuthentication(_Authentication):
+    """v1's login of the Azure CLI, which is not needed here."""
+
+    def __init__(self, cloud: str | None = None) -> None: ...
+
+
+class ServicePrincipalAuthentication(_Authentication):
+    """v1's login of a program. Its password is not looked at; set STEPWELL_TOKEN for programs."""
+
+    def __init__(
+        self,
+        tenant_id: str | None = None,
+        service_principal_id: str | None = None,
+        service_principal_password: str | None = None,
+        cloud: str = "AzureCloud",
+        _enable_caching: bool = True,
+    ) -> None: ...
+
+
+class MsiAuthentication(_Authentication):
+    """v1's login of a machine."""
+
+    def __init__(self, identity_config: dict[str, str] | None = None, cloud: str | None = None) -> None: ...
+
+
+class TokenAuthentication(_Authentication):
+    """v1's login by tokens of Azure, which mean nothing here: the function that makes them is not called."""
+
+    def __init__(
+        self, get_token_for_audience: Callable[[str], str] | None = None, cloud: str | None = None, **_more: Any
+    ) -> None: ...

@@ -1,0 +1,285 @@
+"""The HTTP endpoint of published pipelines, an ASGI application. It keeps nothing of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, Request
+from prefect.exceptions import PrefectHTTPStatusError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from stepwell.blocks.server.documents import ui_url
+from stepwell.deployments.access.authentication import Caller, Gate
+from stepwell.deployments.access.http_errors import BadRequest
+from stepwell.deployments.access.registry import Target
+from stepwell.deployments.access.waiting_runs import check_room
+from stepwell.deployments.endpoint import docs_page
+from stepwell.deployments.endpoint.openapi import body_schema, document
+from stepwell.deployments.endpoint.request_body import parse
+from stepwell.deployments.endpoint.responses import (
+    endpoint_answer,
+    error_answer,
+    pipeline_answer,
+    status_answer,
+    submitted,
+)
+from stepwell.deployments.endpoint.run_body import order_of
+from stepwell.deployments.endpoint.run_files import download
+from stepwell.deployments.endpoint.run_views import KnownRun, cancel_run, find_run, run_answer
+from stepwell.errors import ServerException, StepwellError
+from stepwell.flows.publishing.run_requests import definitions_of, place
+
+_MOST_BYTES = 400_000  # Prefect takes parameters of half a megabyte
+_KEY = re.compile("[!-~]{1,200}")
+_log = logging.getLogger("stepwell.endpoint")
+
+
+@dataclass(frozen=True)
+class EndpointOptions:
+    """Where the endpoint listens and what it admits: calls a second for each caller, and runs that may wait."""
+
+    host: str = "127.0.0.1"
+    port: int = 4280
+    public_url: str = ""
+    with_token: bool = True
+    rate: float = 100.0
+    most_waiting: int = 1000
+
+    @property
+    def address(self) -> str:
+        """Where callers find it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than is allowed."""
+    raw = b""
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _MOST_BYTES:
+            raise BadRequest(413, "body", f"The body has more than {_MOST_BYTES} bytes", "Pass data by a data path.")
+    return raw
+
+
+Body = Annotated[bytes, Depends(_body)]
+
+
+def create_app(options: EndpointOptions) -> FastAPI:
+    """The ASGI application."""
+    app = FastAPI(title="Stepwell", openapi_url=None, docs_url=None, redoc_url=None)
+    gate = Gate(options.host, options.public_url, with_token=options.with_token, per_second=options.rate)
+    calls = _Calls(options, gate)
+
+    @app.middleware("http")
+    async def _guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+        began = time.perf_counter()
+        try:
+            gate.check_origin(request)
+            response = await answer(request)
+        except StepwellError as error:
+            response = error_answer(error)
+        took = (time.perf_counter() - began) * 1000
+        _log.info("%s %s %d %.0f ms", request.method, quote(request.url.path), response.status_code, took)
+        return response
+
+    @app.exception_handler(StepwellError)
+    def _told(_request: Request, error: StepwellError) -> Response:
+        answer = error_answer(error)
+        if answer.status_code >= 500:
+            _log.error("%s", error.message)
+        return answer
+
+    @app.exception_handler(PrefectHTTPStatusError)
+    def _refused_by_prefect(_request: Request, error: PrefectHTTPStatusError) -> Response:
+        _log.error("Prefect's server answered with %d", error.response.status_code)
+        return error_answer(ServerException("Prefect's server can't answer"))
+
+    @app.exception_handler(HTTPException)
+    def _astray(_request: Request, error: HTTPException) -> Response:
+        return status_answer(error.status_code, str(error.detail))
+
+    app.get("/health")(lambda: {"status": "ok"})
+    app.get("/", include_in_schema=False)(lambda: RedirectResponse("docs"))
+    app.get("/docs")(docs_page.page)
+    app.get("/docs/{name}")(docs_page.asset)
+    app.get("/openapi.json")(calls.openapi)
+    app.get("/pipelines")(calls.list_pipelines)
+    for way, find in _WAYS.items():
+        app.get(way)(calls.describing(find))
+        app.post(way)(calls.running(find))
+    app.get("/runs/{run_id}")(calls.show)
+    app.post("/runs/{run_id}/cancel")(calls.cancel)
+    app.get("/runs/{run_id}/outputs")(calls.output)
+    return app
+
+
+# Addresses ----------------------------------------------------------------------------------------------------------------
+
+Find = Callable[[Request, Caller], Target]
+
+
+def _query(request: Request, *known: str) -> dict[str, str | None]:
+    """The query's values by name; BadRequest for one that is unknown or given twice."""
+    found: dict[str, str | None] = dict.fromkeys(known)
+    for name, value in request.query_params.multi_items():
+        if name not in known or found[name] is not None:
+            reason = "is given twice" if name in known else "is unknown"
+            hint = f"There are: {', '.join(known)}." if known else "Leave it out."
+            raise BadRequest(400, f"?{name:.80}", f"The query parameter {reason}", hint)
+        found[name] = value
+    return found
+
+
+def _by_name(request: Request, caller: Caller) -> Target:
+    query = _query(request, "version", "workspace")
+    return caller.registry.by_name(request.path_params["name"], query["version"], query["workspace"])
+
+
+def _by_id(request: Request, caller: Caller) -> Target:
+    _query(request)
+    return caller.registry.by_id(request.path_params["id"])
+
+
+def _by_endpoint_id(request: Request, caller: Caller) -> Target:
+    version = _query(request, "version")["version"]
+    return caller.registry.by_endpoint_id(request.path_params["id"], request.path_params.get("version", version))
+
+
+def _by_endpoint_name(request: Request, caller: Caller) -> Target:
+    query = _query(request, "name", "pipelineVersion", "version", "workspace")
+    if not query["name"]:
+        raise BadRequest(400, "?name", "The endpoint's name is missing", "Add ?name=NAME.")
+    version = query["version"] if query["pipelineVersion"] is None else query["pipelineVersion"]
+    return caller.registry.by_endpoint_name(query["name"], version, query["workspace"])
+
+
+_WAYS: dict[str, Find] = {
+    "/pipelines/{name}": _by_name,
+    "/PipelineRuns/PipelineSubmit/{id}": _by_id,
+    "/PipelineEndpoints/Name": _by_endpoint_name,
+    "/PipelineEndpoints/Id/{id}": _by_endpoint_id,
+    "/PipelineEndpoints/Id/{id}/{version}": _by_endpoint_id,
+}
+
+
+# What can be asked ----------------------------------------------------------------------------------------------------
+
+
+class _Calls:
+    """The calls that need a caller's right."""
+
+    def __init__(self, options: EndpointOptions, gate: Gate) -> None:
+        self._options = options
+        self._gate = gate
+
+    def running(self, find: Find) -> Callable[[Request, bytes], Response]:
+        """The call that orders a run of what `find` finds."""
+
+        def run(request: Request, raw: Body) -> Response:
+            caller = self._gate.admit(request)
+            target = find(request, caller)
+            published = target.published
+            caller.must("run", caller.registry.names_of(published))
+            body = parse(raw, request.headers.get("content-type"), most_bytes=_MOST_BYTES)
+            order = order_of(body, definitions_of(published), published.continue_on_failure)
+            key = _key(request, caller, target)
+            check_room(self._options.most_waiting)
+            ordered = place(published, replace(order, key=key), caller.registry.workspace(published.workspace))
+            headers = {"Location": f"{self._options.address}/runs/{ordered.run_id}"}
+            if not ordered.is_new:
+                headers["Idempotency-Replayed"] = "true"
+            page = ui_url(f"/runs/flow-run/{ordered.run_id}")
+            return JSONResponse(submitted(published, order, ordered, page), 202, headers)
+
+        return run
+
+    def describing(self, find: Find) -> Callable[[Request], Response]:
+        """The call that tells what is found, and what it takes."""
+
+        def describe(request: Request) -> Response:
+            caller = self._gate.admit(request)
+            published = find(request, caller).published
+            caller.must("read", caller.registry.names_of(published))
+            answer = pipeline_answer(published, self._address_of(published.published_id))
+            return JSONResponse({**answer, "BodySchema": body_schema(published)})
+
+        return describe
+
+    def list_pipelines(self, request: Request) -> Response:
+        """Everything that the caller may read."""
+        _query(request)
+        caller = self._gate.admit(request)
+        known, endpoints = self._readable(caller)
+        base = f"{self._options.address}/PipelineEndpoints/Id"
+        return JSONResponse(
+            {
+                "Pipelines": [pipeline_answer(block, self._address_of(block.published_id)) for block in known],
+                "Endpoints": [endpoint_answer(one, f"{base}/{one.endpoint_id}") for one in endpoints],
+            }
+        )
+
+    def openapi(self, request: Request) -> Response:
+        """The OpenAPI document of everything that the caller may read."""
+        _query(request)
+        known, endpoints = self._readable(self._gate.admit(request))
+        made = document(known, endpoints, self._options.address, with_token=self._options.with_token)
+        return JSONResponse(made)
+
+    def show(self, request: Request) -> Response:
+        """A run."""
+        _query(request)
+        known, _ = self._run(request, "read")
+        return JSONResponse(run_answer(known, self._options.address, ui_url(f"/runs/flow-run/{known.run.id}")))
+
+    def cancel(self, request: Request, raw: Body) -> Response:
+        """A run, asked to end."""
+        _query(request)
+        known, caller = self._run(request, "run")
+        if raw.strip() not in (b"", b"{}"):
+            raise BadRequest(400, "body", "Cancelling takes no body", "Leave it out.")
+        cancel_run(known)
+        again = find_run(known.run.id, caller.registry)
+        return JSONResponse({"id": again.run.id, "status": again.status}, 202)
+
+    def output(self, request: Request) -> Response:
+        """The bytes of an output."""
+        query = _query(request, "step", "output", "path")
+        known, _ = self._run(request, "read")
+        for name in ("step", "output"):
+            if not query[name]:
+                raise BadRequest(400, f"?{name}", "The query parameter is missing", f"Add {name}=NAME.")
+        return download(known, str(query["step"]), str(query["output"]), query["path"])
+
+    def _run(self, request: Request, action: Any) -> tuple[KnownRun, Caller]:
+        caller = self._gate.admit(request)
+        known = find_run(request.path_params["run_id"], caller.registry)
+        caller.must(action, caller.registry.names_of(known.published))
+        return known, caller
+
+    def _readable(self, caller: Caller) -> Any:
+        registry = caller.registry
+        known = [block for block in registry.published if caller.may("read", registry.names_of(block))]
+        return known, [one for one in registry.endpoints if caller.may("read", (one.endpoint_id, one.name))]
+
+    def _address_of(self, published_id: str) -> str:
+        return f"{self._options.address}/PipelineRuns/PipelineSubmit/{published_id}"
+
+
+def _key(request: Request, caller: Caller, target: Target) -> str:
+    """The key in Prefect of the caller's own Idempotency-Key; '' if there is none."""
+    given = request.headers.get("idempotency-key")
+    if given is None:
+        return ""
+    if not _KEY.fullmatch(given):
+        raise BadRequest(400, "Idempotency-Key", "The key is unfit", "Use 1 to 200 printable ASCII characters.")
+    parts = f"{caller.name}\n{target.address}\n{given}"
+    return f"stepwell-{hashlib.sha256(parts.encode()).hexdigest()}"

@@ -1,0 +1,72 @@
+"""The process of the HTTP endpoint: `python -m stepwell.deployments.endpoint.process --help`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+
+import uvicorn
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.server.connection import ensure_server
+from stepwell.blocks.workspace.publications import EndpointAddressBlock
+from stepwell.deployments.access.authentication import is_loopback
+from stepwell.deployments.endpoint.app import EndpointOptions, create_app
+from stepwell.errors import StepwellError, UserErrorException
+from stepwell.flows.public.published_pipeline import ADDRESS_DOCUMENT
+
+_SECONDS_TO_FINISH = 4
+_MOST_AT_ONCE = 500
+
+
+def serve(options: EndpointOptions) -> None:
+    """Nothing; the endpoint answered until it was told to stop."""
+    if not options.with_token and not is_loopback(options.host):
+        raise UserErrorException(
+            "Without tokens the endpoint may listen on this machine only",
+            {"host": options.host},
+            "Leave out `--no-token`, or `--host`.",
+        )
+    ensure_server()
+    documents.save(EndpointAddressBlock(url=options.address), ADDRESS_DOCUMENT)
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # `patiently` asks again, and sooner
+        uvicorn.run(
+            create_app(options),
+            host=options.host,
+            port=options.port,
+            access_log=False,  # it would tell queries
+            log_level="warning",
+            server_header=False,
+            limit_concurrency=_MOST_AT_ONCE,
+            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
+        )
+
+
+def main() -> None:
+    """Exit with 0 after a signal to stop, with 1 if the endpoint can't be."""
+    usual = EndpointOptions()
+    parser = argparse.ArgumentParser(prog="python -m stepwell.deployments.endpoint.process", description=__doc__)
+    parser.add_argument("--host", default=usual.host, help="where to listen")
+    parser.add_argument("--port", default=usual.port, type=int, help="where to listen")
+    parser.add_argument("--public-url", default="", help="the address that callers use, if it is another")
+    parser.add_argument("--no-token", action="store_true", help="let everybody on this machine call")
+    parser.add_argument("--rate", default=usual.rate, type=float, help="calls a second for each caller")
+    parser.add_argument("--most-waiting", default=usual.most_waiting, type=int, help="how many runs may wait")
+    given = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("stepwell.endpoint").setLevel(logging.INFO)
+    try:
+        serve(
+            EndpointOptions(
+                given.host, given.port, given.public_url, not given.no_token, given.rate, given.most_waiting
+            )
+        )
+    except StepwellError as error:
+        print(f"Error: {error.message}", file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""What the endpoint answers: errors in one shape, runs in v1's, pipelines with all that a caller has to know."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from stepwell.blocks.workspace.publications import PipelineEndpointBlock, PublishedPipelineBlock
+from stepwell.deployments.access.authentication import retry_after
+from stepwell.deployments.access.http_errors import BadRequest, Refusal
+from stepwell.errors import DatastoreException, ServerException, StepwellError, UserErrorException
+from stepwell.flows.parameters.pipeline_parameter import as_text
+from stepwell.flows.parameters.schema import describe
+from stepwell.flows.publishing.run_requests import KeyUsedTwice, OrderedRun, RunOrder, definitions_of
+from stepwell.model.definitions import ParameterDefinition
+
+_CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "TooLarge"}
+
+
+def error_answer(error: StepwellError) -> JSONResponse:
+    """The answer to a call that failed: `{"error": {code, message, field, hint}}` under the status that fits."""
+    if isinstance(error, Refusal):
+        headers = {"Retry-After": retry_after(error.wait)} if error.wait else {}
+        if error.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        field = error.field if isinstance(error, BadRequest) else ""
+        return _error(error.status, error.code, error.title, field, error.hint, headers)
+    if isinstance(error, KeyUsedTwice):
+        return _error(422, "KeyUsedTwice", error.title, "Idempotency-Key", error.hint)
+    if isinstance(error, ServerException):
+        return _error(503, "Unavailable", "Prefect's server does not answer", "", "Try again.", {"Retry-After": "2"})
+    if isinstance(error, (UserErrorException, DatastoreException)):
+        return _error(400, "BadRequest", error.title, "ParameterAssignments", error.hint)
+    return _error(500, "Internal", error.title, "", error.hint)
+
+
+def status_answer(status: int, detail: str) -> JSONResponse:
+    """The answer where the way itself is wrong: no such page, or no such method."""
+    return _error(status, _CODES.get(status, "BadRequest"), detail, "", "Look at /docs.")
+
+
+def _error(
+    status: int, code: str, message: str, field: str, hint: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    said = {"code": code, "message": message, "field": field, "hint": hint}
+    return JSONResponse({"error": {name: text for name, text in said.items() if text}}, status, headers)
+
+
+def submitted(published: PublishedPipelineBlock, order: RunOrder, run: OrderedRun, run_url: str) -> dict[str, Any]:
+    """The run as v1's endpoint answered, above all its `Id`."""
+    created = _time(run.created)
+    return {
+        "Id": run.run_id,
+        "Description": order.notes.get("Description", published.description),
+        "Status": {"StatusCode": 0, "StatusDetail": None, "CreationTime": created, "EndTime": None},
+        "GraphId": published.published_id,
+        "PipelineId": published.published_id,
+        "IsSubmitted": True,
+        "HasErrors": False,
+        "HasWarnings": False,
+        "UploadState": 0,
+        "ParameterAssignments": run.values,
+        "DataPathAssignments": {},
+        "DataSetDefinitionValueAssignments": {},
+        "RunHistoryExperimentName": order.experiment,
+        "RunSource": order.notes.get("RunSource"),
+        "RunType": "HTTP",
+        "RunUrl": run_url,
+        "TotalRunSteps": len(published.steps),
+        "ScheduleId": None,
+        "ContinueRunOnFailedOptionalInput": True,
+        "ContinueRunOnStepFailure": order.continue_on_failure,
+        "RegenerateOutputs": order.regenerate,
+        "Tags": dict(order.tags),
+        "tags": dict(order.tags),
+        "StepTags": {},
+        "Properties": {},
+        "EntityStatus": 0,
+        "Etag": f'"{run.run_id}"',
+        "CreatedDate": created,
+        "LastModifiedDate": created,
+    }
+
+
+def pipeline_answer(published: PublishedPipelineBlock, address: str) -> dict[str, Any]:
+    """A published pipeline: what it is, what it takes, and an example of a body."""
+    return {
+        "Id": published.published_id,
+        "Name": published.name,
+        "Version": published.version,
+        "Description": published.description,
+        "Status": published.status,
+        "Workspace": published.workspace,
+        "Steps": published.steps,
+        "Endpoint": address,
+        "ContinueRunOnStepFailure": published.continue_on_failure,
+        "CreatedDate": _time(published.created),
+        "Commit": published.commit or None,
+        "Parameters": [_parameter(definition) for definition in definitions_of(published)],
+    }
+
+
+def endpoint_answer(endpoint: PipelineEndpointBlock, address: str) -> dict[str, Any]:
+    """A pipeline endpoint, and the versions that it is over."""
+    return {
+        "Id": endpoint.endpoint_id,
+        "Name": endpoint.name,
+        "Description": endpoint.description,
+        "Status": endpoint.status,
+        "Workspace": endpoint.workspace,
+        "DefaultVersion": endpoint.default_version,
+        "Versions": endpoint.versions,
+        "Endpoint": address,
+    }
+
+
+def _parameter(definition: ParameterDefinition) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": definition.name,
+        "type": f"list[{definition.item_type}]" if definition.type == "list" else definition.type,
+        "description": describe(definition),
+        "nullable": definition.nullable,
+        "secret": definition.secret,
+        "default": None if definition.secret else default_of(definition),
+    }
+    shown |= {"choices": list(definition.choices)} if definition.choices else {}
+    limits = {"minimum": definition.minimum, "maximum": definition.maximum}
+    return shown | {name: limit for name, limit in limits.items() if limit is not None}
+
+
+def default_of(definition: ParameterDefinition) -> Any:
+    """The parameter's default as JSON: data as `<datastore>/<path>`, a list as one."""
+    if definition.type == "data":
+        return as_text(definition.default)
+    return list(definition.default) if isinstance(definition.default, tuple) else definition.default
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

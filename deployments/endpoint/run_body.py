@@ -1,0 +1,173 @@
+"""The body of a call, in v1's words and in ours, as an order for a run; whatever is not exactly right is refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from stepwell.deployments.access.http_errors import BadRequest
+from stepwell.errors import StepwellError, UserErrorException
+from stepwell.flows.parameters.pipeline_parameter import check, parse
+from stepwell.flows.publishing.run_requests import RunOrder
+from stepwell.flows.runs.experiment_names import check_experiment
+from stepwell.model.definitions import DataSource, ParameterDefinition
+
+_NUMBERS = {"int": re.compile(r"[+-]?\d{1,300}"), "float": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")}
+_BOOLS = {"true": True, "false": False}
+_MOST_TAGS, _LONGEST_NAME, _LONGEST_TEXT = 50, 256, 5_000
+
+FLAGS = ("ContinueRunOnStepFailure", "RegenerateOutputs", "EnableNotification")
+TEXTS = ("Description", "RunSource", "RunType", "ScheduleId", "ParentRunId")
+MAPS = ("Tags", "tags", "StepTags", "Properties")
+FIELDS = (
+    "ExperimentName",
+    "ParameterAssignments",
+    "DataPathAssignments",
+    "DataSetDefinitionValueAssignments",
+    *FLAGS,
+    *TEXTS,
+    *MAPS,
+)
+
+
+def order_of(body: Mapping[str, Any], parameters: tuple[ParameterDefinition, ...], go_on: bool) -> RunOrder:
+    """The order that the body spells out; BadRequest names the first field that is wrong. `go_on`: past failed steps."""
+    for name in body:
+        if name not in FIELDS:
+            known = next((field for field in FIELDS if field.lower() == name.lower()), "")
+            hint = f"Write it as {known}." if known else f"Leave it out. There are {', '.join(FIELDS)}."
+            raise BadRequest(400, name[:80], "The body has an unknown field", hint)
+    flags = {name: _flag(body, name) for name in FLAGS}
+    if _object(body, "DataSetDefinitionValueAssignments"):
+        raise BadRequest(400, "DataSetDefinitionValueAssignments", "Datasets can't be assigned", "Use a data path.")
+    if body.get("Tags") is not None and body.get("tags") is not None:
+        raise BadRequest(400, "tags", "Tags are given twice, as Tags and as tags", "Leave one of them out.")
+    said = flags["ContinueRunOnStepFailure"]
+    return RunOrder(
+        experiment=_experiment(body),
+        parameters=_values(body, {definition.name: definition for definition in parameters}),
+        tags={**_texts(body, "Tags"), **_texts(body, "tags")},
+        regenerate=bool(flags["RegenerateOutputs"]),
+        continue_on_failure=go_on if said is None else said,
+        notes=_notes(body),
+    )
+
+
+def _experiment(body: Mapping[str, Any]) -> str:
+    name = body.get("ExperimentName")
+    if name is None:
+        raise BadRequest(400, "ExperimentName", "The field is missing", "Name the experiment that the run belongs to.")
+    try:
+        return check_experiment(name)
+    except UserErrorException as error:
+        raise BadRequest(400, "ExperimentName", error.title, error.hint) from None
+
+
+def _notes(body: Mapping[str, Any]) -> dict[str, str]:
+    found = {name: _text(name, body[name]) for name in TEXTS if body.get(name) is not None}
+    for field in ("Properties", "StepTags"):
+        found |= {f"{field}.{name}": text for name, text in _texts(body, field).items()}
+    return found
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def _values(body: Mapping[str, Any], known: Mapping[str, ParameterDefinition]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in _object(body, "ParameterAssignments").items():
+        field = f"ParameterAssignments.{name:.80}"
+        found[name] = _value(field, _definition(field, name, known), value)
+    for name, value in _object(body, "DataPathAssignments").items():
+        field = f"DataPathAssignments.{name:.80}"
+        definition = _definition(field, name, known)
+        if definition.type != "data":
+            raise BadRequest(400, field, "The parameter is no data path", "Assign it in ParameterAssignments.")
+        if name in found:
+            raise BadRequest(400, field, "The parameter is assigned twice", "Leave one of the two out.")
+        found[name] = _data(field, value)
+    return found
+
+
+def _definition(field: str, name: str, known: Mapping[str, ParameterDefinition]) -> ParameterDefinition:
+    if name not in known:
+        names = ", ".join(known) or "none"
+        raise BadRequest(400, field, "The pipeline has no such parameter", f"Correct the name. There are: {names}.")
+    return known[name]
+
+
+def _value(field: str, definition: ParameterDefinition, value: Any) -> Any:
+    if definition.type == "data" and not isinstance(value, str):
+        raise BadRequest(400, field, "A data path is a text <datastore>/<path>", "Assign it so.")
+    try:
+        if definition.type == "data":
+            return parse(definition, value)
+        return check(definition, _spelled(definition.type, value))
+    except StepwellError as error:
+        raise BadRequest(
+            400, field, error.title if not definition.secret else "The value is unfit", error.hint
+        ) from None
+
+
+def _spelled(kind: str, value: Any) -> Any:
+    """The value; a text that spells exactly a number or truth value, as v1's own client sends them, is that."""
+    if not isinstance(value, str):
+        return value
+    if kind == "bool":
+        return _BOOLS.get(value.lower(), value)
+    if kind in _NUMBERS and _NUMBERS[kind].fullmatch(value):
+        return int(value) if kind == "int" else float(value)
+    return value
+
+
+def _data(field: str, value: Any) -> DataSource:
+    if not isinstance(value, dict):
+        raise BadRequest(400, field, "The value is no object", 'Write {"DataStoreName": …, "RelativePath": …}.')
+    for name in ("DataStoreName", "RelativePath"):
+        if not isinstance(value.get(name), str):
+            raise BadRequest(
+                400, f"{field}.{name}", "A text is missing here", "Name the datastore, and the path on it."
+            )
+    for name in value:
+        if name not in ("DataStoreName", "RelativePath"):
+            raise BadRequest(400, f"{field}.{name:.80}", "A data path has no such field", "Leave it out.")
+    return DataSource(value["DataStoreName"], value["RelativePath"])
+
+
+# Plain fields ---------------------------------------------------------------------------------------------------------
+
+
+def _flag(body: Mapping[str, Any], name: str) -> bool | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BadRequest(400, name, "The value is no truth value", "Write true or false.")
+    return value
+
+
+def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = body.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise BadRequest(400, name, "The value is no object", "Write {…}.")
+    return value or {}
+
+
+def _texts(body: Mapping[str, Any], name: str) -> dict[str, str]:
+    found = _object(body, name)
+    if len(found) > _MOST_TAGS:
+        raise BadRequest(400, name, f"There are more than {_MOST_TAGS} of them", "Send fewer.")
+    for key, text in found.items():
+        if not key.strip() or len(key) > _LONGEST_NAME or not key.isprintable():
+            raise BadRequest(
+                400, f"{name}.{key[:80]!a}", "This can't be a name", "Use 1 to 256 printable characters, not all blank."
+            )
+        _text(f"{name}.{key:.80}", text)
+    return dict(found)
+
+
+def _text(field: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadRequest(400, field, "The value is no text", 'Write "…".')
+    if len(value) > _LONGEST_TEXT:
+        raise BadRequest(400, field, f"The text is longer than {_LONGEST_TEXT} characters", "Shorten it.")
+    return value

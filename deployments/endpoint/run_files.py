@@ -1,0 +1,81 @@
+"""Outputs of runs as files to download: exactly those of the verified tree, several of them as one zip."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote
+
+from starlette.responses import FileResponse, Response, StreamingResponse
+
+from stepwell.deployments.access.http_errors import Refusal
+from stepwell.deployments.endpoint.run_views import KnownRun
+from stepwell.flows.public.step_run import PortDataReference
+from stepwell.model.tree import Tree
+
+_CHUNK = 1 << 20
+_EARLIEST = (1980, 1, 1, 0, 0, 0)
+_HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-store"}
+
+
+def download(known: KnownRun, step: str, output: str, path: str | None) -> Response:
+    """The output: a file as it is, a folder as a zip; or the file `path` within it. Refusal with status 404 if there is none."""
+    data, tree = _found(known, step, output)
+    root = data.local_path
+    files = {entry.path: entry for entry in tree.entries if entry.kind == "file"}
+    if path is not None:
+        if path not in files:
+            raise Refusal(404, "NotFound", "The output holds no such file", "Leave `path` out to get all of it.")
+        return _file(root / path if path else root, Path(path or data.path_on_datastore).name)
+    if tree.is_file and "" in files:
+        return _file(root, Path(data.path_on_datastore).name or output)
+    return _zip(root, tree, output)
+
+
+def _found(known: KnownRun, step: str, output: str) -> tuple[PortDataReference, Tree]:
+    for one in known.run.find_step_run(step):
+        data = one.get_outputs().get(output)
+        if data is not None:
+            store = known.run.workspace.store
+            if not store.tree_intact(data.artifact.digest):
+                raise Refusal(410, "Gone", "The output is gone or was damaged", "Run the pipeline again.")
+            return data, store.tree_at(data.local_path)
+    raise Refusal(404, "NotFound", "The run has no such output", "Look at GET /runs/{id}.")
+
+
+def _file(place: Path, name: str) -> Response:
+    return FileResponse(
+        place, media_type="application/octet-stream", headers={**_HEADERS, "Content-Disposition": _attachment(name)}
+    )
+
+
+def _zip(root: Path, tree: Tree, name: str) -> Response:
+    scratch = tempfile.TemporaryFile()  # noqa: SIM115  (the answer closes it)
+    with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        for entry in tree.entries:
+            if entry.kind == "file":
+                shown = os.fsencode(entry.path).decode(errors="replace")
+                with (
+                    open(root / entry.path, "rb") as source,
+                    archive.open(zipfile.ZipInfo(shown, _EARLIEST), "w") as sink,
+                ):
+                    while data := source.read(_CHUNK):
+                        sink.write(data)
+    size = scratch.tell()
+    scratch.seek(0)
+    headers = {**_HEADERS, "Content-Disposition": _attachment(f"{name}.zip"), "Content-Length": str(size)}
+    return StreamingResponse(_read(scratch), media_type="application/zip", headers=headers)
+
+
+def _read(scratch: IO[bytes]) -> Iterator[bytes]:
+    with scratch:
+        while data := scratch.read(_CHUNK):
+            yield data
+
+
+def _attachment(name: str) -> str:
+    return f"attachment; filename*=UTF-8''{quote(name.encode(errors='replace'), safe='')}"

@@ -1,0 +1,155 @@
+"""Runs of published pipelines as the endpoint shows them: status, steps, metrics and outputs; and how one is cancelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+from uuid import UUID
+
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound
+
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.retry import patiently
+from stepwell.blocks.workspace.publications import PublishedPipelineBlock
+from stepwell.deployments.access.http_errors import Refusal
+from stepwell.deployments.access.registry import SECONDS_WITHOUT_SERVER, Registry
+from stepwell.flows.public.experiment import Experiment
+from stepwell.flows.public.pipeline_run import PipelineRun
+from stepwell.flows.public.step_run import StepRun
+from stepwell.flows.runs import run_labels
+from stepwell.flows.runs.cancel import ask_to_cancel
+from stepwell.flows.runs.experiment_names import usual_experiment
+from stepwell.flows.runs.states import status_of
+from stepwell.flows.runs.summary import FINAL
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run of a published pipeline: in Prefect, and in its workspace, whose folder may be on another machine."""
+
+    published: PublishedPipelineBlock
+    flow_run: FlowRun
+    run: PipelineRun
+
+    @property
+    def status(self) -> str:
+        """`NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`."""
+        return status_of(self.run.folder, self.flow_run.state)
+
+
+def find_run(run_id: str, registry: Registry) -> KnownRun:
+    """The run; Refusal with status 404 if it is none of a published pipeline."""
+    try:
+        flow_run_id = UUID(run_id)
+    except ValueError:
+        raise _unknown() from None
+    try:
+        flow_run = patiently(lambda: _read(flow_run_id), SECONDS_WITHOUT_SERVER)
+    except ObjectNotFound:
+        raise _unknown() from None
+    deployment = str(flow_run.deployment_id)
+    published = next((block for block in registry.published if block.deployment_id == deployment), None)
+    if published is None:
+        raise _unknown()
+    said = run_labels.facts(flow_run)
+    named = said.get("experiment") or flow_run.parameters.get("experiment_name") or usual_experiment(published.name)
+    experiment = Experiment(registry.workspace(published.workspace), str(named))
+    return KnownRun(published, flow_run, PipelineRun(experiment, str(flow_run.id)))
+
+
+def _read(flow_run_id: UUID) -> FlowRun:
+    with client() as api:
+        return api.read_flow_run(flow_run_id)
+
+
+def _unknown() -> Refusal:
+    return Refusal(404, "NotFound", "There is no such run of a published pipeline", "Check the id.")
+
+
+def run_answer(known: KnownRun, address: str, page: str) -> dict[str, Any]:
+    """All that is known of the run now; `address` is that of the endpoint, `page` the run's in Prefect's UI."""
+    summary = known.run.summary()
+    steps = list(known.run.get_steps())[::-1]
+    started, state = summary.started or None, known.flow_run.state
+    ended = known.status in FINAL
+    reason = summary.problem or (state.message if state and ended and known.status != "Finished" else None)
+    return {
+        "id": known.run.id,
+        "status": known.status,
+        "pipeline": {
+            "id": known.published.published_id,
+            "name": known.published.name,
+            "version": known.published.version,
+        },
+        "experiment": known.run.experiment_name,
+        "tags": {**run_labels.facts(known.flow_run).get("tags", {}), **known.run.tags},
+        "parameters": summary.facts.get("parameters") or _shown(known),
+        "started": started,
+        "ended": (summary.ended or _ended(known)) if ended else None,
+        "headline": summary.headline if steps else None,
+        "problem": reason,
+        "warnings": list(summary.warnings),
+        "steps": [_step(step, known, address) for step in steps]
+        or [{"name": n, "status": "waiting"} for n in known.published.steps],
+        "metrics": known.run.get_metrics(),
+        "page": page,
+    }
+
+
+def _shown(known: KnownRun) -> dict[str, Any]:
+    names = {str(plain["name"]) for plain in known.published.parameters}
+    return {name: value for name, value in known.flow_run.parameters.items() if name in names}
+
+
+def _ended(known: KnownRun) -> str | None:
+    return known.flow_run.end_time.isoformat(timespec="milliseconds") if known.flow_run.end_time else None
+
+
+def _step(step: StepRun, known: KnownRun, address: str) -> dict[str, Any]:
+    summary = step._summary  # noqa: SLF001
+    return {
+        "name": step.name,
+        "status": summary.happened,
+        "why": list(step.why),
+        "seconds": summary.seconds,
+        "saved": summary.saved,
+        "error": summary.error or None,
+        "metrics": step.get_metrics(),
+        "outputs": [
+            {
+                "name": name,
+                "datastore": data.datastore_name,
+                "path": data.path_on_datastore,
+                "size": data.artifact.size,
+                "url": output_url(address, known.run.id, step.name, name),
+            }
+            for name, data in step.get_outputs().items()
+        ],
+    }
+
+
+def output_url(address: str, run_id: str, step: str, output: str) -> str:
+    """Where an output can be downloaded."""
+    return f"{address}/runs/{run_id}/outputs?{urlencode({'step': step, 'output': output}, quote_via=quote)}"
+
+
+def cancel_run(known: KnownRun) -> None:
+    """Nothing; a run that waits is cancelled, one at work is asked to end. One that has ended stays as it is."""
+    state = known.flow_run.state
+    if known.status in FINAL or state is None:
+        return
+    if state.type in (StateType.RUNNING, StateType.CANCELLING):
+        ask_to_cancel(known.run.folder)
+    waits = state.type in (StateType.SCHEDULED, StateType.PENDING, StateType.PAUSED)
+    if waits or not known.run.folder.is_alive():
+        wanted = State(type=StateType.CANCELLED if waits else StateType.CANCELLING, message="Cancelled by a caller")
+        patiently(lambda: _set(known.flow_run.id, wanted, force=waits), SECONDS_WITHOUT_SERVER)
+    if waits:
+        run_labels.forget_secrets(known.flow_run)
+
+
+def _set(flow_run_id: UUID, state: State, *, force: bool) -> None:
+    with client() as api:
+        api.set_flow_run_state(flow_run_id, state, force=force)

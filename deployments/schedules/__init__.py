@@ -1,0 +1,1 @@
+"""When published pipelines run by themselves."""

@@ -1,0 +1,116 @@
+"""Data-triggered schedules: their folders are looked at from time to time, and each changed file orders one run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from typing import Any
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.blocks.workspace.publications import ScheduleBlock
+from stepwell.deployments.schedules.prefect_schedules import order_of, target_of
+from stepwell.flows.public.workspace import Workspace
+from stepwell.flows.publishing.lock import publications_locked
+from stepwell.flows.publishing.run_requests import place
+from stepwell.model.definitions import DataSource
+
+_LOOK_SECONDS = 5.0
+_STATE = ("etag", "ETag", "mtime", "last_modified", "LastModified", "modified", "modify", "updated")
+
+States = dict[str, str]
+
+
+class DataTriggers:
+    """Remembers when it looked last, and what it saw then; all that counts stands in the schedules' documents."""
+
+    def __init__(self) -> None:
+        self._looked = 0.0
+        self._before: dict[str, States] = {}
+
+    def poll(self) -> None:
+        """Nothing; every schedule that is due was looked at. The first error is raised after all of them had their turn."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = time.monotonic()
+        errors: list[Exception] = []
+        for schedule in documents.load_any([ScheduleBlock], status="Active"):
+            waits = schedule.schedule_id in self._before  # something was new, and may still grow
+            due = schedule.polled + schedule.polling_minutes * 60 <= time.time()
+            if schedule.datastore and (due or waits):
+                try:
+                    self._look(schedule)
+                except Exception as error:  # noqa: BLE001  (the others have their turn)
+                    errors.append(error)
+        if errors:
+            raise errors[0]
+
+    def _look(self, schedule: ScheduleBlock) -> None:
+        workspace = Workspace.get(schedule.workspace)
+        now = states(workspace.datastores[schedule.datastore], schedule.path_on_datastore)
+        if schedule.seen is None:
+            _save(workspace, schedule, now)
+            return
+        new = {path: state for path, state in now.items() if schedule.seen.get(path) != state}
+        before = self._before.pop(schedule.schedule_id, {})
+        settled = {path: state for path, state in new.items() if before.get(path) == state}
+        if len(settled) < len(new):
+            self._before[schedule.schedule_id] = new
+        if settled:
+            order_runs(workspace, schedule, settled)
+        kept = {path: state for path, state in schedule.seen.items() if path in now}
+        _save(workspace, schedule, {**kept, **settled})
+
+
+def order_runs(workspace: Workspace, schedule: ScheduleBlock, changed: States) -> None:
+    """Nothing; each changed file has its run, or all of them have one if the schedule hands on no path."""
+    published = target_of(schedule)
+    if published.status != "Active":
+        return
+    if not schedule.data_path_parameter:
+        place(published, order_of(schedule, published, _key(schedule, json.dumps(changed, sort_keys=True))), workspace)
+        return
+    for path, state in sorted(changed.items()):
+        value = {schedule.data_path_parameter: DataSource(schedule.datastore, path)}
+        place(published, order_of(schedule, published, _key(schedule, f"{path}\n{state}"), **value), workspace)
+
+
+def states(datastore: Datastore, folder: str) -> States:
+    """The files directly in the folder, each with what tells when it changes; none if there is no such folder."""
+    place = datastore.locate(folder)
+    filesystem = datastore.filesystem
+    filesystem.invalidate_cache()
+    if not filesystem.isdir(place):
+        return {}
+    prefix = datastore.inside(folder)
+    found: States = {}
+    for facts in filesystem.ls(place, detail=True):
+        name = str(facts["name"]).rstrip("/").rpartition("/")[2]
+        if facts.get("type") == "file" and not name.startswith("."):
+            found["/".join(part for part in (prefix, name) if part)] = _state(facts)
+    return found
+
+
+def _state(facts: dict[str, Any]) -> str:
+    return "|".join([str(facts.get("size")), *(str(facts[word]) for word in _STATE if word in facts)])
+
+
+def _key(schedule: ScheduleBlock, change: str) -> str:
+    """The key that makes one change one run, however often it is seen."""
+    return "stepwell-trigger-" + hashlib.sha256(f"{schedule.schedule_id}\n{change}".encode()).hexdigest()
+
+
+def _save(workspace: Workspace, schedule: ScheduleBlock, seen: States) -> None:
+    with publications_locked(workspace):
+        latest = documents.load(ScheduleBlock, schedule.document)
+        if latest is not None and latest.seen == schedule.seen:  # else it was changed meanwhile, and is looked at anew
+            documents.save(latest.model_copy(update={"seen": seen, "polled": time.time()}), schedule.document)
+
+
+_TRIGGERS = DataTriggers()
+
+
+def poll() -> None:
+    """Nothing; what was due was looked at."""
+    _TRIGGERS.poll()

@@ -1,0 +1,101 @@
+"""Schedules as Prefect has them: each belongs to the deployment of the pipeline that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.workspace.publications import PipelineEndpointBlock, PublishedPipelineBlock, ScheduleBlock
+from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
+from stepwell.errors import ExperimentExecutionException, UserErrorException
+from stepwell.flows.parameters.schema import for_prefect, from_prefect
+from stepwell.flows.public.workspace import Workspace
+from stepwell.flows.publishing.run_requests import RunOrder, check_order, definitions_of, prefect_parameters
+
+
+def target_of(schedule: ScheduleBlock) -> PublishedPipelineBlock:
+    """The published pipeline that the schedule runs now; ExperimentExecutionException if it is gone."""
+    wanted = schedule.pipeline_id
+    if schedule.pipeline_endpoint_id:
+        found = documents.load_any([PipelineEndpointBlock], endpoint_id=schedule.pipeline_endpoint_id)
+        wanted = found[0].versions[found[0].default_version] if found else ""
+    blocks = documents.load_any([PublishedPipelineBlock], published_id=wanted)
+    if not blocks or blocks[0].workspace != schedule.workspace:
+        raise ExperimentExecutionException(
+            "What the schedule runs is not there",
+            {"schedule": schedule.name, "id": schedule.pipeline_id or schedule.pipeline_endpoint_id},
+            "List the published pipelines with `stepwell pipelines`.",
+        )
+    return blocks[0]
+
+
+def order_of(schedule: ScheduleBlock, published: PublishedPipelineBlock, key: str = "", **more: Any) -> RunOrder:
+    """The order of a run of the schedule; `more` are values of parameters beside its own."""
+    known = {definition.name: definition for definition in definitions_of(published)}
+    own = {
+        name: from_prefect(known[name], value) if name in known else value
+        for name, value in schedule.parameters.items()
+    }
+    return RunOrder(
+        schedule.experiment_name,
+        {**own, **more},
+        {"ScheduleId": schedule.schedule_id},
+        continue_on_failure=schedule.continue_on_failure,
+        key=key,
+    )
+
+
+def plain_values(published: PublishedPipelineBlock, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as a schedule's document keeps them."""
+    known = {definition.name: definition for definition in definitions_of(published) if not definition.secret}
+    return {name: for_prefect(known[name], value) if name in known else value for name, value in given.items()}
+
+
+def check(schedule: ScheduleBlock, published: PublishedPipelineBlock, **more: Any) -> None:
+    """Nothing; UserErrorException if the schedule's runs could not be ordered."""
+    secret = sorted({d.name for d in definitions_of(published) if d.secret} & set(schedule.parameters))
+    if secret:
+        raise UserErrorException(
+            f"The parameter {secret[0]!r} is secret, and schedules are no place for secrets",
+            hint="Leave it out, and publish the pipeline with the secret as its default.",
+        )
+    check_order(published, order_of(schedule, published, **more), Workspace.get(schedule.workspace))
+
+
+def begin(schedule: ScheduleBlock, published: PublishedPipelineBlock) -> ScheduleBlock:
+    """The schedule, in force in Prefect from now on, for the deployment of that pipeline."""
+    assert schedule.recurrence is not None
+    values = check_order(published, order_of(schedule, published), Workspace.get(schedule.workspace))
+    new = DeploymentScheduleCreate(
+        schedule=ScheduleRecurrence.from_json(schedule.recurrence).for_prefect(datetime.now(UTC)),
+        active=True,
+        parameters=prefect_parameters(published, order_of(schedule, published), values),
+    )
+    with client() as api:
+        try:
+            (made,) = api.create_deployment_schedules(UUID(published.deployment_id), [new])
+        except PrefectHTTPStatusError as error:
+            raise UserErrorException(
+                "Prefect does not take the schedule",
+                {"reason": error.response.text[:300]},
+                "Change the recurrence or the parameters.",
+            ) from None
+        with suppress(PrefectHTTPStatusError):  # Prefect's own service does the same, but once a minute
+            api.request("POST", f"/deployments/{published.deployment_id}/schedule", json={})  # type: ignore[arg-type]
+    ids = [*schedule.prefect_schedule_ids, str(made.id)]
+    return schedule.model_copy(update={"deployment_id": published.deployment_id, "prefect_schedule_ids": ids})
+
+
+def end(schedule: ScheduleBlock) -> None:
+    """Nothing; Prefect starts no more runs of it, not even those that it has planned."""
+    if schedule.prefect_schedule_ids:
+        with client() as api, suppress(ObjectNotFound):
+            api.delete_deployment_schedule(UUID(schedule.deployment_id), UUID(schedule.prefect_schedule_ids[-1]))

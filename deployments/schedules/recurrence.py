@@ -1,0 +1,172 @@
+"""`ScheduleRecurrence`: at which times a schedule runs a pipeline."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from prefect.client.schemas.schedules import IntervalSchedule, RRuleSchedule
+
+from stepwell.deployments.schedules.time_zones import zone_name
+from stepwell.errors import UserErrorException
+
+_FREQUENCIES = ("Minute", "Hour", "Day", "Week", "Month")
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_SHORTEST_MONTH = 28
+
+
+class ScheduleRecurrence:
+    """Every `interval` minutes, hours, days, weeks or months from `start_time` on, in the time zone's own clock.
+
+    `hours` and `minutes`, or `time_of_day` ("hh:mm"), choose times of days and weeks, `week_days` days of weeks. Without
+    `start_time` the first run is at once. Whatever contradicts itself raises UserErrorException.
+    """
+
+    def __init__(
+        self,
+        frequency: str,
+        interval: int,
+        start_time: datetime | str | None = None,
+        time_zone: str | Enum | None = None,
+        hours: Iterable[int] | None = None,
+        minutes: Iterable[int] | None = None,
+        week_days: Iterable[str] | None = None,
+        time_of_day: str | None = None,
+    ) -> None:
+        self.frequency = frequency
+        self.interval = interval
+        self.time_zone = zone_name(time_zone)
+        self.start_time = _start(start_time, self.time_zone)
+        self.hours = _numbers("hours", hours, 23)
+        self.minutes = _numbers("minutes", minutes, 59)
+        self.week_days = _days(week_days)
+        self.time_of_day = time_of_day
+        if frequency not in _FREQUENCIES:
+            raise _wrong(f"{frequency!r} is no frequency", f"Use one of {', '.join(_FREQUENCIES)}.")
+        if isinstance(interval, bool) or not isinstance(interval, int) or not 1 <= interval <= 1000:
+            raise _wrong(f"{interval!r} is no interval", "Pass a whole number from 1 to 1000.")
+        if time_of_day is not None:
+            self.hours, self.minutes = _time_of_day(time_of_day, self.hours, self.minutes)
+        if (self.hours or self.minutes) and frequency not in ("Day", "Week"):
+            raise _wrong("Hours and minutes go with days and weeks only", "Leave them out, or change the frequency.")
+        if self.week_days and frequency != "Week":
+            raise _wrong("Days of the week go with weeks only", "Leave them out, or change the frequency.")
+
+    @property
+    def runs_at_once(self) -> bool:
+        """Whether the first run is when the schedule is made."""
+        return self.start_time is None
+
+    def for_prefect(self, now: datetime) -> IntervalSchedule | RRuleSchedule:
+        """The schedule as Prefect takes it, made at the moment `now`."""
+        zone = ZoneInfo(self.time_zone)
+        start = (self.start_time or now.replace(second=0, microsecond=0)).astimezone(zone)
+        if self.frequency in ("Minute", "Hour"):
+            return self._by_clock(start.astimezone(UTC), now)
+        parts = [f"FREQ={_WORDS[self.frequency]}", f"INTERVAL={self.interval}"]
+        if self.frequency == "Month" and start.day > _SHORTEST_MONTH:  # in shorter months their last day
+            days = ",".join(map(str, range(_SHORTEST_MONTH, start.day + 1)))
+            parts += [f"BYMONTHDAY={days}", "BYSETPOS=-1"]
+        if self.week_days:
+            parts.append("BYDAY=" + ",".join(day[:2].upper() for day in self.week_days))
+        if self.hours or self.minutes:
+            hours, minutes = self.hours or (start.hour,), self.minutes or (0,)
+            parts += [f"BYHOUR={_listed(hours)}", f"BYMINUTE={_listed(minutes)}", "BYSECOND=0"]
+        rule = f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{';'.join(parts)}"
+        return RRuleSchedule(rrule=rule, timezone=self.time_zone)
+
+    def _by_clock(self, start: datetime, now: datetime) -> IntervalSchedule | RRuleSchedule:
+        """Equal times apart, whatever clocks are put to."""
+        if start > now:  # an interval of Prefect's has no beginning
+            rule = f"FREQ={_WORDS[self.frequency]};INTERVAL={self.interval}"
+            return RRuleSchedule(rrule=f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{rule}", timezone="UTC")
+        unit = timedelta(minutes=1) if self.frequency == "Minute" else timedelta(hours=1)
+        return IntervalSchedule(interval=unit * self.interval, anchor_date=start, timezone="UTC")
+
+    def to_json(self) -> dict[str, Any]:
+        """The recurrence as plain data."""
+        return {
+            "frequency": self.frequency,
+            "interval": self.interval,
+            "start_time": self.start_time.isoformat() if self.start_time else None,
+            "time_zone": self.time_zone,
+            "hours": list(self.hours),
+            "minutes": list(self.minutes),
+            "week_days": list(self.week_days),
+        }
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> ScheduleRecurrence:
+        """The recurrence of plain data."""
+        start = plain.get("start_time")
+        return cls(**{**plain, "start_time": datetime.fromisoformat(start) if start else None})
+
+    def __str__(self) -> str:
+        words = [
+            f"every {self.interval} {self.frequency.lower()}s"
+            if self.interval > 1
+            else f"every {self.frequency.lower()}"
+        ]
+        if self.week_days:
+            words.append("on " + ", ".join(self.week_days))
+        if self.hours or self.minutes:
+            words.append(
+                "at "
+                + ", ".join(f"{hour:02}:{minute:02}" for hour in self.hours or (0,) for minute in self.minutes or (0,))
+            )
+        return " ".join([*words, self.time_zone])
+
+    def __repr__(self) -> str:
+        return f"ScheduleRecurrence({self})"
+
+
+_WORDS = {"Minute": "MINUTELY", "Hour": "HOURLY", "Day": "DAILY", "Week": "WEEKLY", "Month": "MONTHLY"}
+
+
+def _start(given: datetime | str | None, zone: str) -> datetime | None:
+    if given is None:
+        return None
+    if isinstance(given, str):
+        try:
+            given = datetime.fromisoformat(given)
+        except ValueError:
+            raise _wrong(f"{given!r} is no time", "Write YYYY-MM-DDThh:mm:ss.") from None
+    if not isinstance(given, datetime):
+        raise _wrong(f"{given!r} is no time", "Pass a datetime, or YYYY-MM-DDThh:mm:ss.")
+    return given.replace(microsecond=0) if given.tzinfo else given.replace(microsecond=0, tzinfo=ZoneInfo(zone))
+
+
+def _numbers(what: str, given: Iterable[int] | None, most: int) -> Sequence[int]:
+    found = tuple(given or ())
+    if any(isinstance(one, bool) or not isinstance(one, int) or not 0 <= one <= most for one in found):
+        raise _wrong(f"{list(found)!r} are no {what}", f"Pass whole numbers from 0 to {most}.")
+    return tuple(sorted(set(found)))
+
+
+def _days(given: Iterable[str] | None) -> Sequence[str]:
+    found = (given,) if isinstance(given, str) else tuple(given or ())
+    unknown = [day for day in found if day not in _DAYS]
+    if unknown:
+        raise _wrong(f"{unknown[0]!r} is no day of the week", f"Use {', '.join(_DAYS)}.")
+    return tuple(day for day in _DAYS if day in found)
+
+
+def _time_of_day(text: str, hours: Sequence[int], minutes: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    if hours or minutes:
+        raise _wrong("A time of day and hours or minutes are given", "Leave the one or the others out.")
+    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text) if isinstance(text, str) else None
+    if not match:
+        raise _wrong(f"{text!r} is no time of day", "Write hh:mm.")
+    return (int(match[1]),), (int(match[2]),)
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    return ",".join(map(str, numbers))
+
+
+def _wrong(title: str, hint: str) -> UserErrorException:
+    return UserErrorException(title, hint=hint)

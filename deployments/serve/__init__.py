@@ -1,0 +1,1 @@
+"""What `stepwell serve` keeps running, and what it mends."""

@@ -1,0 +1,235 @@
+"""Runs of published pipelines whose process is gone though Prefect believes in it: started again, or ended truthfully.
+
+Whether a run lives is told by the lock of its folder and by the process that its worker started. What can't be seen
+from this machine is left alone.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.states import Scheduled
+
+from stepwell.blocks.processes.table import read
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.work_pool import POOL
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.home import home
+from stepwell.errors import WorkspaceException
+from stepwell.flows.public.workspace import Workspace
+from stepwell.flows.publishing.publish import TAG, WORKSPACE_TAG
+from stepwell.flows.runs import run_labels
+from stepwell.flows.runs.summary import FINAL
+from stepwell.model.digests import digest
+
+MOST_RESTARTS = 2
+_PAGE = 200
+_SECONDS_DEAD, _SECONDS_WITHOUT_PROCESS = 5.0, 60.0
+_STATES = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+_ENDS = {"Finished": StateType.COMPLETED, "Failed": StateType.FAILED, "Canceled": StateType.CANCELLED}
+_DEAD = "The run's process is gone"
+_PARKED = "`stepwell serve` was stopped; the run goes on when it is started again"
+
+
+def worker_name() -> str:
+    """The name of this home's worker on this machine."""
+    return f"stepwell-{digest('home', str(home()))[:6]}@{socket.gethostname()}"
+
+
+class StrandedRuns:
+    """Looks for such runs. A run counts only once it was found so for some seconds."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._found: dict[UUID, float] = {}
+        self._workspaces: dict[UUID, str] = {}
+
+    def look(self) -> None:
+        """Nothing; what had been stranded for long enough is no more."""
+        self._mend(_SECONDS_DEAD, parking=False)
+
+    def park(self) -> None:
+        """Nothing; runs of this machine's worker, just killed, are scheduled again, which counts as no restart."""
+        self._mend(0.0, parking=True)
+
+    def _mend(self, patience: float, *, parking: bool) -> None:
+        stranded = set()
+        for flow_run in _unfinished():
+            mend = self._remedy(flow_run, parking=parking)
+            if mend is None:
+                continue
+            stranded.add(flow_run.id)
+            now = time.monotonic()
+            if now - self._found.setdefault(flow_run.id, now) >= patience:
+                mend()
+                self._found.pop(flow_run.id, None)
+        self._found = {known: since for known, since in self._found.items() if known in stranded}
+
+    # Telling whether, and what to do -------------------------------------------------------------------------------
+
+    def _remedy(self, flow_run: FlowRun, *, parking: bool) -> Callable[[], None] | None:
+        """What mends the run; None if nothing is wrong, or nobody here can tell."""
+        assert flow_run.state is not None
+        worker, process = _worker_of(flow_run), _process_of(flow_run)
+        if worker.startswith("stepwell-") and not _is_here(worker):
+            return None
+        folder = self._folder(flow_run)
+        if process == "lives" or (folder is not None and folder.is_alive()):
+            return None
+        begun = folder is not None and bool(folder.journal())
+        ours = _is_here(worker) and process == "dead"
+        nowhere = process == "none" and flow_run.work_pool_name == POOL and _age(flow_run) > _SECONDS_WITHOUT_PROCESS
+        if process == "foreign" or not (ours or nowhere or (begun and flow_run.state.type != StateType.PENDING)):
+            return None
+        if flow_run.state.type == StateType.CANCELLING:
+            return lambda: self._cancel(flow_run, folder if begun else None)
+        if flow_run.state.type == StateType.PENDING:
+            return lambda: self._schedule(flow_run, _PARKED if parking else f"{_DEAD}; it had not begun")
+        if folder is not None and begun:
+            return lambda: self._settle(flow_run, folder, parking=parking)
+        return lambda: self._begin_again(flow_run, parking=parking)
+
+    def _folder(self, flow_run: FlowRun) -> RunFolder | None:
+        """The run's folder in its workspace's store, if that is on this machine."""
+        if flow_run.deployment_id is None:
+            return None
+        if flow_run.deployment_id not in self._workspaces:
+            with client() as api:
+                tags = api.read_deployment(flow_run.deployment_id).tags
+            found = (tag.removeprefix(WORKSPACE_TAG) for tag in tags if tag.startswith(WORKSPACE_TAG))
+            self._workspaces[flow_run.deployment_id] = next(found, "")
+        name = self._workspaces[flow_run.deployment_id]
+        with suppress(WorkspaceException):
+            folder = RunFolder(Workspace.get(name).store.run_folder(str(flow_run.id))) if name else None
+            return folder if folder is not None and folder.path.exists() else None
+        return None
+
+    # Mending ---------------------------------------------------------------------------------------------------------
+
+    def _settle(self, flow_run: FlowRun, folder: RunFolder, *, parking: bool) -> None:
+        """A run that had begun: as its journal says, or from its kept results on, or given up."""
+        status = str(folder.status().get("status", ""))
+        if status in FINAL:
+            self._end(flow_run, _ENDS[status], "Prefect's server was away when the run ended")
+            return
+        restarts = int(folder.facts().get("restarts", 0))
+        if parking:
+            _tell(folder, {"status": "NotStarted"})
+            self._schedule(flow_run, _PARKED)
+        elif status == "NotStarted":  # counted before, but Prefect could not be told
+            self._schedule(flow_run, _DEAD)
+        elif restarts < MOST_RESTARTS:
+            words = f"{_DEAD}; it starts again, {restarts + 1} of {MOST_RESTARTS} times, and reuses what was done"
+            folder.describe({"restarts": restarts + 1})
+            _tell(folder, {"status": "NotStarted", "warning": words})
+            self._schedule(flow_run, words)
+        else:
+            words = f"{_DEAD}, after {MOST_RESTARTS} restarts"
+            _close_steps(folder, "failed", words)
+            _tell(folder, {"status": "Failed", "problem": words})
+            self._end(flow_run, StateType.CRASHED, words)
+
+    def _begin_again(self, flow_run: FlowRun, *, parking: bool) -> None:
+        if parking or flow_run.run_count <= MOST_RESTARTS:
+            self._schedule(flow_run, _PARKED if parking else f"{_DEAD}; no step had begun")
+        else:
+            self._end(flow_run, StateType.CRASHED, f"{_DEAD}, {flow_run.run_count} times, before any step began")
+
+    def _cancel(self, flow_run: FlowRun, folder: RunFolder | None) -> None:
+        if folder is not None and folder.status().get("status") not in FINAL:
+            _close_steps(folder, "cancelled", _DEAD)
+            _tell(folder, {"status": "Canceled"})
+        self._end(flow_run, StateType.CANCELLED, "The run was cancelled")
+
+    def _schedule(self, flow_run: FlowRun, words: str) -> None:
+        with client() as api:
+            # The number of a dead process would look like the next one's.
+            api.request("PATCH", f"/flow_runs/{flow_run.id}", json={"infrastructure_pid": None})  # type: ignore[arg-type]
+            api.set_flow_run_state(flow_run.id, Scheduled(scheduled_time=datetime.now(UTC), message=words), force=True)
+        self._say(f"run {flow_run.name} ({str(flow_run.id)[:8]}) is scheduled again: {words}")
+
+    def _end(self, flow_run: FlowRun, kind: StateType, words: str) -> None:
+        with client() as api:
+            api.set_flow_run_state(flow_run.id, State(type=kind, message=words), force=True)
+        run_labels.forget_secrets(flow_run)
+        self._say(f"run {flow_run.name} ({str(flow_run.id)[:8]}) is {kind.value.lower()}: {words}")
+
+
+def _unfinished() -> Iterator[FlowRun]:
+    """The runs of published pipelines that Prefect believes to be at work, as they were at this moment."""
+    found: list[FlowRun] = []
+    states = FlowRunFilterStateType(any_=list(_STATES))
+    with client() as api:
+        while True:
+            page = api.read_flow_runs(
+                flow_run_filter=FlowRunFilter(state=FlowRunFilterState(type=states)),
+                deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
+                limit=_PAGE,
+                offset=len(found),
+            )
+            found += page
+            if len(page) < _PAGE:
+                break
+    return iter({flow_run.id: flow_run for flow_run in found if flow_run.state is not None}.values())
+
+
+def _worker_of(flow_run: FlowRun) -> str:
+    return str(flow_run.labels.get("prefect.worker.name", ""))
+
+
+def _is_here(worker: str) -> bool:
+    return worker.startswith("stepwell-") and worker.partition("@")[2] == socket.gethostname()
+
+
+def _process_of(flow_run: FlowRun) -> str:
+    """`lives` or `dead`, as seen from here; `none` if there is no number yet; `foreign` if it is no process of this machine."""
+    host, _, number = (flow_run.infrastructure_pid or "").rpartition(":")
+    if not number:
+        return "none"
+    if not number.isdecimal() or (host and host != socket.gethostname()):
+        return "foreign"
+    return "lives" if _runs(int(number), flow_run.id) else "dead"
+
+
+def _runs(pid: int, run_id: UUID) -> bool:
+    if sys.platform == "linux":  # another process may have the number by now
+        return f"PREFECT__FLOW_RUN_ID={run_id}".encode() in read(f"/proc/{pid}/environ").split(b"\0")
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _age(flow_run: FlowRun) -> float:
+    """For how many seconds the run has been in its state."""
+    assert flow_run.state is not None
+    return (datetime.now(UTC) - flow_run.state.timestamp).total_seconds()
+
+
+def _close_steps(folder: RunFolder, status: str, words: str) -> None:
+    """Steps that seem to run have ended."""
+    for step, state in folder.steps().items():
+        if state.get("status") in ("starting", "running", "retrying"):
+            _tell(folder, {"step": step, "status": status, "error": words})
+
+
+def _tell(folder: RunFolder, event: dict[str, str]) -> None:
+    folder.append({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})

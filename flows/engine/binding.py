@@ -1,0 +1,211 @@
+"""Holes to values: a step's definition, its source and its data become a call with a fingerprint. Nothing is run here."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from stepwell.blocks.environments.packages import Packages
+from stepwell.errors import SnapshotException, UserErrorException
+from stepwell.flows.engine.environment_rows import image_rows, package_rows
+from stepwell.flows.parameters.pipeline_parameter import Value, as_text
+from stepwell.model.definitions import Argument, StepDefinition
+from stepwell.model.digests import RECIPE, digest
+from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
+from stepwell.model.imports import Imports, find_imports
+from stepwell.model.records import Artifact, StepCall
+from stepwell.model.tree import Entry, Tree
+
+ABSENT = "absent"
+_MOST_LINKS = 40
+
+
+class Source:
+    """A source directory at one moment: what its snapshot holds, and what the scripts in it import."""
+
+    def __init__(self, root: Path, tree: Tree) -> None:
+        self.root = root
+        self.tree = tree
+        self._imports: dict[str, Imports] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """The snapshot's digest."""
+        return self.tree.digest
+
+    @cached_property
+    def entries(self) -> Mapping[str, Entry]:
+        """The snapshot's entries by path."""
+        return {entry.path: entry for entry in self.tree.entries}
+
+    def imports(self, script: str) -> Imports:
+        """What the script imports, parsed once."""
+        if script not in self._imports:
+            self._imports[script] = find_imports(
+                script, self.entries.keys(), lambda path: (self.root / path).read_bytes()
+            )
+        return self._imports[script]
+
+    def resolve(self, path: str) -> str:
+        """The path in its normal form, links on the way followed inside the snapshot."""
+        for _ in range(_MOST_LINKS):
+            parts = posixpath.normpath(path).split("/")
+            for count in range(1, len(parts) + 1):
+                entry = self.entries.get("/".join(parts[:count]))
+                if entry is not None and entry.kind == "link":
+                    path = posixpath.join(*parts[: count - 1], entry.digest, *parts[count:])
+                    break
+            else:
+                return "/".join(parts)
+        return path
+
+    def content(self, path: str) -> str:
+        """The row value of one file's content, or of the names in a folder if `path` ends in `/`."""
+        if path.endswith("/"):
+            return CONTENT + digest("listing", sorted(self.names(self.resolve(path))))
+        entry = self.entries.get(self.resolve(path))
+        return CONTENT + entry.digest if entry is not None and entry.kind == "file" else ABSENT
+
+    def names(self, folder: str) -> set[str]:
+        """What stands in a folder of the snapshot, by name."""
+        start = "" if folder == "." else folder + "/"
+        return {path[len(start) :].partition("/")[0] for path in self.entries if path.startswith(start)}
+
+    def counts(self, path: str) -> bool:
+        """Whether a read of `path` can change with the source, or is of somewhere else: what a step made itself can't."""
+        return (
+            os.path.isabs(path) or path in self.entries or (path.endswith("/") and bool(self.names(self.resolve(path))))
+        )
+
+    def below(self, path: str) -> Iterator[str]:
+        """The files at or below `path`."""
+        clean = "" if path == "." else path.rstrip("/") + "/"
+        return (name for name in self.entries if name == path or name.startswith(clean))
+
+
+EMPTY_SOURCE = Source(Path(os.devnull), Tree(()))
+
+
+def bind(
+    definition: StepDefinition,
+    source: Source,
+    values: Mapping[str, Value],
+    inputs: Mapping[str, Artifact],
+    packages: Packages,
+) -> StepCall:
+    """The call of a step whose parameters and inputs have these values; a missing script raises UserErrorException."""
+    shown = _parameters_shown(definition)
+    texts = {p.name: as_text(values[p.name]) for p in definition.parameters if p.type != "data" or p.name in shown}
+    rows = [Row("recipe", "", str(RECIPE)), Row("step type", "", definition.type)]
+    code = list(_code_rows(definition, source, packages))
+    rows += code
+    rows += _argument_rows(definition)
+    rows += [_parameter_row(p.name, texts[p.name], p.secret) for p in definition.parameters if p.name in texts]
+    rows += _port_rows(definition)
+    rows += [
+        Row("input", port.name, CONTENT + inputs[port.name].digest) for port in definition.inputs if port.name in inputs
+    ]
+    variables = definition.environment.variables
+    rows += [Row("variable", name, CONTENT + digest("variable", variables[name])) for name in sorted(variables)]
+    rows.append(Row("version", "", definition.version))
+    declared = tuple(sorted({row.name for row in code if row.kind in ("script", "module", "file")}))
+    return StepCall(definition, source.digest, dict(inputs), texts, Fingerprint(tuple(rows)), declared)
+
+
+def _parameters_shown(definition: StepDefinition) -> set[str]:
+    """The parameters whose text the script gets to see; data are otherwise known by content alone."""
+    arguments = (*definition.arguments, *definition.params.values())
+    return {piece.value for argument in arguments for piece in argument if piece.kind == "parameter"}
+
+
+def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str]) -> StepCall:
+    """The call whose fingerprint also covers files that no row declares, each with its content."""
+    reads = tuple(Row("read", path, content[path]) for path in sorted(set(paths) - set(call.declared)))
+    rows = call.fingerprint.without("read").rows + reads
+    return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
+
+
+def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -> Iterator[Row]:
+    hashed = tuple(_hashed_files(definition, source))
+    environment = definition.environment
+    yield from image_rows(environment)
+    if environment.isolated:
+        yield from package_rows(environment, packages.python_version)
+    if definition.script is None:
+        named = [path for path in map(source.resolve, _words(definition)) if path in source.entries]
+        if definition.hash_paths:
+            yield from (Row("file", path, source.content(path)) for path in sorted({*hashed, *named}))
+        elif source.tree.entries:
+            yield Row("source directory", "", CONTENT + source.digest)
+        return
+    script = posixpath.normpath(definition.script)
+    if source.content(script) == ABSENT:
+        raise UserErrorException(
+            f"Step [{definition.name}]: script not found at: {definition.script}",
+            {"source directory": definition.source_directory},
+            "Correct `script_name` or `source_directory`, or stop ignoring the file.",
+        )
+    imports = source.imports(script)
+    if not (environment.isolated or environment.image or environment.dockerfile):  # an image speaks for itself
+        yield Row("python", "", packages.python_version)
+        foreign = (name for name in imports.foreign if name != "stepwell")  # logging decides nothing
+        found = packages.distributions_of(foreign)
+        yield from (Row("package", name, version) for name, version in sorted(found.items()))
+    yield Row("script", script, source.content(script))
+    yield from (Row("module", path, source.content(path)) for path in imports.local)
+    covered = {script, *imports.local}
+    yield from (Row("file", path, source.content(path)) for path in hashed if path not in covered)
+
+
+def _words(definition: StepDefinition) -> Iterator[str]:
+    """The words of a command that may name files of its source."""
+    for piece in (piece for argument in definition.arguments for piece in argument if piece.kind == "text"):
+        try:
+            yield from shlex.split(piece.value) if definition.shell else (piece.value,)
+        except ValueError:
+            yield from piece.value.split()
+
+
+def _hashed_files(definition: StepDefinition, source: Source) -> Iterator[str]:
+    for path in definition.hash_paths:
+        relative = posixpath.normpath(
+            os.path.relpath(path, definition.source_directory) if os.path.isabs(path) else path
+        )
+        files = sorted(source.below(source.resolve(relative)))
+        if not files:
+            raise SnapshotException(
+                f"A path in `hash_paths` of step {definition.name!r} is not in the source directory",
+                {"path": path, "source directory": definition.source_directory},
+                "Correct the path, or stop ignoring it.",
+            )
+        yield from files
+
+
+def _argument_rows(definition: StepDefinition) -> Iterator[Row]:
+    for position, argument in enumerate(definition.arguments, 1):
+        yield Row("argument", str(position), template(argument))
+    for name, argument in definition.params.items():
+        yield Row("param", name, template(argument))
+
+
+def template(argument: Argument) -> str:
+    """An argument with its holes by name, such as `--rate` or `{parameter:rate}`; distinct arguments, distinct texts."""
+    return "".join(
+        piece.value.replace("{", "{{") if piece.kind == "text" else f"{{{piece.kind}:{piece.value}}}"
+        for piece in argument
+    )
+
+
+def _parameter_row(name: str, text: str, secret: bool) -> Row:
+    return Row("parameter", name, CONTENT + digest("secret", [name, text]) if secret else text)
+
+
+def _port_rows(definition: StepDefinition) -> Iterator[Row]:
+    for port in definition.inputs:
+        yield Row("way of input", port.name, " ".join(filter(None, (port.mode, port.path_on_compute))))
+    for output in definition.outputs:
+        yield Row("output", output.name, " ".join(filter(None, (output.mode, output.path_on_compute, output.variable))))

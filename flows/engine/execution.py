@@ -1,0 +1,167 @@
+"""One call from a prepared folder to a committed record: run it, check what it left, keep it, deliver it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from stepwell.blocks.compute.job import Finished, Job
+from stepwell.blocks.compute.working_directory import redact_record
+from stepwell.blocks.system.files import remove
+from stepwell.errors import DatastoreException, StepFailedException, StoreException
+from stepwell.flows.engine.materialization import deliver, output_path
+from stepwell.flows.engine.observed_reads import account_for_reads, read_notes
+from stepwell.flows.engine.run_context import Setting
+from stepwell.model.definitions import DataSource, OutputPort
+from stepwell.model.records import Artifact, Exit, StepCall, StepRecord
+from stepwell.model.tree import Tree, scan
+from stepwell.script.events import read_events
+
+_SHOWN_LINES = 12
+
+
+def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[str], None]) -> StepRecord:
+    """The committed record of a call that was run now; a failure of any kind raises StepFailedException.
+
+    `say` gets the script's output as it comes.
+    """
+    record_folder = setting.run.step_folder(step_run_id)
+    remove(record_folder)  # what an attempt before this one left
+    folder, began = setting.store.scratch_folder(), time.time_ns()
+    try:
+        compute = setting.compute(call.definition.compute_target)
+        compute.check(call.definition)
+        inputs = {name: setting.locate(artifact) for name, artifact in call.inputs.items()}
+        job = Job(
+            call, step_run_id, setting.snapshot(call), inputs, folder, record_folder, setting.context, setting.depot
+        )
+        started, clock = datetime.now(UTC), time.monotonic()
+        finished = compute.run(job, say, setting.stop, setting.redactor.redact)
+        redact_record(job, setting.redactor.redact)
+        if finished.facts:
+            setting.tell({"step": call.definition.id, "ran_on": finished.facts})
+        for warning in finished.warnings:
+            setting.warn(warning)
+        _check_exit(job, finished.exit)
+        _check_inputs(setting, call)
+        notes = read_notes(job.reads, inside_only=not finished.same_files)
+        call = account_for_reads(setting, call, notes, began, say)
+        staged = _scan_outputs(call, finished)
+        record = StepRecord(
+            key=call.key,
+            step=call.definition.name,
+            fingerprint=call.fingerprint,
+            outputs={
+                port.name: _artifact(setting, port, step_run_id, staged[port.name][1])
+                for port in call.definition.outputs
+            },
+            run_id=setting.run.run_id,
+            step_run_id=step_run_id,
+            started=started.isoformat(),
+            seconds=round(time.monotonic() - clock, 3),
+            metrics=tuple(event for event in read_events(job.control) if event["type"] in ("metric", "image")),
+        )
+        record = _commit(setting, record, staged)
+        deliver(setting, call.definition, record, fresh=True)
+        return record
+    except OSError as error:
+        facts = {"reason": error, "folder": folder}
+        title, hint = (
+            f"The step {call.definition.name!r} can't be run here",
+            "Free space or mend the folder, then run again.",
+        )
+        raise StepFailedException(title, facts, hint) from error
+    finally:
+        setting.sweep(folder)
+
+
+# After the process ------------------------------------------------------------------------------------------------------
+
+
+def _check_exit(job: Job, end: Exit) -> None:
+    if end.ok:
+        return
+    name, limit = job.call.definition.name, job.call.definition.timeout_seconds
+    if end.cancelled:
+        title, hint = f"The step {name!r} was cancelled", "Run the pipeline again: finished steps will be reused."
+    elif end.timed_out:
+        title, hint = (
+            f"The step {name!r} took longer than its {limit:g} seconds",
+            "Raise `timeout_seconds`, or speed the script up.",
+        )
+    else:
+        cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
+        title, hint = f"The step {name!r} {cause}", "Read the whole log, mend the script, and run the pipeline again."
+    facts = {"last lines": _last_lines(job), "log": job.logs / "70_driver_log.txt"}
+    raise StepFailedException(title, {k: v for k, v in facts.items() if v}, hint)
+
+
+def _last_lines(job: Job) -> str:
+    for name in ("stderr.txt", "stdout.txt"):
+        with suppress(OSError):
+            text = (job.logs / name).read_bytes()[-20_000:].decode(errors="replace").strip()
+            if text:
+                return "\n".join(text.splitlines()[-_SHOWN_LINES:])
+    return ""
+
+
+def _check_inputs(setting: Setting, call: StepCall) -> None:
+    for name, artifact in call.inputs.items():
+        changed = (
+            not setting.store.tree_intact(artifact.digest)
+            if artifact.kept
+            else _digest_now(setting, artifact) != artifact.digest
+        )
+        if changed:
+            if artifact.kept:
+                setting.store.discard_tree(artifact.digest)
+            raise StepFailedException(
+                f"The input {name!r} changed while step {call.definition.name!r} read it, so its result was not kept",
+                {"datastore": artifact.datastore, "path": artifact.path},
+                "Run the pipeline again once the data is at rest; let no step write to its inputs.",
+            )
+
+
+def _digest_now(setting: Setting, artifact: Artifact) -> str:
+    with suppress(DatastoreException, StoreException, OSError):
+        return setting.digest_data(DataSource(artifact.datastore, artifact.path)).digest
+    return ""
+
+
+# Outputs ----------------------------------------------------------------------------------------------------------------
+
+
+def _scan_outputs(call: StepCall, finished: Finished) -> dict[str, tuple[Path, Tree]]:
+    staged = {}
+    for name, path in finished.outputs.items():
+        try:
+            staged[name] = (path, scan(path))
+        except FileNotFoundError:
+            raise StepFailedException(
+                f"Declared output missing: step {call.definition.name!r} did not write {name!r}, so its result was not kept",
+                {"path": path},
+                "Let the script write a file or folder at the path that it is given.",
+            ) from None
+    return staged
+
+
+def _artifact(setting: Setting, port: OutputPort, step_run_id: str, tree: Tree) -> Artifact:
+    datastore = port.datastore or setting.workspace.default_datastore_name
+    return Artifact(datastore, output_path(port, step_run_id), tree.digest, tree.size, kept=True)
+
+
+def _commit(setting: Setting, record: StepRecord, staged: dict[str, tuple[Path, Tree]]) -> StepRecord:
+    try:
+        kept = setting.store.commit(record, staged)
+    except OSError as error:
+        raise StepFailedException(
+            f"The result of step {record.step!r} can't be kept",
+            {"reason": error, "store": setting.store.written},
+            "Free space, then run the pipeline again.",
+        ) from error
+    if setting.store.read_only:
+        setting.warn(f"Step {record.step!r} was not cached: the store {setting.store.root} can't be written")
+    return kept

@@ -1,0 +1,105 @@
+"""Brings outputs to their places on datastores. What stood there and is no part of the output stays."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from stepwell.blocks.system.files import copy_file, remove
+from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.errors import DatastoreException
+from stepwell.flows.engine.run_context import Setting
+from stepwell.model.definitions import OutputPort, StepDefinition
+from stepwell.model.records import Artifact, StepRecord
+from stepwell.model.tree import Entry, Tree, scan
+
+
+def output_path(port: OutputPort, step_run_id: str) -> str:
+    """Where v1 users find an output on its datastore."""
+    template = f"azureml/{step_run_id}/{port.name}" if port.destination is None else port.destination
+    return template.replace("{run-id}", step_run_id).replace("{output-name}", port.name)
+
+
+def check_destinations(setting: Setting, definition: StepDefinition) -> None:
+    """Nothing; a destination that is not on its datastore raises DatastoreException."""
+    for port in definition.outputs:
+        datastore = _datastore(setting, port)
+        path = datastore.inside(output_path(port, "0" * 36))
+        if any(len(os.fsencode(part)) > 255 for part in path.split("/")):
+            raise DatastoreException(
+                f"The destination of output {port.name!r} has too long a name", {"path": path}, "Shorten it."
+            )
+
+
+def deliver(setting: Setting, definition: StepDefinition, record: StepRecord, *, fresh: bool) -> None:
+    """Nothing; every output stands, with the right bytes, at its place on its datastore. `fresh`: it was written now."""
+    for port in definition.outputs:
+        artifact, datastore = record.outputs[port.name], _datastore(setting, port)
+        path, root = output_path(port, record.step_run_id), datastore.local_root
+        if port.destination is None and root and setting.store.root.is_relative_to(root):
+            _link(setting.store.tree_path(artifact.digest), root / path)
+        else:
+            _bring(setting, datastore, path, artifact, fresh=fresh)
+
+
+def _datastore(setting: Setting, port: OutputPort) -> Datastore:
+    return setting.datastore(port.datastore or setting.workspace.default_datastore_name)
+
+
+def _link(tree: Path, place: Path) -> None:
+    with suppress(OSError):  # the link is a convenience for v1's readers; the store is the truth
+        target = os.path.relpath(tree, place.parent)
+        if os.path.islink(place) and os.readlink(place) == target:
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        remove(place)
+        os.symlink(target, place)
+
+
+def _bring(setting: Setting, datastore: Datastore, path: str, artifact: Artifact, *, fresh: bool) -> None:
+    root = setting.store.tree_path(artifact.digest)
+    tree = setting.store.manifest(artifact.digest) or scan(root)
+    present = _present(setting, datastore, path)
+    for entry in tree.entries:
+        name = datastore.inside("/".join(filter(None, (path, entry.path))))
+        source = root / entry.path if entry.path else root
+        if datastore.local_root is None:
+            if entry.kind == "file" and (fresh or datastore.size(name) != entry.size):
+                datastore.put_file(source, name)
+        elif present.get(entry.path) != entry:
+            _place(source, datastore.local_root / name, entry)
+
+
+def _present(setting: Setting, datastore: Datastore, path: str) -> dict[str, Entry]:
+    """What stands at the place already, by path."""
+    if datastore.local_root is None or datastore.inside(path) == "":
+        return {}
+    found = Tree(())
+    with suppress(Exception):  # whatever can't be read there is simply written
+        found = setting.store.tree_at(datastore.local_root / datastore.inside(path))
+    return {entry.path: entry for entry in found.entries}
+
+
+def _place(source: Path, place: Path, entry: Entry) -> None:
+    try:
+        if entry.kind == "folder":
+            place.mkdir(parents=True, exist_ok=True)
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".deliver-", dir=place.parent))
+        try:
+            if entry.kind == "link":
+                os.symlink(os.readlink(source), scratch / "x")
+            else:
+                copy_file(source, scratch / "x")
+            os.replace(scratch / "x", place)
+        finally:
+            remove(scratch)
+    except OSError as error:
+        raise DatastoreException(
+            "An output can't be delivered",
+            {"place": place, "reason": error.strerror or error},
+            "Remove what stands there, or choose another destination.",
+        ) from error

@@ -1,0 +1,90 @@
+"""What a script was seen to read though nothing declares it: warned of or refused, and counted from then on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from stepwell.errors import StepFailedException
+from stepwell.flows.engine.run_context import Setting
+from stepwell.model.fingerprint import Fingerprint, Row
+from stepwell.model.records import StepCall
+
+_CLOCK_TICK_NS = 20_000_000
+
+
+class Note(NamedTuple):
+    """What the launcher noted: a file, a folder that was listed (its path ends in `/`), or a file that was not there."""
+
+    path: str
+    missing: bool = False
+
+
+def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
+    """What the launcher noted, whatever else stands in its file; `inside_only`: in the snapshot, not anywhere else."""
+    with suppress(OSError):
+        for line in notes.read_bytes().splitlines():
+            with suppress(ValueError, TypeError, KeyError):
+                note = json.loads(line)
+                if inside_only and os.path.isabs(note["path"]):
+                    continue
+                yield Note(str(note["path"]), bool(note.get("missing", False)))
+
+
+def account_for_reads(
+    setting: Setting, call: StepCall, notes: Iterable[Note], began: int, say: Callable[[str], None]
+) -> StepCall:
+    """The call, its fingerprint covering also what the script read undeclared; `began`: when, in nanoseconds.
+
+    For a strict step such a read raises StepFailedException. A file that changed meanwhile gets a row that no later run can
+    have, so that the result is never used again.
+    """
+    source = setting.source(call.definition.source_directory)
+    known = {note.path: note for note in notes if note.missing or source.counts(note.path)}
+    undeclared = sorted(set(known) - set(call.declared))
+    seen = [path for path in undeclared if not known[path].missing and not path.endswith("/")]
+    if seen:
+        _tell(setting, call, seen, say)
+    if undeclared:
+        setting.store.observe(call.fingerprint, undeclared)
+    after = setting.with_observed(call, undeclared)
+    return _without_moving(call, after, began)
+
+
+def _tell(setting: Setting, call: StepCall, paths: list[str], say: Callable[[str], None]) -> None:
+    shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+    name, hint = call.definition.name, "Add the files to `hash_paths` or pass them as inputs."
+    if call.definition.strict:
+        raise StepFailedException(f"The strict step {name!r} read what it does not declare", {"files": shown}, hint)
+    say(f"Warning: step {name!r} read files that it does not declare: {shown}. {hint}")
+    setting.warn(f"Step {name!r} read files that it does not declare: {shown}")
+
+
+def _without_moving(before: StepCall, after: StepCall, began: int) -> StepCall:
+    """The call with a row of its own for each file that changed since the step was decided on."""
+    decided = {row.name: row.value for row in before.fingerprint.rows if row.kind == "read"}
+    rows = tuple(
+        row._replace(value=f"changed while the step ran ({began})")
+        if row.kind == "read" and (decided.get(row.name, row.value) != row.value or _touched(row.name, began))
+        else row
+        for row in after.fingerprint.rows
+    )
+    return after if rows == after.fingerprint.rows else _with(after, rows)
+
+
+def _with(call: StepCall, rows: tuple[Row, ...]) -> StepCall:
+    return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
+
+
+def _touched(path: str, began: int) -> bool:
+    """Whether a file outside the snapshot changed since then."""
+    if not os.path.isabs(path):
+        return False
+    with suppress(OSError):
+        status = os.stat(path)
+        return max(status.st_mtime_ns, status.st_ctime_ns) >= began - _CLOCK_TICK_NS
+    return False

@@ -1,0 +1,314 @@
+"""What the steps of one run share: workspace, store, snapshots, digests of data, compute targets, the signal to stop."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.compute.base import Compute, not_found
+from stepwell.blocks.compute.compute_target import targets_of
+from stepwell.blocks.environments.packages import Packages
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.server.connection import ensure_server
+from stepwell.blocks.source.snapshot import size_warning, source_tree
+from stepwell.blocks.store.remote_store import Depot
+from stepwell.blocks.store.run_folder import Event, RunFolder
+from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.home import home
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.blocks.workspace.results import ResultsBlock, results_block
+from stepwell.errors import DatastoreException, SnapshotException
+from stepwell.flows.engine.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
+from stepwell.flows.engine.secret_values import secrets_of, veiled_rows
+from stepwell.flows.parameters.pipeline_parameter import Value
+from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
+from stepwell.model.fingerprint import CONTENT
+from stepwell.model.records import Artifact, StepCall
+from stepwell.model.redaction import Redactor
+
+Listener = Callable[[Event], None]
+
+
+class Setting:
+    """Everything that is looked up once per run. `listeners` are told of every event."""
+
+    def __init__(
+        self,
+        workspace: BaseWorkspace,
+        run_id: str,
+        *,
+        snapshots: Mapping[str, str] | None = None,
+        regenerate: bool = False,
+        listeners: Iterable[Listener] = (),
+    ) -> None:
+        self.workspace = workspace
+        self.store = workspace.store
+        self.run = RunFolder(self.store.run_folder(run_id))
+        self.regenerate = regenerate
+        self.stop = StopSignal()
+        self._listeners = tuple(listeners)
+        self._frozen = dict(snapshots or {})
+        self._sources: dict[str, Source] = {"": EMPTY_SOURCE}
+        self._data: dict[DataSource, Artifact] = {}
+        self._foreign_packages: dict[str, Packages] = {}
+        self._secrets: list[str] = []
+        self._lock = threading.RLock()
+        self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-sweeper")
+
+    def tell(self, event: Event) -> None:
+        """Nothing; the event stands in the run's journal, and every listener knows of it."""
+        stamped = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
+        with self._lock:
+            self.run.append(stamped)
+            for listener in self._listeners:
+                listener(stamped)
+
+    def sweep(self, folder: Path) -> None:
+        """Nothing; the folder will be gone when the process ends, if not sooner."""
+        self._sweeper.submit(remove, folder)
+
+    def warn(self, text: str) -> None:
+        """Nothing; the user is told."""
+        self.tell({"warning": text})
+
+    # Looked up once -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def datastores(self) -> dict[str, Datastore]:
+        """The workspace's datastores by name; what opens them is secret."""
+        found = self.workspace.datastores
+        self.hide(secret for datastore in found.values() for secret in datastore.secrets)
+        return found
+
+    @cached_property
+    def computes(self) -> dict[str, Compute]:
+        """The workspace's compute targets by name."""
+        return targets_of(self.workspace)
+
+    @cached_property
+    def packages(self) -> Packages:
+        """What the interpreter in use has installed."""
+        return Packages(home() / "cache")
+
+    def packages_of(self, interpreter: str) -> Packages:
+        """What an interpreter ('' is the one in use) has installed."""
+        if not interpreter:
+            return self.packages
+        with self._lock:
+            return self._foreign_packages.setdefault(interpreter, Packages(home() / "cache", interpreter))
+
+    @cached_property
+    def _downloads(self) -> Path:
+        return self.store.scratch_folder()
+
+    def close(self) -> None:
+        """Nothing; what was fetched for the run is gone, and so are the folders to sweep."""
+        if "_downloads" in self.__dict__:
+            self.sweep(self.__dict__.pop("_downloads"))
+        self._sweeper.shutdown(wait=True)
+
+    @cached_property
+    def results(self) -> ResultsBlock:
+        """Where Prefect reads results."""
+        return results_block(ensure_server())
+
+    @cached_property
+    def context(self) -> dict[str, Any]:
+        """What a script may ask of the run that it is part of."""
+        facts = self.run.facts()
+        return {
+            "experiment": facts.get("experiment", ""),
+            "parent_id": self.run.run_id,
+            "parent_tags": facts.get("tags", {}),
+        }
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        """Takes secrets out of what people see."""
+        self.datastores  # noqa: B018  (what opens them is secret, too)
+        return Redactor.of_environment(os.environ, self._secrets)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Nothing; the values appear in no log, record or key from now on."""
+        new = set(secrets) - set(self._secrets)
+        if new:
+            self._secrets += sorted(new)
+            self.__dict__.pop("redactor", None)
+
+    def compute(self, name: str) -> Compute:
+        """The compute target of that name; ComputeTargetException if the workspace has none."""
+        if name not in self.computes:
+            raise not_found(self.workspace.name, name, self.computes)
+        return self.computes[name]
+
+    def datastore(self, name: str) -> Datastore:
+        """The datastore of that name; DatastoreException if the workspace has none."""
+        if name not in self.datastores:
+            raise DatastoreException(
+                f"There is no datastore {name!r} in workspace {self.workspace.name!r}",
+                {"datastores": ", ".join(self.datastores)},
+                "Register it, or correct the name.",
+            )
+        return self.datastores[name]
+
+    @cached_property
+    def depot(self) -> Depot | None:
+        """Where data can be passed on to other machines: in the default datastore, unless that is local."""
+        return self.datastore(self.workspace.default_datastore_name).depot
+
+    # Sources and data -----------------------------------------------------------------------------------------------
+
+    def source(self, directory: str) -> Source:
+        """The source directory as it was when the run first looked, or as the run's snapshot of it has it."""
+        with self._lock:
+            if directory not in self._sources:
+                self._sources[directory] = self._frozen_source(directory) or self._live_source(directory)
+            return self._sources[directory]
+
+    def snapshots(self) -> dict[str, str]:
+        """The digest of each snapshot by source directory; all of them are in the store when this returns."""
+        for directory, source in self._sources.items():
+            if source is not EMPTY_SOURCE and directory not in self._frozen:
+                self.store.add_tree(source.root, source.tree, move=False)
+                self._frozen[directory] = source.digest
+        return dict(self._frozen)
+
+    def snapshot(self, call: StepCall) -> Path | None:
+        """The folder of the call's snapshot in the store, None if the step needs no source."""
+        if not call.definition.source_directory:
+            return None
+        with self._lock:
+            self.snapshots()
+        return self.store.tree_path(call.snapshot)
+
+    def _frozen_source(self, directory: str) -> Source | None:
+        digest = self._frozen.get(directory)
+        if digest is None:
+            return None
+        if not self.store.tree_intact(digest):
+            self._fetch_snapshot(directory, digest)
+        place = self.store.tree_path(digest)
+        return Source(place, self.store.manifest(digest) or self.store.tree_at(place))
+
+    def _fetch_snapshot(self, directory: str, digest: str) -> None:
+        """Nothing; the store has a snapshot that it lacked, or had damaged, from the depot."""
+        if self.depot is None or not self.depot.has(digest):
+            raise SnapshotException(
+                "A snapshot is gone or damaged, so its steps can't run",
+                {"source directory": directory, "snapshot": digest, "store": self.store.root},
+                "Publish or submit the pipeline again; let machines share the store's folder, "
+                "or make a remote datastore the workspace's default.",
+            )
+        scratch = self.store.scratch_folder()
+        try:
+            found = self.depot.get_tree(digest, scratch / "snapshot")
+            self.store.add_tree(found, self.store.tree_at(found), move=True)
+        finally:
+            remove(scratch)
+
+    def _live_source(self, directory: str) -> Source:
+        root = Path(directory)
+        with self.workspace.digests.under(root) as digest_file:
+            tree = source_tree(root, digest_file)
+        warning = size_warning(root, tree)
+        if warning:
+            self.warn(warning)
+        return Source(root, tree)
+
+    def artifact(self, data: DataSource) -> Artifact:
+        """The data with its content's digest, taken once per run; missing data raise DatastoreException."""
+        with self._lock:
+            if data not in self._data:
+                self._data[data] = self.digest_data(data)
+            return self._data[data]
+
+    def digest_data(self, data: DataSource) -> Artifact:
+        """The data with its content's digest as it is now."""
+        datastore = self.datastore(data.datastore)
+        path = datastore.inside(data.path)
+        if datastore.local_root is None:
+            tree = self.store.tree_at(self.fetched(data))
+        else:
+            place = datastore.local_root / path
+            if not place.exists():
+                raise self._missing(data)
+            tree = self.store.tree_at(place, many=place.is_dir())
+        self.store.note_tree(tree)
+        return Artifact(data.datastore, path, tree.digest, tree.size, kept=False)
+
+    def fetched(self, data: DataSource) -> Path:
+        """A local copy of data on a datastore that is not local, made once per run."""
+        datastore = self.datastore(data.datastore)
+        path = datastore.inside(data.path)
+        target = self._downloads / datastore.name / path
+        if not target.exists():
+            names = [name for name in datastore.files(path) if name == path or not path or name.startswith(path + "/")]
+            if not names:
+                raise self._missing(data)
+            for name in names:
+                place = self._downloads / datastore.name / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                datastore.get_file(name, place)
+        return target
+
+    def locate(self, artifact: Artifact) -> Path:
+        """Where the artifact's bytes are on this machine."""
+        if artifact.kept:
+            return self.store.tree_path(artifact.digest)
+        root = self.datastore(artifact.datastore).local_root
+        return root / artifact.path if root else self.fetched(DataSource(artifact.datastore, artifact.path))
+
+    def _missing(self, data: DataSource) -> DatastoreException:
+        return DatastoreException(
+            "There is no data at a path that a step reads",
+            {"workspace": self.workspace.name, "datastore": data.datastore, "path": data.path or "/"},
+            "Upload the data first, or correct `path_on_datastore`.",
+        )
+
+    # Calls ----------------------------------------------------------------------------------------------------------
+
+    def call(self, definition: StepDefinition, values: Mapping[str, Value], inputs: Mapping[str, Artifact]) -> StepCall:
+        """The step's call; `inputs` are what other steps wrote, by input name. Inputs not given yet are left out."""
+        filled = dict(inputs)
+        for port in definition.inputs:
+            if isinstance(port.source, DataSource):
+                filled[port.name] = self.artifact(port.source)
+            elif isinstance(port.source, ParameterSource):
+                value = values[port.source.parameter]
+                assert isinstance(value, DataSource)
+                filled[port.name] = self.artifact(value)
+        self.hide(secrets_of((definition,), values))
+        definition = self._where_it_runs(definition)
+        own_image = definition.environment.image or definition.environment.dockerfile
+        packages = self.packages if own_image else self.packages_of(definition.environment.interpreter)
+        call = bind(definition, self.source(definition.source_directory), values, filled, packages)
+        return self.with_observed(replace(call, fingerprint=veiled_rows(call.fingerprint, self.redactor)))
+
+    def _where_it_runs(self, definition: StepDefinition) -> StepDefinition:
+        """The step without the image of its environment, if its target looks at none."""
+        environment = definition.environment
+        if not (environment.image or environment.dockerfile) or self.compute(definition.compute_target).uses_images:
+            return definition
+        return replace(definition, environment=replace(environment, image="", dockerfile=""))
+
+    def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:
+        """The call, its fingerprint covering also what steps like it were seen to read, and what it itself was `seen` to."""
+        paths = {*self.store.observed(call.fingerprint), *seen}
+        return with_reads(call, paths, {path: self.content(call, path) for path in paths}) if paths else call
+
+    def content(self, call: StepCall, path: str) -> str:
+        """The row value of a file that a step read: of its snapshot, or anywhere if the path is absolute."""
+        if not os.path.isabs(path):
+            return self.source(call.definition.source_directory).content(path)
+        try:
+            return CONTENT + self.workspace.digests.digest_file(path, os.stat(path))
+        except OSError:
+            return ABSENT

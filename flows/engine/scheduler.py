@@ -1,0 +1,216 @@
+"""The loop on top: submit every step that is ready, take what ended, until nothing is left or somebody stops it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from prefect.exceptions import TerminationSignal
+
+from stepwell.errors import StepwellError
+from stepwell.flows.engine.reuse import Verdict, decide
+from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.tasks import Serving, StepFuture, make_task
+from stepwell.flows.parameters.pipeline_parameter import Value
+from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
+from stepwell.model.records import Artifact, StepCall, StepResult
+
+MOST_AT_ONCE = 64
+_ROUNDING = 1e-6
+
+
+@contextmanager
+def _without_lines_of_reused_steps() -> Iterator[None]:
+    """Spares the server a log line for each reused step: its state says the same, and the run's summary says why."""
+    logger = logging.getLogger("prefect.task_runs")
+    logger.addFilter(_is_worth_a_line)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Finished in state Cached")
+
+
+@dataclass
+class Outcome:
+    """What became of a pipeline's steps: results by step id, and the messages of those that failed."""
+
+    results: dict[str, StepResult] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    cancelled: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether every step has a result."""
+        return not (self.failures or self.skipped or self.cancelled)
+
+
+class Engine:
+    """One run of one pipeline, in the flow that Prefect is running now."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        pipeline: PipelineDefinition,
+        values: Mapping[str, Value],
+        *,
+        continue_on_failure: bool = False,
+    ) -> None:
+        self._setting = setting
+        self._steps = {step.id: step for step in pipeline.steps}
+        self._values = values
+        self._continue = continue_on_failure
+        self._waiting = {step.id: set(step.upstream) for step in pipeline.steps}
+        self._futures: dict[str, StepFuture] = {}
+        self._running: dict[str, StepCall] = {}
+        self._dispatched: set[str] = set()
+        self._due: dict[str, tuple[StepCall, Verdict]] = {}
+        self._busy: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._outcome = Outcome()
+
+    def run(self) -> Outcome:
+        """What became of every step. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
+        for step in self._steps.values():
+            self._setting.tell({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
+        with _without_lines_of_reused_steps():
+            self._loop()
+        self._outcome.cancelled = self._setting.stop.stopped and not self._outcome.failures
+        return self._outcome
+
+    def _loop(self) -> None:
+        while self._waiting or self._running:
+            try:
+                self._launch_ready()
+                self._take_ended()
+            except (KeyboardInterrupt, TerminationSignal):
+                with suppress(KeyboardInterrupt, TerminationSignal):  # people press twice
+                    self._setting.stop.stop("interrupted")
+
+    # Launching ------------------------------------------------------------------------------------------------------
+
+    def _launch_ready(self) -> None:
+        if self._setting.stop.stopped:
+            for step in list(self._waiting):
+                self._give_up(step, "cancelled")
+            return
+        for step_id in [step for step, upstream in self._waiting.items() if not upstream]:
+            if len(self._running) >= MOST_AT_ONCE:
+                return
+            self._try_launch(self._steps[step_id])
+
+    def _try_launch(self, step: StepDefinition) -> None:
+        try:
+            call, verdict = self._due.get(step.id) or self._decided(step)
+            if not verdict.record and not self._has_room_for(step):
+                self._due[step.id] = call, verdict
+                return
+            if not self._forced(step) and call.key in {running.key for running in self._running.values()}:
+                return  # the same step is at work; its result will do
+        except StepwellError as error:
+            del self._waiting[step.id]
+            self._fail(step.id, error.message)
+            return
+        del self._waiting[step.id]
+        self._due.pop(step.id, None)
+        self._submit(call, verdict)
+
+    def _decided(self, step: StepDefinition) -> tuple[StepCall, Verdict]:
+        call = self._setting.call(step, self._values, self._inputs(step))
+        return call, decide(self._setting, call)
+
+    def _has_room_for(self, step: StepDefinition) -> bool:
+        compute, busy = self._setting.compute(step.compute_target), self._busy[step.compute_target]
+        capacity = compute.capacity()
+        return all(busy[what] + amount <= capacity[what] + _ROUNDING for what, amount in compute.demand(step).items())
+
+    def _submit(self, call: StepCall, verdict: Verdict) -> None:
+        step, decision = call.definition, verdict.decision
+        self._setting.tell(
+            {"step": step.id, "status": "starting", "action": decision.action, "why": list(decision.why)}
+        )
+        serving = Serving(self._setting, call, verdict)
+        task = make_task(
+            step,
+            lambda _: serving,
+            self._setting.store.locks,
+            self._setting.results,
+            always=decision.action == "run" and self._forced(step),
+        )
+        self._running[step.id] = call
+        if not verdict.record:
+            self._take_room(step, 1)
+            self._dispatched.add(step.id)
+        future = task.submit(
+            holes={}, wait_for=[self._futures[before] for before in step.upstream if before in self._futures]
+        )
+        self._futures[step.id] = future
+        future.add_done_callback(lambda _: self._ended.put(step.id))
+
+    def _take_room(self, step: StepDefinition, times: int) -> None:
+        for what, amount in self._setting.compute(step.compute_target).demand(step).items():
+            self._busy[step.compute_target][what] += times * amount
+
+    def _forced(self, step: StepDefinition) -> bool:
+        return self._setting.regenerate or not step.allow_reuse
+
+    def _inputs(self, step: StepDefinition) -> dict[str, Artifact]:
+        results = self._outcome.results
+        return {
+            port.name: results[port.source.step][port.source.output]
+            for port in step.inputs
+            if isinstance(port.source, OutputSource)
+        }
+
+    # Taking what ended ----------------------------------------------------------------------------------------------
+
+    def _take_ended(self) -> None:
+        if not self._running:
+            return
+        step_id = self._ended.get()
+        self._settle(step_id)
+        while not self._ended.empty():
+            self._settle(self._ended.get())
+
+    def _settle(self, step_id: str) -> None:
+        call = self._running.pop(step_id)
+        future = self._futures[step_id]
+        future.wait()  # at once; without it Prefect asks the server for the state
+        state = future.state
+        if step_id in self._dispatched:
+            self._take_room(call.definition, -1)
+        result: Any = state.result(raise_on_failure=False)
+        if state.is_completed() and isinstance(result, StepResult):
+            self._outcome.results[step_id] = result
+            for upstream in self._waiting.values():
+                upstream.discard(step_id)
+        elif state.is_cancelled() or self._setting.stop.stopped:
+            self._setting.tell({"step": step_id, "status": "cancelled"})
+            self._outcome.skipped.append(step_id)
+        else:
+            self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
+
+    def _fail(self, step_id: str, message: str) -> None:
+        self._outcome.failures[step_id] = message
+        self._setting.tell({"step": step_id, "status": "failed", "error": message})
+        if not self._continue:
+            self._setting.stop.stop("another step failed")
+        for later in [step for step in self._waiting if self._needs(step, step_id)]:
+            self._give_up(later, "skipped")
+
+    def _needs(self, step: str, failed: str) -> bool:
+        return any(before == failed or self._needs(before, failed) for before in self._steps[step].upstream)
+
+    def _give_up(self, step: str, status: str) -> None:
+        del self._waiting[step]
+        self._outcome.skipped.append(step)
+        self._setting.tell({"step": step, "status": status})

@@ -1,0 +1,46 @@
+"""Which values of a pipeline are secret, and data that must not show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from stepwell.blocks.environments.package_index import secrets_in
+from stepwell.flows.parameters.pipeline_parameter import Value, as_text
+from stepwell.model.definitions import StepDefinition
+from stepwell.model.digests import digest
+from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
+from stepwell.model.redaction import Redactor, is_secret_name
+
+
+def secrets_of(steps: Iterable[StepDefinition], values: Mapping[str, Value]) -> Iterator[str]:
+    """The values of secret parameters, of variables whose names sound secret, and passwords of package indexes."""
+    for step in steps:
+        yield from (as_text(values[p.name]) for p in step.parameters if p.secret and p.name in values)
+        yield from (as_text(p.default) for p in step.parameters if p.secret)
+        for name, argument in step.params.items():
+            yield from (piece.value for piece in argument if piece.kind == "text" and is_secret_name(name))
+        yield from (text for name, text in step.environment.variables.items() if is_secret_name(name))
+        yield from secrets_in((step.environment.index_url, *step.environment.requirements))
+
+
+def veiled(data: Any, redactor: Redactor) -> Any:
+    """The same plain data with `***` for every secret in its texts."""
+    if isinstance(data, str):
+        return redactor.redact(data)
+    if isinstance(data, list):
+        return [veiled(item, redactor) for item in data]
+    if isinstance(data, dict):
+        return {name: veiled(item, redactor) for name, item in data.items()}
+    return data
+
+
+def veiled_rows(fingerprint: Fingerprint, redactor: Redactor) -> Fingerprint:
+    """The fingerprint with a digest for every value that holds a secret."""
+    return Fingerprint(tuple(_veiled_row(row, redactor) for row in fingerprint.rows))
+
+
+def _veiled_row(row: Row, redactor: Redactor) -> Row:
+    if row.value.startswith(CONTENT) or redactor.redact(row.value) == row.value:
+        return row
+    return row._replace(value=CONTENT + digest("secret", list(row)))

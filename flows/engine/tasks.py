@@ -1,0 +1,275 @@
+"""A step as a Prefect task: its cache key is the call's fingerprint, its result is read from the store after a check."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, cast
+
+from prefect import Task
+from prefect.cache_policies import CachePolicy
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+from prefect.states import Cancelled
+from prefect.transactions import IsolationLevel
+
+from stepwell.blocks.server.connection import ensure_server
+from stepwell.blocks.system.locks import KeyLocks
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.references import DataReference
+from stepwell.blocks.workspace.results import SERVE, ResultsBlock, Served, StepResultSerializer, results_block
+from stepwell.errors import StepwellError, StoreException, UserErrorException
+from stepwell.flows.engine.execution import perform
+from stepwell.flows.engine.materialization import deliver
+from stepwell.flows.engine.reuse import Verdict, decide
+from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.parameters.pipeline_parameter import assign
+from stepwell.model.definitions import HoleSource, StepDefinition
+from stepwell.model.records import Artifact, StepCall, StepRecord, StepResult
+
+StepFuture = PrefectFuture[StepResult]
+
+DEFAULT_WORKSPACE = "default"
+
+
+class Serving:
+    """One call on its way through a Prefect task: the record to serve, if there is one, else the call to perform."""
+
+    def __init__(self, setting: Setting, call: StepCall, verdict: Verdict | None = None) -> None:
+        self.setting = setting
+        self.call = call
+        self._verdict = verdict
+        self._checked: Served | None = None
+
+    def serve(self, _: str) -> Served:
+        """The checked record, its outputs delivered; StoreException if the call has to be performed.
+
+        Prefect asks twice per task; the second answer is the first.
+        """
+        if self._checked is None:
+            found = self._first() or self._decided()
+            if found is None:
+                raise StoreException("There is no result to use again")
+            deliver(self.setting, self.call.definition, found, fresh=False)
+            self._checked = Served(found)
+            self.setting.tell(
+                {
+                    "step": self.call.definition.id,
+                    "status": "reused",
+                    "from_run": found.run_id,
+                    "step_run_id": found.step_run_id,
+                    "saved": found.seconds,
+                    "key": found.key,
+                }
+            )
+        return self._checked
+
+    def _decided(self) -> StepRecord | None:
+        verdict = decide(self.setting, self.call)
+        why = list(verdict.decision.why)
+        self.setting.tell(
+            {"step": self.call.definition.id, "status": "starting", "action": verdict.decision.action, "why": why}
+        )
+        return verdict.record
+
+    def _first(self) -> StepRecord | None:
+        verdict, self._verdict = self._verdict, None
+        return verdict.record if verdict else None
+
+
+Prepare = Callable[[Mapping[str, Any]], Serving]
+"""The holes of a step by name, resolved by Prefect, in; the call that they make out."""
+
+_CURRENT: ContextVar[tuple[object, Serving | StepwellError] | None] = ContextVar("stepwell_current", default=None)
+
+
+@dataclass
+class StepReuse(CachePolicy):
+    """Prefect's cache key of a step: the workspace and the fingerprint's key."""
+
+    prepare: Prepare | None = None
+
+    def compute_key(
+        self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **_: Any
+    ) -> str | None:
+        """`<workspace>.<key>`; from here on the task's result is read through the call's own check.
+
+        What can't be bound has no key; the task's body then raises the error.
+        """
+        serving = _prepared(cast("Prepare", self.prepare), inputs["holes"])
+        _CURRENT.set((task_ctx.task_run.id, serving))
+        if isinstance(serving, StepwellError):
+            return None
+        SERVE.set(serving.serve)
+        return f"{serving.setting.workspace.name}.{serving.call.key}"
+
+
+class StepBody:
+    """What Prefect runs when a step's result is not known. (A function's source would be looked for, a millisecond each.)"""
+
+    def __init__(self, prepare: Prepare) -> None:
+        self._prepare = prepare
+
+    def __call__(self, holes: dict[str, Any]) -> Any:
+        """The step's result, or a cancelled state."""
+        return _run(self._prepare, holes)
+
+
+def make_task(
+    definition: StepDefinition, prepare: Prepare, locks: KeyLocks, results: ResultsBlock, *, always: bool = False
+) -> Task[..., StepResult]:
+    """The Prefect task of a step. `always`: it runs even if its result is known."""
+    return Task(
+        fn=StepBody(prepare),
+        name=definition.name,
+        description=f"{definition.type} of Stepwell",
+        task_run_name=definition.id.replace("{", "{{").replace("}", "}}"),
+        cache_policy=StepReuse(isolation_level=IsolationLevel.SERIALIZABLE, lock_manager=locks, prepare=prepare),
+        persist_result=True,
+        result_storage=results,
+        result_serializer=StepResultSerializer(),
+        refresh_cache=always or not definition.allow_reuse,
+        retries=definition.retries,
+        retry_delay_seconds=definition.retry_delay_seconds,
+    )
+
+
+def _run(prepare: Prepare, holes: Mapping[str, Any]) -> Any:
+    context = TaskRunContext.get()
+    assert context is not None
+    current = _CURRENT.get()
+    serving = current[1] if current and current[0] == context.task_run.id else _prepared(prepare, holes)
+    if isinstance(serving, StepwellError):
+        raise serving
+    setting, call, logger = serving.setting, serving.call, get_run_logger()
+    step, step_run_id = call.definition.id, str(context.task_run.id)
+    setting.tell({"step": step, "status": "running", "step_run_id": step_run_id})
+    try:
+        record = perform(setting, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
+    except StepwellError as error:
+        if setting.stop.stopped:
+            setting.tell({"step": step, "status": "cancelled"})
+            return Cancelled(message=error.title)
+        last = context.task_run.run_count > call.definition.retries
+        setting.tell({"step": step, "status": "failed" if last else "retrying", "error": error.message})
+        raise
+    setting.tell({"step": step, "status": "done", "seconds": record.seconds, "key": record.key})
+    return StepResult(record)
+
+
+def _prepared(prepare: Prepare, holes: Mapping[str, Any]) -> Serving | StepwellError:
+    try:
+        return prepare(holes)
+    except StepwellError as error:
+        return error
+
+
+# Steps in a flow of the user's own --------------------------------------------------------------------------------------
+
+
+def run_step(definition: StepDefinition, workspace: BaseWorkspace | None, holes: Mapping[str, Any]) -> StepResult:
+    """What the step wrote, run as a task of the calling flow."""
+    return _alone(definition, workspace, holes)(holes=dict(holes))
+
+
+def submit_step(
+    definition: StepDefinition, workspace: BaseWorkspace | None, holes: Mapping[str, Any], wait_for: tuple[Any, ...]
+) -> StepFuture:
+    """A future of what the step writes, run by the calling flow's task runner."""
+    return _alone(definition, workspace, holes).submit(holes=dict(holes), wait_for=wait_for or None)
+
+
+def _alone(
+    definition: StepDefinition, workspace: BaseWorkspace | None, holes: Mapping[str, Any]
+) -> Task[..., StepResult]:
+    wanted = {p.name for p in definition.parameters} | set(_holes(definition))
+    unknown = sorted(set(holes) - wanted)
+    missing = sorted(set(_holes(definition)) - set(holes))
+    if unknown or missing:
+        raise UserErrorException(
+            f"The step {definition.name!r} has no parameter or input {unknown[0]!r}"
+            if unknown
+            else f"The step {definition.name!r} needs its input {missing[0]!r}",
+            {"parameters and inputs": ", ".join(sorted(wanted)) or "none"},
+            "Pass each by its name.",
+        )
+    home = workspace or _default_workspace()
+    return make_task(
+        definition, AlonePreparation(definition, home.name), home.store.locks, results_block(ensure_server())
+    )
+
+
+def _holes(definition: StepDefinition) -> list[str]:
+    return [port.name for port in definition.inputs if isinstance(port.source, HoleSource)]
+
+
+@dataclass(frozen=True)
+class AlonePreparation:
+    """Prepares a step of a user's own flow, in whatever process Prefect runs it; only names travel there."""
+
+    definition: StepDefinition
+    workspace: str
+
+    def __call__(self, holes: Mapping[str, Any]) -> Serving:
+        """The serving of the step with these parameters and inputs."""
+        setting = _setting_of(self.workspace, _run_id())
+        names = {parameter.name for parameter in self.definition.parameters}
+        values = assign(self.definition.parameters, {name: value for name, value in holes.items() if name in names})
+        data = {name: _artifact(setting, name, value) for name, value in holes.items() if name not in names}
+        return Serving(setting, setting.call(self.definition, values, data))
+
+
+def _artifact(setting: Setting, name: str, value: Any) -> Artifact:
+    if isinstance(value, Artifact):
+        return value
+    if isinstance(value, DataReference):
+        return setting.artifact(value.source)
+    if isinstance(value, StepResult) and len(value) == 1:
+        return next(iter(value.values()))
+    raise UserErrorException(
+        f"The input {name!r} can't be filled with a {type(value).__name__}",
+        hint="Pass an output of another step, such as `out['model']`, or a DataReference.",
+    )
+
+
+def _run_id() -> str:
+    flow, task = FlowRunContext.get(), TaskRunContext.get()
+    if flow is not None and flow.flow_run is not None:
+        return str(flow.flow_run.id)
+    assert task is not None
+    return str(task.task_run.flow_run_id or task.task_run.id)
+
+
+def _flow_name() -> str:
+    flow = FlowRunContext.get()
+    return flow.flow.name if flow is not None and flow.flow is not None else "step"
+
+
+@lru_cache(maxsize=4)
+def _setting_of(workspace: str, run_id: str) -> Setting:
+    setting = Setting(BaseWorkspace.get(workspace), run_id)
+    if not setting.run.facts():
+        number = setting.store.next_run_number()
+        setting.run.describe(
+            {
+                "id": run_id,
+                "number": number,
+                "created": time.time(),
+                "workspace": workspace,
+                "kind": "flow",
+                "name": _flow_name(),
+            }
+        )
+    return setting
+
+
+@cache
+def _default_workspace() -> BaseWorkspace:
+    try:
+        return BaseWorkspace.from_config()
+    except UserErrorException:
+        return BaseWorkspace.create(DEFAULT_WORKSPACE, exist_ok=True)

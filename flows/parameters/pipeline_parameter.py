@@ -1,0 +1,157 @@
+"""`PipelineParameter`: a value that is chosen when a pipeline is run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from enum import EnumMeta
+from typing import Any, cast
+
+from stepwell.errors import UserErrorException
+from stepwell.flows.parameters.kinds import Kind, kind_of
+from stepwell.flows.parameters.values import Value, as_text, check, parse, plain
+from stepwell.model.definitions import ParameterDefinition, Scalar
+from stepwell.model.redaction import is_secret_name
+
+__all__ = ["PipelineParameter", "Value", "as_text", "assign", "check", "merge", "parse"]
+
+
+class PipelineParameter:
+    """A named value with a default, whose type it keeps: int, float, bool, str, an enumeration, a list of these, or DataPath.
+
+    `type=` says the type where the default, None or an empty list, can't: `int`, `list[int]`, an Enum class. A default of
+    None makes the parameter nullable. `choices`, `minimum` and `maximum` bound the value, or the items of a list.
+    `secret` values reach scripts as `AML_PARAMETER_<name>` and stay out of keys, logs, command lines and Prefect; names
+    that sound secret (token, password …) are secret unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        default_value: Any,
+        *,
+        secret: bool | None = None,
+        type: Any = None,
+        choices: Iterable[Scalar] | None = None,
+        minimum: float | None = None,
+        maximum: float | None = None,
+        nullable: bool | None = None,
+        description: str = "",
+    ) -> None:
+        if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w*", name) or name.startswith("_"):
+            raise UserErrorException(
+                f"{name!r} can't name a pipeline parameter",
+                hint="Use letters, digits and underscores, the first a letter.",
+            )
+        if not isinstance(description, str):
+            raise _nonsense(name, "has a description that is no text", "Pass a text.")
+        kind = kind_of(name, default_value, type)
+        bare = ParameterDefinition(
+            name,
+            cast("Any", kind.type),
+            None,
+            is_secret_name(name) if secret is None else secret,
+            nullable=default_value is None if nullable is None else nullable,
+            item_type=kind.item_type,
+            description=description,
+        )
+        self.name = name
+        self.default_value = default_value
+        bounded = replace(
+            bare,
+            choices=_choices(bare, kind, choices),
+            minimum=_limit(bare, "minimum", minimum),
+            maximum=_limit(bare, "maximum", maximum),
+        )
+        _refuse_contradictions(bounded, default_value)
+        self.definition = replace(bounded, default=_checked(bounded, "default", default_value))
+
+    def __repr__(self) -> str:
+        shown = "***" if self.definition.secret else repr(self.default_value)
+        return f"PipelineParameter(name={self.name!r}, default_value={shown})"
+
+    def __str__(self) -> str:
+        return f"$AML_PARAMETER_{self.name}"
+
+
+def _choices(definition: ParameterDefinition, kind: Kind, given: Any) -> tuple[Scalar, ...]:
+    name = definition.name
+    if given is None:
+        return kind.choices
+    if not isinstance(given, (list, tuple, EnumMeta)) or not list(given):
+        raise _nonsense(name, "has choices that are no list", "Pass `choices` as a list of at least one value.")
+    single = _item_of(definition)
+    found = tuple(cast("Scalar", _checked(single, "choice", choice)) for choice in plain(list(given)))
+    if len(set(found)) < len(found):
+        raise _nonsense(name, "has the same choice twice", "Name each choice once.")
+    return found
+
+
+def _limit(definition: ParameterDefinition, what: str, limit: Any) -> Any:
+    if limit is None:
+        return None
+    if (definition.item_type or definition.type) not in ("int", "float"):
+        raise _nonsense(definition.name, f"has a {what} but is no number", f"Leave `{what}` out.")
+    return _checked(_item_of(definition), what, limit)
+
+
+def _item_of(definition: ParameterDefinition) -> ParameterDefinition:
+    """What the choices and limits of the parameter are: single values that are never None."""
+    return replace(definition, type=cast("Any", definition.item_type or definition.type), item_type="", nullable=False)
+
+
+def _refuse_contradictions(definition: ParameterDefinition, default: Any) -> None:
+    name, low, high = definition.name, definition.minimum, definition.maximum
+    if low is not None and high is not None and low > high:
+        raise _nonsense(name, "has a minimum above its maximum", "Swap them.")
+    if definition.choices and (low is not None or high is not None):
+        raise _nonsense(name, "has choices and limits", "Pass the ones or the others.")
+    if definition.type == "data" and (definition.choices or definition.nullable):
+        raise _nonsense(name, "is a DataPath, which has no choices and is never None", "Pass the DataPath alone.")
+    if definition.secret and (definition.choices or definition.type == "list"):
+        raise _nonsense(
+            name, "is secret, and a list or one of some known choices", "Pass `secret=False` if it is no secret."
+        )
+    if definition.secret and definition.nullable and default is not None:
+        raise _nonsense(name, "is secret and nullable, but its default isn't None", "Pass None as its default.")
+
+
+def _checked(definition: ParameterDefinition, what: str, value: Any) -> Value:
+    try:
+        return check(definition, value)
+    except UserErrorException as error:
+        title = error.title.replace("The parameter", f"The {what} of pipeline parameter", 1)
+        raise UserErrorException(title, error.facts, error.hint) from None
+
+
+def _nonsense(name: str, what: str, hint: str) -> UserErrorException:
+    return UserErrorException(f"The pipeline parameter {name!r} {what}", hint=hint)
+
+
+def merge(parameters: Iterable[ParameterDefinition]) -> tuple[ParameterDefinition, ...]:
+    """Each parameter once, by name; one name with two meanings raises UserErrorException."""
+    known: dict[str, ParameterDefinition] = {}
+    for parameter in parameters:
+        if known.setdefault(parameter.name, parameter) != parameter:
+            raise UserErrorException(
+                f"Two pipeline parameters are called {parameter.name!r} but differ",
+                hint="Use one PipelineParameter object for both steps.",
+            )
+    return tuple(known[name] for name in sorted(known))
+
+
+def assign(definitions: Iterable[ParameterDefinition], given: Mapping[str, Any]) -> dict[str, Value]:
+    """A value that its parameter allows for every parameter, defaults for those not given.
+
+    An unknown name or a value of another type raises UserErrorException; an int is taken for a float.
+    """
+    by_name = {definition.name: definition for definition in definitions}
+    unknown = sorted(set(given) - set(by_name))
+    if unknown:
+        raise UserErrorException(
+            f"The pipeline has no parameter {unknown[0]!r}",
+            {"parameters": ", ".join(by_name) or "none"},
+            "Correct the name, or add a PipelineParameter of that name to a step.",
+        )
+    return {name: check(by_name[name], given[name]) if name in given else by_name[name].default for name in by_name}

@@ -1,0 +1,171 @@
+"""Pipeline parameters as Prefect knows them: in a flow's signature, in the schema of a deployment, and as a run's values."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterable
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from stepwell.flows.parameters.values import SCALARS, Value, allowed, as_text, check, parse, plain, type_name
+from stepwell.model.definitions import DataSource, ParameterDefinition, Scalar
+
+_JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}
+_LONGEST_TEXT, _MOST_ITEMS = 32_000, 1_000  # scripts are given both as one argument, which Linux limits
+_TEXT = r"^[^\u0000\ud800-\udfff]*$"
+_SEGMENT = r"(?!\.{1,2}(?:/|$))[^/\\\u0000-\u001f\u007f-\u009f\ud800-\udfff]+"
+_PATH = rf"(?!\.stepwell(?:/|$)){_SEGMENT}(?:/{_SEGMENT})*"
+_FINITE = {"anyOf": [{"exclusiveMinimum": sys.float_info.max}, {"exclusiveMaximum": -sys.float_info.max}]}
+"""What a finite number is not; nor is NaN anything but this, since no comparison with it says no."""
+
+
+# The signature of a flow --------------------------------------------------------------------------------------------
+
+
+def flow_parameter(definition: ParameterDefinition) -> inspect.Parameter:
+    """The parameter in the signature of a flow; a secret one has no default there."""
+    default = None if definition.secret else for_prefect(definition, definition.default)
+    return inspect.Parameter(
+        definition.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation(definition)
+    )
+
+
+def annotation(definition: ParameterDefinition) -> Any:
+    """The Python type, annotated for pydantic, of the parameter in a flow's signature."""
+    kind: Any = SecretStr if definition.secret else _item_annotation(definition)
+    if definition.type == "list":
+        kind = list[kind]
+    if definition.nullable or definition.secret:
+        kind = kind | None
+    return Annotated[kind, Field(description=describe(definition))]
+
+
+def _item_annotation(definition: ParameterDefinition) -> Any:
+    name, choices = definition.item_type or definition.type, definition.choices
+    kind: Any = SCALARS.get(name, str)
+    if name not in ("int", "float"):
+        return Literal[choices] if choices else kind
+    if choices:  # no Literal: pydantic knows none of floats, nor of integers beyond 64 bits
+        shown: Any = {"enum": list(choices)}
+        return Annotated[kind, AfterValidator(partial(_chosen, choices)), Field(json_schema_extra=shown)]
+    finite = False if name == "float" else None
+    return Annotated[kind, Field(ge=definition.minimum, le=definition.maximum, allow_inf_nan=finite)]
+
+
+def _chosen(choices: tuple[Scalar, ...], value: Scalar) -> Scalar:
+    if value not in choices:
+        raise ValueError(f"Input should be {', '.join(map(repr, choices))}")
+    return value
+
+
+def describe(definition: ParameterDefinition) -> str:
+    """The author's description, or what may be said without it."""
+    if definition.description:
+        return definition.description
+    if definition.secret:
+        return "Secret; the pipeline's own value if left empty."
+    return (
+        "Data: <datastore>/<path>."
+        if definition.type == "data"
+        else f"Type {type_name(definition)}: {allowed(definition)}."
+    )
+
+
+def docstring(summary: str, signature: inspect.Signature) -> str:
+    """The summary, and a section on each parameter: the only place where Prefect looks for descriptions."""
+    words = {
+        name: parameter.annotation.__metadata__[-1].description for name, parameter in signature.parameters.items()
+    }
+    return "\n".join([summary, "", "Args:", *(f"    {name}: {' '.join(text.split())}" for name, text in words.items())])
+
+
+# Values -------------------------------------------------------------------------------------------------------------
+
+
+def for_prefect(definition: ParameterDefinition, value: Any) -> Any:
+    """A value as a flow takes it: data by their names, a list as a list, secrets so that Prefect can't keep them."""
+    found = plain(value)
+    if isinstance(found, DataSource):
+        return as_text(found)
+    if definition.secret and isinstance(found, (str, int, float)):
+        return SecretStr(as_text(found))
+    return list(found) if isinstance(found, tuple) else found
+
+
+def from_prefect(definition: ParameterDefinition, value: Any) -> Value:
+    """The parameter's value of what a flow was given; what it doesn't allow raises UserErrorException."""
+    if isinstance(value, SecretStr):
+        text = value.get_secret_value()
+        return check(definition, text) if definition.type == "str" else parse(definition, text)
+    if definition.secret and value is None:
+        return definition.default
+    return (
+        parse(definition, value) if definition.type == "data" and isinstance(value, str) else check(definition, value)
+    )
+
+
+# The schema of a deployment -----------------------------------------------------------------------------------------
+
+
+def schema(definitions: Iterable[ParameterDefinition], datastores: Iterable[str]) -> dict[str, Any]:
+    """The JSON schema of what a run may be given, in the shape that Prefect's form is built from.
+
+    It is strict: no other names, no other types, data on these datastores only. Secret parameters are not part of it.
+    """
+    names, shown = sorted(datastores), [definition for definition in definitions if not definition.secret]
+    return {
+        "title": "Parameters",
+        "type": "object",
+        "properties": {
+            definition.name: {
+                **_value_schema(definition, names),
+                "title": definition.name,
+                "description": describe(definition),
+                "default": _default(definition),
+                "position": position,
+            }
+            for position, definition in enumerate(shown)
+        },
+        "required": [],
+        "definitions": {},
+        "additionalProperties": False,
+    }
+
+
+def _value_schema(definition: ParameterDefinition, datastores: list[str]) -> dict[str, Any]:
+    if definition.type == "data":
+        return {"type": "string", "pattern": data_pattern(datastores, root=_default(definition).endswith("/"))}
+    found = _item_schema(definition)
+    if definition.type == "list":
+        found = {"type": "array", "items": found, "maxItems": _MOST_ITEMS}
+    return {"anyOf": [found, {"type": "null"}]} if definition.nullable else found
+
+
+def _item_schema(definition: ParameterDefinition) -> dict[str, Any]:
+    name = definition.item_type or definition.type
+    found: dict[str, Any] = {"type": _JSON_TYPES[name]}
+    if definition.choices:
+        return {**found, "enum": list(definition.choices)}
+    limits = {"minimum": definition.minimum, "maximum": definition.maximum}
+    found |= {word: limit for word, limit in limits.items() if limit is not None}
+    if name == "float":
+        found["not"] = _FINITE
+    return {**found, "pattern": _TEXT, "maxLength": _LONGEST_TEXT} if name == "str" else found
+
+
+def data_pattern(datastores: Iterable[str], *, root: bool = False) -> str:
+    """The pattern of `<datastore>/<path>` with one of these datastores and a path that stays in it; `root`: or none."""
+    names = "|".join(re.escape(name) for name in datastores) or r"(?!)"
+    return rf"^(?:{names})/(?:{_PATH}){'?' if root else ''}$(?!\n)"
+
+
+def _default(definition: ParameterDefinition) -> Any:
+    found = definition.default
+    if isinstance(found, DataSource):
+        parts = [part for part in re.split(r"[/\\]", found.path) if part not in ("", ".")]
+        return f"{found.datastore}/{'/'.join(parts)}"
+    return for_prefect(definition, found)

@@ -1,0 +1,1 @@
+"""The classes that users import: thin, and free to know each other."""

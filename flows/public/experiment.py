@@ -1,0 +1,79 @@
+"""`Experiment`: a name for runs that belong together, and the way to submit a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.flows.public.pipeline import Pipeline
+from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+from stepwell.flows.runs.experiment_names import check_experiment
+from stepwell.flows.runs.flow_run import RunOptions
+from stepwell.flows.runs.launch import detach, register
+
+
+class Submittable(Protocol):
+    """What knows itself how to be run: a published pipeline, or an endpoint over several."""
+
+    def submit(
+        self,
+        workspace: BaseWorkspace | None,
+        experiment_name: str,
+        pipeline_parameters: Mapping[str, Any] | None,
+        parent_run_id: str | None,
+        continue_on_step_failure: bool | None,
+        *,
+        tags: Mapping[str, str] | None,
+        regenerate_outputs: bool,
+    ) -> PipelineRun:
+        """The run, at work or soon to be."""
+        ...
+
+
+class Experiment:
+    """Runs that belong together."""
+
+    def __init__(self, workspace: BaseWorkspace, name: str) -> None:
+        self.workspace = workspace
+        self.name = check_experiment(name)
+
+    def submit(
+        self,
+        config: Pipeline | Submittable,
+        tags: Mapping[str, str] | None = None,
+        *,
+        pipeline_parameters: Mapping[str, Any] | None = None,
+        pipeline_params: Mapping[str, Any] | None = None,
+        regenerate_outputs: bool = False,
+        continue_on_step_failure: bool = False,
+        **ignored: Any,
+    ) -> PipelineRun:
+        """The run of the pipeline, or of a published one, at work in a process of its own that outlives this one.
+
+        Wrong parameters, missing scripts and unreadable sources raise before anything is started.
+        """
+        given = pipeline_parameters or pipeline_params or {}
+        if not isinstance(config, Pipeline):
+            go_on = continue_on_step_failure or None
+            return config.submit(
+                self.workspace, self.name, given, None, go_on, tags=tags, regenerate_outputs=regenerate_outputs
+            )
+        values = config.values(given)
+        options = RunOptions(regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure)
+        folder = register(config, self.name, values, tags or {}, options)
+        detach(config, folder, values)
+        run = PipelineRun(self, folder.run_id)
+        print(f"Submitted PipelineRun {run.id}\n{run.get_portal_url()}")
+        return run
+
+    def get_runs(self, tags: Mapping[str, str] | None = None, **ignored: Any) -> Iterator[PipelineRun]:
+        """The experiment's runs, newest first; with `tags`, those that have them."""
+        return (
+            run
+            for run in all_runs(self.workspace)
+            if run.experiment_name == self.name and (tags or {}).items() <= run.tags.items()
+        )
+
+    def __repr__(self) -> str:
+        return f"Experiment(name={self.name!r}, workspace={self.workspace.name!r})"

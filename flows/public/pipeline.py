@@ -1,0 +1,143 @@
+"""`Pipeline`: steps that belong together, usable as a Prefect flow."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.server.work_pool import POOL
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.errors import StepwellError, UserErrorException
+from stepwell.flows.engine.reuse import plan
+from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.runs.drawing import draw
+from stepwell.flows.runs.flow_run import preflight
+from stepwell.flows.runs.pipeline_flow import RESERVED, PipelineFlow
+from stepwell.flows.steps.graph import Graph
+from stepwell.flows.steps.step import Step
+from stepwell.model.definitions import PipelineDefinition
+from stepwell.model.records import Decision
+
+if TYPE_CHECKING:
+    from stepwell.flows.public.published_pipeline import PublishedPipeline
+
+
+class Pipeline(PipelineFlow):
+    """Steps, nested to any depth, with everything that they need.
+
+    Calling it runs it as a Prefect flow, with its parameters as keyword arguments; `pipeline.flow` is that flow. Nothing is
+    read, hashed or started when a pipeline is made.
+    """
+
+    _steps: tuple[Step, ...] = ()
+
+    def __init__(
+        self,
+        workspace: BaseWorkspace,
+        steps: Any,
+        description: str | None = None,
+        default_datastore: Any = None,
+        default_source_directory: str | Path | None = None,
+        resolve_closure: bool = True,
+        *,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        unknown = sorted(set(kwargs) - {"enable_email_notification"})
+        if unknown:
+            raise UserErrorException(f"Pipeline takes no argument {unknown[0]!r}", hint="Remove it.")
+        self.workspace = workspace
+        graph = Graph(steps, resolve_closure=resolve_closure)
+        _check_name(name or description or "pipeline")
+        self.definition = PipelineDefinition(
+            name=name or description or "pipeline",
+            description=description or "",
+            workspace=workspace.name,
+            steps=graph.define(Path(default_source_directory or Path.cwd())),
+            parameters=graph.parameters(),
+        )
+        self._steps = graph.steps
+        for step in graph.steps:
+            step.workspace = step.workspace or workspace
+        taken = sorted({parameter.name for parameter in self.definition.parameters} & set(RESERVED))
+        if taken:
+            raise UserErrorException(f"{taken[0]!r} can't name a pipeline parameter", hint="Rename it.")
+        self._refuse_missing_scripts()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps in an order in which they can run."""
+        return self._steps
+
+    def on(self, compute_target: Any) -> Pipeline:
+        """The same pipeline with every step on this target, or the one of this name; ComputeTargetException if there is none."""
+        name = ComputeTarget.get(self.workspace, str(getattr(compute_target, "name", compute_target))).name
+        steps = tuple(replace(step, compute_target=name) for step in self.definition.steps)
+        moved = Pipeline.of(replace(self.definition, steps=steps), self.workspace)
+        moved._steps = self._steps  # noqa: SLF001
+        return moved
+
+    # Deciding -------------------------------------------------------------------------------------------------------
+
+    def validate(self) -> list[str]:
+        """What is wrong with the pipeline, a sentence each; empty if nothing is. Raises nothing."""
+        errors = []
+        with closing(Setting(self.workspace, "validation")) as setting:
+            for step in self.definition.steps:
+                try:
+                    setting.compute(step.compute_target)
+                    setting.call(step, self.values({}), {})
+                except StepwellError as error:
+                    errors.append(error.title)
+        return errors
+
+    def plan(self, *, regenerate_outputs: bool = False, **parameters: Any) -> tuple[Decision, ...]:
+        """For every step what a run with these parameters would do, and why; nothing is run."""
+        values = self.values(parameters)
+        with closing(Setting(self.workspace, "plan", regenerate=regenerate_outputs)) as setting:
+            preflight(setting, self.definition, values)
+            return plan(setting, self.definition, values)
+
+    def publish(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        version: str | None = None,
+        continue_on_step_failure: bool | None = None,
+        *,
+        work_pool: str = POOL,
+    ) -> PublishedPipeline:
+        """The published pipeline: what is on disk now, callable from anywhere however the source changes.
+
+        Without `version` it is the next number for the name. Workers of the Prefect work pool run it.
+        """
+        from stepwell import PublishedPipeline  # which stands on this module
+
+        go_on = bool(continue_on_step_failure)
+        return PublishedPipeline.of(self, name or "", description, version, go_on, work_pool)
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _refuse_missing_scripts(self) -> None:
+        for step in self.definition.steps:
+            if step.script is not None and not (Path(step.source_directory) / step.script).is_file():
+                raise UserErrorException(
+                    f"Step [{step.name}]: script not found at: {Path(step.source_directory) / step.script}",
+                    hint="Correct `script_name`, or pass `source_directory=`: the default is the current directory.",
+                )
+
+    def _repr_svg_(self) -> str:
+        return draw(self.definition)
+
+    def __repr__(self) -> str:
+        return f"Pipeline(name={self.name!r}, steps={[step.id for step in self.definition.steps]})"
+
+
+def _check_name(name: str) -> None:
+    if not name.isprintable() or any(sign in name for sign in "/%&><"):
+        raise UserErrorException(
+            f"{name!r} can't name a pipeline", hint="Pass `name=` with letters, digits, blanks, '_' and '-'."
+        )

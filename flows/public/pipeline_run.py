@@ -1,0 +1,237 @@
+"""`PipelineRun`: a run as its submitter, or any other process, sees it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from stepwell.blocks.server.documents import ui_url
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.errors import ActivityFailedException, ExperimentExecutionException, UserErrorException
+from stepwell.flows.public.step_run import PortDataReference, StepRun
+from stepwell.flows.runs.cancel import cancel
+from stepwell.flows.runs.progress import Progress, follow
+from stepwell.flows.runs.states import asked_status
+from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
+from stepwell.script.metrics import metrics_of
+
+if TYPE_CHECKING:
+    from stepwell.flows.public.published_pipeline import PublishedPipeline
+
+_POLL_SECONDS = 0.1
+
+
+class ExperimentLike(Protocol):
+    """What a run has to know of its experiment."""
+
+    @property
+    def workspace(self) -> BaseWorkspace:
+        """Its workspace."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+
+class _Named(NamedTuple):
+    workspace: BaseWorkspace
+    name: str
+
+
+class PipelineRun:
+    """A run of a pipeline, found by its id from any process."""
+
+    def __init__(self, experiment: ExperimentLike, run_id: str) -> None:
+        self.experiment = experiment
+        self.workspace = experiment.workspace
+        self.folder = RunFolder(self.workspace.store.run_folder(run_id))
+
+    @classmethod
+    def get(cls, workspace: BaseWorkspace, run_id: str) -> PipelineRun:
+        """The run of that id, or of the one id that starts so; ExperimentExecutionException if there is none."""
+        found = [run for run in _folders(workspace) if run.run_id.startswith(run_id)]
+        if len(found) != 1 or not run_id:
+            raise ExperimentExecutionException(
+                f"There is no run {run_id!r}" if not found else f"Several runs start with {run_id!r}",
+                {"workspace": workspace.name},
+                "List the runs with `stepwell runs`.",
+            )
+        return cls(_Named(workspace, _experiment_of(found[0])), found[0].run_id)
+
+    # What it is -----------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The run's id: that of Prefect's flow run."""
+        return self.folder.run_id
+
+    @property
+    def number(self) -> int:
+        """1 for the workspace's first run, 2 for the next …"""
+        return int(self.folder.facts().get("number", 0))
+
+    @property
+    def experiment_name(self) -> str:
+        """The name of the run's experiment."""
+        return self.experiment.name
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """What is known of the source: repository, branch, commit."""
+        return dict(self.folder.facts().get("properties", {}))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that the run was submitted with, and those that its scripts set."""
+        tags = dict(self.folder.facts().get("tags", {}))
+        for step in self.summary().steps:
+            tags |= {e["name"]: str(e["value"]) for e in step.events if e["type"] == "tag" and e["scope"] == "parent"}
+        return tags
+
+    def get_tags(self) -> dict[str, str]:
+        """As `tags`."""
+        return self.tags
+
+    def summary(self) -> RunSummary:
+        """What is known of the run now."""
+        return summarize(self.folder)
+
+    def get_status(self) -> str:
+        """`NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`."""
+        status = self.summary().status
+        return asked_status(self.folder) if status == "NotStarted" else status
+
+    @property
+    def status(self) -> str:
+        """As `get_status`, with v1's other word `Completed` for a run that has finished."""
+        status = self.get_status()
+        return "Completed" if status == "Finished" else status
+
+    def get_details(self) -> dict[str, Any]:
+        """Ids, times, parameters, properties and the status of every step."""
+        summary = self.summary()
+        return {
+            "runId": self.id,
+            "status": self.status,
+            "startTimeUtc": summary.started,
+            "endTimeUtc": summary.ended,
+            "properties": self.properties,
+            "parameters": summary.facts.get("parameters", {}),
+            "steps": {step.id: step.happened for step in summary.steps},
+        }
+
+    def get_portal_url(self) -> str:
+        """The run's page in Prefect's UI."""
+        return ui_url(f"/runs/flow-run/{self.id}")
+
+    # Waiting and stopping -------------------------------------------------------------------------------------------
+
+    def wait_for_completion(
+        self, show_output: bool = True, timeout_seconds: float = sys.maxsize, raise_on_error: bool = True
+    ) -> str:
+        """The final status. A failed run raises ActivityFailedException unless told not to; a time-out just returns.
+
+        Ctrl-C stops the waiting with ExperimentExecutionException, not the run.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        try:
+            if show_output:
+                follow(self.folder, Progress.of_terminal(), until=deadline)
+            while self.get_status() not in FINAL and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            raise ExperimentExecutionException(
+                "Stopped waiting; the run goes on", {"run": self.id}, "Stop it with `run.cancel()`."
+            ) from None
+        status = self.get_status()
+        if status == "Failed" and raise_on_error:
+            failed = [step for step in self.summary().steps if step.error]
+            raise ActivityFailedException(
+                failed[0].error.splitlines()[0] if failed else "The run failed",
+                {"run": self.id, **{step.id: step.error for step in failed[:3]}},
+                f"Look at `stepwell show {self.id[:8]}`.",
+            )
+        return status
+
+    def cancel(self) -> None:
+        """Nothing; the run's steps are stopped and the run is cancelled, or will be within seconds."""
+        cancel(self.folder)
+
+    def publish_pipeline(
+        self,
+        name: str,
+        description: str | None = None,
+        version: str | None = None,
+        continue_on_step_failure: bool | None = None,
+    ) -> PublishedPipeline:
+        """The published pipeline of what this run ran: its snapshots, steps and parameters."""
+        from stepwell import PublishedPipeline  # which stands on this module
+
+        return PublishedPipeline.of_run(self, name, description, version, continue_on_step_failure)
+
+    # Steps and what they left ---------------------------------------------------------------------------------------
+
+    def get_steps(self) -> Iterator[StepRun]:
+        """The run's steps, newest first."""
+        return (StepRun(self, step) for step in reversed(self.summary().steps))
+
+    get_children = get_steps
+
+    def find_step_run(self, name: str) -> list[StepRun]:
+        """The steps of that name."""
+        names = {step["id"]: step["name"] for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
+        return [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
+
+    def get_outputs(self) -> dict[str, dict[str, PortDataReference]]:
+        """Every output that there is, by step and output name."""
+        return {step.name: step.get_outputs() for step in self.get_steps() if step.get_outputs()}
+
+    def get_pipeline_output(self, name: str) -> PortDataReference:
+        """The output that a PipelineData's `pipeline_output_name` exposes."""
+        for step in self.folder.facts().get("pipeline", {}).get("steps", []):
+            for port in step["outputs"]:
+                if port["pipeline_output"] == name:
+                    return self.find_step_run(step["id"])[0].get_output_data(port["name"])
+        raise UserErrorException(
+            f"The pipeline has no output {name!r}", hint="Set `pipeline_output_name` on a PipelineData."
+        )
+
+    def download(self, target: str | Path, overwrite: bool = False) -> int:
+        """How many outputs were copied to `<target>/<step>/<output>`, writable and independent of the store."""
+        count = 0
+        for step, outputs in self.get_outputs().items():
+            for name, data in outputs.items():
+                count += data.copy_to(Path(target) / step.replace("/", "_") / name, overwrite)
+        return count
+
+    def get_metrics(self, name: str | None = None, recursive: bool = False) -> dict[str, Any]:
+        """Metrics that scripts logged on the run itself (`run.parent.log`); with `recursive`, also each step's, by step."""
+        summary = self.summary()
+        own = metrics_of([event for step in summary.steps for event in step.events], "parent")
+        if recursive:
+            own |= {step.id: metrics_of(step.events, "step") for step in summary.steps}
+        return {key: value for key, value in own.items() if name in (None, key)}
+
+    def __repr__(self) -> str:
+        return f"PipelineRun(id={self.id!r}, experiment={self.experiment_name!r})"
+
+
+def _folders(workspace: BaseWorkspace) -> list[RunFolder]:
+    root = workspace.store.run_folder("x").parent
+    return [RunFolder(path) for path in sorted(root.glob("*")) if (path / "run.json").is_file()]
+
+
+def all_runs(workspace: BaseWorkspace) -> list[PipelineRun]:
+    """Every run of the workspace, newest first."""
+    folders = sorted(_folders(workspace), key=lambda run: int(run.facts().get("number", 0)), reverse=True)
+    return [PipelineRun(_Named(workspace, _experiment_of(run)), run.run_id) for run in folders]
+
+
+def _experiment_of(run: RunFolder) -> str:
+    return str(run.facts().get("experiment", "flows"))

@@ -1,0 +1,258 @@
+"""`PublishedPipeline`: a frozen pipeline that anybody may run again with other parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Self
+
+from prefect.client.schemas.objects import WorkerStatus
+from prefect.exceptions import ObjectNotFound
+
+from stepwell.blocks.server import connection, documents
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.work_pool import POOL
+from stepwell.blocks.system.home import home
+from stepwell.blocks.system.locks import exclusive
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.publications import EndpointAddressBlock, PublishedPipelineBlock, published_document
+from stepwell.errors import ExperimentExecutionException, UserErrorException
+from stepwell.flows.public.experiment import Experiment
+from stepwell.flows.public.pipeline import Pipeline
+from stepwell.flows.public.pipeline_run import PipelineRun
+from stepwell.flows.public.workspace import Workspace
+from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
+from stepwell.flows.publishing.publish import close_deployment, open_deployment, publish_pipeline, publish_run
+from stepwell.flows.publishing.run_requests import RunOrder, place
+from stepwell.flows.runs.launch import detach
+
+ADDRESS_DOCUMENT = "endpoint-address"
+USUAL_ADDRESS = "http://127.0.0.1:4280"
+
+
+class PublishedPipeline:
+    """A published pipeline; several versions may share a name."""
+
+    def __init__(self, workspace: BaseWorkspace, block: PublishedPipelineBlock) -> None:
+        self.workspace = workspace
+        self.block = block
+
+    @classmethod
+    def of(
+        cls,
+        pipeline: Pipeline,
+        name: str = "",
+        description: str | None = None,
+        version: str | None = None,
+        continue_on_step_failure: bool = False,
+        work_pool: str = POOL,
+    ) -> Self:
+        """The pipeline, published as it is now."""
+        block = publish_pipeline(
+            pipeline, name, description, version, continue_on_failure=continue_on_step_failure, work_pool=work_pool
+        )
+        return cls(pipeline.workspace, block)
+
+    @classmethod
+    def of_run(
+        cls,
+        run: PipelineRun,
+        name: str = "",
+        description: str | None = None,
+        version: str | None = None,
+        continue_on_step_failure: bool | None = None,
+    ) -> Self:
+        """What the run ran, published; UserErrorException if its record does not tell all of that."""
+        block = publish_run(
+            run.folder, run.workspace, name, description, version, continue_on_failure=continue_on_step_failure
+        )
+        return cls(run.workspace, block)
+
+    @classmethod
+    def get(
+        cls, workspace: BaseWorkspace, id: str | None = None, *, name: str | None = None, version: str | None = None
+    ) -> Self:
+        """The one of that id; or the active one of that name and version, or the newest of that name.
+
+        None raises ExperimentExecutionException, several of one name and version UserErrorException.
+        """
+        if id is not None:
+            block = documents.load(PublishedPipelineBlock, published_document(str(id)))
+            found = [block] if block is not None and block.workspace == workspace.name else []
+        else:
+            found = choose(_blocks(workspace), name or "", None if version is None else str(version))
+        if not found:
+            raise ExperimentExecutionException(
+                f"There is no published pipeline {id or name!r}" + (f" of version {version!r}" if version else ""),
+                {"workspace": workspace.name},
+                "List them with `stepwell pipelines`.",
+            )
+        if len(found) > 1:
+            raise UserErrorException(
+                f"Several published pipelines are called {name!r}, version {version!r}",
+                {"ids": ", ".join(block.published_id for block in found)},
+                "Name one by its id, or disable the others.",
+            )
+        return cls(workspace, found[0])
+
+    @classmethod
+    def list(cls, workspace: BaseWorkspace, active_only: bool = True) -> list[Self]:
+        """Every published pipeline of the workspace, newest first."""
+        return [cls(workspace, block) for block in _blocks(workspace) if block.status == "Active" or not active_only]
+
+    get_all = list
+
+    # What it is -----------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """Its id, a UUID."""
+        return self.block.published_id
+
+    graph_id = id
+
+    @property
+    def name(self) -> str:
+        """The name that it was published under."""
+        return self.block.name
+
+    @property
+    def version(self) -> str:
+        """Its version among those of the same name."""
+        return self.block.version
+
+    @property
+    def description(self) -> str:
+        """What it is for."""
+        return self.block.description
+
+    @property
+    def status(self) -> str:
+        """`Active` or `Disabled`."""
+        return self.block.status
+
+    @property
+    def total_run_steps(self) -> int:
+        """How many steps it has."""
+        return len(self.block.steps)
+
+    @property
+    def continue_on_step_failure(self) -> bool:
+        """Whether its runs go on past failed steps."""
+        return self.block.continue_on_failure
+
+    @property
+    def deployment(self) -> str:
+        """The name of the Prefect deployment that runs it."""
+        return self.block.deployment
+
+    @property
+    def endpoint(self) -> str:
+        """The address to POST to."""
+        return f"{endpoint_address()}/PipelineRuns/PipelineSubmit/{self.id}"
+
+    def get_step_names(self) -> Sequence[str]:
+        """The names of its steps."""
+        return [*self.block.steps]
+
+    # What it does ---------------------------------------------------------------------------------------------------
+
+    def enable(self) -> None:
+        """Nothing; it can be run again."""
+        pipeline = FrozenPipeline.get(self.id)
+        open_deployment(self.block, pipeline)
+        self._save("Active")
+
+    def disable(self) -> None:
+        """Nothing; calls, schedules and Prefect itself start no new run of it."""
+        pipeline = FrozenPipeline.get(self.id)
+        self._save("Disabled")
+        close_deployment(self.block, pipeline)
+
+    def _save(self, status: str) -> None:
+        self.block = self.block.model_copy(update={"status": status})
+        documents.save(self.block, self.block.document)
+
+    def submit(
+        self,
+        workspace: BaseWorkspace | None = None,
+        experiment_name: str = "",
+        pipeline_parameters: Mapping[str, Any] | None = None,
+        parent_run_id: str | None = None,
+        continue_on_step_failure: bool | None = None,
+        *,
+        tags: Mapping[str, str] | None = None,
+        regenerate_outputs: bool = False,
+    ) -> PipelineRun:
+        """The run, taken by a worker of the pool if one is there, else at work in a process of its own.
+
+        Wrong parameters, and a pipeline that is disabled, raise UserErrorException.
+        """
+        go_on = self.continue_on_step_failure if continue_on_step_failure is None else continue_on_step_failure
+        order = RunOrder(experiment_name, pipeline_parameters or {}, tags or {}, regenerate_outputs, go_on)
+        return submit_order(self, order)
+
+    def __repr__(self) -> str:
+        return (
+            f"PublishedPipeline(name={self.name!r}, version={self.version!r}, id={self.id!r}, status={self.status!r})"
+        )
+
+
+def submit_order(published: PublishedPipeline, order: RunOrder) -> PipelineRun:
+    """The run of the order, which a worker or a new process of this machine begins."""
+    block = documents.load(PublishedPipelineBlock, published.block.document)
+    if block is None or block.status != "Active":
+        raise UserErrorException(
+            f"The published pipeline {published.name!r} is disabled", hint="Enable it with `published.enable()`."
+        )
+    workspace = Workspace.get(block.workspace)
+    experiment = Experiment(workspace, order.experiment)
+    here = not _has_worker(block)
+    ordered = place(block, order, workspace, pending=here)
+    run = PipelineRun(experiment, ordered.run_id)
+    if here:
+        pipeline = FrozenPipeline.get(block.published_id)
+        values = pipeline.values(order.parameters)
+        facts = {"regenerate": order.regenerate, "continue_on_failure": order.continue_on_failure}
+        run.folder.describe({**pipeline.facts, **facts})
+        detach(pipeline, run.folder, values)
+    return run
+
+
+def _has_worker(block: PublishedPipelineBlock) -> bool:
+    with client() as api:
+        try:
+            deployment = api.read_deployment(block.deployment_id)
+        except ObjectNotFound:
+            raise UserErrorException(
+                "The published pipeline's deployment is gone from Prefect", hint="Publish the pipeline again."
+            ) from None
+        pool = deployment.work_pool_name
+        workers = api.read_workers_for_work_pool(pool) if pool else []
+    if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
+        return False
+    # Prefect believes in a worker for a minute and more after its end; of our own we know better.
+    return not connection.status().managed or _is_served()
+
+
+def _is_served() -> bool:
+    with exclusive(home() / "serve" / "lock", blocking=False) as free:
+        return not free
+
+
+def endpoint_address() -> str:
+    """Where the HTTP endpoint answers, as `stepwell serve` last said."""
+    block = documents.load(EndpointAddressBlock, ADDRESS_DOCUMENT)
+    return block.url if block else USUAL_ADDRESS
+
+
+def choose(blocks: Iterable[PublishedPipelineBlock], name: str, version: str | None) -> list[PublishedPipelineBlock]:
+    """The active ones of that name and version, or the newest active one of that name; newest first."""
+    active = [block for block in blocks if block.name == name and block.status == "Active"]
+    if version is None:
+        return active[:1]
+    return [block for block in active if block.version == version]
+
+
+def _blocks(workspace: BaseWorkspace) -> list[PublishedPipelineBlock]:
+    found = documents.load_any([PublishedPipelineBlock], workspace=workspace.name)
+    return sorted(found, key=lambda block: block.created, reverse=True)

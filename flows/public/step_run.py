@@ -1,0 +1,226 @@
+"""`StepRun` and `PortDataReference`: a step of a run, and its outputs, as other processes see them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stepwell.blocks.system.files import copy_tree
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.errors import ActivityFailedException, DatastoreException, UserErrorException
+from stepwell.flows.runs.summary import FINAL, StepSummary
+from stepwell.model.records import Artifact, StepRecord
+from stepwell.script.events import read_events
+from stepwell.script.metrics import metrics_of
+
+if TYPE_CHECKING:
+    from stepwell.flows.public.pipeline_run import PipelineRun
+
+_POLL_SECONDS = 0.1
+
+
+class StepRun:
+    """A step of a run. For a reused step, logs, metrics and outputs are those of the run that made its result."""
+
+    def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
+        self._run = run
+        self._summary = summary
+
+    @property
+    def id(self) -> str:
+        """The id of the step run that made the result: that of Prefect's task run."""
+        return self._summary.step_run_id
+
+    @property
+    def id_in_pipeline(self) -> str:
+        """The step's id in its pipeline: its name, made unique."""
+        return self._summary.id
+
+    @property
+    def name(self) -> str:
+        """The step's name."""
+        return self._summary.id
+
+    @property
+    def pipeline_run_id(self) -> str:
+        """The id of the run."""
+        return self._run.id
+
+    @property
+    def reused(self) -> bool:
+        """Whether the result is that of an earlier run."""
+        return self._summary.status == "reused"
+
+    @property
+    def properties(self) -> dict[str, str]:
+        """v1's names for where a reused result is from."""
+        return (
+            {"azureml.reusedrunid": self.id, "azureml.reusedpipelinerunid": self._summary.run_id} if self.reused else {}
+        )
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        """The reasons why the step ran or was reused."""
+        return self._summary.why
+
+    def get_status(self) -> str:
+        """`NotStarted`, `Queued`, `Running`, `Failed`, `Finished`, `Canceled` or `Bypassed`."""
+        return _STEP_STATUS.get(self._current().status, "NotStarted")
+
+    @property
+    def status(self) -> str:
+        """As `get_status`, with `Completed` for `Finished`."""
+        status = self.get_status()
+        return "Completed" if status == "Finished" else status
+
+    def _current(self) -> StepSummary:
+        for step in self._run.summary().steps:
+            if step.id == self._summary.id:
+                self._summary = step
+        return self._summary
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the step's logs, metrics and files."""
+        return self._summary.folder(self._run.folder)
+
+    def wait_for_completion(
+        self, show_output: bool = True, timeout_seconds: float = sys.maxsize, raise_on_error: bool = True
+    ) -> str:
+        """The final status; a failed step raises ActivityFailedException unless told not to."""
+        deadline = time.monotonic() + timeout_seconds
+        while self.get_status() in ("NotStarted", "Queued", "Running") and time.monotonic() < deadline:
+            if self._run.get_status() in FINAL:
+                break
+            time.sleep(_POLL_SECONDS)
+        if show_output:
+            print(self.get_stdout_log(), end="")
+        if raise_on_error and self.get_status() == "Failed":
+            raise ActivityFailedException(self._summary.error or "The step failed", {"step": self.name})
+        return self.get_status()
+
+    def get_stdout_log(self) -> str:
+        """What the script wrote to its standard output so far."""
+        return self._log("stdout.txt")
+
+    def get_stderr_log(self) -> str:
+        """What the script wrote to its standard error so far."""
+        return self._log("stderr.txt")
+
+    def get_job_log(self) -> str:
+        """Both, in order of arrival."""
+        return self._log("70_driver_log.txt")
+
+    def _log(self, name: str) -> str:
+        path = self.folder / "logs" / name
+        return path.read_text(errors="replace") if self.id and path.is_file() else ""
+
+    def get_metrics(self, name: str | None = None) -> dict[str, Any]:
+        """The metrics that the script logged."""
+        events = read_events(self.folder / "control") if self.id else []
+        return {key: value for key, value in metrics_of(events, "step").items() if name in (None, key)}
+
+    def get_file_names(self) -> list[str]:
+        """The files that the script left in `outputs/` and `logs/`, or uploaded."""
+        found = []
+        for folder, prefix in _FILES.items():
+            root = self.folder / folder
+            found += [f"{prefix}{p.relative_to(root).as_posix()}" for p in sorted(root.rglob("*")) if p.is_file()]
+        return found
+
+    def download_file(self, name: str, output_file_path: str | None = None) -> None:
+        """Nothing; the file that `get_file_names` lists stands at `output_file_path`, by default under its own name here."""
+        for folder, prefix in _FILES.items():
+            path = self.folder / folder / name.removeprefix(prefix)
+            if name in self.get_file_names() and name.startswith(prefix) and path.is_file():
+                copy_tree(path, Path(output_file_path or path.name))
+                return
+        raise UserErrorException(f"The step left no file {name!r}", hint="List the files with `get_file_names()`.")
+
+    def get_outputs(self) -> dict[str, PortDataReference]:
+        """The step's outputs by name; empty until it has ended well."""
+        record = self._run.workspace.store.read_record(self._summary.key) if self._summary.key else None
+        if not isinstance(record, StepRecord):
+            return {}
+        return {
+            name: PortDataReference(self._run.workspace, name, record, artifact)
+            for name, artifact in record.outputs.items()
+        }
+
+    def get_output_data(self, name: str) -> PortDataReference:
+        """The output of that name; UserErrorException if there is none."""
+        outputs = self.get_outputs()
+        if name not in outputs:
+            raise UserErrorException(
+                f"The step {self.name!r} has no output {name!r}",
+                {"outputs": ", ".join(outputs) or "none yet"},
+                "Correct the name.",
+            )
+        return outputs[name]
+
+    get_output = get_output_data
+
+    def __repr__(self) -> str:
+        return f"StepRun(name={self.name!r}, status={self._summary.status!r})"
+
+
+_FILES = {"outputs": "outputs/", "user_logs": "logs/", "control/files": ""}
+_STEP_STATUS = {
+    "waiting": "NotStarted",
+    "starting": "Queued",
+    "running": "Running",
+    "retrying": "Running",
+    "done": "Finished",
+    "reused": "Finished",
+    "failed": "Failed",
+    "cancelled": "Canceled",
+    "skipped": "Bypassed",
+}
+
+
+class PortDataReference:
+    """An output of a step that has run: its place on its datastore, and a way to get it."""
+
+    def __init__(self, workspace: BaseWorkspace, name: str, record: StepRecord, artifact: Artifact) -> None:
+        self._workspace = workspace
+        self._record = record
+        self.artifact = artifact
+        self.name = name
+        self.datastore_name = artifact.datastore
+        self.path_on_datastore = artifact.path
+        self.pipeline_run_id = record.run_id
+
+    def get_port_data_reference(self) -> PortDataReference:
+        """This object, as v1's StepRunOutput has it."""
+        return self
+
+    @property
+    def local_path(self) -> Path:
+        """Where the bytes are on this machine; not to be written to."""
+        return self._workspace.store.tree_path(self.artifact.digest)
+
+    def download(self, local_path: str | Path, overwrite: bool | None = None, show_progress: bool | None = None) -> int:
+        """How many files were copied to `local_path`, under the whole path that the output has on its datastore."""
+        return self.copy_to(Path(local_path) / self.path_on_datastore, bool(overwrite))
+
+    def copy_to(self, target: Path, overwrite: bool = False) -> int:
+        """How many files were copied to `target` itself; existing ones stay unless `overwrite`."""
+        tree = self._workspace.store.tree_at(self.local_path) if self.local_path.exists() else None
+        if tree is None or tree.digest != self.artifact.digest:
+            raise DatastoreException(
+                f"The output {self.name!r} is gone or was damaged",
+                {"step": self._record.step},
+                "Run the pipeline again: it will be made anew.",
+            )
+        count = 0
+        for entry in tree.entries:
+            place = target / entry.path if entry.path else target
+            if entry.kind == "file" and (overwrite or not place.exists()):
+                copy_tree(self.local_path / entry.path if entry.path else self.local_path, place)
+                count += 1
+        return count
+
+    def __repr__(self) -> str:
+        return f"PortDataReference(name={self.name!r}, path_on_datastore={self.path_on_datastore!r})"

@@ -1,0 +1,28 @@
+"""`Workspace`: the public workspace, which also knows its experiments and runs."""
+
+from __future__ import annotations
+
+from stepwell.blocks.compute.base import Compute
+from stepwell.blocks.compute.compute_target import targets_of
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.flows.public.experiment import Experiment
+from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+
+
+class Workspace(BaseWorkspace):
+    """A home for pipelines: `create` it once, `get` it by name, or find it with `from_config`."""
+
+    @property
+    def compute_targets(self) -> dict[str, Compute]:
+        """The workspace's compute targets, by name: one of each kind with its defaults, and those that were saved."""
+        return targets_of(self)
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiments that have runs, by name."""
+        names = dict.fromkeys(run.experiment_name for run in all_runs(self))
+        return {name: Experiment(self, name) for name in names}
+
+    def get_run(self, run_id: str) -> PipelineRun:
+        """The run of that id, or of the one id that starts so; ExperimentExecutionException if there is none."""
+        return PipelineRun.get(self, run_id)

@@ -1,0 +1,1 @@
+"""A pipeline frozen and deployed, and runs of it requested."""

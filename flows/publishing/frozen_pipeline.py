@@ -1,0 +1,123 @@
+"""`FrozenPipeline`: a published pipeline as whatever worker runs it: snapshots, not folders, are its source."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Annotated, Any, Self
+
+from prefect.client.schemas.objects import FlowRun
+from prefect.context import FlowRunContext
+from pydantic import Field, SecretStr
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.publications import (
+    FrozenPipelineBlock,
+    PublishedPipelineBlock,
+    published_document,
+    published_facts,
+)
+from stepwell.errors import ExperimentExecutionException
+from stepwell.flows.parameters.schema import schema
+from stepwell.flows.runs import run_labels
+from stepwell.flows.runs.experiment_names import EXPERIMENT_PATTERN, usual_experiment
+from stepwell.flows.runs.flow_run import RunOptions
+from stepwell.flows.runs.pipeline_flow import RESERVED, PipelineFlow
+from stepwell.model.definitions import PipelineDefinition
+
+EXPERIMENT = "experiment_name"
+_WORDS = {
+    RESERVED[0]: "Run every step anew.",
+    RESERVED[1]: "Go on past failed steps.",
+    EXPERIMENT: "The experiment that the run belongs to.",
+}
+
+
+class FrozenPipeline(PipelineFlow):
+    """A published pipeline. Its flow also takes the name of an experiment, unless one of its parameters is called so."""
+
+    published: PublishedPipelineBlock
+    frozen: FrozenPipelineBlock
+
+    @classmethod
+    def get(cls, published_id: str) -> Self:
+        """The pipeline published under the id; ExperimentExecutionException if there is none."""
+        name = published_document(published_id)
+        published, frozen = documents.load(PublishedPipelineBlock, name), documents.load(FrozenPipelineBlock, name)
+        if published is None or frozen is None:
+            raise ExperimentExecutionException(
+                f"There is no published pipeline {published_id!r}", hint="List them with `stepwell pipelines`."
+            )
+        return cls.made_of(published, frozen, BaseWorkspace.get(published.workspace))
+
+    @classmethod
+    def made_of(cls, published: PublishedPipelineBlock, frozen: FrozenPipelineBlock, workspace: Any) -> Self:
+        """The pipeline of its two documents."""
+        definition = PipelineDefinition.from_json(json.loads(frozen.definition.get_secret_value()))
+        pipeline = cls.of(definition, workspace)
+        pipeline.published, pipeline.frozen = published, frozen
+        return pipeline
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known of every run of it."""
+        return {
+            "published": published_facts(self.published),
+            "snapshots": self.frozen.snapshots,
+            "properties": self.frozen.properties,
+        }
+
+    def schema(self, datastores: Iterable[str]) -> dict[str, Any]:
+        """The JSON schema of what a run can be given, as Prefect's form and Prefect's own check take it."""
+        found = schema(self.definition.parameters, datastores)
+        properties = found["properties"]
+        for name in self._reserved:
+            kind: dict[str, Any] = {"type": "boolean", "default": False}
+            if name == EXPERIMENT:
+                kind = {
+                    "type": "string",
+                    "default": usual_experiment(self.published.name),
+                    "pattern": EXPERIMENT_PATTERN,
+                }
+            title = name.replace("_", " ")
+            properties[name] = {**kind, "title": title, "description": _WORDS[name], "position": len(properties)}
+        return found
+
+    @property
+    def _reserved(self) -> tuple[str, ...]:
+        taken = {definition.name for definition in self.definition.parameters}
+        return (*RESERVED, *({EXPERIMENT} - taken))
+
+    def _signature(self) -> inspect.Signature:
+        own = super()._signature()
+        if EXPERIMENT not in self._reserved:
+            return own
+        annotation = Annotated[str, Field(description=_WORDS[EXPERIMENT])]
+        extra = inspect.Parameter(EXPERIMENT, inspect.Parameter.KEYWORD_ONLY, default="", annotation=annotation)
+        return own.replace(parameters=[*own.parameters.values(), extra])
+
+    def _options(self, given: dict[str, Any], options: RunOptions) -> RunOptions:
+        flow_run = _flow_run()
+        named = str(given.pop(EXPERIMENT, "")) if EXPERIMENT in self._reserved else ""
+        said = {"experiment": named or usual_experiment(self.published.name), **run_labels.facts(flow_run)}
+        for name, text in run_labels.secrets(flow_run).items():
+            given[name] = SecretStr(text)
+        chosen = super()._options(given, options)
+        return replace(
+            chosen,
+            known={**self.facts, **said},
+            continue_on_failure=chosen.continue_on_failure or self.published.continue_on_failure,
+        )
+
+    def _ended(self) -> None:
+        run_labels.forget_secrets(_flow_run())
+
+
+def _flow_run() -> FlowRun:
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    return context.flow_run

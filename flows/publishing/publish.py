@@ -1,0 +1,251 @@
+"""How a pipeline is published: its source, steps and parameters are frozen, and a Prefect deployment runs them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import WorkPool
+from prefect.exceptions import ObjectNotFound
+from pydantic import SecretStr
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.work_pool import POOL, ensure_pool
+from stepwell.blocks.store.claims import claim, disclaim
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.locks import shared
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.publications import FrozenPipelineBlock, PublishedPipelineBlock, check_name
+from stepwell.errors import UserErrorException
+from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
+from stepwell.flows.publishing.lock import publications_locked
+from stepwell.flows.runs.flow_run import provenance_of
+from stepwell.flows.runs.pipeline_flow import PipelineFlow
+from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
+
+TAG, WORKSPACE_TAG = "stepwell-published", "workspace:"
+_HIDDEN = "***"
+_DISABLED = "(this pipeline is disabled)"
+
+
+def publish_pipeline(
+    pipeline: PipelineFlow,
+    name: str = "",
+    description: str | None = None,
+    version: str | None = None,
+    *,
+    continue_on_failure: bool = False,
+    work_pool: str = POOL,
+) -> PublishedPipelineBlock:
+    """The published pipeline: what is on disk now. Nothing is left behind if it can't be published."""
+    setting = Setting(pipeline.workspace, "publication")
+    for step in pipeline.definition.steps:
+        setting.compute(step.compute_target)
+        setting.source(step.source_directory)
+    definition = _renamed(pipeline.definition, name, description)
+    with shared(setting.store.lock_file):  # a collector must not see snapshots that nothing claims yet
+        snapshots = setting.snapshots()
+        return _publish(
+            pipeline.workspace,
+            definition,
+            snapshots,
+            provenance_of(definition),
+            _Words(version, continue_on_failure, work_pool),
+        )
+
+
+def publish_run(
+    run: RunFolder,
+    workspace: BaseWorkspace,
+    name: str = "",
+    description: str | None = None,
+    version: str | None = None,
+    *,
+    continue_on_failure: bool | None = None,
+) -> PublishedPipelineBlock:
+    """The published pipeline: what the run ran; UserErrorException if that is not known."""
+    facts = run.facts()
+    if not facts.get("pipeline", {}).get("steps"):
+        raise UserErrorException(
+            "The run is not one of a pipeline, so it can't be published",
+            {"run": run.run_id},
+            "Publish the run of a Pipeline.",
+        )
+    if _HIDDEN in json.dumps(facts["pipeline"]):
+        raise UserErrorException(
+            "The run's pipeline holds secrets, which its record doesn't show, so it can't be published from there",
+            {"run": run.run_id},
+            "Publish the pipeline itself with `pipeline.publish(...)`.",
+        )
+    definition = _renamed(PipelineDefinition.from_json(facts["pipeline"]), name, description)
+    snapshots = dict(facts.get("snapshots", {}))
+    with shared(workspace.store.lock_file):
+        _refuse_lost_snapshots(run, workspace, snapshots)
+        go_on = bool(facts.get("continue_on_failure")) if continue_on_failure is None else continue_on_failure
+        words = _Words(version, go_on, POOL)
+        return _publish(workspace, definition, snapshots, dict(facts.get("properties", {})), words)
+
+
+def open_deployment(published: PublishedPipelineBlock, pipeline: FrozenPipeline) -> None:
+    """Nothing; Prefect lets the deployment be run, with what its pipeline's schema allows."""
+    schema = pipeline.schema(pipeline.workspace.datastores)
+    _change(published, {"paused": False, "parameter_openapi_schema": schema})
+
+
+def close_deployment(published: PublishedPipelineBlock, pipeline: FrozenPipeline) -> None:
+    """Nothing; Prefect itself refuses every run of the deployment, and starts none by schedule."""
+    schema = pipeline.schema(pipeline.workspace.datastores)
+    # Prefect has no other way to refuse a call: one more value is asked for, and no schema allows it.
+    _change(published, {"paused": True, "parameter_openapi_schema": {**schema, "required": [_DISABLED]}})
+
+
+def _change(published: PublishedPipelineBlock, changes: Mapping[str, Any]) -> None:
+    with client() as api, suppress(ObjectNotFound):
+        api.request("PATCH", f"/deployments/{published.deployment_id}", json=dict(changes))  # type: ignore[arg-type]
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class _Words(NamedTuple):
+    """What the publisher says beside the pipeline."""
+
+    version: str | None
+    continue_on_failure: bool
+    work_pool: str
+
+
+def _publish(
+    workspace: BaseWorkspace,
+    definition: PipelineDefinition,
+    snapshots: Mapping[str, str],
+    properties: Mapping[str, str],
+    words: _Words,
+) -> PublishedPipelineBlock:
+    published_id = str(uuid4())
+    frozen = FrozenPipelineBlock(
+        published_id=published_id,
+        workspace=workspace.name,
+        definition=SecretStr(json.dumps(definition.to_json())),
+        snapshots=dict(snapshots),
+        properties=dict(properties),
+    )
+    with publications_locked(workspace), ExitStack() as undo:
+        block = PublishedPipelineBlock(
+            published_id=published_id,
+            workspace=workspace.name,
+            name=definition.name,
+            version=_version(workspace, definition.name, words.version),
+            description=definition.description,
+            created=time.time(),
+            steps=[step.name for step in definition.steps],
+            parameters=[shown_parameter(parameter).to_json() for parameter in definition.parameters],
+            continue_on_failure=words.continue_on_failure,
+            commit=properties.get("azureml.git.commit", ""),
+        )
+        pool = _pool(words.work_pool)
+        claim(workspace.store, published_id, {"name": block.name, "snapshots": dict(snapshots)})
+        undo.callback(disclaim, workspace.store, published_id)
+        _share(workspace, snapshots.values())
+        documents.save(frozen, block.document)
+        undo.callback(_quietly, lambda: documents.delete(FrozenPipelineBlock, block.document))
+        block = _deploy(FrozenPipeline.made_of(block, frozen, workspace), pool)
+        undo.callback(_quietly, lambda: _remove_deployment(block.deployment_id))
+        documents.save(block, block.document)  # from here on it is published
+        undo.pop_all()
+    return block
+
+
+def _deploy(pipeline: FrozenPipeline, pool: WorkPool) -> PublishedPipelineBlock:
+    block = pipeline.published
+    with client() as api:
+        name = _free_name(api, block)
+        deployment_id = api.create_deployment(
+            api.create_flow_from_name(block.name),
+            name,
+            version=block.version,
+            description=block.description or f"{block.name}, version {block.version}",
+            entrypoint=f"stepwell.flows.published_flows.p_{UUID(block.published_id).hex}",
+            work_pool_name=pool.name,
+            tags=[TAG, WORKSPACE_TAG + block.workspace],
+            parameter_openapi_schema=pipeline.schema(pipeline.workspace.datastores),
+            enforce_parameter_schema=True,
+        )
+    return block.model_copy(update={"deployment_id": str(deployment_id), "deployment": f"{block.name}/{name}"})
+
+
+def _free_name(api: SyncPrefectClient, block: PublishedPipelineBlock) -> str:
+    """A name that no deployment of the flow has: creating one under a name that is taken would change that one."""
+    name = f"{block.name}-{block.version}"
+    try:
+        api.read_deployment_by_name(f"{block.name}/{name}")
+    except ObjectNotFound:
+        return name
+    return f"{name}-{block.published_id[:8]}"
+
+
+def _pool(name: str) -> WorkPool:
+    if name == POOL:
+        return ensure_pool()
+    with client() as api:
+        try:
+            return api.read_work_pool(name)
+        except ObjectNotFound:
+            pools = ", ".join(pool.name for pool in api.read_work_pools())
+            raise UserErrorException(
+                f"There is no work pool {name!r}", {"work pools": pools}, "Create it with `prefect work-pool create`."
+            ) from None
+
+
+def _version(workspace: BaseWorkspace, name: str, version: str | None) -> str:
+    if version is not None:
+        return check_name(str(version), "version")
+    known = documents.load_any([PublishedPipelineBlock], workspace=workspace.name, name=name)
+    numbers = [int(block.version) for block in known if block.version.isdecimal()]
+    return str(max(numbers, default=0) + 1)
+
+
+def _share(workspace: BaseWorkspace, digests: Iterable[str]) -> None:
+    """Nothing; other machines find the snapshots in the default datastore, unless that is on this one."""
+    depot = workspace.get_default_datastore().depot
+    for digest in set(digests) if depot else ():
+        if depot and not depot.has(digest):
+            depot.put(workspace.store.tree_path(digest), digest)
+
+
+def _renamed(definition: PipelineDefinition, name: str, description: str | None) -> PipelineDefinition:
+    named = check_name(name or definition.name, "published pipeline")
+    return replace(definition, name=named, description=definition.description if description is None else description)
+
+
+def shown_parameter(definition: ParameterDefinition) -> ParameterDefinition:
+    """The definition as callers may see it: without the default of a secret."""
+    return replace(definition, default=None) if definition.secret else definition
+
+
+def _refuse_lost_snapshots(run: RunFolder, workspace: BaseWorkspace, snapshots: Mapping[str, str]) -> None:
+    lost = [folder for folder, digest in snapshots.items() if not workspace.store.tree_intact(digest)]
+    if lost:
+        raise UserErrorException(
+            "A snapshot of the run is gone or damaged, so it can't be published",
+            {"run": run.run_id, "source directory": lost[0]},
+            "Publish the pipeline itself with `pipeline.publish(...)`.",
+        )
+
+
+def _remove_deployment(deployment_id: str) -> None:
+    with client() as api:
+        api.delete_deployment(UUID(deployment_id))
+
+
+def _quietly(undo: Callable[[], object]) -> None:
+    with suppress(Exception):  # what went wrong first is what the user has to know
+        undo()

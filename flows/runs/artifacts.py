@@ -1,0 +1,91 @@
+"""What a run leaves in Prefect's UI: a summary of its steps, metrics as tables, images that scripts logged."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
+from stepwell.script.events import files_of
+from stepwell.script.metrics import metrics_of
+
+_LARGEST_IMAGE = 2_000_000
+_SYNC: dict[str, Any] = {"_sync": True}  # in a notebook too, where Prefect would hand back a coroutine
+
+
+def publish_artifacts(run: RunFolder) -> None:
+    """Nothing; the run's page in the UI shows its summary, metrics and images."""
+    summary = summarize(run)
+    create_markdown_artifact(
+        markdown(summary), key=_key("summary", summary.pipeline), description="What ran, and why", **_SYNC
+    )
+    rows = [row for step in summary.steps for row in metric_rows(step)]
+    if rows:
+        create_table_artifact(rows, key=_key("metrics", summary.pipeline), description="Metrics of the run", **_SYNC)
+    for step in summary.steps:
+        for name, path in images(run, step):
+            create_image_artifact(
+                _data_url(path), key=_key(step.id, name), description=f"{name}, logged by {step.id}", **_SYNC
+            )
+
+
+def markdown(summary: RunSummary) -> str:
+    """The summary as a Markdown table with a line above it."""
+    lines = [
+        f"**{summary.headline}**",
+        "",
+        "| step | what happened | seconds | seconds saved | why |",
+        "|---|---|--:|--:|---|",
+    ]
+    for step in summary.steps:
+        why = "<br>".join(_cell(reason) for reason in step.why)
+        lines.append(
+            f"| {_cell(step.id)} | {step.happened} | {_number(step.seconds)} | {_number(step.saved)} | {why} |"
+        )
+    lines += ["", *([f"**{_cell(summary.problem)}**"] if summary.problem else [])]
+    lines += ["", *(f"- Warning: {_cell(warning)}" for warning in summary.warnings)]
+    lines += [f"- **{_cell(step.id)}**: {_cell(step.error.splitlines()[0])}" for step in summary.steps if step.error]
+    return "\n".join(lines)
+
+
+def metric_rows(step: StepSummary) -> Iterable[dict[str, Any]]:
+    """A row for each metric of a step."""
+    for name, value in metrics_of(step.events, "step").items():
+        if not any(event["name"] == name and event["type"] == "image" for event in step.events):
+            yield {
+                "step": step.id,
+                "metric": name,
+                "value": value if isinstance(value, (int, float, str)) else str(value),
+            }
+
+
+def images(run: RunFolder, step: StepSummary) -> Iterable[tuple[str, Path]]:
+    """Name and file of each image that a step logged."""
+    kept = files_of(step.folder(run) / "control", step.events)
+    for event in step.events:
+        path = kept.get(str(event["value"])) if event["type"] == "image" and event["scope"] == "step" else None
+        if path is not None and path.stat().st_size <= _LARGEST_IMAGE:
+            yield str(event["name"]), path
+
+
+def _data_url(path: Path) -> str:
+    kind = {".jpg": "jpeg", ".jpeg": "jpeg", ".svg": "svg+xml", ".gif": "gif"}.get(path.suffix.lower(), "png")
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _key(*names: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(names).lower()).strip("-")[:200] or "run"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _number(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.1f}"

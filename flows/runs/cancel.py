@@ -1,0 +1,75 @@
+"""How a run is cancelled: a mark in its folder, or Prefect's UI, stops the process that runs it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+from prefect.client.schemas.objects import State, StateType
+
+from stepwell.blocks.processes.family import kill_stray
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.runs.summary import FINAL
+
+_MARK = "cancel"
+_LOOK_SECONDS, _ASK_SECONDS, _PATIENCE_SECONDS = 0.2, 3.0, 15.0
+
+
+@contextmanager
+def watch_for_cancel(setting: Setting) -> Iterator[None]:
+    """Stops the steps when `cancel` leaves its mark in the run's folder, or the run is cancelled in Prefect's UI."""
+    done = threading.Event()
+    threading.Thread(target=_watch, args=(setting, done), name="stepwell-cancel", daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+
+
+def _watch(setting: Setting, done: threading.Event) -> None:
+    asked = time.monotonic()
+    while not done.wait(_LOOK_SECONDS):
+        cancelled = (setting.run.path / _MARK).exists()
+        if not cancelled and time.monotonic() - asked > _ASK_SECONDS:
+            asked, cancelled = time.monotonic(), _cancelled_in_prefect(setting.run.run_id)
+        if cancelled:
+            setting.stop.stop("cancelled")
+            return
+
+
+def _cancelled_in_prefect(run_id: str) -> bool:
+    with suppress(Exception), client() as api:  # a server that is away for a while cancels nothing
+        state = api.read_flow_run(UUID(run_id)).state
+        return state is not None and state.type in (StateType.CANCELLING, StateType.CANCELLED)
+    return False
+
+
+def ask_to_cancel(run: RunFolder) -> None:
+    """Nothing; the process of the run, if it is at work on this machine, ends it within seconds."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    (run.path / _MARK).touch()
+
+
+def cancel(run: RunFolder) -> None:
+    """Nothing; the run has ended when this returns, or will within seconds. A run that has ended stays as it is."""
+    if run.status().get("status") in FINAL:
+        return
+    ask_to_cancel(run)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while run.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if run.is_alive() or run.status().get("status") in FINAL:
+        return
+    for step in run.steps().values():
+        if step.get("step_run_id"):
+            kill_stray(f"stepwell-{step['step_run_id']}")
+    run.append({"status": "Canceled"})
+    with client() as api:
+        api.set_flow_run_state(
+            UUID(run.run_id), State(type=StateType.CANCELLED, message="The run was cancelled"), force=True
+        )

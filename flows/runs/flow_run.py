@@ -1,0 +1,194 @@
+"""A pipeline inside a Prefect flow run: check it, freeze its sources, run its steps, publish what came of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.context import FlowRunContext
+
+from stepwell.blocks.compute.base import Compute
+from stepwell.blocks.server.connection import comes_back, give_up_on_server
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.source.provenance import git_provenance
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.errors import ActivityFailedException, StepwellError
+from stepwell.flows.engine.environment_checks import check_environment
+from stepwell.flows.engine.materialization import check_destinations
+from stepwell.flows.engine.reuse import plan
+from stepwell.flows.engine.run_context import Listener, Setting
+from stepwell.flows.engine.scheduler import Engine, Outcome
+from stepwell.flows.engine.secret_values import veiled
+from stepwell.flows.parameters.pipeline_parameter import Value, as_text
+from stepwell.flows.runs.artifacts import publish_artifacts
+from stepwell.flows.runs.cancel import watch_for_cancel
+from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
+from stepwell.model.records import StepResult
+
+_PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run: force every step, go on past failures, what is known of the run beforehand, and who is told of every event.
+
+    `known` is what `run.json` would hold, above all frozen `snapshots`.
+    """
+
+    regenerate: bool = False
+    continue_on_failure: bool = False
+    known: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    listeners: tuple[Listener, ...] = field(default=(), compare=False)
+
+
+def run_pipeline(
+    pipeline: PipelineDefinition, workspace: BaseWorkspace, values: Mapping[str, Value], options: RunOptions
+) -> dict[str, StepResult]:
+    """The result of each step by its id, run in the current flow run.
+
+    A failed step raises ActivityFailedException; a cancelled run raises RunCancelled.
+    """
+    run_id = _flow_run_id()
+    known = {**options.known, **Setting(workspace, run_id).run.facts()}
+    setting = Setting(
+        workspace,
+        run_id,
+        snapshots=known.get("snapshots", {}),
+        regenerate=options.regenerate,
+        listeners=options.listeners,
+    )
+    with setting.run.alive(), closing(setting):
+        if options.known:
+            setting.run.describe(known)
+        outcome = _run(setting, pipeline, values, options, known)
+    if outcome.cancelled:
+        raise RunCancelled
+    if not outcome.ok:
+        failed = next(iter(outcome.failures.values()), "A step failed")
+        raise ActivityFailedException(
+            f"The pipeline failed: {len(outcome.failures)} of {len(pipeline.steps)} steps failed, "
+            f"{len(outcome.skipped)} did not run",
+            {"first failure": failed},
+            f"Look at `stepwell show {run_id[:8]}`; what succeeded will be reused.",
+        )
+    return outcome.results
+
+
+class RunCancelled(Exception):
+    """The run was cancelled: by Ctrl-C, a signal, `cancel()`, or in Prefect's UI."""
+
+
+def _run(
+    setting: Setting,
+    pipeline: PipelineDefinition,
+    values: Mapping[str, Value],
+    options: RunOptions,
+    known: Mapping[str, Any],
+) -> Outcome:
+    setting.tell({"status": "Running"})
+    outcome, status = Outcome(), "Failed"
+    try:
+        preflight(setting, pipeline, values)
+        check_ready(setting, pipeline, values)
+        describe(setting, pipeline, values, known)
+        with watch_for_cancel(setting):
+            outcome = Engine(setting, pipeline, values, continue_on_failure=options.continue_on_failure).run()
+        status = "Canceled" if outcome.cancelled else "Finished" if outcome.ok else "Failed"
+    except StepwellError as error:
+        setting.tell({"problem": error.message})
+        raise
+    finally:
+        setting.tell({"status": status})
+        if comes_back(_PATIENCE_SECONDS):
+            with suppress(Exception):  # pictures of a run must not decide its fate
+                publish_artifacts(setting.run)
+        else:
+            setting.tell(
+                {"warning": "Prefect's server went away and does not know how the run ended", "server": "lost"}
+            )
+            give_up_on_server()
+    return outcome
+
+
+def preflight(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
+    """Nothing; what no run could get past (a missing script, target or input) raises before anything runs."""
+    for step in pipeline.steps:
+        setting.compute(step.compute_target).check(step)
+        check_destinations(setting, step)
+        setting.call(step, values, {})
+        check_environment(setting, step)
+
+
+def check_ready(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
+    """Nothing; targets that can tell are asked for what they need, if a step is sure to run there."""
+    targets = {step.id: setting.compute(step.compute_target) for step in pipeline.steps}
+    if all(type(target).ready is Compute.ready for target in targets.values()):
+        return
+    sure = {decision.step for decision in plan(setting, pipeline, values) if decision.action == "run"}
+    for target in {target.name: target for step, target in targets.items() if step in sure}.values():
+        target.ready()
+
+
+def describe(
+    setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
+) -> None:
+    """Nothing; the run's folder and Prefect know what runs, with which values, snapshots and commit."""
+    provenance = known["properties"] if "properties" in known else provenance_of(pipeline)
+    if "number" not in known:
+        setting.run.describe({"number": setting.store.next_run_number(), "created": time.time()})
+    setting.run.describe(
+        {
+            "id": setting.run.run_id,
+            "workspace": setting.workspace.name,
+            "experiment": known.get("experiment", pipeline.name),
+            "pipeline": veiled(pipeline.to_json(), setting.redactor),
+            "parameters": shown_values(pipeline.parameters, values),
+            "snapshots": setting.snapshots(),
+            "properties": provenance,
+            "pid": os.getpid(),
+        }
+    )
+    labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}
+    tags = run_tags(str(known.get("experiment", pipeline.name)), provenance)
+    with suppress(Exception), client() as api:
+        if labels:
+            api.update_flow_run_labels(UUID(setting.run.run_id), labels)
+        if not set(tags) <= set(_flow_run_tags()):
+            api.update_flow_run(UUID(setting.run.run_id), tags=sorted({*_flow_run_tags(), *tags}))
+
+
+def run_tags(experiment: str, provenance: Mapping[str, str]) -> list[str]:
+    """The tags that find a run in Prefect's UI."""
+    commit = provenance.get("azureml.git.commit", "")
+    return [f"experiment:{experiment}", *([f"git:{commit[:12]}"] if commit else [])]
+
+
+def shown_values(parameters: Iterable[ParameterDefinition], values: Mapping[str, Value]) -> dict[str, str]:
+    """The parameters' values as text, secrets hidden."""
+    return {p.name: "***" if p.secret else as_text(values[p.name]) for p in parameters}
+
+
+def provenance_of(pipeline: PipelineDefinition) -> dict[str, str]:
+    """The git properties of the first source directory that a step has."""
+    folders = dict.fromkeys(step.source_directory for step in pipeline.steps if step.source_directory)
+    for folder in folders:
+        return git_provenance(Path(folder))
+    return {}
+
+
+def _flow_run_id() -> str:
+    context = FlowRunContext.get()
+    assert context is not None
+    assert context.flow_run is not None
+    return str(context.flow_run.id)
+
+
+def _flow_run_tags() -> list[str]:
+    context = FlowRunContext.get()
+    return sorted(context.flow_run.tags) if context and context.flow_run else []

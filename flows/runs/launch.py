@@ -1,0 +1,155 @@
+"""Starts a registered run: in this process, or in one of its own that outlives this one."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+from uuid import UUID
+
+import httpx
+from prefect.flow_engine import run_flow
+from prefect.states import Pending
+
+from stepwell.blocks.server.connection import client_settings, ensure_server
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.home import home
+from stepwell.blocks.system.locks import shared
+from stepwell.errors import ExperimentExecutionException, ServerException
+from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.secret_values import secrets_of, veiled
+from stepwell.flows.parameters.pipeline_parameter import Value, check
+from stepwell.flows.parameters.schema import for_prefect
+from stepwell.flows.runs.flow_run import RunOptions, provenance_of, run_tags, shown_values
+from stepwell.flows.runs.pipeline_flow import PipelineFlow
+from stepwell.flows.runs.summary import RunSummary, summarize
+from stepwell.model.definitions import DataSource, PipelineDefinition
+
+_START_SECONDS = 60
+
+
+def register(
+    pipeline: PipelineFlow, experiment: str, values: Mapping[str, Value], tags: Mapping[str, str], options: RunOptions
+) -> RunFolder:
+    """The folder of a new run that Prefect knows of: definition, values, snapshots and commit, all frozen now."""
+    definition = pipeline.definition
+    provenance = provenance_of(definition)
+    setting = Setting(pipeline.workspace, "registration")
+    setting.hide(secrets_of(definition.steps, values))
+    for step in definition.steps:
+        setting.source(step.source_directory)
+    with shared(setting.store.lock_file):  # a collector must not see snapshots that no run claims yet
+        snapshots = setting.snapshots()
+        shown = shown_values(definition.parameters, values)
+        with client() as api:
+            flow_run = api.create_flow_run(
+                pipeline.flow,
+                parameters=_for_prefect(definition, values, secrets=False) | _reserved(options),
+                tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
+                state=Pending(),
+            )
+        run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
+        run.describe(
+            {
+                "id": run.run_id,
+                "number": setting.store.next_run_number(),
+                "created": time.time(),
+                "name": flow_run.name,
+                "workspace": pipeline.workspace.name,
+                "experiment": experiment,
+                "tags": dict(tags),
+                "pipeline": veiled(definition.to_json(), setting.redactor),
+                "parameters": shown,
+                "snapshots": snapshots,
+                "properties": provenance,
+                "regenerate": options.regenerate,
+                "continue_on_failure": options.continue_on_failure,
+            }
+        )
+    return run
+
+
+def _for_prefect(pipeline: PipelineDefinition, values: Mapping[str, Value], *, secrets: bool) -> dict[str, Any]:
+    return {p.name: for_prefect(p, values[p.name]) for p in pipeline.parameters if secrets or not p.secret}
+
+
+def _reserved(options: RunOptions) -> dict[str, bool]:
+    return {"regenerate_outputs": options.regenerate, "continue_on_step_failure": options.continue_on_failure}
+
+
+def execute(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value], options: RunOptions) -> RunSummary:
+    """What became of a registered run, run here and now."""
+    with client_settings():
+        with client() as api:
+            flow_run = api.read_flow_run(UUID(run.run_id))
+        parameters = _for_prefect(pipeline.definition, values, secrets=True)
+        try:
+            run_flow(
+                pipeline.flow_with(options),
+                flow_run=flow_run,
+                parameters={**parameters, **_reserved(options)},
+                return_type="state",
+            )
+        except (httpx.TransportError, ServerException):
+            if not server_was_lost(run):
+                raise
+    return summarize(run)
+
+
+def server_was_lost(run: RunFolder) -> bool:
+    """Whether Prefect's server had gone away, and stayed away, when the run ended."""
+    return run.status().get("server") == "lost"
+
+
+def leave(run: RunFolder, code: int) -> NoReturn:
+    """Ends this process; without Prefect's farewell, which takes minutes, if its server is gone."""
+    if server_was_lost(run):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def detach(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value]) -> None:
+    """Nothing; a process of its own runs the registered run, and is at work when this returns."""
+    log = run.path / "process.log"
+    ensure_server()
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stepwell.flows.runs.detached", str(run.path)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=home(),
+            env={**os.environ, "STEPWELL_HOME": str(home())},
+        )
+    assert process.stdin is not None
+    packed = {name: _packed(value) for name, value in values.items()}
+    with process.stdin:  # through a pipe, since some of it may be secret
+        process.stdin.write(json.dumps({"pipeline": pipeline.definition.to_json(), "values": packed}).encode())
+    deadline = time.monotonic() + _START_SECONDS
+    while not run.journal() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if not run.journal():
+        raise ExperimentExecutionException(
+            "The run's process ended before it began",
+            {"run": run.run_id, "last lines": "\n".join(log.read_text(errors="replace").splitlines()[-8:])},
+            f"Read {log}.",
+        )
+
+
+def _packed(value: Value) -> Any:
+    return value.to_json() if isinstance(value, DataSource) else value
+
+
+def unpacked(definition: PipelineDefinition, packed: Mapping[str, Any]) -> dict[str, Value]:
+    """The values that came through the pipe."""
+    known = {parameter.name: parameter for parameter in definition.parameters}
+    plain = {name: DataSource.from_json(value) if isinstance(value, dict) else value for name, value in packed.items()}
+    return {name: check(known[name], value) for name, value in plain.items()}

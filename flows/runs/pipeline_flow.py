@@ -1,0 +1,116 @@
+"""A pipeline's definition as a Prefect flow, with a typed parameter for each of its own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+from prefect import Flow
+from prefect.states import Cancelled
+from prefect.task_runners import ThreadPoolTaskRunner
+from pydantic import Field
+
+from stepwell.blocks.server.connection import client_settings
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.flows.engine.scheduler import MOST_AT_ONCE
+from stepwell.flows.parameters.pipeline_parameter import Value, assign
+from stepwell.flows.parameters.schema import docstring, flow_parameter, for_prefect, from_prefect
+from stepwell.flows.runs.flow_run import RunCancelled, RunOptions, run_pipeline
+from stepwell.model.definitions import PipelineDefinition
+from stepwell.model.records import StepResult
+
+RESERVED = ("regenerate_outputs", "continue_on_step_failure")
+
+
+class PipelineFlow:
+    """A pipeline's definition and its workspace. Calling it runs it as a Prefect flow; `flow` is that flow."""
+
+    workspace: BaseWorkspace
+    definition: PipelineDefinition
+
+    @classmethod
+    def of(cls, definition: PipelineDefinition, workspace: BaseWorkspace) -> Self:
+        """Return the pipeline of a stored definition."""
+        pipeline = cls.__new__(cls)
+        pipeline.workspace, pipeline.definition = workspace, definition
+        return pipeline
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name: the flow's in Prefect."""
+        return self.definition.name
+
+    def values(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        """A value for every parameter; unknown names and wrong types raise UserErrorException."""
+        return assign(self.definition.parameters, given)
+
+    @cached_property
+    def flow(self) -> Flow[..., Any]:
+        """The pipeline as a Prefect flow with a typed, described parameter for each of its own."""
+        return self.flow_with(RunOptions())
+
+    def flow_with(self, options: RunOptions) -> Flow[..., Any]:
+        """The flow, run under these options; those it is called with win."""
+
+        def body(**given: Any) -> Any:
+            chosen = self._options(given, options)
+            try:
+                return run_pipeline(self.definition, self.workspace, self._plain_values(given), chosen)
+            except RunCancelled:
+                return Cancelled(message="The run was cancelled")
+            finally:
+                self._ended()
+
+        signature = self._signature()
+        summary = self.definition.description or f"Pipeline of workspace {self.workspace.name}"
+        body.__signature__ = signature  # type: ignore[attr-defined]
+        body.__annotations__ = {name: p.annotation for name, p in signature.parameters.items()}
+        body.__name__ = body.__qualname__ = "pipeline"
+        body.__doc__ = docstring(summary, signature)
+        return Flow(
+            body,
+            name=self.name,
+            description=summary,
+            task_runner=ThreadPoolTaskRunner(max_workers=MOST_AT_ONCE),  # type: ignore[arg-type]
+            persist_result=False,
+            validate_parameters=True,
+        )
+
+    def _options(self, given: dict[str, Any], options: RunOptions) -> RunOptions:
+        """The options of a run, what is said of them taken out of what the flow was given."""
+        regenerate, go_on = (bool(given.pop(name, False)) for name in RESERVED)
+        return replace(
+            options,
+            regenerate=options.regenerate or regenerate,
+            continue_on_failure=options.continue_on_failure or go_on,
+        )
+
+    def _ended(self) -> None:
+        """Nothing; called when a run of the flow has ended, however it did."""
+
+    def __call__(self, **parameters: Any) -> dict[str, StepResult]:
+        """The result of each step by its id, once the pipeline has run here and now as a Prefect flow."""
+        names = {*RESERVED, *(definition.name for definition in self.definition.parameters)}
+        self.values(dict.fromkeys(set(parameters) - names))  # raises if there are any
+        known = {definition.name: definition for definition in self.definition.parameters}
+        given = {
+            name: for_prefect(known[name], value) if name in known else value for name, value in parameters.items()
+        }
+        with client_settings():
+            return self.flow(**given)  # type: ignore[no-any-return]
+
+    def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
+        return {
+            definition.name: from_prefect(definition, given.get(definition.name))
+            for definition in self.definition.parameters
+        }
+
+    def _signature(self) -> inspect.Signature:
+        own = [flow_parameter(definition) for definition in self.definition.parameters]
+        for name, words in zip(RESERVED, ("Run every step anew.", "Go on past failed steps."), strict=True):
+            annotation = Annotated[bool, Field(description=words)]
+            own.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
+        return inspect.Signature(own)

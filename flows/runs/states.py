@@ -1,0 +1,39 @@
+"""How a run stands: what its own journal says, or, where that is silent, what Prefect believes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from uuid import UUID
+
+from prefect.client.schemas.objects import State, StateType
+
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.runs.summary import FINAL
+
+_ENDS = {
+    StateType.COMPLETED: "Finished",
+    StateType.FAILED: "Failed",
+    StateType.CRASHED: "Failed",
+    StateType.CANCELLED: "Canceled",
+}
+
+
+def status_of(folder: RunFolder, state: State | None) -> str:
+    """`NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`.
+
+    A run whose process died is `Running` for as long as Prefect believes so: it may be started again.
+    """
+    told = str(folder.status().get("status", "NotStarted"))
+    if told in FINAL or state is None:
+        return told
+    if state.type in _ENDS:
+        return _ENDS[state.type]
+    return "Running" if state.type in (StateType.RUNNING, StateType.CANCELLING) else told
+
+
+def asked_status(folder: RunFolder) -> str:
+    """The status of a run that has not begun here: as Prefect knows it, if it can be asked."""
+    with suppress(Exception), client() as api:
+        return status_of(folder, api.read_flow_run(UUID(folder.run_id)).state)
+    return status_of(folder, None)

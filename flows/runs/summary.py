@@ -1,0 +1,123 @@
+"""What became of a run, read from its folder: the one account that the UI, the command line and `PipelineRun` give."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.store.run_folder import Event, RunFolder
+from stepwell.script.events import read_events
+
+_HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
+FINAL = ("Finished", "Failed", "Canceled")
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """One step of a run: what happened to it and why, and the events (metrics, images) of the run that made its result.
+
+    `ran_on` says where it ran, if there is more to say than "here"; a reused step ran nowhere.
+    """
+
+    id: str
+    status: str
+    why: tuple[str, ...] = ()
+    step_run_id: str = ""
+    run_id: str = ""
+    seconds: float | None = None
+    saved: float | None = None
+    key: str = ""
+    error: str = ""
+    upstream: tuple[str, ...] = ()
+    ran_on: Mapping[str, str] = field(default_factory=dict)
+    events: tuple[Event, ...] = field(default=(), repr=False)
+
+    @property
+    def happened(self) -> str:
+        """`ran`, `reused`, `failed`, `skipped`, `cancelled`, or what it is doing."""
+        return _HAPPENED.get(self.status, self.status)
+
+    def folder(self, run: RunFolder) -> Path:
+        """The folder of the logs, metrics and files of the step run that made the result."""
+        return RunFolder(run.path.parent / (self.run_id or run.run_id)).step_folder(self.step_run_id)
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run and its steps."""
+
+    run_id: str
+    status: str
+    pipeline: str
+    facts: Mapping[str, Any]
+    steps: tuple[StepSummary, ...]
+    warnings: tuple[str, ...]
+    problem: str = ""
+    """Why the run ended before its first step, '' if it did not."""
+
+    started: str = ""
+    ended: str = ""
+
+    @property
+    def headline(self) -> str:
+        """One line: `Finished: 3 ran, 2 reused (4.1 s saved)`."""
+        counts = Counter(step.happened for step in self.steps)
+        words = [
+            f"{counts[name]} {name}" for name in ("ran", "reused", "failed", "skipped", "cancelled") if counts[name]
+        ]
+        saved = sum(step.saved or 0 for step in self.steps)
+        return f"{self.status}: {', '.join(words) or 'no step ran'}" + (
+            f" ({saved:.1f} s saved)" if saved >= 0.05 else ""
+        )
+
+
+def summarize(run: RunFolder) -> RunSummary:
+    """What is known of a run now. A run that claims to be running though its process is gone counts as failed."""
+    facts, journal = run.facts(), run.journal()
+    status = next(
+        (event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted"
+    )
+    if facts.get("kind") == "flow":
+        status = _status_of_flow(journal)
+    elif status == "Running" and not run.is_alive():
+        status = "Failed"
+    return RunSummary(
+        run_id=run.run_id,
+        status=status,
+        pipeline=str(facts.get("pipeline", {}).get("name") or facts.get("name") or "run"),
+        facts=facts,
+        steps=tuple(_step(run, step_id, state) for step_id, state in run.steps().items()),
+        warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
+        problem=next((str(event["problem"]) for event in journal if "problem" in event), ""),
+        started=journal[0]["at"] if journal else "",
+        ended=journal[-1]["at"] if journal and status in FINAL else "",
+    )
+
+
+def _status_of_flow(journal: list[Event]) -> str:
+    """How the steps in a user's own flow stand; the flow's own end is known to Prefect alone."""
+    latest = {event["step"]: event["status"] for event in journal if "step" in event and "status" in event}
+    if "failed" in latest.values():
+        return "Failed"
+    return "Finished" if latest and set(latest.values()) <= {"done", "reused"} else "Running"
+
+
+def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
+    summary = StepSummary(
+        id=step_id,
+        status=state.get("status", "waiting"),
+        why=tuple(state.get("why", ())),
+        step_run_id=state.get("step_run_id", ""),
+        run_id=state.get("from_run", ""),
+        seconds=state.get("seconds"),
+        saved=state.get("saved"),
+        key=state.get("key", ""),
+        error=state.get("error", "") if state.get("status") == "failed" else "",
+        upstream=tuple(state.get("upstream", ())),
+        ran_on=dict(state.get("ran_on", {})),
+    )
+    events = tuple(read_events(summary.folder(run) / "control")) if summary.step_run_id else ()
+    return StepSummary(**{**summary.__dict__, "events": events})

@@ -1,0 +1,1 @@
+"""Step types, one file each; their ports, settings and order."""

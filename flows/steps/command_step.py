@@ -1,0 +1,53 @@
+"""`CommandStep`: a step that runs any program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stepwell.errors import UserErrorException
+from stepwell.flows.steps.step import Step
+
+
+class CommandStep(Step):
+    """Runs a command with the source directory's snapshot as working directory.
+
+    A list is one `argv`, element by element, no shell. A text is a command line for `/bin/sh`, where the variables
+    `$AZUREML_DATAREFERENCE_<name>` and `$AML_PARAMETER_<name>` hold paths and values. Its result depends on every file of
+    the source directory, or with `hash_paths` on these alone.
+    """
+
+    def __init__(
+        self,
+        command: str | Sequence[Any] | None = None,
+        name: str | None = None,
+        compute_target: Any = None,
+        runconfig: Any = None,
+        runconfig_pipeline_params: Any = None,
+        inputs: Sequence[Any] | None = None,
+        outputs: Sequence[Any] | None = None,
+        params: dict[str, Any] | None = None,
+        source_directory: Any = None,
+        allow_reuse: bool = True,
+        version: str | None = None,
+        **more: Any,
+    ) -> None:
+        command = command or getattr(runconfig, "command", None)
+        if not command:
+            raise UserErrorException("A CommandStep needs a command", hint="Pass `command=` as a list or a text.")
+        shell = isinstance(command, str)
+        arguments = [command] if isinstance(command, str) else list(command)
+        super().__init__(
+            name=name or str(arguments[0]).split()[0],
+            arguments=arguments,
+            shell=shell,
+            compute_target=compute_target,
+            runconfig=runconfig,
+            inputs=inputs,
+            outputs=outputs,
+            params=params,
+            source_directory=source_directory or getattr(runconfig, "source_directory", None),
+            allow_reuse=allow_reuse,
+            version=version,
+            **more,
+        )

@@ -1,0 +1,60 @@
+"""`DataTransferStep`: a step that copies data from one datastore to another."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from typing import Any, Literal
+
+from stepwell.blocks.workspace.references import DataReference
+from stepwell.errors import UserErrorException
+from stepwell.flows.steps.outputs import PipelineData
+from stepwell.flows.steps.step import Step
+
+_COPY = (
+    "import os, shutil, sys; source, target = sys.argv[1:]; "
+    "(shutil.copytree if os.path.isdir(source) else shutil.copyfile)(source, target)"
+)
+
+
+class DataTransferStep(Step):
+    """Copies the data of one reference to the place of another; nothing is copied when both hold the same bytes."""
+
+    def __init__(
+        self,
+        name: str,
+        source_data_reference: DataReference | PipelineData | None = None,
+        destination_data_reference: DataReference | None = None,
+        compute_target: Any = None,
+        source_reference_type: Literal["file", "directory"] | None = None,
+        destination_reference_type: Literal["file", "directory"] | None = None,
+        allow_reuse: bool = True,
+        **more: Any,
+    ) -> None:
+        if source_data_reference is None or not isinstance(destination_data_reference, DataReference):
+            raise UserErrorException(
+                f"The transfer {name!r} needs a source and a destination",
+                hint="Pass `source_data_reference` and `destination_data_reference`.",
+            )
+        target = destination_data_reference
+        if destination_reference_type == "directory" and source_reference_type == "file":
+            file_name = posixpath.basename(
+                getattr(source_data_reference, "path_on_datastore", None) or source_data_reference.name
+            )
+            target = target.path(file_name, target.name)
+        target = replace(target, mode="mount", data_reference_name=f"{target.name}_out")
+        super().__init__(
+            name=name,
+            arguments=["python", "-c", _COPY, source_data_reference, target],
+            inputs=[source_data_reference],
+            outputs=[target],
+            compute_target=None,
+            allow_reuse=allow_reuse,
+            **more,
+        )
+
+    _needs_source = False
+
+    def get_output(self) -> Any:
+        """The copied data, as an input for other steps."""
+        return self.outputs[0]

@@ -1,0 +1,126 @@
+"""Which steps belong to a pipeline, in which order they can run, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from stepwell.errors import UserErrorException
+from stepwell.flows.parameters.pipeline_parameter import merge
+from stepwell.flows.steps.outputs import OutputFileDatasetConfig, PipelineData
+from stepwell.flows.steps.step import Step
+from stepwell.model.definitions import ParameterDefinition, StepDefinition
+
+
+def flatten(items: Any) -> list[Step | PipelineData]:
+    """The steps, and data that stand for the step that writes them, of lists nested to any depth."""
+    if isinstance(items, (Step, PipelineData)):
+        return [items]
+    if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
+        raise UserErrorException(
+            f"Can not add object of type {type(items).__name__} to Pipeline",
+            {"value": repr(items)},
+            "Pass steps, lists of steps, or a StepSequence.",
+        )
+    return [step for item in items for step in flatten(item)]
+
+
+class Graph:
+    """The steps of a pipeline with all that they need, ordered so that each comes after what it waits for."""
+
+    def __init__(self, items: Any, *, resolve_closure: bool = True) -> None:
+        self._writers: dict[int, Step] = {}
+        listed = flatten(items)
+        wanted = [item for item in listed if isinstance(item, Step)]
+        self._note(dict.fromkeys(wanted))
+        wanted += [self._writer(item, None) for item in listed if isinstance(item, PipelineData)]
+        closed = self._closed(wanted)
+        missing = [step for step in closed if step not in wanted]
+        if missing and not resolve_closure:
+            raise UserErrorException(
+                f"The pipeline needs step {missing[0].name!r}, which is not listed",
+                hint="List it, or leave `resolve_closure` as it is.",
+            )
+        self.steps = self._ordered(closed)
+        self.ids = _unique_names(self.steps)
+
+    def _note(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            for output in step.produced:
+                writer = self._writers.setdefault(output, step)
+                if writer is not step:
+                    raise UserErrorException(
+                        f"{step.produced[output]!r} is already an output of step {writer.name!r}",
+                        {"second step": step.name},
+                        "Give each step its own PipelineData.",
+                    )
+
+    def _writer(self, data: Any, reader: Step | None) -> Step:
+        writer = self._writers.get(id(data)) or getattr(data, "producer", None)
+        if writer is None:
+            raise UserErrorException(
+                f"No step of the pipeline writes {data.name!r}",
+                {"read by": reader.name} if reader else {},
+                "Add the step that has it in `outputs`, or name it there.",
+            )
+        return writer
+
+    def predecessors(self, step: Step) -> list[Step]:
+        """The steps that must end before this one starts."""
+        data = [
+            self._writer(item, step)
+            for item in step.consumed
+            if isinstance(item, (PipelineData, OutputFileDatasetConfig)) or id(item) in self._writers
+        ]
+        return list(dict.fromkeys((*data, *step.predecessors)))
+
+    def _closed(self, steps: Iterable[Step]) -> list[Step]:
+        """The steps and everything they wait for; a step that is found by `run_after` alone brings its own outputs."""
+        found: dict[Step, None] = {}
+        waiting = list(steps)
+        while waiting:
+            step = waiting.pop(0)
+            if step not in found:
+                found[step] = None
+                self._note((step, *step.predecessors))
+                waiting += self.predecessors(step)
+        return list(found)
+
+    def _ordered(self, steps: list[Step]) -> tuple[Step, ...]:
+        done: dict[Step, None] = {}
+        left = list(steps)
+        while left:
+            ready = [step for step in left if all(before in done for before in self.predecessors(step))]
+            if not ready:
+                raise UserErrorException(
+                    "The steps wait for one another in a circle",
+                    {"steps": ", ".join(step.name for step in left)},
+                    "Remove one of the inputs or `run_after` calls that close the circle.",
+                )
+            done.update(dict.fromkeys(ready))
+            left = [step for step in left if step not in done]
+        return tuple(done)
+
+    def define(self, source_directory: Path) -> tuple[StepDefinition, ...]:
+        """The steps as plain values, tied to each other by id."""
+        producers = {output: (self.ids[step], name) for step in self.steps for output, name in step.produced.items()}
+        return tuple(
+            step.define(step_id=self.ids[step], producers=producers, ids=self.ids, source_directory=source_directory)
+            for step in self.steps
+        )
+
+    def parameters(self) -> tuple[ParameterDefinition, ...]:
+        """Every parameter that a step uses, by name."""
+        return merge(parameter for step in self.steps for parameter in step.parameters)
+
+
+def _unique_names(steps: Iterable[Step]) -> Mapping[Step, str]:
+    ids: dict[Step, str] = {}
+    for step in steps:
+        name, count = step.name, 1
+        while name in ids.values():
+            count += 1
+            name = f"{step.name}-{count}"
+        ids[step] = name
+    return ids

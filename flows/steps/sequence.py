@@ -1,0 +1,28 @@
+"""`StepSequence`: steps, or groups of parallel steps, that run one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from stepwell.flows.steps.step import Step
+
+
+class StepSequence:
+    """Items in order; an item that is a list is a stage whose steps run in parallel."""
+
+    def __init__(self, steps: Iterable[Any] | None = None) -> None:
+        self.stages = [_flat(item) for item in steps or ()]
+        for earlier, later in zip(self.stages, self.stages[1:], strict=False):
+            for step in later:
+                for before in earlier:
+                    step.run_after(before)
+
+    def __iter__(self) -> Iterator[Step]:
+        return (step for stage in self.stages for step in stage)
+
+
+def _flat(item: Any) -> list[Step]:
+    if isinstance(item, Step):
+        return [item]
+    return [step for inner in item for step in _flat(inner)]

@@ -1,0 +1,82 @@
+"""What a step runs in and takes, read from its arguments and its runconfig."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.environments.environment import Environment
+from stepwell.blocks.environments.requirements import read_requirements
+from stepwell.errors import UserErrorException
+from stepwell.model.definitions import EnvironmentDefinition, Resources
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+def environment_of(runconfig: Any, environment: Any, variables: Mapping[str, Any]) -> EnvironmentDefinition:
+    """The environment of a step: of its own (an Environment, or requirements), or else of its runconfig.
+
+    `variables` win over those of the runconfig, and these over the environment's.
+    """
+    chosen = environment if environment is not None else getattr(runconfig, "environment", None)
+    found = _defined(chosen)
+    named = {**found.variables, **(getattr(runconfig, "environment_variables", None) or {}), **variables}
+    return replace(
+        found,
+        variables={str(name): str(value) for name, value in named.items()},
+        shm_size=str(getattr(runconfig, "shm_size", "") or found.shm_size),
+    )
+
+
+def _defined(environment: Any) -> EnvironmentDefinition:
+    if environment is None:
+        return EnvironmentDefinition()
+    if isinstance(environment, EnvironmentDefinition):
+        return environment
+    if isinstance(environment, Environment):
+        return environment.definition()
+    if isinstance(environment, (list, tuple)) and all(isinstance(line, str) for line in environment):
+        found = read_requirements(environment, Path.cwd())
+        return EnvironmentDefinition(requirements=found.lines, index_url=found.index_url)
+    raise UserErrorException(
+        "`environment` must be an Environment or a list of requirements for pip",
+        {"value": repr(environment)},
+        "Pass one of these, such as ['numpy==2.4.6'].",
+    )
+
+
+def timeout_of(runconfig: Any, timeout_seconds: float | None) -> float | None:
+    """How long a step may take: its own limit, or else its runconfig's."""
+    return timeout_seconds if timeout_seconds is not None else getattr(runconfig, "max_run_duration_seconds", None)
+
+
+def resources_of(resources: Resources | Mapping[str, Any] | None) -> Resources | None:
+    """What a step takes, from a mapping such as `{"cpus": 2, "memory": "4GB", "gpus": 0.5}`."""
+    if resources is None or isinstance(resources, Resources):
+        return resources
+    unknown = sorted(set(resources) - {"cpus", "memory", "gpus"})
+    if unknown:
+        raise UserErrorException(
+            f"There is no resource {unknown[0]!r}", {"resources": "cpus, memory, gpus"}, "Name one of these."
+        )
+    cpus, gpus = (_number(name, resources.get(name, default)) for name, default in (("cpus", 1), ("gpus", 0)))
+    return Resources(cpus=cpus, memory=memory_of(resources.get("memory", 0)), gpus=gpus)
+
+
+def memory_of(size: Any) -> int:
+    """The bytes that a number or a text such as `4GB`, `512MiB` or `2g` means."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", str(size).lower())
+    if isinstance(size, bool) or not match or match[2] not in _UNITS:
+        raise UserErrorException(
+            "A size of memory can't be read", {"value": repr(size)}, "Write it as bytes, or as in '4GB' or '512MiB'."
+        )
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e6:
+        raise UserErrorException(f"`{name}` must be a number of at least 0", {"value": repr(value)}, "Correct it.")
+    return float(value)

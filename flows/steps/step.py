@@ -1,0 +1,377 @@
+"""`Step`: what every kind of step has in common, from the author's arguments to a definition with named holes."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePath
+from typing import Any
+
+from stepwell.blocks.compute.base import LOCAL
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.blocks.workspace.references import DataPathComputeBinding, DataReference, check_port_name
+from stepwell.errors import UserErrorException
+from stepwell.flows.engine.tasks import StepFuture, run_step, submit_step
+from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
+from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
+from stepwell.flows.steps.settings import environment_of, resources_of, timeout_of
+from stepwell.model.definitions import (
+    Argument,
+    HoleSource,
+    InputPort,
+    OutputPort,
+    OutputSource,
+    ParameterDefinition,
+    ParameterSource,
+    Piece,
+    Resources,
+    Source,
+    StepDefinition,
+)
+from stepwell.model.records import StepResult
+
+_REFERENCE = re.compile(r"\$AZUREML_DATAREFERENCE_(\w+)|DatasetOutputConfig:(\w+)|\$AML_PARAMETER_(\w+)")
+
+Producers = Mapping[int, tuple[str, str]]
+"""For the identity of each output's object: the id of the step that writes it, and the output's name."""
+
+
+class Step:
+    """A step of a pipeline. It reads nothing, hashes nothing and starts nothing until it is run.
+
+    Inside a flow of your own it is a Prefect task: call it, or `submit` it, with its parameters and inputs by name.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        arguments: Sequence[Any] | None = None,
+        compute_target: Any = None,
+        target: Any = None,
+        runconfig: Any = None,
+        inputs: Sequence[Any] | None = None,
+        outputs: Sequence[Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+        source_directory: str | PurePath | None = None,
+        allow_reuse: bool = True,
+        version: str | None = None,
+        hash_paths: Sequence[str] | None = None,
+        environment_variables: Mapping[str, str] | None = None,
+        retries: int = 0,
+        retry_delay_seconds: float = 0,
+        timeout_seconds: float | None = None,
+        strict: bool = False,
+        workspace: BaseWorkspace | None = None,
+        resources: Resources | Mapping[str, Any] | None = None,
+        environment: Any = None,
+        script: str | None = None,
+        shell: bool = False,
+    ) -> None:
+        self.name = name
+        self.inputs = list(inputs or ())
+        self.outputs = list(outputs or ())
+        self.source_directory = None if source_directory is None else Path(source_directory)
+        self.workspace = workspace or _workspace_of((*self.inputs, *self.outputs))
+        self.compute_target = _target_name(compute_target or target or getattr(runconfig, "target", None))
+        limit = timeout_of(runconfig, timeout_seconds)
+        self._arguments = list(arguments or ())
+        self._adopt_arguments()
+        self._input_names = self._name_inputs()
+        self._params = dict(params or {})
+        self._run_after: list[Step] = []
+        self._settings: dict[str, Any] = {
+            "script": script,
+            "shell": shell,
+            "hash_paths": tuple(str(path) for path in hash_paths or ()),
+            "environment": environment_of(runconfig, environment, environment_variables or {}),
+            "resources": resources_of(resources),
+            "allow_reuse": bool(allow_reuse),
+            "version": str(version or ""),
+            "strict": bool(strict),
+            "retries": int(_at_least(0, "retries", retries)),
+            "retry_delay_seconds": _at_least(0, "retry_delay_seconds", retry_delay_seconds),
+            "timeout_seconds": None if limit is None else _at_least(0, "timeout_seconds", limit),
+        }
+        self.parameters = merge(self._used_parameters())
+        self._refuse_clashes()
+        self._pieces = [self._argument(value) for value in self._arguments]
+        for item in self.outputs:
+            if isinstance(item, (PipelineData, OutputFileDatasetConfig)):
+                _original(item).producer = self
+
+    # What pipelines ask of a step -----------------------------------------------------------------------------------
+
+    def run_after(self, step: Step) -> None:
+        """Nothing; this step starts when `step` has ended."""
+        if step not in self._run_after:
+            self._run_after.append(step)
+
+    @property
+    def predecessors(self) -> tuple[Step, ...]:
+        """The steps that `run_after` named."""
+        return tuple(self._run_after)
+
+    @property
+    def produced(self) -> dict[int, str]:
+        """The identity of each object in `outputs` with the output's name."""
+        return {id(_original(item)): _port_of(item).name for item in self.outputs}
+
+    @property
+    def consumed(self) -> tuple[Any, ...]:
+        """The objects in `inputs` that some step has to write."""
+        return tuple(_original(item) for item in self.inputs if not isinstance(item, tuple))
+
+    def define(
+        self, *, step_id: str, producers: Producers, ids: Mapping[Step, str], source_directory: Path | None = None
+    ) -> StepDefinition:
+        """The step as plain values, its inputs tied to the steps that write them; an input that nobody writes is a hole."""
+        folder = self.source_directory or source_directory
+        return StepDefinition(
+            id=step_id,
+            name=self.name,
+            type=type(self).__name__,
+            source_directory=str(folder.absolute()) if folder and self._needs_source else "",
+            arguments=tuple(self._pieces),
+            inputs=tuple(self._input_port(item, producers) for item in self.inputs),
+            outputs=tuple(_port_of(item) for item in self.outputs),
+            parameters=self.parameters,
+            params={str(name): self._argument(value, seen=False) for name, value in sorted(self._params.items())},
+            compute_target=self.compute_target,
+            run_after=tuple(ids[step] for step in self._run_after if step in ids),
+            **self._settings,
+        )
+
+    _needs_source = True
+
+    # The Prefect way ------------------------------------------------------------------------------------------------
+
+    def __call__(self, **holes: Any) -> StepResult:
+        """What the step wrote, by output name, run as a task of the flow that calls it.
+
+        `holes` are parameters and inputs by name; parameters have defaults.
+        """
+        return run_step(self._alone(), self.workspace, holes)
+
+    def submit(self, *, wait_for: Iterable[Any] = (), **holes: Any) -> StepFuture:
+        """A future of what the step writes, run by the task runner of the flow that calls it."""
+        return submit_step(self._alone(), self.workspace, holes, tuple(wait_for))
+
+    def _alone(self) -> StepDefinition:
+        return self.define(step_id=self.name, producers={}, ids={}, source_directory=Path.cwd())
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _adopt_arguments(self) -> None:
+        """Take configs that stand only among the arguments as outputs, as v1 does."""
+        listed = {id(_original(item)) for item in (*self.inputs, *self.outputs)}
+        for value in self._arguments:
+            if isinstance(value, OutputFileDatasetConfig) and id(value.original) not in listed:
+                self.outputs.append(value)
+            if (
+                isinstance(value, OutputInput)
+                and isinstance(value.data, OutputFileDatasetConfig)
+                and not _among(value, self.inputs)
+            ):
+                self.inputs.append(value)
+
+    def _name_inputs(self) -> dict[int, str]:
+        taken = {_port_of(item).name for item in self.outputs} | {_name_of(item) for item in self.outputs}
+        names: dict[int, str] = {}
+        for item in self.inputs:
+            name = check_port_name(_name_of(item))
+            names[id(item)] = f"INPUT_{name}" if name in taken else name
+        return names
+
+    def _refuse_clashes(self) -> None:
+        for kind, names in (
+            ("input", list(self._input_names.values())),
+            ("output", [_port_of(item).name for item in self.outputs]),
+        ):
+            for name in names:
+                if names.count(name) > 1:
+                    raise UserErrorException(
+                        f"The step {self.name!r} has two {kind}s called {name!r}", hint=f"Name each {kind} differently."
+                    )
+        used = {parameter.name for parameter in self.parameters}
+        clash = sorted(name for name in used & set(self._params) if getattr(self._params[name], "name", None) != name)
+        if clash:
+            raise UserErrorException(
+                f"The step {self.name!r} names {clash[0]!r} both in `params` and as a pipeline parameter",
+                hint="Rename one of them.",
+            )
+
+    def _used_parameters(self) -> Iterable[ParameterDefinition]:
+        for value in (*self._arguments, *self._params.values(), *self.inputs):
+            if isinstance(value, tuple) and value and isinstance(value[0], PipelineParameter):
+                yield value[0].definition
+            elif isinstance(value, PipelineParameter):
+                yield value.definition
+
+    def _input_port(self, item: Any, producers: Producers) -> InputPort:
+        name = self._input_names[id(item)]
+        mode, place = _way_of(item)
+        dataset = isinstance(_original(item), OutputFileDatasetConfig)
+        variable = name if dataset else f"AZUREML_DATAREFERENCE_{name}"
+        return InputPort(name, self._source(item, name, producers), variable, mode, place)
+
+    @staticmethod
+    def _source(item: Any, name: str, producers: Producers) -> Source:
+        if isinstance(item, tuple):
+            return ParameterSource(item[0].name)
+        made = producers.get(id(_original(item)))
+        if made:
+            return OutputSource(*made)
+        return item.source if isinstance(item, DataReference) else HoleSource(name)
+
+    def _argument(self, value: Any, *, seen: bool = True) -> Argument:
+        """The pieces of one argument; text may name ports and parameters the way `str(port)` does.
+
+        `seen`: it will stand on a command line, where no secret may be.
+        """
+        if isinstance(value, PipelineParameter):
+            if seen and value.definition.secret:
+                raise self._secret_argument(value)
+            return (Piece("parameter", value.name),)
+        if _is_port(value):
+            return (self._port_piece(value),)
+        if value is None or isinstance(value, (list, dict, set)):
+            raise UserErrorException(
+                f"An argument of step {self.name!r} can't be passed to a script",
+                {"argument": repr(value)},
+                "Pass a text, a number, a PipelineParameter, or an input or output of the step.",
+            )
+        text = value if isinstance(value, str) else str(value)
+        return (Piece("text", text),) if self._settings["shell"] else self._text_pieces(text)
+
+    def _secret_argument(self, parameter: PipelineParameter) -> UserErrorException:
+        return UserErrorException(
+            f"The secret parameter {parameter.name!r} can't be an argument: command lines are seen by everybody",
+            {"step": self.name},
+            f"Pass it in `params` and read the environment variable AML_PARAMETER_{parameter.name}.",
+        )
+
+    def _port_piece(self, value: Any) -> Piece:
+        for item in self.inputs:
+            if item is value or (_original(item) is _original(value) and not isinstance(value, OutputInput)):
+                return Piece("input", self._input_names[id(item)])
+            if isinstance(value, (DataReference, OutputInput)) and _name_of(item) == _name_of(value):
+                return Piece("input", self._input_names[id(item)])
+        for item in self.outputs:
+            if _original(item) is _original(value):
+                return Piece("output", _port_of(item).name)
+        raise UserErrorException(
+            f"{_name_of(value)!r} appears in arguments list but is not in the input list",
+            {"step": self.name},
+            "Add it to the step's `inputs` or `outputs`.",
+        )
+
+    def _text_pieces(self, text: str) -> Argument:
+        if text.startswith("parameter:") and text.removeprefix("parameter:") in self._params:
+            return self._argument(self._params[text.removeprefix("parameter:")])
+        pieces, end = [], 0
+        for match in _REFERENCE.finditer(text):
+            piece = self._named_piece(*match.groups())
+            if piece:
+                pieces += [Piece("text", text[end : match.start()]), piece]
+                end = match.end()
+        pieces.append(Piece("text", text[end:]))
+        return tuple(piece for piece in pieces if piece.value or len(pieces) == 1)
+
+    def _named_piece(self, reference: str | None, config: str | None, parameter: str | None) -> Piece | None:
+        for item in self.inputs if reference else ():
+            if self._input_names[id(item)] == reference:
+                return Piece("input", reference or "")
+        for item in self.outputs:
+            if _name_of(item) in (reference, config):
+                return Piece("output", _port_of(item).name)
+        if parameter in {known.name for known in self.parameters}:
+            return Piece("parameter", parameter or "")
+        return None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name!r})"
+
+
+def _workspace_of(items: Iterable[Any]) -> BaseWorkspace | None:
+    """The workspace whose datastore an input or output names, if any does."""
+    for item in items:
+        datastore = getattr(_original(item), "datastore", None)
+        if isinstance(datastore, Datastore) and isinstance(datastore.workspace, BaseWorkspace):
+            return datastore.workspace
+    return None
+
+
+def _original(item: Any) -> Any:
+    data = item.data if isinstance(item, OutputInput) else item
+    return data.original if isinstance(data, OutputFileDatasetConfig) else data
+
+
+def _is_output(item: Any) -> bool:
+    return isinstance(item, (PipelineData, OutputFileDatasetConfig, OutputInput))
+
+
+def _is_port(value: Any) -> bool:
+    return _is_output(value) or isinstance(value, (DataReference, tuple))
+
+
+def _among(value: Any, items: Iterable[Any]) -> bool:
+    return any(item is value for item in items)
+
+
+def _name_of(item: Any) -> str:
+    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], PipelineParameter):
+        return item[0].name
+    if isinstance(item, DataReference) or _is_output(item):
+        return str(item.name)
+    raise UserErrorException(
+        f"Unexpected input type: {type(item).__name__}",
+        {"value": repr(item)},
+        "Pass a DataReference, PipelineData, OutputFileDatasetConfig, or a (PipelineParameter, DataPathComputeBinding).",
+    )
+
+
+def _way_of(item: Any) -> tuple[Any, str | None]:
+    if isinstance(item, tuple):
+        binding = item[1] if isinstance(item[1], DataPathComputeBinding) else DataPathComputeBinding()
+        return binding.mode, binding.path_on_compute
+    if isinstance(item, (DataReference, OutputInput)):
+        return item.mode, item.path_on_compute
+    return "mount", None
+
+
+def _port_of(item: Any) -> OutputPort:
+    if isinstance(item, (PipelineData, OutputFileDatasetConfig)):
+        return item.port
+    if isinstance(item, DataReference):
+        return OutputPort(
+            name=item.name,
+            variable=f"AZUREML_DATAREFERENCE_{item.name}",
+            datastore=item.datastore.name,
+            mode="upload" if item.mode == "upload" else "mount",
+            path_on_compute=item.path_on_compute,
+            destination=item.path_on_datastore or "",
+        )
+    raise UserErrorException(
+        f"Unexpected output type: {type(item).__name__}",
+        {"value": repr(item)},
+        "Pass PipelineData, OutputFileDatasetConfig or a DataReference.",
+    )
+
+
+def _target_name(target: Any) -> str:
+    if target is None:
+        return LOCAL
+    if isinstance(target, tuple):
+        return str(target[0])
+    return str(getattr(target, "name", target))
+
+
+def _at_least(lowest: float, name: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value < math.inf:
+        raise UserErrorException(
+            f"`{name}` must be a number of at least {lowest:g}", {"value": repr(value)}, f"Correct `{name}`."
+        )
+    return value

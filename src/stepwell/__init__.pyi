@@ -1,0 +1,83 @@
+from .blocks.compute.compute_target import ComputeTarget as ComputeTarget
+from .blocks.compute.dask.aml_compute import AmlCompute as AmlCompute
+from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
+from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
+from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
+from .blocks.compute.local_compute import LocalCompute as LocalCompute
+from .blocks.environments.conda_dependencies import CondaDependencies as CondaDependencies
+from .blocks.environments.environment import Environment as Environment
+from .blocks.workspace.datastore import Datastore as Datastore
+from .blocks.workspace.references import DataPath as DataPath
+from .blocks.workspace.references import DataPathComputeBinding as DataPathComputeBinding
+from .blocks.workspace.references import DataReference as DataReference
+from .deployments.client.credentials import AzureCliAuthentication as AzureCliAuthentication
+from .deployments.client.credentials import InteractiveLoginAuthentication as InteractiveLoginAuthentication
+from .deployments.client.credentials import MsiAuthentication as MsiAuthentication
+from .deployments.client.credentials import ServicePrincipalAuthentication as ServicePrincipalAuthentication
+from .deployments.client.credentials import TokenAuthentication as TokenAuthentication
+from .deployments.client.pipeline_endpoint import PipelineEndpoint as PipelineEndpoint
+from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecurrence
+from .deployments.schedules.schedule import Schedule as Schedule
+from .deployments.schedules.time_zones import TimeZone as TimeZone
+from .errors import StepwellError as StepwellError
+from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
+from .flows.public.experiment import Experiment as Experiment
+from .flows.public.pipeline import Pipeline as Pipeline
+from .flows.public.pipeline_run import PipelineRun as PipelineRun
+from .flows.public.published_pipeline import PublishedPipeline as PublishedPipeline
+from .flows.public.step_run import StepRun as StepRun
+from .flows.public.workspace import Workspace as Workspace
+from .flows.steps.command_step import CommandStep as CommandStep
+from .flows.steps.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
+from .flows.steps.outputs import PipelineData as PipelineData
+from .flows.steps.python_script_step import PythonScriptStep as PythonScriptStep
+from .flows.steps.run_configuration import DockerConfiguration as DockerConfiguration
+from .flows.steps.run_configuration import RunConfiguration as RunConfiguration
+from .flows.steps.script_run_config import ScriptRunConfig as ScriptRunConfig
+from .flows.steps.sequence import StepSequence as StepSequence
+from .script.run import Run as Run
+
+__version__: str
+
+__all__ = [
+    "AmlCompute",
+    "AzureCliAuthentication",
+    "CommandStep",
+    "ComputeTarget",
+    "CondaDependencies",
+    "CudaCompute",
+    "DaskCompute",
+    "DataPath",
+    "DataPathComputeBinding",
+    "DataReference",
+    "DataTransferStep",
+    "Datastore",
+    "DockerCompute",
+    "DockerConfiguration",
+    "Environment",
+    "Experiment",
+    "InteractiveLoginAuthentication",
+    "LocalCompute",
+    "MsiAuthentication",
+    "OutputFileDatasetConfig",
+    "Pipeline",
+    "PipelineData",
+    "PipelineEndpoint",
+    "PipelineParameter",
+    "PipelineRun",
+    "PublishedPipeline",
+    "PythonScriptStep",
+    "Run",
+    "RunConfiguration",
+    "Schedule",
+    "ScheduleRecurrence",
+    "ScriptRunConfig",
+    "ServicePrincipalAuthentication",
+    "StepRun",
+    "StepSequence",
+    "StepwellError",
+    "TimeZone",
+    "TokenAuthentication",
+    "Workspace",
+]

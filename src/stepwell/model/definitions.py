@@ -1,0 +1,184 @@
+"""A step or pipeline as its author wrote it, with inputs that are still to be bound: frozen, JSON-able values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from stepwell.model.jsonable import Jsonable
+
+Mode = Literal["mount", "download", "upload"]
+Scalar = int | float | bool | str | None
+
+
+class Piece(NamedTuple):
+    """Part of one argument: plain `text`, or the name of an `input`, `output` or `parameter` that fills it."""
+
+    kind: Literal["text", "input", "output", "parameter"]
+    value: str
+
+
+Argument = tuple[Piece, ...]
+"""One `argv` element; its pieces are joined without a separator."""
+
+
+# What fills an input ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource(Jsonable):
+    """A file or folder that stands in a datastore before the run."""
+
+    datastore: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSource(Jsonable):
+    """A file or folder that a pipeline parameter names at the run (a DataPath)."""
+
+    parameter: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSource(Jsonable):
+    """What another step of the pipeline writes."""
+
+    step: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class HoleSource(Jsonable):
+    """Nothing yet: the caller of the step names the data, by the input's name."""
+
+    hole: str
+
+
+Source = DataSource | ParameterSource | OutputSource | HoleSource
+
+
+# A step as its author wrote it --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class InputPort(Jsonable):
+    """A named hole for data to read. `variable` is the environment variable that holds its local path."""
+
+    name: str
+    source: Source
+    variable: str
+    mode: Mode = "mount"
+    path_on_compute: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPort(Jsonable):
+    """A named hole for data to write; `destination` is a path template on `datastore` for outputs delivered there too."""
+
+    name: str
+    variable: str
+    datastore: str | None = None
+    mode: Mode = "mount"
+    path_on_compute: str | None = None
+    destination: str | None = None
+    pipeline_output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterDefinition(Jsonable):
+    """A pipeline parameter: its type's name, its default (a DataPath's is `{datastore, path}`), and what it may be.
+
+    `choices`, `minimum` and `maximum` of a list are those of its items, whose type is `item_type`. None is a value only of
+    `nullable` ones.
+    """
+
+    name: str
+    type: Literal["int", "float", "bool", "str", "list", "data"]
+    default: Scalar | DataSource | tuple[Scalar, ...]
+    secret: bool = False
+    nullable: bool = False
+    choices: tuple[Scalar, ...] = ()
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    item_type: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentDefinition(Jsonable):
+    """What a step runs in. Without requirements or an image of its own, it inherits the packages in use.
+
+    `requirements` are lines for pip, `conda` are conda's specifications, `python` is a version such as `3.11` ('' is any).
+    `image` is what containers start from, `dockerfile` the text that makes it; only containers look at them.
+    """
+
+    interpreter: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+    requirements: tuple[str, ...] = ()
+    conda: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    python: str = ""
+    index_url: str = ""
+    image: str = ""
+    dockerfile: str = ""
+    shm_size: str = ""
+
+    @property
+    def isolated(self) -> bool:
+        """Whether it has packages of its own."""
+        return bool(self.requirements or self.conda)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources(Jsonable):
+    """What a step takes of its compute target while it runs: processors, bytes of memory, GPUs (parts of one are shared)."""
+
+    cpus: float = 1
+    memory: int = 0
+    gpus: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepDefinition(Jsonable):
+    """A step with holes. `id` is unique in its pipeline; `arguments` of a command are the whole command."""
+
+    id: str
+    name: str
+    type: str
+    source_directory: str
+    script: str | None = None
+    arguments: tuple[Argument, ...] = ()
+    shell: bool = False
+    inputs: tuple[InputPort, ...] = ()
+    outputs: tuple[OutputPort, ...] = ()
+    parameters: tuple[ParameterDefinition, ...] = ()
+    params: dict[str, Argument] = field(default_factory=dict)
+    hash_paths: tuple[str, ...] = ()
+    environment: EnvironmentDefinition = field(default_factory=EnvironmentDefinition)
+    compute_target: str = "local"
+    resources: Resources | None = None
+    run_after: tuple[str, ...] = ()
+    allow_reuse: bool = True
+    version: str = ""
+    strict: bool = False
+    retries: int = 0
+    retry_delay_seconds: float = 0
+    timeout_seconds: float | None = None
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """Ids of the steps that must end before this one starts, each once, data first."""
+        data = [port.source.step for port in self.inputs if isinstance(port.source, OutputSource)]
+        return tuple(dict.fromkeys((*data, *self.run_after)))
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineDefinition(Jsonable):
+    """Steps in an order in which they can run, and the parameters that they use."""
+
+    name: str
+    description: str
+    workspace: str
+    steps: tuple[StepDefinition, ...]
+    parameters: tuple[ParameterDefinition, ...]

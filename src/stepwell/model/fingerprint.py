@@ -1,0 +1,88 @@
+"""What a step's result depends on: ONE list of rows, read twice, as a key and as an explanation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from stepwell.model.digests import digest
+
+CONTENT = "sha256:"
+_LONGEST_SHOWN = 60
+
+ExplainTrees = Callable[[str, str], Iterable[str]]
+"""Two tree digests in; the files that differ between them, in words, out."""
+
+
+class Row(NamedTuple):
+    """One thing a result depends on: its kind, its name, and its value (short text, or a content digest)."""
+
+    kind: str
+    name: str
+    value: str
+
+    @property
+    def label(self) -> str:
+        """The row in words, such as `script train.py` or `parameter rate`."""
+        return f"{_WORDS.get(self.kind, self.kind)} {self.name}".rstrip()
+
+
+_WORDS = {"read": "file read but not declared", "file": "file", "recipe": "Stepwell's reuse rules"}
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The ordered rows of one bound step."""
+
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def key(self) -> str:
+        """64 hex digits that name the result: equal rows, equal key."""
+        return digest("step-key", self.rows)
+
+    def without(self, *kinds: str) -> Fingerprint:
+        """The same rows but for those of the given kinds."""
+        return Fingerprint(tuple(row for row in self.rows if row.kind not in kinds))
+
+    def distance(self, earlier: Fingerprint) -> int:
+        """How many rows were added, removed or changed since `earlier`."""
+        return len(self._changes(earlier))
+
+    def diff(self, earlier: Fingerprint, explain: ExplainTrees | None = None) -> tuple[str, ...]:
+        """One sentence for each row added, removed or changed since `earlier`; empty when the keys are equal."""
+        return tuple(_sentence(old, new, explain) for old, new in self._changes(earlier))
+
+    def _changes(self, earlier: Fingerprint) -> list[tuple[Row | None, Row | None]]:
+        before, after = _by_label(earlier.rows), _by_label(self.rows)
+        changed: list[tuple[Row | None, Row | None]] = [
+            (before.get(label), row) for label, row in after.items() if before.get(label) != row
+        ]
+        changed += [(row, None) for label, row in before.items() if label not in after]
+        return changed
+
+
+def _by_label(rows: Iterable[Row]) -> Mapping[tuple[str, str], Row]:
+    return {(row.kind, row.name): row for row in rows}
+
+
+def _sentence(old: Row | None, new: Row | None, explain: ExplainTrees | None) -> str:
+    if old is None:
+        assert new is not None
+        return f"{new.label} is new{_shown(new)}"
+    if new is None:
+        return f"{old.label} is gone"
+    if not new.value.startswith(CONTENT) and not old.value.startswith(CONTENT):
+        return f"{new.label}: {_short(old.value)} → {_short(new.value)}"
+    files = tuple(explain(old.value.removeprefix(CONTENT), new.value.removeprefix(CONTENT))) if explain else ()
+    return f"{new.label} changed" + (f" ({', '.join(files)})" if files else "")
+
+
+def _shown(row: Row) -> str:
+    return "" if not row.value or row.value.startswith(CONTENT) else f": {_short(row.value)}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"

@@ -1,0 +1,120 @@
+"""What a script logged, as its step's control folder holds it: the format, and how the host reads it, trusting nothing.
+
+Each thing logged is one line of JSON in `events.jsonl`; kept files stand under `files/`, those of the pipeline run under
+`parent_files/`. `context.json`, if there, says what the script may ask for.
+
+An event is {"type", "scope", "name", "value", "time"}, with "kind" for metrics and "step" and "description" if given:
+
+    type      metric, image, tag, property, file or failed
+    scope     step, or parent for the pipeline run
+    name      of the metric, tag, property or file, after `<child>/` for a child run; of `failed` the child, or ""
+    kind      one of `run_metrics.KINDS`
+    value     of a metric as `run_metrics.encoded` writes it; of image and file the path of the kept file below its folder
+
+Events stay encoded, so they can be kept in any JSON; `run_metrics.metrics_of` decodes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+
+from stepwell.errors import UserErrorException
+from stepwell.script.metrics import KINDS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Any
+
+    from stepwell.script.metrics import Scope
+
+EVENTS = "events.jsonl"
+CONTEXT = "context.json"
+FOLDERS = {"step": "files", "parent": "parent_files"}
+LONGEST_LINE = 64 << 20
+
+_FIELDS = ("type", "scope", "name", "kind", "value", "step", "description", "time")
+
+
+def read_events(control: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The events logged in a control folder, oldest first, still encoded; torn lines and garbage are left out."""
+    from json import dumps, loads
+
+    events = []
+    for line in _lines(os.path.join(control, EVENTS)):
+        try:
+            event = loads(line.decode("utf-8", "replace"), parse_float=_finite, parse_constant=_finite)
+            if b"\\u" in line:  # half of a pair of surrogates can't be written as UTF-8 later on
+                event = loads(dumps(event, ensure_ascii=False).encode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            continue
+        if _is_event(event):
+            events.append({key: event[key] for key in _FIELDS if key in event})
+    return events
+
+
+def files_of(control: Path, events: Iterable[Mapping[str, Any]], scope: Scope = "step") -> dict[str, Path]:
+    """Names of kept files and images to their places; what isn't a regular file inside the folder is left out."""
+    folder = control / FOLDERS[scope]
+    border = folder.resolve()
+    names = {event["value"] for event in events if event["scope"] == scope and event["type"] in ("file", "image")}
+    places = {name: folder / name for name in sorted(names)}
+    return {name: place for name, place in places.items() if place.is_file() and place.resolve().is_relative_to(border)}
+
+
+def confined(name: str) -> str:
+    """The name of a file as a plain path; one that isn't below its folder raises UserErrorException."""
+    path = os.path.normpath(name) if isinstance(name, str) and name else "."
+    if os.path.isabs(path) or path.split("/")[0] in ("..", ".") or "\0" in path:
+        raise UserErrorException(
+            "The name of a file must be a path below the run's folder",
+            {"name": repr(name)},
+            "Use a relative name without `..`, such as outputs/model.pkl.",
+        )
+    return path
+
+
+def _is_event(event: Any) -> bool:
+    if not isinstance(event, dict) or event.get("scope") not in ("step", "parent"):
+        return False
+    name, value, kind = event.get("name"), event.get("value"), event.get("kind")
+    if not isinstance(name, str) or "value" not in event or type(event.get("time")) not in (int, float):
+        return False
+    if not isinstance(event.get("description", ""), str) or type(event.get("step", 0)) not in (int, float):
+        return False
+    match event.get("type"):
+        case "metric":
+            return isinstance(kind, str) and isinstance(value, KINDS.get(kind, ()))
+        case "image" | "file":
+            return isinstance(value, str) and _is_confined(value)
+        case "tag":
+            return value is None or isinstance(value, str)
+        case "property" | "failed":
+            return isinstance(value, str)
+    return False
+
+
+def _is_confined(name: str) -> bool:
+    try:
+        return confined(name) == name
+    except UserErrorException:
+        return False
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number - number != 0:
+        raise ValueError("not a number that JSON can hold")
+    return number
+
+
+def _lines(path: str) -> Iterator[bytes]:
+    """The lines of a regular file, the longest in pieces; none if it is missing, a link, or would block."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    with open(descriptor, "rb") as stream:
+        if os.fstat(descriptor).st_mode & 0o170000 == 0o100000:
+            yield from iter(lambda: stream.readline(LONGEST_LINE), b"")

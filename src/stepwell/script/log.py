@@ -1,0 +1,124 @@
+"""Where what a script logs goes: the control folder of its step, in the format of `run_events`, or just the screen."""
+
+from __future__ import annotations
+
+import os
+
+from stepwell.errors import UserErrorException
+from stepwell.script.events import CONTEXT, EVENTS, FOLDERS, LONGEST_LINE, read_events
+from stepwell.script.metrics import decoded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO, Any
+
+    from stepwell.script.metrics import Scope
+
+_CHUNK = 1 << 20
+
+
+class FolderLog:
+    """The log of a step: a control folder, shared with whoever else writes to it."""
+
+    def __init__(self, control: str) -> None:
+        self._control = control
+        self._context: dict[str, Any] | None = None
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What the script may ask for."""
+        if self._context is None:
+            from json import load
+
+            try:
+                with open(os.path.join(self._control, CONTEXT), encoding="utf-8") as stream:
+                    self._context = dict(load(stream))
+            except FileNotFoundError:
+                self._context = {}
+        return self._context
+
+    def events(self) -> list[dict[str, Any]]:
+        """What was logged so far."""
+        return read_events(self._control)
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Logs an event, whole, however many log at once."""
+        from json import dumps
+
+        # Begins with a line break, lest a torn line before it takes it along.
+        line = f"\n{dumps(event, allow_nan=False)}\n".encode("ascii")
+        if len(line) > LONGEST_LINE:
+            facts = {"bytes": len(line), "limit": LONGEST_LINE}
+            raise UserErrorException(f"{event['name']!r} is too large to log", facts)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        descriptor = os.open(os.path.join(self._control, EVENTS), flags, 0o666)
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+        finally:
+            os.close(descriptor)
+
+    def place(self, scope: Scope, name: str) -> str:
+        """The path of a kept file."""
+        return os.path.join(self._control, FOLDERS[scope], name)
+
+    def keep(self, scope: Scope, name: str, source: IO[Any], again: bool = False) -> str:
+        """Keeps what a stream holds as a new file, and returns its name: `name`, or if taken and `again` the next."""
+        kept, number = name, 0
+        while True:
+            place = self.place(scope, kept)
+            try:
+                os.makedirs(os.path.dirname(place), exist_ok=True)
+                target = open(place, "xb")  # noqa: SIM115  (closed by _fill)
+            except (FileExistsError, NotADirectoryError) as error:
+                if not (again and os.path.isfile(place)):
+                    hint = "Use another name: kept files are never changed."
+                    raise UserErrorException(f"The run has a file {kept!r} already", hint=hint) from error
+                number += 1
+                stem, ending = os.path.splitext(name)
+                kept = f"{stem}_{number}{ending}"
+            else:
+                _fill(target, source)
+                return kept
+
+
+class ScreenLog:
+    """The log of a script run by hand: shows what is logged, remembers it while the process lives, keeps no files."""
+
+    def __init__(self, context: dict[str, Any]) -> None:
+        self.context = context
+        self._events: list[dict[str, Any]] = []
+
+    def events(self) -> list[dict[str, Any]]:
+        """What was logged so far."""
+        return self._events
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Shows an event, and remembers it."""
+        match event["type"]:
+            case "metric" | "image":
+                kind = event.get("kind", "image")
+                print(f"Attempted to log {kind} metric {event['name']}:\n{decoded(event['value'])}")
+            case "file":
+                print(f"Attempted to upload file: {event['value']}")
+            case "failed":
+                print(f"Attempted to record a failure: {event['value']}")
+        self._events.append(event)
+
+    def place(self, scope: Scope, name: str) -> str:
+        """No path: nothing is kept."""
+        return os.devnull
+
+    def keep(self, scope: Scope, name: str, source: IO[Any], again: bool = False) -> str:
+        """The name; nothing is kept."""
+        return name
+
+
+def _fill(target: IO[bytes], source: IO[Any]) -> None:
+    try:
+        with target:
+            while chunk := source.read(_CHUNK):
+                target.write(chunk.encode() if isinstance(chunk, str) else chunk)
+    except BaseException:
+        os.unlink(target.name)
+        raise

@@ -1,0 +1,205 @@
+"""The script's side of a run: `Run.get_context()` logs metrics, tags and files inside a step, or shows them outside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from stepwell.errors import RunEnvironmentException, UserErrorException
+from stepwell.script.events import confined
+from stepwell.script.log import FolderLog, ScreenLog
+from stepwell.script.recorder import Recorder
+
+TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from stepwell.script.metrics import Scope
+
+
+class Run(Recorder):
+    """The run that a script is part of, or its `parent`, the pipeline run, or a `child_run` of it."""
+
+    def __init__(
+        self,
+        log: FolderLog | ScreenLog,
+        run_id: str,
+        scope: Scope = "step",
+        prefix: str = "",
+        above: Run | None = None,
+    ) -> None:
+        super().__init__(log, scope, prefix)
+        self._id = run_id
+        self._above = above
+        self._children = 0
+
+    @classmethod
+    def get_context(cls, allow_offline: bool = True, **_: object) -> Run:
+        """The run of the step that this process belongs to; outside of one, a run that shows what is logged."""
+        run_id, control = os.environ.get("AZUREML_RUN_ID"), os.environ.get("STEPWELL_CONTROL")
+        if run_id and control:
+            return Run(FolderLog(control), run_id)
+        if not allow_offline:
+            raise RunEnvironmentException(
+                "This script doesn't run inside a step",
+                {"missing": "AZUREML_RUN_ID and STEPWELL_CONTROL in the environment"},
+                "Start it as a step of a pipeline, or call Run.get_context(allow_offline=True).",
+            )
+        return _OfflineRun.new()
+
+    # What it is -----------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The run's id; outside of a run it begins with `OfflineRun_`."""
+        return self._id
+
+    @property
+    def name(self) -> str:
+        """The step's name, or the child's."""
+        if self._prefix:
+            return self._prefix.rstrip("/").rpartition("/")[2]
+        return str(self._log.context.get("name" if self._scope == "step" else "parent_name", self._id))
+
+    display_name = name
+
+    @property
+    def number(self) -> int:
+        """The number of the run in its experiment, 0 if unknown."""
+        return int(self._log.context.get("number") or 0)
+
+    @property
+    def type(self) -> str:
+        """`azureml.StepRun`, `azureml.PipelineRun` or `azureml.scriptrun`, as in v1."""
+        if self._prefix:
+            return "azureml.scriptrun"
+        return "azureml.StepRun" if self._scope == "step" else "azureml.PipelineRun"
+
+    @property
+    def status(self) -> str:
+        """`Running`: the script that asks does."""
+        return "Running"
+
+    @property
+    def experiment(self) -> _Experiment:
+        """The experiment, by name."""
+        return _Experiment(str(self._log.context.get("experiment", "")))
+
+    @property
+    def parent(self) -> Run | None:
+        """The pipeline run of a step, the maker of a child; None above that."""
+        if self._above is not None or self._scope == "parent":
+            return self._above
+        return type(self)(self._log, str(self._log.context.get("parent_id", "")), "parent")
+
+    @property
+    def input_datasets(self) -> dict[str, str]:
+        """Names of inputs to their local paths."""
+        return dict(self._log.context.get("input_datasets", {}))
+
+    @property
+    def output_datasets(self) -> dict[str, str]:
+        """Names of outputs to their local paths."""
+        return dict(self._log.context.get("output_datasets", {}))
+
+    def get_status(self) -> str:
+        """The status."""
+        return self.status
+
+    def get_details(self) -> dict[str, Any]:
+        """The id, status, properties and datasets, under v1's names."""
+        return {
+            "runId": self.id,
+            "target": self._log.context.get("target", "local"),
+            "status": self.status,
+            "properties": self.get_properties(),
+            "inputDatasets": self.input_datasets,
+            "outputDatasets": self.output_datasets,
+            "logFiles": {},
+        }
+
+    def __repr__(self) -> str:
+        return f"Run(Experiment: {self.experiment.name}, Id: {self.id}, Type: {self.type}, Status: {self.status})"
+
+    # Ending, children, secrets --------------------------------------------------------------------------------------
+
+    def complete(self, **_: object) -> None:
+        """Does nothing: a step is complete when its script ends with code 0."""
+
+    def flush(self, timeout_seconds: float = 300) -> None:
+        """Does nothing: what is logged is written at once."""
+
+    def fail(self, error_details: object = None, error_code: str | None = None, **_: object) -> None:
+        """Records a failure: the step fails when its script ends, whatever its exit code."""
+        said = [str(part) for part in (error_code, error_details) if part is not None]
+        self._append({"type": "failed", "name": self._prefix.rstrip("/"), "value": ": ".join(said)})
+
+    def cancel(self) -> None:
+        """Never works from inside a step."""
+        raise UserErrorException(
+            "A script can't cancel the run that it is part of",
+            {"run": self.id},
+            "End the script with an exception or sys.exit(1) to fail the step and stop what depends on it.",
+        )
+
+    def child_run(self, name: str | None = None, run_id: str | None = None, outputs: object = None) -> Run:
+        """A run whose metrics, tags and files are kept with this one's, under `<name>/`."""
+        self._children += name is None
+        child = name or f"child_{self._children}"
+        prefix = f"{self._prefix}{confined(child)}/"
+        return type(self)(self._log, run_id or f"{self._id}_{child}", self._scope, prefix, above=self)
+
+    def get_secret(self, name: str) -> str:
+        """The value of the environment variable of that name, as it is or as MY_NAME for `my-name`."""
+        variable = "".join(mark if mark.isalnum() else "_" for mark in name).upper()
+        value = os.environ.get(name, os.environ.get(variable))
+        if value is None:
+            raise UserErrorException(
+                f"There is no secret {name!r}",
+                {"looked for": f"{name}, {variable}"},
+                "Set it in the step's environment.",
+            )
+        return value
+
+    def get_secrets(self, secrets: Iterable[str]) -> dict[str, str]:
+        """Names to their values."""
+        return {name: self.get_secret(name) for name in secrets}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self.fail(f"{type(error).__name__}: {error}")
+
+
+class _OfflineRun(Run):
+    """The run of a script by hand; its type is how scripts for v1 ask whether they are one."""
+
+    @classmethod
+    def new(cls) -> _OfflineRun:
+        """A run with a fresh id."""
+        from uuid import uuid4
+
+        run_id = f"OfflineRun_{uuid4()}"
+        return cls(ScreenLog({"experiment": "offline", "parent_id": f"{run_id}_parent"}), run_id)
+
+    def get_file_names(self) -> list[str]:
+        """No names: nothing is kept."""
+        return []
+
+
+class _Experiment:
+    """The experiment of a run, as far as a script may know it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def workspace(self) -> Any:
+        """Never there: a result must depend on nothing but what its step declares."""
+        raise UserErrorException(
+            "A script has no workspace",
+            {"experiment": self.name},
+            "Declare data as inputs and outputs of the step, and read secrets with Run.get_secret.",
+        )

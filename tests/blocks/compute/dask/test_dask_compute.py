@@ -1,0 +1,279 @@
+"""Dask: clusters that grow and shrink, workers that die, workers that share no disk, schedulers that don't answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import share_nothing
+
+from stepwell import Datastore, Experiment, PipelineData
+from stepwell.blocks.compute.dask.cluster import cluster_of, known_cluster
+from stepwell.blocks.compute.dask.dask_compute import DaskCompute
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.errors import ComputeTargetException
+
+REPOSITORY = Path(__file__).resolve().parents[4]
+
+
+@pytest.fixture
+def make(workspace):
+    """Makes a target of this workspace; its cluster is closed after the test."""
+    made = []
+
+    def target(name="workers", **fields):
+        made.append(DaskCompute(**fields).attach_to(workspace, name))
+        return made[-1]
+
+    yield target
+    for compute in made:
+        cluster = known_cluster(compute.spec())
+        if cluster is not None:
+            cluster.close()
+
+
+def eventually(condition, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "that did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_reused_step_wakes_no_cluster(project, make):
+    compute = make(max_nodes=1)
+    out = PipelineData("out")
+    body = "open(args[0], 'w').write('x')"
+    pipeline = project.pipeline(project.step("a.py", body, arguments=[out], outputs=[out], compute_target=compute))
+    here = project.pipeline(project.step("a.py", arguments=[out], outputs=[out]))
+    assert project.happened(here) == {"a.py": "ran"}
+    assert project.happened(pipeline) == {"a.py": "reused"}
+    assert known_cluster(compute.spec()) is None
+
+
+def test_a_cluster_grows_with_its_jobs_and_shrinks_to_none(make):
+    compute = make(max_nodes=2, idle_seconds_before_scaledown=0.5)
+    cluster, stop, over = cluster_of(compute.spec()), StopSignal(), threading.Event()
+    assert not cluster.workers()
+    entered = []
+
+    def job(name):
+        with cluster.place(name, {"cpus": 1}, stop):
+            entered.append(name)
+            over.wait(30)
+
+    threads = [threading.Thread(target=job, args=(f"j{n}",)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(cluster.workers()) == 2 and len(entered) == 2)
+    assert cluster.wanted == 2
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert len(entered) == 3
+    eventually(lambda: not cluster.workers())
+
+
+def test_a_step_that_fits_on_no_node_is_refused_before_anything_runs(project, make):
+    compute = make(max_nodes=1, cpus_per_node=2)
+    step = project.step("a.py", "pass", compute_target=compute, resources={"cpus": 3})
+    with pytest.raises(ComputeTargetException, match="No node of compute target 'workers' has room"):
+        project.pipeline(step)()
+    assert not project.executions and known_cluster(compute.spec()) is None
+
+
+def test_resources_decide_how_many_steps_share_a_node(project, make):
+    compute = make(max_nodes=1, cpus_per_node=2)
+    body = (
+        "import time\nwith open(LOG, 'a') as f: f.write('+')\ntime.sleep(0.4)\nwith open(LOG, 'a') as f: f.write('-')"
+    )
+    body = body.replace("LOG", repr(str(project.folder / "order")))
+    steps = [
+        project.step(f"{name}.py", body, compute_target=compute, resources={"cpus": 2}, allow_reuse=False)
+        for name in "ab"
+    ]
+    assert set(project.happened(project.pipeline(*steps)).values()) == {"ran"}
+    assert (project.folder / "order").read_text() == "+-+-"
+
+
+def test_a_step_runs_again_when_its_worker_is_killed(project, make):
+    compute = make(max_nodes=2, min_nodes=2)
+    out = PipelineData("out")
+    marker = project.folder / "killed"
+    body = f"""
+        import os, pathlib, signal, time
+        from stepwell import Run
+        Run.get_context().log('tries', 1)
+        os.makedirs(args[0])
+        open(args[0] + '/half', 'w').write('half')
+        print('pid', os.getpid(), flush=True)
+        if not os.path.exists({str(marker)!r}):
+            open({str(marker)!r}, 'w').write(str(os.getppid()))
+            time.sleep(60)
+        os.remove(args[0] + '/half')
+        open(args[0] + '/whole', 'w').write('whole')
+    """
+    pipeline = project.pipeline(project.step("a.py", body, arguments=[out], outputs=[out], compute_target=compute))
+    run = Experiment(project.workspace, "killed")
+    result = {}
+    thread = threading.Thread(target=lambda: result.update(summary=project.run(pipeline)))
+    thread.start()
+    eventually(lambda: marker.exists() and marker.read_text(), 60)
+    os.kill(int(marker.read_text()), signal.SIGKILL)
+    thread.join(60)
+    (step,) = result["summary"].steps
+    assert step.happened == "ran", step.error
+    assert project.executions["a.py"] == 2
+    (step_run,) = project.workspace.get_run(result["summary"].run_id).get_steps()
+    assert [path.name for path in step_run.get_output_data("out").local_path.iterdir()] == ["whole"]
+    assert step_run.get_metrics() == {"tries": 1}
+    assert list((project.workspace.store.root / "work").iterdir()) == []
+
+
+def test_a_host_that_is_killed_takes_its_steps_along(project, make):
+    make(max_nodes=1)
+    project.write("a.py", "import os, time\nprint('pid', os.getpid(), flush=True)\ntime.sleep(100)")
+    pipeline = project.folder / "pipeline.py"
+    pipeline.write_text(
+        "from stepwell import *\n"
+        f"ws = Workspace.get({project.workspace.name!r})\n"
+        f"pipeline = Pipeline(ws, [PythonScriptStep('a.py', source_directory={str(project.source)!r}, compute_target='workers')])\n"
+    )
+    host = subprocess.Popen(
+        [sys.executable, "-m", "stepwell.deployments.cli.main", "run", str(pipeline)], stderr=subprocess.PIPE
+    )
+    logs = lambda: list(project.workspace.store.root.glob("runs/*/steps/*/logs/70_driver_log.txt"))  # noqa: E731
+    eventually(lambda: any("pid" in log.read_text() for log in logs()), 60)
+    pid = int(logs()[0].read_text().split()[1])
+    host.kill()
+    host.communicate()
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_scheduler_that_does_not_answer_is_named_within_seconds(project, make):
+    compute = make(address="tcp://127.0.0.1:9")
+    out = PipelineData("out")
+    first = project.step("first.py", "open(args[0], 'w').write('x')", arguments=[out], outputs=[out])
+    second = project.step("second.py", "pass", inputs=[out], compute_target=compute)
+    began = time.monotonic()
+    summary = project.run(project.pipeline(first, second))
+    assert time.monotonic() - began < 20
+    steps = {step.id: step for step in summary.steps}
+    assert "can't be reached" in steps["second.py"].error and "tcp://127.0.0.1:9" in steps["second.py"].error
+    assert project.happened(project.pipeline(first)) == {"first.py": "reused"}
+
+
+def test_a_class_of_clusters_that_is_not_there(project, make):
+    step = project.step("a.py", "pass", compute_target=make(cluster_class="dask_jobqueue.SLURMCluster"))
+    (failed,) = project.run(project.pipeline(step)).steps
+    assert "names a class of clusters that can't be found" in failed.error
+
+
+def test_a_program_without_a_main_guard_can_use_a_local_cluster(project, make):
+    make(max_nodes=1)
+    program = project.folder / "program.py"
+    program.write_text(
+        "from stepwell import *\n"
+        f"ws = Workspace.get({project.workspace.name!r})\n"
+        f"step = PythonScriptStep('a.py', source_directory={str(project.source)!r}, compute_target='workers')\n"
+        "print(sorted(Pipeline(ws, [step])()))\n"
+    )
+    project.script("a.py")
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "['a.py']", done.stderr
+    assert done.stdout.count("['a.py']") == 1
+
+
+# Workers that share no disk ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def island():
+    """A network namespace; skips where none can be had."""
+    reason = share_nothing.why_not()
+    if reason:
+        pytest.skip(reason)
+    with share_nothing.network() as name:
+        yield name
+
+
+@pytest.fixture
+def far_scheduler(island):
+    """The address of a scheduler that the island reaches."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", share_nothing.HOST, "--port", "0", "--no-dashboard"],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    address = next(line.split()[-1] for line in process.stderr if "Scheduler at" in line)
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    yield address
+    process.terminate()
+    process.wait()
+
+
+@pytest.fixture
+def far_worker(island, far_scheduler, tmp_path, stepwell_home):
+    """A worker on the island that sees neither this test's files nor Stepwell."""
+    hidden = [stepwell_home, tmp_path, REPOSITORY / "src"]
+    with share_nothing.worker(island, far_scheduler, tmp_path / "worker", hidden):
+        yield far_scheduler
+
+
+def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(project, make, far_worker, tmp_path):
+    with share_nothing.ftp_server(tmp_path / "ftp") as url:
+        workspace = project.workspace
+        far = Datastore.register(workspace, "far", url, options={"username": "u", "password": "hidden-passw0rd"})
+        workspace.set_default_datastore("far")
+        (tmp_path / "in.csv").write_text("1,2\n")
+        far.upload_files([str(tmp_path / "in.csv")], target_path="raw", show_progress=False)
+        make(address=far_worker)
+        middle, out = PipelineData("middle"), PipelineData("out")
+        first = project.step("first.py", "open(args[0], 'w').write('from here ')", arguments=[middle], outputs=[middle])
+        data = far.path("raw", "table")
+        project.write("helper.py", "def word(): return 'helped '")
+        project.write(
+            "far.py",
+            """
+            import os, sys
+            import helper
+            from stepwell import Run
+            assert not os.path.exists(%r), 'this worker sees our files'
+            Run.get_context().log('score', 1.5)
+            print('far away', flush=True)
+            os.makedirs(sys.argv[3])
+            text = open(sys.argv[1]).read() + helper.word() + open(sys.argv[2] + '/in.csv').read()
+            open(sys.argv[3] + '/result', 'w').write(text)
+            open('outputs/plot', 'w').write('plot')
+            """
+            % str(project.folder / "source"),
+        )
+        second = project.step(
+            "far.py", arguments=[middle, data, out], inputs=[middle, data], outputs=[out], compute_target="workers"
+        )
+        third = project.step(
+            "third.py", "assert open(args[0] + '/result').read().startswith('from here')", arguments=[out], inputs=[out],
+            compute_target="workers",
+        )  # fmt: skip
+        project.write("third.py", "import sys\nassert open(sys.argv[1] + '/result').read().startswith('from here')")
+        pipeline = project.pipeline(first, second, third)
+        summary = project.run(pipeline)
+        steps = {step.id: step for step in summary.steps}
+        assert {name: step.happened for name, step in steps.items()} == dict.fromkeys(steps, "ran"), steps
+        run = project.workspace.get_run(summary.run_id)
+        (far_run,) = run.find_step_run("far.py")
+        assert (far_run.get_output_data("out").local_path / "result").read_text() == "from here helped 1,2\n"
+        assert far_run.get_metrics() == {"score": 1.5} and far_run.get_file_names() == ["outputs/plot"]
+        assert "far away" in (far_run.folder / "logs" / "70_driver_log.txt").read_text()
+        assert not list((tmp_path / "ftp").rglob("record-*"))
+        assert set(project.happened(pipeline).values()) == {"reused"}
+
+
+def test_without_a_datastore_in_common_the_reason_is_told(project, make, far_worker):
+    step = project.step("a.py", "pass", compute_target=make(address=far_worker))
+    (failed,) = project.run(project.pipeline(step)).steps
+    assert "shares no disk" in failed.error and "set_default_datastore" in failed.error

@@ -1,0 +1,96 @@
+"""One container of a real engine: what it says, in which channel, how it ends, and that it is gone then."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+
+import pytest
+
+from stepwell.blocks.compute.docker.container import ERR, OUT, Order, run_container
+from stepwell.blocks.compute.docker.engine import connect
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.errors import ComputeTargetException
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def run(docker_engine):
+    """Runs a command in a container: its end, and what it said in both channels."""
+
+    def run(*words, stop=None, then=None, host=(), **more):
+        settings = {
+            "Image": docker_engine.image,
+            "Cmd": list(words),
+            "HostConfig": {"NetworkMode": "none", **dict(host)},
+        }
+        said = {OUT: [], ERR: []}
+        order = Order(f"stepwell-test-{uuid.uuid4().hex}", settings, **more)
+        end = run_container(
+            connect("docker"), order, lambda channel, data: said[channel].append(data), stop or StopSignal(), then
+        )
+        return end, b"".join(said[OUT]), b"".join(said[ERR])
+
+    yield run
+    assert docker_engine.nothing_left()
+
+
+def test_each_channel_comes_whole(run):
+    end, out, err = run("sh", "-c", "seq 100000; seq 50000 >&2")
+    assert out == b"".join(b"%d\n" % i for i in range(1, 100_001))
+    assert err == b"".join(b"%d\n" % i for i in range(1, 50_001))
+    assert (end.code, end.why, end.out_of_memory) == (0, "", False)
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\xff\n", b"x" * 5_000_000], ids=["none", "odd", "much"])
+def test_what_it_reads_comes_whole_and_ends(run, data):
+    _, out, _ = run("sh", "-c", "wc -c; md5sum < /dev/null", stdin=data)
+    assert out.split()[0] == str(len(data)).encode()
+
+
+def test_who_does_not_read_is_not_waited_for(run):
+    end, out, _ = run("echo", "done", stdin=b"x" * 5_000_000)
+    assert end.code == 0 and out == b"done\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [("exit 3", 3), ("kill -9 $$", -9), ("kill -SEGV $$", -11), ("exit 255", 255)]
+)
+def test_the_code_tells_how_it_ended(run, line, code):
+    assert run("sh", "-c", line)[0].code == code
+
+
+def test_a_timeout_asks_first_and_then_kills(run):
+    end, out, _ = run("sh", "-c", "trap 'echo bye; exit 4' TERM; while :; do sleep 0.1; done", timeout_seconds=0.5)
+    assert (end.why, end.code, out) == ("timeout", 4, b"bye\n")
+    end, _, _ = run("sh", "-c", "trap '' TERM; while :; do sleep 0.1; done", timeout_seconds=0.3, grace_seconds=0.3)
+    assert (end.why, end.code) == ("timeout", -9) and end.seconds < 10
+
+
+def test_a_stop_ends_it(run):
+    stop = StopSignal()
+    threading.Timer(1.0, stop.stop).start()
+    began = time.monotonic()
+    end, _, _ = run("sleep", "60", stop=stop)
+    assert end.why == "stop" and end.code == -15 and time.monotonic() - began < 10
+
+
+def test_then_is_asked_only_if_all_went_well(run):
+    made = []
+    run("true", then=made.append)
+    run("false", then=made.append)
+    assert len(made) == 1
+
+
+def test_an_engine_that_does_not_see_our_files_says_so(run):
+    mount = {"Type": "bind", "Source": "/not/there", "Target": "/x"}
+    with pytest.raises(ComputeTargetException, match="does not see this machine's files"):
+        run("true", host={"Mounts": [mount]})
+
+
+def test_what_the_engine_refuses_is_told_with_its_reason(run):
+    with pytest.raises(ComputeTargetException, match="refused what a step needs") as caught:
+        run("true", host={"NetworkMode": "no-such-network"})
+    assert "no-such-network" in caught.value.facts["reason"]

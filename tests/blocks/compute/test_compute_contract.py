@@ -1,0 +1,304 @@
+"""Every kind of compute target through the same cases: what a step sees and leaves must not depend on where it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from stepwell import CommandStep, DataPath, PipelineData, PipelineParameter
+from stepwell.blocks.compute.compute_target import all_kinds
+
+pytest.importorskip("distributed")
+
+
+def local(request, workspace):
+    return "local"
+
+
+def dask(request, workspace):
+    from stepwell.blocks.compute.dask.dask_compute import DaskCompute
+
+    DaskCompute(max_nodes=2, min_nodes=1, cpus_per_node=2).attach_to(workspace, "workers")
+    return "workers"
+
+
+def docker(request, workspace):
+    from stepwell.blocks.compute.docker.docker_compute import DockerCompute
+
+    DockerCompute(image=request.getfixturevalue("docker_engine").image).attach_to(workspace, "docker")
+    return "docker"
+
+
+def cuda(request, workspace):
+    import fake_gpu
+
+    from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
+    from stepwell.blocks.compute.dask.cluster import known_cluster
+
+    workers = fake_gpu.workers("0,1", "1,0")
+    compute = CudaCompute(address=workers.__enter__()).attach_to(workspace, "gpus")
+
+    def close():
+        if cluster := known_cluster(compute.spec()):
+            cluster.close()
+        workers.__exit__(None, None, None)
+
+    request.addfinalizer(close)
+    return "gpus"
+
+
+TARGETS = {"LocalCompute": local, "DaskCompute": dask, "DockerCompute": docker, "CudaCompute": cuda}
+SLOW = {"DockerCompute": pytest.mark.timeout(900)}  # an engine may have to be made first
+
+
+@pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in TARGETS])
+def target(request, workspace):
+    return TARGETS[request.param](request, workspace)
+
+
+def test_every_kind_of_target_stands_here():
+    assert {kind.__name__ for kind in all_kinds() if kind.default_name} == set(TARGETS)
+
+
+ODD = ["", "a b", "'q'", '"d"', "line\nbreak", "tab\t", "ünï→", "$HOME", "`x`", "*", "\\", "-c", "{order}", "a=b"]
+
+
+def outcome(project, pipeline, **parameters):
+    summary = project.run(pipeline, **parameters)
+    (step,) = [s for s in summary.steps if s.id == pipeline.definition.steps[-1].id]
+    return summary, step, project.workspace.get_run(summary.run_id).find_step_run(step.id)[0]
+
+
+def read(project, step_run, name):
+    return step_run.get_output_data(name).local_path.read_text()
+
+
+def test_arguments_arrive_byte_for_byte(project, target):
+    out = PipelineData("out")
+    project.write("a.py", "import json, sys\njson.dump(sys.argv[2:], open(sys.argv[1], 'w'))")
+    pipeline = project.pipeline(project.step("a.py", arguments=[out, *ODD], outputs=[out], compute_target=target))
+    _, step, run = outcome(project, pipeline)
+    assert step.happened == "ran", step.error
+    assert json.loads(read(project, run, "out")) == ODD
+
+
+def test_variables_inputs_and_outputs_are_where_the_step_is_told(project, target):
+    data = project.workspace.get_default_datastore()
+    (data.local_root / "raw").mkdir()
+    (data.local_root / "raw" / "x.txt").write_text("mounted ")
+    (data.local_root / "one.csv").write_text("downloaded ")
+    rate, middle, out = PipelineParameter("rate", 5), PipelineData("middle"), PipelineData("out")
+    mounted, copied = data.path("raw", "mounted").as_mount(), data.path("one.csv", "copied").as_download()
+    project.write("a.py", "import sys, os\nos.makedirs(sys.argv[1])\nopen(sys.argv[1] + '/m', 'w').write('made ')")
+    first = project.step("a.py", arguments=[middle], outputs=[middle], compute_target=target)
+    project.write(
+        "b.py",
+        """
+        import os, sys
+        here, env = os.getcwd(), os.environ
+        assert os.path.isdir('outputs') and os.path.isdir('logs') and os.path.isfile('pkg/inner.py')
+        from pkg.inner import word
+        assert env['AZUREML_DATAREFERENCE_mounted'] == sys.argv[1], env
+        assert env['AZUREML_DATAREFERENCE_out'] == sys.argv[4]
+        assert sys.argv[2].endswith('one.csv'), sys.argv[2]
+        assert env['AML_PARAMETER_rate'] == '5' and env['WORD'] == 'a b'
+        open('mess', 'w').write('the working directory is ours')
+        open('outputs/kept.txt', 'w').write('kept')
+        text = ''.join(open(p).read() for p in (sys.argv[1] + '/x.txt', sys.argv[2], sys.argv[3] + '/m'))
+        open(sys.argv[4], 'w').write(text + word + env['AML_PARAMETER_rate'])
+        """,
+    )
+    project.write("pkg/inner.py", "word = 'local module '")
+    second = project.step(
+        "b.py",
+        arguments=[mounted, copied, middle, out],
+        inputs=[mounted, copied, middle],
+        outputs=[out],
+        params={"rate": rate},
+        environment_variables={"WORD": "a b"},
+        compute_target=target,
+    )
+    summary, step, run = outcome(project, project.pipeline(first, second))
+    assert step.happened == "ran", step.error
+    assert read(project, run, "out") == "mounted downloaded made local module 5"
+    assert run.get_file_names() == ["outputs/kept.txt"] and not summary.warnings
+    kept = run.get_output_data("out").local_path
+    assert kept.stat().st_uid == os.getuid()
+
+
+def test_a_data_parameter_reaches_the_step(project, target):
+    from stepwell import DataPathComputeBinding
+
+    data = project.workspace.get_default_datastore()
+    (data.local_root / "two").write_text("two")
+    hole, out = (PipelineParameter("path", DataPath(data, "two")), DataPathComputeBinding()), PipelineData("out")
+    project.write("a.py", "import sys\nopen(sys.argv[2], 'w').write(open(sys.argv[1]).read())")
+    step = project.step("a.py", arguments=[hole, out], inputs=[hole], outputs=[out], compute_target=target)
+    _, step, run = outcome(project, project.pipeline(step))
+    assert step.happened == "ran", step.error
+    assert read(project, run, "out") == "two"
+
+
+def test_logs_metrics_and_progress(project, target):
+    project.write(
+        "a.py",
+        """
+        import sys
+        from stepwell import Run
+        run = Run.get_context()
+        run.log('loss', 0.5)
+        run.log('loss', 0.25)
+        assert run.id and run.experiment
+        print('to stdout')
+        print('to stderr', file=sys.stderr)
+        print('secret is', __import__('os').environ['AML_PARAMETER_token'])
+        """,
+    )
+    token = PipelineParameter("token", "", secret=True)
+    pipeline = project.pipeline(project.step("a.py", params={"token": token}, compute_target=target))
+    _, step, run = outcome(project, pipeline, token="s3cr3t-v4lue")
+    assert step.happened == "ran", step.error
+    assert run.get_metrics() == {"loss": [0.5, 0.25]}
+    logs = {path.name: path.read_text() for path in (run.folder / "logs").iterdir()}
+    assert logs["stdout.txt"].splitlines() == ["to stdout", "secret is ***"]
+    assert logs["stderr.txt"].splitlines() == ["to stderr"]
+    assert sorted(logs["70_driver_log.txt"].splitlines()) == ["secret is ***", "to stderr", "to stdout"]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("import sys; print('why', file=sys.stderr); sys.exit(3)", "failed with exit code 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "was ended by signal 9"),
+        ("print('nothing written')", "did not write 'out'"),
+    ],
+    ids=["exit code", "signal", "missing output"],
+)
+def test_failures_are_told(project, target, body, said):
+    out = PipelineData("out")
+    project.write("a.py", body)
+    pipeline = project.pipeline(project.step("a.py", arguments=[out], outputs=[out], compute_target=target))
+    _, step, _ = outcome(project, pipeline)
+    assert step.happened == "failed" and said in step.error
+    assert "why" not in body or "why" in step.error
+
+
+def test_retries_with_a_delay(project, target):
+    data = project.workspace.get_default_datastore()
+    project.write("a.py", "import time\nprint('try')\nraise SystemExit(1)")
+    pipeline = project.pipeline(project.step("a.py", compute_target=target, retries=2, retry_delay_seconds=0.1))
+    summary, step, _ = outcome(project, pipeline)
+    events = [e for e in project.workspace.get_run(summary.run_id).folder.journal() if e.get("status") == "retrying"]
+    assert step.happened == "failed" and len(events) == 2
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] != "Z"
+
+
+SLEEPER = """
+    import os, subprocess, sys, time
+    child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])
+    print('pids', os.getpid(), child.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def pids_of(text):
+    return [int(word) for line in text.splitlines() if line.startswith("pids") for word in line.split()[1:]]
+
+
+def test_a_timeout_kills_the_whole_family(project, target):
+    project.write("a.py", SLEEPER)
+    pipeline = project.pipeline(project.step("a.py", compute_target=target, timeout_seconds=1.5))
+    began = time.monotonic()
+    _, step, run = outcome(project, pipeline)
+    assert "took longer than its 1.5 seconds" in step.error and time.monotonic() - began < 30
+    pids = pids_of((run.folder / "logs" / "70_driver_log.txt").read_text())
+    assert len(pids) == 2
+    if target != "docker":
+        assert not any(map(alive, pids))
+
+
+def test_cancelling_stops_a_step_that_runs(project, target):
+    from stepwell import Experiment
+
+    project.write("a.py", SLEEPER)
+    pipeline = project.pipeline(project.step("a.py", compute_target=target))
+    run = Experiment(project.workspace, "cancelled").submit(pipeline)
+    deadline = time.monotonic() + 60
+    log = ""
+    while "pids" not in log and time.monotonic() < deadline:
+        time.sleep(0.1)
+        found = list(run.folder.path.glob("steps/*/logs/70_driver_log.txt"))
+        log = found[0].read_text() if found else ""
+    assert pids_of(log), "the log is there while the step runs"
+    run.cancel()
+    run.wait_for_completion(raise_on_error=False)
+    assert run.get_status() == "Canceled"
+    deadline = time.monotonic() + 10
+    while target != "docker" and any(map(alive, pids_of(log))) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert target == "docker" or not any(map(alive, pids_of(log)))
+
+
+def test_a_command_runs_too(project, target):
+    out = PipelineData("out")
+    line = (
+        'printf "%s" "$AML_PARAMETER_rate" > "$AZUREML_DATAREFERENCE_out"; cat tale.txt >> "$AZUREML_DATAREFERENCE_out"'
+    )
+    project.write("tale.txt", "|tale")
+    step = CommandStep(
+        line, name="line", outputs=[out], params={"rate": PipelineParameter("rate", 7)},
+        source_directory=project.source, compute_target=target,
+    )  # fmt: skip
+    _, step, run = outcome(project, project.pipeline(step))
+    assert step.happened == "ran", step.error
+    assert read(project, run, "out") == "7|tale"
+
+
+def test_the_target_is_no_part_of_the_key(project, target):
+    out = PipelineData("out")
+    step = {"arguments": [out], "outputs": [out]}
+    here = project.pipeline(project.step("a.py", "open(args[0], 'w').write('x')", **step))
+    assert project.happened(here) == {"a.py": "ran"}
+    there = project.pipeline(project.step("a.py", compute_target=target, **step))
+    assert project.happened(there) == {"a.py": "reused"}
+
+
+def test_signals_of_a_command_are_told(project, target):
+    step = CommandStep("kill -TERM $$", name="k", source_directory=project.source, compute_target=target)
+    project.write("x", "x")
+    _, step, _ = outcome(project, project.pipeline(step))
+    assert f"signal {int(signal.SIGTERM)}" in step.error
+
+
+def test_an_image_of_an_environment_counts_where_containers_run_and_nowhere_else(project):
+    from stepwell import Environment
+
+    out = PipelineData("out")
+    step = project.step(
+        "a.py",
+        "open(args[0], 'w').write('x')",
+        arguments=[out],
+        outputs=[out],
+        environment=Environment.from_docker_image("mine", "somewhere/image:1"),
+    )
+    plain = project.step("a.py", arguments=[out], outputs=[out])
+    assert project.happened(project.pipeline(plain)) == {"a.py": "ran"}
+    assert project.happened(project.pipeline(step)) == {"a.py": "reused"}
+    (decision,) = project.pipeline(step).on("docker").plan()
+    assert decision.action == "run" and any("image" in reason for reason in decision.why)
+
+
+def test_why_a_run_ended_before_its_first_step_is_told(project):
+    summary = project.run(project.pipeline(project.step("a.py", "pass", compute_target="nowhere")))
+    assert summary.status == "Failed" and "ComputeTargetNotFound" in summary.problem

@@ -1,0 +1,65 @@
+"""The watchdog: nothing survives a host that is killed, and what the host did not run does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+from process_bench import Bench, bench, start_host, wait_for  # noqa: F401
+
+PRETENDER = """
+import os, subprocess, sys, time
+from stepwell.blocks.processes import watchdog as process_watchdog
+argv = [sys.executable, "-I", "-S", process_watchdog.__file__, str(os.getpid()), "STEPWELL_MARKER"]
+watchdog = subprocess.Popen(argv, stdin=subprocess.PIPE, bufsize=0)
+watchdog.stdin.write(sys.argv[1].encode())
+print(watchdog.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_nothing_survives_a_host_that_is_killed(bench: Bench) -> None:
+    host = start_host(bench, "watched")
+    assert len(bench.alive()) >= 3
+    host.kill()
+    host.wait()
+    assert wait_for(lambda: not bench.alive(), 2)
+
+
+def test_watchdog_kills_families_that_run_and_forgets_those_that_ended(bench: Bench) -> None:
+    words = {kind: f"{bench.marker}-{kind}" for kind in ("ended", "running", "untold")}
+    sleepers = {
+        kind: subprocess.Popen(["sleep", "60"], env={"STEPWELL_MARKER": f"outer {word}"})
+        for kind, word in words.items()
+    }
+    lines = f"{words['ended']} 1\n{words['running']} 2\n{words['ended']} 1\n"
+    argv = [sys.executable, "-c", PRETENDER, lines]
+    host = subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    with host:
+        watchdog = psutil.Process(int(host.stdout.readline()))
+        time.sleep(0.1)
+        assert all(sleeper.poll() is None for sleeper in sleepers.values())
+        host.kill()
+    assert wait_for(lambda: not watchdog.is_running() or watchdog.status() == psutil.STATUS_ZOMBIE)
+    assert sleepers["running"].wait(1) == -signal.SIGKILL
+    for kind in ("ended", "untold"):
+        assert sleepers[kind].poll() is None
+        sleepers[kind].kill()
+        sleepers[kind].wait()
+
+
+def test_watchdog_ends_with_a_host_that_ends_by_itself(bench: Bench) -> None:
+    code = "import os, sys, time; print(os.getpid(), flush=True); from stepwell.blocks.processes.host import host\n"
+    code += "with host.running(sys.argv[1]): pass"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    host = subprocess.check_output([sys.executable, "-c", code, bench.marker], env=environment, text=True).strip()
+
+    def watchdogs() -> list[int]:
+        lines = {process.pid: process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])}
+        return [pid for pid, line in lines.items() if any("process_watchdog" in text for text in line) and host in line]
+
+    assert wait_for(lambda: not watchdogs())

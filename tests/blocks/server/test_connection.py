@@ -1,0 +1,265 @@
+"""Stepwell's own server lives once per home, and the user's comes first. Each check runs in processes of its own."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from stepwell.blocks.system.home import home, signing_key
+from stepwell.errors import StepwellError
+
+STATUS = "import dataclasses, json; print(json.dumps(dataclasses.asdict(server.status()), default=str))"
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """The variables of a user who keeps Stepwell and Prefect in `folder` and has set nothing else but `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "STEPWELL"))}
+    mine = {"STEPWELL_HOME": str(folder / "home"), "PREFECT_HOME": str(folder / "prefect")}
+    return kept | mine | {"PREFECT_LOGGING_LEVEL": "ERROR"} | more
+
+
+def begin(code: str, folder: Path, **more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", f"from stepwell.blocks.server import connection as server\n{code}"]
+    # As a job of a terminal has it: a group of its own, which Ctrl-C interrupts.
+    return subprocess.Popen(command, env=environment(folder, **more), cwd=folder, process_group=0, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def python(code: str, folder: Path, **more: str) -> str:
+    """What the code prints."""
+    process = begin(code, folder, **more)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return out.strip()
+
+
+def status(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads(python(STATUS, folder))
+    return found
+
+
+def servers(folder: Path) -> list[int]:
+    """The pids of the servers whose home is in the folder."""
+    wanted = f"PREFECT_HOME={folder / 'home' / 'server'}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            running = (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+            if running and wanted in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in which a server was asked for by two processes at once, one of which was interrupted after."""
+    folder = tmp_path_factory.mktemp("server")
+    try:
+        # Settings of the user's that would break a server must not reach it.
+        broken = {"PREFECT_PROFILE": "missing", "PREFECT_SERVER_DATABASE_CONNECTION_URL": "postgresql://nowhere/x"}
+        code = "print(server.ensure_server(), flush=True); import time; time.sleep(float('{}'))"
+        both = [begin(code.format(300), folder, **broken), begin(code.format(0), folder)]
+        assert both[0].stdout is not None
+        first = both[0].stdout.readline().strip()
+        second = both[1].communicate(timeout=120)[0].strip()
+        os.killpg(both[0].pid, signal.SIGINT)
+        both[0].communicate(timeout=10)
+        assert first == second != ""
+        yield folder
+    finally:
+        for pid in servers(folder):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_two_processes_at_once_start_one_server_that_survives_them(folder: Path) -> None:
+    now = status(folder)
+    assert now["running"] and now["managed"]
+    assert servers(folder) == [now["pid"]]
+    assert now["database"] == str(folder / "home" / "server" / "prefect.db") and Path(str(now["database"])).exists()
+
+
+def test_url_is_in_force_whenever_prefect_was_imported(folder: Path) -> None:
+    url = status(folder)["url"]
+    after = "server.ensure_server(); import prefect"
+    before = "import prefect; server.ensure_server()"
+    within = "import prefect.settings as s; s.temporary_settings({s.PREFECT_LOGGING_LEVEL: 'INFO'}).__enter__()"
+    show = """
+import os
+from prefect.client.orchestration import get_client
+client = get_client(sync_client=True)
+print(str(client.api_url).rstrip('/'), os.environ['PREFECT_API_URL'], os.environ['DO_NOT_TRACK'], client.server_type)"""
+    for code in (after, before, f"{within}; server.ensure_server()"):
+        assert python(code + show, folder) == f"{url} {url} 1 ServerType.SERVER"
+
+
+def test_status_and_second_ensure_are_quick_and_need_no_prefect(folder: Path) -> None:
+    code = """
+import sys, time
+server.ensure_server(); server.status()
+began = time.perf_counter()
+for _ in range(100): server.ensure_server()
+print(time.perf_counter() - began, 'prefect' in sys.modules)"""
+    seconds, imported = python(code, folder).split()
+    assert float(seconds) < 1 and imported == "False"
+
+
+def test_flow_takes_no_second_within_client_settings(folder: Path) -> None:
+    code = """
+import time, prefect
+flow = prefect.flow(lambda: 1, name='empty')
+with server.client_settings():
+    flow()
+    began = time.perf_counter(); flow(); print(time.perf_counter() - began)"""
+    assert float(python(code, folder)) < 0.9
+
+
+def test_child_of_a_process_with_a_server_may_start_it_again_after_a_kill(folder: Path) -> None:
+    old = status(folder)
+    code = f"""
+import os, signal, subprocess as s, sys, time
+server.ensure_server()
+os.kill({old["pid"]}, signal.SIGKILL)
+time.sleep(0.2)
+again = [sys.executable, '-c', 'from stepwell.blocks.server import connection as server; print(server.ensure_server())']
+print(s.check_output(again, text=True).strip(), server.ensure_server(), server.status().pid)"""
+    child, own, pid = python(code, folder).split()
+    assert child == own == old["url"]
+    assert servers(folder) == [int(pid)] != [old["pid"]]
+
+
+def test_stop_leaves_no_process_and_no_trust_in_a_reused_pid(folder: Path) -> None:
+    record = folder / "home" / "server" / "server.json"
+    stale = record.read_text()
+    assert python("print(server.stop(), server.stop(), server.status().running)", folder) == "True False False"
+    assert servers(folder) == [] and not record.exists()
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        record.write_text(json.dumps(json.loads(stale) | {"pid": stranger.pid}))
+        assert python("print(server.status().running, server.stop())", folder) == "False False"
+        assert stranger.poll() is None and not record.exists()
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_server_that_cannot_start_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / "home" / "server" / "prefect.db").mkdir(parents=True)
+    code = """
+from stepwell.errors import ServerException
+try: server.ensure_server()
+except ServerException as error: print(error)"""
+    said = python(code, tmp_path)
+    assert "server.log" in said and "unable to open database file" in said and servers(tmp_path) == []
+
+
+# The user's own server ----------------------------------------------------------------------------------------------
+
+
+def refused(folder: Path, **more: str) -> tuple[str, float]:
+    """What `ensure_server` said against the server that the user names, and after how many seconds."""
+    code = """
+import time
+from stepwell.errors import ServerException
+began = time.perf_counter()
+try: print(server.ensure_server())
+except ServerException as error: print(error)
+print(time.perf_counter() - began)"""
+    said, seconds = python(code, folder, **more).rsplit("\n", 1)
+    assert servers(folder) == []
+    return said, float(seconds)
+
+
+def test_unreachable_server_of_the_user_is_told_in_time(tmp_path: Path) -> None:
+    said, seconds = refused(tmp_path, PREFECT_API_URL="http://127.0.0.1:1")
+    assert "http://127.0.0.1:1" in said and "PREFECT_API_URL" in said and "Hint: Start" in said
+    assert seconds < 3
+
+
+def test_server_of_the_active_profile_counts_as_the_users(tmp_path: Path) -> None:
+    (tmp_path / "prefect").mkdir()
+    text = 'active = "mine"\n[profiles.mine]\nPREFECT_API_URL = "http://127.0.0.1:1/api"\n'
+    (tmp_path / "prefect" / "profiles.toml").write_text(text)
+    said, _ = refused(tmp_path)
+    assert "http://127.0.0.1:1/api" in said and "profile" in said
+
+
+@pytest.fixture
+def answers() -> Iterator[tuple[dict[str, bytes], str]]:
+    """What a server on this machine answers, path to body, and its address; it is silent on other paths."""
+    bodies: dict[str, bytes] = {}
+    over = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path not in bodies:
+                over.wait(20)
+                return
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(bodies[self.path])
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as one:
+        threading.Thread(target=one.serve_forever, daemon=True).start()
+        yield bodies, f"http://127.0.0.1:{one.server_port}"
+        over.set()
+        one.shutdown()
+
+
+def test_silent_server_of_the_user_is_given_up_in_time(tmp_path: Path, answers: tuple[dict[str, bytes], str]) -> None:
+    said, seconds = refused(tmp_path, PREFECT_API_URL=f"{answers[1]}/api")
+    assert "no answer" in said and seconds < 3
+
+
+def test_server_of_the_user_is_used_past_any_proxy(tmp_path: Path, answers: tuple[dict[str, bytes], str]) -> None:
+    bodies, address = answers
+    bodies |= {"/api/health": b"true", "/health": b"<!doctype html>"}
+    said, _ = refused(tmp_path, PREFECT_API_URL=f"{address}/api", http_proxy="http://127.0.0.1:1")
+    assert said == f"{address}/api"
+    said, _ = refused(tmp_path, PREFECT_API_URL=address)
+    assert "ends in /api" in said
+
+
+# Home ---------------------------------------------------------------------------------------------------------------
+
+
+def test_home_and_key_are_the_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "a" / "b"))
+    assert home() == tmp_path / "a" / "b"
+    key = signing_key()
+    assert len(bytes.fromhex(key)) == 32 and signing_key() == key
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (home(), home() / "signing.key")]
+    assert modes == [0o700, 0o600] and [path.name for path in home().iterdir()] == ["signing.key"]
+
+
+def test_many_who_ask_at_once_get_one_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for attempt in range(20):
+        monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / str(attempt)))
+        with ThreadPoolExecutor(8) as pool:
+            keys = list(pool.map(lambda _: signing_key(), range(8)))
+        assert len(set(keys)) == 1
+
+
+def test_home_that_cannot_be_made_and_a_damaged_key_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "file"))
+    with pytest.raises(StepwellError, match="STEPWELL_HOME"):
+        home()
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path))
+    (tmp_path / "signing.key").write_text("short")
+    with pytest.raises(StepwellError, match="damaged"):
+        signing_key()

@@ -1,0 +1,288 @@
+"""Care of the store: damage is found, only what nobody needs goes, and what interrupted processes left goes with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import strategies
+from keeping import OUTPUTS, commit, files_below, fingerprint, in_child, open_store, overwrite, served
+
+from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.locks import exclusive, shared
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.store import Miss, Store
+from stepwell.blocks.store.maintenance import Amount, collect, measure, verify
+from stepwell.model.tree import scan
+
+DAY = 86_400
+
+
+@pytest.fixture(autouse=True)
+def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk's own pace is not the subject here; `test_files` is about what is synced."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "store")
+
+
+def age(path: Path, days: float) -> None:
+    moment = time.time() - days * DAY
+    os.utime(path, (moment, moment))
+
+
+def record_path(store: Store, rows: object = None) -> Path:
+    key = fingerprint(rows or 10).key
+    return store.root / "records" / key[:2] / f"{key}.json"
+
+
+def trees(store: Store) -> list[Path]:
+    return list((store.root / "trees").glob("*/*"))
+
+
+def index(store: Store) -> list[Path]:
+    return list((store.root / "index").glob("*/*/*"))
+
+
+def everything(store: Store) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in files_below(store.root) if path.name != "store.lock"}
+
+
+# Verification ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_sound_store_has_no_damage(store: Store) -> None:
+    commit(store, fingerprint(1))
+    commit(store, fingerprint(2), {})
+    report = verify(store)
+    assert (report.checked, report.damaged) == (2, ())
+
+
+def test_an_empty_store_has_nothing_to_check(store: Store) -> None:
+    assert (verify(store).checked, measure(store), collect(store)) == (0, Amount(0, 0, 0), Amount(0, 0, 0))
+
+
+def test_every_damage_is_named_and_nothing_is_changed(store: Store) -> None:
+    commit(store, fingerprint(1), {"a": b"one"})
+    commit(store, fingerprint(2), {"b": b"two", "c": b"three"})
+    commit(store, fingerprint(3), {"d": {"x": b"four"}})
+    places = {name: store.tree_path(scanned(content, store)) for name, content in [("a", b"one"), ("b", b"two")]}
+    overwrite(places["a"], b"One")
+    remove(places["b"].parent)
+    overwrite(record_path(store, 3), b"{}")
+    before = everything(store)
+    report = verify(store)
+    assert report.checked == 3
+    assert sorted(report.damaged) == sorted(
+        [
+            f"output 'a' of 'train.py' ({fingerprint(1).key[:12]}): its bytes are not those that were kept",
+            f"output 'b' of 'train.py' ({fingerprint(2).key[:12]}): it is gone",
+            f"record {fingerprint(3).key[:12]}: the kept record was damaged",
+        ]
+    )
+    assert everything(store) == before
+
+
+def scanned(content: bytes, store: Store) -> str:
+    place = store.scratch_folder() / "x"
+    place.write_bytes(content)
+    digest = scan(place).digest
+    remove(place.parent)
+    return digest
+
+
+def test_verification_reads_bytes_anew_and_trusts_no_cache(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = commit(store, outputs={"a": b"one"})
+    digest = scan(store.tree_path(kept.outputs["a"].digest)).entries[0].digest
+    monkeypatch.setattr(store.digests, "digest_file", lambda *_: digest)
+    overwrite(store.tree_path(kept.outputs["a"].digest), b"One")
+    assert served(store) == {"a": b"One"}  # what a lying cache would lead to
+    assert len(verify(store).damaged) == 1
+
+
+# Collection -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_used_lately_stays(store: Store) -> None:
+    commit(store, fingerprint(1))
+    commit(store, fingerprint(2))
+    for rows in (1, 2):
+        age(record_path(store, rows), 31)
+    store.lookup(fingerprint(2).key)
+    assert collect(store, days=30).records == 1
+    assert served(store, fingerprint(1)) == Miss("")
+    assert served(store, fingerprint(2)) == OUTPUTS
+
+
+def test_trees_stay_as_long_as_one_result_needs_them(store: Store) -> None:
+    commit(store, fingerprint(1), {"a": b"shared", "b": b"own"})
+    commit(store, fingerprint(2), {"a": b"shared"})
+    age(record_path(store, 1), 31)
+    assert collect(store) == Amount(1, 1, len(b"own"))
+    assert served(store, fingerprint(2)) == {"a": b"shared"}
+    age(record_path(store, 2), 31)
+    assert collect(store) == Amount(1, 1, len(b"shared"))
+    assert trees(store) == []
+
+
+def test_snapshots_that_no_living_run_uses_go(store: Store, tmp_path: Path) -> None:
+    source = strategies.write_folder(tmp_path / "source", {"train.py": b"1"})
+    store.add_tree(source, scan(source), move=False)
+    assert collect(store).trees == 1
+
+
+def test_damaged_records_go_with_their_trees_and_names(store: Store) -> None:
+    commit(store)
+    overwrite(record_path(store), b"{")
+    assert collect(store) == Amount(1, 2, 16)
+    assert (trees(store), index(store), list(store.records())) == ([], [], [])
+
+
+def test_removed_results_are_no_longer_in_the_index(store: Store) -> None:
+    commit(store, fingerprint(1))
+    commit(store, fingerprint(2))
+    age(record_path(store, 1), 31)
+    collect(store)
+    assert {path.name[-64:] for path in index(store)} == {fingerprint(2).key}
+
+
+def test_a_dry_run_tells_the_same_and_removes_nothing(store: Store) -> None:
+    commit(store, fingerprint(1))
+    commit(store, fingerprint(2), {"a": b"1"})
+    age(record_path(store, 1), 31)
+    before = everything(store)
+    told = collect(store, dry_run=True)
+    assert everything(store) == before
+    assert os.listdir(store.root / "work") == []
+    assert collect(store) == told == Amount(1, 2, 16)
+
+
+def test_a_second_collection_finds_nothing(store: Store) -> None:
+    commit(store)
+    age(record_path(store), 31)
+    collect(store)
+    assert collect(store) == Amount(0, 0, 0)
+
+
+@pytest.mark.parametrize("days", [0, 30])
+def test_what_a_living_run_made_or_used_stays_though_it_describes_itself_late(
+    days: int, store: Store, tmp_path: Path
+) -> None:
+    source = strategies.write_folder(tmp_path / "source", {"train.py": b"1"})
+    snapshot = scan(source)
+    store.add_tree(source, snapshot, move=False)
+    commit(store)
+    run = RunFolder(store.run_folder("run"))
+    with run.alive():
+        age(run.path / "alive.lock", 100)  # it began long ago,
+        age(record_path(store), 99)  # used this then,
+        run.describe({"snapshots": {"/source": snapshot.digest}})  # and wrote this just now
+        for tree in trees(store):
+            age(tree, 200)
+        assert collect(store, days=days) == Amount(0, 0, 0)
+        assert served(store) == OUTPUTS
+        assert store.tree_intact(snapshot.digest)
+    age(record_path(store), 99)
+    assert collect(store, days=days) == Amount(1, 3, 17)
+
+
+def test_a_dead_run_protects_nothing(store: Store) -> None:
+    commit(store)
+    run = RunFolder(store.run_folder("run"))
+    run.describe({"snapshots": {"/x": "a" * 64}})
+    assert in_child(lambda: run.alive().__enter__()) == 0
+    age(record_path(store), 31)
+    assert collect(store).records == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 100_000, b"{}"])
+def test_a_run_that_can_not_be_described_stops_no_collection(content: bytes, store: Store) -> None:
+    commit(store)
+    run = RunFolder(store.run_folder("run"))
+    with run.alive():
+        (run.path / "run.json").write_bytes(content)
+        assert collect(store, days=0) == Amount(0, 0, 0)
+
+
+def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(store: Store) -> None:
+    def leave() -> None:
+        (store.scratch_folder() / "half").write_bytes(b"written")
+
+    assert in_child(leave) == 0
+    mine = store.scratch_folder()
+    for name in ("99999999999999999999999-x", "²-x", "no number", "-"):
+        (store.root / "work" / name).mkdir()
+    assert len(os.listdir(store.root / "work")) == 6
+    collect(store)
+    assert mine.exists()
+    assert set(os.listdir(store.root / "work")) == {mine.name, "²-x", "no number", "-"}
+
+
+def test_files_whose_writing_was_cut_off_long_ago_go(store: Store) -> None:
+    commit(store)
+    old, new = record_path(store).with_name(".tmpold"), record_path(store).with_name(".tmpnew")
+    for path in (old, new):
+        path.write_bytes(b"half")
+    age(old, 2)
+    collect(store)
+    assert (old.exists(), new.exists()) == (False, True)
+    assert served(store) == OUTPUTS
+
+
+def test_a_collection_waits_for_who_is_at_work_and_a_lookup_for_the_collection(store: Store) -> None:
+    commit(store)
+
+    def blocked(action: Callable[[], object]) -> bool:
+        child = os.fork()
+        if child == 0:
+            action()
+            os._exit(0)
+        time.sleep(0.2)
+        still = os.waitpid(child, os.WNOHANG) == (0, 0)
+        if still:
+            os.kill(child, 9)
+            os.waitpid(child, 0)
+        return still
+
+    with shared(store.lock_file):
+        assert blocked(lambda: collect(store))
+        assert not blocked(lambda: store.lookup(fingerprint().key))
+    with exclusive(store.lock_file):
+        assert blocked(lambda: store.lookup(fingerprint().key))
+        assert blocked(lambda: commit(store))
+
+
+def test_a_store_is_measured(store: Store) -> None:
+    commit(store, fingerprint(1))
+    commit(store, fingerprint(2))
+    assert measure(store) == Amount(2, 2, 16)
+
+
+def test_strangers_among_the_trees_are_removed(store: Store) -> None:
+    commit(store)
+    (store.root / "trees" / "zz").mkdir()
+    (store.root / "trees" / "zz" / "file").write_bytes(b"1")
+    (store.root / "trees" / "zz" / "dangling").symlink_to("nothing")
+    assert collect(store).trees == 2
+    assert served(store) == OUTPUTS
+
+
+def test_another_program_collects_the_same_way(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "store")
+    commit(store)
+    code = (
+        "import sys; from pathlib import Path; from stepwell.blocks.store.store import Store; "
+        "from stepwell.blocks.store.stat_cache import StatCache; from stepwell.blocks.store.maintenance import collect; "
+        f"print(collect(Store(Path(sys.argv[1]), {'5' * 64!r}, StatCache(Path(sys.argv[1] + '.db'))), days=0))"
+    )
+    run = subprocess.run([sys.executable, "-c", code, store.root], capture_output=True, text=True, check=True)
+    assert run.stdout == "Amount(records=1, trees=2, bytes=16)\n"
+    assert served(store) == Miss("")

@@ -1,0 +1,145 @@
+"""A run's folder: a journal that survives cuts, and a mark of life that dies with its process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import strategies
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stepwell.blocks.store.run_folder import RunFolder
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "runs" / "the-id")
+
+
+def journal(run: RunFolder) -> Path:
+    return run.path / "journal.jsonl"
+
+
+def test_a_run_that_is_not_there_is_empty_and_dead(run: RunFolder) -> None:
+    assert (run.run_id, run.facts(), run.journal(), run.steps(), run.status()) == ("the-id", {}, [], {}, {})
+    assert not run.is_alive()
+    assert not run.path.exists()
+
+
+def test_facts_are_added_to_what_is_known(run: RunFolder) -> None:
+    run.describe({"name": "one", "tags": {"a": "b"}})
+    run.describe({"name": "two", "pid": 3})
+    assert run.facts() == {"name": "two", "tags": {"a": "b"}, "pid": 3}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"7", b"\xff\xfe", b"[" * 100_000])
+def test_damaged_facts_are_none(content: bytes, run: RunFolder) -> None:
+    run.describe({"name": "one"})
+    (run.path / "run.json").write_bytes(content)
+    assert run.facts() == {}
+    run.describe({"name": "two"})
+    assert run.facts() == {"name": "two"}
+
+
+def test_the_latest_state_of_each_step_and_of_the_run_is_known(run: RunFolder) -> None:
+    events = [
+        {"state": "Running"},
+        {"step": "b", "state": "Pending"},
+        {"step": "a", "state": "Running", "why": ["new"]},
+        {"step": "b", "state": "Done"},
+        {"state": "Completed", "seconds": 2},
+    ]
+    for event in events:
+        run.append(event)
+    assert run.journal() == events
+    assert run.steps() == {
+        "b": {"step": "b", "state": "Done"},
+        "a": {"step": "a", "state": "Running", "why": ["new"]},
+    }
+    assert list(run.steps()) == ["b", "a"]
+    assert run.status() == {"state": "Completed", "seconds": 2}
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=st.lists(st.dictionaries(st.text(), strategies.json_values, max_size=3), max_size=5))
+def test_any_event_is_read_as_it_was_written(events: list[dict[str, object]], run: RunFolder) -> None:
+    journal(run).unlink(missing_ok=True)
+    for event in events:
+        run.append(event)
+    assert run.journal() == events
+
+
+def test_a_journal_cut_off_anywhere_loses_only_its_last_event_and_goes_on(run: RunFolder) -> None:
+    run.append({"state": "one"})
+    kept = journal(run).read_bytes()
+    run.append({"state": "two"})
+    whole = journal(run).read_bytes()
+    for length in range(len(kept), len(whole)):
+        journal(run).write_bytes(whole[:length])
+        run.append({"state": "three"})
+        states = [event["state"] for event in run.journal()]
+        assert states in (["one", "three"], ["one", "two", "three"])
+
+
+@pytest.mark.parametrize("line", [b"{", b"7", b"\xff", b"[]", b"[" * 100_000, b""])
+def test_a_damaged_line_is_left_out(line: bytes, run: RunFolder) -> None:
+    run.append({"state": "one"})
+    with open(journal(run), "ab") as file:
+        file.write(line + b"\n")
+    run.append({"state": "two"})
+    assert [event["state"] for event in run.journal()] == ["one", "two"]
+
+
+def test_events_written_at_once_are_all_kept_whole(run: RunFolder) -> None:
+    def write(writer: int) -> None:
+        for number in range(50):
+            run.append({"writer": writer, "number": number, "padding": "x" * 3000})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    events = run.journal()
+    assert len(events) == 400
+    for writer in range(8):
+        assert [event["number"] for event in events if event["writer"] == writer] == list(range(50))
+
+
+def test_a_run_lives_while_it_is_marked(run: RunFolder) -> None:
+    with run.alive():
+        assert run.is_alive()
+        assert RunFolder(run.path).is_alive()
+    assert not run.is_alive()
+
+
+def test_many_who_ask_at_once_do_not_make_a_dead_run_look_alive(run: RunFolder) -> None:
+    with run.alive():
+        pass
+    with ThreadPoolExecutor(8) as pool:
+        assert not any(pool.map(lambda _: run.is_alive(), range(2000)))
+
+
+def test_a_killed_process_takes_its_mark_of_life_along(run: RunFolder) -> None:
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with run.alive():
+            os.write(told, b"x")
+            signal.pause()
+    os.read(ready, 1)
+    assert run.is_alive()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert not run.is_alive()
+
+
+def test_each_step_has_a_folder(run: RunFolder) -> None:
+    assert run.step_folder("7") == run.path / "steps" / "7"
+
+
+def test_facts_are_readable_json(run: RunFolder) -> None:
+    run.describe({"name": "é"})
+    assert json.loads((run.path / "run.json").read_text()) == {"name": "é"}

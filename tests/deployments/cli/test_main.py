@@ -1,0 +1,134 @@
+"""The command line, as a user's shell starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[3] / "src"
+PIPELINE = """
+from stepwell import Pipeline, PipelineData, PipelineParameter, PythonScriptStep, Workspace
+ws = Workspace.create({workspace!r}, exist_ok=True)
+rate, table, model = PipelineParameter("rate", 10), PipelineData("table"), PipelineData("model")
+prepare = PythonScriptStep("prepare.py", arguments=[table], outputs=[table], source_directory={source!r})
+train = PythonScriptStep("train.py", arguments=[table, rate, model], inputs=[table], outputs=[model], source_directory={source!r})
+pipeline = Pipeline(ws, steps=[train])
+"""
+
+
+class Shell:
+    def __init__(self, folder, workspace):
+        self.folder, self.workspace = folder, workspace
+
+    def __call__(self, *words, **variables):
+        command = [sys.executable, "-m", "stepwell.deployments.cli.main", *words]
+        environment = {**os.environ, "PYTHONPATH": str(SOURCE), **variables}
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def good(self, *words):
+        done = self(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def bad(self, *words, **variables):
+        """What the command says when it fails: one message with a hint, and no traceback."""
+        done = self(*words, **variables)
+        assert done.returncode not in (0, 130) and done.stdout == ""
+        starts = [line.partition(" ")[0] for line in done.stderr.splitlines()]
+        assert (starts[0], starts[-1]) == ("Error:", "Hint:") and starts.count("Error:") == starts.count(
+            "Hint:"
+        ) == 1, done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+
+@pytest.fixture
+def shell(project):
+    project.script("prepare.py", "open(args[0], 'w').write('t')\nprint('prepared')")
+    project.script("train.py", "open(args[2], 'w').write(open(args[0]).read() + args[1])\nprint('trained', args[1])")
+    text = PIPELINE.format(workspace=project.workspace.name, source=str(project.source))
+    (project.folder / "pipeline.py").write_text(text)
+    return Shell(project.folder, project.workspace.name)
+
+
+def test_the_words_of_a_users_first_day(project, shell):
+    plan = json.loads(shell.good("plan", "pipeline.py", "--json"))["steps"]
+    assert [(step["name"], step["action"]) for step in plan] == [("prepare.py", "run"), ("train.py", "run")]
+    assert not project.executions
+    text = shell.good("run", "pipeline.py")
+    assert "Finished: 2 ran" in text and "no earlier result of this step is known" in text
+    changed = json.loads(shell.good("run", "pipeline.py", "-p", "rate=20", "--json"))
+    assert [(s["name"], s["happened"], s["why"]) for s in changed["steps"]][1] == (
+        "train.py",
+        "ran",
+        ["parameter rate: 10 → 20"],
+    )
+    assert changed["status"] == "Finished" and changed["parameters"] == {"rate": "20"}
+    shown = shell.good("show", changed["id"][:8])
+    assert "prepare.py  reused" in shown and "parameter rate: 10 → 20" in shown
+    assert shell.good("logs", changed["id"], "train.py") == "trained 20\n"
+    assert shell.good("logs", changed["id"], "prepare.py") == "prepared\n"
+    hashes = dict(line.split()[::-1] for line in shell.good("outputs", changed["id"], "--hash").splitlines())
+    assert set(hashes) == {"prepare.py/table", "train.py/model"} and all(len(found) == 64 for found in hashes.values())
+    assert "Copied 2 files" in shell.good("outputs", changed["id"], "--to", "copies")
+    assert (project.folder / "copies" / "train.py" / "model").read_text() == "t20"
+    listed = json.loads(shell.good("runs", "--workspace", shell.workspace, "--json"))
+    assert len(listed) == 2 and listed[0]["id"] == changed["id"]
+
+
+def test_errors_are_one_message_with_a_hint(project, shell):
+    assert "There is no file missing.py" in shell.bad("run", "missing.py")
+    assert "no parameter 'rat'" in shell.bad("run", "pipeline.py", "-p", "rat=1")
+    assert "must be of type int" in shell.bad("plan", "pipeline.py", "-p", "rate=fast")
+    assert "assigns nothing" in shell.bad("plan", "pipeline.py", "-p", "rate")
+    assert "There is no run 'nope'" in shell.bad("show", "nope")
+    (project.folder / "broken.py").write_text("x = 1\nraise KeyError('oops')\n")
+    assert "KeyError: 'oops'" in (said := shell.bad("run", "broken.py")) and "line 2" in said
+    (project.source / "train.py").unlink()
+    assert "script not found at" in shell.bad("plan", "pipeline.py")
+    assert not project.executions
+
+
+def test_a_failed_step_fails_the_command_and_shows_why(project, shell):
+    project.script("train.py", "raise ValueError('too steep')")
+    done = shell("run", "pipeline.py")
+    assert done.returncode == 1
+    assert "ValueError: too steep" in done.stdout and "failed with exit code 1" in done.stdout
+    assert "Failed: 1 ran, 1 failed" in done.stdout
+    assert "stepwell/flows" not in done.stdout + done.stderr
+
+
+def test_a_server_that_does_not_answer_is_told_at_once(shell):
+    started = time.monotonic()
+    said = shell.bad("run", "pipeline.py", PREFECT_API_URL="http://127.0.0.1:1/api", STEPWELL_OWN_API_URL="")
+    assert time.monotonic() - started < 5
+    assert "does not answer" in said and "PREFECT_API_URL" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_cancels_the_run_and_its_steps(project, shell, number):
+    place = project.folder / "pid"
+    project.script("train.py", f"import os, time\nopen({str(place)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
+    command = [sys.executable, "-m", "stepwell.deployments.cli.main", "run", "pipeline.py"]
+    process = subprocess.Popen(
+        command, cwd=project.folder, env={**os.environ, "PYTHONPATH": str(SOURCE)}, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, process_group=0,
+    )  # fmt: skip
+    until = time.monotonic() + 30
+    while not (place.exists() and place.read_text()) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err and "Canceled: 1 ran, 1 cancelled" in out
+    assert not Path(f"/proc/{place.read_text()}").exists()
+    assert "prepare.py  reuse" in shell.good("plan", "pipeline.py")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import io
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from stepwell.deployments.client import endpoint_client
+from stepwell.deployments.client.endpoint_client import Endpoint, spelled
+from stepwell.errors import ExperimentExecutionException, ServerException, UserErrorException
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """An endpoint that gives these answers, one after the other; what it was asked."""
+    monkeypatch.setattr(endpoint_client, "_LOOK_SECONDS", 0.01)
+    asked, left = [], []
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self):
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            asked.append((self.command, self.path, dict(self.headers), body))
+            status, answer = left.pop(0)
+            self.send_response(status)
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        do_GET = do_POST = _answer  # noqa: N815  (the names of the base class)
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+
+    def answer(*answers):
+        left[:] = answers
+        return Endpoint(f"http://127.0.0.1:{server.server_port}", "stw_x"), asked
+
+    yield answer
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_busy_endpoint_is_asked_again_under_the_same_key(answering):
+    endpoint, asked = answering((429, {}), (503, {}), (202, {"Id": "r"}))
+    assert endpoint.submit("a b", "1", {"ExperimentName": "e"}) == {"Id": "r"}
+    assert {path for _, path, _, _ in asked} == {"/pipelines/a%20b?version=1"}
+    assert len({headers["Idempotency-Key"] for _, _, headers, _ in asked}) == 1
+    assert asked[0][2]["Authorization"] == "Bearer stw_x"
+
+
+def test_a_refusal_is_told_in_its_own_words(answering):
+    endpoint, _ = answering((400, {"error": {"message": "No", "field": "Tags", "hint": "Leave it."}}))
+    with pytest.raises(ExperimentExecutionException) as caught:
+        endpoint.describe("p", "")
+    assert caught.value.message == "No\n  field  Tags\nHint: Leave it."
+    endpoint, _ = answering((500, "what"))
+    with pytest.raises(ExperimentExecutionException, match="500"):
+        endpoint.describe("p", "")
+
+
+def test_it_waits_for_the_end(answering):
+    def run(status, *steps):
+        return 200, {"status": status, "steps": [{"name": n, "status": s} for n, s in steps]}
+
+    endpoint, _ = answering(
+        run("NotStarted", ("a", "waiting")),
+        run("Running", ("a", "ran"), ("b", "running")),
+        run("Finished", ("a", "ran"), ("b", "ran")),
+    )
+    said = io.StringIO()
+    assert endpoint.wait("r", said)["status"] == "Finished"
+    assert said.getvalue().splitlines() == ["a  ran", "b  running", "b  ran"]
+
+
+def test_nobody_there_is_told(monkeypatch):
+    monkeypatch.setattr(endpoint_client, "_SECONDS_AWAY", 0.0)
+    with pytest.raises(ServerException, match="does not answer"):
+        Endpoint("http://127.0.0.1:1", "t").describe("p", "")
+    with pytest.raises(UserErrorException):
+        Endpoint.at("ftp://x")
+
+
+def test_values_are_spelled_as_the_endpoint_reads_them(monkeypatch):
+    known = {
+        "Parameters": [
+            {"name": "n", "type": "int"},
+            {"name": "maybe", "type": "int", "nullable": True},
+            {"name": "sizes", "type": "list[int]"},
+            {"name": "flags", "type": "list[bool]"},
+            {"name": "token", "type": "str", "secret": True},
+        ]
+    }
+    given = ["n=5", "maybe=null", "sizes=[1, x]", "flags=true,False", "other=a=b"]
+    assert spelled(known, given) == {"n": "5", "maybe": None, "sizes": [1, "x"], "flags": [True, False], "other": "a=b"}
+    monkeypatch.setattr("sys.stdin", io.StringIO("s3cret\n"))
+    assert spelled(known, ["token=-"]) == {"token": "s3cret"}
+    for wrong in ("token=s3cret", "n"):
+        with pytest.raises(UserErrorException):
+            spelled(known, [wrong])

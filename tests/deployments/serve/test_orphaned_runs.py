@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from uuid import UUID
+
+import pytest
+from prefect.client.schemas.objects import State, StateType
+from published import work
+
+from stepwell.blocks.server.documents import client
+from stepwell.deployments.serve import orphaned_runs
+from stepwell.deployments.serve.orphaned_runs import StrandedRuns, worker_name
+from stepwell.flows.publishing.run_requests import RunOrder, place
+
+
+@pytest.fixture
+def stranded(project, monkeypatch):
+    """A run that this machine's worker had taken, whose process is gone; and how to look for such runs."""
+    monkeypatch.setattr(orphaned_runs, "_SECONDS_DEAD", 0.0)
+    published = project.pipeline(project.step("a.py", "pass"), name="p").publish()
+    run_id = place(published.block, RunOrder("e"), project.workspace).run_id
+    said = []
+
+    def strand(kind=StateType.RUNNING, worker=None):
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        with client() as api:
+            api.update_flow_run_labels(UUID(run_id), {"prefect.worker.name": worker or worker_name()})
+            api.set_flow_run_state(UUID(run_id), State(type=kind), force=True)
+            api.request(
+                "PATCH",
+                f"/flow_runs/{run_id}",
+                json={"infrastructure_pid": f"{socket.gethostname()}:{gone.pid}"},
+            )
+
+    def state():
+        with client() as api:
+            return api.read_flow_run(UUID(run_id)).state.name
+
+    return run_id, strand, StrandedRuns(said.append), state, said
+
+
+def test_a_run_without_process_is_ordered_again_but_not_for_ever(stranded, monkeypatch):
+    _, strand, keeper, state, said = stranded
+    strand()
+    keeper.look()
+    assert state() == "Scheduled"
+    monkeypatch.setattr(orphaned_runs, "MOST_RESTARTS", -1)
+    strand()
+    keeper.look()
+    assert state() == "Crashed"
+    assert len(said) == 2
+
+
+def test_what_had_not_begun_is_ordered_again_and_runs(stranded):
+    run_id, strand, keeper, state, _ = stranded
+    strand(StateType.PENDING)
+    keeper.look()
+    assert state() == "Scheduled"
+    assert work(run_id) == "Completed"
+
+
+def test_what_was_being_cancelled_is(stranded):
+    _, strand, keeper, state, _ = stranded
+    strand(StateType.CANCELLING)
+    keeper.look()
+    assert state() == "Cancelled"
+
+
+def test_other_machines_runs_are_left_alone(stranded):
+    _, strand, keeper, state, _ = stranded
+    strand(worker="stepwell-abcdef@elsewhere")
+    keeper.look()
+    assert state() == "Running"

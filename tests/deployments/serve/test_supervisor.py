@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
+from stepwell.errors import UserErrorException
+
+FAMILY = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print('here', flush=True); time.sleep(60)"
+
+
+def until(true, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert true()
+
+
+@pytest.fixture
+def supervised(tmp_path):
+    made = []
+
+    def supervise(code, **more):
+        supervisor = Supervisor(tmp_path, [Child("one", (sys.executable, "-c", code), sign="here", **more)])
+        made.append(supervisor)
+        supervisor.start()
+        return supervisor
+
+    yield supervise
+    for supervisor in made:
+        supervisor.stop()
+
+
+def family(pid):
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def test_children_run_and_end_with_everybody_they_started(supervised):
+    supervisor = supervised(FAMILY, patience=0.2)
+    until(lambda: supervisor.is_ready("one"))
+    members = family(supervisor.pids()["one"])
+    assert len(members) == 3
+    supervisor.stop()
+    assert not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in members)
+    assert supervisor.pids() == {}
+
+
+def test_who_dies_is_started_again_and_said_so(supervised, tmp_path, capsys):
+    supervisor = supervised("print('here'); raise SystemExit(3)")
+    first = supervisor.pids()["one"]
+
+    def again():
+        supervisor.check()
+        return supervisor.pids().get("one", first) != first
+
+    until(again)
+    assert "one | ended with code 3; starts again in 0.2 s" in capsys.readouterr().err
+    until(lambda: "here" in (tmp_path / "one.log").read_text())
+
+
+def test_children_end_with_a_supervisor_that_is_killed(tmp_path):
+    code = f"""
+import sys, time
+from pathlib import Path
+from stepwell.deployments.serve.supervisor import Child, Supervisor
+supervisor = Supervisor(Path({str(tmp_path)!r}), [Child("one", (sys.executable, "-c", {FAMILY!r}), patience=0.2, sign="here")])
+supervisor.start()
+while not supervisor.is_ready("one"):
+    time.sleep(0.02)
+print(supervisor.pids()["one"], flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    members = family(int(process.stdout.readline()))
+    assert len(members) == 3
+    process.kill()
+    process.wait()
+    until(lambda: not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in members))
+
+
+def test_what_does_not_listen_is_killed(supervised):
+    supervisor = supervised(
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True); time.sleep(60)",
+        patience=0.2,
+    )
+    until(lambda: supervisor.is_ready("one"))
+    began = time.monotonic()
+    supervisor.stop()
+    assert time.monotonic() - began < 5
+
+
+def test_a_command_that_is_none_is_tried_again(tmp_path):
+    supervisor = Supervisor(tmp_path, [Child("none", ("/nonexistent",))])
+    supervisor.start()
+
+    def told():
+        supervisor.check()
+        log = tmp_path / "none.log"
+        return log.exists() and "starts again in 0.4 s" in log.read_text()
+
+    until(told)
+    supervisor.stop()
+
+
+def test_only_one_supervises_a_folder(tmp_path):
+    with only_one(tmp_path), pytest.raises(UserErrorException, match=str(os.getpid())), only_one(tmp_path):
+        pass
+    with only_one(tmp_path):
+        assert (tmp_path / "pid").read_text() == str(os.getpid())
+    assert not (tmp_path / "pid").exists()

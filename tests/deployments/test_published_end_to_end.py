@@ -1,0 +1,244 @@
+"""Published pipelines as their users meet them: `stepwell serve` with its worker and endpoint, and the real Prefect server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import requests
+
+from stepwell import (
+    AzureCliAuthentication,
+    PipelineData,
+    PipelineEndpoint,
+    PipelineParameter,
+    PublishedPipeline,
+    Schedule,
+    ScheduleRecurrence,
+)
+
+CLI = [sys.executable, "-m", "stepwell.deployments.cli.main"]
+
+
+@pytest.fixture(scope="module")
+def served(server, tmp_path_factory):
+    """The address of an endpoint that `stepwell serve`, started in a folder without sources, keeps running."""
+    forget_waiting_runs(server)
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with open(folder / "said", "wb") as said:
+        words = ["serve", "--port", str(port), "--limit", "4"]
+        process = subprocess.Popen([*CLI, *words], stdout=said, stderr=said, cwd=folder)
+    deadline = time.monotonic() + 90
+    while b"is serving" not in (folder / "said").read_bytes():
+        assert process.poll() is None, (folder / "said").read_text()
+        assert time.monotonic() < deadline, (folder / "said").read_text()
+        time.sleep(0.1)
+    yield f"http://127.0.0.1:{port}"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    assert "Everything is stopped" in (folder / "said").read_text()
+    assert "Traceback" not in (folder / "said").read_text()
+
+
+def forget_waiting_runs(server):
+    """Those of other tests, which no worker was meant to begin, would come first."""
+    waiting = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}, "limit": 200}
+    with httpx.Client(base_url=server, timeout=60) as api:
+        while runs := api.post("/flow_runs/filter", json=waiting).json():
+            for run in runs:
+                api.delete(f"/flow_runs/{run['id']}")
+
+
+def ended(address, run_id, seconds=60):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        run = requests.get(f"{address}/runs/{run_id}", headers=header(), timeout=30).json()
+        if run["status"] in ("Finished", "Failed", "Canceled"):
+            return run
+        time.sleep(0.2)
+    raise AssertionError(run)
+
+
+def prefects_own(address, body):
+    """Prefect's answer, asked again while its SQLite database is busy, as every client of Prefect does."""
+    deadline = time.monotonic() + 60
+    while (answer := httpx.post(address, json=body, timeout=60)).status_code == 503 and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return answer
+
+
+def header():
+    return AzureCliAuthentication().get_authentication_header()
+
+
+def saying(project, text):
+    """A pipeline whose only step writes the text and its parameter."""
+    out = PipelineData("said", pipeline_output_name="said")
+    body = f"open(args[1], 'w').write('{text} ' + args[0])"
+    step = project.step("say.py", body, arguments=[PipelineParameter("pipeline_arg", 10), out], outputs=[out])
+    return project.pipeline(step, name="saying")
+
+
+def said(address, run):
+    (output,) = run["steps"][0]["outputs"]
+    return requests.get(output["url"], headers=header(), timeout=30).text
+
+
+def test_the_articles_own_call(served, project):
+    pipeline1 = saying(project, "hello")
+    published_pipeline1 = pipeline1.publish(
+        name="My_Published_Pipeline", description="My Published Pipeline Description"
+    )
+    shutil.rmtree(project.source)
+    aad_token = AzureCliAuthentication().get_authentication_header()
+
+    response = requests.post(published_pipeline1.endpoint,
+                             headers=aad_token,
+                             json={"ExperimentName": "My_Pipeline",
+                                   "ParameterAssignments": {"pipeline_arg": 20}})  # fmt: skip
+
+    response.raise_for_status()
+    run = ended(served, response.json()["Id"])
+    assert run["status"] == "Finished"
+    assert said(served, run) == "hello 20"
+    known = project.workspace.experiments["My_Pipeline"].get_runs()
+    assert [one.id for one in known] == [response.json()["Id"]]
+
+
+def test_two_versions_and_a_switched_default(served, project):
+    first = saying(project, "first").publish("versions")
+    endpoint = PipelineEndpoint.publish(project.workspace, f"e-{project.workspace.name}", "", first)
+    second = saying(project, "second").publish("versions")
+    endpoint.add(second)
+    body = {"ExperimentName": "versions"}
+
+    def call(address):
+        response = requests.post(address, headers=header(), json=body, timeout=30)
+        assert response.status_code == 202, response.text
+        return response.json()["Id"]
+
+    runs = [
+        call(first.endpoint),
+        call(second.endpoint),
+        call(endpoint.endpoint),
+        call(f"{endpoint.endpoint}?version=1"),
+    ]
+    endpoint.set_default_version("1")
+    runs += [call(endpoint.endpoint), call(endpoint.endpoint_by_name), call(f"{endpoint.endpoint}/0")]
+    texts = [said(served, ended(served, run)) for run in runs]
+    assert texts == ["first 10", "second 10", "first 10", "second 10", "second 10", "second 10", "first 10"]
+
+
+def test_a_disabled_pipeline_is_refused_by_both_ways(served, server, project):
+    published = saying(project, "never").publish("closed")
+    published.disable()
+    response = requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=30)
+    assert (response.status_code, response.json()["error"]["code"]) == (403, "Disabled")
+    own = prefects_own(f"{server}/deployments/{published.block.deployment_id}/create_flow_run", {})
+    assert own.status_code == 409
+    published.enable()
+    assert requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=30).ok
+
+
+def test_prefects_own_way_runs_it_as_well(served, server, project):
+    published = saying(project, "prefect").publish("own-way")
+    address = f"{server}/deployments/{published.block.deployment_id}/create_flow_run"
+    assert prefects_own(address, {"parameters": {"nope": 1}}).status_code == 409
+    assert prefects_own(address, {"parameters": {"pipeline_arg": "x"}}).status_code == 409
+    made = prefects_own(address, {"parameters": {"pipeline_arg": 7, "experiment_name": "form"}})
+    assert made.status_code == 201
+    run = ended(served, made.json()["id"])
+    assert (run["status"], run["experiment"], said(served, run)) == ("Finished", "form", "prefect 7")
+
+
+def test_a_schedule_fires(served, project):
+    published = saying(project, "scheduled").publish("by-time")
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 4))
+    recurrence = ScheduleRecurrence("Hour", 1, soon)
+    schedule = Schedule.create(
+        project.workspace, "hourly", published.id, "timed", recurrence, pipeline_parameters={"pipeline_arg": 3}
+    )
+    deadline = time.monotonic() + 60
+    while schedule.get_last_pipeline_run() is None and time.monotonic() < deadline:
+        time.sleep(0.3)
+    run = schedule.get_last_pipeline_run()
+    assert run is not None
+    assert said(served, ended(served, run.id)) == "scheduled 3"
+    assert (run.get_status(), ended(served, run.id)["experiment"]) == ("Finished", "timed")
+    schedule.disable()
+
+
+def test_the_command_line_publishes_and_calls(served, project):
+    (project.folder / "pipeline.py").write_text(
+        f"""
+from stepwell import Pipeline, PipelineParameter, PythonScriptStep, Workspace
+step = PythonScriptStep("echo.py", source_directory={str(project.source)!r}, arguments=[PipelineParameter("n", 1)])
+pipeline = Pipeline(Workspace.get({project.workspace.name!r}), [step], name="echo")
+"""
+    )
+    project.script("echo.py", "print('got', args[0])")
+
+    def stepwell(*words):
+        done = subprocess.run([*CLI, *words], capture_output=True, text=True, check=False, cwd=project.folder)
+        return done.returncode, done.stdout + done.stderr
+
+    code, text = stepwell("publish", "pipeline.py", "--endpoint", f"e-{project.workspace.name}")
+    assert code == 0, text
+    assert "Published echo, version 1" in text
+    code, text = stepwell("call", f"e-{project.workspace.name}", "-p", "n=5", "--wait")
+    assert (code, "Finished: 1 ran" in text) == (0, True), text
+    code, text = stepwell("call", f"e-{project.workspace.name}", "-p", "n=five")
+    assert (code, "ParameterAssignments.n" in text) == (1, True), text
+    code, text = stepwell("pipelines", "-w", project.workspace.name)
+    assert f"e-{project.workspace.name}" in text
+    code, text = stepwell("disable", "echo", "-w", project.workspace.name)
+    assert (code, "echo, version 1, is disabled" in text) == (0, True), text
+    assert [one.status for one in PublishedPipeline.list(project.workspace, active_only=False)] == ["Disabled"]
+
+
+def test_a_run_goes_on_though_worker_and_process_were_killed(served, project):
+    """The keeper orders it again, and what was done is reused."""
+    mark = project.folder / "mark"
+    slow = f"import os, time\nopen({str(mark)!r}, 'a').close()\ntime.sleep(0 if os.path.exists({str(mark)!r} + '2') else 60)"
+    quick = PipelineData("quick")
+    steps = [
+        project.step("quick.py", "open(args[0], 'w').write('x')", arguments=[quick], outputs=[quick]),
+        project.step("slow.py", slow, inputs=[quick]),
+    ]
+    published = project.pipeline(*steps, name="killed").publish()
+    response = requests.post(published.endpoint, headers=header(), json={"ExperimentName": "killed"}, timeout=30)
+    run_id = response.json()["Id"]
+    deadline = time.monotonic() + 30
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    Path(f"{mark}2").touch()
+    for process in processes("prefect worker start", "stepwell.flows.worker_run"):
+        process.kill()
+    run = ended(served, run_id, 90)
+    assert run["status"] == "Finished"
+    assert {step["name"]: step["status"] for step in run["steps"]} == {"quick.py": "reused", "slow.py": "ran"}
+
+
+def processes(*words):
+    """The processes of this test's home whose command lines hold one of the words."""
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            command = " ".join(process.cmdline())
+            if (
+                any(word in command for word in words)
+                and process.environ().get("STEPWELL_HOME") == os.environ["STEPWELL_HOME"]
+            ):
+                yield process

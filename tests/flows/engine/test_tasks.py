@@ -1,0 +1,134 @@
+"""Steps as Prefect tasks of a user's own flow, by call and by submit, in threads and on Dask."""
+
+from __future__ import annotations
+
+import time
+
+import httpx
+import pytest
+from prefect import flow, task
+from prefect.task_runners import ThreadPoolTaskRunner
+from stepwell import PipelineData, PipelineParameter, Workspace
+from stepwell.blocks.server.connection import client_settings
+from stepwell.errors import StepFailedException, UserErrorException
+
+
+@pytest.fixture
+def steps(project):
+    """`make` writes a word, `double` writes its input twice."""
+    word, data = PipelineData("word"), PipelineData("data")
+    make = project.step(
+        "make.py", "open(args[1], 'w').write(args[0])", arguments=[PipelineParameter("text", "a"), word], outputs=[word],
+        workspace=project.workspace,
+    )  # fmt: skip
+    body = "open(args[1], 'w').write(2 * open(args[0]).read())"
+    doubled = PipelineData("doubled")
+    double = project.step(
+        "double.py", body, arguments=[data, doubled], inputs=[data], outputs=[doubled], workspace=project.workspace
+    )
+    return make, double
+
+
+def text(workspace, artifact):
+    return workspace.store.tree_path(artifact.digest).read_text()
+
+
+def run(body, **options):
+    with client_settings():
+        return flow(**options)(body)()
+
+
+def test_a_called_step_returns_its_outputs_and_takes_those_of_others(project, steps):
+    make, double = steps
+
+    def body():
+        return double(data=make(text="xy")["word"])
+
+    for _ in range(2):
+        assert text(project.workspace, run(body)["doubled"]) == "xyxy"
+    assert project.executions == {"make.py": 1, "double.py": 1}
+
+
+@pytest.mark.parametrize("runner", ["threads", "dask"])
+def test_submitted_steps_run_on_the_flows_task_runner(project, steps, runner, server):
+    make, double = steps
+    if runner == "dask":
+        from prefect_dask import DaskTaskRunner
+
+        chosen = DaskTaskRunner(
+            cluster_kwargs={"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": None}
+        )
+    else:
+        chosen = ThreadPoolTaskRunner(max_workers=2)
+    ids = []
+
+    def body():
+        from prefect.runtime import flow_run
+
+        ids.append(flow_run.id)
+        words = [make.submit(text=word) for word in ("x", "y")]
+        return [double.submit(data=word).result() for word in words]
+
+    for state in ("Completed", "Cached"):
+        results = run(body, task_runner=chosen)
+        assert [text(project.workspace, result["doubled"]) for result in results] == ["xx", "yy"]
+        until = time.monotonic() + 20
+        while time.monotonic() < until:
+            query = {"task_runs": {"flow_run_id": {"any_": [ids[-1]]}}}
+            states = [found["state_name"] for found in httpx.post(f"{server}/task_runs/filter", json=query).json()]
+            if states == [state] * 4:
+                break
+            time.sleep(0.1)
+        assert states == [state] * 4
+    assert project.executions == {"make.py": 2, "double.py": 2}
+
+
+def test_a_step_may_be_mixed_with_a_users_tasks(project, steps):
+    make, double = steps
+
+    @task
+    def choose():
+        return "z"
+
+    def body():
+        made = make.submit(text=choose.submit())
+        return double.submit(data=made, wait_for=[made]).result()
+
+    assert text(project.workspace, run(body)["doubled"]) == "zz"
+
+
+def test_a_failed_step_fails_its_task_and_is_not_kept(project):
+    step = project.step("bad.py", "sys.exit(2)", workspace=project.workspace)
+    with pytest.raises(StepFailedException, match="failed with exit code 2"):
+        run(lambda: step())
+    assert project.records() == []
+
+
+def test_a_pipeline_and_a_flow_share_their_results(project, steps):
+    make, _ = steps
+    pipeline = project.pipeline(make)
+    assert project.happened(pipeline, text="q") == {"make.py": "ran"}
+    run(lambda: make(text="q"))
+    run(lambda: make(text="r"))
+    assert project.happened(pipeline, text="r") == {"make.py": "reused"}
+    assert project.executions == {"make.py": 2}
+
+
+@pytest.mark.parametrize(
+    ("holes", "words"),
+    [
+        ({"data": 3}, "can't be filled with a int"),
+        ({}, "needs its input 'data'"),
+        ({"data": 1, "dta": 2}, "no parameter or input 'dta'"),
+    ],
+)
+def test_a_hole_filled_wrongly_is_told(steps, holes, words):
+    with pytest.raises(UserErrorException, match=words):
+        run(lambda: steps[1](**holes))
+
+
+def test_a_step_in_a_flow_leaves_a_run_with_its_log(project):
+    step = project.step("say.py", "print('hello')", workspace=project.workspace)
+    run_id = run(lambda: step()).record.run_id
+    (found,) = Workspace.get(project.workspace.name).get_run(run_id).get_steps()
+    assert (found.get_stdout_log(), found.get_status()) == ("hello\n", "Finished")

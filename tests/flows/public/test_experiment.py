@@ -1,0 +1,144 @@
+"""Submitted runs live in processes of their own: waited for, found, and cancelled from anywhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from stepwell import Experiment, PipelineParameter, Workspace
+from stepwell.errors import ActivityFailedException, UserErrorException
+
+SOURCE = Path(__file__).resolve().parents[3] / "src"
+SLEEP = "import os, time\nopen(args[0], 'w').write(str(os.getpid()))\ntime.sleep(60)"
+
+
+def wait_until(look, seconds=30.0):
+    until = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < until, "it did not come to pass"
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def sleeper(project):
+    """A pipeline that sleeps for a minute and says by which process, and the file where it says so."""
+    place = project.folder / "pid"
+    last = project.step("last.py", "")
+    first = project.step("sleep.py", SLEEP, arguments=[place])
+    last.run_after(first)
+    return project.pipeline(first, last), place
+
+
+def is_written(place):
+    return place.exists() and place.read_text()
+
+
+def test_a_submitted_run_runs_in_another_process_and_can_be_waited_for(project, chain, capsys):
+    pipeline, _ = chain("a.py", "b.py")
+    experiment = Experiment(project.workspace, "trial")
+    run = experiment.submit(pipeline, tags={"team": "blue"})
+    assert run.id in capsys.readouterr().out
+    assert run.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    assert (run.get_status(), run.status, run.tags) == ("Finished", "Completed", {"team": "blue"})
+    assert [step.name for step in run.get_steps()] == ["b.py", "a.py"]
+    assert [found.id for found in experiment.get_runs(tags={"team": "blue"})] == [run.id]
+    assert list(experiment.get_runs(tags={"team": "red"})) == []
+    again = experiment.submit(pipeline)
+    assert again.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    assert all(step.reused for step in again.get_steps()) and project.executions == {"a.py": 1, "b.py": 1}
+    assert {step.id for step in again.get_steps()} == {step.id for step in run.get_steps()}
+
+
+def test_a_submitted_run_has_the_source_and_the_values_of_its_submission(project):
+    rate = PipelineParameter("rate", 1)
+    body = "import time\ntime.sleep(0.5)\nprint('old', *args)"
+    first, second = (
+        project.step("a.py", body, arguments=[rate]),
+        project.step("b.py", "print('old', *args)", arguments=[rate]),
+    )
+    second.run_after(first)
+    run = Experiment(project.workspace, "trial").submit(project.pipeline(second), pipeline_parameters={"rate": 7})
+    project.script("b.py", "print('new')")
+    assert run.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    assert run.find_step_run("b.py")[0].get_stdout_log() == "old 7\n"
+
+
+def test_wrong_parameters_raise_before_a_run_is_made(project, chain):
+    pipeline, _ = chain("a.py")
+    with pytest.raises(UserErrorException, match="no parameter 'x'"):
+        Experiment(project.workspace, "trial").submit(pipeline, pipeline_parameters={"x": 1})
+    with pytest.raises(UserErrorException, match="can't name an experiment"):
+        Experiment(project.workspace, "a b")
+    assert project.workspace.experiments == {}
+
+
+def test_a_failed_run_raises_for_who_waits_unless_told_not_to(project):
+    run = Experiment(project.workspace, "trial").submit(project.pipeline(project.step("a.py", "sys.exit(9)")))
+    assert run.wait_for_completion(show_output=False, timeout_seconds=60, raise_on_error=False) == "Failed"
+    with pytest.raises(ActivityFailedException, match="failed with exit code 9"):
+        run.wait_for_completion(show_output=False)
+
+
+def test_a_time_out_of_waiting_leaves_the_run_alone_and_cancel_ends_it(project, sleeper):
+    pipeline, place = sleeper
+    run = Experiment(project.workspace, "trial").submit(pipeline)
+    wait_until(lambda: is_written(place))
+    assert run.wait_for_completion(show_output=False, timeout_seconds=0.1) == "Running"
+    run.cancel()
+    assert run.wait_for_completion(show_output=False, timeout_seconds=20) == "Canceled"
+    assert not psutil.pid_exists(int(place.read_text()))
+    assert {step.name: step.get_status() for step in run.get_steps()} == {"sleep.py": "Canceled", "last.py": "Canceled"}
+    assert project.records() == [] and project.executions == {"sleep.py": 1}
+    run.cancel()
+    assert run.get_status() == "Canceled"
+
+
+SUBMIT = """
+import sys
+from stepwell import Experiment, Pipeline, PythonScriptStep, Workspace
+ws = Workspace.get(sys.argv[1])
+step = PythonScriptStep("a.py", source_directory=sys.argv[2])
+print(Experiment(ws, "far").submit(Pipeline(ws, [step])).id, flush=True)
+import time; time.sleep(60)
+"""
+
+
+def test_a_run_outlives_its_submitter_and_is_found_from_another_process(project):
+    go = project.folder / "go"
+    project.script(
+        "a.py", f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.02)\nprint('done')"
+    )
+    command = [sys.executable, "-c", SUBMIT, project.workspace.name, str(project.source)]
+    submitter = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert submitter.stdout is not None
+    lines = [submitter.stdout.readline() for _ in range(3)]
+    os.killpg(submitter.pid, signal.SIGKILL)
+    submitter.communicate()
+    go.touch()
+    run = Workspace.get(project.workspace.name).get_run(lines[-1].strip())
+    assert run.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    assert run.find_step_run("a.py")[0].get_stdout_log() == "done\n"
+    assert list(Workspace.get(project.workspace.name).experiments) == ["far"]
+
+
+def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project, sleeper):
+    pipeline, place = sleeper
+    run = Experiment(project.workspace, "trial").submit(pipeline)
+    wait_until(lambda: is_written(place))
+    script = psutil.Process(int(place.read_text()))
+    (runner,) = [p for p in psutil.process_iter(["cmdline"]) if any(run.id in word for word in p.info["cmdline"] or ())]
+    runner.kill()
+    wait_until(lambda: run.get_status() == "Failed", 10)
+    wait_until(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE, 10)

@@ -1,0 +1,175 @@
+"""Steps as their author wrote them: arguments with holes, ports, and what is refused before anything is started."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from stepwell.blocks.workspace.references import DataPath, DataPathComputeBinding, DataReference
+from stepwell.errors import UserErrorException
+from stepwell.flows.steps.command_step import CommandStep
+from stepwell.flows.steps.data_transfer_step import DataTransferStep
+from stepwell.flows.steps.outputs import OutputFileDatasetConfig, PipelineData
+from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
+from stepwell.flows.steps.python_script_step import PythonScriptStep
+from stepwell.model.definitions import (
+    HoleSource,
+    OutputSource,
+    ParameterSource,
+    Piece,
+    PipelineDefinition,
+    StepDefinition,
+)
+
+LAKE = SimpleNamespace(name="lake")
+
+
+def define(step, producers=None):
+    return step.define(step_id=step.name, producers=producers or {}, ids={}, source_directory=Path("/code"))
+
+
+def pieces(step):
+    return define(step).arguments
+
+
+def test_ports_and_parameters_become_holes():
+    rate, table, model = PipelineParameter("rate", 10), PipelineData("table"), PipelineData("model")
+    step = PythonScriptStep("train.py", arguments=["--in", table, rate, model, 0.5], inputs=[table], outputs=[model])
+    assert pieces(step) == (
+        (Piece("text", "--in"),),
+        (Piece("input", "table"),),
+        (Piece("parameter", "rate"),),
+        (Piece("output", "model"),),
+        (Piece("text", "0.5"),),
+    )
+
+
+def test_text_may_name_ports_and_parameters_as_their_str_does():
+    rate, table, config = PipelineParameter("rate", 10), PipelineData("table"), OutputFileDatasetConfig("net")
+    step = PythonScriptStep(
+        "a.py",
+        arguments=[f"--in={table}/x.csv", f"{config.arg_val}/w", f"r={rate}", rate],
+        inputs=[table],
+        outputs=[config],
+    )
+    assert pieces(step)[:3] == (
+        (Piece("text", "--in="), Piece("input", "table"), Piece("text", "/x.csv")),
+        (Piece("output", "net"), Piece("text", "/w")),
+        (Piece("text", "r="), Piece("parameter", "rate")),
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "$HOME", "$AZUREML_DATAREFERENCE_other", "{rate}", "a\nb", "$(id)", "$AML_PARAMETER_x"]
+)
+def test_text_that_names_nothing_stays_as_it_is(text):
+    assert pieces(PythonScriptStep("a.py", arguments=[text])) == ((Piece("text", text),),)
+
+
+@pytest.mark.parametrize("value", [None, ["a"], {"a": 1}])
+def test_arguments_that_are_no_text_are_refused(value):
+    with pytest.raises(UserErrorException, match="can't be passed to a script"):
+        PythonScriptStep("a.py", arguments=[value])
+
+
+def test_an_argument_that_is_neither_input_nor_output_is_refused_by_name():
+    with pytest.raises(UserErrorException, match="'table' appears in arguments list but is not in the input list"):
+        PythonScriptStep("a.py", arguments=[PipelineData("table")])
+
+
+def test_a_secret_may_be_a_param_but_no_argument():
+    token = PipelineParameter("token", "x")
+    with pytest.raises(UserErrorException, match="can't be an argument"):
+        PythonScriptStep("a.py", arguments=[token])
+    with pytest.raises(UserErrorException, match="can't be an argument"):
+        PythonScriptStep("a.py", arguments=["parameter:key"], params={"key": token})
+    assert define(PythonScriptStep("a.py", params={"key": token})).params == {"key": (Piece("parameter", "token"),)}
+
+
+def test_a_param_may_be_called_like_the_parameter_that_fills_it_and_like_no_other():
+    rate, other = PipelineParameter("rate", 1), PipelineParameter("other", 1)
+    assert define(PythonScriptStep("a.py", params={"rate": rate})).params == {"rate": (Piece("parameter", "rate"),)}
+    for value in (3, other):
+        with pytest.raises(UserErrorException, match="'rate' both in `params` and as a pipeline parameter"):
+            PythonScriptStep("a.py", arguments=[rate], params={"rate": value})
+
+
+def test_a_param_can_be_named_in_the_arguments():
+    assert pieces(PythonScriptStep("a.py", arguments=["parameter:depth"], params={"depth": 3})) == (
+        (Piece("text", "3"),),
+    )
+
+
+def test_two_ports_of_one_name_are_refused():
+    for kind in ("inputs", "outputs"):
+        with pytest.raises(UserErrorException, match=f"two {kind} called 'a'"):
+            PythonScriptStep("a.py", **{kind: [PipelineData("a"), PipelineData("a")]})
+
+
+def test_an_input_called_like_an_output_gets_another_variable():
+    old, new = PipelineData("model"), PipelineData("model")
+    ports = define(PythonScriptStep("a.py", inputs=[old], outputs=[new]))
+    assert ports.inputs[0].variable != ports.outputs[0].variable == "AZUREML_DATAREFERENCE_model"
+
+
+def test_inputs_come_from_steps_parameters_or_the_caller():
+    written, hole, path = (
+        PipelineData("written"),
+        PipelineData("hole"),
+        PipelineParameter("path", DataPath(LAKE, "x.csv")),
+    )
+    step = PythonScriptStep("a.py", inputs=[written, hole, (path, DataPathComputeBinding("download"))])
+    sources = [port.source for port in define(step, {id(written): ("before", "written")}).inputs]
+    assert sources == [OutputSource("before", "written"), HoleSource("hole"), ParameterSource("path")]
+
+
+def test_configs_in_arguments_are_outputs_and_inputs_without_being_listed():
+    config = OutputFileDatasetConfig("net")
+    assert [port.name for port in define(PythonScriptStep("a.py", arguments=[config])).outputs] == ["net"]
+    assert [port.name for port in define(PythonScriptStep("b.py", arguments=[config.as_input("old")])).inputs] == [
+        "old"
+    ]
+
+
+def test_a_command_is_a_list_or_a_line_for_the_shell():
+    listed, line = CommandStep(["echo", "a b"]), CommandStep("echo $HOME | cat")
+    assert (define(listed).shell, len(pieces(listed))) == (False, 2)
+    assert (define(line).shell, pieces(line), line.name) == (True, ((Piece("text", "echo $HOME | cat"),),), "echo")
+    with pytest.raises(UserErrorException, match="needs a command"):
+        CommandStep([])
+
+
+def test_a_transfer_needs_both_ends():
+    with pytest.raises(UserErrorException, match="needs a source and a destination"):
+        DataTransferStep("move", DataReference(LAKE, "a", "a"))
+
+
+@pytest.mark.parametrize(
+    "more", [{"retries": -1}, {"retries": "1"}, {"timeout_seconds": -1}, {"retry_delay_seconds": True}]
+)
+def test_impossible_numbers_are_refused(more):
+    with pytest.raises(UserErrorException, match=f"`{next(iter(more))}` must be a number"):
+        PythonScriptStep("a.py", **more)
+
+
+def test_making_a_step_reads_and_starts_nothing(tmp_path):
+    step = PythonScriptStep("missing.py", source_directory=tmp_path / "missing")
+    assert define(step).source_directory == str(tmp_path / "missing")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_definition_survives_json():
+    rate, table = PipelineParameter("rate", 0.1), PipelineData("table")
+    path = PipelineParameter("path", DataPath(LAKE, "x.csv"))
+    step = define(
+        PythonScriptStep(
+            "a.py", arguments=["-r", rate, table], inputs=[table, (path, DataPathComputeBinding("download"))],
+            outputs=[OutputFileDatasetConfig("net", (LAKE, "out"))], params={"n": rate}, hash_paths=["c.json"],
+            environment_variables={"A": "1"}, retries=2, timeout_seconds=1.5, strict=True, version="2",
+        ),
+        {id(table): ("before", "table")},
+    )  # fmt: skip
+    pipeline = PipelineDefinition("p", "", "ws", (step,), step.parameters)
+    assert StepDefinition.from_json(step.to_json()) == step
+    assert PipelineDefinition.from_json(pipeline.to_json()) == pipeline

@@ -1,0 +1,54 @@
+"""GPUs that are not there: a stand-in for NVIDIA's management library, and Dask workers that declare GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parent / "fixtures" / "fake_nvml" / "nvml.c"
+
+
+def why_not() -> str:
+    """Why the stand-in can't be had here, '' if it can."""
+    return "" if shutil.which("gcc") else "gcc is not installed"
+
+
+def library(folder: Path) -> Path:
+    """The folder that holds the stand-in, for LD_LIBRARY_PATH."""
+    built = folder / "nvml"
+    built.mkdir()
+    line = ["gcc", "-shared", "-fPIC", "-o", str(built / "libnvidia-ml.so.1"), str(SOURCE)]
+    subprocess.run(line, check=True)
+    return built
+
+
+@contextlib.contextmanager
+def workers(*visible: str, threads: int = 4) -> Iterator[str]:
+    """The address of a scheduler with one worker for each value of CUDA_VISIBLE_DEVICES, each of one GPU."""
+    from distributed import Nanny, Scheduler, SpecCluster
+
+    options = {"nthreads": threads, "resources": {"GPU": 1, "cpus": threads}, "memory_limit": 0, "dashboard": False}
+    nannies = {
+        number: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": devices}}}
+        for number, devices in enumerate(visible)
+    }
+    scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
+    with SpecCluster(scheduler=scheduler, workers=nannies, silence_logs=50) as cluster:
+        yield cluster.scheduler_address
+
+
+def has_driver() -> bool:
+    """Whether this machine has a driver of NVIDIA's, which hides what tests want to see."""
+    from stepwell.blocks.compute.dask.gpu import driver_loads
+
+    return driver_loads() or bool(shutil.which("nvidia-smi"))
+
+
+def with_library(folder: Path, **more: str) -> dict[str, str]:
+    """The environment of a process that finds the stand-in in `folder`."""
+    known = os.environ.get("LD_LIBRARY_PATH", "")
+    return {**os.environ, "LD_LIBRARY_PATH": f"{folder}:{known}" if known else str(folder), **more}

@@ -1,0 +1,70 @@
+"""Published pipelines for tests, an endpoint in this process, and runs of its orders without a worker."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from fastapi.testclient import TestClient
+from prefect.flow_engine import run_flow
+
+from stepwell import DataPath, DataPathComputeBinding, Datastore, PipelineData, PipelineParameter
+from stepwell.blocks.access import tokens
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.connection import client_settings
+from stepwell.deployments.endpoint.app import EndpointOptions, create_app
+from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
+
+BASE = "http://127.0.0.1:4280"
+
+
+def endpoint(**options: Any) -> TestClient:
+    """A client of an endpoint in this process; errors of the server would be raised in the test."""
+    return TestClient(create_app(EndpointOptions(**{"with_token": False, "rate": 1e6, **options})), base_url=BASE)
+
+
+def bearer(**scope: Any) -> dict[str, str]:
+    """The header of a new token."""
+    return {"Authorization": f"Bearer {tokens.create('test', **scope)[1]}"}
+
+
+def every_kind(project: Any) -> Any:
+    """A pipeline with a parameter of every kind, whose step writes its arguments."""
+    folder = project.folder / "data"
+    folder.mkdir()
+    (folder / "a.csv").write_text("1")
+    datastore = Datastore.register(project.workspace, "given", str(folder), overwrite=True)
+    parameters = [
+        PipelineParameter("whole", 3, minimum=1, maximum=9, description="How many."),
+        PipelineParameter("real", 0.5),
+        PipelineParameter("flag", False),
+        PipelineParameter("text", "x"),
+        PipelineParameter("maybe", None, type=int),
+        PipelineParameter("colour", "red", choices=["red", "green"]),
+        PipelineParameter("sizes", [1, 2]),
+    ]
+    out = PipelineData("told", pipeline_output_name="told")
+    bound = (PipelineParameter("data", DataPath(datastore, "a.csv")), DataPathComputeBinding())
+    step = project.step(
+        "tell.py",
+        "import json\njson.dump(args[1:], open(args[0], 'w'))",
+        arguments=[
+            out,
+            *[part for one in parameters for part in (f"--{one.name}", one)],
+            "--data",
+            bound,
+        ],
+        inputs=[bound],
+        outputs=[out],
+    )
+    return project.pipeline(step, name="every kind")
+
+
+def work(run_id: str) -> str:
+    """The final state of an ordered run, run here as a worker would."""
+    with client() as api, client_settings():
+        flow_run = api.read_flow_run(UUID(run_id))
+        deployment = api.read_deployment(flow_run.deployment_id)
+        flow = FrozenPipeline.get(str(UUID(deployment.entrypoint.rpartition(".p_")[2]))).flow
+        state = run_flow(flow, flow_run=flow_run, parameters=flow_run.parameters, return_type="state")
+    return state.name
