@@ -22,8 +22,8 @@ from pathlib import Path
 from urllib import error, request
 from uuid import uuid4
 
-import place
 import psutil
+import submit_request
 
 _VICTIMS = {
     "endpoint": "stepwell.deployments.endpoint.process",
@@ -41,13 +41,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    with place.place(quick=True, full=False):
+    with submit_request.submit_request(quick=True, full=False):
         sys.exit(0 if _try(given) else 1)
 
 
 def _try(given: argparse.Namespace) -> bool:
     published_id, port = _publish(), _free_port()
-    command = [*place.CLI, "serve", "--port", str(port), "--no-token", "--limit", "6", "--rate", "10000"]
+    command = [*submit_request.CLI, "serve", "--port", str(port), "--no-token", "--limit", "6", "--rate", "10000"]
     with open(Path(os.environ["STEPWELL_HOME"]) / "said.txt", "wb") as said:
         serving = subprocess.Popen(command, stdout=said, stderr=said)
     try:
@@ -122,7 +122,7 @@ def _call(address: str, number: int) -> str:
 def _watch(wanted: set[str], seconds: float = 900) -> bool:
     """Whether every run has ended in time."""
     from stepwell.blocks.server.documents import client
-    from stepwell.blocks.server.retry import patiently
+    from stepwell.blocks.server.retry import with_retries
 
     deadline = time.monotonic() + seconds
 
@@ -138,7 +138,7 @@ def _watch(wanted: set[str], seconds: float = 900) -> bool:
                     return found
 
     while True:
-        found = patiently(states, 60)
+        found = with_retries(states, 60)
         count = Counter(found.get(run_id, "LOST") for run_id in wanted)
         if set(count) <= set(_ENDS) or time.monotonic() > deadline:
             print(f"they ended as {dict(count)}; Prefect has {len(found)} runs", flush=True)

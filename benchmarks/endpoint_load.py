@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib import request
 
-import place
+import submit_request
 
 
 def main() -> None:
@@ -38,7 +38,9 @@ def main() -> None:
         if name == "PostgreSQL" and not shutil.which("pg_ctl"):
             print("PostgreSQL: its programs are not on the PATH")
             continue
-        with place.place(quick=True, full=False, prepare=postgres if name == "PostgreSQL" else nullcontext):
+        with submit_request.submit_request(
+            quick=True, full=False, prepare=postgres if name == "PostgreSQL" else nullcontext
+        ):
             measured[name], fine = measure(name, given.calls, given.at_once)
             good &= fine
     if given.plot:

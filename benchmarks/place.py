@@ -103,7 +103,7 @@ def settle(most: float = 20.0) -> None:
 
 
 @contextmanager
-def place(
+def submit_request(
     *, quick: bool, full: bool, prepare: Callable[[Path], AbstractContextManager[object]] = nullcontext
 ) -> Iterator[Place]:
     """A place whose server runs; server and folder are gone at the end, however it ends. `prepare` is around the server.

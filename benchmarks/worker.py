@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # as the command line does
 
-from place import new_salt, server_cpu, settle
+from submit_request import new_salt, server_cpu, settle
 
 if TYPE_CHECKING:
     from stepwell import Workspace
@@ -129,11 +129,11 @@ def snapshot(folder: Path, sources: list[str], unchanged: int) -> dict[str, floa
 
 
 def _snapshot(workspace: Workspace, source: str) -> None:
-    from stepwell.flows.engine.run_context import Setting
+    from stepwell.flows.engine.run_context import RunContext
 
-    setting = Setting(workspace, "bench")
-    setting.source(source)
-    setting.snapshots()
+    context = RunContext(workspace, "bench")
+    context.source(source)
+    context.snapshots()
 
 
 def hashing(folder: Path, file: str, repeat: int) -> dict[str, float]:

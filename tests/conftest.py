@@ -1,18 +1,17 @@
-"""One real Prefect server for all tests, in a home of its own, and projects whose scripts tell when they were run."""
+"""One real Prefect server for all tests of a process, in a home of its own."""
 
 from __future__ import annotations
 
 import os
 import sys
-import textwrap
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from projects import Project
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
@@ -59,67 +58,6 @@ def workspace(server: str) -> Workspace:
     from stepwell import Workspace
 
     return Workspace.create(f"t-{uuid.uuid4().hex[:12]}")
-
-
-class Project:
-    """A source directory, and pipelines over it whose scripts note each execution in a file outside of it."""
-
-    def __init__(self, folder: Path, workspace: Workspace) -> None:
-        self.folder = folder
-        self.workspace = workspace
-        self.source = folder / "source"
-        self.source.mkdir()
-        self.log = folder / "executions"
-
-    def write(self, name: str, text: str) -> Path:
-        """The file `name` of the source directory, which holds `text` now."""
-        path = self.source / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-        return path
-
-    def script(self, name: str, body: str = "") -> str:
-        """The name of a script that notes its execution, then runs `body` with `sys` and its arguments as `args`."""
-        note = f"import sys\nargs = sys.argv[1:]\nwith open({str(self.log)!r}, 'a') as log:\n    log.write({name!r} + '\\n')\n"
-        self.write(name, note + textwrap.dedent(body))
-        return name
-
-    def step(self, script: str, body: str | None = None, /, **more: Any) -> Any:
-        """A PythonScriptStep of the script, which is written first if there is a `body`."""
-        from stepwell import PythonScriptStep
-
-        if body is not None:
-            self.script(script, body)
-        return PythonScriptStep(script, source_directory=self.source, **more)
-
-    def pipeline(self, *steps: Any, **more: Any) -> Any:
-        """A pipeline of the steps."""
-        from stepwell import Pipeline
-
-        return Pipeline(self.workspace, list(steps), **more)
-
-    def run(self, pipeline: Any, **parameters: Any) -> Any:
-        """The summary of a run of the pipeline, however it ended."""
-        from stepwell.blocks.store.run_folder import RunFolder
-        from stepwell.blocks.server.connection import client_settings
-        from stepwell.flows.runs.summary import summarize
-
-        with client_settings():
-            state = pipeline.flow(**parameters, return_state=True)
-        return summarize(RunFolder(self.workspace.store.run_folder(str(state.state_details.flow_run_id))))
-
-    def happened(self, pipeline: Any, **parameters: Any) -> dict[str, str]:
-        """What happened to each step of a new run."""
-        return {step.id: step.happened for step in self.run(pipeline, **parameters).steps}
-
-    @property
-    def executions(self) -> Counter[str]:
-        """How often each script was run."""
-        return Counter(self.log.read_text().split("\n")[:-1] if self.log.exists() else [])
-
-    def records(self) -> list[Path]:
-        """The files of the kept results."""
-        return sorted((self.workspace.store.root / "records").glob("*/*.json"))
 
 
 @pytest.fixture

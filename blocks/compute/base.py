@@ -17,7 +17,8 @@ from stepwell.errors import ComputeTargetException
 from stepwell.model.redaction import is_secret_name
 
 if TYPE_CHECKING:
-    from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+    from stepwell.blocks.compute.job import Finished, Job
+    from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
     from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
@@ -47,8 +48,8 @@ class Compute(Block, abc.ABC):
     max_concurrent: int = Field(default=64, ge=1, description="How many steps of a pipeline run at once.")
 
     @abc.abstractmethod
-    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
-        """How the job ended, every output where it says. `say` got the script's output on the way, as did the job's logs.
+    def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
+        """How the job ended, every output where it says. `on_output` got the script's output on the way, as did the job's logs.
 
         A target that can't be reached raises ComputeTargetException.
         """
@@ -149,7 +150,7 @@ class Compute(Block, abc.ABC):
         """The settings as plain values, without secrets."""
         own = set(type(self).model_fields) - {"workspace", "name", "location", "tags"}
         plain = json.loads(self.model_dump_json(include=own))
-        return {name: _veiled(name, value) for name, value in plain.items() if name in own}
+        return {name: _redacted(name, value) for name, value in plain.items() if name in own}
 
     def serialize(self) -> dict[str, Any]:
         """What is known of the target as plain values, without secrets."""
@@ -169,12 +170,12 @@ class Compute(Block, abc.ABC):
         return documents.document_name(self.workspace, self.name)
 
 
-def _veiled(name: str, value: Any) -> Any:
+def _redacted(name: str, value: Any) -> Any:
     """The plain value with `***` for whatever has a name that sounds secret."""
     if isinstance(value, dict):
-        return {inner: _veiled(inner, item) for inner, item in value.items()}
+        return {inner: _redacted(inner, item) for inner, item in value.items()}
     if isinstance(value, list):
-        return [_veiled(name, item) for item in value]
+        return [_redacted(name, item) for item in value]
     return "***" if value and isinstance(value, str) and is_secret_name(name) and not name.startswith("tls_") else value
 
 

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.remote_store import Depot
+from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.model.records import Exit, StepCall
-
-Say = Callable[[str], None]
-"""Takes the output of a step's script as it comes."""
-
-Redact = Callable[[str], str]
-"""A text without secrets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +15,7 @@ class Job:
     """A call whose snapshot and inputs stand at these paths of this machine.
 
     `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is what
-    the script may ask of the run that it is part of. Through `depot`, data reach machines that share no disk with this one.
+    the script may ask of the run that it is part of. Through `remote_store`, data reach machines that share no disk with this one.
     """
 
     call: StepCall
@@ -32,7 +25,7 @@ class Job:
     folder: Path
     record: Path
     context: dict[str, Any]
-    depot: Depot | None = None
+    remote_store: RemoteStore | None = None
 
     @property
     def control(self) -> Path:

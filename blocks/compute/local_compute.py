@@ -9,8 +9,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from stepwell.blocks.compute.base import LOCAL, Compute
-from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.local_run import run_here
+from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException
@@ -45,9 +46,9 @@ class LocalCompute(Compute):
     )
     memory: int = Field(default_factory=_memory, gt=0, description="Bytes of memory that steps may take together.")
 
-    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+    def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
         """How the process ended."""
-        return run_here(job, home() / "cache", say, stop, redact)
+        return run_here(job, home() / "cache", on_output, stop, redact)
 
     def check(self, step: StepDefinition) -> None:
         """Nothing; a step that takes more than there is raises ComputeTargetException."""

@@ -6,10 +6,11 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import Python, command, inherited, keep_files, prepare, redact_record
 from stepwell.blocks.environments.virtual_environment import activated, interpreter_of
+from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import run_process
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def run_here(
     job: Job,
     cache: Path,
-    say: Say,
+    on_output: OnOutput,
     stop: StopSignal,
     redact: Redact,
     *,
@@ -31,19 +32,19 @@ def run_here(
 
     It runs in `folder`, by default the job's own; `variables` are added to its environment, `without` are left out.
     """
-    python = python_for(job, cache, say, stop)
+    python = python_for(job, cache, on_output, stop)
     own = {name: value for name, value in inherited().items() if name not in without}
     if job.call.definition.environment.isolated:
         own = activated(python.interpreter, own)
     place = prepare(job, folder or job.folder)
     process = command(job, place, python, {**own, **(variables or {})})
-    end = run_process(process, say, stop, redact)
+    end = run_process(process, on_output, stop, redact)
     keep_files(job, place)
     redact_record(job, redact)
     return Finished(end, place.outputs)
 
 
-def python_for(job: Job, cache: Path, say: Say, stop: StopSignal | None = None) -> Python:
+def python_for(job: Job, cache: Path, on_output: OnOutput, stop: StopSignal | None = None) -> Python:
     """How the job's script is started here."""
-    interpreter = interpreter_of(job.call.definition.environment, cache, say, stop)
+    interpreter = interpreter_of(job.call.definition.environment, cache, on_output, stop)
     return Python.other(interpreter, bundle_folder(cache)) if interpreter else Python.own()

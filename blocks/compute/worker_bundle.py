@@ -26,7 +26,7 @@ BLOCKS = {
         *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements"),
         "virtual_environment",
     ),
-    "processes": ("command", "family", "host", "markers", "output", "runner", "table", "watchdog"),
+    "processes": ("command", "host", "markers", "output", "process_tree", "runner", "table", "watchdog"),
     "store": ("remote_store",),
     "system": ("files", "home", "locks"),
 }

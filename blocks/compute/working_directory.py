@@ -18,8 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepwell.blocks.compute.job import Job, Redact
-from stepwell.blocks.processes.command import ORDER, Command
+from stepwell.blocks.compute.job import Job
+from stepwell.blocks.processes.command import PAYLOAD, Command
+from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.system.files import copy_tree
 from stepwell.errors import UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
@@ -31,7 +32,7 @@ _LARGEST_LOG = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Workplace:
+class WorkingDirectory:
     """Where a job runs (`folder`), where its logs and metrics go (`record`), and the path of each port."""
 
     folder: Path
@@ -44,7 +45,7 @@ class Workplace:
         """The working directory."""
         return self.folder / "source"
 
-    def seen_at(self, folder: Path, record: Path, inputs: Mapping[str, Path]) -> Workplace:
+    def seen_at(self, folder: Path, record: Path, inputs: Mapping[str, Path]) -> WorkingDirectory:
         """The same place as seen by a process to which it appears at other paths; `inputs` are those outside of it."""
 
         def moved(path: Path) -> Path:
@@ -54,7 +55,7 @@ class Workplace:
             name: inputs[name] if name in inputs and not path.is_relative_to(self.folder) else moved(path)
             for name, path in self.inputs.items()
         }
-        return Workplace(folder, record, seen, {name: moved(path) for name, path in self.outputs.items()})
+        return WorkingDirectory(folder, record, seen, {name: moved(path) for name, path in self.outputs.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,9 @@ class Python:
         return cls(interpreter, str(bundle / "stepwell" / "script" / "launcher.py"), str(bundle))
 
 
-def prepare(job: Job, folder: Path) -> Workplace:
+def prepare(job: Job, folder: Path) -> WorkingDirectory:
     """The workplace of a job, made in the empty `folder`."""
-    place = Workplace(folder, job.record, {}, {})
+    place = WorkingDirectory(folder, job.record, {}, {})
     if job.snapshot is not None:
         copy_tree(job.snapshot, place.source)
     for made in (place.source, place.source / "outputs", place.source / "logs", folder / "outputs", folder / "tmp"):
@@ -97,7 +98,7 @@ def prepare(job: Job, folder: Path) -> Workplace:
     return place
 
 
-def keep_files(job: Job, place: Workplace) -> None:
+def keep_files(job: Job, place: WorkingDirectory) -> None:
     """Nothing; what the script left in `outputs/` and `logs/` stands in the record."""
     for name, kept in (("outputs", "outputs"), ("logs", "user_logs")):
         with suppress(OSError):
@@ -105,7 +106,7 @@ def keep_files(job: Job, place: Workplace) -> None:
                 copy_tree(place.source / name, job.record / kept)
 
 
-def _bring(port: InputPort, data: Path, place: Workplace) -> Path:
+def _bring(port: InputPort, data: Path, place: WorkingDirectory) -> Path:
     if port.mode != "download":
         return data
     target = _below(place.source, port.path_on_compute) if port.path_on_compute else place.folder / "inputs" / port.name
@@ -115,7 +116,7 @@ def _bring(port: InputPort, data: Path, place: Workplace) -> Path:
     return target
 
 
-def _ready(port: OutputPort, place: Workplace) -> Path:
+def _ready(port: OutputPort, place: WorkingDirectory) -> Path:
     if port.path_on_compute:
         path = _below(place.source, port.path_on_compute)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,15 +145,15 @@ def redact_record(job: Job, redact: Redact) -> None:
             path.write_bytes(redact(text).encode(errors="surrogateescape"))
 
 
-def command(job: Job, place: Workplace, python: Python, inherited: Mapping[str, str]) -> Command:
+def command(job: Job, place: WorkingDirectory, python: Python, inherited: Mapping[str, str]) -> Command:
     """The process of a job: its argv, environment and order, all in the paths of `place`, which may be seen from elsewhere."""
     call, definition = job.call, job.call.definition
     _leave_context(job, place)
     argv = tuple(_filled(argument, call, place) for argument in definition.arguments)
-    order: bytes | None = None
+    payload: bytes | None = None
     if definition.script is not None:
-        order = _order(definition.script, argv, place, python)
-        argv = (python.interpreter, python.launcher, ORDER)
+        payload = _launch_spec(definition.script, argv, place, python)
+        argv = (python.interpreter, python.launcher, PAYLOAD)
     elif definition.shell:
         argv = ("/bin/sh", "-c", *argv)
     elif argv[0] in ("python", "python3"):
@@ -165,7 +166,7 @@ def command(job: Job, place: Workplace, python: Python, inherited: Mapping[str, 
         stdout=job.logs / "stdout.txt",
         stderr=job.logs / "stderr.txt",
         combined=job.logs / "70_driver_log.txt",
-        order=order,
+        payload=payload,
         timeout_seconds=definition.timeout_seconds,
     )
 
@@ -175,7 +176,7 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
 
 
-def _leave_context(job: Job, place: Workplace) -> None:
+def _leave_context(job: Job, place: WorkingDirectory) -> None:
     context = {
         **job.context,
         "id": job.step_run_id,
@@ -186,12 +187,12 @@ def _leave_context(job: Job, place: Workplace) -> None:
     (job.control / "context.json").write_text(json.dumps(context))
 
 
-def _filled(argument: Argument, call: StepCall, place: Workplace) -> str:
+def _filled(argument: Argument, call: StepCall, place: WorkingDirectory) -> str:
     values = {"input": place.inputs, "output": place.outputs, "parameter": call.parameters}
     return "".join(piece.value if piece.kind == "text" else str(values[piece.kind][piece.value]) for piece in argument)  # type: ignore[index]
 
 
-def _order(script: str, argv: tuple[str, ...], place: Workplace, python: Python) -> bytes:
+def _launch_spec(script: str, argv: tuple[str, ...], place: WorkingDirectory, python: Python) -> bytes:
     quiet = [place.folder / "inputs", place.folder / "outputs", place.folder / "tmp", place.record]
     quiet += [place.source / "outputs", place.source / "logs", *place.inputs.values(), *place.outputs.values()]
     package = os.path.join(python.module_path, "stepwell")
@@ -208,7 +209,7 @@ def _order(script: str, argv: tuple[str, ...], place: Workplace, python: Python)
     ).encode()
 
 
-def _variables(job: Job, place: Workplace) -> dict[str, str]:
+def _variables(job: Job, place: WorkingDirectory) -> dict[str, str]:
     call, definition = job.call, job.call.definition
     data = {port.variable: str(place.inputs[port.name]) for port in definition.inputs}
     data |= {port.variable: str(place.outputs[port.name]) for port in definition.outputs}

@@ -11,7 +11,7 @@ from stepwell.blocks.environments.base_interpreter import Base, minor
 from stepwell.blocks.environments.conda_packages import DEFAULT_CHANNEL, as_pip, conda_program
 from stepwell.blocks.environments.package_index import index_variables, options_without_indexes, secrets_in
 from stepwell.blocks.environments.requirements import asked_for, without_user_info
-from stepwell.blocks.processes.command import ORDER
+from stepwell.blocks.processes.command import PAYLOAD
 from stepwell.model.definitions import EnvironmentDefinition
 
 FORMAT = 1
@@ -83,9 +83,9 @@ class Recipe:
         else:
             yield (self.base.program, "-m", "venv", str(folder))
         if self.lines and self.uv:
-            yield (self.uv, "pip", "install", "--python", python, "--requirement", ORDER)
+            yield (self.uv, "pip", "install", "--python", python, "--requirement", PAYLOAD)
         elif self.lines:
-            yield (python, "-m", "pip", "install", "--requirement", ORDER)
+            yield (python, "-m", "pip", "install", "--requirement", PAYLOAD)
 
     def _with_conda(self, folder: Path) -> tuple[str, ...]:
         channels = [word for channel in self.channels or (DEFAULT_CHANNEL,) for word in ("--channel", channel)]

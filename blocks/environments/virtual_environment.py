@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepwell.blocks.compute.job import Say
 from stepwell.blocks.environments.base_interpreter import base_interpreter
 from stepwell.blocks.environments.recipe import Recipe, recipe_of
 from stepwell.blocks.processes.command import Command
+from stepwell.blocks.processes.output import OnOutput
 from stepwell.blocks.processes.runner import StopSignal, run_process
 from stepwell.blocks.system.files import remove, write_atomically
 from stepwell.blocks.system.locks import exclusive
@@ -40,10 +40,12 @@ _PAUSE_SECONDS = 0.1
 _SHOWN_LINES = 12
 
 
-def interpreter_of(environment: EnvironmentDefinition, cache: Path, say: Say, stop: StopSignal | None = None) -> str:
+def interpreter_of(
+    environment: EnvironmentDefinition, cache: Path, on_output: OnOutput, stop: StopSignal | None = None
+) -> str:
     """The interpreter that the environment means, '' for the one in use; one with packages of its own is built if need be.
 
-    It stands in the folder `cache`. Of all who ask for it at the same time one builds it, the others wait; `say` tells of
+    It stands in the folder `cache`. Of all who ask for it at the same time one builds it, the others wait; `on_output` tells of
     it. What can't be built raises EnvironmentException, and so does a `stop`.
     """
     if not environment.isolated:
@@ -51,13 +53,13 @@ def interpreter_of(environment: EnvironmentDefinition, cache: Path, say: Say, st
     base = base_interpreter(environment.python)
     recipe = recipe_of(environment, base)
     for warning in filter(None, (base.warning, recipe.warning)):
-        say(f"Warning: {warning}\n")
+        on_output(f"Warning: {warning}\n")
     folder = cache / "environments" / digest("environment", [*recipe.holds, base.version, sysconfig.get_platform()])
     if not _is_complete(folder):
         stop = stop or StopSignal()
-        with _alone(folder, say, stop):
+        with _alone(folder, on_output, stop):
             if not _is_complete(folder):
-                _Build(folder, recipe, say, stop).run()
+                _Build(folder, recipe, on_output, stop).run()
     return str(_python(folder))
 
 
@@ -78,7 +80,7 @@ def _is_complete(folder: Path) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path, say: Say, stop: StopSignal) -> Iterator[None]:
+def _alone(folder: Path, on_output: OnOutput, stop: StopSignal) -> Iterator[None]:
     """Nobody else builds the environment meanwhile. Who waits asks again and again, so as to hear of a stop."""
     waits = False
     while True:
@@ -87,7 +89,7 @@ def _alone(folder: Path, say: Say, stop: StopSignal) -> Iterator[None]:
                 yield
                 return
         if not waits:
-            say("Waiting for the environment, which another step is building\n")
+            on_output("Waiting for the environment, which another step is building\n")
             waits = True
         if stop.stopped:
             raise _stopped()
@@ -100,14 +102,14 @@ class _Build:
 
     folder: Path
     recipe: Recipe
-    say: Say
+    on_output: OnOutput
     stop: StopSignal
 
     def run(self) -> None:
         """Nothing; the environment stands in its folder."""
         remove(self.folder)
         started = time.monotonic()
-        self.say(f"Building the environment with {self.recipe.tool}: {self.recipe.summary}\n")
+        self.on_output(f"Building the environment with {self.recipe.tool}: {self.recipe.summary}\n")
         try:
             with tempfile.TemporaryDirectory(prefix=".build-", dir=self.folder.parent) as scratch:
                 for argv in self.recipe.commands(self.folder):
@@ -117,7 +119,7 @@ class _Build:
         except BaseException:
             remove(self.folder)
             raise
-        self.say(f"Built the environment in {time.monotonic() - started:.1f} s\n")
+        self.on_output(f"Built the environment in {time.monotonic() - started:.1f} s\n")
 
     def _do(self, argv: tuple[str, ...], scratch: Path, started: float) -> None:
         variables = self.recipe.variables({name: v for name, v in os.environ.items() if name not in _FOREIGN})
@@ -129,7 +131,7 @@ class _Build:
             stdout=scratch / "stdout",
             stderr=scratch / "stderr",
             combined=scratch / "log",
-            order=self.recipe.requirements,
+            payload=self.recipe.requirements,
         )
         redact = Redactor.of_environment(variables, self.recipe.secrets).redact
         end = run_process(command, self._with_time(started), self.stop, redact)
@@ -147,7 +149,7 @@ class _Build:
     def _with_time(self, started: float) -> Callable[[str], None]:
         def tell(text: str) -> None:
             seconds = time.monotonic() - started
-            self.say("".join(f"  {seconds:5.1f} s  {line}\n" for line in text.splitlines() if line.strip()))
+            self.on_output("".join(f"  {seconds:5.1f} s  {line}\n" for line in text.splitlines() if line.strip()))
 
         return tell
 

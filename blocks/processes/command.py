@@ -15,7 +15,7 @@ from stepwell.errors import StepFailedException, UserErrorException
 if TYPE_CHECKING:
     from pathlib import Path
 
-ORDER = "{order}"
+PAYLOAD = "{payload}"
 """Stands in an argument for the path under which the process can read its order."""
 
 
@@ -23,7 +23,7 @@ ORDER = "{order}"
 class Command:
     """A process to run: each string of `argv` is one argument, byte for byte; `variables` is its whole environment.
 
-    `order` is readable by the process under the path that replaces the first `{order}` in `argv`. `combined` gets both
+    `payload` is readable by the process under the path that replaces the first `{payload}` in `argv`. `combined` gets both
     streams in order of arrival. `marker` is a unique word, by which `kill_stray` finds what a dead host left.
     """
 
@@ -34,7 +34,7 @@ class Command:
     stdout: Path
     stderr: Path
     combined: Path
-    order: bytes | None = None
+    payload: bytes | None = None
     timeout_seconds: float | None = None
     grace_seconds: float = 5.0
 
@@ -64,18 +64,18 @@ def _check_text(text: str, program: str) -> None:
 
 def start(command: Command) -> subprocess.Popen[bytes]:
     """The process, in a session of its own and with pipes for its output."""
-    if command.order is None:
+    if command.payload is None:
         return _started(command, command.argv)
     with tempfile.TemporaryFile() as file:
-        file.write(command.order)
+        file.write(command.payload)
         file.seek(0)
         return _started(command, _with_order(command.argv, f"/dev/fd/{file.fileno()}"), file.fileno())
 
 
 def _with_order(argv: tuple[str, ...], path: str) -> tuple[str, ...]:
     for place, text in enumerate(argv):
-        if ORDER in text:  # only the first one: a user's argument may say the same
-            return (*argv[:place], text.replace(ORDER, path, 1), *argv[place + 1 :])
+        if PAYLOAD in text:  # only the first one: a user's argument may say the same
+            return (*argv[:place], text.replace(PAYLOAD, path, 1), *argv[place + 1 :])
     return argv
 
 

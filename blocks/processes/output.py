@@ -23,6 +23,9 @@ OVERLAP = 8 * 1024  # a secret shorter than this is found even where a long line
 LONGEST = 1024 * 1024  # bytes of a line that are forwarded as one text
 UPDATE_SECONDS = 0.1
 
+OnOutput = Callable[[str], None]
+"""Takes the output of a process as it comes."""
+
 Redact = Callable[[str], str]
 
 

@@ -16,9 +16,9 @@ import time
 from typing import TYPE_CHECKING, Literal
 
 from stepwell.blocks.processes.command import Command, check, start
-from stepwell.blocks.processes.family import Family
 from stepwell.blocks.processes.host import host
 from stepwell.blocks.processes.output import Redact, Stream, open_log, unchanged
+from stepwell.blocks.processes.process_tree import ProcessTree
 from stepwell.errors import StepFailedException
 from stepwell.model.records import Exit
 
@@ -78,16 +78,16 @@ def run_process(command: Command, on_text: Callable[[str], None], stop: StopSign
         stack.enter_context(host.running(command.marker))
         started = time.monotonic()
         process = start(command)
-        family = Family(process, command.marker, started)
+        process_tree = ProcessTree(process, command.marker, started)
         try:
             assert process.stdout
             assert process.stderr
             pipes = (stack.enter_context(process.stdout), stack.enter_context(process.stderr))
             streams = [Stream(pipe, (log, both), redact) for pipe, log in zip(pipes, (out, err), strict=True)]
-            why = _follow(command, family, streams, on_text, stop)
+            why = _follow(command, process_tree, streams, on_text, stop)
             seconds = time.monotonic() - started
         finally:
-            code = family.end()
+            code = process_tree.end()
         _forward([stream.drain() for stream in streams], on_text)
         for stream in streams:
             _forward([stream.finish()], on_text)
@@ -97,30 +97,36 @@ def run_process(command: Command, on_text: Callable[[str], None], stop: StopSign
 
 
 def _follow(
-    command: Command, family: Family, streams: Sequence[Stream], on_text: Callable[[str], None], stop: StopSignal
+    command: Command,
+    process_tree: ProcessTree,
+    streams: Sequence[Stream],
+    on_text: Callable[[str], None],
+    stop: StopSignal,
 ) -> Literal["", "timeout", "stop"]:
     """Why the process was asked to end ('' if it ended by itself), once it ended or its grace did."""
     deadline = time.monotonic() + (math.inf if command.timeout_seconds is None else command.timeout_seconds)
-    alarms, tick = ((stop, family), math.inf) if family.fileno() >= 0 else ((stop,), _TICK_SECONDS)
-    while not family.ended():
+    alarms, tick = ((stop, process_tree), math.inf) if process_tree.fileno() >= 0 else ((stop,), _TICK_SECONDS)
+    while not process_tree.ended():
         seconds = deadline - time.monotonic()
         if seconds <= 0 or stop.stopped:
-            family.terminate()
-            _wait_for_grace(command.grace_seconds, family, streams, on_text)
+            process_tree.terminate()
+            _wait_for_grace(command.grace_seconds, process_tree, streams, on_text)
             return "timeout" if seconds <= 0 else "stop"
         _pass_on(streams, on_text, min(seconds, tick), *alarms)
     return ""
 
 
-def _wait_for_grace(seconds: float, family: Family, streams: Sequence[Stream], on_text: Callable[[str], None]) -> None:
+def _wait_for_grace(
+    seconds: float, process_tree: ProcessTree, streams: Sequence[Stream], on_text: Callable[[str], None]
+) -> None:
     deadline = time.monotonic() + seconds
     # Who is asked to end may need its grace after the shell that started it is gone.
-    while time.monotonic() < deadline and (not family.ended() or family.lingers()):
+    while time.monotonic() < deadline and (not process_tree.ended() or process_tree.lingers()):
         _pass_on(streams, on_text, min(deadline - time.monotonic(), _TICK_SECONDS))
 
 
 def _pass_on(
-    streams: Sequence[Stream], on_text: Callable[[str], None], seconds: float, *alarms: StopSignal | Family
+    streams: Sequence[Stream], on_text: Callable[[str], None], seconds: float, *alarms: StopSignal | ProcessTree
 ) -> None:
     """Forwards what arrives next; back after so many seconds, or at once when an alarm is raised."""
     poll = select.poll()

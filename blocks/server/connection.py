@@ -37,7 +37,7 @@ class ServerStatus:
     managed: bool
 
 
-def ensure_server(say: Callable[[str], None] = lambda _: None) -> str:
+def ensure_server(log: Callable[[str], None] = lambda _: None) -> str:
     """The API URL of a server that runs, started if need be, and now in force for this process and its children."""
     os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
     users = users_url()
@@ -45,14 +45,14 @@ def ensure_server(say: Callable[[str], None] = lambda _: None) -> str:
         _require_answer(users)
         put_in_force(users, own=False)
         return users
-    url = process.running(say).url
+    url = process.running(log).url
     put_in_force(url, own=True)
     return url
 
 
-def start(say: Callable[[str], None] = lambda _: None) -> ServerStatus:
+def start(log: Callable[[str], None] = lambda _: None) -> ServerStatus:
     """How the server stands once it runs."""
-    ensure_server(say)
+    ensure_server(log)
     return status()
 
 

@@ -62,11 +62,11 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 _known: dict[Path, ServerProcess] = {}
 
 
-def running(say: Callable[[str], None]) -> ServerProcess:
+def running(log: Callable[[str], None]) -> ServerProcess:
     """The server of this home, healthy when first returned; whoever else asks meanwhile waits for the same one."""
     process = _known.get(home())
     if process is None or not process.alive:
-        process = _known[home()] = _start_once(say)
+        process = _known[home()] = _start_once(log)
     return process
 
 
@@ -101,16 +101,16 @@ def database() -> Path:
 # Starting and ending -----------------------------------------------------------------------------------------------------
 
 
-def _start_once(say: Callable[[str], None]) -> ServerProcess:
+def _start_once(log: Callable[[str], None]) -> ServerProcess:
     process = recorded()
     if process is not None and process.alive and trouble(process.url) is None:
         return process
     with exclusive(_folder() / "lock"):
         process = recorded()
         if process is not None and process.alive:
-            say("Waiting for Prefect's server")
+            log("Waiting for Prefect's server")
             return _wait(process)
-        say(f"Starting Prefect's server{'' if database().exists() else ', which takes a while the first time'}")
+        log(f"Starting Prefect's server{'' if database().exists() else ', which takes a while the first time'}")
         for attempt in range(1, _STARTS + 1):
             process = _launch(_free_port(last=attempt == 1))
             try:

@@ -18,7 +18,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _SERVERS_FAULT = 500
 
 
-def patiently(ask: Callable[[], T], seconds: float) -> T:
+def with_retries(ask: Callable[[], T], seconds: float) -> T:
     """What `ask` returns, asked again while the server is away or at fault; after `seconds`, ServerException.
 
     What the server refuses for good is raised as Prefect's PrefectHTTPStatusError.
@@ -42,7 +42,7 @@ def patiently(ask: Callable[[], T], seconds: float) -> T:
     raise AssertionError
 
 
-def one_try(api: SyncPrefectClient, method: str, path: str, body: Any) -> httpx.Response:
+def send_once(api: SyncPrefectClient, method: str, path: str, body: Any) -> httpx.Response:
     """The server's answer to one request; Prefect's own client waits for two seconds and more after a 503.
 
     What is no success is raised as PrefectHTTPStatusError.

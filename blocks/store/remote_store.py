@@ -20,7 +20,7 @@ _TOP = "data"
 
 
 @dataclass(frozen=True)
-class Depot:
+class RemoteStore:
     """A folder that an fsspec URL names; `options` open it and are secret."""
 
     url: str
@@ -99,14 +99,14 @@ def _tar(root: str, name: str) -> str:
 
 
 @contextmanager
-def _errors(depot: Depot, name: str) -> Iterator[None]:
+def _errors(remote_store: RemoteStore, name: str) -> Iterator[None]:
     """Tells failures of a file system in our own words."""
     try:
         yield
     except DatastoreException:
         raise
     except Exception as error:
-        facts = {"datastore": depot.url, "tree": name, "reason": f"{type(error).__name__}: {error}"}
+        facts = {"datastore": remote_store.url, "tree": name, "reason": f"{type(error).__name__}: {error}"}
         raise DatastoreException(
             "Data can't be passed through a datastore",
             {name: text for name, text in facts.items() if text},

@@ -19,7 +19,7 @@ from prefect.types import SecretDict
 from pydantic import Field
 
 from stepwell.blocks.server import documents
-from stepwell.blocks.store.remote_store import Depot
+from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import DatastoreException
@@ -165,11 +165,11 @@ class Datastore:
         return filesystem
 
     @property
-    def depot(self) -> Depot | None:
+    def remote_store(self) -> RemoteStore | None:
         """The private folder through which trees reach other machines, None if the datastore is local."""
         if self.local_root:
             return None
-        return Depot(
+        return RemoteStore(
             f"{self.url.rstrip('/')}/{PRIVATE}/depot",
             self._block.options.get_secret_value() if self._block.options else {},
         )

@@ -22,10 +22,10 @@ from stepwell.errors import StoreException
 from stepwell.model.digests import encode
 from stepwell.model.records import StepRecord, StepResult
 
-Serve = Callable[[str], "Served"]
+Lookup = Callable[[str], "CacheHit"]
 """A result's key in; its checked record out, or StoreException."""
 
-SERVE: ContextVar[Serve | None] = ContextVar("stepwell_serve", default=None)
+LOOKUP: ContextVar[Lookup | None] = ContextVar("stepwell_serve", default=None)
 """How the running task looks its result up."""
 
 _DOCUMENT = "results"
@@ -50,7 +50,7 @@ def _record(blob: bytes) -> StepRecord:
     return StepRecord.from_json(json.loads(blob))
 
 
-class Served:
+class CacheHit:
     """A checked record, and the bytes that Prefect reads it from, made once."""
 
     def __init__(self, record: StepRecord) -> None:
@@ -78,7 +78,7 @@ class ResultsBlock(WritableFileSystem):
 
     def read_path(self, path: str, **_: Any) -> bytes:  # type: ignore[override]
         """Prefect's record of a result that was just checked; StoreException if there is none to serve."""
-        return (SERVE.get() or _look_up)(path).for_prefect(path, self)
+        return (LOOKUP.get() or _look_up)(path).for_prefect(path, self)
 
     async def aread_path(self, path: str, **_: Any) -> bytes:
         """As `read_path`."""
@@ -91,11 +91,11 @@ class ResultsBlock(WritableFileSystem):
         """Nothing."""
 
 
-def _look_up(path: str) -> Served:
+def _look_up(path: str) -> CacheHit:
     workspace, _, key = path.partition(".")
     found = BaseWorkspace.get(workspace).store.lookup(key)
     if isinstance(found, StepRecord):
-        return Served(found)
+        return CacheHit(found)
     raise StoreException("There is no such result", {"key": key, "reason": found.reason})
 
 

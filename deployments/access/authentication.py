@@ -13,15 +13,15 @@ from starlette.requests import Request
 
 from stepwell.blocks.access import tokens
 from stepwell.blocks.access.tokens import Action, TokenBlock
-from stepwell.deployments.access.http_errors import Refusal
+from stepwell.deployments.access.http_errors import HttpError
 from stepwell.deployments.access.rate_limits import Guesses, RateLimit
-from stepwell.deployments.access.registry import LATEST, Registry
+from stepwell.deployments.access.registry import SHARED, Registry
 
 _BURST_SECONDS = 4
 
 
 @dataclass(frozen=True)
-class Caller:
+class Principal:
     """Who calls. `name` is the token's id, or `open` where none is asked for. `registry` is what there is at this moment."""
 
     registry: Registry
@@ -36,14 +36,14 @@ class Caller:
         """Whether the caller may run, or read, what goes by these names."""
         return self.token is None or tokens.allows(self.token, action, names)
 
-    def must(self, action: Action, names: Iterable[str]) -> None:
-        """Nothing; Refusal with status 403 if the caller may not."""
+    def require(self, action: Action, names: Iterable[str]) -> None:
+        """Nothing; HttpError with status 403 if the caller may not."""
         if not self.may(action, names):
-            raise Refusal(403, "Forbidden", f"The token may not {action} this", "Use a token with a wider scope.")
+            raise HttpError(403, "Forbidden", f"The token may not {action} this", "Use a token with a wider scope.")
 
 
-class Gate:
-    """Lets calls in, or raises a Refusal. `host` is what the endpoint is bound to, `per_second` each caller's rate."""
+class Authenticator:
+    """Lets calls in, or raises a HttpError. `host` is what the endpoint is bound to, `per_second` each caller's rate."""
 
     def __init__(self, host: str, public_url: str, *, with_token: bool, per_second: float) -> None:
         self._with_token = with_token
@@ -53,26 +53,26 @@ class Gate:
         self._guesses = Guesses()
 
     def check_origin(self, request: Request) -> None:
-        """Nothing; Refusal for what a browser sends for another site, or after a name was bent to this machine."""
+        """Nothing; HttpError for what a browser sends for another site, or after a name was bent to this machine."""
         host = request.headers.get("host", "").lower()
         if (self._loopback or self._public) and not (is_loopback(_without_port(host)) or host == self._public):
-            raise Refusal(
+            raise HttpError(
                 421, "WrongHost", "The Host header names another machine", "Call the address that was printed."
             )
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() not in (host, self._public or host):
-            raise Refusal(403, "WrongOrigin", "Pages of other sites may not call this", "Call from a program.")
+            raise HttpError(403, "WrongOrigin", "Pages of other sites may not call this", "Call from a program.")
 
-    def admit(self, request: Request) -> Caller:
+    def authenticate(self, request: Request) -> Principal:
         """The caller, whose token is in force and whose rate is kept."""
         address = request.client.host if request.client else ""
-        caller = Caller(LATEST.get(), None)
+        principal = Principal(SHARED.get(), None)
         if self._with_token:
-            caller = Caller(caller.registry, self._token(request, caller.registry, address))
-        wait = self._rate.wait(caller.name if caller.token else address)
+            principal = Principal(principal.registry, self._token(request, principal.registry, address))
+        wait = self._rate.wait(principal.name if principal.token else address)
         if wait:
-            raise Refusal(429, "TooManyRequests", "Too many calls at once", "Wait, then call again.", wait=wait)
-        return caller
+            raise HttpError(429, "TooManyRequests", "Too many calls at once", "Wait, then call again.", wait=wait)
+        return principal
 
     def _token(self, request: Request, registry: Registry, address: str) -> TokenBlock:
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
@@ -82,8 +82,8 @@ class Gate:
             return block
         wait = self._guesses.failed(address)
         if wait:
-            raise Refusal(429, "TooManyRequests", "Too many failed tokens", "Wait, then check the token.", wait=wait)
-        raise Refusal(
+            raise HttpError(429, "TooManyRequests", "Too many failed tokens", "Wait, then check the token.", wait=wait)
+        raise HttpError(
             401,
             "Unauthorized",
             "A token in force is needed" if not text else "The token is not in force",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stepwell.errors import StepwellError
 
 
-class Refusal(StepwellError):
+class HttpError(StepwellError):
     """A call that is answered with an error. `code` names its kind, `wait` is after how many seconds to try again."""
 
     def __init__(self, status: int, code: str, title: str, hint: str = "", *, wait: float = 0) -> None:
@@ -15,10 +15,10 @@ class Refusal(StepwellError):
         super().__init__(title, hint=hint)
 
     def __reduce__(self) -> tuple[type[StepwellError], tuple[object, ...]]:
-        return Refusal, (self.status, self.code, self.title, self.hint)
+        return HttpError, (self.status, self.code, self.title, self.hint)
 
 
-class BadRequest(Refusal):
+class BadRequest(HttpError):
     """A call that can't be accepted, told before anything was started. `field` is a path such as `Tags.owner`."""
 
     def __init__(self, status: int, field: str, title: str, hint: str = "") -> None:

@@ -10,11 +10,11 @@ from prefect.blocks.core import Block
 
 from stepwell.blocks.access.tokens import TokenBlock
 from stepwell.blocks.server import documents
-from stepwell.blocks.server.retry import patiently
+from stepwell.blocks.server.retry import with_retries
 from stepwell.blocks.workspace.base_workspace import WorkspaceBlock
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, PublishedPipelineBlock
-from stepwell.deployments.access.http_errors import BadRequest, Refusal
-from stepwell.deployments.access.shared_lookup import Latest
+from stepwell.deployments.access.http_errors import BadRequest, HttpError
+from stepwell.deployments.access.shared_lookup import SharedLookup
 from stepwell.flows.public.workspace import Workspace
 
 B = TypeVar("B", bound=Block)
@@ -39,7 +39,7 @@ class Registry:
     tokens: tuple[TokenBlock, ...] = ()
     workspaces: tuple[WorkspaceBlock, ...] = ()
 
-    # Finding: every one of these raises a Refusal with status 403, 404 or 410 --------------------------------------------
+    # Finding: every one of these raises a HttpError with status 403, 404 or 410 --------------------------------------------
 
     def by_id(self, published_id: str) -> Target:
         """The published pipeline of that id."""
@@ -80,7 +80,7 @@ class Registry:
 
     def _version_of(self, endpoint: PipelineEndpointBlock, version: str | None) -> Target:
         if endpoint.status == "Archived":
-            raise Refusal(410, "Archived", f"The pipeline endpoint {endpoint.name!r} was archived", "Call another.")
+            raise HttpError(410, "Archived", f"The pipeline endpoint {endpoint.name!r} was archived", "Call another.")
         if endpoint.status != "Active":
             raise _disabled(f"pipeline endpoint {endpoint.name!r}")
         chosen = endpoint.default_version if version is None else version
@@ -88,7 +88,7 @@ class Registry:
             raise _unknown(f"version {chosen!r} of the pipeline endpoint {endpoint.name!r}")
         block = self.known(endpoint.versions[chosen])
         if block.status != "Active" and chosen != endpoint.default_version:
-            raise Refusal(
+            raise HttpError(
                 410, "Withdrawn", f"Version {chosen!r} of {endpoint.name!r} was withdrawn", "Call the default version."
             )
         return Target(_active(block), endpoint.endpoint_id)
@@ -117,7 +117,7 @@ class Registry:
 
 
 def _look() -> Registry:
-    found = patiently(lambda: documents.load_any(_KINDS), SECONDS_WITHOUT_SERVER)
+    found = with_retries(lambda: documents.load_any(_KINDS), SECONDS_WITHOUT_SERVER)
     published = [block for block in found if isinstance(block, PublishedPipelineBlock)]
     return Registry(
         tuple(sorted(published, key=lambda block: block.created, reverse=True)),
@@ -127,7 +127,7 @@ def _look() -> Registry:
     )
 
 
-LATEST = Latest(_look)
+SHARED = SharedLookup(_look)
 """The registry, as up to date as each caller needs it."""
 
 
@@ -143,12 +143,12 @@ def _active(block: PublishedPipelineBlock) -> PublishedPipelineBlock:
     return block
 
 
-def _unknown(what: str) -> Refusal:
-    return Refusal(404, "NotFound", f"There is no {what:.300}", "List what there is with GET /pipelines.")
+def _unknown(what: str) -> HttpError:
+    return HttpError(404, "NotFound", f"There is no {what:.300}", "List what there is with GET /pipelines.")
 
 
-def _disabled(what: str) -> Refusal:
-    return Refusal(403, "Disabled", f"The {what} is disabled", "Ask its owner to enable it.")
+def _disabled(what: str) -> HttpError:
+    return HttpError(403, "Disabled", f"The {what} is disabled", "Ask its owner to enable it.")
 
 
 def _ambiguous(name: str) -> BadRequest:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Latest(Generic[T]):
+class SharedLookup(Generic[T]):
     """What `look` returns. Every caller gets the outcome of a look that began after the caller came; one runs at a time."""
 
     def __init__(self, look: Callable[[], T]) -> None:

@@ -27,8 +27,8 @@ _NAME = typer.Argument(..., help="The target's name.", metavar="NAME")
 @app.command("list")
 def show_all(workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """List the compute targets: name, type, nodes, and the settings that are not the defaults."""
-    place = _workspace(workspace)
-    targets = sorted(place.compute_targets.values(), key=lambda target: target.name)
+    submit_request = _workspace(workspace)
+    targets = sorted(submit_request.compute_targets.values(), key=lambda target: target.name)
     if as_json:
         print(json.dumps([target.serialize() for target in targets], indent=1))
         return
@@ -61,8 +61,8 @@ def create(
 
     found = _kind(kind)
     values = _values(found, settings or ())
-    place = _workspace(workspace)
-    target = ComputeTarget.attach(place, name, _made(found, values))
+    submit_request = _workspace(workspace)
+    target = ComputeTarget.attach(submit_request, name, _made(found, values))
     print(f"{target.name}  {target.type}  {_shown(_chosen(target))}".rstrip())
 
 
@@ -100,7 +100,7 @@ def _workspace(name: str) -> Workspace:
         return found[0]
     raise UserErrorException(
         "There are several workspaces" if found else "There is no workspace yet",
-        {"workspaces": ", ".join(sorted(place.name for place in found))} if found else {},
+        {"workspaces": ", ".join(sorted(submit_request.name for submit_request in found))} if found else {},
         "Name one with `--workspace`." if found else "Create one with `Workspace.create(name)`.",
     )
 

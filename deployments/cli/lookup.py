@@ -33,10 +33,10 @@ def find_run(run_id: str, workspace: str) -> PipelineRun:
     """The run whose id starts so, in the named workspace or in any; `last` is the newest."""
     places = [Workspace.get(workspace)] if workspace else list(Workspace.list().values())
     if run_id == "last":
-        newest = [run for place in places for run in all_runs(place)[:1]]
+        newest = [run for submit_request in places for run in all_runs(submit_request)[:1]]
         found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]
     else:
-        found = [run for place in places for run in all_runs(place) if run.id.startswith(run_id)]
+        found = [run for submit_request in places for run in all_runs(submit_request) if run.id.startswith(run_id)]
     if len(found) == 1:
         return found[0]
     raise UserErrorException(

@@ -71,8 +71,12 @@ def pipelines(
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
     places = find_workspaces(workspace)
-    found = [one for place in places for one in PublishedPipeline.list(place, active_only=not everything)]
-    over = [one for place in places for one in PipelineEndpoint.list(place, active_only=not everything)]
+    found = [
+        one for submit_request in places for one in PublishedPipeline.list(submit_request, active_only=not everything)
+    ]
+    over = [
+        one for submit_request in places for one in PipelineEndpoint.list(submit_request, active_only=not everything)
+    ]
     if as_json:
         print(json.dumps([_as_json(one) for one in found], indent=1))
         return
@@ -147,7 +151,7 @@ def find_published(name: str, workspace: str) -> PublishedPipeline:
 
     wanted, _, version = name.partition("@")
     places: list[Workspace] = list(find_workspaces(workspace))
-    known = [one for place in places for one in PublishedPipeline.list(place, active_only=False)]
+    known = [one for submit_request in places for one in PublishedPipeline.list(submit_request, active_only=False)]
     found = [one for one in known if one.id == name] or [
         one for one in known if one.name == wanted and version in ("", one.version)
     ]

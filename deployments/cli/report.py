@@ -42,9 +42,9 @@ def _places(summary: RunSummary) -> list[str]:
     places: dict[str, list[str]] = {}
     for step in summary.steps:
         if step.ran_on:
-            place = ", ".join(f"{name} {value}" for name, value in step.ran_on.items() if name not in _HIDDEN)
-            places.setdefault(place, []).append(step.id)
-    return [f"Ran on {place}: {', '.join(steps)}" for place, steps in places.items()]
+            submit_request = ", ".join(f"{name} {value}" for name, value in step.ran_on.items() if name not in _HIDDEN)
+            places.setdefault(submit_request, []).append(step.id)
+    return [f"Ran on {submit_request}: {', '.join(steps)}" for submit_request, steps in places.items()]
 
 
 def _metrics(summary: RunSummary) -> list[str]:

@@ -64,7 +64,7 @@ def plan(
     regenerate: bool = _REGENERATE,
     as_json: bool = _JSON,
 ) -> None:
-    """Say for every step whether it would run, and why; run nothing."""
+    """OnOutput for every step whether it would run, and why; run nothing."""
     from stepwell.deployments.cli.lookup import load_pipeline, read_parameters
 
     pipeline = _load(file, load_pipeline)
@@ -89,7 +89,7 @@ def runs(workspace: str = _WORKSPACE, as_json: bool = _JSON, limit: int = typer.
     from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.flows.public.pipeline_run import all_runs
 
-    known = [run for place in find_workspaces(workspace) for run in all_runs(place)[:limit]]
+    known = [run for submit_request in find_workspaces(workspace) for run in all_runs(submit_request)[:limit]]
     known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
     found = [run.summary() for run in known[:limit]]
     if as_json:
@@ -180,9 +180,9 @@ def _interrupt(*_: object) -> None:
 
 def _load(file: str, load: Any) -> Any:
     from stepwell.blocks.server.connection import ensure_server
-    from stepwell.deployments.cli.server import say
+    from stepwell.deployments.cli.server import log
 
-    ensure_server(say)
+    ensure_server(log)
     with contextlib.redirect_stdout(sys.stderr):  # what the file prints is no result of ours
         return load(file)
 

@@ -9,7 +9,7 @@ import typer
 app = typer.Typer(help="Prefect's server on this machine.", no_args_is_help=True)
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Nothing; the text stands on standard error."""
     print(text, file=sys.stderr)
 
@@ -19,7 +19,7 @@ def start() -> None:
     """Start the server unless it runs already."""
     from stepwell.blocks.server import connection
 
-    print(f"Prefect's server runs: {connection.start(say).ui_url}")
+    print(f"Prefect's server runs: {connection.start(log).ui_url}")
 
 
 @app.command()

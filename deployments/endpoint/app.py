@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from stepwell.blocks.server.documents import ui_url
-from stepwell.deployments.access.authentication import Caller, Gate
+from stepwell.deployments.access.authentication import Authenticator, Principal
 from stepwell.deployments.access.http_errors import BadRequest
 from stepwell.deployments.access.registry import Target
 from stepwell.deployments.access.waiting_runs import check_room
@@ -25,17 +25,17 @@ from stepwell.deployments.endpoint import docs_page
 from stepwell.deployments.endpoint.openapi import body_schema, document
 from stepwell.deployments.endpoint.request_body import parse
 from stepwell.deployments.endpoint.responses import (
-    endpoint_answer,
-    error_answer,
-    pipeline_answer,
-    status_answer,
+    endpoint_response,
+    error_response,
+    pipeline_response,
+    status_response,
     submitted,
 )
-from stepwell.deployments.endpoint.run_body import order_of
+from stepwell.deployments.endpoint.run_body import request_of
 from stepwell.deployments.endpoint.run_files import download
-from stepwell.deployments.endpoint.run_views import KnownRun, cancel_run, find_run, run_answer
+from stepwell.deployments.endpoint.run_views import KnownRun, cancel_run, find_run, run_response
 from stepwell.errors import ServerException, StepwellError
-from stepwell.flows.publishing.run_requests import definitions_of, place
+from stepwell.flows.publishing.run_requests import definitions_of, submit_request
 
 _MOST_BYTES = 400_000  # Prefect takes parameters of half a megabyte
 _KEY = re.compile("[!-~]{1,200}")
@@ -76,24 +76,26 @@ Body = Annotated[bytes, Depends(_body)]
 def create_app(options: EndpointOptions) -> FastAPI:
     """The ASGI application."""
     app = FastAPI(title="Stepwell", openapi_url=None, docs_url=None, redoc_url=None)
-    gate = Gate(options.host, options.public_url, with_token=options.with_token, per_second=options.rate)
-    calls = _Calls(options, gate)
+    authenticator = Authenticator(
+        options.host, options.public_url, with_token=options.with_token, per_second=options.rate
+    )
+    calls = _Calls(options, authenticator)
 
     @app.middleware("http")
     async def _guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
         began = time.perf_counter()
         try:
-            gate.check_origin(request)
+            authenticator.check_origin(request)
             response = await answer(request)
         except StepwellError as error:
-            response = error_answer(error)
+            response = error_response(error)
         took = (time.perf_counter() - began) * 1000
         _log.info("%s %s %d %.0f ms", request.method, quote(request.url.path), response.status_code, took)
         return response
 
     @app.exception_handler(StepwellError)
     def _told(_request: Request, error: StepwellError) -> Response:
-        answer = error_answer(error)
+        answer = error_response(error)
         if answer.status_code >= 500:
             _log.error("%s", error.message)
         return answer
@@ -101,11 +103,11 @@ def create_app(options: EndpointOptions) -> FastAPI:
     @app.exception_handler(PrefectHTTPStatusError)
     def _refused_by_prefect(_request: Request, error: PrefectHTTPStatusError) -> Response:
         _log.error("Prefect's server answered with %d", error.response.status_code)
-        return error_answer(ServerException("Prefect's server can't answer"))
+        return error_response(ServerException("Prefect's server can't answer"))
 
     @app.exception_handler(HTTPException)
     def _astray(_request: Request, error: HTTPException) -> Response:
-        return status_answer(error.status_code, str(error.detail))
+        return status_response(error.status_code, str(error.detail))
 
     app.get("/health")(lambda: {"status": "ok"})
     app.get("/", include_in_schema=False)(lambda: RedirectResponse("docs"))
@@ -124,7 +126,7 @@ def create_app(options: EndpointOptions) -> FastAPI:
 
 # Addresses ----------------------------------------------------------------------------------------------------------------
 
-Find = Callable[[Request, Caller], Target]
+Find = Callable[[Request, Principal], Target]
 
 
 def _query(request: Request, *known: str) -> dict[str, str | None]:
@@ -139,27 +141,27 @@ def _query(request: Request, *known: str) -> dict[str, str | None]:
     return found
 
 
-def _by_name(request: Request, caller: Caller) -> Target:
+def _by_name(request: Request, principal: Principal) -> Target:
     query = _query(request, "version", "workspace")
-    return caller.registry.by_name(request.path_params["name"], query["version"], query["workspace"])
+    return principal.registry.by_name(request.path_params["name"], query["version"], query["workspace"])
 
 
-def _by_id(request: Request, caller: Caller) -> Target:
+def _by_id(request: Request, principal: Principal) -> Target:
     _query(request)
-    return caller.registry.by_id(request.path_params["id"])
+    return principal.registry.by_id(request.path_params["id"])
 
 
-def _by_endpoint_id(request: Request, caller: Caller) -> Target:
+def _by_endpoint_id(request: Request, principal: Principal) -> Target:
     version = _query(request, "version")["version"]
-    return caller.registry.by_endpoint_id(request.path_params["id"], request.path_params.get("version", version))
+    return principal.registry.by_endpoint_id(request.path_params["id"], request.path_params.get("version", version))
 
 
-def _by_endpoint_name(request: Request, caller: Caller) -> Target:
+def _by_endpoint_name(request: Request, principal: Principal) -> Target:
     query = _query(request, "name", "pipelineVersion", "version", "workspace")
     if not query["name"]:
         raise BadRequest(400, "?name", "The endpoint's name is missing", "Add ?name=NAME.")
     version = query["version"] if query["pipelineVersion"] is None else query["pipelineVersion"]
-    return caller.registry.by_endpoint_name(query["name"], version, query["workspace"])
+    return principal.registry.by_endpoint_name(query["name"], version, query["workspace"])
 
 
 _WAYS: dict[str, Find] = {
@@ -177,28 +179,30 @@ _WAYS: dict[str, Find] = {
 class _Calls:
     """The calls that need a caller's right."""
 
-    def __init__(self, options: EndpointOptions, gate: Gate) -> None:
+    def __init__(self, options: EndpointOptions, authenticator: Authenticator) -> None:
         self._options = options
-        self._gate = gate
+        self._gate = authenticator
 
     def running(self, find: Find) -> Callable[[Request, bytes], Response]:
         """The call that orders a run of what `find` finds."""
 
         def run(request: Request, raw: Body) -> Response:
-            caller = self._gate.admit(request)
-            target = find(request, caller)
+            principal = self._gate.authenticate(request)
+            target = find(request, principal)
             published = target.published
-            caller.must("run", caller.registry.names_of(published))
+            principal.require("run", principal.registry.names_of(published))
             body = parse(raw, request.headers.get("content-type"), most_bytes=_MOST_BYTES)
-            order = order_of(body, definitions_of(published), published.continue_on_failure)
-            key = _key(request, caller, target)
+            run_request = request_of(body, definitions_of(published), published.continue_on_failure)
+            key = _key(request, principal, target)
             check_room(self._options.most_waiting)
-            ordered = place(published, replace(order, key=key), caller.registry.workspace(published.workspace))
-            headers = {"Location": f"{self._options.address}/runs/{ordered.run_id}"}
-            if not ordered.is_new:
+            submitted_run = submit_request(
+                published, replace(run_request, key=key), principal.registry.workspace(published.workspace)
+            )
+            headers = {"Location": f"{self._options.address}/runs/{submitted_run.run_id}"}
+            if not submitted_run.is_new:
                 headers["Idempotency-Replayed"] = "true"
-            page = ui_url(f"/runs/flow-run/{ordered.run_id}")
-            return JSONResponse(submitted(published, order, ordered, page), 202, headers)
+            page = ui_url(f"/runs/flow-run/{submitted_run.run_id}")
+            return JSONResponse(submitted(published, run_request, submitted_run, page), 202, headers)
 
         return run
 
@@ -206,10 +210,10 @@ class _Calls:
         """The call that tells what is found, and what it takes."""
 
         def describe(request: Request) -> Response:
-            caller = self._gate.admit(request)
-            published = find(request, caller).published
-            caller.must("read", caller.registry.names_of(published))
-            answer = pipeline_answer(published, self._address_of(published.published_id))
+            principal = self._gate.authenticate(request)
+            published = find(request, principal).published
+            principal.require("read", principal.registry.names_of(published))
+            answer = pipeline_response(published, self._address_of(published.published_id))
             return JSONResponse({**answer, "BodySchema": body_schema(published)})
 
         return describe
@@ -217,20 +221,20 @@ class _Calls:
     def list_pipelines(self, request: Request) -> Response:
         """Everything that the caller may read."""
         _query(request)
-        caller = self._gate.admit(request)
-        known, endpoints = self._readable(caller)
+        principal = self._gate.authenticate(request)
+        known, endpoints = self._readable(principal)
         base = f"{self._options.address}/PipelineEndpoints/Id"
         return JSONResponse(
             {
-                "Pipelines": [pipeline_answer(block, self._address_of(block.published_id)) for block in known],
-                "Endpoints": [endpoint_answer(one, f"{base}/{one.endpoint_id}") for one in endpoints],
+                "Pipelines": [pipeline_response(block, self._address_of(block.published_id)) for block in known],
+                "Endpoints": [endpoint_response(one, f"{base}/{one.endpoint_id}") for one in endpoints],
             }
         )
 
     def openapi(self, request: Request) -> Response:
         """The OpenAPI document of everything that the caller may read."""
         _query(request)
-        known, endpoints = self._readable(self._gate.admit(request))
+        known, endpoints = self._readable(self._gate.authenticate(request))
         made = document(known, endpoints, self._options.address, with_token=self._options.with_token)
         return JSONResponse(made)
 
@@ -238,16 +242,16 @@ class _Calls:
         """A run."""
         _query(request)
         known, _ = self._run(request, "read")
-        return JSONResponse(run_answer(known, self._options.address, ui_url(f"/runs/flow-run/{known.run.id}")))
+        return JSONResponse(run_response(known, self._options.address, ui_url(f"/runs/flow-run/{known.run.id}")))
 
     def cancel(self, request: Request, raw: Body) -> Response:
         """A run, asked to end."""
         _query(request)
-        known, caller = self._run(request, "run")
+        known, principal = self._run(request, "run")
         if raw.strip() not in (b"", b"{}"):
             raise BadRequest(400, "body", "Cancelling takes no body", "Leave it out.")
         cancel_run(known)
-        again = find_run(known.run.id, caller.registry)
+        again = find_run(known.run.id, principal.registry)
         return JSONResponse({"id": again.run.id, "status": again.status}, 202)
 
     def output(self, request: Request) -> Response:
@@ -259,27 +263,27 @@ class _Calls:
                 raise BadRequest(400, f"?{name}", "The query parameter is missing", f"Add {name}=NAME.")
         return download(known, str(query["step"]), str(query["output"]), query["path"])
 
-    def _run(self, request: Request, action: Any) -> tuple[KnownRun, Caller]:
-        caller = self._gate.admit(request)
-        known = find_run(request.path_params["run_id"], caller.registry)
-        caller.must(action, caller.registry.names_of(known.published))
-        return known, caller
+    def _run(self, request: Request, action: Any) -> tuple[KnownRun, Principal]:
+        principal = self._gate.authenticate(request)
+        known = find_run(request.path_params["run_id"], principal.registry)
+        principal.require(action, principal.registry.names_of(known.published))
+        return known, principal
 
-    def _readable(self, caller: Caller) -> Any:
-        registry = caller.registry
-        known = [block for block in registry.published if caller.may("read", registry.names_of(block))]
-        return known, [one for one in registry.endpoints if caller.may("read", (one.endpoint_id, one.name))]
+    def _readable(self, principal: Principal) -> Any:
+        registry = principal.registry
+        known = [block for block in registry.published if principal.may("read", registry.names_of(block))]
+        return known, [one for one in registry.endpoints if principal.may("read", (one.endpoint_id, one.name))]
 
     def _address_of(self, published_id: str) -> str:
         return f"{self._options.address}/PipelineRuns/PipelineSubmit/{published_id}"
 
 
-def _key(request: Request, caller: Caller, target: Target) -> str:
+def _key(request: Request, principal: Principal, target: Target) -> str:
     """The key in Prefect of the caller's own Idempotency-Key; '' if there is none."""
     given = request.headers.get("idempotency-key")
     if given is None:
         return ""
     if not _KEY.fullmatch(given):
         raise BadRequest(400, "Idempotency-Key", "The key is unfit", "Use 1 to 200 printable ASCII characters.")
-    parts = f"{caller.name}\n{target.address}\n{given}"
+    parts = f"{principal.name}\n{target.address}\n{given}"
     return f"stepwell-{hashlib.sha256(parts.encode()).hexdigest()}"

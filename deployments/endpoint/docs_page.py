@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.responses import FileResponse, HTMLResponse, Response
 
-from stepwell.deployments.access.http_errors import Refusal
+from stepwell.deployments.access.http_errors import HttpError
 
 _ASSETS = {
     "swagger-ui.css": "text/css",
@@ -97,12 +97,12 @@ def page() -> Response:
 
 
 def asset(name: str) -> Response:
-    """A file that the page consists of; Refusal with status 404 if there is none of that name."""
+    """A file that the page consists of; HttpError with status 404 if there is none of that name."""
     headers = {"X-Content-Type-Options": "nosniff"}
     if name == "page.js":
         return Response(_SCRIPT, media_type="text/javascript", headers=headers)
     if name not in _ASSETS:
-        raise Refusal(404, "NotFound", "There is no such file", "Look at /docs.")
+        raise HttpError(404, "NotFound", "There is no such file", "Look at /docs.")
     return FileResponse(
         _folder() / name, media_type=_ASSETS[name], headers={**headers, "Cache-Control": "max-age=86400"}
     )

@@ -31,7 +31,7 @@ def serve(options: EndpointOptions) -> None:
         )
     ensure_server()
     documents.save(EndpointAddressBlock(url=options.address), ADDRESS_DOCUMENT)
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # `patiently` asks again, and sooner
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # `with_retries` asks again, and sooner
         uvicorn.run(
             create_app(options),
             host=options.host,

@@ -68,8 +68,8 @@ def _decoded(raw: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise BadRequest(400, "body", f"The body is no UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise BadRequest(400, "body", f"The body is no JSON at {place}: {error.msg}") from None
+        submit_request = f"line {error.lineno}, column {error.colno}"
+        raise BadRequest(400, "body", f"The body is no JSON at {submit_request}: {error.msg}") from None
 
 
 def _integer(text: str) -> int | _Unfit:

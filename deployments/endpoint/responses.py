@@ -9,26 +9,26 @@ from starlette.responses import JSONResponse
 
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, PublishedPipelineBlock
 from stepwell.deployments.access.authentication import retry_after
-from stepwell.deployments.access.http_errors import BadRequest, Refusal
+from stepwell.deployments.access.http_errors import BadRequest, HttpError
 from stepwell.errors import DatastoreException, ServerException, StepwellError, UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import as_text
 from stepwell.flows.parameters.schema import describe
-from stepwell.flows.publishing.run_requests import KeyUsedTwice, OrderedRun, RunOrder, definitions_of
+from stepwell.flows.publishing.run_requests import KeyReused, RunRequest, SubmittedRun, definitions_of
 from stepwell.model.definitions import ParameterDefinition
 
 _CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "TooLarge"}
 
 
-def error_answer(error: StepwellError) -> JSONResponse:
+def error_response(error: StepwellError) -> JSONResponse:
     """The answer to a call that failed: `{"error": {code, message, field, hint}}` under the status that fits."""
-    if isinstance(error, Refusal):
+    if isinstance(error, HttpError):
         headers = {"Retry-After": retry_after(error.wait)} if error.wait else {}
         if error.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         field = error.field if isinstance(error, BadRequest) else ""
         return _error(error.status, error.code, error.title, field, error.hint, headers)
-    if isinstance(error, KeyUsedTwice):
-        return _error(422, "KeyUsedTwice", error.title, "Idempotency-Key", error.hint)
+    if isinstance(error, KeyReused):
+        return _error(422, "KeyReused", error.title, "Idempotency-Key", error.hint)
     if isinstance(error, ServerException):
         return _error(503, "Unavailable", "Prefect's server does not answer", "", "Try again.", {"Retry-After": "2"})
     if isinstance(error, (UserErrorException, DatastoreException)):
@@ -36,7 +36,7 @@ def error_answer(error: StepwellError) -> JSONResponse:
     return _error(500, "Internal", error.title, "", error.hint)
 
 
-def status_answer(status: int, detail: str) -> JSONResponse:
+def status_response(status: int, detail: str) -> JSONResponse:
     """The answer where the way itself is wrong: no such page, or no such method."""
     return _error(status, _CODES.get(status, "BadRequest"), detail, "", "Look at /docs.")
 
@@ -48,12 +48,14 @@ def _error(
     return JSONResponse({"error": {name: text for name, text in said.items() if text}}, status, headers)
 
 
-def submitted(published: PublishedPipelineBlock, order: RunOrder, run: OrderedRun, run_url: str) -> dict[str, Any]:
+def submitted(
+    published: PublishedPipelineBlock, run_request: RunRequest, run: SubmittedRun, run_url: str
+) -> dict[str, Any]:
     """The run as v1's endpoint answered, above all its `Id`."""
     created = _time(run.created)
     return {
         "Id": run.run_id,
-        "Description": order.notes.get("Description", published.description),
+        "Description": run_request.notes.get("Description", published.description),
         "Status": {"StatusCode": 0, "StatusDetail": None, "CreationTime": created, "EndTime": None},
         "GraphId": published.published_id,
         "PipelineId": published.published_id,
@@ -64,17 +66,17 @@ def submitted(published: PublishedPipelineBlock, order: RunOrder, run: OrderedRu
         "ParameterAssignments": run.values,
         "DataPathAssignments": {},
         "DataSetDefinitionValueAssignments": {},
-        "RunHistoryExperimentName": order.experiment,
-        "RunSource": order.notes.get("RunSource"),
+        "RunHistoryExperimentName": run_request.experiment,
+        "RunSource": run_request.notes.get("RunSource"),
         "RunType": "HTTP",
         "RunUrl": run_url,
         "TotalRunSteps": len(published.steps),
         "ScheduleId": None,
         "ContinueRunOnFailedOptionalInput": True,
-        "ContinueRunOnStepFailure": order.continue_on_failure,
-        "RegenerateOutputs": order.regenerate,
-        "Tags": dict(order.tags),
-        "tags": dict(order.tags),
+        "ContinueRunOnStepFailure": run_request.continue_on_failure,
+        "RegenerateOutputs": run_request.regenerate,
+        "Tags": dict(run_request.tags),
+        "tags": dict(run_request.tags),
         "StepTags": {},
         "Properties": {},
         "EntityStatus": 0,
@@ -84,7 +86,7 @@ def submitted(published: PublishedPipelineBlock, order: RunOrder, run: OrderedRu
     }
 
 
-def pipeline_answer(published: PublishedPipelineBlock, address: str) -> dict[str, Any]:
+def pipeline_response(published: PublishedPipelineBlock, address: str) -> dict[str, Any]:
     """A published pipeline: what it is, what it takes, and an example of a body."""
     return {
         "Id": published.published_id,
@@ -102,7 +104,7 @@ def pipeline_answer(published: PublishedPipelineBlock, address: str) -> dict[str
     }
 
 
-def endpoint_answer(endpoint: PipelineEndpointBlock, address: str) -> dict[str, Any]:
+def endpoint_response(endpoint: PipelineEndpointBlock, address: str) -> dict[str, Any]:
     """A pipeline endpoint, and the versions that it is over."""
     return {
         "Id": endpoint.endpoint_id,

@@ -9,7 +9,7 @@ from typing import Any
 from stepwell.deployments.access.http_errors import BadRequest
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import check, parse
-from stepwell.flows.publishing.run_requests import RunOrder
+from stepwell.flows.publishing.run_requests import RunRequest
 from stepwell.flows.runs.experiment_names import check_experiment
 from stepwell.model.definitions import DataSource, ParameterDefinition
 
@@ -31,7 +31,7 @@ FIELDS = (
 )
 
 
-def order_of(body: Mapping[str, Any], parameters: tuple[ParameterDefinition, ...], go_on: bool) -> RunOrder:
+def request_of(body: Mapping[str, Any], parameters: tuple[ParameterDefinition, ...], go_on: bool) -> RunRequest:
     """The order that the body spells out; BadRequest names the first field that is wrong. `go_on`: past failed steps."""
     for name in body:
         if name not in FIELDS:
@@ -44,7 +44,7 @@ def order_of(body: Mapping[str, Any], parameters: tuple[ParameterDefinition, ...
     if body.get("Tags") is not None and body.get("tags") is not None:
         raise BadRequest(400, "tags", "Tags are given twice, as Tags and as tags", "Leave one of them out.")
     said = flags["ContinueRunOnStepFailure"]
-    return RunOrder(
+    return RunRequest(
         experiment=_experiment(body),
         parameters=_values(body, {definition.name: definition for definition in parameters}),
         tags={**_texts(body, "Tags"), **_texts(body, "tags")},

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from starlette.responses import FileResponse, Response, StreamingResponse
 
-from stepwell.deployments.access.http_errors import Refusal
+from stepwell.deployments.access.http_errors import HttpError
 from stepwell.deployments.endpoint.run_views import KnownRun
 from stepwell.flows.public.step_run import PortDataReference
 from stepwell.model.tree import Tree
@@ -23,13 +23,13 @@ _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-s
 
 
 def download(known: KnownRun, step: str, output: str, path: str | None) -> Response:
-    """The output: a file as it is, a folder as a zip; or the file `path` within it. Refusal with status 404 if there is none."""
+    """The output: a file as it is, a folder as a zip; or the file `path` within it. HttpError with status 404 if there is none."""
     data, tree = _found(known, step, output)
     root = data.local_path
     files = {entry.path: entry for entry in tree.entries if entry.kind == "file"}
     if path is not None:
         if path not in files:
-            raise Refusal(404, "NotFound", "The output holds no such file", "Leave `path` out to get all of it.")
+            raise HttpError(404, "NotFound", "The output holds no such file", "Leave `path` out to get all of it.")
         return _file(root / path if path else root, Path(path or data.path_on_datastore).name)
     if tree.is_file and "" in files:
         return _file(root, Path(data.path_on_datastore).name or output)
@@ -42,14 +42,16 @@ def _found(known: KnownRun, step: str, output: str) -> tuple[PortDataReference, 
         if data is not None:
             store = known.run.workspace.store
             if not store.tree_intact(data.artifact.digest):
-                raise Refusal(410, "Gone", "The output is gone or was damaged", "Run the pipeline again.")
+                raise HttpError(410, "Gone", "The output is gone or was damaged", "Run the pipeline again.")
             return data, store.tree_at(data.local_path)
-    raise Refusal(404, "NotFound", "The run has no such output", "Look at GET /runs/{id}.")
+    raise HttpError(404, "NotFound", "The run has no such output", "Look at GET /runs/{id}.")
 
 
-def _file(place: Path, name: str) -> Response:
+def _file(submit_request: Path, name: str) -> Response:
     return FileResponse(
-        place, media_type="application/octet-stream", headers={**_HEADERS, "Content-Disposition": _attachment(name)}
+        submit_request,
+        media_type="application/octet-stream",
+        headers={**_HEADERS, "Content-Disposition": _attachment(name)},
     )
 
 

@@ -11,9 +11,9 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.server.retry import patiently
+from stepwell.blocks.server.retry import with_retries
 from stepwell.blocks.workspace.publications import PublishedPipelineBlock
-from stepwell.deployments.access.http_errors import Refusal
+from stepwell.deployments.access.http_errors import HttpError
 from stepwell.deployments.access.registry import SECONDS_WITHOUT_SERVER, Registry
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
@@ -40,13 +40,13 @@ class KnownRun:
 
 
 def find_run(run_id: str, registry: Registry) -> KnownRun:
-    """The run; Refusal with status 404 if it is none of a published pipeline."""
+    """The run; HttpError with status 404 if it is none of a published pipeline."""
     try:
         flow_run_id = UUID(run_id)
     except ValueError:
         raise _unknown() from None
     try:
-        flow_run = patiently(lambda: _read(flow_run_id), SECONDS_WITHOUT_SERVER)
+        flow_run = with_retries(lambda: _read(flow_run_id), SECONDS_WITHOUT_SERVER)
     except ObjectNotFound:
         raise _unknown() from None
     deployment = str(flow_run.deployment_id)
@@ -64,11 +64,11 @@ def _read(flow_run_id: UUID) -> FlowRun:
         return api.read_flow_run(flow_run_id)
 
 
-def _unknown() -> Refusal:
-    return Refusal(404, "NotFound", "There is no such run of a published pipeline", "Check the id.")
+def _unknown() -> HttpError:
+    return HttpError(404, "NotFound", "There is no such run of a published pipeline", "Check the id.")
 
 
-def run_answer(known: KnownRun, address: str, page: str) -> dict[str, Any]:
+def run_response(known: KnownRun, address: str, page: str) -> dict[str, Any]:
     """All that is known of the run now; `address` is that of the endpoint, `page` the run's in Prefect's UI."""
     summary = known.run.summary()
     steps = list(known.run.get_steps())[::-1]
@@ -145,7 +145,7 @@ def cancel_run(known: KnownRun) -> None:
     waits = state.type in (StateType.SCHEDULED, StateType.PENDING, StateType.PAUSED)
     if waits or not known.run.folder.is_alive():
         wanted = State(type=StateType.CANCELLED if waits else StateType.CANCELLING, message="Cancelled by a caller")
-        patiently(lambda: _set(known.flow_run.id, wanted, force=waits), SECONDS_WITHOUT_SERVER)
+        with_retries(lambda: _set(known.flow_run.id, wanted, force=waits), SECONDS_WITHOUT_SERVER)
     if waits:
         run_labels.forget_secrets(known.flow_run)
 

@@ -10,10 +10,10 @@ from typing import Any
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.publications import ScheduleBlock
-from stepwell.deployments.schedules.prefect_schedules import order_of, target_of
+from stepwell.deployments.schedules.prefect_schedules import request_of, target_of
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.lock import publications_locked
-from stepwell.flows.publishing.run_requests import place
+from stepwell.flows.publishing.run_requests import submit_request
 from stepwell.model.definitions import DataSource
 
 _LOOK_SECONDS = 5.0
@@ -69,23 +69,27 @@ def order_runs(workspace: Workspace, schedule: ScheduleBlock, changed: States) -
     if published.status != "Active":
         return
     if not schedule.data_path_parameter:
-        place(published, order_of(schedule, published, _key(schedule, json.dumps(changed, sort_keys=True))), workspace)
+        submit_request(
+            published, request_of(schedule, published, _key(schedule, json.dumps(changed, sort_keys=True))), workspace
+        )
         return
     for path, state in sorted(changed.items()):
         value = {schedule.data_path_parameter: DataSource(schedule.datastore, path)}
-        place(published, order_of(schedule, published, _key(schedule, f"{path}\n{state}"), **value), workspace)
+        submit_request(
+            published, request_of(schedule, published, _key(schedule, f"{path}\n{state}"), **value), workspace
+        )
 
 
 def states(datastore: Datastore, folder: str) -> States:
     """The files directly in the folder, each with what tells when it changes; none if there is no such folder."""
-    place = datastore.locate(folder)
+    submit_request = datastore.locate(folder)
     filesystem = datastore.filesystem
     filesystem.invalidate_cache()
-    if not filesystem.isdir(place):
+    if not filesystem.isdir(submit_request):
         return {}
     prefix = datastore.inside(folder)
     found: States = {}
-    for facts in filesystem.ls(place, detail=True):
+    for facts in filesystem.ls(submit_request, detail=True):
         name = str(facts["name"]).rstrip("/").rpartition("/")[2]
         if facts.get("type") == "file" and not name.startswith("."):
             found["/".join(part for part in (prefix, name) if part)] = _state(facts)

@@ -18,7 +18,7 @@ from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.parameters.schema import for_prefect, from_prefect
 from stepwell.flows.public.workspace import Workspace
-from stepwell.flows.publishing.run_requests import RunOrder, check_order, definitions_of, prefect_parameters
+from stepwell.flows.publishing.run_requests import RunRequest, check_request, definitions_of, prefect_parameters
 
 
 def target_of(schedule: ScheduleBlock) -> PublishedPipelineBlock:
@@ -37,14 +37,14 @@ def target_of(schedule: ScheduleBlock) -> PublishedPipelineBlock:
     return blocks[0]
 
 
-def order_of(schedule: ScheduleBlock, published: PublishedPipelineBlock, key: str = "", **more: Any) -> RunOrder:
+def request_of(schedule: ScheduleBlock, published: PublishedPipelineBlock, key: str = "", **more: Any) -> RunRequest:
     """The order of a run of the schedule; `more` are values of parameters beside its own."""
     known = {definition.name: definition for definition in definitions_of(published)}
     own = {
         name: from_prefect(known[name], value) if name in known else value
         for name, value in schedule.parameters.items()
     }
-    return RunOrder(
+    return RunRequest(
         schedule.experiment_name,
         {**own, **more},
         {"ScheduleId": schedule.schedule_id},
@@ -67,17 +67,17 @@ def check(schedule: ScheduleBlock, published: PublishedPipelineBlock, **more: An
             f"The parameter {secret[0]!r} is secret, and schedules are no place for secrets",
             hint="Leave it out, and publish the pipeline with the secret as its default.",
         )
-    check_order(published, order_of(schedule, published, **more), Workspace.get(schedule.workspace))
+    check_request(published, request_of(schedule, published, **more), Workspace.get(schedule.workspace))
 
 
 def begin(schedule: ScheduleBlock, published: PublishedPipelineBlock) -> ScheduleBlock:
     """The schedule, in force in Prefect from now on, for the deployment of that pipeline."""
     assert schedule.recurrence is not None
-    values = check_order(published, order_of(schedule, published), Workspace.get(schedule.workspace))
+    values = check_request(published, request_of(schedule, published), Workspace.get(schedule.workspace))
     new = DeploymentScheduleCreate(
         schedule=ScheduleRecurrence.from_json(schedule.recurrence).for_prefect(datetime.now(UTC)),
         active=True,
-        parameters=prefect_parameters(published, order_of(schedule, published), values),
+        parameters=prefect_parameters(published, request_of(schedule, published), values),
     )
     with client() as api:
         try:

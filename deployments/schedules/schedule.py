@@ -12,13 +12,13 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import ScheduleBlock, check_name
-from stepwell.deployments.schedules.prefect_schedules import begin, check, end, order_of, plain_values, target_of
+from stepwell.deployments.schedules.prefect_schedules import begin, check, end, plain_values, request_of, target_of
 from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.publishing.lock import publications_locked
-from stepwell.flows.publishing.run_requests import place
+from stepwell.flows.publishing.run_requests import submit_request
 
 _PAGE = 200
 
@@ -84,7 +84,7 @@ class Schedule:
             undo.pop_all()
         schedule = cls(workspace, block)
         if recurrence is not None and recurrence.runs_at_once:
-            place(published, order_of(block, published, f"stepwell-schedule-{block.schedule_id}"), workspace)
+            submit_request(published, request_of(block, published, f"stepwell-schedule-{block.schedule_id}"), workspace)
         return schedule
 
     @classmethod

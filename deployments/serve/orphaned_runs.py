@@ -51,7 +51,7 @@ def worker_name() -> str:
     return f"stepwell-{digest('home', str(home()))[:6]}@{socket.gethostname()}"
 
 
-class StrandedRuns:
+class OrphanedRuns:
     """Looks for such runs. A run counts only once it was found so for some seconds."""
 
     def __init__(self, say: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ Chore = Callable[[], None]
 _PAUSE_SECONDS = 2.0
 
 
-class Keeper:
+class Reconciler:
     """Does the chores, in their order, every few seconds. A chore's error is told once until it changes."""
 
     def __init__(self, chores: Sequence[Chore], log: ChildLog, pause: float = _PAUSE_SECONDS) -> None:

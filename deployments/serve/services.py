@@ -23,8 +23,8 @@ from stepwell.blocks.system.home import home
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.deployments.schedules.data_trigger import poll
 from stepwell.deployments.serve.child_output import ChildLog, say
-from stepwell.deployments.serve.orphaned_runs import StrandedRuns, worker_name
-from stepwell.deployments.serve.reconciler import Keeper
+from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
+from stepwell.deployments.serve.reconciler import Reconciler
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
 from stepwell.errors import ServerException, UserErrorException
 
@@ -79,14 +79,14 @@ def serve(options: ServeOptions) -> None:
 
 
 def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: _Stop) -> None:
-    stranded = StrandedRuns(log.tell)
+    stranded = OrphanedRuns(log.tell)
     supervisor = Supervisor(folder, children(options))
     care = _ServerCare()
-    keeper = Keeper([care.look, stranded.look, poll], log)
+    reconciler = Reconciler([care.look, stranded.look, poll], log)
     stop.interrupts = False
     try:
         supervisor.start()
-        keeper.start()
+        reconciler.start()
         _wait_until_ready(options, supervisor, stop)
         while not stop.wait(_LOOK_SECONDS):
             if care.moved():
@@ -95,7 +95,7 @@ def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: _Stop) -> Non
     finally:
         say("Stopping")
         supervisor.stop(hurry=lambda: stop.count > 1)
-        keeper.stop()
+        reconciler.stop()
         if options.limit and trouble(connection.status().url or "") is None:
             with suppress(Exception):  # the next `stepwell serve` finds what is left
                 stranded.park()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.recipe import recipe_of
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import StepDefinition
 
 
-def check_environment(setting: Setting, step: StepDefinition) -> None:
+def check_environment(context: RunContext, step: StepDefinition) -> None:
     """Nothing; packages that a step on this machine lacks, or that can't be installed here, raise UserErrorException."""
-    if not setting.compute(step.compute_target).inherits_packages:
+    if not context.compute(step.compute_target).inherits_packages:
         return
     environment = step.environment
     if environment.isolated:
@@ -19,21 +19,21 @@ def check_environment(setting: Setting, step: StepDefinition) -> None:
         return
     if step.script is None:
         return
-    packages = setting.packages_of(environment.interpreter)
+    packages = context.packages_of(environment.interpreter)
     if minor(environment.python) not in ("", minor(packages.python_version)):
-        setting.warn(
+        context.warn(
             f"Step {step.name!r} asks for Python {environment.python} but for no packages, "
             f"so it inherits the Python in use, {packages.python_version}"
         )
     if "PYTHONPATH" not in environment.variables:
-        _check_imports(setting, step)
+        _check_imports(context, step)
 
 
-def _check_imports(setting: Setting, step: StepDefinition) -> None:
+def _check_imports(context: RunContext, step: StepDefinition) -> None:
     assert step.script is not None
-    required = dict(setting.source(step.source_directory).imports(step.script).required)
+    required = dict(context.source(step.source_directory).imports(step.script).required)
     required.pop("stepwell", None)  # scripts find it wherever they run
-    missing = setting.packages_of(step.environment.interpreter).missing_modules(required) if required else ()
+    missing = context.packages_of(step.environment.interpreter).missing_modules(required) if required else ()
     if missing:
         listed = ", ".join(missing)
         raise UserErrorException(

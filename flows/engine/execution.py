@@ -12,9 +12,9 @@ from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record
 from stepwell.blocks.system.files import remove
 from stepwell.errors import DatastoreException, StepFailedException, StoreException
-from stepwell.flows.engine.materialization import deliver, output_path
+from stepwell.flows.engine.materialization import materialize, output_path
 from stepwell.flows.engine.observed_reads import account_for_reads, read_notes
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import DataSource, OutputPort
 from stepwell.model.records import Artifact, Exit, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
@@ -23,49 +23,56 @@ from stepwell.script.events import read_events
 _SHOWN_LINES = 12
 
 
-def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[str], None]) -> StepRecord:
+def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
     """The committed record of a call that was run now; a failure of any kind raises StepFailedException.
 
-    `say` gets the script's output as it comes.
+    `on_output` gets the script's output as it comes.
     """
-    record_folder = setting.run.step_folder(step_run_id)
+    record_folder = context.run.step_folder(step_run_id)
     remove(record_folder)  # what an attempt before this one left
-    folder, began = setting.store.scratch_folder(), time.time_ns()
+    folder, began = context.store.scratch_folder(), time.time_ns()
     try:
-        compute = setting.compute(call.definition.compute_target)
+        compute = context.compute(call.definition.compute_target)
         compute.check(call.definition)
-        inputs = {name: setting.locate(artifact) for name, artifact in call.inputs.items()}
+        inputs = {name: context.locate(artifact) for name, artifact in call.inputs.items()}
         job = Job(
-            call, step_run_id, setting.snapshot(call), inputs, folder, record_folder, setting.context, setting.depot
+            call,
+            step_run_id,
+            context.snapshot(call),
+            inputs,
+            folder,
+            record_folder,
+            context.script_context,
+            context.remote_store,
         )
         started, clock = datetime.now(UTC), time.monotonic()
-        finished = compute.run(job, say, setting.stop, setting.redactor.redact)
-        redact_record(job, setting.redactor.redact)
+        finished = compute.run(job, on_output, context.stop, context.redactor.redact)
+        redact_record(job, context.redactor.redact)
         if finished.facts:
-            setting.tell({"step": call.definition.id, "ran_on": finished.facts})
+            context.emit({"step": call.definition.id, "ran_on": finished.facts})
         for warning in finished.warnings:
-            setting.warn(warning)
+            context.warn(warning)
         _check_exit(job, finished.exit)
-        _check_inputs(setting, call)
+        _check_inputs(context, call)
         notes = read_notes(job.reads, inside_only=not finished.same_files)
-        call = account_for_reads(setting, call, notes, began, say)
+        call = account_for_reads(context, call, notes, began, on_output)
         staged = _scan_outputs(call, finished)
         record = StepRecord(
             key=call.key,
             step=call.definition.name,
             fingerprint=call.fingerprint,
             outputs={
-                port.name: _artifact(setting, port, step_run_id, staged[port.name][1])
+                port.name: _artifact(context, port, step_run_id, staged[port.name][1])
                 for port in call.definition.outputs
             },
-            run_id=setting.run.run_id,
+            run_id=context.run.run_id,
             step_run_id=step_run_id,
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
             metrics=tuple(event for event in read_events(job.control) if event["type"] in ("metric", "image")),
         )
-        record = _commit(setting, record, staged)
-        deliver(setting, call.definition, record, fresh=True)
+        record = _commit(context, record, staged)
+        materialize(context, call.definition, record, fresh=True)
         return record
     except OSError as error:
         facts = {"reason": error, "folder": folder}
@@ -75,7 +82,7 @@ def perform(setting: Setting, call: StepCall, step_run_id: str, say: Callable[[s
         )
         raise StepFailedException(title, facts, hint) from error
     finally:
-        setting.sweep(folder)
+        context.sweep(folder)
 
 
 # After the process ------------------------------------------------------------------------------------------------------
@@ -108,16 +115,16 @@ def _last_lines(job: Job) -> str:
     return ""
 
 
-def _check_inputs(setting: Setting, call: StepCall) -> None:
+def _check_inputs(context: RunContext, call: StepCall) -> None:
     for name, artifact in call.inputs.items():
         changed = (
-            not setting.store.tree_intact(artifact.digest)
+            not context.store.tree_intact(artifact.digest)
             if artifact.kept
-            else _digest_now(setting, artifact) != artifact.digest
+            else _digest_now(context, artifact) != artifact.digest
         )
         if changed:
             if artifact.kept:
-                setting.store.discard_tree(artifact.digest)
+                context.store.discard_tree(artifact.digest)
             raise StepFailedException(
                 f"The input {name!r} changed while step {call.definition.name!r} read it, so its result was not kept",
                 {"datastore": artifact.datastore, "path": artifact.path},
@@ -125,9 +132,9 @@ def _check_inputs(setting: Setting, call: StepCall) -> None:
             )
 
 
-def _digest_now(setting: Setting, artifact: Artifact) -> str:
+def _digest_now(context: RunContext, artifact: Artifact) -> str:
     with suppress(DatastoreException, StoreException, OSError):
-        return setting.digest_data(DataSource(artifact.datastore, artifact.path)).digest
+        return context.digest_data(DataSource(artifact.datastore, artifact.path)).digest
     return ""
 
 
@@ -148,20 +155,20 @@ def _scan_outputs(call: StepCall, finished: Finished) -> dict[str, tuple[Path, T
     return staged
 
 
-def _artifact(setting: Setting, port: OutputPort, step_run_id: str, tree: Tree) -> Artifact:
-    datastore = port.datastore or setting.workspace.default_datastore_name
+def _artifact(context: RunContext, port: OutputPort, step_run_id: str, tree: Tree) -> Artifact:
+    datastore = port.datastore or context.workspace.default_datastore_name
     return Artifact(datastore, output_path(port, step_run_id), tree.digest, tree.size, kept=True)
 
 
-def _commit(setting: Setting, record: StepRecord, staged: dict[str, tuple[Path, Tree]]) -> StepRecord:
+def _commit(context: RunContext, record: StepRecord, staged: dict[str, tuple[Path, Tree]]) -> StepRecord:
     try:
-        kept = setting.store.commit(record, staged)
+        kept = context.store.commit(record, staged)
     except OSError as error:
         raise StepFailedException(
             f"The result of step {record.step!r} can't be kept",
-            {"reason": error, "store": setting.store.written},
+            {"reason": error, "store": context.store.written},
             "Free space, then run the pipeline again.",
         ) from error
-    if setting.store.read_only:
-        setting.warn(f"Step {record.step!r} was not cached: the store {setting.store.root} can't be written")
+    if context.store.read_only:
+        context.warn(f"Step {record.step!r} was not cached: the store {context.store.root} can't be written")
     return kept

@@ -10,7 +10,7 @@ from pathlib import Path
 from stepwell.blocks.system.files import copy_file, remove
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatastoreException
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import OutputPort, StepDefinition
 from stepwell.model.records import Artifact, StepRecord
 from stepwell.model.tree import Entry, Tree, scan
@@ -22,10 +22,10 @@ def output_path(port: OutputPort, step_run_id: str) -> str:
     return template.replace("{run-id}", step_run_id).replace("{output-name}", port.name)
 
 
-def check_destinations(setting: Setting, definition: StepDefinition) -> None:
+def check_destinations(context: RunContext, definition: StepDefinition) -> None:
     """Nothing; a destination that is not on its datastore raises DatastoreException."""
     for port in definition.outputs:
-        datastore = _datastore(setting, port)
+        datastore = _datastore(context, port)
         path = datastore.inside(output_path(port, "0" * 36))
         if any(len(os.fsencode(part)) > 255 for part in path.split("/")):
             raise DatastoreException(
@@ -33,19 +33,19 @@ def check_destinations(setting: Setting, definition: StepDefinition) -> None:
             )
 
 
-def deliver(setting: Setting, definition: StepDefinition, record: StepRecord, *, fresh: bool) -> None:
+def materialize(context: RunContext, definition: StepDefinition, record: StepRecord, *, fresh: bool) -> None:
     """Nothing; every output stands, with the right bytes, at its place on its datastore. `fresh`: it was written now."""
     for port in definition.outputs:
-        artifact, datastore = record.outputs[port.name], _datastore(setting, port)
+        artifact, datastore = record.outputs[port.name], _datastore(context, port)
         path, root = output_path(port, record.step_run_id), datastore.local_root
-        if port.destination is None and root and setting.store.root.is_relative_to(root):
-            _link(setting.store.tree_path(artifact.digest), root / path)
+        if port.destination is None and root and context.store.root.is_relative_to(root):
+            _link(context.store.tree_path(artifact.digest), root / path)
         else:
-            _bring(setting, datastore, path, artifact, fresh=fresh)
+            _bring(context, datastore, path, artifact, fresh=fresh)
 
 
-def _datastore(setting: Setting, port: OutputPort) -> Datastore:
-    return setting.datastore(port.datastore or setting.workspace.default_datastore_name)
+def _datastore(context: RunContext, port: OutputPort) -> Datastore:
+    return context.datastore(port.datastore or context.workspace.default_datastore_name)
 
 
 def _link(tree: Path, place: Path) -> None:
@@ -58,10 +58,10 @@ def _link(tree: Path, place: Path) -> None:
         os.symlink(target, place)
 
 
-def _bring(setting: Setting, datastore: Datastore, path: str, artifact: Artifact, *, fresh: bool) -> None:
-    root = setting.store.tree_path(artifact.digest)
-    tree = setting.store.manifest(artifact.digest) or scan(root)
-    present = _present(setting, datastore, path)
+def _bring(context: RunContext, datastore: Datastore, path: str, artifact: Artifact, *, fresh: bool) -> None:
+    root = context.store.tree_path(artifact.digest)
+    tree = context.store.manifest(artifact.digest) or scan(root)
+    present = _present(context, datastore, path)
     for entry in tree.entries:
         name = datastore.inside("/".join(filter(None, (path, entry.path))))
         source = root / entry.path if entry.path else root
@@ -72,13 +72,13 @@ def _bring(setting: Setting, datastore: Datastore, path: str, artifact: Artifact
             _place(source, datastore.local_root / name, entry)
 
 
-def _present(setting: Setting, datastore: Datastore, path: str) -> dict[str, Entry]:
+def _present(context: RunContext, datastore: Datastore, path: str) -> dict[str, Entry]:
     """What stands at the place already, by path."""
     if datastore.local_root is None or datastore.inside(path) == "":
         return {}
     found = Tree(())
     with suppress(Exception):  # whatever can't be read there is simply written
-        found = setting.store.tree_at(datastore.local_root / datastore.inside(path))
+        found = context.store.tree_at(datastore.local_root / datastore.inside(path))
     return {entry.path: entry for entry in found.entries}
 
 

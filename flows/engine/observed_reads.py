@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stepwell.errors import StepFailedException
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.fingerprint import Fingerprint, Row
 from stepwell.model.records import StepCall
 
@@ -36,32 +36,32 @@ def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
 
 
 def account_for_reads(
-    setting: Setting, call: StepCall, notes: Iterable[Note], began: int, say: Callable[[str], None]
+    context: RunContext, call: StepCall, notes: Iterable[Note], began: int, on_output: Callable[[str], None]
 ) -> StepCall:
     """The call, its fingerprint covering also what the script read undeclared; `began`: when, in nanoseconds.
 
     For a strict step such a read raises StepFailedException. A file that changed meanwhile gets a row that no later run can
     have, so that the result is never used again.
     """
-    source = setting.source(call.definition.source_directory)
+    source = context.source(call.definition.source_directory)
     known = {note.path: note for note in notes if note.missing or source.counts(note.path)}
     undeclared = sorted(set(known) - set(call.declared))
     seen = [path for path in undeclared if not known[path].missing and not path.endswith("/")]
     if seen:
-        _tell(setting, call, seen, say)
+        _warn(context, call, seen, on_output)
     if undeclared:
-        setting.store.observe(call.fingerprint, undeclared)
-    after = setting.with_observed(call, undeclared)
+        context.store.observe(call.fingerprint, undeclared)
+    after = context.with_observed(call, undeclared)
     return _without_moving(call, after, began)
 
 
-def _tell(setting: Setting, call: StepCall, paths: list[str], say: Callable[[str], None]) -> None:
+def _warn(context: RunContext, call: StepCall, paths: list[str], on_output: Callable[[str], None]) -> None:
     shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
     name, hint = call.definition.name, "Add the files to `hash_paths` or pass them as inputs."
     if call.definition.strict:
         raise StepFailedException(f"The strict step {name!r} read what it does not declare", {"files": shown}, hint)
-    say(f"Warning: step {name!r} read files that it does not declare: {shown}. {hint}")
-    setting.warn(f"Step {name!r} read files that it does not declare: {shown}")
+    on_output(f"Warning: step {name!r} read files that it does not declare: {shown}. {hint}")
+    context.warn(f"Step {name!r} read files that it does not declare: {shown}")
 
 
 def _without_moving(before: StepCall, after: StepCall, began: int) -> StepCall:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.fingerprint import Fingerprint
@@ -15,66 +15,66 @@ NEVER_RAN = "no earlier result of this step is known"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CacheDecision:
     """A decision, and the checked record to serve when it is to reuse."""
 
     decision: Decision
     record: StepRecord | None = None
 
 
-def decide(setting: Setting, call: StepCall) -> Verdict:
+def decide(context: RunContext, call: StepCall) -> CacheDecision:
     """Whether a call whose inputs are all known runs or is served, and why."""
-    forced = _forced(setting, call.definition, call.fingerprint)
+    forced = _forced(context, call.definition, call.fingerprint)
     if forced:
         return _run(call.definition, forced)
-    found = setting.store.lookup(call.key)
+    found = context.store.lookup(call.key)
     if isinstance(found, StepRecord):
-        return Verdict(Decision(call.definition.id, "reuse", (f"the same as {_when(found)}",)), found)
+        return CacheDecision(Decision(call.definition.id, "reuse", (f"the same as {_when(found)}",)), found)
     if found.reason:
         return _run(call.definition, found.reason)
-    return _run(call.definition, *_changes(setting, call.definition, call.fingerprint))
+    return _run(call.definition, *_changes(context, call.definition, call.fingerprint))
 
 
-def plan(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> tuple[Decision, ...]:
+def plan(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> tuple[Decision, ...]:
     """A decision for every step, in order; nothing is run."""
     written: dict[tuple[str, str], Artifact] = {}
     decided: dict[object, str] = {}
     decisions = []
     for step in pipeline.steps:
         inputs, waiting = _known_inputs(step, written)
-        call = setting.call(step, values, inputs)
+        call = context.call(step, values, inputs)
         twin = decided.get(_identity(call, waiting))
-        if twin is not None and not _forced(setting, step, call.fingerprint):
+        if twin is not None and not _forced(context, step, call.fingerprint):
             decisions.append(
                 Decision(step.id, "depends" if waiting else "reuse", (f"the same as step {twin} of this run",))
             )
             continue
-        verdict = Verdict(_decide_waiting(setting, call, waiting)) if waiting else decide(setting, call)
-        if verdict.record:
-            written.update({(step.id, name): artifact for name, artifact in verdict.record.outputs.items()})
+        cache_decision = CacheDecision(_decide_waiting(context, call, waiting)) if waiting else decide(context, call)
+        if cache_decision.record:
+            written.update({(step.id, name): artifact for name, artifact in cache_decision.record.outputs.items()})
         else:
             decided.setdefault(_identity(call, waiting), step.id)
-        decisions.append(verdict.decision)
+        decisions.append(cache_decision.decision)
     return tuple(decisions)
 
 
-def _decide_waiting(setting: Setting, call: StepCall, waiting: Mapping[str, OutputSource]) -> Decision:
+def _decide_waiting(context: RunContext, call: StepCall, waiting: Mapping[str, OutputSource]) -> Decision:
     step = call.definition
-    forced = _forced(setting, step, call.fingerprint)
+    forced = _forced(context, step, call.fingerprint)
     if forced:
         return Decision(step.id, "run", (forced,))
     unknown = set(waiting)
     if any(
         _known_rows(record.fingerprint, unknown) == _known_rows(call.fingerprint, unknown)
-        for record in _alike(setting, call)
+        for record in _alike(context, call)
     ):
         words = (f"{source.step} has yet to write {source.output}" for source in waiting.values())
         return Decision(step.id, "depends", tuple(dict.fromkeys(words)))
-    return Decision(step.id, "run", _changes(setting, step, call.fingerprint, unknown))
+    return Decision(step.id, "run", _changes(context, step, call.fingerprint, unknown))
 
 
-def _alike(setting: Setting, call: StepCall) -> Iterable[StepRecord]:
-    return setting.store.alike(call.fingerprint)
+def _alike(context: RunContext, call: StepCall) -> Iterable[StepRecord]:
+    return context.store.alike(call.fingerprint)
 
 
 def _known_rows(fingerprint: Fingerprint, unknown: set[str]) -> set[tuple[str, str, str]]:
@@ -99,8 +99,8 @@ def _identity(call: StepCall, waiting: Mapping[str, OutputSource]) -> object:
     return call.key, tuple(sorted((name, source.step, source.output) for name, source in waiting.items()))
 
 
-def _forced(setting: Setting, step: StepDefinition, fingerprint: Fingerprint) -> str:
-    if setting.regenerate:
+def _forced(context: RunContext, step: StepDefinition, fingerprint: Fingerprint) -> str:
+    if context.regenerate:
         return "regenerate_outputs is set"
     if not step.allow_reuse:
         return "allow_reuse is False"
@@ -109,9 +109,9 @@ def _forced(setting: Setting, step: StepDefinition, fingerprint: Fingerprint) ->
 
 
 def _changes(
-    setting: Setting, step: StepDefinition, fingerprint: Fingerprint, unknown: Iterable[str] = ()
+    context: RunContext, step: StepDefinition, fingerprint: Fingerprint, unknown: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    nearest = setting.store.nearest(step.name, fingerprint)
+    nearest = context.store.nearest(step.name, fingerprint)
     if nearest is None:
         return (NEVER_RAN,)
     hidden, reads = set(unknown), {row.name for row in fingerprint.rows if row.kind == "read"}
@@ -126,11 +126,11 @@ def _changes(
         )
         for rows in (fingerprint.rows, nearest.fingerprint.rows)
     )
-    return now.diff(then, setting.store.explain_trees) or (f"the result of {_when(nearest)} is gone",)
+    return now.diff(then, context.store.explain_trees) or (f"the result of {_when(nearest)} is gone",)
 
 
-def _run(step: StepDefinition, *why: str) -> Verdict:
-    return Verdict(Decision(step.id, "run", why))
+def _run(step: StepDefinition, *why: str) -> CacheDecision:
+    return CacheDecision(Decision(step.id, "run", why))
 
 
 def _when(record: StepRecord) -> str:

@@ -18,7 +18,7 @@ from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.source.snapshot import size_warning, source_tree
-from stepwell.blocks.store.remote_store import Depot
+from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
@@ -27,7 +27,7 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException, SnapshotException
 from stepwell.flows.engine.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
-from stepwell.flows.engine.secret_values import secrets_of, veiled_rows
+from stepwell.flows.engine.secret_values import redacted_rows, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
 from stepwell.model.fingerprint import CONTENT
@@ -37,7 +37,7 @@ from stepwell.model.redaction import Redactor
 Listener = Callable[[Event], None]
 
 
-class Setting:
+class RunContext:
     """Everything that is looked up once per run. `listeners` are told of every event."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Setting:
         self._lock = threading.RLock()
         self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-sweeper")
 
-    def tell(self, event: Event) -> None:
+    def emit(self, event: Event) -> None:
         """Nothing; the event stands in the run's journal, and every listener knows of it."""
         stamped = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
         with self._lock:
@@ -77,7 +77,7 @@ class Setting:
 
     def warn(self, text: str) -> None:
         """Nothing; the user is told."""
-        self.tell({"warning": text})
+        self.emit({"warning": text})
 
     # Looked up once -------------------------------------------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Setting:
         return results_block(ensure_server())
 
     @cached_property
-    def context(self) -> dict[str, Any]:
+    def script_context(self) -> dict[str, Any]:
         """What a script may ask of the run that it is part of."""
         facts = self.run.facts()
         return {
@@ -160,9 +160,9 @@ class Setting:
         return self.datastores[name]
 
     @cached_property
-    def depot(self) -> Depot | None:
+    def remote_store(self) -> RemoteStore | None:
         """Where data can be passed on to other machines: in the default datastore, unless that is local."""
-        return self.datastore(self.workspace.default_datastore_name).depot
+        return self.datastore(self.workspace.default_datastore_name).remote_store
 
     # Sources and data -----------------------------------------------------------------------------------------------
 
@@ -200,7 +200,7 @@ class Setting:
 
     def _fetch_snapshot(self, directory: str, digest: str) -> None:
         """Nothing; the store has a snapshot that it lacked, or had damaged, from the depot."""
-        if self.depot is None or not self.depot.has(digest):
+        if self.remote_store is None or not self.remote_store.has(digest):
             raise SnapshotException(
                 "A snapshot is gone or damaged, so its steps can't run",
                 {"source directory": directory, "snapshot": digest, "store": self.store.root},
@@ -209,7 +209,7 @@ class Setting:
             )
         scratch = self.store.scratch_folder()
         try:
-            found = self.depot.get_tree(digest, scratch / "snapshot")
+            found = self.remote_store.get_tree(digest, scratch / "snapshot")
             self.store.add_tree(found, self.store.tree_at(found), move=True)
         finally:
             remove(scratch)
@@ -290,7 +290,7 @@ class Setting:
         own_image = definition.environment.image or definition.environment.dockerfile
         packages = self.packages if own_image else self.packages_of(definition.environment.interpreter)
         call = bind(definition, self.source(definition.source_directory), values, filled, packages)
-        return self.with_observed(replace(call, fingerprint=veiled_rows(call.fingerprint, self.redactor)))
+        return self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
 
     def _where_it_runs(self, definition: StepDefinition) -> StepDefinition:
         """The step without the image of its environment, if its target looks at none."""

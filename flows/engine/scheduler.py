@@ -13,9 +13,9 @@ from typing import Any
 from prefect.exceptions import TerminationSignal
 
 from stepwell.errors import StepwellError
-from stepwell.flows.engine.reuse import Verdict, decide
-from stepwell.flows.engine.run_context import Setting
-from stepwell.flows.engine.tasks import Serving, StepFuture, make_task
+from stepwell.flows.engine.reuse import CacheDecision, decide
+from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.engine.tasks import CacheLookup, StepFuture, make_task
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.records import Artifact, StepCall, StepResult
@@ -59,13 +59,13 @@ class Engine:
 
     def __init__(
         self,
-        setting: Setting,
+        context: RunContext,
         pipeline: PipelineDefinition,
         values: Mapping[str, Value],
         *,
         continue_on_failure: bool = False,
     ) -> None:
-        self._setting = setting
+        self._setting = context
         self._steps = {step.id: step for step in pipeline.steps}
         self._values = values
         self._continue = continue_on_failure
@@ -73,7 +73,7 @@ class Engine:
         self._futures: dict[str, StepFuture] = {}
         self._running: dict[str, StepCall] = {}
         self._dispatched: set[str] = set()
-        self._due: dict[str, tuple[StepCall, Verdict]] = {}
+        self._due: dict[str, tuple[StepCall, CacheDecision]] = {}
         self._busy: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._outcome = Outcome()
@@ -81,7 +81,7 @@ class Engine:
     def run(self) -> Outcome:
         """What became of every step. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
         for step in self._steps.values():
-            self._setting.tell({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
+            self._setting.emit({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
         with _without_lines_of_reused_steps():
             self._loop()
         self._outcome.cancelled = self._setting.stop.stopped and not self._outcome.failures
@@ -110,9 +110,9 @@ class Engine:
 
     def _try_launch(self, step: StepDefinition) -> None:
         try:
-            call, verdict = self._due.get(step.id) or self._decided(step)
-            if not verdict.record and not self._has_room_for(step):
-                self._due[step.id] = call, verdict
+            call, cache_decision = self._due.get(step.id) or self._decided(step)
+            if not cache_decision.record and not self._has_room_for(step):
+                self._due[step.id] = call, cache_decision
                 return
             if not self._forced(step) and call.key in {running.key for running in self._running.values()}:
                 return  # the same step is at work; its result will do
@@ -122,9 +122,9 @@ class Engine:
             return
         del self._waiting[step.id]
         self._due.pop(step.id, None)
-        self._submit(call, verdict)
+        self._submit(call, cache_decision)
 
-    def _decided(self, step: StepDefinition) -> tuple[StepCall, Verdict]:
+    def _decided(self, step: StepDefinition) -> tuple[StepCall, CacheDecision]:
         call = self._setting.call(step, self._values, self._inputs(step))
         return call, decide(self._setting, call)
 
@@ -133,25 +133,25 @@ class Engine:
         capacity = compute.capacity()
         return all(busy[what] + amount <= capacity[what] + _ROUNDING for what, amount in compute.demand(step).items())
 
-    def _submit(self, call: StepCall, verdict: Verdict) -> None:
-        step, decision = call.definition, verdict.decision
-        self._setting.tell(
+    def _submit(self, call: StepCall, cache_decision: CacheDecision) -> None:
+        step, decision = call.definition, cache_decision.decision
+        self._setting.emit(
             {"step": step.id, "status": "starting", "action": decision.action, "why": list(decision.why)}
         )
-        serving = Serving(self._setting, call, verdict)
+        lookup = CacheLookup(self._setting, call, cache_decision)
         task = make_task(
             step,
-            lambda _: serving,
+            lambda _: lookup,
             self._setting.store.locks,
             self._setting.results,
             always=decision.action == "run" and self._forced(step),
         )
         self._running[step.id] = call
-        if not verdict.record:
+        if not cache_decision.record:
             self._take_room(step, 1)
             self._dispatched.add(step.id)
         future = task.submit(
-            holes={}, wait_for=[self._futures[before] for before in step.upstream if before in self._futures]
+            bindings={}, wait_for=[self._futures[before] for before in step.upstream if before in self._futures]
         )
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
@@ -194,14 +194,14 @@ class Engine:
             for upstream in self._waiting.values():
                 upstream.discard(step_id)
         elif state.is_cancelled() or self._setting.stop.stopped:
-            self._setting.tell({"step": step_id, "status": "cancelled"})
+            self._setting.emit({"step": step_id, "status": "cancelled"})
             self._outcome.skipped.append(step_id)
         else:
             self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
 
     def _fail(self, step_id: str, message: str) -> None:
         self._outcome.failures[step_id] = message
-        self._setting.tell({"step": step_id, "status": "failed", "error": message})
+        self._setting.emit({"step": step_id, "status": "failed", "error": message})
         if not self._continue:
             self._setting.stop.stop("another step failed")
         for later in [step for step in self._waiting if self._needs(step, step_id)]:
@@ -213,4 +213,4 @@ class Engine:
     def _give_up(self, step: str, status: str) -> None:
         del self._waiting[step]
         self._outcome.skipped.append(step)
-        self._setting.tell({"step": step, "status": status})
+        self._setting.emit({"step": step, "status": status})

@@ -24,18 +24,18 @@ def secrets_of(steps: Iterable[StepDefinition], values: Mapping[str, Value]) -> 
         yield from secrets_in((step.environment.index_url, *step.environment.requirements))
 
 
-def veiled(data: Any, redactor: Redactor) -> Any:
+def redacted(data: Any, redactor: Redactor) -> Any:
     """The same plain data with `***` for every secret in its texts."""
     if isinstance(data, str):
         return redactor.redact(data)
     if isinstance(data, list):
-        return [veiled(item, redactor) for item in data]
+        return [redacted(item, redactor) for item in data]
     if isinstance(data, dict):
-        return {name: veiled(item, redactor) for name, item in data.items()}
+        return {name: redacted(item, redactor) for name, item in data.items()}
     return data
 
 
-def veiled_rows(fingerprint: Fingerprint, redactor: Redactor) -> Fingerprint:
+def redacted_rows(fingerprint: Fingerprint, redactor: Redactor) -> Fingerprint:
     """The fingerprint with a digest for every value that holds a secret."""
     return Fingerprint(tuple(_veiled_row(row, redactor) for row in fingerprint.rows))
 

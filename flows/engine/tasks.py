@@ -21,14 +21,14 @@ from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference
-from stepwell.blocks.workspace.results import SERVE, ResultsBlock, Served, StepResultSerializer, results_block
+from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer, results_block
 from stepwell.errors import StepwellError, StoreException, UserErrorException
 from stepwell.flows.engine.execution import perform
-from stepwell.flows.engine.materialization import deliver
-from stepwell.flows.engine.reuse import Verdict, decide
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.materialization import materialize
+from stepwell.flows.engine.reuse import CacheDecision, decide
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.parameters.pipeline_parameter import assign
-from stepwell.model.definitions import HoleSource, StepDefinition
+from stepwell.model.definitions import StepDefinition, UnboundInput
 from stepwell.model.records import Artifact, StepCall, StepRecord, StepResult
 
 StepFuture = PrefectFuture[StepResult]
@@ -36,16 +36,16 @@ StepFuture = PrefectFuture[StepResult]
 DEFAULT_WORKSPACE = "default"
 
 
-class Serving:
+class CacheLookup:
     """One call on its way through a Prefect task: the record to serve, if there is one, else the call to perform."""
 
-    def __init__(self, setting: Setting, call: StepCall, verdict: Verdict | None = None) -> None:
-        self.setting = setting
+    def __init__(self, context: RunContext, call: StepCall, cache_decision: CacheDecision | None = None) -> None:
+        self.context = context
         self.call = call
-        self._verdict = verdict
-        self._checked: Served | None = None
+        self._verdict = cache_decision
+        self._checked: CacheHit | None = None
 
-    def serve(self, _: str) -> Served:
+    def serve(self, _: str) -> CacheHit:
         """The checked record, its outputs delivered; StoreException if the call has to be performed.
 
         Prefect asks twice per task; the second answer is the first.
@@ -54,9 +54,9 @@ class Serving:
             found = self._first() or self._decided()
             if found is None:
                 raise StoreException("There is no result to use again")
-            deliver(self.setting, self.call.definition, found, fresh=False)
-            self._checked = Served(found)
-            self.setting.tell(
+            materialize(self.context, self.call.definition, found, fresh=False)
+            self._checked = CacheHit(found)
+            self.context.emit(
                 {
                     "step": self.call.definition.id,
                     "status": "reused",
@@ -69,22 +69,27 @@ class Serving:
         return self._checked
 
     def _decided(self) -> StepRecord | None:
-        verdict = decide(self.setting, self.call)
-        why = list(verdict.decision.why)
-        self.setting.tell(
-            {"step": self.call.definition.id, "status": "starting", "action": verdict.decision.action, "why": why}
+        cache_decision = decide(self.context, self.call)
+        why = list(cache_decision.decision.why)
+        self.context.emit(
+            {
+                "step": self.call.definition.id,
+                "status": "starting",
+                "action": cache_decision.decision.action,
+                "why": why,
+            }
         )
-        return verdict.record
+        return cache_decision.record
 
     def _first(self) -> StepRecord | None:
-        verdict, self._verdict = self._verdict, None
-        return verdict.record if verdict else None
+        cache_decision, self._verdict = self._verdict, None
+        return cache_decision.record if cache_decision else None
 
 
-Prepare = Callable[[Mapping[str, Any]], Serving]
+Prepare = Callable[[Mapping[str, Any]], CacheLookup]
 """The holes of a step by name, resolved by Prefect, in; the call that they make out."""
 
-_CURRENT: ContextVar[tuple[object, Serving | StepwellError] | None] = ContextVar("stepwell_current", default=None)
+_CURRENT: ContextVar[tuple[object, CacheLookup | StepwellError] | None] = ContextVar("stepwell_current", default=None)
 
 
 @dataclass
@@ -100,12 +105,12 @@ class StepReuse(CachePolicy):
 
         What can't be bound has no key; the task's body then raises the error.
         """
-        serving = _prepared(cast("Prepare", self.prepare), inputs["holes"])
-        _CURRENT.set((task_ctx.task_run.id, serving))
-        if isinstance(serving, StepwellError):
+        lookup = _prepared(cast("Prepare", self.prepare), inputs["holes"])
+        _CURRENT.set((task_ctx.task_run.id, lookup))
+        if isinstance(lookup, StepwellError):
             return None
-        SERVE.set(serving.serve)
-        return f"{serving.setting.workspace.name}.{serving.call.key}"
+        LOOKUP.set(lookup.serve)
+        return f"{lookup.context.workspace.name}.{lookup.call.key}"
 
 
 class StepBody:
@@ -114,9 +119,9 @@ class StepBody:
     def __init__(self, prepare: Prepare) -> None:
         self._prepare = prepare
 
-    def __call__(self, holes: dict[str, Any]) -> Any:
+    def __call__(self, bindings: dict[str, Any]) -> Any:
         """The step's result, or a cancelled state."""
-        return _run(self._prepare, holes)
+        return _run(self._prepare, bindings)
 
 
 def make_task(
@@ -138,32 +143,32 @@ def make_task(
     )
 
 
-def _run(prepare: Prepare, holes: Mapping[str, Any]) -> Any:
-    context = TaskRunContext.get()
-    assert context is not None
+def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
+    task_context = TaskRunContext.get()
+    assert task_context is not None
     current = _CURRENT.get()
-    serving = current[1] if current and current[0] == context.task_run.id else _prepared(prepare, holes)
-    if isinstance(serving, StepwellError):
-        raise serving
-    setting, call, logger = serving.setting, serving.call, get_run_logger()
-    step, step_run_id = call.definition.id, str(context.task_run.id)
-    setting.tell({"step": step, "status": "running", "step_run_id": step_run_id})
+    lookup = current[1] if current and current[0] == task_context.task_run.id else _prepared(prepare, bindings)
+    if isinstance(lookup, StepwellError):
+        raise lookup
+    context, call, logger = lookup.context, lookup.call, get_run_logger()
+    step, step_run_id = call.definition.id, str(task_context.task_run.id)
+    context.emit({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
-        record = perform(setting, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
+        record = perform(context, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
     except StepwellError as error:
-        if setting.stop.stopped:
-            setting.tell({"step": step, "status": "cancelled"})
+        if context.stop.stopped:
+            context.emit({"step": step, "status": "cancelled"})
             return Cancelled(message=error.title)
-        last = context.task_run.run_count > call.definition.retries
-        setting.tell({"step": step, "status": "failed" if last else "retrying", "error": error.message})
+        last = task_context.task_run.run_count > call.definition.retries
+        context.emit({"step": step, "status": "failed" if last else "retrying", "error": error.message})
         raise
-    setting.tell({"step": step, "status": "done", "seconds": record.seconds, "key": record.key})
+    context.emit({"step": step, "status": "done", "seconds": record.seconds, "key": record.key})
     return StepResult(record)
 
 
-def _prepared(prepare: Prepare, holes: Mapping[str, Any]) -> Serving | StepwellError:
+def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | StepwellError:
     try:
-        return prepare(holes)
+        return prepare(bindings)
     except StepwellError as error:
         return error
 
@@ -171,24 +176,24 @@ def _prepared(prepare: Prepare, holes: Mapping[str, Any]) -> Serving | StepwellE
 # Steps in a flow of the user's own --------------------------------------------------------------------------------------
 
 
-def run_step(definition: StepDefinition, workspace: BaseWorkspace | None, holes: Mapping[str, Any]) -> StepResult:
+def run_step(definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any]) -> StepResult:
     """What the step wrote, run as a task of the calling flow."""
-    return _alone(definition, workspace, holes)(holes=dict(holes))
+    return _alone(definition, workspace, bindings)(bindings=dict(bindings))
 
 
 def submit_step(
-    definition: StepDefinition, workspace: BaseWorkspace | None, holes: Mapping[str, Any], wait_for: tuple[Any, ...]
+    definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any], wait_for: tuple[Any, ...]
 ) -> StepFuture:
     """A future of what the step writes, run by the calling flow's task runner."""
-    return _alone(definition, workspace, holes).submit(holes=dict(holes), wait_for=wait_for or None)
+    return _alone(definition, workspace, bindings).submit(bindings=dict(bindings), wait_for=wait_for or None)
 
 
 def _alone(
-    definition: StepDefinition, workspace: BaseWorkspace | None, holes: Mapping[str, Any]
+    definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any]
 ) -> Task[..., StepResult]:
     wanted = {p.name for p in definition.parameters} | set(_holes(definition))
-    unknown = sorted(set(holes) - wanted)
-    missing = sorted(set(_holes(definition)) - set(holes))
+    unknown = sorted(set(bindings) - wanted)
+    missing = sorted(set(_holes(definition)) - set(bindings))
     if unknown or missing:
         raise UserErrorException(
             f"The step {definition.name!r} has no parameter or input {unknown[0]!r}"
@@ -204,7 +209,7 @@ def _alone(
 
 
 def _holes(definition: StepDefinition) -> list[str]:
-    return [port.name for port in definition.inputs if isinstance(port.source, HoleSource)]
+    return [port.name for port in definition.inputs if isinstance(port.source, UnboundInput)]
 
 
 @dataclass(frozen=True)
@@ -214,20 +219,20 @@ class AlonePreparation:
     definition: StepDefinition
     workspace: str
 
-    def __call__(self, holes: Mapping[str, Any]) -> Serving:
+    def __call__(self, bindings: Mapping[str, Any]) -> CacheLookup:
         """The serving of the step with these parameters and inputs."""
-        setting = _setting_of(self.workspace, _run_id())
+        context = _setting_of(self.workspace, _run_id())
         names = {parameter.name for parameter in self.definition.parameters}
-        values = assign(self.definition.parameters, {name: value for name, value in holes.items() if name in names})
-        data = {name: _artifact(setting, name, value) for name, value in holes.items() if name not in names}
-        return Serving(setting, setting.call(self.definition, values, data))
+        values = assign(self.definition.parameters, {name: value for name, value in bindings.items() if name in names})
+        data = {name: _artifact(context, name, value) for name, value in bindings.items() if name not in names}
+        return CacheLookup(context, context.call(self.definition, values, data))
 
 
-def _artifact(setting: Setting, name: str, value: Any) -> Artifact:
+def _artifact(context: RunContext, name: str, value: Any) -> Artifact:
     if isinstance(value, Artifact):
         return value
     if isinstance(value, DataReference):
-        return setting.artifact(value.source)
+        return context.artifact(value.source)
     if isinstance(value, StepResult) and len(value) == 1:
         return next(iter(value.values()))
     raise UserErrorException(
@@ -250,11 +255,11 @@ def _flow_name() -> str:
 
 
 @lru_cache(maxsize=4)
-def _setting_of(workspace: str, run_id: str) -> Setting:
-    setting = Setting(BaseWorkspace.get(workspace), run_id)
-    if not setting.run.facts():
-        number = setting.store.next_run_number()
-        setting.run.describe(
+def _setting_of(workspace: str, run_id: str) -> RunContext:
+    context = RunContext(BaseWorkspace.get(workspace), run_id)
+    if not context.run.facts():
+        number = context.store.next_run_number()
+        context.run.describe(
             {
                 "id": run_id,
                 "number": number,
@@ -264,7 +269,7 @@ def _setting_of(workspace: str, run_id: str) -> Setting:
                 "name": _flow_name(),
             }
         )
-    return setting
+    return context
 
 
 @cache

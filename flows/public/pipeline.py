@@ -12,7 +12,7 @@ from stepwell.blocks.server.work_pool import POOL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.engine.reuse import plan
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.drawing import draw
 from stepwell.flows.runs.flow_run import preflight
 from stepwell.flows.runs.pipeline_flow import RESERVED, PipelineFlow
@@ -85,11 +85,11 @@ class Pipeline(PipelineFlow):
     def validate(self) -> list[str]:
         """What is wrong with the pipeline, a sentence each; empty if nothing is. Raises nothing."""
         errors = []
-        with closing(Setting(self.workspace, "validation")) as setting:
+        with closing(RunContext(self.workspace, "validation")) as context:
             for step in self.definition.steps:
                 try:
-                    setting.compute(step.compute_target)
-                    setting.call(step, self.values({}), {})
+                    context.compute(step.compute_target)
+                    context.call(step, self.values({}), {})
                 except StepwellError as error:
                     errors.append(error.title)
         return errors
@@ -97,9 +97,9 @@ class Pipeline(PipelineFlow):
     def plan(self, *, regenerate_outputs: bool = False, **parameters: Any) -> tuple[Decision, ...]:
         """For every step what a run with these parameters would do, and why; nothing is run."""
         values = self.values(parameters)
-        with closing(Setting(self.workspace, "plan", regenerate=regenerate_outputs)) as setting:
-            preflight(setting, self.definition, values)
-            return plan(setting, self.definition, values)
+        with closing(RunContext(self.workspace, "plan", regenerate=regenerate_outputs)) as context:
+            preflight(context, self.definition, values)
+            return plan(context, self.definition, values)
 
     def publish(
         self,

@@ -22,7 +22,7 @@ from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
 from stepwell.flows.publishing.publish import close_deployment, open_deployment, publish_pipeline, publish_run
-from stepwell.flows.publishing.run_requests import RunOrder, place
+from stepwell.flows.publishing.run_requests import RunRequest, submit_request
 from stepwell.flows.runs.launch import detach
 
 ADDRESS_DOCUMENT = "endpoint-address"
@@ -188,8 +188,8 @@ class PublishedPipeline:
         Wrong parameters, and a pipeline that is disabled, raise UserErrorException.
         """
         go_on = self.continue_on_step_failure if continue_on_step_failure is None else continue_on_step_failure
-        order = RunOrder(experiment_name, pipeline_parameters or {}, tags or {}, regenerate_outputs, go_on)
-        return submit_order(self, order)
+        run_request = RunRequest(experiment_name, pipeline_parameters or {}, tags or {}, regenerate_outputs, go_on)
+        return submit_published(self, run_request)
 
     def __repr__(self) -> str:
         return (
@@ -197,7 +197,7 @@ class PublishedPipeline:
         )
 
 
-def submit_order(published: PublishedPipeline, order: RunOrder) -> PipelineRun:
+def submit_published(published: PublishedPipeline, run_request: RunRequest) -> PipelineRun:
     """The run of the order, which a worker or a new process of this machine begins."""
     block = documents.load(PublishedPipelineBlock, published.block.document)
     if block is None or block.status != "Active":
@@ -205,14 +205,14 @@ def submit_order(published: PublishedPipeline, order: RunOrder) -> PipelineRun:
             f"The published pipeline {published.name!r} is disabled", hint="Enable it with `published.enable()`."
         )
     workspace = Workspace.get(block.workspace)
-    experiment = Experiment(workspace, order.experiment)
+    experiment = Experiment(workspace, run_request.experiment)
     here = not _has_worker(block)
-    ordered = place(block, order, workspace, pending=here)
-    run = PipelineRun(experiment, ordered.run_id)
+    submitted_run = submit_request(block, run_request, workspace, pending=here)
+    run = PipelineRun(experiment, submitted_run.run_id)
     if here:
         pipeline = FrozenPipeline.get(block.published_id)
-        values = pipeline.values(order.parameters)
-        facts = {"regenerate": order.regenerate, "continue_on_failure": order.continue_on_failure}
+        values = pipeline.values(run_request.parameters)
+        facts = {"regenerate": run_request.regenerate, "continue_on_failure": run_request.continue_on_failure}
         run.folder.describe({**pipeline.facts, **facts})
         detach(pipeline, run.folder, values)
     return run

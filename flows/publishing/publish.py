@@ -24,7 +24,7 @@ from stepwell.blocks.system.locks import shared
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import FrozenPipelineBlock, PublishedPipelineBlock, check_name
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
 from stepwell.flows.publishing.lock import publications_locked
 from stepwell.flows.runs.flow_run import provenance_of
@@ -46,13 +46,13 @@ def publish_pipeline(
     work_pool: str = POOL,
 ) -> PublishedPipelineBlock:
     """The published pipeline: what is on disk now. Nothing is left behind if it can't be published."""
-    setting = Setting(pipeline.workspace, "publication")
+    context = RunContext(pipeline.workspace, "publication")
     for step in pipeline.definition.steps:
-        setting.compute(step.compute_target)
-        setting.source(step.source_directory)
+        context.compute(step.compute_target)
+        context.source(step.source_directory)
     definition = _renamed(pipeline.definition, name, description)
-    with shared(setting.store.lock_file):  # a collector must not see snapshots that nothing claims yet
-        snapshots = setting.snapshots()
+    with shared(context.store.lock_file):  # a collector must not see snapshots that nothing claims yet
+        snapshots = context.snapshots()
         return _publish(
             pipeline.workspace,
             definition,
@@ -215,10 +215,10 @@ def _version(workspace: BaseWorkspace, name: str, version: str | None) -> str:
 
 def _share(workspace: BaseWorkspace, digests: Iterable[str]) -> None:
     """Nothing; other machines find the snapshots in the default datastore, unless that is on this one."""
-    depot = workspace.get_default_datastore().depot
-    for digest in set(digests) if depot else ():
-        if depot and not depot.has(digest):
-            depot.put(workspace.store.tree_path(digest), digest)
+    remote_store = workspace.get_default_datastore().remote_store
+    for digest in set(digests) if remote_store else ():
+        if remote_store and not remote_store.has(digest):
+            remote_store.put(workspace.store.tree_path(digest), digest)
 
 
 def _renamed(definition: PipelineDefinition, name: str, description: str | None) -> PipelineDefinition:

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import PrefectHTTPStatusError
 
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.server.retry import one_try, patiently
+from stepwell.blocks.server.retry import send_once, with_retries
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PublishedPipelineBlock, published_facts
@@ -35,12 +35,12 @@ _one_at_a_time = threading.Lock()
 _MOST_BYTES = 128_000  # what Linux takes as one argument of a command
 
 
-class KeyUsedTwice(UserErrorException):
+class KeyReused(UserErrorException):
     """An idempotency key came a second time, but with another order."""
 
 
 @dataclass(frozen=True)
-class RunOrder:
+class RunRequest:
     """What a caller wants: values by parameter, and what is said of the run.
 
     The same `key` orders the same run, however often it comes, also of another version. One caller's keys must not meet
@@ -56,7 +56,7 @@ class RunOrder:
     notes: Mapping[str, str] = field(default_factory=dict)
 
 
-class OrderedRun(NamedTuple):
+class SubmittedRun(NamedTuple):
     """A run that Prefect has; `values` are the parameters' as texts, secrets hidden. `is_new`: no order before was for it."""
 
     run_id: str
@@ -71,11 +71,13 @@ def definitions_of(published: PublishedPipelineBlock) -> tuple[ParameterDefiniti
     return tuple(ParameterDefinition.from_json(plain) for plain in published.parameters)
 
 
-def check_order(published: PublishedPipelineBlock, order: RunOrder, workspace: BaseWorkspace) -> dict[str, Value]:
+def check_request(
+    published: PublishedPipelineBlock, run_request: RunRequest, workspace: BaseWorkspace
+) -> dict[str, Value]:
     """The value of every parameter; UserErrorException for what no run could be given."""
-    check_experiment(order.experiment)
-    values = assign(definitions_of(published), order.parameters)
-    given = {name: value for name, value in values.items() if name in order.parameters}
+    check_experiment(run_request.experiment)
+    values = assign(definitions_of(published), run_request.parameters)
+    given = {name: value for name, value in values.items() if name in run_request.parameters}
     for name, value in given.items():
         if isinstance(value, DataSource):
             _check_data(name, value, workspace)
@@ -86,62 +88,66 @@ def check_order(published: PublishedPipelineBlock, order: RunOrder, workspace: B
     return values
 
 
-def place(
-    published: PublishedPipelineBlock, order: RunOrder, workspace: BaseWorkspace, *, pending: bool = False
-) -> OrderedRun:
+def submit_request(
+    published: PublishedPipelineBlock, run_request: RunRequest, workspace: BaseWorkspace, *, pending: bool = False
+) -> SubmittedRun:
     """The run of a checked order, scheduled for a worker; `pending`: for the process that asked."""
-    values = check_order(published, order, workspace)
+    values = check_request(published, run_request, workspace)
     definitions = definitions_of(published)
-    secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in order.parameters}
+    secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in run_request.parameters}
     shown = shown_values(definitions, values)
-    request = _digest(order, secret, shown, workspace)
-    flow_run, made = (_earlier(order.key) if order.key else None), False
+    request = _digest(run_request, secret, shown, workspace)
+    flow_run, made = (_earlier(run_request.key) if run_request.key else None), False
     if flow_run is None:
-        secrets_document = patiently(lambda: run_labels.keep_secrets(secret), _SECONDS_WITHOUT_SERVER)
+        secrets_document = with_retries(lambda: run_labels.keep_secrets(secret), _SECONDS_WITHOUT_SERVER)
         try:
-            made, flow_run = _create(published, _body(published, order, values, request, secrets_document, pending))
+            made, flow_run = _create(
+                published, _body(published, run_request, values, request, secrets_document, pending)
+            )
         finally:
             if not made:
                 run_labels.drop_secrets(secrets_document)
     if flow_run["labels"].get(run_labels.REQUEST) != request:
-        raise KeyUsedTwice(
+        raise KeyReused(
             "The idempotency key was used for another order", {"run": flow_run["id"]}, "Use a new key for a new order."
         )
-    ordered = OrderedRun(flow_run["id"], flow_run["name"], time.time(), made, shown)
+    submitted_run = SubmittedRun(flow_run["id"], flow_run["name"], time.time(), made, shown)
     if made:
         with suppress(OSError):  # the run itself will write what is missing
-            _note(ordered, published, order, workspace)
-    return ordered
+            _note(submitted_run, published, run_request, workspace)
+    return submitted_run
 
 
 def _body(
     published: PublishedPipelineBlock,
-    order: RunOrder,
+    run_request: RunRequest,
     values: Mapping[str, Value],
     request: str,
     secrets_document: str,
     pending: bool,
 ) -> dict[str, Any]:
-    tags = [f"{name}:{text}" if text else name for name, text in order.tags.items()]
+    tags = [f"{name}:{text}" if text else name for name, text in run_request.tags.items()]
     body: dict[str, Any] = {
-        "parameters": prefect_parameters(published, order, values),
+        "parameters": prefect_parameters(published, run_request, values),
         "enforce_parameter_schema": False,  # this was stricter
-        "idempotency_key": order.key or uuid4().hex,
-        "tags": [*run_tags(order.experiment, {"azureml.git.commit": published.commit}), *tags],
-        "labels": run_labels.labels(order.experiment, order.tags, order.notes, request, secrets_document),
+        "idempotency_key": run_request.key or uuid4().hex,
+        "tags": [*run_tags(run_request.experiment, {"azureml.git.commit": published.commit}), *tags],
+        "labels": run_labels.labels(
+            run_request.experiment, run_request.tags, run_request.notes, request, secrets_document
+        ),
     }
     return {**body, "state": {"type": StateType.PENDING.value}} if pending else body
 
 
 def prefect_parameters(
-    published: PublishedPipelineBlock, order: RunOrder, values: Mapping[str, Value]
+    published: PublishedPipelineBlock, run_request: RunRequest, values: Mapping[str, Value]
 ) -> dict[str, Any]:
     """The parameters of the flow run: everything but secrets."""
     definitions = definitions_of(published)
     own = {d.name: for_prefect(d, values[d.name]) for d in definitions if not d.secret}
-    said = {"regenerate_outputs": order.regenerate, "continue_on_step_failure": order.continue_on_failure}
+    said = {"regenerate_outputs": run_request.regenerate, "continue_on_step_failure": run_request.continue_on_failure}
     taken = {definition.name for definition in definitions}
-    return {**own, **said, **({} if EXPERIMENT in taken else {EXPERIMENT: order.experiment})}
+    return {**own, **said, **({} if EXPERIMENT in taken else {EXPERIMENT: run_request.experiment})}
 
 
 def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
@@ -149,10 +155,10 @@ def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple
 
     def create() -> httpx.Response:
         with _one_at_a_time, client() as api:
-            return one_try(api, "POST", f"/deployments/{published.deployment_id}/create_flow_run", dict(body))
+            return send_once(api, "POST", f"/deployments/{published.deployment_id}/create_flow_run", dict(body))
 
     try:
-        response = patiently(create, _SECONDS_WITHOUT_SERVER)
+        response = with_retries(create, _SECONDS_WITHOUT_SERVER)
     except PrefectHTTPStatusError as error:
         if error.response.status_code == httpx.codes.NOT_FOUND:
             raise UserErrorException(
@@ -175,14 +181,22 @@ def _earlier(key: str) -> dict[str, Any] | None:
                 "POST", "/flow_runs/filter", json={"flow_runs": {"idempotency_key": {"any_": [key]}}, "limit": 1}
             ).json()
 
-    found = patiently(ask, _SECONDS_WITHOUT_SERVER)
+    found = with_retries(ask, _SECONDS_WITHOUT_SERVER)
     return dict(found[0]) if found else None
 
 
-def _digest(order: RunOrder, secret: Mapping[str, str], shown: Mapping[str, str], workspace: BaseWorkspace) -> str:
+def _digest(
+    run_request: RunRequest, secret: Mapping[str, str], shown: Mapping[str, str], workspace: BaseWorkspace
+) -> str:
     """A digest of all that is ordered, by which another order under the same key is told."""
-    said = [order.experiment, dict(order.tags), order.regenerate, order.continue_on_failure, dict(order.notes)]
-    given = {name: text for name, text in shown.items() if name in order.parameters}
+    said = [
+        run_request.experiment,
+        dict(run_request.tags),
+        run_request.regenerate,
+        run_request.continue_on_failure,
+        dict(run_request.notes),
+    ]
+    given = {name: text for name, text in shown.items() if name in run_request.parameters}
     return workspace.sign(json.dumps([said, dict(secret), given], sort_keys=True))
 
 
@@ -205,21 +219,23 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
         )
 
 
-def _note(ordered: OrderedRun, published: PublishedPipelineBlock, order: RunOrder, workspace: BaseWorkspace) -> None:
+def _note(
+    submitted_run: SubmittedRun, published: PublishedPipelineBlock, run_request: RunRequest, workspace: BaseWorkspace
+) -> None:
     """Nothing; the workspace on this machine, if it is, lists the run from now on."""
-    folder = RunFolder(workspace.store.run_folder(ordered.run_id))
+    folder = RunFolder(workspace.store.run_folder(submitted_run.run_id))
     if not workspace.folder.exists() or (folder.path / "run.json").exists():
         return
     folder.describe(
         {
-            "id": ordered.run_id,
+            "id": submitted_run.run_id,
             "number": workspace.store.next_run_number(),
-            "created": ordered.created,
-            "name": ordered.name,
+            "created": submitted_run.created,
+            "name": submitted_run.name,
             "workspace": workspace.name,
-            "experiment": order.experiment,
-            "tags": dict(order.tags),
+            "experiment": run_request.experiment,
+            "tags": dict(run_request.tags),
             "published": published_facts(published),
-            "parameters": ordered.values,
+            "parameters": submitted_run.values,
         }
     )

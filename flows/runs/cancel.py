@@ -10,10 +10,10 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import State, StateType
 
-from stepwell.blocks.processes.family import kill_stray
+from stepwell.blocks.processes.process_tree import kill_stray
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.flows.engine.run_context import Setting
+from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.summary import FINAL
 
 _MARK = "cancel"
@@ -21,24 +21,24 @@ _LOOK_SECONDS, _ASK_SECONDS, _PATIENCE_SECONDS = 0.2, 3.0, 15.0
 
 
 @contextmanager
-def watch_for_cancel(setting: Setting) -> Iterator[None]:
+def watch_for_cancel(context: RunContext) -> Iterator[None]:
     """Stops the steps when `cancel` leaves its mark in the run's folder, or the run is cancelled in Prefect's UI."""
     done = threading.Event()
-    threading.Thread(target=_watch, args=(setting, done), name="stepwell-cancel", daemon=True).start()
+    threading.Thread(target=_watch, args=(context, done), name="stepwell-cancel", daemon=True).start()
     try:
         yield
     finally:
         done.set()
 
 
-def _watch(setting: Setting, done: threading.Event) -> None:
+def _watch(context: RunContext, done: threading.Event) -> None:
     asked = time.monotonic()
     while not done.wait(_LOOK_SECONDS):
-        cancelled = (setting.run.path / _MARK).exists()
+        cancelled = (context.run.path / _MARK).exists()
         if not cancelled and time.monotonic() - asked > _ASK_SECONDS:
-            asked, cancelled = time.monotonic(), _cancelled_in_prefect(setting.run.run_id)
+            asked, cancelled = time.monotonic(), _cancelled_in_prefect(context.run.run_id)
         if cancelled:
-            setting.stop.stop("cancelled")
+            context.stop.stop("cancelled")
             return
 
 

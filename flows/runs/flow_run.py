@@ -22,9 +22,9 @@ from stepwell.errors import ActivityFailedException, StepwellError
 from stepwell.flows.engine.environment_checks import check_environment
 from stepwell.flows.engine.materialization import check_destinations
 from stepwell.flows.engine.reuse import plan
-from stepwell.flows.engine.run_context import Listener, Setting
+from stepwell.flows.engine.run_context import Listener, RunContext
 from stepwell.flows.engine.scheduler import Engine, Outcome
-from stepwell.flows.engine.secret_values import veiled
+from stepwell.flows.engine.secret_values import redacted
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
@@ -55,18 +55,18 @@ def run_pipeline(
     A failed step raises ActivityFailedException; a cancelled run raises RunCancelled.
     """
     run_id = _flow_run_id()
-    known = {**options.known, **Setting(workspace, run_id).run.facts()}
-    setting = Setting(
+    known = {**options.known, **RunContext(workspace, run_id).run.facts()}
+    context = RunContext(
         workspace,
         run_id,
         snapshots=known.get("snapshots", {}),
         regenerate=options.regenerate,
         listeners=options.listeners,
     )
-    with setting.run.alive(), closing(setting):
+    with context.run.alive(), closing(context):
         if options.known:
-            setting.run.describe(known)
-        outcome = _run(setting, pipeline, values, options, known)
+            context.run.describe(known)
+        outcome = _run(context, pipeline, values, options, known)
     if outcome.cancelled:
         raise RunCancelled
     if not outcome.ok:
@@ -85,71 +85,71 @@ class RunCancelled(Exception):
 
 
 def _run(
-    setting: Setting,
+    context: RunContext,
     pipeline: PipelineDefinition,
     values: Mapping[str, Value],
     options: RunOptions,
     known: Mapping[str, Any],
 ) -> Outcome:
-    setting.tell({"status": "Running"})
+    context.emit({"status": "Running"})
     outcome, status = Outcome(), "Failed"
     try:
-        preflight(setting, pipeline, values)
-        check_ready(setting, pipeline, values)
-        describe(setting, pipeline, values, known)
-        with watch_for_cancel(setting):
-            outcome = Engine(setting, pipeline, values, continue_on_failure=options.continue_on_failure).run()
+        preflight(context, pipeline, values)
+        check_ready(context, pipeline, values)
+        describe(context, pipeline, values, known)
+        with watch_for_cancel(context):
+            outcome = Engine(context, pipeline, values, continue_on_failure=options.continue_on_failure).run()
         status = "Canceled" if outcome.cancelled else "Finished" if outcome.ok else "Failed"
     except StepwellError as error:
-        setting.tell({"problem": error.message})
+        context.emit({"problem": error.message})
         raise
     finally:
-        setting.tell({"status": status})
+        context.emit({"status": status})
         if comes_back(_PATIENCE_SECONDS):
             with suppress(Exception):  # pictures of a run must not decide its fate
-                publish_artifacts(setting.run)
+                publish_artifacts(context.run)
         else:
-            setting.tell(
+            context.emit(
                 {"warning": "Prefect's server went away and does not know how the run ended", "server": "lost"}
             )
             give_up_on_server()
     return outcome
 
 
-def preflight(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
+def preflight(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
     """Nothing; what no run could get past (a missing script, target or input) raises before anything runs."""
     for step in pipeline.steps:
-        setting.compute(step.compute_target).check(step)
-        check_destinations(setting, step)
-        setting.call(step, values, {})
-        check_environment(setting, step)
+        context.compute(step.compute_target).check(step)
+        check_destinations(context, step)
+        context.call(step, values, {})
+        check_environment(context, step)
 
 
-def check_ready(setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
+def check_ready(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
     """Nothing; targets that can tell are asked for what they need, if a step is sure to run there."""
-    targets = {step.id: setting.compute(step.compute_target) for step in pipeline.steps}
+    targets = {step.id: context.compute(step.compute_target) for step in pipeline.steps}
     if all(type(target).ready is Compute.ready for target in targets.values()):
         return
-    sure = {decision.step for decision in plan(setting, pipeline, values) if decision.action == "run"}
+    sure = {decision.step for decision in plan(context, pipeline, values) if decision.action == "run"}
     for target in {target.name: target for step, target in targets.items() if step in sure}.values():
         target.ready()
 
 
 def describe(
-    setting: Setting, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
+    context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
 ) -> None:
     """Nothing; the run's folder and Prefect know what runs, with which values, snapshots and commit."""
     provenance = known["properties"] if "properties" in known else provenance_of(pipeline)
     if "number" not in known:
-        setting.run.describe({"number": setting.store.next_run_number(), "created": time.time()})
-    setting.run.describe(
+        context.run.describe({"number": context.store.next_run_number(), "created": time.time()})
+    context.run.describe(
         {
-            "id": setting.run.run_id,
-            "workspace": setting.workspace.name,
+            "id": context.run.run_id,
+            "workspace": context.workspace.name,
             "experiment": known.get("experiment", pipeline.name),
-            "pipeline": veiled(pipeline.to_json(), setting.redactor),
+            "pipeline": redacted(pipeline.to_json(), context.redactor),
             "parameters": shown_values(pipeline.parameters, values),
-            "snapshots": setting.snapshots(),
+            "snapshots": context.snapshots(),
             "properties": provenance,
             "pid": os.getpid(),
         }
@@ -158,9 +158,9 @@ def describe(
     tags = run_tags(str(known.get("experiment", pipeline.name)), provenance)
     with suppress(Exception), client() as api:
         if labels:
-            api.update_flow_run_labels(UUID(setting.run.run_id), labels)
+            api.update_flow_run_labels(UUID(context.run.run_id), labels)
         if not set(tags) <= set(_flow_run_tags()):
-            api.update_flow_run(UUID(setting.run.run_id), tags=sorted({*_flow_run_tags(), *tags}))
+            api.update_flow_run(UUID(context.run.run_id), tags=sorted({*_flow_run_tags(), *tags}))
 
 
 def run_tags(experiment: str, provenance: Mapping[str, str]) -> list[str]:

@@ -21,8 +21,8 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import shared
 from stepwell.errors import ExperimentExecutionException, ServerException
-from stepwell.flows.engine.run_context import Setting
-from stepwell.flows.engine.secret_values import secrets_of, veiled
+from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.engine.secret_values import redacted, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value, check
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, provenance_of, run_tags, shown_values
@@ -39,12 +39,12 @@ def register(
     """The folder of a new run that Prefect knows of: definition, values, snapshots and commit, all frozen now."""
     definition = pipeline.definition
     provenance = provenance_of(definition)
-    setting = Setting(pipeline.workspace, "registration")
-    setting.hide(secrets_of(definition.steps, values))
+    context = RunContext(pipeline.workspace, "registration")
+    context.hide(secrets_of(definition.steps, values))
     for step in definition.steps:
-        setting.source(step.source_directory)
-    with shared(setting.store.lock_file):  # a collector must not see snapshots that no run claims yet
-        snapshots = setting.snapshots()
+        context.source(step.source_directory)
+    with shared(context.store.lock_file):  # a collector must not see snapshots that no run claims yet
+        snapshots = context.snapshots()
         shown = shown_values(definition.parameters, values)
         with client() as api:
             flow_run = api.create_flow_run(
@@ -57,13 +57,13 @@ def register(
         run.describe(
             {
                 "id": run.run_id,
-                "number": setting.store.next_run_number(),
+                "number": context.store.next_run_number(),
                 "created": time.time(),
                 "name": flow_run.name,
                 "workspace": pipeline.workspace.name,
                 "experiment": experiment,
                 "tags": dict(tags),
-                "pipeline": veiled(definition.to_json(), setting.redactor),
+                "pipeline": redacted(definition.to_json(), context.redactor),
                 "parameters": shown,
                 "snapshots": snapshots,
                 "properties": provenance,

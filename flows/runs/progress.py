@@ -28,7 +28,7 @@ _WORDS = {"done": "ran", "starting": "waiting"}
 
 
 class Progress:
-    """Told of a run's events, shows where it is. Use as a context manager while events come."""
+    """ContainerInput of a run's events, shows where it is. Use as a context manager while events come."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -19,7 +19,6 @@ from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, P
 from stepwell.flows.steps.settings import environment_of, resources_of, timeout_of
 from stepwell.model.definitions import (
     Argument,
-    HoleSource,
     InputPort,
     OutputPort,
     OutputSource,
@@ -29,6 +28,7 @@ from stepwell.model.definitions import (
     Resources,
     Source,
     StepDefinition,
+    UnboundInput,
 )
 from stepwell.model.records import StepResult
 
@@ -148,16 +148,16 @@ class Step:
 
     # The Prefect way ------------------------------------------------------------------------------------------------
 
-    def __call__(self, **holes: Any) -> StepResult:
+    def __call__(self, **bindings: Any) -> StepResult:
         """What the step wrote, by output name, run as a task of the flow that calls it.
 
-        `holes` are parameters and inputs by name; parameters have defaults.
+        `bindings` are parameters and inputs by name; parameters have defaults.
         """
-        return run_step(self._alone(), self.workspace, holes)
+        return run_step(self._alone(), self.workspace, bindings)
 
-    def submit(self, *, wait_for: Iterable[Any] = (), **holes: Any) -> StepFuture:
+    def submit(self, *, wait_for: Iterable[Any] = (), **bindings: Any) -> StepFuture:
         """A future of what the step writes, run by the task runner of the flow that calls it."""
-        return submit_step(self._alone(), self.workspace, holes, tuple(wait_for))
+        return submit_step(self._alone(), self.workspace, bindings, tuple(wait_for))
 
     def _alone(self) -> StepDefinition:
         return self.define(step_id=self.name, producers={}, ids={}, source_directory=Path.cwd())
@@ -224,7 +224,7 @@ class Step:
         made = producers.get(id(_original(item)))
         if made:
             return OutputSource(*made)
-        return item.source if isinstance(item, DataReference) else HoleSource(name)
+        return item.source if isinstance(item, DataReference) else UnboundInput(name)
 
     def _argument(self, value: Any, *, seen: bool = True) -> Argument:
         """The pieces of one argument; text may name ports and parameters the way `str(port)` does.

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stepwell.blocks.processes import family
+from stepwell.blocks.processes import process_tree
 from stepwell.blocks.processes.command import Command
 from stepwell.blocks.processes.output import unchanged
 from stepwell.blocks.processes.runner import StopSignal, run_process
@@ -76,7 +76,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     zombies = {p.pid for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE}
     yield made
-    assert not family._mains
+    assert not process_tree._mains
     assert made.alive() == []
     assert {p.pid for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE} <= zombies
 

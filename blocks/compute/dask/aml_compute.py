@@ -19,7 +19,8 @@ from stepwell.errors import ComputeTargetException
 
 if TYPE_CHECKING:
     from stepwell.blocks.compute.dask.cluster import ClusterSpec
-    from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+    from stepwell.blocks.compute.job import Finished, Job
+    from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
     from stepwell.model.definitions import StepDefinition
 
@@ -149,9 +150,9 @@ class AmlCompute(DaskCompute):
             **{**chosen, "max_nodes": self.max_nodes, "n_gpus": self.max_nodes, "fallback": self.fallback}
         )
 
-    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+    def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
         """How the job ended on a node."""
-        return self.nodes.run(job, say, stop, redact)
+        return self.nodes.run(job, on_output, stop, redact)
 
     def check(self, step: StepDefinition) -> None:
         """Nothing; a step that fits on no node raises ComputeTargetException."""

@@ -15,7 +15,7 @@ import zipfile
 from typing import Any
 
 
-def start(digest: str, archive: bytes | None, order: bytes) -> Any:
+def start(digest: str, archive: bytes | None, request: bytes) -> Any:
     """Return what the bundle's `worker.work` returns; "bundle" if the worker lacks the bundle `digest` and `archive` doesn't hold it.
 
     An exception comes back as a value: raised, Dask would log the order.
@@ -24,7 +24,7 @@ def start(digest: str, archive: bytes | None, order: bytes) -> Any:
     try:
         with vars(shelf).setdefault("lock", threading.Lock()):
             module = _loaded(digest) or (_unpacked(digest, archive) if archive else None)
-        return "bundle" if module is None else module.work(order)
+        return "bundle" if module is None else module.work(request)
     except Exception as error:  # noqa: BLE001
         return error
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from multiprocessing import spawn
 from typing import Any
 
-from stepwell.blocks.compute.job import Say
+from stepwell.blocks.processes.output import OnOutput
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 from stepwell.model.digests import digest
@@ -142,7 +142,7 @@ class Cluster:
                 self._room.notify()
 
     @contextmanager
-    def place(self, job: str, demand: Demand, stop: StopSignal, say: Say = _silent) -> Iterator[None]:
+    def place(self, job: str, demand: Demand, stop: StopSignal, on_output: OnOutput = _silent) -> Iterator[None]:
         """Nothing; inside, there is a node for the job, or it was stopped. (Dask would give all jobs to the first node.)"""
         told = time.monotonic() + _PATIENCE_SECONDS
         with self.asked(job, demand):
@@ -150,7 +150,7 @@ class Cluster:
                 if not self.alive:
                     raise unreachable(self.spec, "the cluster has gone")
                 if time.monotonic() > told:
-                    say(f"Waiting for a free node of {self.spec.target}: it has {len(self.workers())} now\n")
+                    on_output(f"Waiting for a free node of {self.spec.target}: it has {len(self.workers())} now\n")
                     told = math.inf
                 with self._room:
                     self._room.wait(_POLL_SECONDS)  # new nodes tell nobody

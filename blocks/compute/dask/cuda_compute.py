@@ -14,7 +14,8 @@ from pydantic import Field
 from stepwell.blocks.compute.dask import gpu
 from stepwell.blocks.compute.dask.cluster import ClusterSpec, cluster_of
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
-from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.job import Finished, Job
+from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import Resources, StepDefinition
@@ -53,18 +54,18 @@ class CudaCompute(DaskCompute):
     enable_infiniband: bool = Field(default=False, description="Whether UCX uses InfiniBand.")
     fallback: Literal["", "cpu"] = Field(default="", description="`cpu`: without a GPU, steps run on processors.")
 
-    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+    def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
         """How the job ended on a worker with a GPU, or without one if that is what `fallback` says."""
         missing = self._missing()
         if missing is None:
-            return super().run(job, say, stop, redact)
+            return super().run(job, on_output, stop, redact)
         if not self.fallback:
             raise missing
         warning = (
             f"Compute target {self.name!r} has no GPU to use, so step {job.call.definition.name!r} ran on processors"
         )
-        say(f"{missing.title}; running on processors\n")
-        finished = self._without_gpus().run(_gpuless(job), say, stop, redact)
+        on_output(f"{missing.title}; running on processors\n")
+        finished = self._without_gpus().run(_gpuless(job), on_output, stop, redact)
         facts = {**finished.facts, "fallback": "cpu", "why": missing.title}
         return replace(finished, facts=facts, warnings=(*finished.warnings, warning))
 

@@ -11,11 +11,12 @@ from pydantic import Field
 
 from stepwell.blocks.compute.base import Compute, refuse_inside_step
 from stepwell.blocks.compute.dask.cluster import Cluster, ClusterSpec, cluster_of
-from stepwell.blocks.compute.dask.job_transfer import Errand, brought_home
+from stepwell.blocks.compute.dask.job_transfer import JobTransfer, brought_home
 from stepwell.blocks.compute.dask.nodes import await_nodes, count_nodes
-from stepwell.blocks.compute.dask.worker import Order
-from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.dask.worker import JobRequest
+from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.status import NodeCounts, ScaleSettings
+from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import Resources, StepDefinition
@@ -49,17 +50,17 @@ class DaskCompute(Compute):
     tls_cert: str = Field(default="", description="The client's certificate file.")
     tls_key: str = Field(default="", description="The client's key file.")
 
-    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+    def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
         """How the job ended on a worker; if a worker dies meanwhile, it is run again on another."""
         cluster = cluster_of(self.spec())
         demand = self.dask_demand(job.call.definition, cluster)
         probe = job.folder / "probe"
         probe.write_text(job.step_run_id)
-        order = Order(
+        request = JobRequest(
             job, redact, str(probe), job.step_run_id, sys.executable, cluster.topic, cluster.on_this_machine, self.gpu
         )
-        with cluster.place(job.step_run_id, demand, stop, say):
-            report = Errand(cluster, order, demand, say, stop).report()
+        with cluster.place(job.step_run_id, demand, stop, on_output):
+            report = JobTransfer(cluster, request, demand, on_output, stop).report()
         return brought_home(job, report)
 
     gpu: ClassVar[bool] = False
@@ -98,21 +99,23 @@ class DaskCompute(Compute):
     ) -> None:
         """Nothing; `min_node_count` nodes are there (by default `min_nodes`), started for this process, or the time is up."""
         refuse_inside_step("wait for")
-        say = print if show_output else _silent
+        on_output = print if show_output else _silent
         wanted = self.min_nodes if min_node_count is None else int(min_node_count)
         if is_delete_operation or wanted <= 0:
-            say(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
+            on_output(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
             return
         self.ready()
         most = wanted if self.address else min(wanted, self.scale_settings.maximum_node_count)
-        found = await_nodes(self.spec(), most, 60 * float(timeout_in_minutes), lambda n: say(f"{n} of {wanted} nodes"))
-        say(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
+        found = await_nodes(
+            self.spec(), most, 60 * float(timeout_in_minutes), lambda n: on_output(f"{n} of {wanted} nodes")
+        )
+        on_output(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
         if found >= wanted:
-            say("Minimum number of nodes requested have been provisioned")
+            on_output("Minimum number of nodes requested have been provisioned")
         else:
-            say("Wait timeout has been reached" if found < most else f"The target has {most} nodes at most")
+            on_output("Wait timeout has been reached" if found < most else f"The target has {most} nodes at most")
             state = f'provisioning state of {self.type} is "{self.provisioning_state}"'
-            say(f'Current {state} and current node count is "{found}"')
+            on_output(f'Current {state} and current node count is "{found}"')
 
     # What the cluster is ------------------------------------------------------------------------------------------------
 

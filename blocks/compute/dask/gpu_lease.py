@@ -17,7 +17,7 @@ from stepwell.errors import ComputeTargetException
 
 
 @dataclass(frozen=True)
-class Lent:
+class GpuLease:
     """What a step gets of its GPU (`variables`), and what people are told of it (`facts`)."""
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -25,14 +25,14 @@ class Lent:
 
 
 @contextmanager
-def lent(worker: Any, job: Job) -> Iterator[Lent]:
+def lease(worker: Any, job: Job) -> Iterator[GpuLease]:
     """The worker's GPU; when the block ends, the job's metrics tell how it was used."""
     device = own_device(worker)
     gpu = find(device)
     # Numbers are those of NVIDIA's library, which counts along the bus; CUDA would put the fastest first.
     variables = {"CUDA_VISIBLE_DEVICES": device, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     with observed(device, job.step_run_id, job.control):
-        yield Lent(variables, {"device": device, **(gpu.facts() if gpu else {})})
+        yield GpuLease(variables, {"device": device, **(gpu.facts() if gpu else {})})
 
 
 def own_device(worker: Any) -> str:

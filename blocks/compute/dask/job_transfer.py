@@ -16,9 +16,10 @@ from typing import Any
 
 from stepwell.blocks.compute.dask import bootstrap
 from stepwell.blocks.compute.dask.cluster import Cluster, unreachable
-from stepwell.blocks.compute.dask.worker import Order, Report
-from stepwell.blocks.compute.job import Finished, Job, Say
+from stepwell.blocks.compute.dask.worker import JobRequest, Report
+from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.worker_bundle import bundle_archive, bundle_digest
+from stepwell.blocks.processes.output import OnOutput
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.system.files import remove
 from stepwell.errors import ComputeTargetException, StepFailedException, StepwellError
@@ -29,25 +30,33 @@ _PATIENCE_SECONDS = 5.0
 _MOST_ROUNDS = 5
 
 
-class Errand:
+class JobTransfer:
     """One order on its way to a worker and back."""
 
-    def __init__(self, cluster: Cluster, order: Order, demand: Mapping[str, float], say: Say, stop: StopSignal) -> None:
-        self._cluster, self._order, self._demand, self._say, self._stop = cluster, order, demand, say, stop
+    def __init__(
+        self, cluster: Cluster, request: JobRequest, demand: Mapping[str, float], on_output: OnOutput, stop: StopSignal
+    ) -> None:
+        self._cluster, self._request, self._demand, self._on_output, self._stop = (
+            cluster,
+            request,
+            demand,
+            on_output,
+            stop,
+        )
         self._attempts = 0
         self._began, self._done, self._ended = StopSignal(), StopSignal(), StopSignal()
         self._report: Report | None = None
 
     def report(self) -> Report:
         """What came of the order, its data supplied as far as workers lack them."""
-        name, archive = self._order.job.step_run_id, None
-        self._order.job.logs.mkdir(parents=True, exist_ok=True)
+        name, archive = self._request.job.step_run_id, None
+        self._request.job.logs.mkdir(parents=True, exist_ok=True)
         self._cluster.listen(name, self._heard)
         try:
             for _ in range(_MOST_ROUNDS):
                 answer = self._sent(archive)
                 if isinstance(answer, Exception):
-                    raise _told(answer, self._order.job)
+                    raise _told(answer, self._request.job)
                 if answer == "bundle":
                     archive = bundle_archive()
                 elif answer.needs:
@@ -64,21 +73,21 @@ class Errand:
         if self._stop.stopped:
             return Report(exit=Exit(-15, 0.0, cancelled=True))
         try:
-            future = _submit(self._cluster, self._order, archive, self._demand)
+            future = _submit(self._cluster, self._request, archive, self._demand)
             return self._awaited(future)
         except StepwellError:
             raise
         except (Exception, CancelledError) as error:
             if isinstance(error, CancelledError) or not self._cluster.alive:
                 raise unreachable(self._cluster.spec, "its scheduler went away while the step ran") from error
-            raise _told(error, self._order.job) from error
+            raise _told(error, self._request.job) from error
 
     def _awaited(self, future: Any) -> Any:
         done = self._done = StopSignal()
         future.add_done_callback(lambda _: done.stop())
         if _first(done, self._stop, self._began, seconds=_PATIENCE_SECONDS) is None:
             spec = self._cluster.spec
-            self._say(f"Waiting for a free worker of {spec.target} at {spec.address or spec.cluster_class}\n")
+            self._on_output(f"Waiting for a free worker of {spec.target} at {spec.address or spec.cluster_class}\n")
         if _first(done, self._stop) is done:
             return self._report or future.result()
         future.cancel(force=True)
@@ -87,28 +96,28 @@ class Errand:
         return Report(exit=Exit(-15, 0.0, cancelled=True))
 
     def _supply(self, digests: tuple[str, ...]) -> None:
-        job = self._order.job
-        assert job.depot
+        job = self._request.job
+        assert job.remote_store
         paths = {job.call.snapshot: job.snapshot, **{a.digest: job.inputs[n] for n, a in job.call.inputs.items()}}
         for digest in digests:
             path = paths[digest]
             assert path
-            self._say(f"Uploading {digest[:12]} to {job.depot.url}, as the workers share no disk\n")
-            job.depot.put(path, digest)
+            self._on_output(f"Uploading {digest[:12]} to {job.remote_store.url}, as the workers share no disk\n")
+            job.remote_store.put(path, digest)
 
     def _heard(self, event: Mapping[str, Any]) -> None:
-        log = self._order.job.logs / "70_driver_log.txt"
+        log = self._request.job.logs / "70_driver_log.txt"
         if "began" in event:
             self._attempts += 1
             self._began.stop()
             if self._attempts > 1:
-                self._say(f"The worker is gone; the step runs again on {event['began']}\n")
+                self._on_output(f"The worker is gone; the step runs again on {event['began']}\n")
             log.write_bytes(b"")
         elif "text" in event:
             text = str(event["text"])
             with suppress(OSError), open(log, "a", errors="surrogateescape") as stream:
                 stream.write(text)
-            self._say(text)
+            self._on_output(text)
         elif "report" in event:
             self._report = pickle.loads(event["report"])  # noqa: S301  (as Dask does with results)
             self._done.stop()
@@ -116,13 +125,13 @@ class Errand:
             self._ended.stop()
 
 
-def _submit(cluster: Cluster, order: Order, archive: bytes | None, demand: Mapping[str, float]) -> Any:
-    key = f"stepwell-{order.job.call.definition.name}-{order.job.step_run_id}-{os.urandom(4).hex()}"
+def _submit(cluster: Cluster, request: JobRequest, archive: bytes | None, demand: Mapping[str, float]) -> Any:
+    key = f"stepwell-{request.job.call.definition.name}-{request.job.step_run_id}-{os.urandom(4).hex()}"
     return cluster.client.submit(
         bootstrap.start if cluster.on_this_machine else _boot_by_value(),
         bundle_digest(),
         archive,
-        pickle.dumps(order),
+        pickle.dumps(request),
         key=key,
         pure=False,
         resources=dict(demand) or None,
@@ -172,11 +181,11 @@ def brought_home(job: Job, report: Report) -> Finished:
     if report.shared:
         record, outputs = Path(report.record), {name: Path(path) for name, path in report.outputs.items()}
     else:
-        assert job.depot
-        record = job.depot.get(report.record, job.folder / "record")
-        job.depot.discard(report.record)
+        assert job.remote_store
+        record = job.remote_store.get(report.record, job.folder / "record")
+        job.remote_store.discard(report.record)
         outputs = {
-            port.name: job.depot.get_tree(report.outputs[port.name], job.folder / "outputs" / port.name)
+            port.name: job.remote_store.get_tree(report.outputs[port.name], job.folder / "outputs" / port.name)
             if port.name in report.outputs
             else job.folder / "outputs" / "none" / port.name
             for port in job.call.definition.outputs

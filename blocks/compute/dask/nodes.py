@@ -22,10 +22,10 @@ def count_nodes(spec: ClusterSpec) -> NodeCounts:
     return NodeCounts(current, target, cluster.busy())
 
 
-def await_nodes(spec: ClusterSpec, count: int, seconds: float, say: Callable[[int], None]) -> int:
+def await_nodes(spec: ClusterSpec, count: int, seconds: float, on_output: Callable[[int], None]) -> int:
     """How many nodes there are once there are `count`, or when the time is up. The cluster is started if need be.
 
-    `say` is told of each change.
+    `on_output` is told of each change.
     """
     until, told = time.monotonic() + seconds, -1
     cluster = cluster_of(spec)
@@ -34,7 +34,7 @@ def await_nodes(spec: ClusterSpec, count: int, seconds: float, say: Callable[[in
         while True:
             found = len(cluster.workers())
             if found != told:
-                say(found)
+                on_output(found)
             told = found
             if found >= count or time.monotonic() >= until or not cluster.alive:
                 return found

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.compute.dask.gpu_lease import Lent, lent
-from stepwell.blocks.compute.job import Job, Redact
+from stepwell.blocks.compute.dask.gpu_lease import GpuLease, lease
+from stepwell.blocks.compute.job import Job
 from stepwell.blocks.compute.local_run import run_here
 from stepwell.blocks.environments.base_interpreter import base_interpreter
 from stepwell.blocks.environments.packages import Packages
+from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.processes.runner import StopSignal
-from stepwell.blocks.store.remote_store import Depot
+from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException
@@ -35,7 +36,7 @@ _ENDED = ("released", "cancelled", "forgotten", "erred")
 
 
 @dataclass(frozen=True)
-class Order:
+class JobRequest:
     """A job as it is sent. The worker shares the sender's disk if it finds `nonce` in the file `probe`.
 
     `topic` of Dask's events is where the sender listens. `here`: the sender started the worker, with its own Python.
@@ -71,72 +72,79 @@ def work(message: bytes) -> Report:
     """The report of an order; errors of Stepwell's are raised."""
     from distributed import get_worker
 
-    order: Order = pickle.loads(message)  # noqa: S301  (who may submit tasks may run anything)
+    request: JobRequest = pickle.loads(message)  # noqa: S301  (who may submit tasks may run anything)
     worker = get_worker()
-    shared = _is_shared(order)
+    shared = _is_shared(request)
     if shared:
-        folder = Path(tempfile.mkdtemp(prefix="attempt-", dir=order.job.folder))
-        job = replace(order.job, folder=folder, record=folder / "record")
+        folder = Path(tempfile.mkdtemp(prefix="attempt-", dir=request.job.folder))
+        job = replace(request.job, folder=folder, record=folder / "record")
     else:
-        needs = _missing(order.job, Path(worker.local_directory))
+        needs = _missing(request.job, Path(worker.local_directory))
         if needs:
             return Report(needs=needs)
         folder = Path(tempfile.mkdtemp(prefix="stepwell-", dir=worker.local_directory))
-        job = _fetched(order.job, folder, Path(worker.local_directory))
+        job = _fetched(request.job, folder, Path(worker.local_directory))
     try:
-        report = _run(order, job, worker, shared=shared)
-        _tell(worker, order, report=pickle.dumps(report))  # spares the sender to fetch the task's result
+        report = _run(request, job, worker, shared=shared)
+        _tell(worker, request, report=pickle.dumps(report))  # spares the sender to fetch the task's result
         return report
     finally:
         if not shared:
             remove(folder)
 
 
-def _tell(worker: Any, order: Order, **what: Any) -> None:
-    worker.log_event(order.topic, {"job": order.job.step_run_id, **what})
+def _tell(worker: Any, request: JobRequest, **what: Any) -> None:
+    worker.log_event(request.topic, {"job": request.job.step_run_id, **what})
 
 
-def _run(order: Order, job: Job, worker: Any, *, shared: bool) -> Report:
-    with _wire(worker, order) as (say, stop):
-        if not order.here:
-            _check_packages(job, say)
+def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
+    with _wire(worker, request) as (on_output, stop):
+        if not request.here:
+            _check_packages(job, on_output)
             _check_data(job)
-        workplace = job.folder / "work"
-        workplace.mkdir()
-        with lent(worker, job) if order.gpu else nullcontext(Lent()) as gpu:
+        working_folder = job.folder / "work"
+        working_folder.mkdir()
+        with lease(worker, job) if request.gpu else nullcontext(GpuLease()) as gpu:
             cache = home() / "cache"
             finished = run_here(
-                job, cache, say, stop, order.redact, folder=workplace, variables=gpu.variables, without=_of_nanny()
+                job,
+                cache,
+                on_output,
+                stop,
+                request.redact,
+                folder=working_folder,
+                variables=gpu.variables,
+                without=_of_nanny(),
             )
-        if not order.here:
+        if not request.here:
             _check_data(job)
         stopped = stop.stopped
     facts = {"worker": str(worker.name), "address": str(worker.address), **gpu.facts}
     if shared:
         outputs = {name: str(path) for name, path in finished.outputs.items()}
-        return Report((), finished.exit, outputs, str(job.record), same_files=order.here, facts=facts)
-    assert job.depot
+        return Report((), finished.exit, outputs, str(job.record), same_files=request.here, facts=facts)
+    assert job.remote_store
     if stopped:  # nobody waits for it
         return Report((), finished.exit, shared=False)
     outputs = {}
     for name, path in finished.outputs.items() if finished.exit.ok else ():
         with suppress(FileNotFoundError):
             digest = outputs[name] = scan(path).digest
-            if not job.depot.has(digest):
-                job.depot.put(path, digest)
+            if not job.remote_store.has(digest):
+                job.remote_store.put(path, digest)
     record = f"record-{job.step_run_id}-{job.folder.name}"
-    job.depot.put(job.record, record)
+    job.remote_store.put(job.record, record)
     return Report((), finished.exit, outputs, record, shared=False, same_files=False, facts=facts)
 
 
 # Data -------------------------------------------------------------------------------------------------------------------
 
 
-def _is_shared(order: Order) -> bool:
+def _is_shared(request: JobRequest) -> bool:
     try:
-        if Path(order.probe).read_text() != order.nonce:
+        if Path(request.probe).read_text() != request.nonce:
             return False
-        return os.access(order.job.folder, os.W_OK)
+        return os.access(request.job.folder, os.W_OK)
     except (OSError, ValueError):
         return False
 
@@ -147,14 +155,14 @@ def _trees(job: Job) -> dict[str, str]:
     return {**wanted, "": job.call.snapshot} if job.snapshot is not None else wanted
 
 
-def _depot(job: Job) -> Depot:
-    if job.depot is None:
+def _remote_store(job: Job) -> RemoteStore:
+    if job.remote_store is None:
         raise ComputeTargetException(
             "A Dask worker shares no disk with the machine that the pipeline was started on, and no datastore either",
             {"step": job.call.definition.name, "worker's host": os.uname().nodename},
             "Make a datastore that both reach the default one (`ws.set_default_datastore`), or share the disk.",
         )
-    return job.depot
+    return job.remote_store
 
 
 def _kept(local: Path, digest: str) -> Path:
@@ -162,12 +170,14 @@ def _kept(local: Path, digest: str) -> Path:
 
 
 def _missing(job: Job, local: Path) -> tuple[str, ...]:
-    depot = _depot(job)
-    return tuple(d for d in sorted(set(_trees(job).values())) if not _kept(local, d).exists() and not depot.has(d))
+    remote_store = _remote_store(job)
+    return tuple(
+        d for d in sorted(set(_trees(job).values())) if not _kept(local, d).exists() and not remote_store.has(d)
+    )
 
 
 def _fetched(job: Job, folder: Path, local: Path) -> Job:
-    paths = {name: _depot(job).get_tree(digest, _kept(local, digest)) for name, digest in _trees(job).items()}
+    paths = {name: _remote_store(job).get_tree(digest, _kept(local, digest)) for name, digest in _trees(job).items()}
     snapshot = paths.pop("", None)
     for name, path in paths.items():
         given = job.inputs[name]
@@ -182,7 +192,7 @@ def _fetched(job: Job, folder: Path, local: Path) -> Job:
 # Packages ---------------------------------------------------------------------------------------------------------------
 
 
-def _check_packages(job: Job, say: Any) -> None:
+def _check_packages(job: Job, on_output: Any) -> None:
     """Nothing; a worker whose packages are not those that the result's key names raises StepFailedException."""
     environment = job.call.definition.environment
     rows = job.call.fingerprint.rows
@@ -200,7 +210,7 @@ def _check_packages(job: Job, say: Any) -> None:
     if keyed and keyed.split(".")[:2] != version.split(".")[:2]:
         different.insert(0, f"Python {version} instead of {keyed}")
     elif keyed and keyed != version:
-        say(f"Warning: the worker has Python {version}, the result's key says {keyed}\n")
+        on_output(f"Warning: the worker has Python {version}, the result's key says {keyed}\n")
     if different:
         raise StepFailedException(
             f"A Dask worker has other packages than step {job.call.definition.name!r} was keyed with",
@@ -215,7 +225,7 @@ def _check_data(job: Job) -> None:
         path = job.inputs[name] if name else job.snapshot
         assert path
         if scan(path).digest != digest:
-            if job.depot is not None:
+            if job.remote_store is not None:
                 _forget(digest)
             raise StepFailedException(
                 f"The input {name!r} of step {job.call.definition.name!r} is not the same on a Dask worker, or was changed there",
@@ -245,7 +255,7 @@ def _of_nanny() -> tuple[str, ...]:
 
 
 @contextmanager
-def _wire(worker: Any, order: Order) -> Iterator[tuple[Any, StopSignal]]:
+def _wire(worker: Any, request: JobRequest) -> Iterator[tuple[Any, StopSignal]]:
     """A way to pass text on to the sender, and a signal that is raised when nobody waits for the job any more."""
     from distributed.worker import thread_state  # type: ignore[attr-defined]
 
@@ -257,7 +267,7 @@ def _wire(worker: Any, order: Order) -> Iterator[tuple[Any, StopSignal]]:
         if len(text) > _MOST_TEXT:
             text = f"{text[:_MOST_TEXT]}\n… ({len(text) - _MOST_TEXT} more characters in the log)\n"
         if text:
-            _tell(worker, order, text=text)
+            _tell(worker, request, text=text)
 
     def watch() -> None:
         while not over.wait(TICK_SECONDS):
@@ -266,7 +276,7 @@ def _wire(worker: Any, order: Order) -> Iterator[tuple[Any, StopSignal]]:
             if task is None or task.state in _ENDED:
                 stop.stop()
 
-    _tell(worker, order, began=str(worker.name))
+    _tell(worker, request, began=str(worker.name))
     watcher = threading.Thread(target=watch, name="stepwell-wire", daemon=True)
     watcher.start()
     try:
@@ -276,4 +286,4 @@ def _wire(worker: Any, order: Order) -> Iterator[tuple[Any, StopSignal]]:
         watcher.join()
         flush()
         if stop.stopped:
-            _tell(worker, order, ended=time.time())
+            _tell(worker, request, ended=time.time())

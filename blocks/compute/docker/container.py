@@ -34,7 +34,7 @@ _LONGEST_WAIT_SECONDS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ContainerSpec:
     """A container to run: what the engine is asked for, what it reads from its standard input, and how long it may take."""
 
     name: str
@@ -64,27 +64,27 @@ class End:
 
 
 def run_container(
-    engine: Engine, order: Order, take: Take, stop: StopSignal, then: Callable[[str], None] | None = None
+    engine: Engine, spec: ContainerSpec, take: Take, stop: StopSignal, then: Callable[[str], None] | None = None
 ) -> End:
     """How the container ended. `then` is called with its id if it ended by itself and well, before it goes away."""
     from docker.errors import APIError
 
     try:
-        with engine.told_unless(APIError), engine.container(order.name, order.whole) as made:
-            end = _Following(engine, order, made, take, stop).run()
+        with engine.told_unless(APIError), engine.container(spec.name, spec.whole) as made:
+            end = _Following(engine, spec, made, take, stop).run()
             if then and not end.code and not end.why:
                 then(made)
             return end
     except APIError as error:
-        raise _explained(error, engine, order) from error
+        raise _explained(error, engine, spec) from error
 
 
 class _Following:
     """A container on its way from its start to its end."""
 
-    def __init__(self, engine: Engine, order: Order, made: str, take: Take, stop: StopSignal) -> None:
+    def __init__(self, engine: Engine, spec: ContainerSpec, made: str, take: Take, stop: StopSignal) -> None:
         self._engine = engine
-        self._order = order
+        self._spec = spec
         self._made = made
         self._take = take
         self._stop = stop
@@ -94,8 +94,8 @@ class _Following:
         """How it ended."""
         with self._attached() as talk:
             began = time.monotonic()
-            if self._order.timeout_seconds is not None:
-                self._deadline = began + self._order.timeout_seconds
+            if self._spec.timeout_seconds is not None:
+                self._deadline = began + self._spec.timeout_seconds
             self._engine.api.start(self._made)
             why = self._followed(talk)
             seconds = time.monotonic() - began
@@ -104,10 +104,10 @@ class _Following:
 
     @contextlib.contextmanager
     def _attached(self) -> Iterator[_Talk]:
-        wanted = {"stdin": int(self._order.stdin is not None), "stdout": 1, "stderr": 1, "stream": 1}
+        wanted = {"stdin": int(self._spec.stdin is not None), "stdout": 1, "stderr": 1, "stream": 1}
         stream = self._engine.api.attach_socket(self._made, params=wanted)
         with contextlib.closing(stream), socket.socket(fileno=os.dup(stream.fileno())) as connection:
-            yield _Talk(connection, self._order.stdin, self._take)
+            yield _Talk(connection, self._spec.stdin, self._take)
 
     def _followed(self, talk: _Talk) -> Literal["", "timeout", "stop"]:
         pause = _FIRST_PAUSE_SECONDS
@@ -126,7 +126,7 @@ class _Following:
 
     def _end(self, talk: _Talk) -> None:
         self._send(signal.SIGTERM)
-        if not self._ended_within(self._order.grace_seconds, talk):
+        if not self._ended_within(self._spec.grace_seconds, talk):
             self._send(signal.SIGKILL)
             self._ended_within(_LAST_WORDS_SECONDS, talk)
 
@@ -214,9 +214,9 @@ def _code(code: int) -> int:
 # What went wrong ----------------------------------------------------------------------------------------------------
 
 
-def _explained(error: APIError, engine: Engine, order: Order) -> StepwellError:
+def _explained(error: APIError, engine: Engine, spec: ContainerSpec) -> StepwellError:
     """The engine's refusal in our words."""
-    reason, image = str(error.explanation or error), order.settings.get("Image", "")
+    reason, image = str(error.explanation or error), spec.settings.get("Image", "")
     facts = {"target": engine.target, "engine": engine.address, "image": image, "reason": reason}
     if "bind source path does not exist" in reason:
         title = f"The Docker engine of compute target {engine.target!r} does not see this machine's files"

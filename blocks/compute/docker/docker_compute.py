@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PrivateAttr
 
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.compute.docker.container import ERR, OUT, End, Order, run_container
+from stepwell.blocks.compute.docker.container import ERR, OUT, ContainerSpec, End, run_container
 from stepwell.blocks.compute.docker.engine import Engine, connect
 from stepwell.blocks.compute.docker.gpus import Gpus
 from stepwell.blocks.compute.docker.images import Images
 from stepwell.blocks.compute.docker.recipe import recipe_for
-from stepwell.blocks.compute.docker.secret_variables import Told, without_secrets
-from stepwell.blocks.compute.job import Finished, Job, Redact, Say
+from stepwell.blocks.compute.docker.secret_variables import ContainerInput, without_secrets
+from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.worker_bundle import bundle_folder
-from stepwell.blocks.compute.working_directory import Python, Workplace, command, keep_files, prepare
-from stepwell.blocks.processes.command import ORDER, Command, check
-from stepwell.blocks.processes.output import Text, open_log
+from stepwell.blocks.compute.working_directory import Python, WorkingDirectory, command, keep_files, prepare
+from stepwell.blocks.processes.command import PAYLOAD, Command, check
+from stepwell.blocks.processes.output import OnOutput, Redact, Text, open_log
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.server import documents
 from stepwell.blocks.system.home import home
@@ -85,22 +85,22 @@ class DockerCompute(Compute):
     shm_size: str = Field(default="", pattern=_SIZE, description="The size of /dev/shm, such as `1g`.")
     _known_gpus: Gpus | None = PrivateAttr(None)
 
-    def run(self, job: Job, say: Say, stop: StopSignal, redact: Redact) -> Finished:
+    def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
         """How the container ended."""
         engine = self._engine()
-        image = self._images(engine, say, stop, redact).image_for(recipe_for(job.call, self.image))
+        image = self._images(engine, on_output, stop, redact).image_for(recipe_for(job.call, self.image))
         place = prepare(job, job.folder)
         seen, mounts = _seen(place, job)
         environment = job.call.definition.environment
         process = command(job, seen, Python.other(environment.interpreter or "python3", _ROOT / "bundle"), _VARIABLES)
         _check_text(process)
-        argv = tuple(_STDIN if word == ORDER else word for word in process.argv) if process.order else process.argv
-        told = without_secrets(argv, process.variables, process.order, redact)
+        argv = tuple(_STDIN if word == PAYLOAD else word for word in process.argv) if process.payload else process.argv
+        told = without_secrets(argv, process.variables, process.payload, redact)
         name = f"stepwell-{job.step_run_id}-{secrets.token_hex(3)}"  # an earlier try may not be gone yet
         with self._gpus.given_to(job.call.definition) as devices:
             settings = self._settings(job, told, process.folder, image, mounts, engine, devices)
-            order = Order(name, settings, told.stdin, process.timeout_seconds, process.grace_seconds)
-            end = self._followed(engine, order, process, say, stop, redact)
+            spec = ContainerSpec(name, settings, told.stdin, process.timeout_seconds, process.grace_seconds)
+            end = self._followed(engine, spec, process, on_output, stop, redact)
         keep_files(job, place)
         return Finished(end, place.outputs, same_files=False, facts={"image": image, "container": name})
 
@@ -152,8 +152,8 @@ class DockerCompute(Compute):
             address = self._block(DockerHost, self.host_block).base_url or address
         return connect(name, address)
 
-    def _images(self, engine: Engine, say: Say, stop: StopSignal, redact: Redact) -> Images:
-        return Images(engine, say, stop, redact, self.repository, self._login(), self.build_network)
+    def _images(self, engine: Engine, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Images:
+        return Images(engine, on_output, stop, redact, self.repository, self._login(), self.build_network)
 
     def _login(self) -> Mapping[str, str] | None:
         if not self.registry_block:
@@ -182,7 +182,7 @@ class DockerCompute(Compute):
     def _settings(
         self,
         job: Job,
-        told: Told,
+        told: ContainerInput,
         folder: Path,
         image: str,
         mounts: list[dict[str, Any]],
@@ -213,7 +213,13 @@ class DockerCompute(Compute):
         }
 
     def _followed(
-        self, engine: Engine, order: Order, process: Command, say: Say, stop: StopSignal, redact: Redact
+        self,
+        engine: Engine,
+        spec: ContainerSpec,
+        process: Command,
+        on_output: OnOutput,
+        stop: StopSignal,
+        redact: Redact,
     ) -> Exit:
         with open_log(process.stdout) as out, open_log(process.stderr) as err, open_log(process.combined) as both:
             if stop.stopped:
@@ -222,19 +228,19 @@ class DockerCompute(Compute):
 
             def tell(data: bytes) -> None:
                 if data:
-                    say(data.decode("utf-8", "replace"))
+                    on_output(data.decode("utf-8", "replace"))
 
-            end = run_container(engine, order, lambda channel, data: tell(texts[channel].take(data)), stop)
+            end = run_container(engine, spec, lambda channel, data: tell(texts[channel].take(data)), stop)
             for text in texts.values():
                 tell(text.finish())
             if end.code in _NOT_STARTED and _INIT_FAILED in process.stderr.read_bytes()[-_CHUNK:]:
-                raise _not_in_image(process.argv[0], order.settings["Image"], end.code)
+                raise _not_in_image(process.argv[0], spec.settings["Image"], end.code)
             if end.out_of_memory and end.code:
-                tell(texts[ERR].take(_out_of_memory(order, end)))
+                tell(texts[ERR].take(_out_of_memory(spec, end)))
             return Exit(end.code, end.seconds, timed_out=end.why == "timeout", cancelled=end.why == "stop")
 
 
-def _seen(place: Workplace, job: Job) -> tuple[Workplace, list[dict[str, Any]]]:
+def _seen(place: WorkingDirectory, job: Job) -> tuple[WorkingDirectory, list[dict[str, Any]]]:
     """The workplace as the container has it, and what is mounted for that."""
     record, bundle = _ROOT / "record", _ROOT / "bundle"
     mounts = [
@@ -283,8 +289,8 @@ def _bytes(size: str) -> int:
     return int(parse_bytes(size.replace(" ", "")))
 
 
-def _out_of_memory(order: Order, end: End) -> bytes:
-    limit = order.settings["HostConfig"].get("Memory")
+def _out_of_memory(spec: ContainerSpec, end: End) -> bytes:
+    limit = spec.settings["HostConfig"].get("Memory")
     words = f"more than its {limit / (1 << 20):g} MiB of memory" if limit else "more memory than there is"
     return f"Killed after {end.seconds:.1f} s: the step used {words}\n".encode()
 

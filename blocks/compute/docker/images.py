@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stepwell.blocks.compute.docker.container import Order, run_container
+from stepwell.blocks.compute.docker.container import ContainerSpec, run_container
 from stepwell.blocks.compute.docker.engine import NO_LABELS, Engine
 from stepwell.blocks.compute.docker.recipe import Recipe
 from stepwell.blocks.environments.package_index import index_variables, options_without_indexes
@@ -33,7 +33,7 @@ from stepwell.errors import ComputeTargetException, StepFailedException
 from stepwell.model.digests import digest
 
 if TYPE_CHECKING:
-    from stepwell.blocks.compute.job import Redact, Say
+    from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
 
 REPOSITORY = "stepwell-env"
@@ -72,7 +72,7 @@ class Images:
     """Images of one engine. `repository` and `login` say where made ones are also kept, `network` where packages come from."""
 
     engine: Engine
-    say: Say
+    on_output: OnOutput
     stop: StopSignal
     redact: Redact
     repository: str = ""
@@ -121,7 +121,7 @@ class Images:
         return self._kept(digest("dockerfile", [_RECIPE, recipe.dockerfile]), lambda tag: self._build(recipe, tag))
 
     def _build(self, recipe: Recipe, tag: str) -> None:
-        self.say(f"Building image {REPOSITORY}:{tag} of its Dockerfile\n")
+        self.on_output(f"Building image {REPOSITORY}:{tag} of its Dockerfile\n")
         file = io.BytesIO(recipe.dockerfile.encode())
         wanted = {"tag": f"{REPOSITORY}:{tag}", "rm": True, "forcerm": True, "network_mode": self.network or None}
         with self.engine.told_unless():
@@ -131,7 +131,9 @@ class Images:
 
     def _install(self, recipe: Recipe, base: Mapping[str, Any], tag: str) -> None:
         count = len(recipe.requirements)
-        self.say(f"Building image {REPOSITORY}:{tag} of {recipe.base} and {count} requirement{'s' * (count > 1)}\n")
+        self.on_output(
+            f"Building image {REPOSITORY}:{tag} of {recipe.base} and {count} requirement{'s' * (count > 1)}\n"
+        )
         own = {name: os.environ[name] for name in (*_INDEX, *_PROXIES) if name in os.environ}
         variables = {**own, **_PIP, **index_variables(recipe.index_url, recipe.requirements, own, for_uv=False)}
         options = ["--no-deps"] if recipe.exact else []
@@ -173,14 +175,14 @@ class Images:
             if data:
                 lines.extend(data.decode("utf-8", "replace").splitlines())
                 if then:
-                    self.say(data.decode("utf-8", "replace"))
+                    self.on_output(data.decode("utf-8", "replace"))
 
         host = {"NetworkMode": self.network or "default"} if then else {"NetworkMode": "none"}
         settings = {"Image": image["Id"], "User": "0:0", "Cmd": ["python3", "-c", program], "HostConfig": host}
         if (image["Config"] or {}).get("Entrypoint"):  # else none is named: a commit would keep it
             settings |= {"Entrypoint": ["python3"], "Cmd": ["-c", program]}
-        order = Order(f"stepwell-image-{uuid.uuid4().hex}", settings, stdin)
-        end = run_container(self.engine, order, take, self.stop, then)
+        spec = ContainerSpec(f"stepwell-image-{uuid.uuid4().hex}", settings, stdin)
+        end = run_container(self.engine, spec, take, self.stop, then)
         heard(text.finish())
         self._check_stop()
         return end.code, "\n".join(lines)
@@ -191,7 +193,7 @@ class Images:
         """What the engine says of an image, which is pulled if it isn't there."""
         facts = self._facts(image)
         if facts is None:
-            self.say(f"Pulling image {image}\n")
+            self.on_output(f"Pulling image {image}\n")
             self._pull(image)
             facts = self._facts(image)
         if facts is None:
@@ -232,7 +234,7 @@ class Images:
             )
         if _numbers(found) != _numbers(wanted) and (image, wanted) not in _warned:
             _warned.add((image, wanted))
-            self.say(f"Warning: image {image} has Python {found}; the step's key names Python {wanted}\n")
+            self.on_output(f"Warning: image {image} has Python {found}; the step's key names Python {wanted}\n")
 
     def _python_of(self, image: str, facts: Mapping[str, Any]) -> str:
         told = [
@@ -271,7 +273,7 @@ class Images:
     def _push(self, tag: str) -> None:
         if not self.repository:
             return
-        self.say(f"Pushing image {self.repository}:{tag}\n")
+        self.on_output(f"Pushing image {self.repository}:{tag}\n")
         with self.engine.told_unless():
             self.engine.api.tag(f"{REPOSITORY}:{tag}", self.repository, tag)
             events = self.engine.api.push(self.repository, tag, stream=True, decode=True, auth_config=self.login)
@@ -292,7 +294,7 @@ class Images:
                 raise ComputeTargetException(problem, facts, "Mend what the engine names, then run again.")
             if text and time.monotonic() - told > _PROGRESS_SECONDS:
                 told = time.monotonic()
-                self.say(f"{' '.join(filter(None, (event.get('id'), text, event.get('progress'))))}\n")
+                self.on_output(f"{' '.join(filter(None, (event.get('id'), text, event.get('progress'))))}\n")
 
     def _until_stopped(self, events: Iterable[Any]) -> Iterator[Any]:
         """The events as they come; a stop is heeded also while none comes."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from stepwell.blocks.compute.job import Redact
+    from stepwell.blocks.processes.output import Redact
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _READ = """code=
@@ -21,7 +21,7 @@ exec "$0" "$@"
 """
 
 
-class Told(NamedTuple):
+class ContainerInput(NamedTuple):
     """What an engine is told of a process, and what the process then reads."""
 
     argv: tuple[str, ...]
@@ -29,16 +29,18 @@ class Told(NamedTuple):
     stdin: bytes | None
 
 
-def without_secrets(argv: tuple[str, ...], variables: Mapping[str, str], stdin: bytes | None, redact: Redact) -> Told:
+def without_secrets(
+    argv: tuple[str, ...], variables: Mapping[str, str], stdin: bytes | None, redact: Redact
+) -> ContainerInput:
     """The same process; the variables that hold a secret are read by a shell first, which then becomes the process.
 
     A shell can't name all variables: those with strange names stay with the others.
     """
     hidden = {name: text for name, text in variables.items() if redact(text) != text and _NAME.fullmatch(name)}
     if not hidden:
-        return Told(argv, dict(variables), stdin)
+        return ContainerInput(argv, dict(variables), stdin)
     end = f"end-{secrets.token_hex(8)}"
     exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in hidden.items())
     shown = {name: text for name, text in variables.items() if name not in hidden}
     words = ("/bin/sh", "-c", _READ.format(end=end), *argv)
-    return Told(words, shown, f"{exports}{end}\n".encode("utf-8", "surrogateescape") + (stdin or b""))
+    return ContainerInput(words, shown, f"{exports}{end}\n".encode("utf-8", "surrogateescape") + (stdin or b""))

@@ -49,13 +49,13 @@ class OutputSource(Jsonable):
 
 
 @dataclass(frozen=True, slots=True)
-class HoleSource(Jsonable):
+class UnboundInput(Jsonable):
     """Nothing yet: the caller of the step names the data, by the input's name."""
 
     hole: str
 
 
-Source = DataSource | ParameterSource | OutputSource | HoleSource
+Source = DataSource | ParameterSource | OutputSource | UnboundInput
 
 
 # A step as its author wrote it --------------------------------------------------------------------------------------

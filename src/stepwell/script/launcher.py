@@ -45,24 +45,24 @@ _LONGEST_WORD = 4096
 _SEPARATORS = {ord(mark): " " for mark in "\"'`;<>|&(){}$=,:"}
 
 
-def main(order_file: str) -> None:
+def main(spec_file: str) -> None:
     """Runs the script of the order; what the script raises passes through, without the frames of this file."""
     if sys.path[:1] == [os.path.dirname(os.path.realpath(__file__))]:
         del sys.path[0]  # before any import: modules beside this file are none of the script's business
-    order = _read_order(order_file)
-    os.chdir(order["cwd"])
-    path = os.path.abspath(order["script"])
-    sys.argv[:] = [order["script"], *order["argv"]]
+    spec = _read_spec(spec_file)
+    os.chdir(spec["cwd"])
+    path = os.path.abspath(spec["script"])
+    sys.argv[:] = [spec["script"], *spec["argv"]]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[-2:] = sys.argv
     sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
-    sys.path.extend(order["module_path"])
+    sys.path.extend(spec["module_path"])
     source = _read_script(path)
     module = _new_main(path)
     sys.modules["__main__"] = module
-    if order["watch"]:
-        own = [os.getcwd(), *(path for path in order["module_path"] if not _is_installed(path))]
-        sys.addaudithook(_watcher(own, order["quiet"], order["reads"], known={path, os.path.realpath(path)}))
+    if spec["watch"]:
+        own = [os.getcwd(), *(path for path in spec["module_path"] if not _is_installed(path))]
+        sys.addaudithook(_watcher(own, spec["quiet"], spec["reads"], known={path, os.path.realpath(path)}))
     _execute(source, path, module)
 
 
@@ -79,13 +79,13 @@ class _Decoder:
     memo: dict[str, str] = {}  # noqa: RUF012
 
 
-def _read_order(path: str) -> dict[str, Any]:
+def _read_spec(path: str) -> dict[str, Any]:
     with open(path, encoding="utf-8", errors="surrogateescape") as stream:
         text = stream.read()
     if path.startswith("/dev/fd/") and int(path[8:]) > 2:
         os.close(int(path[8:]))
-    order: dict[str, Any] = _parsed(text.strip())
-    return order
+    spec: dict[str, Any] = _parsed(text.strip())
+    return spec
 
 
 def _parsed(text: str) -> Any:

@@ -64,7 +64,7 @@ def test_every_kind_of_target_stands_here():
     assert {kind.__name__ for kind in all_kinds() if kind.default_name} == set(TARGETS)
 
 
-ODD = ["", "a b", "'q'", '"d"', "line\nbreak", "tab\t", "ünï→", "$HOME", "`x`", "*", "\\", "-c", "{order}", "a=b"]
+ODD = ["", "a b", "'q'", '"d"', "line\nbreak", "tab\t", "ünï→", "$HOME", "`x`", "*", "\\", "-c", "{payload}", "a=b"]
 
 
 def outcome(project, pipeline, **parameters):

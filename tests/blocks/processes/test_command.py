@@ -29,7 +29,7 @@ def test_each_argument_arrives_as_one_element_byte_for_byte(bench: Bench) -> Non
         "ünï ☃",
         "\udcff\udc80",
         "x" * 100_000,
-        "{order}",
+        "{payload}",
     ]
     assert bench.python(DUMP, *hard).ok
     assert [bytes(a) for a in json.loads(bench.read("argv.json"))] == [os.fsencode(a) for a in hard]
@@ -49,17 +49,17 @@ def test_nested_markers_keep_the_words_of_their_hosts(bench: Bench, monkeypatch:
 
 
 def test_order_is_read_from_a_path_without_a_name_on_disk(bench: Bench) -> None:
-    order = b"secret\x00" * 50_000
+    payload = b"secret\x00" * 50_000
     ended = bench.python(
         "import sys; open('copy', 'wb').write(open(sys.argv[1], 'rb').read()); print(sys.argv[1:])",
-        "{order}",
-        "{order}",
-        order=order,
+        "{payload}",
+        "{payload}",
+        payload=payload,
     )
     assert ended.ok
-    assert (bench.folder / "copy").read_bytes() == order
+    assert (bench.folder / "copy").read_bytes() == payload
     path, other = eval(bench.read("out.txt"))
-    assert path.startswith("/dev/fd/") and other == "{order}"
+    assert path.startswith("/dev/fd/") and other == "{payload}"
 
 
 def test_standard_input_is_empty_and_no_descriptor_of_ours_is_open(bench: Bench) -> None:

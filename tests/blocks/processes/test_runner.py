@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from process_bench import Bench, bench  # noqa: F401
 
-from stepwell.blocks.processes import family, host
+from stepwell.blocks.processes import process_tree, host
 from stepwell.blocks.processes.runner import StopSignal, run_process
 from stepwell.errors import StepFailedException
 
@@ -93,7 +93,7 @@ def test_child_that_writes_for_ever_delays_nothing(bench: Bench) -> None:
 
 
 def test_exit_code_taken_by_another_is_no_success(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(family.Family, "_sweep", lambda family: os.waitpid(family.pid, 0))
+    monkeypatch.setattr(process_tree.ProcessTree, "_sweep", lambda process_tree: os.waitpid(process_tree.pid, 0))
     with pytest.raises(StepFailedException, match="not known"):
         bench.run("true")
 
@@ -103,7 +103,7 @@ def test_reaper_setting_is_restored_and_no_descriptor_leaks(bench: Bench) -> Non
     before = len(os.listdir("/proc/self/fd"))
     assert not host.is_reaper()
     for _ in range(5):
-        bench.run("true", order=b"x")
+        bench.run("true", payload=b"x")
         with pytest.raises(StepFailedException):
             bench.run("no-such-program")
     assert not host.is_reaper()

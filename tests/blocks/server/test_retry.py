@@ -5,7 +5,7 @@ import pytest
 from prefect.exceptions import PrefectHTTPStatusError
 
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.server.retry import one_try, patiently
+from stepwell.blocks.server.retry import send_once, with_retries
 from stepwell.errors import ServerException
 
 
@@ -28,29 +28,29 @@ def asking(*outcomes):
 
 def test_a_server_that_comes_back_is_waited_for():
     ask, _ = asking(ServerException("away"), status(503), "here")
-    assert patiently(ask, 5) == "here"
+    assert with_retries(ask, 5) == "here"
 
 
 def test_patience_ends():
     ask, left = asking(*[ServerException("away")] * 50)
     with pytest.raises(ServerException, match="away"):
-        patiently(ask, 0.3)
+        with_retries(ask, 0.3)
     assert len(left) < 49
     ask, _ = asking(*[status(500)] * 50)
     with pytest.raises(ServerException, match="can't answer"):
-        patiently(ask, 0.3)
+        with_retries(ask, 0.3)
 
 
 def test_what_is_refused_for_good_is_not_asked_again():
     ask, left = asking(status(404), "never")
     with pytest.raises(PrefectHTTPStatusError):
-        patiently(ask, 5)
+        with_retries(ask, 5)
     assert left == ["never"]
 
 
 def test_one_try_is_one_request(server):
     with client() as api:
-        assert one_try(api, "POST", "/flow_runs/count", {}).json() >= 0
+        assert send_once(api, "POST", "/flow_runs/count", {}).json() >= 0
         for _ in range(2):
             with pytest.raises(PrefectHTTPStatusError):
-                one_try(api, "POST", "/deployments/00000000-0000-4000-8000-000000000000/create_flow_run", {})
+                send_once(api, "POST", "/deployments/00000000-0000-4000-8000-000000000000/create_flow_run", {})

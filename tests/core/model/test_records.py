@@ -19,7 +19,7 @@ from stepwell.model.fingerprint import Fingerprint, Row
 from stepwell.model.definitions import (
     DataSource,
     EnvironmentDefinition,
-    HoleSource,
+    UnboundInput,
     InputPort,
     OutputPort,
     OutputSource,
@@ -46,7 +46,7 @@ STEP = StepDefinition(
         InputPort("table", OutputSource("prepare", "table"), "table"),
         InputPort("raw", DataSource("store", "raw.csv"), "raw", "download", "in"),
         InputPort("named", ParameterSource("path"), "named"),
-        InputPort("open", HoleSource("open"), "open"),
+        InputPort("open", UnboundInput("open"), "open"),
     ),
     outputs=(OutputPort("model", "model", destination="models/{run-id}"),),
     parameters=(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from stepwell.deployments.access.shared_lookup import Latest
+from stepwell.deployments.access.shared_lookup import SharedLookup
 
 
 def test_no_answer_is_older_than_its_question():
@@ -18,7 +18,7 @@ def test_no_answer_is_older_than_its_question():
         time.sleep(0.01)
         return seen
 
-    latest = Latest(look)
+    latest = SharedLookup(look)
     lock = threading.Lock()
 
     def ask(_):
@@ -41,7 +41,7 @@ def test_one_looks_at_a_time():
         time.sleep(0.005)
         busy[0] -= 1
 
-    latest = Latest(look)
+    latest = SharedLookup(look)
     with ThreadPoolExecutor(8) as several:
         list(several.map(lambda _: latest.get(), range(40)))
     assert most == [1]
@@ -56,7 +56,7 @@ def test_an_error_is_raised_and_the_next_look_is_new():
             raise outcome
         return outcome
 
-    latest = Latest(look)
+    latest = SharedLookup(look)
     with pytest.raises(ValueError, match="first"):
         latest.get()
     assert latest.get() == 5

@@ -116,19 +116,21 @@ def test_a_server_that_does_not_answer_is_told_at_once(shell):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_cancels_the_run_and_its_steps(project, shell, number):
-    place = project.folder / "pid"
-    project.script("train.py", f"import os, time\nopen({str(place)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
+    submit_request = project.folder / "pid"
+    project.script(
+        "train.py", f"import os, time\nopen({str(submit_request)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
+    )
     command = [sys.executable, "-m", "stepwell.deployments.cli.main", "run", "pipeline.py"]
     process = subprocess.Popen(
         command, cwd=project.folder, env={**os.environ, "PYTHONPATH": str(SOURCE)}, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     until = time.monotonic() + 30
-    while not (place.exists() and place.read_text()) and time.monotonic() < until:
+    while not (submit_request.exists() and submit_request.read_text()) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
     assert "Traceback" not in err and "Canceled: 1 ran, 1 cancelled" in out
-    assert not Path(f"/proc/{place.read_text()}").exists()
+    assert not Path(f"/proc/{submit_request.read_text()}").exists()
     assert "prepare.py  reuse" in shell.good("plan", "pipeline.py")

@@ -119,7 +119,7 @@ def test_what_is_not_right_is_refused_by_its_name(anybody, shared_published, bod
 
 @pytest.fixture(scope="module")
 def shared_published(server, tmp_path_factory):
-    from conftest import Project
+    from projects import Project
 
     from stepwell import Workspace
 
@@ -245,7 +245,7 @@ def test_a_key_orders_one_run(anybody, published, project):
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["Id"] for answer in answers}) == 1
     assert [answer.headers.get("idempotency-replayed") for answer in answers].count("true") == 3
-    assert error(call("k1", whole=3)) == (422, "Idempotency-Key", "KeyUsedTwice")
+    assert error(call("k1", whole=3)) == (422, "Idempotency-Key", "KeyReused")
     assert call("k2", whole=2).json()["Id"] != answers[0].json()["Id"]
     assert error(call("k" * 201))[:2] == (400, "Idempotency-Key")
 

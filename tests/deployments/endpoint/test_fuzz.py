@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import schemathesis
-from conftest import Project
+from projects import Project
 from hypothesis import HealthCheck, given, settings
 from published import BASE, endpoint, every_kind
 from schemathesis.specs.openapi.checks import positive_data_acceptance
@@ -18,7 +18,7 @@ from stepwell import PipelineEndpoint, Workspace
 from stepwell.deployments.endpoint import app
 from stepwell.deployments.access import authentication
 from stepwell.deployments.endpoint.app import EndpointOptions, create_app
-from stepwell.flows.publishing.run_requests import OrderedRun, check_order
+from stepwell.flows.publishing.run_requests import SubmittedRun, check_request
 
 BODIES, ORDERED = 2_000, 100
 
@@ -36,14 +36,14 @@ def taken(published):
     """The orders that were taken; Prefect is asked once only, and no run is made."""
     orders = []
 
-    def checked(block, order, workspace):
-        values = check_order(block, order, workspace)
-        orders.append((order, values))
-        return OrderedRun(str(uuid4()), "name", time.time(), True, {})
+    def checked(block, run_request, workspace):
+        values = check_request(block, run_request, workspace)
+        orders.append((run_request, values))
+        return SubmittedRun(str(uuid4()), "name", time.time(), True, {})
 
     with pytest.MonkeyPatch.context() as patch:
-        registry = authentication.LATEST.get()
-        patch.setattr(authentication.LATEST, "get", lambda: registry)
+        registry = authentication.SHARED.get()
+        patch.setattr(authentication.SHARED, "get", lambda: registry)
         patch.setattr(app, "check_room", lambda most: None)
         patch.setattr(app, "place", checked)
         yield orders
@@ -144,8 +144,12 @@ def random_body(dice):
         body[name] = dice.choice(FIELDS[name])
     raw = json.dumps(body, ensure_ascii=dice.random() < 0.5).encode()
     if dice.random() < 0.1:
-        place = dice.randrange(len(raw))
-        raw = raw[:place] + bytes([dice.randrange(256)]) * dice.randrange(3) + raw[place + dice.randrange(3) :]
+        submit_request = dice.randrange(len(raw))
+        raw = (
+            raw[:submit_request]
+            + bytes([dice.randrange(256)]) * dice.randrange(3)
+            + raw[submit_request + dice.randrange(3) :]
+        )
     return raw
 
 

@@ -11,8 +11,8 @@ from published import work
 
 from stepwell.blocks.server.documents import client
 from stepwell.deployments.serve import orphaned_runs
-from stepwell.deployments.serve.orphaned_runs import StrandedRuns, worker_name
-from stepwell.flows.publishing.run_requests import RunOrder, place
+from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
+from stepwell.flows.publishing.run_requests import RunRequest, submit_request
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def stranded(project, monkeypatch):
     """A run that this machine's worker had taken, whose process is gone; and how to look for such runs."""
     monkeypatch.setattr(orphaned_runs, "_SECONDS_DEAD", 0.0)
     published = project.pipeline(project.step("a.py", "pass"), name="p").publish()
-    run_id = place(published.block, RunOrder("e"), project.workspace).run_id
+    run_id = submit_request(published.block, RunRequest("e"), project.workspace).run_id
     said = []
 
     def strand(kind=StateType.RUNNING, worker=None):
@@ -39,38 +39,38 @@ def stranded(project, monkeypatch):
         with client() as api:
             return api.read_flow_run(UUID(run_id)).state.name
 
-    return run_id, strand, StrandedRuns(said.append), state, said
+    return run_id, strand, OrphanedRuns(said.append), state, said
 
 
 def test_a_run_without_process_is_ordered_again_but_not_for_ever(stranded, monkeypatch):
-    _, strand, keeper, state, said = stranded
+    _, strand, reconciler, state, said = stranded
     strand()
-    keeper.look()
+    reconciler.look()
     assert state() == "Scheduled"
     monkeypatch.setattr(orphaned_runs, "MOST_RESTARTS", -1)
     strand()
-    keeper.look()
+    reconciler.look()
     assert state() == "Crashed"
     assert len(said) == 2
 
 
 def test_what_had_not_begun_is_ordered_again_and_runs(stranded):
-    run_id, strand, keeper, state, _ = stranded
+    run_id, strand, reconciler, state, _ = stranded
     strand(StateType.PENDING)
-    keeper.look()
+    reconciler.look()
     assert state() == "Scheduled"
     assert work(run_id) == "Completed"
 
 
 def test_what_was_being_cancelled_is(stranded):
-    _, strand, keeper, state, _ = stranded
+    _, strand, reconciler, state, _ = stranded
     strand(StateType.CANCELLING)
-    keeper.look()
+    reconciler.look()
     assert state() == "Cancelled"
 
 
 def test_other_machines_runs_are_left_alone(stranded):
-    _, strand, keeper, state, _ = stranded
+    _, strand, reconciler, state, _ = stranded
     strand(worker="stepwell-abcdef@elsewhere")
-    keeper.look()
+    reconciler.look()
     assert state() == "Running"

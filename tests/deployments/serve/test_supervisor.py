@@ -37,7 +37,7 @@ def supervised(tmp_path):
         supervisor.stop()
 
 
-def family(pid):
+def process_tree(pid):
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]
@@ -47,7 +47,7 @@ def family(pid):
 def test_children_run_and_end_with_everybody_they_started(supervised):
     supervisor = supervised(FAMILY, patience=0.2)
     until(lambda: supervisor.is_ready("one"))
-    members = family(supervisor.pids()["one"])
+    members = process_tree(supervisor.pids()["one"])
     assert len(members) == 3
     supervisor.stop()
     assert not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in members)
@@ -80,7 +80,7 @@ print(supervisor.pids()["one"], flush=True)
 time.sleep(60)
 """
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    members = family(int(process.stdout.readline()))
+    members = process_tree(int(process.stdout.readline()))
     assert len(members) == 3
     process.kill()
     process.wait()

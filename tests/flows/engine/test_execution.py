@@ -11,7 +11,7 @@ from stepwell.blocks.workspace.references import DataPath, DataPathComputeBindin
 
 DUMP = "import json, os\njson.dump([list(os.fsencode(a)) for a in args[1:]], open(args[0], 'w'))\n"
 HARD = ["", " ", "a b", "new\nline\r", "$(id)", "`id`", "$HOME", "-x", "--", "--=", "'\"\\", "*", "~", "ü→\U0001f600", "\udcff",
-        "{order}", "{{x}}", "{parameter:x}", "%s", "\t", "&& exit 1", "<>|;", "DatasetOutputConfig:", "$AML_PARAMETER_", "\x01\x7f"]  # fmt: skip
+        "{payload}", "{{x}}", "{parameter:x}", "%s", "\t", "&& exit 1", "<>|;", "DatasetOutputConfig:", "$AML_PARAMETER_", "\x01\x7f"]  # fmt: skip
 
 
 def text_of(project, artifact):

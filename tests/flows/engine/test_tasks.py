@@ -115,16 +115,16 @@ def test_a_pipeline_and_a_flow_share_their_results(project, steps):
 
 
 @pytest.mark.parametrize(
-    ("holes", "words"),
+    ("bindings", "words"),
     [
         ({"data": 3}, "can't be filled with a int"),
         ({}, "needs its input 'data'"),
         ({"data": 1, "dta": 2}, "no parameter or input 'dta'"),
     ],
 )
-def test_a_hole_filled_wrongly_is_told(steps, holes, words):
+def test_a_hole_filled_wrongly_is_told(steps, bindings, words):
     with pytest.raises(UserErrorException, match=words):
-        run(lambda: steps[1](**holes))
+        run(lambda: steps[1](**bindings))
 
 
 def test_a_step_in_a_flow_leaves_a_run_with_its_log(project):

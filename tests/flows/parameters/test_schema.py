@@ -197,9 +197,9 @@ def test_what_prefect_is_given_comes_back_as_the_value(definition, data):
 def test_secrets_go_veiled_and_come_back(value):
     for nullable in (False, True):
         definition = PipelineParameter("pin", None if nullable else value, type=type(value), secret=True).definition
-        veiled = for_prefect(definition, value)
-        assert isinstance(veiled, SecretStr)
-        found = flow_of([definition]).validate_parameters({"pin": veiled})["pin"]
+        redacted = for_prefect(definition, value)
+        assert isinstance(redacted, SecretStr)
+        found = flow_of([definition]).validate_parameters({"pin": redacted})["pin"]
         assert (from_prefect(definition, found), type(from_prefect(definition, found))) == (value, type(value))
         assert from_prefect(definition, None) == definition.default
 

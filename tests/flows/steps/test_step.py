@@ -14,7 +14,7 @@ from stepwell.flows.steps.outputs import OutputFileDatasetConfig, PipelineData
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.python_script_step import PythonScriptStep
 from stepwell.model.definitions import (
-    HoleSource,
+    UnboundInput,
     OutputSource,
     ParameterSource,
     Piece,
@@ -121,7 +121,7 @@ def test_inputs_come_from_steps_parameters_or_the_caller():
     )
     step = PythonScriptStep("a.py", inputs=[written, hole, (path, DataPathComputeBinding("download"))])
     sources = [port.source for port in define(step, {id(written): ("before", "written")}).inputs]
-    assert sources == [OutputSource("before", "written"), HoleSource("hole"), ParameterSource("path")]
+    assert sources == [OutputSource("before", "written"), UnboundInput("hole"), ParameterSource("path")]
 
 
 def test_configs_in_arguments_are_outputs_and_inputs_without_being_listed():

@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from stepwell.blocks.compute.docker.container import ERR, OUT, Order, run_container
+from stepwell.blocks.compute.docker.container import ERR, OUT, ContainerSpec, run_container
 from stepwell.blocks.compute.docker.engine import connect
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
@@ -27,9 +27,9 @@ def run(docker_engine):
             "HostConfig": {"NetworkMode": "none", **dict(host)},
         }
         said = {OUT: [], ERR: []}
-        order = Order(f"stepwell-test-{uuid.uuid4().hex}", settings, **more)
+        spec = ContainerSpec(f"stepwell-test-{uuid.uuid4().hex}", settings, **more)
         end = run_container(
-            connect("docker"), order, lambda channel, data: said[channel].append(data), stop or StopSignal(), then
+            connect("docker"), spec, lambda channel, data: said[channel].append(data), stop or StopSignal(), then
         )
         return end, b"".join(said[OUT]), b"".join(said[ERR])
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 from process_bench import HOST, Bench, bench, start_host, wait_for  # noqa: F401
 
-from stepwell.blocks.processes import family
-from stepwell.blocks.processes.family import kill_stray
+from stepwell.blocks.processes import process_tree
+from stepwell.blocks.processes.process_tree import kill_stray
 from stepwell.errors import UserErrorException
 from stepwell.model.records import Exit
 
@@ -65,7 +65,7 @@ def test_daemon_dies_when_the_step_is_stopped(bench: Bench) -> None:
 
 
 def test_marker_and_relationship_are_enough_without_tags(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(family, "put_tag", lambda pid, tag: None)
+    monkeypatch.setattr(process_tree, "put_tag", lambda pid, tag: None)
     assert bench.run("sh", "-c", "setsid sh -c 'env -i setsid sleep 987 & exec sleep 987' & sleep 0.2").ok
 
 

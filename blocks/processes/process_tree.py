@@ -32,7 +32,7 @@ _mains: set[int] = set()  # the main processes of all families that this process
 os.register_at_fork(after_in_child=_mains.clear)
 
 
-class Family:
+class ProcessTree:
     """A running process and its descendants."""
 
     def __init__(self, process: subprocess.Popen[bytes], marker: str, started: float) -> None:
