@@ -2,95 +2,176 @@
 
 import ast
 import importlib.metadata
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = {"stepwell": 0, "stepwell.blocks": 1, "stepwell.flows": 2, "stepwell.deployments": 3}
 FOLDERS = {
     "stepwell": "src/stepwell",
     "stepwell.blocks": "blocks",
     "stepwell.flows": "flows",
     "stepwell.deployments": "deployments",
 }
-MODULES = [(room, path) for room, folder in FOLDERS.items() for path in sorted((ROOT / folder).glob("*.py"))]
-NAMES = [f"{room}.{path.stem}" for room, path in MODULES]
+PUBLIC = "stepwell.flows.public"
+"""The room of the classes that v1 lets make one another: the only place where modules may import in a circle."""
+
+MOST_MODULES = 12
+"""How many modules a folder holds before a reader no longer sees them at a glance."""
 
 
-def imported(path: Path) -> list[tuple[str, bool]]:
-    """Each module that the file imports, hidden imports included, with whether only type checkers see it."""
-    tree = ast.parse(path.read_text())
-    typing_only = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    found = []
-    for node in ast.walk(tree):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            names = [node.module or ""] + [f"{node.module}.{alias.name}" for alias in node.names]
-        found += [(name, node in typing_only) for name in names]
+def find_modules() -> dict[str, Path]:
+    """Return every module of the package by its dotted name; packages without their `__init__`."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            inner = path.relative_to(ROOT / folder)
+            if not (package == "stepwell" and inner.parts[0] in FOLDERS.values()):
+                found[".".join([package, *inner.with_suffix("").parts])] = path
     return found
 
 
-def room_of(module: str) -> str:
-    return max((room for room in ROOMS if module == room or module.startswith(room + ".")), key=len)
+MODULES = find_modules()
+NAMES = [name for name in MODULES if not name.endswith("__init__")]
 
 
-@pytest.mark.parametrize(("room", "path"), MODULES, ids=NAMES)
-def test_a_room_imports_downwards_only(room: str, path: Path) -> None:
-    if path.name == "__init__.py":
-        return
-    own = [name for name, _ in imported(path) if name.split(".")[0] == "stepwell"]
-    assert [name for name in own if ROOMS[room_of(name)] > ROOMS[room]] == []
+def public_homes() -> dict[str, str]:
+    """Return the module of every public name, as the stub has it."""
+    stub = ast.parse((ROOT / "src" / "stepwell" / "__init__.pyi").read_text())
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    return {alias.name: f"stepwell.{node.module}" for node in imports for alias in node.names}
 
 
-@pytest.mark.parametrize("path", [path for room, path in MODULES if room == "stepwell"], ids=lambda p: p.stem)
-def test_the_hall_stands_on_the_standard_library(path: Path) -> None:
-    foreign = (
-        {name.split(".")[0] for name, typing in imported(path) if not typing}
-        - sys.stdlib_module_names
-        - {"stepwell", ""}
-    )
-    assert foreign == set()
+def imports_of(name: str) -> set[str]:
+    """Return the modules that a module imports: in functions, for type checkers, and by public names too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name} imports by a relative name"
+            names = [node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)]
+            names += [HOMES[alias.name] for alias in node.names if node.module == "stepwell" and alias.name in HOMES]
+        found |= set(names)
+    return found
 
 
-def test_no_two_modules_import_each_other_in_a_circle() -> None:
-    known = set(NAMES)
-    graph = {
-        f"{room}.{path.stem}": {name for name, typing in imported(path) if name in known and not typing}
-        for room, path in MODULES
+HOMES = public_homes()
+IMPORTS = {name: imports_of(name) for name in MODULES}
+GRAPH = {name: sorted(IMPORTS[name] & set(NAMES)) for name in NAMES}
+
+
+def room_of(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+def circles(graph: dict[str, list[str]]) -> list[set[str]]:
+    """Return the groups of names that reach each other."""
+    reach: dict[str, set[str]] = {}
+    for start in graph:
+        seen, waiting = set[str](), [start]
+        while waiting:
+            for other in graph[waiting.pop()]:
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+        reach[start] = seen
+    found = [{other for other in reach[name] if name in reach[other]} for name in graph]
+    return [group for number, group in enumerate(found) if group and group not in found[:number]]
+
+
+def test_modules_import_in_a_circle_only_in_the_public_room() -> None:
+    assert [group for group in circles(GRAPH) if {room_of(name) for name in group} != {PUBLIC}] == []
+
+
+def test_circles_are_found() -> None:
+    assert circles({"a": ["b"], "b": ["c"], "c": ["b"], "d": []}) == [{"b", "c"}]
+
+
+def test_rooms_stand_on_each_other_without_a_circle() -> None:
+    rooms: dict[str, list[str]] = {room_of(name): [] for name in NAMES}
+    for name, others in GRAPH.items():
+        rooms[room_of(name)] += [room_of(other) for other in others if room_of(other) != room_of(name)]
+    assert circles(rooms) == []
+
+
+def test_nothing_below_imports_the_public_room() -> None:
+    above = ("stepwell.flows.public.", "stepwell.deployments.")
+    assert [
+        (name, other)
+        for name, others in GRAPH.items()
+        for other in others
+        if room_of(other) == PUBLIC and not name.startswith(above)
+    ] == []
+
+
+def test_every_import_leads_to_something_that_is_there() -> None:
+    packages = {room_of(name) for name in MODULES} | {"stepwell"}
+    lost = [
+        (name, other)
+        for name, others in IMPORTS.items()
+        for other in others
+        if other.startswith("stepwell.")
+        and other not in MODULES
+        and other.rpartition(".")[0] not in {*NAMES, *packages}
+    ]
+    assert lost == []
+
+
+@pytest.mark.parametrize("room", ["stepwell.model", "stepwell.script"])
+def test_the_core_stands_on_the_standard_library(room: str) -> None:
+    typing_only = ("collections.abc", "typing", "types")
+    own = [name for name in NAMES if room_of(name) == room]
+    foreign = {
+        other.split(".")[0] for name in own for other in IMPORTS[name] if other and not other.startswith(typing_only)
     }
+    assert foreign - sys.stdlib_module_names - {"stepwell"} == set()
 
-    def visit(name: str, way: tuple[str, ...]) -> None:
-        assert name not in way, f"circle: {' > '.join((*way, name))}"
-        if name not in done:
-            for other in graph[name]:
-                visit(other, (*way, name))
-            done.add(name)
 
-    done: set[str] = set()
-    for name in graph:
-        visit(name, ())
+def test_a_folder_holds_about_a_dozen_modules() -> None:
+    sizes = Counter(room_of(name) for name in NAMES)
+    assert {room: size for room, size in sizes.items() if size > MOST_MODULES} == {}
+
+
+def test_every_room_says_what_it_holds() -> None:
+    rooms = {room_of(name) for name in NAMES} - {"stepwell"}
+    assert [room for room in rooms if not ast.get_docstring(ast.parse(MODULES[f"{room}.__init__"].read_text()))] == []
+
+
+def test_tests_stand_in_the_rooms_of_their_modules() -> None:
+    whole = {ROOT / "tests" / name for name in ("test_house.py", "test_kill.py", "test_examples_scripts.py")}
+    rooms = {room_of(name).removeprefix("stepwell.").replace(".", "/") for name in NAMES}
+    rooms = {f"core/{room}" if room in ("model", "script") else room for room in rooms} | {"core", "deployments"}
+    tests = [path for path in (ROOT / "tests").rglob("test_*.py") if path not in whole]
+    assert [path for path in tests if str(path.parent.relative_to(ROOT / "tests")) not in rooms] == []
 
 
 def test_no_module_is_named_like_another_package() -> None:
     installed = {name.lower() for name in importlib.metadata.packages_distributions()}
-    taken = {path.stem for room, path in MODULES if room != "stepwell"} & (sys.stdlib_module_names | installed)
-    assert taken == set()
+    own = {name.rpartition(".")[2] for name in NAMES}
+    assert own & (sys.stdlib_module_names | installed) == set()
 
 
-@pytest.mark.parametrize(("room", "path"), MODULES, ids=NAMES)
-def test_a_module_is_one_idea(room: str, path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 400
+def test_a_module_is_one_idea() -> None:
+    assert [name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 400] == []
+
+
+def test_no_docstring_says_nothing() -> None:
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    silent = [
+        (name, getattr(node, "lineno", 1))
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, documented) and (ast.get_docstring(node) or "").startswith("Nothing")
+    ]
+    assert silent == []
 
 
 def test_importing_stepwell_loads_nothing_heavy() -> None:
@@ -118,5 +199,46 @@ def test_the_wheel_holds_every_module(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     [wheel] = tmp_path.glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
-    wanted = {f"{room.replace('.', '/')}/{path.name}" for room, path in MODULES} | {"stepwell/py.typed"}
+    wanted = {f"{name.replace('.', '/')}.py" for name in MODULES} | {"stepwell/py.typed", "stepwell/__init__.pyi"}
     assert wanted - inside == set()
+
+
+def public_functions() -> dict[str, object]:
+    """Return every function and method that a public name has, by the name that a user writes."""
+    import stepwell
+
+    found: dict[str, object] = {}
+    for name in stepwell.__all__:
+        for kind in [kind for kind in getattr(stepwell, name).__mro__ if kind.__module__.startswith("stepwell.")]:
+            for member, value in vars(kind).items():
+                plain = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
+                if inspect.isfunction(plain) and not member.startswith("_"):
+                    found[f"{name}.{member}"] = plain
+    return found
+
+
+def missing_sections(function: object) -> list[str]:
+    """Return what a Google docstring of the function lacks: arguments that it doesn't describe, what it returns."""
+    text = inspect.getdoc(function) or ""
+    signature = inspect.signature(function)  # type: ignore[arg-type]
+    named = [p for p in signature.parameters.values() if p.name not in ("self", "cls") and not p.name.startswith("_")]
+    lacking = [p.name for p in named if not re.search(rf"^    \*{{0,2}}{p.name}( \(.*\))?: ", text, re.MULTILINE)]
+    returns = signature.return_annotation not in (None, "None", "NoReturn", inspect.Signature.empty)
+    return lacking + (["Returns"] if returns and not re.search(r"^(Returns|Yields):$", text, re.MULTILINE) else [])
+
+
+def test_public_functions_describe_arguments_and_results() -> None:
+    lacking = {name: missing_sections(function) for name, function in public_functions().items()}
+    assert {name: sections for name, sections in lacking.items() if sections} == {}
+
+
+def test_missing_sections_are_found() -> None:
+    def bare(first: int, *, second: int) -> int:
+        """Return a number.
+
+        Args:
+            first: Any number.
+        """
+        return first + second
+
+    assert missing_sections(bare) == ["second", "Returns"]
