@@ -105,7 +105,7 @@ class StepReuse(CachePolicy):
 
         What can't be bound has no key; the task's body then raises the error.
         """
-        lookup = _prepared(cast("Prepare", self.prepare), inputs["holes"])
+        lookup = _prepared(cast("Prepare", self.prepare), inputs["bindings"])
         _CURRENT.set((task_ctx.task_run.id, lookup))
         if isinstance(lookup, StepwellError):
             return None
