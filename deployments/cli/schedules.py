@@ -43,7 +43,7 @@ def create(
     from stepwell.deployments.cli.published import find_published
     from stepwell.deployments.schedules.schedule import Schedule
     from stepwell.flows.publishing.run_requests import definitions_of
-    from stepwell.flows.runs.experiment_names import usual_experiment
+    from stepwell.flows.runs.names import usual_experiment
 
     published = find_published(name, workspace)
     made = Schedule.create(

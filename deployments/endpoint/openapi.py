@@ -13,7 +13,7 @@ from stepwell.blocks.workspace.publications import PipelineEndpointBlock, Publis
 from stepwell.deployments.endpoint.responses import default_of
 from stepwell.flows.parameters.schema import describe
 from stepwell.flows.publishing.run_requests import definitions_of
-from stepwell.flows.runs.experiment_names import EXPERIMENT_PATTERN, usual_experiment
+from stepwell.flows.runs.names import EXPERIMENT_PATTERN, usual_experiment
 from stepwell.model.definitions import ParameterDefinition
 
 Schema = dict[str, Any]

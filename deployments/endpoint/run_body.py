@@ -10,7 +10,7 @@ from stepwell.deployments.access.http_errors import BadRequest
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import check, parse
 from stepwell.flows.publishing.run_requests import RunRequest
-from stepwell.flows.runs.experiment_names import check_experiment
+from stepwell.flows.runs.names import check_experiment
 from stepwell.model.definitions import DataSource, ParameterDefinition
 
 _NUMBERS = {"int": re.compile(r"[+-]?\d{1,300}"), "float": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")}

@@ -20,7 +20,7 @@ from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs import run_labels
 from stepwell.flows.runs.cancel import ask_to_cancel
-from stepwell.flows.runs.experiment_names import usual_experiment
+from stepwell.flows.runs.names import usual_experiment
 from stepwell.flows.runs.states import status_of
 from stepwell.flows.runs.summary import FINAL
 

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
-from stepwell.flows.runs.experiment_names import check_experiment
 from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
+from stepwell.flows.runs.names import check_experiment
 
 
 class Submittable(Protocol):

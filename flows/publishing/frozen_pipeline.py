@@ -23,8 +23,8 @@ from stepwell.blocks.workspace.publications import (
 from stepwell.errors import ExperimentExecutionException
 from stepwell.flows.parameters.schema import schema
 from stepwell.flows.runs import run_labels
-from stepwell.flows.runs.experiment_names import EXPERIMENT_PATTERN, usual_experiment
 from stepwell.flows.runs.flow_run import RunOptions
+from stepwell.flows.runs.names import EXPERIMENT_PATTERN, usual_experiment
 from stepwell.flows.runs.pipeline_flow import RESERVED, PipelineFlow
 from stepwell.model.definitions import PipelineDefinition
 

@@ -25,8 +25,8 @@ from stepwell.flows.parameters.pipeline_parameter import Value, as_text, assign
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.publishing.frozen_pipeline import EXPERIMENT
 from stepwell.flows.runs import run_labels
-from stepwell.flows.runs.experiment_names import check_experiment
 from stepwell.flows.runs.flow_run import run_tags, shown_values
+from stepwell.flows.runs.names import check_experiment, run_name
 from stepwell.model.definitions import DataSource, ParameterDefinition
 
 _SECONDS_WITHOUT_SERVER = 20.0
@@ -97,13 +97,14 @@ def submit_request(
     secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in run_request.parameters}
     shown = shown_values(definitions, values)
     request = _digest(run_request, secret, shown, workspace)
-    flow_run, made = (_earlier(run_request.key) if run_request.key else None), False
+    flow_run, made, number = (_earlier(run_request.key) if run_request.key else None), False, 0
     if flow_run is None:
         secrets_document = with_retries(lambda: run_labels.keep_secrets(secret), _SECONDS_WITHOUT_SERVER)
         try:
-            made, flow_run = _create(
-                published, _body(published, run_request, values, request, secrets_document, pending)
-            )
+            body = _body(published, run_request, values, request, secrets_document, pending)
+            number = workspace.store.next_run_number() if workspace.folder.exists() else 0  # elsewhere the run counts
+            named = {"name": run_name(published.name, number)} if number else {}
+            made, flow_run = _create(published, {**body, **named})
         finally:
             if not made:
                 run_labels.drop_secrets(secrets_document)
@@ -112,9 +113,9 @@ def submit_request(
             "The idempotency key was used for another order", {"run": flow_run["id"]}, "Use a new key for a new order."
         )
     submitted_run = SubmittedRun(flow_run["id"], flow_run["name"], time.time(), made, shown)
-    if made:
+    if made and number:
         with suppress(OSError):  # the run itself will write what is missing
-            _note(submitted_run, published, run_request, workspace)
+            _note(submitted_run, number, published, run_request, workspace)
     return submitted_run
 
 
@@ -220,16 +221,20 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
 
 
 def _note(
-    submitted_run: SubmittedRun, published: PublishedPipelineBlock, run_request: RunRequest, workspace: BaseWorkspace
+    submitted_run: SubmittedRun,
+    number: int,
+    published: PublishedPipelineBlock,
+    run_request: RunRequest,
+    workspace: BaseWorkspace,
 ) -> None:
     """Nothing; the workspace on this machine, if it is, lists the run from now on."""
     folder = RunFolder(workspace.store.run_folder(submitted_run.run_id))
-    if not workspace.folder.exists() or (folder.path / "run.json").exists():
+    if (folder.path / "run.json").exists():
         return
     folder.describe(
         {
             "id": submitted_run.run_id,
-            "number": workspace.store.next_run_number(),
+            "number": number,
             "created": submitted_run.created,
             "name": submitted_run.name,
             "workspace": workspace.name,

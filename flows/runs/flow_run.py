@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
 from stepwell.blocks.compute.base import Compute
@@ -28,6 +29,7 @@ from stepwell.flows.engine.secret_values import redacted
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
+from stepwell.flows.runs.names import is_generated, run_name
 from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
 from stepwell.model.records import StepResult
 
@@ -54,7 +56,7 @@ def run_pipeline(
 
     A failed step raises ActivityFailedException; a cancelled run raises RunCancelled.
     """
-    run_id = _flow_run_id()
+    run_id = str(_flow_run().id)
     known = {**options.known, **RunContext(workspace, run_id).run.facts()}
     context = RunContext(
         workspace,
@@ -142,9 +144,11 @@ def describe(
     provenance = known["properties"] if "properties" in known else provenance_of(pipeline)
     if "number" not in known:
         context.run.describe({"number": context.store.next_run_number(), "created": time.time()})
+    name = _name(pipeline, int(context.run.facts()["number"]))
     context.run.describe(
         {
             "id": context.run.run_id,
+            "name": name,
             "workspace": context.workspace.name,
             "experiment": known.get("experiment", pipeline.name),
             "pipeline": redacted(pipeline.to_json(), context.redactor),
@@ -159,8 +163,8 @@ def describe(
     with suppress(Exception), client() as api:
         if labels:
             api.update_flow_run_labels(UUID(context.run.run_id), labels)
-        if not set(tags) <= set(_flow_run_tags()):
-            api.update_flow_run(UUID(context.run.run_id), tags=sorted({*_flow_run_tags(), *tags}))
+        if name != _flow_run().name or not set(tags) <= set(_flow_run().tags):
+            api.update_flow_run(UUID(context.run.run_id), name=name, tags=sorted({*_flow_run().tags, *tags}))
 
 
 def run_tags(experiment: str, provenance: Mapping[str, str]) -> list[str]:
@@ -182,13 +186,15 @@ def provenance_of(pipeline: PipelineDefinition) -> dict[str, str]:
     return {}
 
 
-def _flow_run_id() -> str:
+def _name(pipeline: PipelineDefinition, number: int) -> str:
+    """Return the run's name: the one that somebody chose, or else the pipeline's and the run's number."""
+    context, name = FlowRunContext.get(), _flow_run().name
+    chosen = context is not None and context.flow is not None and context.flow.flow_run_name is not None
+    return name if chosen or not is_generated(name) else run_name(pipeline.name, number)
+
+
+def _flow_run() -> FlowRun:
     context = FlowRunContext.get()
     assert context is not None
     assert context.flow_run is not None
-    return str(context.flow_run.id)
-
-
-def _flow_run_tags() -> list[str]:
-    context = FlowRunContext.get()
-    return sorted(context.flow_run.tags) if context and context.flow_run else []
+    return context.flow_run

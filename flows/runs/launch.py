@@ -26,6 +26,7 @@ from stepwell.flows.engine.secret_values import redacted, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value, check
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, provenance_of, run_tags, shown_values
+from stepwell.flows.runs.names import run_name
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.model.definitions import DataSource, PipelineDefinition
@@ -46,9 +47,11 @@ def register(
     with shared(context.store.lock_file):  # a collector must not see snapshots that no run claims yet
         snapshots = context.snapshots()
         shown = shown_values(definition.parameters, values)
+        number = context.store.next_run_number()
         with client() as api:
             flow_run = api.create_flow_run(
                 pipeline.flow,
+                name=run_name(pipeline.name, number),
                 parameters=_for_prefect(definition, values, secrets=False) | _reserved(options),
                 tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
                 state=Pending(),
@@ -57,7 +60,7 @@ def register(
         run.describe(
             {
                 "id": run.run_id,
-                "number": context.store.next_run_number(),
+                "number": number,
                 "created": time.time(),
                 "name": flow_run.name,
                 "workspace": pipeline.workspace.name,
