@@ -35,7 +35,7 @@ from stepwell.deployments.endpoint.run_body import request_of
 from stepwell.deployments.endpoint.run_files import download
 from stepwell.deployments.endpoint.run_views import KnownRun, cancel_run, find_run, run_response
 from stepwell.errors import ServerException, StepwellError
-from stepwell.flows.publishing.run_requests import definitions_of, submit_request
+from stepwell.flows.publishing.run_requests import definitions_of, submit_run
 
 _MOST_BYTES = 400_000  # Prefect takes parameters of half a megabyte
 _KEY = re.compile("[!-~]{1,200}")
@@ -195,7 +195,7 @@ class _Calls:
             run_request = request_of(body, definitions_of(published), published.continue_on_failure)
             key = _key(request, principal, target)
             check_room(self._options.most_waiting)
-            submitted_run = submit_request(
+            submitted_run = submit_run(
                 published, replace(run_request, key=key), principal.registry.workspace(published.workspace)
             )
             headers = {"Location": f"{self._options.address}/runs/{submitted_run.run_id}"}

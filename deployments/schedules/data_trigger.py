@@ -13,7 +13,7 @@ from stepwell.blocks.workspace.publications import ScheduleBlock
 from stepwell.deployments.schedules.prefect_schedules import request_of, target_of
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.lock import publications_locked
-from stepwell.flows.publishing.run_requests import submit_request
+from stepwell.flows.publishing.run_requests import submit_run
 from stepwell.model.definitions import DataSource
 
 _LOOK_SECONDS = 5.0
@@ -69,15 +69,13 @@ def order_runs(workspace: Workspace, schedule: ScheduleBlock, changed: States) -
     if published.status != "Active":
         return
     if not schedule.data_path_parameter:
-        submit_request(
+        submit_run(
             published, request_of(schedule, published, _key(schedule, json.dumps(changed, sort_keys=True))), workspace
         )
         return
     for path, state in sorted(changed.items()):
         value = {schedule.data_path_parameter: DataSource(schedule.datastore, path)}
-        submit_request(
-            published, request_of(schedule, published, _key(schedule, f"{path}\n{state}"), **value), workspace
-        )
+        submit_run(published, request_of(schedule, published, _key(schedule, f"{path}\n{state}"), **value), workspace)
 
 
 def states(datastore: Datastore, folder: str) -> States:

@@ -18,7 +18,7 @@ from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.publishing.lock import publications_locked
-from stepwell.flows.publishing.run_requests import submit_request
+from stepwell.flows.publishing.run_requests import submit_run
 
 _PAGE = 200
 
@@ -84,7 +84,7 @@ class Schedule:
             undo.pop_all()
         schedule = cls(workspace, block)
         if recurrence is not None and recurrence.runs_at_once:
-            submit_request(published, request_of(block, published, f"stepwell-schedule-{block.schedule_id}"), workspace)
+            submit_run(published, request_of(block, published, f"stepwell-schedule-{block.schedule_id}"), workspace)
         return schedule
 
     @classmethod

@@ -22,7 +22,7 @@ from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
 from stepwell.flows.publishing.publish import close_deployment, open_deployment, publish_pipeline, publish_run
-from stepwell.flows.publishing.run_requests import RunRequest, submit_request
+from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 from stepwell.flows.runs.launch import detach
 
 ADDRESS_DOCUMENT = "endpoint-address"
@@ -207,7 +207,7 @@ def submit_published(published: PublishedPipeline, run_request: RunRequest) -> P
     workspace = Workspace.get(block.workspace)
     experiment = Experiment(workspace, run_request.experiment)
     here = not _has_worker(block)
-    submitted_run = submit_request(block, run_request, workspace, pending=here)
+    submitted_run = submit_run(block, run_request, workspace, pending=here)
     run = PipelineRun(experiment, submitted_run.run_id)
     if here:
         pipeline = FrozenPipeline.get(block.published_id)

@@ -88,7 +88,7 @@ def check_request(
     return values
 
 
-def submit_request(
+def submit_run(
     published: PublishedPipelineBlock, run_request: RunRequest, workspace: BaseWorkspace, *, pending: bool = False
 ) -> SubmittedRun:
     """The run of a checked order, scheduled for a worker; `pending`: for the process that asked."""

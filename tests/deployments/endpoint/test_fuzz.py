@@ -45,7 +45,7 @@ def taken(published):
         registry = authentication.SHARED.get()
         patch.setattr(authentication.SHARED, "get", lambda: registry)
         patch.setattr(app, "check_room", lambda most: None)
-        patch.setattr(app, "place", checked)
+        patch.setattr(app, "submit_run", checked)
         yield orders
 
 

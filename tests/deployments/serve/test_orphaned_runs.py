@@ -12,7 +12,7 @@ from published import work
 from stepwell.blocks.server.documents import client
 from stepwell.deployments.serve import orphaned_runs
 from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
-from stepwell.flows.publishing.run_requests import RunRequest, submit_request
+from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def stranded(project, monkeypatch):
     """A run that this machine's worker had taken, whose process is gone; and how to look for such runs."""
     monkeypatch.setattr(orphaned_runs, "_SECONDS_DEAD", 0.0)
     published = project.pipeline(project.step("a.py", "pass"), name="p").publish()
-    run_id = submit_request(published.block, RunRequest("e"), project.workspace).run_id
+    run_id = submit_run(published.block, RunRequest("e"), project.workspace).run_id
     said = []
 
     def strand(kind=StateType.RUNNING, worker=None):

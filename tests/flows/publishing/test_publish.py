@@ -14,7 +14,7 @@ from stepwell.blocks.workspace.publications import FrozenPipelineBlock
 from stepwell.blocks.store.maintenance import collect
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.publishing import publish
-from stepwell.flows.publishing.run_requests import RunRequest, submit_request
+from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 
 
 def test_what_was_published_runs_though_the_source_changed(project):
@@ -147,7 +147,7 @@ def test_snapshots_travel_through_a_remote_default_datastore(project):
     workspace = Workspace.get(project.workspace.name)
     step = PythonScriptStep(project.script("a.py", "print(1)"), source_directory=project.source)
     published = Pipeline(workspace, [step], name="p").publish()
-    run_id = submit_request(published.block, RunRequest("e"), workspace).run_id
+    run_id = submit_run(published.block, RunRequest("e"), workspace).run_id
     remove(workspace.folder)
     shutil.rmtree(project.source)
     assert work(run_id) == "Completed"
