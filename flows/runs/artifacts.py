@@ -36,21 +36,17 @@ def publish_artifacts(run: RunFolder) -> None:
 
 
 def markdown(summary: RunSummary) -> str:
-    """The summary as a Markdown table with a line above it."""
-    lines = [
-        f"**{summary.headline}**",
-        "",
-        "| step | what happened | seconds | seconds saved | why |",
-        "|---|---|--:|--:|---|",
+    """Return the summary in Markdown: a line, a table of the steps, and the reasons, which the page wraps as it likes."""
+    lines = [f"**{summary.headline}**", "", "| step | what happened | seconds | seconds saved |", "|---|---|--:|--:|"]
+    lines += [
+        f"| {_cell(step.id)} | {step.happened} | {_number(step.seconds)} | {_number(step.saved)} |"
+        for step in summary.steps
     ]
-    for step in summary.steps:
-        why = "<br>".join(_cell(reason) for reason in step.why)
-        lines.append(
-            f"| {_cell(step.id)} | {step.happened} | {_number(step.seconds)} | {_number(step.saved)} | {why} |"
-        )
     lines += ["", *([f"**{_cell(summary.problem)}**"] if summary.problem else [])]
     lines += ["", *(f"- Warning: {_cell(warning)}" for warning in summary.warnings)]
     lines += [f"- **{_cell(step.id)}**: {_cell(step.error.splitlines()[0])}" for step in summary.steps if step.error]
+    reasons = [(step, reason) for step in summary.steps for reason in step.why]
+    lines += ["", "**Why**", "", *(f"- {_cell(step.id)} {step.happened}: {_cell(reason)}" for step, reason in reasons)]
     return "\n".join(lines)
 
 
@@ -84,7 +80,7 @@ def _key(*names: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text.replace("\n", " "))
 
 
 def _number(seconds: float | None) -> str:

@@ -1,0 +1,52 @@
+"""Names of experiments, and of runs in Prefect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect.utilities.names import generate_slug
+
+from stepwell.blocks.server.connection import client_settings
+from stepwell.blocks.server.documents import client
+from stepwell.errors import UserErrorException
+from stepwell.flows.runs.names import check_experiment, is_generated, run_name, usual_experiment
+from stepwell import Experiment
+
+
+def test_names_that_prefect_makes_up_are_known() -> None:
+    assert all(is_generated(generate_slug(2)) for _ in range(200))
+
+
+@pytest.mark.parametrize("name", ["nightly", "digits #12", "my-run", "", "2026-11-26", "big eel"])
+def test_other_names_are_somebodys_choice(name: str) -> None:
+    assert not is_generated(name)
+
+
+def test_a_name_is_made_that_experiments_can_have() -> None:
+    assert check_experiment(usual_experiment("Größe / 1")) == "Gr__e___1"
+    with pytest.raises(UserErrorException, match="can't name an experiment"):
+        check_experiment("a b")
+
+
+def names_in_prefect() -> list[str]:
+    with client() as api:
+        return [run.name for run in api.read_flow_runs()]
+
+
+def test_runs_are_called_after_pipeline_and_number(project: Any) -> None:
+    pipeline = project.pipeline(project.step("a.py", ""), name=f"named {project.workspace.name}")
+    first = project.run(pipeline)
+    run = Experiment(project.workspace, "names").submit(pipeline)
+    run.wait_for_completion(show_output=False)
+    expected = [run_name(pipeline.name, number) for number in (1, 2)]
+    assert [first.facts["name"], run.folder.facts()["name"]] == expected
+    assert set(expected) <= set(names_in_prefect())
+
+
+def test_a_chosen_name_stays(project: Any) -> None:
+    pipeline = project.pipeline(project.step("a.py", ""))
+    name = f"chosen for {project.workspace.name}"
+    with client_settings():
+        pipeline.flow.with_options(flow_run_name=name)()
+    assert name in names_in_prefect()
