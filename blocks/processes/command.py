@@ -1,4 +1,4 @@
-"""`Command`: a process to be run, how it is started, and what is said if it can't be."""
+"""`Command`: a process to be run, how it is started, and the error if it can't be."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stepwell.blocks.processes.markers import MARKER, words_with
+from stepwell.blocks.processes.markers import MARKER, markers_with
 from stepwell.errors import StepFailedException, UserErrorException
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PAYLOAD = "{payload}"
-"""Stands in an argument for the path under which the process can read its order."""
+"""Stands in an argument for the path under which the process can read its payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A process to run: each string of `argv` is one argument, byte for byte; `variables` is its whole environment.
 
-    `payload` is readable by the process under the path that replaces the first `{payload}` in `argv`. `combined` gets both
-    streams in order of arrival. `marker` is a unique word, by which `kill_stray` finds what a dead host left.
+    `payload` is readable by the process under the path that replaces the first `{payload}` in `argv`. `combined` gets
+    both streams in order of arrival. `marker` is a unique word, by which `kill_stray` finds what a dead host left.
     """
 
     argv: tuple[str, ...]
@@ -40,7 +40,7 @@ class Command:
 
 
 def check(command: Command) -> None:
-    """Refuses what no process can be given."""
+    """Raise UserErrorException for what no process can be given."""
     if not command.argv:
         raise UserErrorException("The command is empty", hint="Name a program.")
     if not command.marker or command.marker.split() != [command.marker]:
@@ -63,18 +63,18 @@ def _check_text(text: str, program: str) -> None:
 
 
 def start(command: Command) -> subprocess.Popen[bytes]:
-    """The process, in a session of its own and with pipes for its output."""
+    """Start the process, in a session of its own and with pipes for its output."""
     if command.payload is None:
         return _started(command, command.argv)
     with tempfile.TemporaryFile() as file:
         file.write(command.payload)
         file.seek(0)
-        return _started(command, _with_order(command.argv, f"/dev/fd/{file.fileno()}"), file.fileno())
+        return _started(command, _with_payload(command.argv, f"/dev/fd/{file.fileno()}"), file.fileno())
 
 
-def _with_order(argv: tuple[str, ...], path: str) -> tuple[str, ...]:
+def _with_payload(argv: tuple[str, ...], path: str) -> tuple[str, ...]:
     for place, text in enumerate(argv):
-        if PAYLOAD in text:  # only the first one: a user's argument may say the same
+        if PAYLOAD in text:  # only the first one: a user's argument may hold the same text
             return (*argv[:place], text.replace(PAYLOAD, path, 1), *argv[place + 1 :])
     return argv
 
@@ -85,7 +85,7 @@ def _started(command: Command, argv: tuple[str, ...], *descriptors: int) -> subp
             argv,
             bufsize=0,
             cwd=command.folder,
-            env={**command.variables, MARKER: words_with(command.marker)},
+            env={**command.variables, MARKER: markers_with(command.marker)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

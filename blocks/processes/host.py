@@ -1,4 +1,4 @@
-"""What this process is to the families that it runs: the reaper of their orphans, watched over by a watchdog.
+"""What this process is to the process trees that it runs: the reaper of their orphans, watched over by a watchdog.
 
 A reaper ("child subreaper") is whom orphans among its descendants come back to. Orphans of the host's own other
 children come to us too while a step runs; nobody touches them, and dead they stay zombies until this process ends.
@@ -37,7 +37,7 @@ class _Host:
 
     @contextlib.contextmanager
     def running(self, marker: str) -> Iterator[None]:
-        """Orphans come to this process meanwhile, and if it is killed, what bears the marker is killed too."""
+        """Adopt orphans while the block runs; if this process is killed, so is what bears the marker."""
         with self._lock:
             if self._count == 0:
                 self._was_reaper = is_reaper()
@@ -45,23 +45,23 @@ class _Host:
             self._count += 1
             if self._watchdog is None:
                 self._watchdog = _start_watchdog()
-        self._tell(marker)
+        self._notify_watchdog(marker)
         try:
             yield
         finally:
-            self._tell(marker)
+            self._notify_watchdog(marker)
             with self._lock:
                 self._count -= 1
                 if self._count == 0:
                     _become_reaper(self._was_reaper)
 
     def forked(self) -> None:
-        """Begins anew, in a forked process: the watchdog watches the one from which it was forked."""
+        """Begin anew, in a forked process: the watchdog watches the one from which it was forked."""
         if self._watchdog is not None and self._watchdog >= 0:
             os.close(self._watchdog)
         self._begin()
 
-    def _tell(self, marker: str) -> None:
+    def _notify_watchdog(self, marker: str) -> None:
         with contextlib.suppress(OSError):
             os.write(
                 -1 if self._watchdog is None else self._watchdog, b"%s %d\n" % (os.fsencode(marker), tag_for(marker))
@@ -73,7 +73,7 @@ os.register_at_fork(after_in_child=host.forked)
 
 
 def is_reaper() -> bool:
-    """Whether orphans come to this process."""
+    """Return whether orphans come to this process."""
     value = ctypes.c_int(0)
     _prctl(_GET_CHILD_SUBREAPER, ctypes.byref(value))
     return bool(value.value)
@@ -89,7 +89,7 @@ def _prctl(option: int, value: object) -> None:
 
 
 def _start_watchdog() -> int:
-    """The descriptor on which the watchdog listens; -1 without one."""
+    """Start the watchdog, and return the descriptor on which it listens; -1 without one."""
     if not hasattr(os, "pidfd_open") or not Path(sys.executable or "").name.startswith("python"):
         return -1
     reader, writer = os.pipe()

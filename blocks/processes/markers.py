@@ -1,4 +1,4 @@
-"""The signs by which the descendants of a step are known: the words of a variable, and a tag on the process.
+"""The markers by which the descendants of a step are known: the words of a variable, and a tag on the process.
 
 The tag is the limit on the CPU time of realtime threads. It is inherited through fork and exec, whatever becomes of the
 environment, and nobody else uses it. 2^60 microseconds are 36 thousand years: no limit at all, but a number that serves
@@ -20,13 +20,13 @@ MARKER = "STEPWELL_MARKER"
 _TAGS = 1 << 60
 
 
-def words_with(marker: str) -> str:
-    """The variable's value for a process with this marker: a run within a run adds a word."""
+def markers_with(marker: str) -> str:
+    """Return the variable's value for a process with this marker: a run within a run adds a word."""
     return " ".join([*os.environ.get(MARKER, "").split(), marker])
 
 
-def words_of(pid: int) -> list[str]:
-    """The markers in the environment of a process."""
+def markers_of(pid: int) -> list[str]:
+    """Return the markers in the environment of a process."""
     name = f"{MARKER}=".encode()
     for entry in read(f"/proc/{pid}/environ").split(b"\0"):
         if entry.startswith(name):
@@ -35,19 +35,19 @@ def words_of(pid: int) -> list[str]:
 
 
 def tag_for(marker: str) -> int:
-    """The tag that goes with a marker."""
+    """Return the tag that goes with a marker."""
     return _TAGS | int.from_bytes(hashlib.blake2b(os.fsencode(marker), digest_size=7).digest(), "big")
 
 
 def put_tag(pid: int, tag: int) -> None:
-    """Tags the process, if it is still there."""
+    """Tag the process, if it is still there."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         hard = resource.prlimit(pid, resource.RLIMIT_RTTIME)[1]
         resource.prlimit(pid, resource.RLIMIT_RTTIME, (tag, hard))
 
 
 def tag_of(pid: int) -> int:
-    """The tag of a process, or its limit if it has none; 0 if it is gone."""
+    """Return the tag of a process, or its limit if it has none; 0 if it is gone."""
     with contextlib.suppress(AttributeError, OSError):
         return resource.prlimit(pid, resource.RLIMIT_RTTIME)[0]
     return 0

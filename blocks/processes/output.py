@@ -1,4 +1,4 @@
-"""What a process says: the bytes of a pipe, redacted, on their way into log files and, as whole lines, to who listens."""
+"""The output of a process: bytes of a pipe, redacted, on their way into log files and, as whole lines, to listeners."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Redact = Callable[[str], str]
 
 
 def unchanged(text: str) -> str:
-    """The text itself."""
+    """Return the text itself."""
     return text
 
 
 @contextlib.contextmanager
 def open_log(path: Path) -> Iterator[FileIO]:
-    """A log file, empty at first."""
+    """Open a log file, empty at first, for as long as the block runs."""
     try:
         file = FileIO(path, "wb")
     except OSError as error:
@@ -62,11 +62,11 @@ class Text:
         self._lines = _Lines()
 
     def take(self, data: bytes) -> bytes:
-        """What to forward of the next bytes; they are in the files by then."""
+        """Write the next bytes to the files, and return what to forward of them."""
         return self._lines.of(self._written(self._redaction.of(data)))
 
     def finish(self) -> bytes:
-        """What to forward at last: a line without an end, or an update that none followed."""
+        """Return what to forward at last: a line without an end, or an update that none followed."""
         return self._lines.rest(self._written(self._redaction.rest()))
 
     def _written(self, data: bytes) -> bytes:
@@ -90,11 +90,11 @@ class Stream(Text):
         self.at_end = False
 
     def fileno(self) -> int:
-        """The pipe's descriptor."""
+        """Return the pipe's descriptor."""
         return self._pipe
 
     def read(self, most: int = CHUNK) -> bytes:
-        """What to forward of the next bytes; they are in the files by then."""
+        """Read the next bytes, write them to the files, and return what to forward of them."""
         try:
             data = os.read(self._pipe, most)
         except BlockingIOError:
@@ -103,7 +103,7 @@ class Stream(Text):
         return self.take(data) if data else b""
 
     def drain(self) -> bytes:
-        """What to forward of the bytes that are there now; bounded even if somebody keeps writing."""
+        """Do so for all bytes that are there now; bounded even if somebody keeps writing."""
         (left,) = struct.unpack("i", fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)))
         parts = [self.read(min(CHUNK, left - done)) for done in range(0, left, CHUNK)]
         return b"".join(parts)
@@ -117,7 +117,7 @@ class _Redaction:
         self._held = b""
 
     def of(self, data: bytes) -> bytes:
-        """The part of all that came that is complete, redacted; the rest is held back."""
+        """Return the part of all that came that is complete, redacted; the rest is held back."""
         data = self._held + data
         end = max(data.rfind(b"\n"), data.rfind(b"\r", 0, len(data) - 1)) + 1
         if not end and len(data) > HELD:
@@ -126,11 +126,11 @@ class _Redaction:
         return self._redacted(data[:end])
 
     def rest(self) -> bytes:
-        """What was held back."""
+        """Return what was held back, redacted."""
         return self._redacted(self._held)
 
     def _cut(self, data: bytes) -> int:
-        """Where a line that is too long to wait for can be cut without cutting a secret."""
+        """Return where a line that is too long to wait for can be cut without cutting a secret."""
         whole = self._redacted(data)
         places = range(len(data) - OVERLAP, len(data) // 2, -OVERLAP // 2)
         safe = (at for at in places if self._redacted(data[:at]) + self._redacted(data[at:]) == whole)
@@ -151,7 +151,7 @@ class _Lines:
         self._shown = 0.0
 
     def of(self, data: bytes) -> bytes:
-        """The lines that are complete now, with at most one update of a progress bar, as the last line."""
+        """Return the lines that are complete now, with at most one update of a progress bar, as the last line."""
         self._line += data
         if not data or not (data.endswith((b"\n", b"\r")) or len(self._line) > LONGEST):
             return b""
@@ -168,12 +168,12 @@ class _Lines:
         return lines[:start]
 
     def rest(self, data: bytes) -> bytes:
-        """What to forward when the last data came."""
+        """Return what to forward when the last data came."""
         return _latest(self._line + data) or self._update
 
 
 def _latest(data: bytes) -> bytes:
-    """The lines, of those that a carriage return ends the last one only, and only if nothing took its place."""
+    """Drop lines that end with a carriage return, but the last one if nothing took its place."""
     if b"\r" not in data:
         return data
     lines = data.splitlines(keepends=True)

@@ -1,9 +1,9 @@
-"""A process and its descendants, a *family*: to be asked to end, and to be killed to the last member.
+"""A process and its descendants, the *process tree*: to be asked to end, and to be killed to the last member.
 
-A family is known by three signs, and a descendant has to lose all of them to get away: the process group, the words of
-the variable `STEPWELL_MARKER`, and a tag that every child inherits even if its environment is cleared. Once the main
-process is dead, its family is looked for among the children of this process, its reaper, killed and reaped. Children
-of this process that bear no sign are left alone.
+A member is known by three things, and has to lose all of them to get away: the process group, the words of the variable
+`STEPWELL_MARKER`, and a tag that every child inherits even if its environment is cleared. Once the main process is
+dead, members are looked for among the children of this process, its reaper, killed and reaped. Children of this process
+that have none of the three are left alone.
 
 What can't be found: processes that another one starts on request (`docker run`, `systemd-run`, `at`, `ssh`), processes
 of another user (`sudo`), and a daemon that lost its parent and its environment in the first millisecond of the step.
@@ -18,7 +18,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from stepwell.blocks.processes.markers import put_tag, tag_for, tag_of, words_of
+from stepwell.blocks.processes.markers import markers_of, put_tag, tag_for, tag_of
 from stepwell.blocks.processes.table import Process, descendants, highest_number, line_of_ancestors, list_processes
 from stepwell.errors import UserErrorException
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _LAST_WAIT_SECONDS = 5.0
 _FORKS_PER_SECOND = 200_000  # more than any kernel manages; bounds how far process numbers can have come around
 
-_mains: set[int] = set()  # the main processes of all families that this process runs
+_mains: set[int] = set()  # the main processes of all trees that this process runs
 os.register_at_fork(after_in_child=_mains.clear)
 
 
@@ -49,11 +49,11 @@ class ProcessTree:
             self._descriptor = os.pidfd_open(self.pid)
 
     def fileno(self) -> int:
-        """A descriptor that becomes readable when the main process ends; -1 where there is none."""
+        """Return a descriptor that becomes readable when the main process ends; -1 where there is none."""
         return self._descriptor
 
     def ended(self) -> bool:
-        """Whether the main process is dead; it stays a zombie, so that its number isn't given to another."""
+        """Return whether the main process is dead; it stays a zombie, so that its number isn't given to another."""
         if not hasattr(os, "waitid"):
             return self._process.poll() is not None
         try:
@@ -62,28 +62,28 @@ class ProcessTree:
             return True
 
     def terminate(self) -> None:
-        """Asks the group to end, even if it is suspended."""
+        """Ask the group to end, even if it is suspended."""
         self._signal(signal.SIGTERM)
         self._signal(signal.SIGCONT)
 
     def lingers(self) -> bool:
-        """Whether others of the group outlive the dead main process."""
+        """Return whether others of the group outlive the dead main process."""
         table = list_processes(self._first())
         return any(entry.group == self.pid and entry.state != "Z" for pid, entry in table.items() if pid != self.pid)
 
     def end(self) -> int | None:
-        """The exit code (None: unknown), once all are dead and reaped."""
+        """Kill and reap all, and return the exit code (None: unknown)."""
         self._signal(signal.SIGKILL)
         with contextlib.suppress(ChildProcessError, AttributeError):
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)  # the orphans are ours from here on
-        self._sweep()
+        self._kill_descendants()
         if self._descriptor >= 0:
             os.close(self._descriptor)
         _mains.discard(self.pid)
         return self._code()
 
     def _put_tags(self) -> None:
-        """A fast program has children by the time that it can be tagged, so they are tagged as well."""
+        """Tag the process and its children, which a fast program has by the time that it can be tagged."""
         done, found = set[int](), {self.pid}
         while found:
             for pid in found:
@@ -95,8 +95,8 @@ class ProcessTree:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def _sweep(self) -> None:
-        """Kills and reaps the family's processes that have become ours, one generation after the other.
+    def _kill_descendants(self) -> None:
+        """Kill and reap the members that have become our children, one generation after the other.
 
         Nobody else can reap a child of ours, so its number can't have become another process's in between. Children of
         the killed ones come to us and are next.
@@ -118,11 +118,11 @@ class ProcessTree:
         if pid in _mains:
             return False
         return (
-            entry.group == self.pid or pid in self._known or tag_of(pid) == self._tag or self._marker in words_of(pid)
+            entry.group == self.pid or pid in self._known or tag_of(pid) == self._tag or self._marker in markers_of(pid)
         )
 
     def _first(self) -> int:
-        """The lowest number that a descendant can have: numbers rise, and come around only after many forks."""
+        """Return the lowest number of a descendant: numbers rise, and come around only after many forks."""
         newest = self.pid + _FORKS_PER_SECOND * (time.monotonic() - self._started)
         return self.pid if newest < highest_number() else 0
 
@@ -133,14 +133,14 @@ class ProcessTree:
             result = os.waitid(os.P_PID, self.pid, os.WEXITED)
         except ChildProcessError:
             result = None
-        self._process.returncode = -1  # reaped here; only tells Popen that there is nothing to wait for
+        self._process.returncode = -1  # reaped here; Popen learns that there is nothing to wait for
         if result is None:
             return None
         return result.si_status if result.si_code == os.CLD_EXITED else -result.si_status
 
 
 def kill_stray(marker_prefix: str) -> int:
-    """How many processes were killed: those of this user with a marker that begins so, and their descendants.
+    """Kill the processes of this user with a marker that begins so, and their descendants; return how many.
 
     This process and its ancestors are spared. For runs whose host is dead and, against all odds, its watchdog as well.
     """
@@ -159,7 +159,7 @@ def kill_stray(marker_prefix: str) -> int:
 def _strays(marker_prefix: str) -> set[int]:
     table = list_processes()
     spared = line_of_ancestors(os.getpid(), table)
-    found = {pid for pid in table.keys() - spared if any(word.startswith(marker_prefix) for word in words_of(pid))}
+    found = {pid for pid in table.keys() - spared if any(word.startswith(marker_prefix) for word in markers_of(pid))}
     return (found | descendants(found, table)) - spared
 
 

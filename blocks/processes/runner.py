@@ -1,8 +1,8 @@
 """One process, followed line by line, that leaves nothing behind when it ends.
 
-While it runs, this process is the reaper of its orphans (`process_host`), so that a daemon that forked twice comes back
-to us; once it is dead, so is its family (`process_family`). If this process is itself killed with SIGKILL, a watchdog
-(one per process, asleep until then; `process_watchdog`) kills the families.
+While it runs, this process is the reaper of its orphans (`host`), so that a daemon that forked twice comes back to us;
+once it is dead, so are its descendants (`process_tree`). If this process is itself killed with SIGKILL, a watchdog (one
+per process, asleep until then; `watchdog`) kills the process trees.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LONGEST_WAIT_SECONDS = 1e6
 
 
 class StopSignal:
-    """Stops every process that runs under it, at once and from any thread or signal handler. It can't be taken back."""
+    """A signal to every process that runs under it, from any thread or signal handler, to stop at once and for good."""
 
     def __init__(self) -> None:
         self._reason: str | None = None
@@ -43,17 +43,17 @@ class StopSignal:
 
     @property
     def reason(self) -> str:
-        """What the first `stop` said; '' before it."""
+        """The reason given to the first `stop`; '' before it."""
         return self._reason or ""
 
     def stop(self, reason: str = "cancelled") -> None:
-        """Wakes all who wait. Later calls change nothing."""
+        """Wake all who wait. Later calls change nothing."""
         if self._reason is None:
             self._reason = reason
             os.write(self._writer, b"!")
 
     def fileno(self) -> int:
-        """A descriptor that is readable for ever once stopped."""
+        """Return a descriptor that is readable for ever once stopped."""
         return self._reader
 
     def __del__(self) -> None:
@@ -63,10 +63,11 @@ class StopSignal:
 
 
 def run_process(command: Command, on_text: Callable[[str], None], stop: StopSignal, redact: Redact = unchanged) -> Exit:
-    """How the process ended; by then its output is written and forwarded, and nothing of its family is left.
+    """Run a process to its end, and return how it ended.
 
-    `on_text` gets whole lines, all that arrived together at once. Of the updates of a progress bar, which end with a
-    carriage return, it gets the last one only, and at most ten a second; the files keep all.
+    By then its output is written and forwarded, and none of its descendants is left. `on_text` gets whole lines, all
+    that arrived together at once. Of the updates of a progress bar, which end with a carriage return, it gets the last
+    one only, and at most ten a second; the files keep all.
     """
     check(command)
     with contextlib.ExitStack() as stack:
@@ -103,7 +104,7 @@ def _follow(
     on_text: Callable[[str], None],
     stop: StopSignal,
 ) -> Literal["", "timeout", "stop"]:
-    """Why the process was asked to end ('' if it ended by itself), once it ended or its grace did."""
+    """Wait for the end, or ask for it and wait for the grace; return why it was asked for, '' if it wasn't."""
     deadline = time.monotonic() + (math.inf if command.timeout_seconds is None else command.timeout_seconds)
     alarms, tick = ((stop, process_tree), math.inf) if process_tree.fileno() >= 0 else ((stop,), _TICK_SECONDS)
     while not process_tree.ended():
@@ -128,7 +129,7 @@ def _wait_for_grace(
 def _pass_on(
     streams: Sequence[Stream], on_text: Callable[[str], None], seconds: float, *alarms: StopSignal | ProcessTree
 ) -> None:
-    """Forwards what arrives next; back after so many seconds, or at once when an alarm is raised."""
+    """Forward what arrives next; return after so many seconds, or at once when an alarm is raised."""
     poll = select.poll()
     for source in (*(stream for stream in streams if not stream.at_end), *alarms):
         poll.register(source, select.POLLIN)

@@ -1,4 +1,4 @@
-"""The processes of this machine, as /proc tells of them: who is whose child. Where there is no /proc there are none."""
+"""The processes of this machine, as /proc shows them: who is whose child. Where there is no /proc there are none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Process(NamedTuple):
 
 
 def list_processes(first: int = 0) -> dict[int, Process]:
-    """The processes with numbers from `first` on."""
+    """Return the processes with numbers from `first` on."""
     try:
         names = os.listdir("/proc")
     except OSError:
@@ -33,7 +33,7 @@ def list_processes(first: int = 0) -> dict[int, Process]:
 
 
 def descendants(pids: set[int], table: dict[int, Process]) -> set[int]:
-    """The children of the processes, their children, and so on."""
+    """Return the children of the processes, their children, and so on."""
     found, wave = set[int](), pids
     while wave:
         wave = {pid for pid, entry in table.items() if entry.parent in wave} - found
@@ -42,7 +42,7 @@ def descendants(pids: set[int], table: dict[int, Process]) -> set[int]:
 
 
 def line_of_ancestors(pid: int, table: dict[int, Process]) -> set[int]:
-    """The process itself, its parent, and so on."""
+    """Return the process itself, its parent, and so on."""
     line = {pid}
     while pid in table and table[pid].parent not in line:
         pid = table[pid].parent
@@ -52,12 +52,12 @@ def line_of_ancestors(pid: int, table: dict[int, Process]) -> set[int]:
 
 @functools.cache
 def highest_number() -> int:
-    """The number after which process numbers begin again; 0 if that isn't known."""
+    """Return the number after which process numbers begin again; 0 if that isn't known."""
     return int(read("/proc/sys/kernel/pid_max") or 0)
 
 
 def read(path: str) -> bytes:
-    """The content of a file of /proc; b'' if there is none, or none for us."""
+    """Return the content of a file of /proc; b'' if there is none, or none for us."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

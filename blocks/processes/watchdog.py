@@ -1,10 +1,10 @@
-"""The watchdog: a process that sleeps until its host is gone, and then kills the steps that the host can't end any more.
+"""The watchdog: a process that sleeps until its host is gone, and then kills the steps that the host can't end now.
 
 It is run as a program, by its path and apart from all installed packages, so that it starts soon and nothing of the
-user's is in it; that is why it stands on the standard library, and reads signs of processes by itself.
+user's is in it; that is why it stands on the standard library, and reads markers of processes by itself.
 
 Its arguments are the host's number and the name of the variable that holds markers. On its standard input come lines
-of a marker and a tag: the first time when such a family begins, the second time when it has ended.
+of a marker and a tag: the first time when such a process tree begins, the second time when it has ended.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ _CHUNK = 64 * 1024
 _ROUNDS, _PAUSE_SECONDS = 500, 0.01
 
 
-class _Families:
-    """The marker and tag of each family that runs, as far as the host told."""
+class _ProcessTrees:
+    """The marker and tag of each process tree that runs, as far as the host reported."""
 
     def __init__(self) -> None:
         self.running: set[tuple[bytes, int]] = set()
         self._rest = b""
 
     def listen(self) -> bool:
-        """Whether the host may have more to tell."""
+        """Read what the host reports; return whether it may have more."""
         data = os.read(0, _CHUNK)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for marker, tag in (line.split() for line in lines):
@@ -37,18 +37,18 @@ class _Families:
 
 
 def watch(host: int, variable: str) -> None:
-    """Returns when the host is gone, and after it all its families."""
-    families = _Families()
+    """Wait until the host is gone, and then kill all its process trees."""
+    process_trees = _ProcessTrees()
     os.set_blocking(0, False)
     with contextlib.suppress(OSError):
-        _sleep(host, families)
+        _sleep(host, process_trees)
     with contextlib.suppress(OSError):
-        while families.listen():
+        while process_trees.listen():
             pass
-    words, tags = {marker for marker, _ in families.running}, {tag for _, tag in families.running}
-    for _ in range(_ROUNDS if words else 0):
+    markers, tags = {marker for marker, _ in process_trees.running}, {tag for _, tag in process_trees.running}
+    for _ in range(_ROUNDS if markers else 0):
         found = [
-            pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_one(pid, variable, words, tags)
+            pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_one(pid, variable, markers, tags)
         ]
         if not found:
             break
@@ -58,16 +58,16 @@ def watch(host: int, variable: str) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def _sleep(host: int, families: _Families) -> None:
+def _sleep(host: int, process_trees: _ProcessTrees) -> None:
     poll = select.poll()
     poll.register(0, select.POLLIN)
     poll.register(os.pidfd_open(host), select.POLLIN)
     while os.getppid() == host:
-        if 0 in dict(poll.poll()) and not families.listen():
+        if 0 in dict(poll.poll()) and not process_trees.listen():
             poll.unregister(0)
 
 
-def _is_one(pid: int, variable: str, words: set[bytes], tags: set[int]) -> bool:
+def _is_one(pid: int, variable: str, markers: set[bytes], tags: set[int]) -> bool:
     name = f"{variable}=".encode()
     try:
         if resource.prlimit(pid, resource.RLIMIT_RTTIME)[0] in tags:
@@ -76,7 +76,7 @@ def _is_one(pid: int, variable: str, words: set[bytes], tags: set[int]) -> bool:
             entries = file.read().split(b"\0")
     except OSError:
         return False
-    return any(entry.startswith(name) and words & set(entry[len(name) :].split()) for entry in entries)
+    return any(entry.startswith(name) and markers & set(entry[len(name) :].split()) for entry in entries)
 
 
 if __name__ == "__main__":

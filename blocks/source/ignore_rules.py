@@ -1,6 +1,6 @@
 """Which files of a source directory don't count: Azure ML v1's choice of ignore file, git's meaning of its patterns.
 
-`pathspec` holds the patterns and decides; what one line means is told to it here. Of the tests' random sets of patterns
+`pathspec` holds the patterns and decides; what one line means is defined here. Of the tests' random sets of patterns
 its own gitignore patterns answered 595 in 1,000 otherwise than git (`[z-a]`, `[[:alpha:]]`, `a**/b`, tabs or escaped
 blanks at the end, `?` against half a character). The tests compare every answer with `git check-ignore`.
 """
@@ -42,7 +42,7 @@ class IgnoreRules:
 
     @classmethod
     def read(cls, directory: Path) -> IgnoreRules:
-        """The rules of `directory`'s ignore file; parents and nested folders are not looked at."""
+        """Read the rules of `directory`'s ignore file; parents and nested folders are not looked at."""
         for name in IGNORE_FILES:
             try:
                 return cls(directory, name, (directory / name).read_bytes())
@@ -54,12 +54,12 @@ class IgnoreRules:
         return cls(directory, "", b"")
 
     def excludes(self, path: str, is_folder: bool) -> bool:
-        """Whether `path` doesn't count, by itself or because a folder above it doesn't; a link is no folder."""
+        """Return whether `path` doesn't count, by itself or because a folder above it doesn't; a link is no folder."""
         if is_folder:
-            verdict = self._folders.get(path)
-            if verdict is None:
-                verdict = self._folders[path] = self._decide(path, is_folder)
-            return verdict
+            excluded = self._folders.get(path)
+            if excluded is None:
+                excluded = self._folders[path] = self._decide(path, is_folder)
+            return excluded
         return self._decide(path, is_folder)
 
     def _decide(self, path: str, is_folder: bool) -> bool:
@@ -72,20 +72,20 @@ class IgnoreRules:
 
 
 def _patterns(content: bytes) -> Iterator[RegexPattern]:
-    """One for each stretch of lines of the same sign: as the last match wins, they mean the same, and are faster."""
+    """Yield one for each stretch of lines of the same sign: as the last match wins, they mean the same, but faster."""
     for negated, lines in groupby(_lines(content), key=lambda line: line.startswith("!")):
         yield RegexPattern(re.compile("|".join(map(_paths, lines)), re.DOTALL), not negated)
 
 
 def _lines(content: bytes) -> Iterator[str]:
-    """The lines without blanks at their ends, one byte one character, so that `?` and `[...]` mean a byte as in git."""
+    """Yield the lines without blanks at their ends, one byte one character: `?` and `[...]` mean a byte, as in git."""
     for line in content.removeprefix(b"\xef\xbb\xbf").decode("latin-1").split("\n"):
         if not line.startswith("#"):
             yield re.sub(r"(\\.)| +\Z", r"\1", line.removesuffix("\r").partition("\0")[0])
 
 
 def _paths(line: str) -> str:
-    """A regular expression of what `line` lists: paths of files, and paths of folders with a `/` behind."""
+    """Return a regular expression of what `line` lists: paths of files, and paths of folders with a `/` behind."""
     text = line.removeprefix("!")
     glob = text.removesuffix("/")
     regex = _regex(glob.removeprefix("/") if "/" in glob else f"**/{glob}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 5.0
-"""How long git may take for one answer."""
+"""How long git may take for one command."""
 
 _REPOSITORY = "azureml.git.repository_uri"
 _BRANCH = "azureml.git.branch"
@@ -39,7 +39,7 @@ _OTHER_REPOSITORY = frozenset(
 
 
 def git_provenance(directory: Path) -> dict[str, str]:
-    """The git properties of a source directory, as far as they are known; never an error, never a credential.
+    """Return the git properties of a source directory, as far as they are known; never an error, never a credential.
 
     git itself is asked; where there is none, or it refuses (another owner) or takes too long, GitPython reads the
     repository's files, and only `dirty` stays unknown. Variables `AZUREML_GIT_*` win over both.
@@ -51,7 +51,7 @@ def git_provenance(directory: Path) -> dict[str, str]:
 
 
 def without_credentials(url: str) -> str:
-    """The URL without user, password, query and fragment; of an ssh URL the user's name stays."""
+    """Return the URL without user, password, query and fragment; of an ssh URL the user's name stays."""
     helper, _, address = url.rpartition("::")
     if helper and re.fullmatch(r"\w+", helper):
         return f"{helper}::{without_credentials(address)}"
@@ -90,7 +90,7 @@ def _ask(directory: Path, *words: str) -> str | None:
     surroundings = {name: value for name, value in os.environ.items() if name not in _OTHER_REPOSITORY}
     settings = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
     try:
-        answer = subprocess.run(
+        completed = subprocess.run(
             command,
             cwd=directory,
             env=surroundings | settings,
@@ -102,7 +102,7 @@ def _ask(directory: Path, *words: str) -> str | None:
         )
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return answer.stdout.decode("utf-8", "replace")
+    return completed.stdout.decode("utf-8", "replace")
 
 
 def _from_files(directory: Path) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _from_gitpython(directory: Path) -> dict[str, str]:
 
 
 def _import_gitpython() -> Any:
-    """The module, which takes long to import and wants to be told that there may be no git."""
+    """Import GitPython, which takes long and has to be told that there may be no git."""
     before = os.environ.get("GIT_PYTHON_REFRESH")
     os.environ["GIT_PYTHON_REFRESH"] = "quiet"
     try:

@@ -1,4 +1,4 @@
-"""The tree of a source directory: what of it counts, and what to tell a user when it can't be read."""
+"""The tree of a source directory: what of it counts, and which error a user gets when it can't be read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMED = 3
 
 
 def source_tree(directory: Path, digest_file: DigestFile = plain_digest) -> Tree:
-    """The tree of a source directory without what its ignore file lists.
+    """Return the tree of a source directory without what its ignore file lists.
 
     Links that stay inside are kept as links, also loops and those that lead nowhere. A link that leads out is not
     followed, since a change of its target would go unseen on another machine: it raises SnapshotException, and so do
@@ -46,7 +46,7 @@ def source_tree(directory: Path, digest_file: DigestFile = plain_digest) -> Tree
 
 
 def size_warning(directory: Path, tree: Tree) -> str | None:
-    """A sentence that names the total, the biggest files and the way to leave them out, if the tree is large."""
+    """Return a sentence that names the total, the biggest files and a way to leave them out, if the tree is large."""
     if tree.size <= SIZE_TO_WARN:
         return None
     biggest = heapq.nlargest(_NAMED, tree.entries, key=lambda entry: entry.size)
@@ -59,7 +59,7 @@ def size_warning(directory: Path, tree: Tree) -> str | None:
 
 
 def _without(own: Path, directory: Path, rules: IgnoreRules) -> Skip:
-    """What the rules exclude, and Stepwell's own home, which changes while it is read."""
+    """Return what skips all that the rules exclude, and Stepwell's own home, which changes while it is read."""
     place = os.path.relpath(os.path.realpath(own), os.path.realpath(directory)).replace(os.sep, "/")
     return lambda path, is_folder: path == place or rules.excludes(path, is_folder)
 

@@ -1,1 +1,1 @@
-"""Results by content: kept, checked, served, collected; and the folders of runs."""
+"""Results by content: kept, checked, looked up, collected; and the folders of runs."""

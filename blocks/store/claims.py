@@ -11,17 +11,20 @@ from stepwell.errors import StoreException
 
 
 def claim(store: Store, published_id: str, facts: dict[str, Any]) -> None:
-    """Nothing; the store's collector keeps the snapshots that `facts` name from now on."""
+    """Keep the collector of garbage from removing the snapshots that `facts` name."""
     write_atomically(store.written / "published" / f"{published_id}.json", json.dumps(facts, indent=1).encode())
 
 
 def disclaim(store: Store, published_id: str) -> None:
-    """Nothing; the published pipeline keeps no snapshots any more."""
+    """Let the collector remove the snapshots that only this published pipeline claims."""
     (store.root / "published" / f"{published_id}.json").unlink(missing_ok=True)
 
 
 def claimed(store: Store) -> set[str]:
-    """The digests of the snapshots that published pipelines claim; a claim that can't be read raises StoreException."""
+    """Return the digests of the snapshots that published pipelines claim.
+
+    A claim that can't be read raises StoreException.
+    """
     found: set[str] = set()
     for path in (store.root / "published").glob("*.json"):
         try:

@@ -1,4 +1,4 @@
-"""Looks after the store: reads every byte again, removes what nobody needs, tells how much there is."""
+"""Maintenance of the store: reads every byte again, removes what nobody needs, measures how much there is."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Amount:
 
 
 def verify(store: Store) -> Verification:
-    """What is damaged, every kept byte read anew; nothing is changed."""
+    """Check every kept byte anew, and return what is damaged; change nothing."""
     damaged, seen, count = [], dict[str, str](), 0
     for path, record in store.records():
         count += 1
@@ -64,36 +64,36 @@ def _damage(path: Path, digest: str) -> str:
 
 
 def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
-    """What was removed: results not made or used for `days`, trees that no result needs, leftovers of dead processes.
+    """Remove results not made or used for `days`, trees that no result needs, and leftovers of dead processes.
 
-    What a living run uses stays: its snapshots, and every result touched since the first living run began. So do the
-    snapshots of published pipelines.
+    Returned is what was removed. What a living run uses stays: its snapshots, and every result touched since the first
+    living run began. So do the snapshots of published pipelines.
     """
     if store.read_only and not dry_run:
         raise StoreException("The store of results can't be written", {"folder": store.root}, "Make it writable first.")
-    grave = store.scratch_folder()
+    trash = store.scratch_folder()
     with exclusive(store.lock_file):
         living = [run for run in _runs(store) if run.is_alive() or _is_starting(run)]
         cutoff = min([time.time() - days * _DAY, *(_began(run) for run in living)])
-        doomed, needed = [], {digest for run in living for digest in run.facts().get("snapshots", {}).values()}
+        expired, needed = [], {digest for run in living for digest in run.facts().get("snapshots", {}).values()}
         needed |= claimed(store)
         for path, record in store.records():
             if path.stat().st_mtime < cutoff or isinstance(record, Miss):
-                doomed.append(path)
+                expired.append(path)
             else:
                 needed |= {artifact.digest for artifact in record.outputs.values()}
         trees = [tree for tree in _trees(store) if tree.name not in needed and _old(tree, living)]
-        amount = Amount(len(doomed), len(trees), sum(map(_bytes, trees)))
+        amount = Amount(len(expired), len(trees), sum(map(_bytes, trees)))
         if not dry_run:
-            for number, path in enumerate((*doomed, *_index(store, {path.stem for path in doomed}), *trees)):
-                os.rename(path, grave / str(number))
-    for leftover in [grave, *(() if dry_run else _leftovers(store))]:
+            for number, path in enumerate((*expired, *_index(store, {path.stem for path in expired}), *trees)):
+                os.rename(path, trash / str(number))
+    for leftover in [trash, *(() if dry_run else _leftovers(store))]:
         remove(leftover)
     return amount
 
 
 def measure(store: Store) -> Amount:
-    """What the store holds."""
+    """Return how much the store holds."""
     trees = list(_trees(store))
     return Amount(sum(1 for _ in store.records()), len(trees), sum(map(_bytes, trees)))
 
@@ -104,7 +104,7 @@ def _runs(store: Store) -> Iterator[RunFolder]:
 
 
 def _is_starting(run: RunFolder) -> bool:
-    """Whether the run was submitted a short while ago, and its process has yet to begin."""
+    """Return whether the run was submitted a short while ago, and its process has yet to begin."""
     created = run.facts().get("created", 0)
     return not run.journal() and isinstance(created, float) and created > time.time() - _GRACE_SECONDS
 
@@ -123,7 +123,7 @@ def _trees(store: Store) -> Iterator[Path]:
 
 
 def _old(tree: Path, living: list[RunFolder]) -> bool:
-    """Whether no run that lives can be about to name the tree in a record."""
+    """Return whether no run that lives can be about to name the tree in a record."""
     return not living or tree.stat().st_mtime < min(map(_began, living))
 
 
@@ -132,7 +132,7 @@ def _bytes(tree: Path) -> int:
 
 
 def _leftovers(store: Store) -> Iterator[Path]:
-    """Scratch folders whose process is gone, and files whose writing was cut off."""
+    """Yield scratch folders whose process is gone, and files whose writing was cut off."""
     for path in (store.root / "work").glob("*-*"):
         pid = path.name.partition("-")[0]
         if pid.isdecimal() and not _lives(int(pid)):

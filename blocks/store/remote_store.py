@@ -1,4 +1,4 @@
-"""The depot: a folder of a datastore through which trees reach machines that share no disk, each under its digest."""
+"""The remote store: a folder of a datastore through which trees reach machines that share no disk, by digest."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class RemoteStore:
     options: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def has(self, digest: str) -> bool:
-        """Whether the tree is there, whole."""
+        """Return whether the tree is there, whole."""
         filesystem, root = self._opened()
         with _errors(self, digest):
             return bool(filesystem.exists(_tar(root, digest)))
 
     def put(self, path: Path, name: str) -> None:
-        """Nothing; the file or folder at `path` is there under `name`, all at once."""
+        """Upload the file or folder at `path` under `name`; it appears all at once."""
         filesystem, root = self._opened()
         draft = f"{_tar(root, name)}.{uuid.uuid4().hex[:12]}"
         with _errors(self, name):
@@ -48,7 +48,7 @@ class RemoteStore:
                 raise
 
     def get(self, name: str, target: Path) -> Path:
-        """The file or folder `name`, unpacked in the folder `target`, which is made for it."""
+        """Unpack the file or folder `name` in the folder `target`, which is made for it, and return its path."""
         filesystem, root = self._opened()
         target.mkdir(parents=True)
         with (
@@ -60,7 +60,10 @@ class RemoteStore:
         return target / _TOP
 
     def get_tree(self, digest: str, target: Path) -> Path:
-        """The tree in the folder `target`, its bytes checked; a damaged one is discarded and raises DatastoreException."""
+        """Download a tree into the folder `target`, check its bytes, and return its path.
+
+        One that is there already is taken as it is. A damaged one is discarded and raises DatastoreException.
+        """
         if os.path.lexists(target / _TOP):
             return target / _TOP
         draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
@@ -81,7 +84,7 @@ class RemoteStore:
         return target / _TOP
 
     def discard(self, name: str) -> None:
-        """Nothing; the tree is gone, if it can be removed."""
+        """Remove the tree, if it can be removed."""
         with suppress(Exception):  # what can't be removed is in nobody's way
             filesystem, root = self._opened()
             filesystem.rm(_tar(root, name))
@@ -100,7 +103,7 @@ def _tar(root: str, name: str) -> str:
 
 @contextmanager
 def _errors(remote_store: RemoteStore, name: str) -> Iterator[None]:
-    """Tells failures of a file system in our own words."""
+    """Raise failures of a file system as DatastoreException."""
     try:
         yield
     except DatastoreException:

@@ -27,11 +27,11 @@ class RunFolder:
         return self.path.name
 
     def describe(self, facts: dict[str, Any]) -> None:
-        """Nothing; `run.json` also holds these facts."""
+        """Add these facts to `run.json`."""
         write_atomically(self.path / "run.json", json.dumps({**self.facts(), **facts}, indent=1).encode())
 
     def facts(self) -> dict[str, Any]:
-        """What `run.json` holds; empty if there is none."""
+        """Return what `run.json` holds; empty if there is none."""
         try:
             found = json.loads((self.path / "run.json").read_bytes())
         except (OSError, ValueError, RecursionError):
@@ -39,7 +39,7 @@ class RunFolder:
         return found if isinstance(found, dict) else {}
 
     def append(self, event: Event) -> None:
-        """Nothing; the journal ends with `event`, on a line of its own though the one before was cut off."""
+        """Append `event` to the journal, on a line of its own though the one before was cut off."""
         line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
         self.path.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -49,7 +49,7 @@ class RunFolder:
             os.close(descriptor)
 
     def journal(self) -> list[Event]:
-        """Every event so far; a line that was cut off is left out."""
+        """Return every event so far; a line that was cut off is left out."""
         events = []
         with suppress(OSError):
             for line in (self.path / "journal.jsonl").read_bytes().splitlines():
@@ -60,7 +60,7 @@ class RunFolder:
         return events
 
     def steps(self) -> dict[str, Event]:
-        """The latest state of each step by its id, in the order of definition or first appearance."""
+        """Return the latest state of each step by its id, in the order of definition or first appearance."""
         known: dict[str, Event] = {}
         for event in self.journal():
             if "step" in event:
@@ -68,7 +68,7 @@ class RunFolder:
         return known
 
     def status(self) -> Event:
-        """The latest state of the whole run."""
+        """Return the latest state of the whole run."""
         state: Event = {}
         for event in self.journal():
             if "step" not in event:
@@ -76,18 +76,18 @@ class RunFolder:
         return state
 
     def step_folder(self, step_run_id: str) -> Path:
-        """The folder of a step's logs, metrics and outputs, whether or not it is there."""
+        """Return the folder of a step's logs, metrics and outputs, whether or not it is there."""
         return self.path / "steps" / step_run_id
 
     @contextmanager
     def alive(self) -> Iterator[None]:
-        """Marks the run as living for as long as the block, or the process, lasts."""
+        """Mark the run as living for as long as the block, or the process, lasts."""
         self.path.mkdir(parents=True, exist_ok=True)
         with exclusive(self.path / "alive.lock"):
             yield
 
     def is_alive(self) -> bool:
-        """Whether a process is at work on the run."""
+        """Return whether a process is at work on the run."""
         if not (self.path / "alive.lock").exists():
             return False
         with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive

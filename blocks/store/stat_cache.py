@@ -18,7 +18,7 @@ from stepwell.model.digests import file_digest
 from stepwell.model.tree import DigestFile
 
 RACY_NS = 50_000_000
-"""A file that changed less than this before it was read could change again without its times telling."""
+"""A file that changed less than this before it was read could change again and keep its times."""
 
 SETTLED_NS = 60_000_000_000
 """After this long the kernel has written content back: a power cut can't keep a file's times but lose its content."""
@@ -58,7 +58,7 @@ class StatCache:
         _caches.add(self)
 
     def digest_file(self, path: str, status: os.stat_result) -> str:
-        """The SHA-256 of the file at `path`, read only if nothing is known for this `status`."""
+        """Return the SHA-256 of the file at `path`, read only if nothing is known for this `status`."""
         for row in self._rows("path = ?", os.fsencode(path)):
             if _believed(row, status):
                 return row.digest.decode()
@@ -69,7 +69,7 @@ class StatCache:
 
     @contextmanager
     def under(self, root: Path) -> Iterator[DigestFile]:
-        """A DigestFile for the files of a folder: what is known is read at the start, what is new saved at the end."""
+        """Yield a DigestFile for the files of a folder; it reads what is known at the start, and saves at the end."""
         folder = os.fsencode(os.path.realpath(root)).rstrip(b"/") + b"/"
         below = self._rows("path > ? AND path < ?", folder, folder[:-1] + b"0")  # '0' is the character after '/'
         known = {row.path: row for row in below}
@@ -97,7 +97,7 @@ class StatCache:
             self._save(new.values(), _gone(unseen))
 
     def close(self) -> None:
-        """Nothing; the connection is given back, and opened again when needed."""
+        """Close the connection; it is opened again when needed."""
         with self._guard:
             self._disconnect()
 
@@ -211,7 +211,7 @@ def _believed(row: _Row, status: os.stat_result) -> bool:
 
 
 def _read(path: str) -> tuple[str, _Row | None]:
-    """The file's digest, and the row to save unless the file changed lately or while it was read."""
+    """Return the file's digest, and the row to save unless the file changed lately or while it was read."""
     for _ in range(ATTEMPTS):
         with open(path, "rb", buffering=0) as stream:
             before = os.fstat(stream.fileno())

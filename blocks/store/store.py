@@ -1,4 +1,4 @@
-"""The store of results: outputs kept by content, records signed, a result served only after its bytes were checked.
+"""The store of results: outputs kept by content, records signed, a result returned only after its bytes were checked.
 
 trees/<digest>/data      the bytes of an output or a snapshot, write-protected
 manifests/<digest>.json  what a tree consists of, also of inputs that are not kept: names what changed
@@ -38,13 +38,13 @@ _CODE = ("step type", "script", "module")
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """No result to serve; `reason` says so in words when there should have been one."""
+    """No result to reuse; `reason` tells why in words when there should have been one."""
 
     reason: str = ""
 
 
 class Store:
-    """The results of one workspace on this machine. If its folder can't be written, new results go to a scratch folder."""
+    """The results of one workspace on this machine. If its folder is read-only, new results go to a scratch folder."""
 
     def __init__(self, root: Path, signing_key: str, digests: StatCache) -> None:
         self.root = root
@@ -67,7 +67,7 @@ class Store:
 
     @property
     def lock_file(self) -> Path:
-        """Held shared by whoever adds or serves a result, exclusively by the collector of garbage."""
+        """Held shared by whoever adds or looks up a result, exclusively by the collector of garbage."""
         return self.written / "store.lock"
 
     @property
@@ -78,34 +78,34 @@ class Store:
     # Trees ----------------------------------------------------------------------------------------------------------
 
     def tree_path(self, tree: str) -> Path:
-        """Where the bytes of a kept tree are, whether or not they are there."""
-        place = _fan(self.written / "trees", tree) / "data"
-        return _fan(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
+        """Return where the bytes of a kept tree are, whether or not they are there."""
+        place = _fan_out(self.written / "trees", tree) / "data"
+        return _fan_out(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
 
     def tree_at(self, path: Path, *, many: bool = False) -> Tree:
-        """The tree at `path`, its digests taken from memory where they can be. `many`: look them up in bulk."""
+        """Return the tree at `path`, with remembered digests where there are. `many`: look them up in bulk."""
         if not many:
             return scan(path, self.digests.digest_file)
         with self.digests.under(path) as digest_file:
             return scan(path, digest_file)
 
     def add_tree(self, source: Path, tree: Tree, *, move: bool) -> None:
-        """Nothing; the store keeps what `tree`, the tree at `source`, names. `move`: the bytes are its own from now on.
+        """Keep what `tree`, the tree at `source`, names. `move`: the bytes are the store's own from now on.
 
-        A copy that came out other than `tree` says, since a file changed meanwhile, raises StoreException.
+        A copy that came out other than `tree` has it, since a file changed meanwhile, raises StoreException.
         """
         self.note_tree(tree)
         if not self.tree_intact(tree.digest):
             scratch = self.scratch_folder()
             try:
-                self._bring(source, scratch / "data", tree, owned=move)
-                self._settle(scratch, _fan(self.written / "trees", tree.digest), tree.digest)
+                self._stage(source, scratch / "data", tree, owned=move)
+                self._install(scratch, _fan_out(self.written / "trees", tree.digest), tree.digest)
             finally:
                 remove(scratch)
         if move:
             remove(source)
 
-    def _bring(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
+    def _stage(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
         if owned and not source.is_symlink() and not _is_shared(source):  # what links point to is not ours
             move_path(source, target)
         else:
@@ -114,7 +114,7 @@ class Store:
                 raise StoreException("A file changed while it was copied", {"path": source}, "Start again.")
         protect(target)
 
-    def _settle(self, scratch: Path, place: Path, tree: str) -> None:
+    def _install(self, scratch: Path, place: Path, tree: str) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(5):
             try:
@@ -130,32 +130,32 @@ class Store:
         raise StoreException("A result can't be put into the store", {"place": place}, "Run the step again.")
 
     def discard_tree(self, tree: str) -> None:
-        """Nothing; the tree is out of everybody's sight."""
+        """Remove the tree, at once out of everybody's sight."""
         for root in {self.root, self.written}:
-            place = _fan(root / "trees", tree)
+            place = _fan_out(root / "trees", tree)
             if os.path.lexists(place):
-                grave = self.scratch_folder()
+                trash = self.scratch_folder()
                 with suppress(OSError):
-                    os.rename(place, grave / "tree")
-                remove(grave)
+                    os.rename(place, trash / "tree")
+                remove(trash)
 
     def tree_intact(self, tree: str) -> bool:
-        """Whether the kept bytes are those that the digest names."""
+        """Return whether the kept bytes are those that the digest names."""
         try:
             return self.tree_at(self.tree_path(tree)).digest == tree
         except (OSError, StoreException):
             return False
 
     def note_tree(self, tree: Tree) -> None:
-        """Nothing; what the tree consists of can be told later."""
-        path = _fan(self.written / "manifests", tree.digest).with_suffix(".json")
+        """Save what the tree consists of, for explanations later on."""
+        path = _fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
         if not path.exists():
             write_atomically(path, encode(tree.to_json()))
 
     def manifest(self, tree: str) -> Tree | None:
-        """What the tree consists of, or None if that is not known or damaged."""
+        """Return what the tree consists of, or None if that is not known or damaged."""
         for root in self._roots:
-            path = _fan(root / "manifests", tree).with_suffix(".json")
+            path = _fan_out(root / "manifests", tree).with_suffix(".json")
             with suppress(OSError):
                 data = path.read_bytes()
                 with suppress(ValueError, TypeError, RecursionError):
@@ -166,7 +166,7 @@ class Store:
         return None
 
     def explain_trees(self, earlier: str, later: str) -> tuple[str, ...]:
-        """The files that differ between two trees, in words; the first five and a count."""
+        """List the files that differ between two trees, in words; the first five and a count."""
         before, after = self.manifest(earlier), self.manifest(later)
         if before is None or after is None or (before.is_file and after.is_file):
             return ()
@@ -176,7 +176,7 @@ class Store:
     # Records --------------------------------------------------------------------------------------------------------
 
     def lookup(self, key: str) -> StepRecord | Miss:
-        """The record of a result whose bytes were just checked, or why there is none to serve."""
+        """Check the bytes of a result and return its record, or why there is none to reuse."""
         with shared(self.lock_file):
             record = self.read_record(key)
             if isinstance(record, Miss):
@@ -190,11 +190,11 @@ class Store:
             return record
 
     def read_record(self, key: str) -> StepRecord | Miss:
-        """The signed record of a key, its outputs not yet checked, or why it can't be believed."""
+        """Return the signed record of a key, its outputs not yet checked, or why it can't be believed."""
         data = None
         for root in self._roots:
             with suppress(OSError, ValueError):  # a key that can't be a path has no record
-                data = _fan(root / "records", key).with_suffix(".json").read_bytes()
+                data = _fan_out(root / "records", key).with_suffix(".json").read_bytes()
                 break
         if data is None:
             return Miss()
@@ -210,31 +210,34 @@ class Store:
             return Miss("the kept record was damaged")
 
     def commit(self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]]) -> StepRecord:
-        """The record as it is now kept: every output moved into the store, then the record written, then findable."""
+        """Move every output into the store, then write the record, then make it findable.
+
+        Returned is the record as it is now kept.
+        """
         with shared(self.lock_file):
             for path, tree in staged.values():
                 self.add_tree(path, tree, move=True)
             kept = replace(record, sequence=self._next_sequence(record.step))
             body = kept.to_json()
             envelope = {"format": FORMAT, "record": body, "signature": self._signature(body)}
-            path = _fan(self.written / "records", record.key).with_suffix(".json")
+            path = _fan_out(self.written / "records", record.key).with_suffix(".json")
             write_atomically(path, encode(envelope), durable=True)
             _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
             _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
         return kept
 
     def records(self) -> Iterator[tuple[Path, StepRecord | Miss]]:
-        """Every record file with what it holds."""
+        """Yield every record file with what it holds."""
         for path in sorted((self.root / "records").glob("*/*.json")):
             yield path, self.read_record(path.stem)
 
     def nearest(self, step: str, fingerprint: Fingerprint) -> StepRecord | None:
-        """The recent record of a step of that name whose rows differ least from these; the latest of equals."""
+        """Return the recent record of a step of that name whose rows differ least from these; the latest of equals."""
         found = [record for record in map(self.read_record, self._recent(step)) if isinstance(record, StepRecord)]
         return min(found, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
 
     def alike(self, fingerprint: Fingerprint) -> Iterator[StepRecord]:
-        """Every record that differs from these rows in the content of inputs at most."""
+        """Yield every record that differs from these rows in the content of inputs at most."""
         for root in self._roots:
             for key in _names(root / "index" / "partial" / partial_key(fingerprint)):
                 record = self.read_record(key)
@@ -242,13 +245,13 @@ class Store:
                     yield record
 
     def observe(self, fingerprint: Fingerprint, paths: Iterable[str]) -> None:
-        """Nothing; these files were read by a step with this code, and count for it from now on."""
+        """Save that a step with this code read these files, which count for it from now on."""
         with exclusive(self.written / "observed.lock"):
             names = sorted({*self.observed(fingerprint), *paths})
             write_atomically(self._observed_path(self.written, fingerprint), encode(names))
 
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
-        """The files that steps with this code were seen to read though no row declares them."""
+        """Return the files that steps with this code were seen to read though no row declares them."""
         for root in self._roots:
             with suppress(OSError, ValueError, RecursionError):
                 names = json.loads(self._observed_path(root, fingerprint).read_bytes())
@@ -258,18 +261,18 @@ class Store:
     # Folders --------------------------------------------------------------------------------------------------------
 
     def scratch_folder(self) -> Path:
-        """A new empty folder on the store's own file system, named after this process."""
+        """Make a new empty folder on the store's own file system, named after this process."""
         folder = self.written / "work"
         folder.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
 
     def run_folder(self, run_id: str) -> Path:
-        """The folder of a run's files, whether or not it is there."""
+        """Return the folder of a run's files, whether or not it is there."""
         folder = self.root / "runs" / run_id
         return self.written / "runs" / run_id if self._scratch and not folder.exists() else folder
 
     def next_run_number(self) -> int:
-        """1 for the first run, 2 for the next …: the order of runs, whatever the clock says."""
+        """Return 1 for the first run, 2 for the next …: the order of runs, whatever the clock tells."""
         counter = self.written / "runs" / "counter"
         with exclusive(self.written / "runs" / "counter.lock"):
             try:
@@ -298,7 +301,7 @@ class Store:
         return hmac.new(self._signing_key.encode(), digest("record", body).encode(), "sha256").hexdigest()
 
     def _record_path(self, key: str) -> Path:
-        return _fan(self.root / "records", key).with_suffix(".json")
+        return _fan_out(self.root / "records", key).with_suffix(".json")
 
     def _step_index(self, step: str) -> Path:
         return self.written / "index" / "steps" / digest("step-name", step)[:32]
@@ -314,21 +317,21 @@ class Store:
 
     def _observed_path(self, root: Path, fingerprint: Fingerprint) -> Path:
         code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in _CODE))
-        return _fan(root / "observed", code.key).with_suffix(".json")
+        return _fan_out(root / "observed", code.key).with_suffix(".json")
 
 
 def partial_key(fingerprint: Fingerprint) -> str:
-    """What names the rows that are known before any input is: all but the content of inputs and observed reads."""
+    """Return the key of the rows that are known before any input is: without content of inputs and observed reads."""
     return fingerprint.without("input", "read").key
 
 
 def _is_shared(path: Path) -> bool:
-    """Whether a file there has a second name somewhere."""
+    """Return whether a file there has a second name somewhere."""
     files = [path] if path.is_file() else (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
     return any(file.lstat().st_nlink > 1 for file in files)
 
 
-def _fan(folder: Path, name: str) -> Path:
+def _fan_out(folder: Path, name: str) -> Path:
     return folder / name[:2] / name
 
 

@@ -16,7 +16,7 @@ _FICLONE = 0x40049409
 
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Nothing; `path` holds `data`, or what it held before: never a part. `durable`: also after a power cut."""
+    """Write `data` to `path` as a whole: a reader never finds a part. `durable`: it survives a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, scratch = tempfile.mkstemp(prefix=".", dir=path.parent)
     try:
@@ -32,7 +32,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def copy_file(source: str | Path, target: str | Path) -> None:
-    """Nothing; `target` is a new writable file with the bytes and the executable bit of `source`, sharing blocks if it can."""
+    """Copy the bytes and the executable bit of `source` to a new writable file, sharing blocks if it can."""
     with open(source, "rb") as read, open(target, "wb") as write:
         try:
             fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())
@@ -43,7 +43,7 @@ def copy_file(source: str | Path, target: str | Path) -> None:
 
 
 def copy_tree(source: Path, target: Path) -> None:
-    """Nothing; `target` is a writable copy of the file or folder `source`: links stay links, pipes and devices stay out."""
+    """Make a writable copy of a file or folder: links stay links, pipes and devices stay out."""
     if source.is_file() and not source.is_symlink():
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_file(source, target)
@@ -61,7 +61,7 @@ def copy_tree(source: Path, target: Path) -> None:
 
 
 def copy_named(source: Path, target: Path, tree: Tree) -> None:
-    """Nothing; `target` is a writable copy of what `tree` names of the file or folder `source`, and of nothing else."""
+    """Make a writable copy of what `tree` names of the file or folder `source`, and of nothing else."""
     if tree.is_file:
         copy_file(source, target)
         return
@@ -78,13 +78,13 @@ def copy_named(source: Path, target: Path, tree: Tree) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Nothing; the file or folder `source` is at `target`, on the same file system, though it may have been protected."""
+    """Move a file or folder, though it may have been protected, to `target` on the same file system."""
     _open_up(str(source))
     os.rename(source, target)
 
 
 def protect(path: Path) -> None:
-    """Nothing; nobody but root can write to the file, or to anything in the folder."""
+    """Take the right to write from all but root: to the file, or to anything in the folder."""
     if path.is_dir() and not path.is_symlink():
         with os.scandir(path) as found:
             for child in found:
@@ -95,7 +95,7 @@ def protect(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Nothing; the file or folder is gone, though it may have been protected. A missing one is fine."""
+    """Remove the file or folder, though it may have been protected. A missing one is fine."""
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
         return

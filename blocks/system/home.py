@@ -12,7 +12,7 @@ from stepwell.errors import StepwellError
 
 
 def home() -> Path:
-    """The folder that `STEPWELL_HOME` names, or `~/.stepwell`; made for its owner only when first asked for."""
+    """Return the folder that `STEPWELL_HOME` names, or `~/.stepwell`; made for its owner only when first asked for."""
     named = os.environ.get("STEPWELL_HOME") or "~/.stepwell"
     try:
         folder = Path(os.path.abspath(Path(named).expanduser()))
@@ -24,7 +24,7 @@ def home() -> Path:
 
 
 def signing_key() -> str:
-    """The 64 hex digits that sign this home's records: made once, and the same for every process that asks."""
+    """Return the 64 hex digits that sign this home's records: made once, and the same for every process that asks."""
     path = home() / "signing.key"
     try:
         return _read_key(path)

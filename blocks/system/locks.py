@@ -32,14 +32,14 @@ _NO_LOCKS_HERE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOLCK, errno.EN
 
 @contextlib.contextmanager
 def exclusive(path: Path, blocking: bool = True) -> Iterator[bool]:
-    """Whether the file is locked for us alone; False only if it is taken and we don't wait."""
+    """Lock the file for us alone while the block runs; yield False only if it is taken and we don't wait."""
     with _whole_file(path, fcntl.LOCK_EX, blocking) as taken:
         yield taken
 
 
 @contextlib.contextmanager
 def shared(path: Path, blocking: bool = True) -> Iterator[bool]:
-    """Whether the file is locked for us and others who share it; False only if it is taken and we don't wait."""
+    """Lock the file for us and others who share it meanwhile; yield False only if it is taken and we don't wait."""
     with _whole_file(path, fcntl.LOCK_SH, blocking) as taken:
         yield taken
 
@@ -56,7 +56,7 @@ class KeyLocks:
     def acquire_lock(
         self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
     ) -> bool:
-        """Whether the holder has the lock, which it may have had before; waits for ever without `acquire_timeout`."""
+        """Return whether the holder has the lock, perhaps since before; wait for ever without `acquire_timeout`."""
         if self.is_lock_holder(key, holder):
             return True
         try:
@@ -71,7 +71,10 @@ class KeyLocks:
     async def aacquire_lock(
         self, key: str, holder: str, acquire_timeout: float | None = None, hold_timeout: float | None = None
     ) -> bool:
-        """Like `acquire_lock`. It asks again and again: a thread that waits for the kernel can't be cancelled."""
+        """Do as `acquire_lock`, without blocking the event loop.
+
+        It asks again and again: a thread that waits for the kernel can't be cancelled.
+        """
         if self.is_lock_holder(key, holder):
             return True
         try:
@@ -85,7 +88,7 @@ class KeyLocks:
         return False
 
     def release_lock(self, key: str, holder: str) -> None:
-        """Frees the lock; ValueError if the holder doesn't have it."""
+        """Free the lock; raise ValueError if the holder doesn't have it."""
         with _guard:
             held = _held.get(self._name(key))
             if held is None or held.holder != holder:
@@ -97,16 +100,16 @@ class KeyLocks:
         held.free()
 
     def is_locked(self, key: str) -> bool:
-        """Whether anybody holds the lock, in this process or another."""
+        """Return whether anybody holds the lock, in this process or another."""
         return self._name(key) in _held or not self._is_free(key)
 
     def is_lock_holder(self, key: str, holder: str) -> bool:
-        """Whether this holder, in this process, has the lock."""
+        """Return whether this holder, in this process, has the lock."""
         held = _held.get(self._name(key))
         return (held is not None and held.holder == holder) or (self._name(key), holder) in _lockless
 
     def wait_for_lock(self, key: str, timeout: float | None = None) -> bool:
-        """Whether the lock was free at some moment before the timeout."""
+        """Return whether the lock was free at some moment before the timeout."""
         if timeout is not None:
             return _wait_until(timeout, lambda: self._is_free(key) or None) is not None
         with contextlib.suppress(OSError), open(self._path(key), "rb") as file:
@@ -114,7 +117,7 @@ class KeyLocks:
         return True
 
     async def await_for_lock(self, key: str, timeout: float | None = None) -> bool:  # noqa: ASYNC109  (Prefect's name)
-        """Like `wait_for_lock`."""
+        """Do as `wait_for_lock`, without blocking the event loop."""
         for pause in _pauses(timeout):
             if self._is_free(key):
                 return True
@@ -180,7 +183,7 @@ class _Held:
     timers: list[threading.Timer] = field(default_factory=list)
 
     def free(self) -> None:
-        """Removes the file first: who waits for it sees that it is gone, and makes a new one."""
+        """Free the lock, but remove its file first: who waits for it sees that it is gone, and makes a new one."""
         for timer in self.timers:
             timer.cancel()
         with contextlib.suppress(OSError):
@@ -197,7 +200,7 @@ _lockless: set[tuple[str, str]] = set()
 
 
 def _forked() -> None:
-    """A forked process holds nothing, and its copies of descriptors must not keep what its parent held."""
+    """Forget what the parent holds; copies of descriptors must not keep what it frees."""
     global _guard  # noqa: PLW0603  (one that another thread held at the fork would never be freed)
     _guard = threading.Lock()
     for held in _held.values():
@@ -211,7 +214,7 @@ os.register_at_fork(after_in_child=_forked)
 
 
 def _file_lock(path: Path, operation: int) -> int | None:
-    """A descriptor that holds the lock of the file that is now at the path; None if it is taken and we don't wait."""
+    """Return a descriptor that holds the lock of the file now at the path; None if it is taken and we don't wait."""
     while True:
         descriptor = _opened(path)
         try:
@@ -248,7 +251,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def _pauses(timeout: float | None) -> Iterator[float | None]:
-    """How long to wait after each attempt; None after the last."""
+    """Yield how long to wait after each attempt; None after the last."""
     deadline = None if timeout is None else time.monotonic() + timeout
     pause = FIRST_WAIT_SECONDS
     while deadline is None or (left := deadline - time.monotonic()) > 0:
@@ -258,7 +261,7 @@ def _pauses(timeout: float | None) -> Iterator[float | None]:
 
 
 def _wait_until(timeout: float, attempt: Callable[[], T | None]) -> T | None:
-    """What the first successful attempt gave; None when the time is over."""
+    """Return what the first successful attempt gave; None when the time is over."""
     for pause in _pauses(timeout):
         result = attempt()
         if result is not None or pause is None:

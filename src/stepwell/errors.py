@@ -21,7 +21,13 @@ from collections.abc import Mapping
 
 
 class StepwellError(Exception):
-    """A sentence for the user, the facts behind it (aligned when printed) and a hint that begins with a verb."""
+    """A sentence for the user, the facts behind it (aligned when printed) and a hint that begins with a verb.
+
+    Attributes:
+        title: One sentence that tells what is wrong.
+        facts: Names of what caused it, such as `file`, and their values as text.
+        hint: What to do about it; '' if there is nothing to advise.
+    """
 
     def __init__(self, title: str, facts: Mapping[str, object] | None = None, hint: str = "") -> None:
         self.title = title

@@ -40,9 +40,9 @@ def test_facts_of_any_type_are_kept_as_text() -> None:
 @pytest.mark.parametrize("kind", every_error())
 def test_every_error_survives_pickling_and_copying(kind: type[StepwellError]) -> None:
     error = kind("It failed", {"count": 3}, "Try again.")
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-        assert type(twin) is kind
-        assert (twin.title, twin.facts, twin.hint, str(twin)) == (error.title, error.facts, error.hint, str(error))
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(other) is kind
+        assert (other.title, other.facts, other.hint, str(other)) == (error.title, error.facts, error.hint, str(error))
 
 
 @pytest.mark.parametrize("kind", every_error())

@@ -1,4 +1,4 @@
-"""What the tests of the store share: results of known bytes, and a look at what is served for them."""
+"""What the tests of the store share: results of known bytes, and a look at what the store has for them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OUTPUTS: Outputs = {"model": {"weights": b"0123", "sub": {"notes": b"fine"}, "em
 
 
 def open_store(root: Path, signing_key: str = SIGNING_KEY) -> Store:
-    """A store whose cache of digests stands beside it."""
+    """Open a store whose cache of digests stands beside it."""
     return Store(root, signing_key, StatCache(root.parent / f"{root.name}.sqlite3"))
 
 
 def fingerprint(value: object = 10, data: str = "b") -> Fingerprint:
-    """The rows of a step with a parameter and an input."""
+    """Return the rows of a step with a parameter and an input."""
     return Fingerprint(
         (
             Row("step type", "", "PythonScriptStep"),
@@ -38,7 +38,7 @@ def fingerprint(value: object = 10, data: str = "b") -> Fingerprint:
 
 
 def commit(store: Store, rows: Fingerprint | None = None, outputs: Outputs = OUTPUTS) -> StepRecord:
-    """The kept record of a step with these rows that wrote these outputs now."""
+    """Commit the record of a step with these rows that wrote these outputs now, and return it."""
     rows = rows or fingerprint()
     work = store.scratch_folder()
     staged, artifacts = {}, {}
@@ -57,8 +57,8 @@ def commit(store: Store, rows: Fingerprint | None = None, outputs: Outputs = OUT
     return kept
 
 
-def served(store: Store, rows: Fingerprint | None = None) -> Outputs | Miss:
-    """The outputs, byte for byte, that are served for these rows, or why there are none."""
+def cached(store: Store, rows: Fingerprint | None = None) -> Outputs | Miss:
+    """Return the outputs, byte for byte, that the store has for these rows, or why there are none."""
     found = store.lookup((rows or fingerprint()).key)
     if isinstance(found, Miss):
         return found
@@ -66,18 +66,18 @@ def served(store: Store, rows: Fingerprint | None = None) -> Outputs | Miss:
 
 
 def files_below(root: Path) -> list[Path]:
-    """Every file of a store."""
+    """Return every file of a store."""
     return sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def overwrite(path: Path, data: bytes) -> None:
-    """Nothing; the file, protected or not, holds `data` now."""
+    """Write `data` into the file, protected or not."""
     path.chmod(0o644)
     path.write_bytes(data)
 
 
 def exercise(store: Store) -> None:
-    """Nothing; everything that only reads was done, whatever the store holds."""
+    """Do everything that only reads, whatever the store holds."""
     rows = fingerprint()
     store.nearest("train.py", rows)
     list(store.alike(rows))
@@ -89,7 +89,7 @@ def exercise(store: Store) -> None:
 
 
 def in_child(action: Callable[[], object]) -> int:
-    """The exit code of a forked process that does it: 0, or 1 if the action raised or gave False."""
+    """Return the exit code of a forked process that does it: 0, or 1 if the action raised or gave False."""
     child = os.fork()
     if child == 0:
         code = 1
@@ -103,7 +103,7 @@ def in_child(action: Callable[[], object]) -> int:
 
 
 def open_to_all() -> Path:
-    """A new folder that users other than root can reach."""
+    """Make a new folder that users other than root can reach."""
     folder = Path(tempfile.mkdtemp(dir="/tmp", prefix="stepwell-test-"))
     folder.chmod(0o777)
     return folder

@@ -38,7 +38,7 @@ run_process(command, print, StopSignal())
 
 @dataclass
 class Bench:
-    """Runs commands in a folder, and knows every process that bears their marker."""
+    """A folder to run commands in, which knows every process that bears their marker."""
 
     folder: Path
     marker: str = field(default_factory=lambda: f"test-{uuid.uuid4().hex}")

@@ -50,7 +50,7 @@ class OutputSource(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class UnboundInput(Jsonable):
-    """Nothing yet: the caller of the step names the data, by the input's name."""
+    """An input that is not bound yet: who calls the step names the data, by the input's name."""
 
     hole: str
 
@@ -63,7 +63,7 @@ Source = DataSource | ParameterSource | OutputSource | UnboundInput
 
 @dataclass(frozen=True, slots=True)
 class InputPort(Jsonable):
-    """A named hole for data to read. `variable` is the environment variable that holds its local path."""
+    """A named place for data to read. `variable` is the environment variable that holds its local path."""
 
     name: str
     source: Source
@@ -74,7 +74,7 @@ class InputPort(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class OutputPort(Jsonable):
-    """A named hole for data to write; `destination` is a path template on `datastore` for outputs delivered there too."""
+    """A named place for data to write; `destination` is a path template on `datastore` for outputs copied there."""
 
     name: str
     variable: str
@@ -89,8 +89,8 @@ class OutputPort(Jsonable):
 class ParameterDefinition(Jsonable):
     """A pipeline parameter: its type's name, its default (a DataPath's is `{datastore, path}`), and what it may be.
 
-    `choices`, `minimum` and `maximum` of a list are those of its items, whose type is `item_type`. None is a value only of
-    `nullable` ones.
+    `choices`, `minimum` and `maximum` of a list are those of its items, whose type is `item_type`. None is a value of
+    `nullable` ones only.
     """
 
     name: str
@@ -109,7 +109,7 @@ class ParameterDefinition(Jsonable):
 class EnvironmentDefinition(Jsonable):
     """What a step runs in. Without requirements or an image of its own, it inherits the packages in use.
 
-    `requirements` are lines for pip, `conda` are conda's specifications, `python` is a version such as `3.11` ('' is any).
+    `requirements` are lines for pip, `conda` are conda's specifications, `python` is a version such as 3.11 ('' is any).
     `image` is what containers start from, `dockerfile` the text that makes it; only containers look at them.
     """
 
@@ -132,7 +132,7 @@ class EnvironmentDefinition(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class Resources(Jsonable):
-    """What a step takes of its compute target while it runs: processors, bytes of memory, GPUs (parts of one are shared)."""
+    """What a step takes of its compute target: processors, bytes of memory, GPUs (parts of one are shared)."""
 
     cpus: float = 1
     memory: int = 0
@@ -141,7 +141,7 @@ class Resources(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class StepDefinition(Jsonable):
-    """A step with holes. `id` is unique in its pipeline; `arguments` of a command are the whole command."""
+    """A step with unbound inputs. `id` is unique in its pipeline; `arguments` of a command are the whole command."""
 
     id: str
     name: str

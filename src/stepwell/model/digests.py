@@ -11,22 +11,22 @@ RECIPE = 1
 
 
 def encode(value: Any) -> bytes:
-    """The one JSON text of `value`: sorted keys, no blanks, ASCII; NaN and infinities raise ValueError."""
+    """Return the one JSON text of `value`: sorted keys, no blanks, ASCII; raise ValueError for NaN and infinities."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
 
 
 def digest(tag: str, value: Any) -> str:
-    """SHA-256, as hex, of `value`'s canonical encoding under `tag`; different tags never collide."""
+    """Return the SHA-256, as hex, of `value`'s canonical encoding under `tag`; different tags never collide."""
     hasher = hashlib.sha256(f"stepwell:{tag}\0".encode())
     hasher.update(encode(value))
     return hasher.hexdigest()
 
 
 def bytes_digest(data: bytes) -> str:
-    """SHA-256, as hex, of the bytes alone: what `sha256sum` prints."""
+    """Return the SHA-256, as hex, of the bytes alone: what `sha256sum` prints."""
     return hashlib.sha256(data).hexdigest()
 
 
 def file_digest(stream: IO[bytes]) -> str:
-    """SHA-256, as hex, of the rest of an open binary file, in constant memory."""
+    """Return the SHA-256, as hex, of the rest of an open binary file, in constant memory."""
     return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]  # (IO is what open returns)

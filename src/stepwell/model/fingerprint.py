@@ -44,15 +44,15 @@ class Fingerprint:
         return digest("step-key", self.rows)
 
     def without(self, *kinds: str) -> Fingerprint:
-        """The same rows but for those of the given kinds."""
+        """Return the fingerprint without its rows of the given kinds."""
         return Fingerprint(tuple(row for row in self.rows if row.kind not in kinds))
 
     def distance(self, earlier: Fingerprint) -> int:
-        """How many rows were added, removed or changed since `earlier`."""
+        """Count the rows that were added, removed or changed since `earlier`."""
         return len(self._changes(earlier))
 
     def diff(self, earlier: Fingerprint, explain: ExplainTrees | None = None) -> tuple[str, ...]:
-        """One sentence for each row added, removed or changed since `earlier`; empty when the keys are equal."""
+        """Explain each row added, removed or changed since `earlier` in a sentence; in none when the keys are equal."""
         return tuple(_sentence(old, new, explain) for old, new in self._changes(earlier))
 
     def _changes(self, earlier: Fingerprint) -> list[tuple[Row | None, Row | None]]:

@@ -22,7 +22,7 @@ _FINDS_MORE = re.compile(
 )
 """What a script may do to its own imports: look elsewhere, install, end before them, or lean on what stands in for it."""
 
-_quietly = threading.Lock()
+_warnings_lock = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Imports:
 
 
 def find_imports(script: str, files: Collection[str], read: Callable[[str], bytes]) -> Imports:
-    """All that `script` may import, directly or through local modules.
+    """Find all that `script` may import, directly or through local modules.
 
     `files` are relative `/`-paths, and `read` returns the bytes of one. Modules are sought in the script's folder, then
     at the root; a local one wins over a library of its name. Imports in functions, conditions and `try` count, as do
@@ -72,7 +72,7 @@ def find_imports(script: str, files: Collection[str], read: Callable[[str], byte
 def _required(
     script: str, certain: Mapping[str, _Certain | None], search: _Search, excused: Collection[str]
 ) -> tuple[tuple[str, str], ...]:
-    """Foreign names that are imported whenever the script starts; none if it may change what can be imported."""
+    """Find the foreign names that every start of the script imports; none if it may change what can be imported."""
     found: dict[str, str] = {}
     seen, waiting = {script}, [script]
     while waiting:
@@ -91,7 +91,7 @@ def _required(
 
 
 def _words_of(files: Iterable[str]) -> set[str]:
-    """The names of all folders and files: what a script may find by means that can't be seen."""
+    """Return the names of all folders and files: what a script may find by means that can't be seen."""
     return {part.partition(".")[0] for path in files for part in path.split("/")}
 
 
@@ -130,7 +130,7 @@ class _Search:
         return self._modules[folder]
 
     def files_for(self, request: _Request, folder: str) -> set[str]:
-        """The files that run for an import in a file of `folder`."""
+        """Return the files that run for an import in a file of `folder`."""
         names = request.module.split(".") if request.module else []
         if not request.level:
             return self._first([names, *([*names, name] for name in request.names)])
@@ -143,7 +143,7 @@ class _Search:
         return self._package(base) | {path for chain in chains for path in self._chain(base, chain)}
 
     def _first(self, chains: list[list[str]]) -> set[str]:
-        """The files of the chains in the first folder with a module of the first name; of all where it's no package."""
+        """Return the chains' files in the first folder with a module of the first name; of all if it's no package."""
         top, found = chains[0][0], set[str]()
         for folder in self._folders:
             here = {path for chain in chains for path in self._chain(folder, chain)}
@@ -182,10 +182,10 @@ class _Search:
 
 
 def _requests(file: str, read: Callable[[str], bytes]) -> tuple[list[_Request] | None, _Certain | None]:
-    """What one file imports, None if it can't be read or parsed; and what it can't be without, None if that is unsure."""
+    """Return what a file imports, None if it can't be parsed; and what it can't be without, None if that is unsure."""
     try:
         source = read(file)
-        with _quietly, warnings.catch_warnings():  # a bad escape in a script is no news here
+        with _warnings_lock, warnings.catch_warnings():  # a bad escape in a script is not ours to report
             warnings.simplefilter("ignore")
             tree = ast.parse(source)
         has_calls = any(name.encode() in source for name in _LOADERS)
@@ -204,7 +204,7 @@ def _of_top_level(tree: ast.Module) -> Iterator[_Request]:
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every statement, at any depth; expressions, which are most of a tree, are passed over."""
+    """Yield every statement, at any depth; expressions, which are most of a tree, are passed over."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()

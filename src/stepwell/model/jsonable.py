@@ -11,15 +11,18 @@ from stepwell.model.fingerprint import Fingerprint, Row
 
 
 class Jsonable:
-    """Turns a frozen dataclass into plain JSON values and back, by its type hints."""
+    """A frozen dataclass that turns into plain JSON values and back, by its type hints."""
 
     def to_json(self) -> dict[str, Any]:
-        """Field names to plain values, nested ones included."""
+        """Return the field names and their plain values, nested ones included."""
         return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """The value that `to_json` wrote; missing or foreign fields raise TypeError, wrong shapes that or ValueError."""
+        """Return the value that `to_json` wrote.
+
+        Missing or foreign fields raise TypeError, wrong shapes that or ValueError.
+        """
         hints, found = _hints(cls), _object(data)  # type: ignore[arg-type]
         return cls(**{name: _revive(hints[name], value) if name in hints else value for name, value in found.items()})
 

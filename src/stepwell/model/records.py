@@ -27,7 +27,7 @@ class Artifact(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class StepCall(Jsonable):
-    """A step with every hole filled."""
+    """A step with every input bound."""
 
     definition: StepDefinition
     snapshot: str
@@ -60,7 +60,7 @@ class Exit(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class StepRecord(Jsonable):
-    """What happened when a step ran: enough to serve it again, to explain it, and to find its logs."""
+    """What happened when a step ran: enough to reuse it, to explain it, and to find its logs."""
 
     key: str
     step: str

@@ -1,4 +1,4 @@
-"""What nobody is told: secret values, in any usual spelling, become `***`."""
+"""Redaction: secret values, in any usual spelling, become `***`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PART = re.compile(r"([\w.-]+)=([^;&\s]+)")
 
 
 class Redactor:
-    """Replaces secret values in text; feed it whole lines, as half a value isn't recognised."""
+    """A replacement for secret values in text; feed it whole lines, as half a value isn't recognised."""
 
     def __init__(self, values: Iterable[str]) -> None:
         spellings = {spelling for value in _worth_hiding(values) for spelling in _spellings(value)}
@@ -34,11 +34,11 @@ class Redactor:
 
     @classmethod
     def of_environment(cls, variables: Mapping[str, str], extra: Iterable[str] = ()) -> Redactor:
-        """One for the values of secret variables, passwords in URLs, keys in connection strings, and `extra`."""
+        """Return one for the values of secret variables, passwords in URLs, keys in connection strings, and `extra`."""
         return cls((*extra, *(secret for name, value in variables.items() for secret in _secrets(name, value))))
 
     def redact(self, text: str) -> str:
-        """The text with `***` for each secret and for the user information of URLs."""
+        """Return the text with `***` for each secret and for the user information of URLs."""
         if self._pattern is not None:
             text = self._pattern.sub(MASK, text)
         if "://" in text and "@" in text:
@@ -47,7 +47,7 @@ class Redactor:
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a variable or parameter of that name holds a secret, to judge by its words."""
+    """Return whether a variable or parameter of that name holds a secret, to judge by its words."""
     return name not in _NOT_SECRET and _SECRET_NAME.search(_WORD_BREAK.sub("_", name).upper()) is not None
 
 
@@ -63,7 +63,7 @@ def _secrets(name: str, value: str) -> Iterator[str]:
 
 
 def _worth_hiding(values: Iterable[str]) -> Iterator[str]:
-    """The values, and the lines of those with several, since logs go line by line; without what says nothing."""
+    """Yield the values that aren't trivial, and the lines of those with several, since logs go line by line."""
     for value in values:
         for text in {value, value.strip(), *map(str.strip, value.splitlines())}:
             if len(text) >= _SHORTEST and not _is_trivial(text):
@@ -81,7 +81,7 @@ def _is_trivial(text: str) -> bool:
 
 
 def _spellings(value: str) -> Iterator[str]:
-    """The value as it is, and as JSON, Python, URLs and base64 spell it."""
+    """Yield the value as it is, and as JSON, Python, URLs and base64 spell it."""
     yield value
     yield from (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1])
     data = _bytes(value)
@@ -98,7 +98,7 @@ def _bytes(value: str) -> bytes:
 
 
 def _base64_spellings(data: bytes) -> Iterator[str]:
-    """The characters that `data` alone decides, wherever it begins within a longer encoded text."""
+    """Yield the characters that `data` alone decides, wherever it begins within a longer encoded text."""
     for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
         whole = encode(data).decode()
         yield from (whole, whole.rstrip("="))
@@ -110,7 +110,7 @@ def _base64_spellings(data: bytes) -> Iterator[str]:
 
 
 def _alternatives(spellings: Iterable[str]) -> str:
-    """A pattern of all spellings, longest first; grouped by first character, so that the matcher skips most text."""
+    """Join all spellings to a pattern, longest first; grouped by first character, so that most text is skipped fast."""
     groups: dict[str, list[str]] = {}
     for spelling in sorted(spellings, key=lambda text: (-len(text), text)):
         groups.setdefault(spelling[0], []).append(re.escape(spelling[1:]))

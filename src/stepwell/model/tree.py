@@ -22,7 +22,7 @@ Skip = Callable[[str, bool], bool]
 
 
 class Entry(NamedTuple):
-    """One file, symbolic link or empty folder. `path` is relative, `/`-separated, surrogate-escaped; '' for a lone file."""
+    """A file, link or empty folder. `path` is relative, `/`-separated, surrogate-escaped; '' for a lone file."""
 
     path: str
     kind: Kind
@@ -53,16 +53,16 @@ class Tree:
         return len(self.entries) == 1 and self.entries[0].path == ""
 
     def to_json(self) -> list[list[Any]]:
-        """The entries as plain lists."""
+        """Return the entries as plain lists."""
         return [list(entry) for entry in self.entries]
 
     @classmethod
     def from_json(cls, data: list[list[Any]]) -> Tree:
-        """The tree that `to_json` wrote; malformed data raises TypeError or ValueError."""
+        """Return the tree that `to_json` wrote; malformed data raises TypeError or ValueError."""
         return cls(tuple(Entry(*row) for row in data))
 
     def diff(self, earlier: Tree) -> tuple[str, ...]:
-        """`path changed`, `path added` and `path removed`, in words, since `earlier`."""
+        """List `path changed`, `path added` and `path removed`, in words, since `earlier`."""
         before, after = _by_path(earlier), _by_path(self)
         words = [
             f"{_shown(path)} {'changed' if path in before else 'added'}"
@@ -81,23 +81,23 @@ def _by_path(tree: Tree) -> Mapping[str, Entry]:
 
 
 def plain_digest(path: str, _: os.stat_result) -> str:
-    """The SHA-256 of a file, read anew."""
+    """Return the SHA-256 of a file, read anew."""
     with open(path, "rb", buffering=0) as stream:
         return file_digest(stream)
 
 
-def nothing_skipped(_: str, __: bool) -> bool:
-    """False, whatever the path."""
+def skip_nothing(_: str, __: bool) -> bool:
+    """Return False, whatever the path."""
     return False
 
 
 def scan(
-    root: Path, digest_file: DigestFile = plain_digest, *, confine: Path | None = None, skip: Skip = nothing_skipped
+    root: Path, digest_file: DigestFile = plain_digest, *, confine: Path | None = None, skip: Skip = skip_nothing
 ) -> Tree:
-    """The tree at `root`, a file or a folder, without what `skip` says.
+    """Return the tree at `root`, a file or a folder, without what `skip` passes by.
 
-    Links inside `confine` (default: `root`) stay links; a link that leads out of it, and a pipe, socket or device, raise
-    StoreException. A missing `root` raises FileNotFoundError.
+    Links inside `confine` (default: `root`) stay links; a link that leads out of it, and a pipe, socket or device,
+    raise StoreException. A missing `root` raises FileNotFoundError.
     """
     status = root.stat()
     if stat.S_ISREG(status.st_mode):
@@ -133,7 +133,7 @@ def _link_entry(path: str, full: str, border: str) -> Entry:
     target = os.readlink(full)
     by_name = os.path.normpath(os.path.join(os.path.relpath(os.path.dirname(full), border), target))
     escapes = by_name.split(os.sep)[0] == os.pardir  # and comes back, perhaps, by a name that the folder won't keep
-    real = os.path.realpath(full)  # other links on the way may lead elsewhere than the names say
+    real = os.path.realpath(full)  # other links on the way may lead elsewhere than their names suggest
     if os.path.isabs(target) or escapes or (real != border and not real.startswith(border + os.sep)):
         raise StoreException(
             "A symbolic link leads out of its folder",

@@ -1,17 +1,17 @@
-"""What a script logged, as its step's control folder holds it: the format, and how the host reads it, trusting nothing.
+"""What a script logged, as its step's control folder holds it: the format, and how the host reads it, with no trust.
 
 Each thing logged is one line of JSON in `events.jsonl`; kept files stand under `files/`, those of the pipeline run under
-`parent_files/`. `context.json`, if there, says what the script may ask for.
+`parent_files/`. `context.json`, if there, holds what the script may ask for.
 
 An event is {"type", "scope", "name", "value", "time"}, with "kind" for metrics and "step" and "description" if given:
 
     type      metric, image, tag, property, file or failed
     scope     step, or parent for the pipeline run
     name      of the metric, tag, property or file, after `<child>/` for a child run; of `failed` the child, or ""
-    kind      one of `run_metrics.KINDS`
-    value     of a metric as `run_metrics.encoded` writes it; of image and file the path of the kept file below its folder
+    kind      one of `metrics.KINDS`
+    value     of a metric as `metrics.encoded` writes it; of image and file the path of the kept file below its folder
 
-Events stay encoded, so they can be kept in any JSON; `run_metrics.metrics_of` decodes.
+Events stay encoded, so they can be kept in any JSON; `metrics.metrics_of` decodes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ _FIELDS = ("type", "scope", "name", "kind", "value", "step", "description", "tim
 
 
 def read_events(control: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The events logged in a control folder, oldest first, still encoded; torn lines and garbage are left out."""
+    """Read the events logged in a control folder, oldest first, still encoded.
+
+    Torn lines and garbage are left out.
+    """
     from json import dumps, loads
 
     events = []
@@ -55,7 +58,7 @@ def read_events(control: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def files_of(control: Path, events: Iterable[Mapping[str, Any]], scope: Scope = "step") -> dict[str, Path]:
-    """Names of kept files and images to their places; what isn't a regular file inside the folder is left out."""
+    """Return names of kept files and images with their places; only regular files inside the folder count."""
     folder = control / FOLDERS[scope]
     border = folder.resolve()
     names = {event["value"] for event in events if event["scope"] == scope and event["type"] in ("file", "image")}
@@ -64,7 +67,7 @@ def files_of(control: Path, events: Iterable[Mapping[str, Any]], scope: Scope = 
 
 
 def confined(name: str) -> str:
-    """The name of a file as a plain path; one that isn't below its folder raises UserErrorException."""
+    """Return the name of a file as a plain path; raise UserErrorException if it isn't below its folder."""
     path = os.path.normpath(name) if isinstance(name, str) and name else "."
     if os.path.isabs(path) or path.split("/")[0] in ("..", ".") or "\0" in path:
         raise UserErrorException(
@@ -110,7 +113,7 @@ def _finite(text: str) -> float:
 
 
 def _lines(path: str) -> Iterator[bytes]:
-    """The lines of a regular file, the longest in pieces; none if it is missing, a link, or would block."""
+    """Yield the lines of a regular file, the longest in pieces; none if it is missing, a link, or would block."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:

@@ -1,6 +1,6 @@
-"""Runs a script as `python script.py` would, in the real `__main__`, and notes the files that it reads.
+"""A launcher that runs a script as `python script.py` would, in the real `__main__`, and notes the files that it reads.
 
-Started as `python launcher.py ORDER`. ORDER is a file (it may be `/dev/fd/N`, which is closed after use) of JSON:
+Started as `python launcher.py SPEC`. SPEC, the launch spec, is a JSON file (it may be `/dev/fd/N`, closed after use):
 
     script       path relative to `cwd`; becomes `sys.argv[0]` as it is
     argv         the other arguments; bytes that aren't UTF-8 as lone surrogates (surrogateescape)
@@ -21,7 +21,7 @@ reads inside other programs and inside Python processes that aren't forks of thi
 (`dir_fd`), listings of folders, and probes such as `os.path.exists`.
 
 This file stands alone: it runs wherever there is a Python >= 3.8, without Stepwell. Two thirds of its cost is its own
-compilation: `python __pycache__/launcher.*.pyc ORDER` does the same faster, with the Python that compiled it.
+compilation: `python __pycache__/launcher.*.pyc SPEC` does the same faster, with the Python that compiled it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _SEPARATORS = {ord(mark): " " for mark in "\"'`;<>|&(){}$=,:"}
 
 
 def main(spec_file: str) -> None:
-    """Runs the script of the order; what the script raises passes through, without the frames of this file."""
+    """Run the script of the launch spec; what the script raises passes through, without the frames of this file."""
     if sys.path[:1] == [os.path.dirname(os.path.realpath(__file__))]:
         del sys.path[0]  # before any import: modules beside this file are none of the script's business
     spec = _read_spec(spec_file)
@@ -144,7 +144,7 @@ def _hide_frames() -> None:
 
 
 def _watcher(own: list[str], quiet: list[str], reads: str, known: set[str]) -> Callable[[str, Any], None]:  # noqa: C901, PLR0915
-    """The audit hook. Functions of `os` are taken now: the script may replace them."""
+    """Return the audit hook. Functions of `os` are taken now: the script may replace them."""
     stat, getcwd, fsdecode, realpath, normpath = os.stat, os.getcwd, os.fsdecode, os.path.realpath, os.path.normpath
     split, lexists, isdir = os.path.split, os.path.lexists, os.path.isdir
     inside = realpath(own[0]) + "/"
@@ -277,8 +277,8 @@ def _source_of(path: str) -> str:
 
 
 def _quiet_test(own: list[str], quiet: list[str]) -> Callable[[str], bool]:
-    """A test whether a path is never noted; what holds one of the `own` folders doesn't silence that folder."""
-    told = _folders(quiet)
+    """Return a test whether a path is never noted; what holds one of the `own` folders doesn't silence that folder."""
+    named = _folders(quiet)
     homes = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__))
     silent = _folders((*_SYSTEM, *homes))
     if os.environ.get("HOME"):
@@ -287,7 +287,7 @@ def _quiet_test(own: list[str], quiet: list[str]) -> Callable[[str], bool]:
 
     def is_quiet(path: str) -> bool:
         path += "/"
-        if path.startswith(told):
+        if path.startswith(named):
             return True
         for top, folders in inner:
             if path.startswith(top):
@@ -302,13 +302,13 @@ def _is_installed(path: str) -> bool:
 
 
 def _folders(paths: Iterable[str]) -> tuple[str, ...]:
-    """The paths and what they resolve to, each with one slash at its end; the root of all is none."""
+    """Return the paths and what they resolve to, each with one slash at its end; the root of all is none."""
     both = [place for path in paths if path for place in (os.path.abspath(path), os.path.realpath(path))]
     return tuple(dict.fromkeys(place + "/" for place in both if place != "/"))
 
 
 def _notes(inside: str, reads: str) -> Callable[..., None]:
-    """A function that writes one line at once; the file isn't kept open, as the script may close all it finds open."""
+    """Return a function that writes one line at once, and closes the file: the script may close all it finds open."""
     opened, write, close = os.open, os.write, os.close
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
     try:

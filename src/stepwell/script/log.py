@@ -1,4 +1,4 @@
-"""Where what a script logs goes: the control folder of its step, in the format of `run_events`, or just the screen."""
+"""Where what a script logs goes: the control folder of its step, in the format of `events`, or just the screen."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class FolderLog:
         return self._context
 
     def events(self) -> list[dict[str, Any]]:
-        """What was logged so far."""
+        """Return what was logged so far."""
         return read_events(self._control)
 
     def append(self, event: dict[str, Any]) -> None:
-        """Logs an event, whole, however many log at once."""
+        """Append an event to the log, whole, however many log at once."""
         from json import dumps
 
         # Begins with a line break, lest a torn line before it takes it along.
@@ -59,11 +59,11 @@ class FolderLog:
             os.close(descriptor)
 
     def place(self, scope: Scope, name: str) -> str:
-        """The path of a kept file."""
+        """Return the path of a kept file."""
         return os.path.join(self._control, FOLDERS[scope], name)
 
     def keep(self, scope: Scope, name: str, source: IO[Any], again: bool = False) -> str:
-        """Keeps what a stream holds as a new file, and returns its name: `name`, or if taken and `again` the next."""
+        """Keep what a stream holds as a new file, and return its name: `name`, or if taken and `again` the next."""
         kept, number = name, 0
         while True:
             place = self.place(scope, kept)
@@ -90,11 +90,11 @@ class ScreenLog:
         self._events: list[dict[str, Any]] = []
 
     def events(self) -> list[dict[str, Any]]:
-        """What was logged so far."""
+        """Return what was logged so far."""
         return self._events
 
     def append(self, event: dict[str, Any]) -> None:
-        """Shows an event, and remembers it."""
+        """Show an event, and remember it."""
         match event["type"]:
             case "metric" | "image":
                 kind = event.get("kind", "image")
@@ -106,11 +106,11 @@ class ScreenLog:
         self._events.append(event)
 
     def place(self, scope: Scope, name: str) -> str:
-        """No path: nothing is kept."""
+        """Return no real path: nothing is kept."""
         return os.devnull
 
     def keep(self, scope: Scope, name: str, source: IO[Any], again: bool = False) -> str:
-        """The name; nothing is kept."""
+        """Return the name; nothing is kept."""
         return name
 
 

@@ -30,7 +30,7 @@ KINDS: dict[str, type] = {
 
 
 def encoded(value: Any, name: str = "value") -> Any:
-    """`value` in plain JSON values, NaN and infinities included; what can't be so raises UserErrorException."""
+    """Return `value` in plain JSON values, NaN and infinities included; raise UserErrorException if it can't be so."""
     try:
         return _plain(value)
     except (TypeError, ValueError, RuntimeError, ArithmeticError, AttributeError) as error:
@@ -45,7 +45,7 @@ def encoded(value: Any, name: str = "value") -> Any:
 
 
 def decoded(value: Any) -> Any:
-    """The value that `encoded` wrote, with its floats; never raises."""
+    """Return the value that `encoded` wrote, with its floats; never raise."""
     if isinstance(value, list):
         return [decoded(item) for item in value]
     if not isinstance(value, dict):
@@ -56,7 +56,7 @@ def decoded(value: Any) -> Any:
 
 
 def metrics_of(events: Iterable[Mapping[str, Any]], scope: Scope = "step") -> dict[str, Any]:
-    """Metrics by name, decoded, in v1's shapes.
+    """Return the metrics by name, decoded, in v1's shapes.
 
     Repeated values make a list, lists are joined, rows and tables become columns (None where a row lacks one), an image
     is the path of its file. Of a name used for several kinds, the last kind counts.
@@ -95,7 +95,7 @@ def _plain_float(value: float) -> Any:
 
 
 def _plain_foreign(value: Any) -> Any:
-    """What numbers, arrays and dates of other libraries stand for, without importing these."""
+    """Return what numbers, arrays and dates of other libraries stand for, without importing these."""
     for method in ("tolist", "item", "numpy"):
         if hasattr(value, method):
             own = getattr(value, method)()

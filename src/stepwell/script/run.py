@@ -35,7 +35,19 @@ class Run(Recorder):
 
     @classmethod
     def get_context(cls, allow_offline: bool = True, **_: object) -> Run:
-        """The run of the step that this process belongs to; outside of one, a run that shows what is logged."""
+        """Return the run of the step that this process belongs to; outside of one, a run that shows what is logged.
+
+        Args:
+            allow_offline: Whether a script that no step runs gets a run that only prints what is logged, as in Azure ML
+                SDK v1.
+            **_: Further arguments of v1; not used.
+
+        Returns:
+            The step's run, or one whose id begins with `OfflineRun_`.
+
+        Raises:
+            RunEnvironmentException: No step runs this script, and `allow_offline` is False.
+        """
         run_id, control = os.environ.get("AZUREML_RUN_ID"), os.environ.get("STEPWELL_CONTROL")
         if run_id and control:
             return Run(FolderLog(control), run_id)
@@ -103,11 +115,20 @@ class Run(Recorder):
         return dict(self._log.context.get("output_datasets", {}))
 
     def get_status(self) -> str:
-        """The status."""
+        """Return the status.
+
+        Returns:
+            `Running`, as the script that asks does.
+        """
         return self.status
 
     def get_details(self) -> dict[str, Any]:
-        """The id, status, properties and datasets, under v1's names."""
+        """Return the id, status, properties and datasets, under the names of Azure ML SDK v1.
+
+        Returns:
+            `runId`, `target`, `status`, `properties`, `inputDatasets` and `outputDatasets` (names to local paths), and
+            `logFiles`, which is empty while the script runs.
+        """
         return {
             "runId": self.id,
             "target": self._log.context.get("target", "local"),
@@ -124,18 +145,36 @@ class Run(Recorder):
     # Ending, children, secrets --------------------------------------------------------------------------------------
 
     def complete(self, **_: object) -> None:
-        """Does nothing: a step is complete when its script ends with code 0."""
+        """Do nothing: a step is complete when its script ends with code 0.
+
+        Args:
+            **_: Arguments of v1; not used.
+        """
 
     def flush(self, timeout_seconds: float = 300) -> None:
-        """Does nothing: what is logged is written at once."""
+        """Do nothing: what is logged is written at once.
+
+        Args:
+            timeout_seconds: Accepted for v1's sake; not used.
+        """
 
     def fail(self, error_details: object = None, error_code: str | None = None, **_: object) -> None:
-        """Records a failure: the step fails when its script ends, whatever its exit code."""
-        said = [str(part) for part in (error_code, error_details) if part is not None]
-        self._append({"type": "failed", "name": self._prefix.rstrip("/"), "value": ": ".join(said)})
+        """Record a failure: the step fails when its script ends, whatever its exit code.
+
+        Args:
+            error_details: What went wrong, as text or as an exception.
+            error_code: A short code, put before the details.
+            **_: Further arguments of v1; not used.
+        """
+        parts = [str(part) for part in (error_code, error_details) if part is not None]
+        self._append({"type": "failed", "name": self._prefix.rstrip("/"), "value": ": ".join(parts)})
 
     def cancel(self) -> None:
-        """Never works from inside a step."""
+        """Refuse: a script can't cancel the run that it is part of.
+
+        Raises:
+            UserErrorException: Always.
+        """
         raise UserErrorException(
             "A script can't cancel the run that it is part of",
             {"run": self.id},
@@ -143,14 +182,36 @@ class Run(Recorder):
         )
 
     def child_run(self, name: str | None = None, run_id: str | None = None, outputs: object = None) -> Run:
-        """A run whose metrics, tags and files are kept with this one's, under `<name>/`."""
+        """Make a run whose metrics, tags and files are kept with this one's, under `<name>/`.
+
+        Args:
+            name: Name of the child; None for `child_1`, `child_2`, ….
+            run_id: Its id; None for `<id of this run>_<name>`.
+            outputs: Accepted for v1's sake; not used.
+
+        Returns:
+            The child, whose `parent` is this run.
+
+        Raises:
+            UserErrorException: The name is no plain path.
+        """
         self._children += name is None
         child = name or f"child_{self._children}"
         prefix = f"{self._prefix}{confined(child)}/"
         return type(self)(self._log, run_id or f"{self._id}_{child}", self._scope, prefix, above=self)
 
     def get_secret(self, name: str) -> str:
-        """The value of the environment variable of that name, as it is or as MY_NAME for `my-name`."""
+        """Return the value of an environment variable.
+
+        Args:
+            name: Name of the variable, as it is or as MY_NAME for `my-name`.
+
+        Returns:
+            Its value.
+
+        Raises:
+            UserErrorException: There is no such variable.
+        """
         variable = "".join(mark if mark.isalnum() else "_" for mark in name).upper()
         value = os.environ.get(name, os.environ.get(variable))
         if value is None:
@@ -162,7 +223,17 @@ class Run(Recorder):
         return value
 
     def get_secrets(self, secrets: Iterable[str]) -> dict[str, str]:
-        """Names to their values."""
+        """Return the values of several environment variables.
+
+        Args:
+            secrets: Names as for `get_secret`.
+
+        Returns:
+            The names and their values.
+
+        Raises:
+            UserErrorException: There is no variable for one of them.
+        """
         return {name: self.get_secret(name) for name in secrets}
 
     def __enter__(self) -> Self:
@@ -178,14 +249,14 @@ class _OfflineRun(Run):
 
     @classmethod
     def new(cls) -> _OfflineRun:
-        """A run with a fresh id."""
+        """Return a run with a fresh id."""
         from uuid import uuid4
 
         run_id = f"OfflineRun_{uuid4()}"
         return cls(ScreenLog({"experiment": "offline", "parent_id": f"{run_id}_parent"}), run_id)
 
     def get_file_names(self) -> list[str]:
-        """No names: nothing is kept."""
+        """Return no names: nothing is kept."""
         return []
 
 
@@ -197,7 +268,7 @@ class _Experiment:
 
     @property
     def workspace(self) -> Any:
-        """Never there: a result must depend on nothing but what its step declares."""
+        """The workspace, which is never there: a result must depend on nothing but what its step declares."""
         raise UserErrorException(
             "A script has no workspace",
             {"experiment": self.name},

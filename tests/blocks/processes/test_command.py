@@ -1,4 +1,4 @@
-"""Commands: what a process is given, and what is said if it can't be started."""
+"""Commands: what a process is given, and the error if it can't be started."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_nested_markers_keep_the_words_of_their_hosts(bench: Bench, monkeypatch:
     assert bench.read("out.txt") == f"STEPWELL_MARKER=outer {bench.marker}\n"
 
 
-def test_order_is_read_from_a_path_without_a_name_on_disk(bench: Bench) -> None:
+def test_payload_is_read_from_a_path_without_a_name_on_disk(bench: Bench) -> None:
     payload = b"secret\x00" * 50_000
     ended = bench.python(
         "import sys; open('copy', 'wb').write(open(sys.argv[1], 'rb').read()); print(sys.argv[1:])",

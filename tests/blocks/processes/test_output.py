@@ -1,4 +1,4 @@
-"""What a process says: complete in the files, whole lines to who listens, and no secrets."""
+"""The output of a process: complete in the files, whole lines to a listener, and no secrets."""
 
 from __future__ import annotations
 

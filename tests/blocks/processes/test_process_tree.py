@@ -1,4 +1,4 @@
-"""Families: children, orphans and daemons die with the step, and nobody else does."""
+"""Process trees: children, orphans and daemons die with the step, and nobody else does."""
 
 from __future__ import annotations
 

@@ -93,7 +93,9 @@ def test_child_that_writes_for_ever_delays_nothing(bench: Bench) -> None:
 
 
 def test_exit_code_taken_by_another_is_no_success(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_tree.ProcessTree, "_sweep", lambda process_tree: os.waitpid(process_tree.pid, 0))
+    monkeypatch.setattr(
+        process_tree.ProcessTree, "_kill_descendants", lambda process_tree: os.waitpid(process_tree.pid, 0)
+    )
     with pytest.raises(StepFailedException, match="not known"):
         bench.run("true")
 

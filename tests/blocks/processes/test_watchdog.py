@@ -30,13 +30,13 @@ def test_nothing_survives_a_host_that_is_killed(bench: Bench) -> None:
     assert wait_for(lambda: not bench.alive(), 2)
 
 
-def test_watchdog_kills_families_that_run_and_forgets_those_that_ended(bench: Bench) -> None:
-    words = {kind: f"{bench.marker}-{kind}" for kind in ("ended", "running", "untold")}
+def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(bench: Bench) -> None:
+    markers = {kind: f"{bench.marker}-{kind}" for kind in ("ended", "running", "unreported")}
     sleepers = {
-        kind: subprocess.Popen(["sleep", "60"], env={"STEPWELL_MARKER": f"outer {word}"})
-        for kind, word in words.items()
+        kind: subprocess.Popen(["sleep", "60"], env={"STEPWELL_MARKER": f"outer {marker}"})
+        for kind, marker in markers.items()
     }
-    lines = f"{words['ended']} 1\n{words['running']} 2\n{words['ended']} 1\n"
+    lines = f"{markers['ended']} 1\n{markers['running']} 2\n{markers['ended']} 1\n"
     argv = [sys.executable, "-c", PRETENDER, lines]
     host = subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
     with host:
@@ -46,7 +46,7 @@ def test_watchdog_kills_families_that_run_and_forgets_those_that_ended(bench: Be
         host.kill()
     assert wait_for(lambda: not watchdog.is_running() or watchdog.status() == psutil.STATUS_ZOMBIE)
     assert sleepers["running"].wait(1) == -signal.SIGKILL
-    for kind in ("ended", "untold"):
+    for kind in ("ended", "unreported"):
         assert sleepers[kind].poll() is None
         sleepers[kind].kill()
         sleepers[kind].wait()
@@ -60,6 +60,10 @@ def test_watchdog_ends_with_a_host_that_ends_by_itself(bench: Bench) -> None:
 
     def watchdogs() -> list[int]:
         lines = {process.pid: process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])}
-        return [pid for pid, line in lines.items() if any("process_watchdog" in text for text in line) and host in line]
+        return [
+            pid
+            for pid, line in lines.items()
+            if host in line and any(text.endswith("processes/watchdog.py") for text in line)
+        ]
 
     assert wait_for(lambda: not watchdogs())

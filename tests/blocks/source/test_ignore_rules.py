@@ -30,7 +30,7 @@ Paths = list[tuple[str, bool]]
 
 
 def grow(root: Path, chance: random.Random, prefix: str = "") -> Paths:
-    """Files and folders made at random, with whether each is a folder."""
+    """Make files and folders at random, and return them with whether each is a folder."""
     paths: Paths = []
     for name in chance.sample(NAMES, 6 if prefix else 10):
         path = prefix + name
@@ -62,9 +62,9 @@ def ignore_file(chance: random.Random) -> bytes:
 def git_ignores(root: Path, paths: Paths) -> set[str]:
     command = ["git", "-c", "core.excludesFile=", "check-ignore", "--no-index", "--stdin", "-z"]
     asked = b"".join(os.fsencode(path) + b"\0" for path, _ in paths)
-    answer = subprocess.run(command, cwd=root, input=asked, capture_output=True)
-    assert answer.returncode in (0, 1), answer.stderr
-    return {os.fsdecode(path) for path in answer.stdout.split(b"\0") if path}
+    completed = subprocess.run(command, cwd=root, input=asked, capture_output=True)
+    assert completed.returncode in (0, 1), completed.stderr
+    return {os.fsdecode(path) for path in completed.stdout.split(b"\0") if path}
 
 
 def ours(root: Path, paths: Paths) -> set[str]:

@@ -123,8 +123,8 @@ def test_a_fresh_process_without_git_binary_is_no_error(repository: Path) -> Non
     code += "print(g(pathlib.Path(sys.argv[1]))['azureml.git.branch'], 'GIT_PYTHON_REFRESH' in os.environ)"
     command = [sys.executable, "-c", code, str(repository)]
     path = os.pathsep.join(sys.path)
-    answer = subprocess.run(command, env={"PATH": "/nowhere", "PYTHONPATH": path}, capture_output=True, text=True)
-    assert (answer.stdout, answer.stderr) == ("main False\n", "")
+    completed = subprocess.run(command, env={"PATH": "/nowhere", "PYTHONPATH": path}, capture_output=True, text=True)
+    assert (completed.stdout, completed.stderr) == ("main False\n", "")
 
 
 def test_a_packed_detached_repository_is_read_without_git(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

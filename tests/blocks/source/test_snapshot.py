@@ -1,4 +1,4 @@
-"""Snapshots: what of a source directory counts, byte for byte, and what a user is told otherwise."""
+"""Snapshots: what of a source directory counts, byte for byte, and which error a user gets otherwise."""
 
 from __future__ import annotations
 
@@ -174,9 +174,9 @@ def test_a_small_directory_warns_of_nothing(tmp_path: Path) -> None:
 def test_a_large_directory_names_its_biggest_files_and_the_ignore_file_in_use(tmp_path: Path) -> None:
     sizes = {"a.bin": 200, "b.bin": 100, "c.bin": 50, "d.bin": 10}
     tree = Tree(tuple(Entry(name, "file", "", size << 20, False) for name, size in sizes.items()))
-    told = size_warning(tmp_path, tree)
-    assert told and "360 MB" in told and "a.bin (200 MB), b.bin (100 MB), c.bin (50 MB)" in told and "d.bin" not in told
-    assert ".amlignore" in told and told.count(".amlignore") == 1
+    text = size_warning(tmp_path, tree)
+    assert text and "360 MB" in text and "a.bin (200 MB), b.bin (100 MB), c.bin (50 MB)" in text and "d.bin" not in text
+    assert ".amlignore" in text and text.count(".amlignore") == 1
     (tmp_path / ".gitignore").touch()
     assert ".gitignore" in (size_warning(tmp_path, tree) or "")
 

@@ -1,4 +1,4 @@
-"""Care of the store: damage is found, only what nobody needs goes, and what interrupted processes left goes with it."""
+"""Maintenance of the store: damage is found, only what nobody needs goes, and leftovers of interrupted processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import strategies
-from keeping import OUTPUTS, commit, files_below, fingerprint, in_child, open_store, overwrite, served
+from keeping import OUTPUTS, commit, files_below, fingerprint, in_child, open_store, overwrite, cached
 
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.locks import exclusive, shared
@@ -25,7 +25,7 @@ DAY = 86_400
 
 @pytest.fixture(autouse=True)
 def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk's own pace is not the subject here; `test_files` is about what is synced."""
+    """Skip syncing: the disk's own pace is not the subject here; `test_files` is about what is synced."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -104,7 +104,7 @@ def test_verification_reads_bytes_anew_and_trusts_no_cache(store: Store, monkeyp
     digest = scan(store.tree_path(kept.outputs["a"].digest)).entries[0].digest
     monkeypatch.setattr(store.digests, "digest_file", lambda *_: digest)
     overwrite(store.tree_path(kept.outputs["a"].digest), b"One")
-    assert served(store) == {"a": b"One"}  # what a lying cache would lead to
+    assert cached(store) == {"a": b"One"}  # what a lying cache would lead to
     assert len(verify(store).damaged) == 1
 
 
@@ -118,8 +118,8 @@ def test_what_was_used_lately_stays(store: Store) -> None:
         age(record_path(store, rows), 31)
     store.lookup(fingerprint(2).key)
     assert collect(store, days=30).records == 1
-    assert served(store, fingerprint(1)) == Miss("")
-    assert served(store, fingerprint(2)) == OUTPUTS
+    assert cached(store, fingerprint(1)) == Miss("")
+    assert cached(store, fingerprint(2)) == OUTPUTS
 
 
 def test_trees_stay_as_long_as_one_result_needs_them(store: Store) -> None:
@@ -127,7 +127,7 @@ def test_trees_stay_as_long_as_one_result_needs_them(store: Store) -> None:
     commit(store, fingerprint(2), {"a": b"shared"})
     age(record_path(store, 1), 31)
     assert collect(store) == Amount(1, 1, len(b"own"))
-    assert served(store, fingerprint(2)) == {"a": b"shared"}
+    assert cached(store, fingerprint(2)) == {"a": b"shared"}
     age(record_path(store, 2), 31)
     assert collect(store) == Amount(1, 1, len(b"shared"))
     assert trees(store) == []
@@ -159,10 +159,10 @@ def test_a_dry_run_tells_the_same_and_removes_nothing(store: Store) -> None:
     commit(store, fingerprint(2), {"a": b"1"})
     age(record_path(store, 1), 31)
     before = everything(store)
-    told = collect(store, dry_run=True)
+    planned = collect(store, dry_run=True)
     assert everything(store) == before
     assert os.listdir(store.root / "work") == []
-    assert collect(store) == told == Amount(1, 2, 16)
+    assert collect(store) == planned == Amount(1, 2, 16)
 
 
 def test_a_second_collection_finds_nothing(store: Store) -> None:
@@ -188,7 +188,7 @@ def test_what_a_living_run_made_or_used_stays_though_it_describes_itself_late(
         for tree in trees(store):
             age(tree, 200)
         assert collect(store, days=days) == Amount(0, 0, 0)
-        assert served(store) == OUTPUTS
+        assert cached(store) == OUTPUTS
         assert store.tree_intact(snapshot.digest)
     age(record_path(store), 99)
     assert collect(store, days=days) == Amount(1, 3, 17)
@@ -234,7 +234,7 @@ def test_files_whose_writing_was_cut_off_long_ago_go(store: Store) -> None:
     age(old, 2)
     collect(store)
     assert (old.exists(), new.exists()) == (False, True)
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
 
 
 def test_a_collection_waits_for_who_is_at_work_and_a_lookup_for_the_collection(store: Store) -> None:
@@ -272,7 +272,7 @@ def test_strangers_among_the_trees_are_removed(store: Store) -> None:
     (store.root / "trees" / "zz" / "file").write_bytes(b"1")
     (store.root / "trees" / "zz" / "dangling").symlink_to("nothing")
     assert collect(store).trees == 2
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
 
 
 def test_another_program_collects_the_same_way(tmp_path: Path) -> None:
@@ -285,4 +285,4 @@ def test_another_program_collects_the_same_way(tmp_path: Path) -> None:
     )
     run = subprocess.run([sys.executable, "-c", code, store.root], capture_output=True, text=True, check=True)
     assert run.stdout == "Amount(records=1, trees=2, bytes=16)\n"
-    assert served(store) == Miss("")
+    assert cached(store) == Miss("")

@@ -123,11 +123,11 @@ def test_many_who_ask_at_once_do_not_make_a_dead_run_look_alive(run: RunFolder) 
 
 
 def test_a_killed_process_takes_its_mark_of_life_along(run: RunFolder) -> None:
-    ready, told = os.pipe()
+    ready, begun = os.pipe()
     child = os.fork()
     if child == 0:
         with run.alive():
-            os.write(told, b"x")
+            os.write(begun, b"x")
             signal.pause()
     os.read(ready, 1)
     assert run.is_alive()

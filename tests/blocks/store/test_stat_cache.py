@@ -25,7 +25,7 @@ def sha(content: bytes) -> str:
 
 
 def write(path: Path, content: bytes) -> str:
-    """Its digest; the file is old enough for the cache."""
+    """Write a file that is old enough for the cache, and return its digest."""
     path.write_bytes(content)
     time.sleep(stat_cache.RACY_NS / 1e9 + 0.02)
     return sha(content)
@@ -38,7 +38,7 @@ def cache(tmp_path: Path) -> StatCache:
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The paths of the files that were really read."""
+    """Return the paths of the files that are really read, as they are read."""
     paths: list[str] = []
     read = stat_cache._read
 
@@ -300,9 +300,9 @@ def test_processes_share_a_cache(tmp_path: Path) -> None:
     time.sleep(0.07)
     command = [sys.executable, "-c", PROCESS, str(tmp_path / "digests.sqlite3"), str(root)]
     workers = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    answers = [worker.communicate()[0].split() for worker in workers]
+    outputs = [worker.communicate()[0].split() for worker in workers]
     assert [worker.returncode for worker in workers] == [0] * 4
-    assert {digest for answer in answers for digest in answer} == {scan(root).digest}
+    assert {digest for output in outputs for digest in output} == {scan(root).digest}
     assert len(StatCache(tmp_path / "digests.sqlite3")._rows("1 = 1")) == 100
 
 

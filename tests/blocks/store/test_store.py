@@ -1,4 +1,4 @@
-"""The store: what it serves is byte for byte what was committed, whatever happens to it; else it is a miss."""
+"""The store: what it returns is byte for byte what was committed, whatever happens to it; else it is a miss."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ import strategies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
-from keeping import OUTPUTS, commit, exercise, files_below, fingerprint, in_child, open_store, overwrite, served
+from keeping import OUTPUTS, commit, exercise, files_below, fingerprint, in_child, open_store, overwrite, cached
 
 from stepwell.blocks.store import store as module
 from stepwell.blocks.system.files import remove
@@ -39,7 +39,7 @@ FIXTURE = Path(__file__).parents[2] / "support" / "fixtures" / "store-v1"
 
 @pytest.fixture(autouse=True)
 def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The disk's own pace is not the subject here; `test_files` is about what is synced."""
+    """Skip syncing: the disk's own pace is not the subject here; `test_files` is about what is synced."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
@@ -58,18 +58,18 @@ def kept_file(store: Store, name: str) -> Path:
     return path
 
 
-# What is kept, and served ---------------------------------------------------------------------------------------------
+# What is kept, and found ----------------------------------------------------------------------------------------------
 
 
-def test_nothing_is_served_before_anything_is_kept(store: Store) -> None:
-    assert served(store) == Miss("")
+def test_nothing_is_found_before_anything_is_kept(store: Store) -> None:
+    assert cached(store) == Miss("")
 
 
-def test_what_was_committed_is_served(store: Store, tmp_path: Path) -> None:
+def test_what_was_committed_is_found(store: Store, tmp_path: Path) -> None:
     kept = commit(store)
-    for twin in (store, open_store(tmp_path / "store")):
-        assert twin.lookup(kept.key) == kept
-        assert served(twin) == OUTPUTS
+    for duplicate in (store, open_store(tmp_path / "store")):
+        assert duplicate.lookup(kept.key) == kept
+        assert cached(duplicate) == OUTPUTS
 
 
 @settings(
@@ -80,7 +80,7 @@ def test_what_was_committed_is_served(store: Store, tmp_path: Path) -> None:
 )
 def test_any_names_and_bytes_come_back_as_they_were(outputs: keeping.Outputs, store: Store) -> None:
     commit(store, outputs=outputs)
-    assert served(store) == outputs
+    assert cached(store) == outputs
 
 
 def test_links_and_executable_bits_come_back_as_they_were(store: Store) -> None:
@@ -98,7 +98,7 @@ def test_equal_outputs_are_kept_once_and_nothing_is_left_over(store: Store) -> N
     commit(store, fingerprint(2), {"a": b"same"})
     assert len(list((store.root / "trees").glob("*/*"))) == 1
     assert os.listdir(store.root / "work") == []
-    assert served(store, fingerprint(1)) == {"a": b"same", "b": b"same"}
+    assert cached(store, fingerprint(1)) == {"a": b"same", "b": b"same"}
 
 
 def test_what_is_kept_is_protected_from_writing(store: Store) -> None:
@@ -207,7 +207,7 @@ BOMB_TOUCHES = "touched-by-a-pickle"
 
 
 class Bomb:
-    """Writes a file when it is unpickled."""
+    """An object that writes a file when it is unpickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (BOMB_TOUCHES,)
@@ -233,14 +233,14 @@ DAMAGES: dict[str, Callable[[bytes], bytes | None]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_no_damaged_file_of_the_store_is_served_or_fails_or_executes(
+def test_no_damaged_file_of_the_store_is_found_or_fails_or_executes(
     damage: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     commit(store)
     store.observe(fingerprint(), ["side.txt"])
     time.sleep(0.06)  # from now on the digests come from the cache
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
     for path in files_below(store.root):
         before, times, data = path.read_bytes(), path.stat(), DAMAGES[damage](path.read_bytes())
         if data == before:
@@ -251,7 +251,7 @@ def test_no_damaged_file_of_the_store_is_served_or_fails_or_executes(
         else:
             overwrite(path, data)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-        found = served(store)
+        found = cached(store)
         assert found == OUTPUTS or isinstance(found, Miss)
         if path.relative_to(store.root).parts[0] in ("trees", "records"):
             assert isinstance(found, Miss), path
@@ -259,7 +259,7 @@ def test_no_damaged_file_of_the_store_is_served_or_fails_or_executes(
         exercise(store)
         verify(store)
         commit(store)
-        assert served(store) == OUTPUTS, path
+        assert cached(store) == OUTPUTS, path
         assert not verify(store).damaged
     assert not (tmp_path / BOMB_TOUCHES).exists()
     assert os.listdir(store.root / "work") == []
@@ -273,13 +273,13 @@ def test_no_byte_of_a_record_can_be_changed(store: Store) -> None:
         path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
         assert isinstance(store.lookup(fingerprint().key), Miss), at
     path.write_bytes(data)
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
 
 
 @pytest.mark.parametrize(
     "kind", ["file added", "folder added", "made executable", "renamed", "made a link", "made a pipe"]
 )
-def test_a_tree_with_other_entries_is_not_served(kind: str, store: Store) -> None:
+def test_a_tree_with_other_entries_is_not_found(kind: str, store: Store) -> None:
     commit(store)
     file = kept_file(store, "weights")
     file.parent.chmod(0o755)
@@ -297,10 +297,10 @@ def test_a_tree_with_other_entries_is_not_served(kind: str, store: Store) -> Non
     else:
         file.unlink()
         os.mkfifo(file)
-    found = served(store)
+    found = cached(store)
     assert isinstance(found, Miss) and "the kept output 'model'" in found.reason
     commit(store)
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
 
 
 @pytest.mark.parametrize("what", ["data", "tree", "fan", "all"])
@@ -309,16 +309,16 @@ def test_a_tree_that_is_gone_or_a_file_is_a_miss_and_can_be_committed_again(what
     data = store.tree_path(kept.outputs["model"].digest)
     place = {"data": data, "tree": data.parent, "fan": data.parent.parent, "all": store.root / "trees"}[what]
     remove(place)
-    assert served(store) == Miss("the kept output 'model' is gone")
+    assert cached(store) == Miss("the kept output 'model' is gone")
     if what == "tree":
         place.write_bytes(b"a file")
-        assert isinstance(served(store), Miss)
+        assert isinstance(cached(store), Miss)
     commit(store)
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
 
 
 def edits(envelope: dict[str, Any], other: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Records that somebody without the signing key could write."""
+    """Yield records that somebody without the signing key could write."""
     body = envelope["record"]
     swapped = body | {"outputs": other["record"]["outputs"]}
     without_key = digest("record", swapped)
@@ -338,7 +338,7 @@ def edits(envelope: dict[str, Any], other: dict[str, Any]) -> Iterator[dict[str,
     yield other | {"record": other["record"] | {"key": body["key"]}}
 
 
-def test_an_edited_record_is_not_served_without_the_signing_key(store: Store) -> None:
+def test_an_edited_record_is_not_found_without_the_signing_key(store: Store) -> None:
     commit(store)
     path = record_file(store)
     envelope = json.loads(path.read_bytes())
@@ -346,30 +346,30 @@ def test_an_edited_record_is_not_served_without_the_signing_key(store: Store) ->
     other = json.loads((store.root / "records" / other_key[:2] / f"{other_key}.json").read_bytes())
     for number, edited in enumerate(edits(envelope, other)):
         path.write_bytes(encode(edited))
-        found = served(store)
+        found = cached(store)
         assert isinstance(found, Miss), number
         assert found.reason, number
     path.write_bytes(encode(envelope))
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
 
 
-def test_a_store_signed_with_another_key_is_not_served(tmp_path: Path) -> None:
+def test_a_store_signed_with_another_key_is_not_found(tmp_path: Path) -> None:
     commit(open_store(tmp_path / "store", "a" * 64))
-    assert served(open_store(tmp_path / "store", "b" * 64)) == Miss("the kept record was damaged or forged")
+    assert cached(open_store(tmp_path / "store", "b" * 64)) == Miss("the kept record was damaged or forged")
 
 
 def test_a_rightly_signed_record_of_other_fields_is_a_miss(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     real = StepRecord.to_json
     monkeypatch.setattr(StepRecord, "to_json", lambda record: real(record) | {"field of tomorrow": 1})
     commit(store)
-    assert served(store) == Miss("the kept record was damaged")
+    assert cached(store) == Miss("the kept record was damaged")
 
 
 def test_a_record_of_another_format_is_a_miss_that_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FORMAT", FORMAT + 1)
     commit(store)
     monkeypatch.undo()
-    assert served(store) == Miss("the kept record has a format of another version")
+    assert cached(store) == Miss("the kept record has a format of another version")
 
 
 def test_a_damaged_manifest_is_unknown_and_then_written_anew(store: Store) -> None:
@@ -387,7 +387,7 @@ def test_the_index_may_be_lost(store: Store) -> None:
     commit(store)
     shutil.rmtree(store.root / "index")
     shutil.rmtree(store.root / "manifests")
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
     assert store.nearest("train.py", fingerprint()) is None
     assert commit(store, fingerprint(2)).sequence == 1
 
@@ -426,7 +426,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=keys)
     def lookup(self, key: int) -> None:
-        found = served(self.store, fingerprint(key))
+        found = cached(self.store, fingerprint(key))
         assert found == self.committed[key] or (isinstance(found, Miss) and key not in self.safe)
 
     @rule(data=st.data(), damage=st.sampled_from(sorted(DAMAGES)))
@@ -466,7 +466,7 @@ class StoreMachine(RuleBasedStateMachine):
     def everything_can_be_read(self) -> None:
         exercise(self.store)
         for key in self.safe:
-            assert served(self.store, fingerprint(key)) == self.committed[key]
+            assert cached(self.store, fingerprint(key)) == self.committed[key]
 
     def teardown(self) -> None:
         self.store.digests.close()
@@ -498,7 +498,7 @@ _OPERATIONS = (
 
 
 def crash_at(number: int, action: Callable[[], object]) -> bool:
-    """Whether a process that does it was ended before its n-th operation on files."""
+    """Return whether a process that does it was ended before its n-th operation on files."""
 
     def child() -> None:
         count = 0
@@ -560,15 +560,15 @@ def test_a_crash_at_any_operation_leaves_a_store_that_works(name: str, tmp_path:
         store = Store(home / "store", keeping.SIGNING_KEY, digests)
         before(store)
         crashed = crash_at(number, lambda store=store: action(store))
-        found = served(store)
+        found = cached(store)
         assert found == OUTPUTS or isinstance(found, Miss), number
         exercise(store)
         commit(store)
-        assert served(store) == OUTPUTS, number
+        assert cached(store) == OUTPUTS, number
         collect(store)
         assert os.listdir(store.root / "work") == [], number
         assert not verify(store).damaged, number
-        assert served(store) == OUTPUTS, number
+        assert cached(store) == OUTPUTS, number
         if not crashed:
             break
     assert number > 5
@@ -578,7 +578,7 @@ def test_a_crash_at_any_operation_leaves_a_store_that_works(name: str, tmp_path:
 
 
 def at_once(*actions: Callable[[], object]) -> list[int]:
-    """The exit codes of forked processes that start their actions at the same moment."""
+    """Start actions in forked processes at the same moment, and return their exit codes."""
     ready, go = os.pipe()
     children = []
     for action in actions:
@@ -606,10 +606,10 @@ def test_processes_that_commit_the_same_at_once_all_succeed_and_leave_nothing(tm
 
         def work(store: Store = store) -> bool:
             commit(store, outputs=outputs)
-            return served(store) == outputs
+            return cached(store) == outputs
 
         assert at_once(work, work, work) == [0, 0, 0]
-        assert served(store) == outputs
+        assert cached(store) == outputs
         assert os.listdir(store.root / "work") == []
         assert len(list((store.root / "trees").glob("*/*"))) == 2
 
@@ -619,7 +619,7 @@ def test_processes_that_repair_the_same_at_once_all_succeed(store: Store) -> Non
     for _ in range(8):
         spoil(store)
         assert at_once(*[lambda: commit(store)] * 3) == [0, 0, 0]
-        assert served(store) == OUTPUTS
+        assert cached(store) == OUTPUTS
     assert os.listdir(store.root / "work") == []
 
 
@@ -637,12 +637,12 @@ def test_a_collector_at_work_takes_nothing_that_is_needed(store: Store) -> None:
             rows, outputs = fingerprint(number % 3), {"a": b"shared", "b": {str(number % 3): b"x"}}
             commit(store, rows, outputs)
             for _ in range(3):
-                assert served(store, rows) == outputs
+                assert cached(store, rows) == outputs
             record = store.root / "records" / rows.key[:2] / f"{rows.key}.json"
             os.utime(record, (1, 1))  # from now on it may be taken away, unless it is used again
             found = store.lookup(rows.key)
             if isinstance(found, StepRecord):
-                assert served(store, rows) == outputs
+                assert cached(store, rows) == outputs
 
     assert at_once(collect_on, work_on) == [0, 0]
     collect(store, days=1)
@@ -654,7 +654,7 @@ def test_a_collector_at_work_takes_nothing_that_is_needed(store: Store) -> None:
 
 @pytest.fixture
 def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
-    """Mounts a tmpfs with these options, the same one again to change them."""
+    """Return a function that mounts a tmpfs with some options, the same one again to change them."""
     place = tmp_path / "mounted"
     place.mkdir()
 
@@ -684,13 +684,13 @@ def test_a_store_mounted_read_only_serves_and_keeps_new_results_for_this_process
     try:
         assert store.read_only
         assert store.lookup(kept.key) == kept
-        assert served(store) == OUTPUTS
+        assert cached(store) == OUTPUTS
         assert store.observed(fingerprint()) == ("side.txt",)
-        assert isinstance(served(store, fingerprint(3)), Miss)
+        assert isinstance(cached(store, fingerprint(3)), Miss)
         for rows in (fingerprint(2), fingerprint(3)):
             commit(store, rows, {"a": b"damaged later"})
-            assert served(store, rows) == {"a": b"damaged later"}
-        assert served(store) == OUTPUTS
+            assert cached(store, rows) == {"a": b"damaged later"}
+        assert cached(store) == OUTPUTS
         assert not str(store.written).startswith(str(root))
         with pytest.raises(StoreException, match="can't be written"):
             collect(store)
@@ -710,9 +710,9 @@ def test_a_store_of_somebody_else_serves_and_is_left_alone() -> None:
         os.setgid(65534)
         os.setuid(65534)
         store = open_store(home / "store")
-        right = served(store) == OUTPUTS and store.read_only
+        right = cached(store) == OUTPUTS and store.read_only
         commit(store, fingerprint(2), {"a": b"new"})
-        right = right and served(store, fingerprint(2)) == {"a": b"new"}
+        right = right and cached(store, fingerprint(2)) == {"a": b"new"}
         remove(store.written)
         return right
 
@@ -741,11 +741,11 @@ def test_a_full_disk_is_told_and_harms_nothing(mount: Callable[[str], Path], tmp
     record = replace(store.lookup(fingerprint().key), key="f" * 64)  # type: ignore[type-var]
     with pytest.raises(OSError, match="No space left on device"):
         store.commit(record, {"a": (small, tree)})
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
     assert store.lookup("f" * 64) == Miss("")
     ballast.unlink()
     commit(store, fingerprint(2), {"a": b"new"})
-    assert served(store, fingerprint(2)) == {"a": b"new"}
+    assert cached(store, fingerprint(2)) == {"a": b"new"}
     assert not verify(store).damaged
 
 
@@ -771,7 +771,7 @@ def test_the_store_of_the_first_release_is_read_or_cleanly_missed(tmp_path: Path
         assert {name: artifact.digest for name, artifact in found.outputs.items()} == outputs
         assert found.fingerprint.key == key
     if FORMAT == 1:
-        assert served(store) == {
+        assert cached(store) == {
             "model": {"weights": b"0123", "sub": {"notes": b"fine"}, "link": b"0123"},
             "table": b"a,b\n1,2\n",
         }
@@ -780,5 +780,5 @@ def test_the_store_of_the_first_release_is_read_or_cleanly_missed(tmp_path: Path
     exercise(store)
     verify(store)
     commit(store)
-    assert served(store) == OUTPUTS
+    assert cached(store) == OUTPUTS
     collect(store, days=0)

@@ -23,7 +23,7 @@ def mode(path: Path) -> int:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user can write to."""
+    """Make a folder that every user can write to."""
     folder = Path(tempfile.mkdtemp(dir="/tmp"))
     folder.chmod(0o777)
     yield folder
@@ -31,7 +31,7 @@ def open_folder() -> Iterator[Path]:
 
 
 def as_nobody(action: Callable[[], object]) -> bool:
-    """Whether the action holds when done by somebody who is not root."""
+    """Return whether the action holds when done by somebody who is not root."""
     child = os.fork()
     if child == 0:
         code = 1

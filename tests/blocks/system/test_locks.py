@@ -48,7 +48,7 @@ def locks(tmp_path: Path) -> KeyLocks:
 
 @pytest.fixture
 def other(locks: KeyLocks) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds `key`."""
+    """Start another process that holds `key`."""
     process = python(HOLDER, str(locks.folder))
     assert process.stdout and process.stdout.readline() == "held\n"
     with process:

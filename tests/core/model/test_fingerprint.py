@@ -79,8 +79,8 @@ def test_kinds_can_be_left_out() -> None:
 
 @given(strategies.fingerprints)
 def test_equal_rows_have_equal_keys_and_no_difference(fingerprint: Fingerprint) -> None:
-    twin = Fingerprint(tuple(Row(*row) for row in fingerprint.rows))
-    assert (twin.key, twin.diff(fingerprint), twin.distance(fingerprint)) == (fingerprint.key, (), 0)
+    duplicate = Fingerprint(tuple(Row(*row) for row in fingerprint.rows))
+    assert (duplicate.key, duplicate.diff(fingerprint), duplicate.distance(fingerprint)) == (fingerprint.key, (), 0)
 
 
 @given(strategies.fingerprints, st.data())

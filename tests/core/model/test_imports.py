@@ -11,7 +11,7 @@ from stepwell.model.imports import find_imports
 
 
 def find(files, script="train.py"):
-    """The imports of a script in a snapshot given as paths to source."""
+    """Find the imports of a script in a snapshot given as paths to source."""
     sources = {path: text if isinstance(text, bytes) else text.encode() for path, text in files.items()}
     return find_imports(script, sources, sources.__getitem__)
 

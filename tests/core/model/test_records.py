@@ -164,8 +164,8 @@ def test_a_value_survives_json(value: Jsonable) -> None:
 @MANY
 @given(strategies.jsonables)
 def test_any_value_of_any_type_survives_json_with_its_types(value: Jsonable) -> None:
-    twin = type(value).from_json(json.loads(json.dumps(value.to_json())))
-    assert (twin, repr(twin)) == (value, repr(value))
+    duplicate = type(value).from_json(json.loads(json.dumps(value.to_json())))
+    assert (duplicate, repr(duplicate)) == (value, repr(value))
 
 
 @pytest.mark.parametrize("kind", strategies.JSONABLES)
@@ -199,9 +199,9 @@ def test_an_exit_is_fine_only_if_nobody_stopped_it() -> None:
 
 def test_a_result_is_its_outputs_and_survives_pickling() -> None:
     result = StepResult(RECORD)
-    twin = pickle.loads(pickle.dumps(result))
-    assert dict(twin) == dict(result) == {"table": TABLE}
-    assert twin.record == RECORD
+    duplicate = pickle.loads(pickle.dumps(result))
+    assert dict(duplicate) == dict(result) == {"table": TABLE}
+    assert duplicate.record == RECORD
 
 
 def test_a_calls_key_is_its_fingerprints() -> None:

@@ -22,7 +22,7 @@ ON_DISK = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 
 def fresh(folder: Path, name: str = "tree") -> Path:
-    """A path below `folder` where nothing stands."""
+    """Return a path below `folder` where nothing stands."""
     shutil.rmtree(folder / name, ignore_errors=True)
     return folder / name
 

@@ -33,22 +33,22 @@ class Place:
         return target
 
     def launch(self, source, *argv, script="train.py", watch=True, quiet=(), module_path=(), flags=()):
-        """The finished process of a script run by the launcher."""
+        """Run a script by the launcher, and return the finished process."""
         self.write(script, source)
         self.reads.unlink(missing_ok=True)
-        order = {"script": script, "argv": argv, "cwd": str(self.cwd), "module_path": [*map(str, module_path)]}
-        order |= {"watch": watch, "quiet": [*map(str, quiet)], "reads": str(self.reads)}
-        (self.top / "order.json").write_text(json.dumps(order))
-        command = [sys.executable, *flags, str(LAUNCHER), str(self.top / "order.json")]
+        spec = {"script": script, "argv": argv, "cwd": str(self.cwd), "module_path": [*map(str, module_path)]}
+        spec |= {"watch": watch, "quiet": [*map(str, quiet)], "reads": str(self.reads)}
+        (self.top / "spec.json").write_text(json.dumps(spec))
+        command = [sys.executable, *flags, str(LAUNCHER), str(self.top / "spec.json")]
         return subprocess.run(command, cwd=self.top, env=self.environment, capture_output=True, check=False)
 
     def plain(self, *argv, script="train.py"):
-        """The finished process of the same script run plainly."""
+        """Run the same script plainly, and return the finished process."""
         command = [sys.executable, script, *argv]
         return subprocess.run(command, cwd=self.cwd, env=self.environment, capture_output=True, check=False)
 
     def noted(self, source, *argv, **options):
-        """What a script was seen to read, without doubles."""
+        """Run a script, and return what it was seen to read, without doubles."""
         done = self.launch(source, *argv, **options)
         assert done.returncode == 0, done.stderr.decode()
         return self.lines()
@@ -160,7 +160,7 @@ def test_unreadable_sources_fail_with_the_readers_words(place, source):
 
 
 def _without_repeats(text):
-    """A traceback without the count of repeated lines, which depends on how deep the script started."""
+    """Return a traceback without the count of repeated lines, which depends on how deep the script started."""
     return [line for line in text.splitlines() if b"Previous line repeated" not in line and b"0x" not in line]
 
 
@@ -176,7 +176,7 @@ def test_an_interrupt_ends_it_by_signal(place):
 def test_a_compiled_launcher_does_the_same(place):
     compiled = py_compile.compile(str(LAUNCHER), cfile=str(place.top / "launcher.pyc"))
     place.launch("print(__file__, type(__loader__).__name__); 1 / 0")
-    command = [sys.executable, compiled, str(place.top / "order.json")]
+    command = [sys.executable, compiled, str(place.top / "spec.json")]
     done = subprocess.run(command, env=place.environment, capture_output=True, check=False)
     plain = place.plain()
     assert (done.returncode, done.stdout, done.stderr) == (plain.returncode, plain.stdout, plain.stderr)
@@ -185,7 +185,7 @@ def test_a_compiled_launcher_does_the_same(place):
 def test_a_missing_script(place):
     place.launch("", script="other.py")
     (place.cwd / "other.py").unlink()
-    command = [sys.executable, str(LAUNCHER), str(place.top / "order.json")]
+    command = [sys.executable, str(LAUNCHER), str(place.top / "spec.json")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "can't open file" in done.stderr) == (2, True)
 
@@ -237,11 +237,11 @@ def test_a_local_module_wins_over_the_standard_library(place):
     assert done.stdout == b"True True True\n", done.stderr.decode()
 
 
-def test_an_order_may_come_through_a_descriptor(place):
+def test_a_spec_may_come_through_a_descriptor(place):
     place.write("train.py", "import sys, os\nprint(sys.argv, os.path.exists(f'/dev/fd/{sys.argv[1]}'))")
     reader, writer = os.pipe()
-    order = {"script": "train.py", "argv": [str(reader)], "cwd": str(place.cwd), "module_path": [], "watch": False}
-    os.write(writer, json.dumps(order).encode())
+    spec = {"script": "train.py", "argv": [str(reader)], "cwd": str(place.cwd), "module_path": [], "watch": False}
+    os.write(writer, json.dumps(spec).encode())
     os.close(writer)
     command = [sys.executable, str(LAUNCHER), f"/dev/fd/{reader}"]
     done = subprocess.run(command, pass_fds=[reader], capture_output=True, text=True, check=False)
@@ -393,7 +393,7 @@ def test_libraries_that_read_in_python(place):
 def test_watching_changes_no_errors_and_survives_its_file(place):
     place.write("data.txt", "x")
     source = (
-        "import shutil, os\nos.remove(os.path.dirname(os.getcwd()) + '/order.json')\nopen('data.txt')\nopen('missing')"
+        "import shutil, os\nos.remove(os.path.dirname(os.getcwd()) + '/spec.json')\nopen('data.txt')\nopen('missing')"
     )
     done = place.launch(source)
     assert b"FileNotFoundError" in done.stderr

@@ -22,7 +22,7 @@ VALUES = st.recursive(
 
 
 def logged(name, kind, value, scope="step"):
-    """The event of a metric."""
+    """Return the event of a metric."""
     return {"type": "metric", "scope": scope, "name": name, "kind": kind, "value": encoded(value), "time": 1.5}
 
 

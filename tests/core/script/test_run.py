@@ -31,7 +31,7 @@ CONTEXT = {
 
 @pytest.fixture
 def control(tmp_path, monkeypatch):
-    """The control folder of a step that this process pretends to be."""
+    """Return the control folder of a step that this process pretends to be."""
     folder = tmp_path / "control"
     folder.mkdir()
     (folder / "context.json").write_text(json.dumps(CONTEXT))
