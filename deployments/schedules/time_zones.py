@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import re
-from enum import Enum, StrEnum
+from enum import Enum, EnumMeta, StrEnum
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tzlocal.windows_tz import win_tz
 
 from stepwell.errors import UserErrorException
 
+if TYPE_CHECKING:
 
-class _Named(StrEnum):
-    """A zone whose value is its name on Windows."""
+    class _Zones(EnumMeta):
+        def __getattr__(cls, name: str) -> TimeZone: ...
 
+    class TimeZone(StrEnum, metaclass=_Zones):
+        """v1's enumeration: `TimeZone.CentralEuropeanStandardTime` and its like."""
+else:
 
-TimeZone = _Named("TimeZone", {re.sub(r"\W", "", name): name for name in sorted(win_tz)})  # type: ignore[call-arg]
-"""v1's enumeration: `TimeZone.CentralEuropeanStandardTime` and its like."""
+    class _Named(StrEnum):
+        """A zone whose value is its name on Windows."""
+
+    TimeZone = _Named("TimeZone", {re.sub(r"\W", "", name): name for name in sorted(win_tz)})
+    """v1's enumeration: `TimeZone.CentralEuropeanStandardTime` and its like."""
 
 
 def zone_name(name: str | Enum | None) -> str:
-    """The zone's name for the world (`Europe/Warsaw`) of that, or of its name on Windows; `UTC` for None."""
+    """Return the IANA name (`Europe/Warsaw`) of a zone given by that or by its name on Windows; `UTC` for None."""
     wanted = str(name.value if isinstance(name, Enum) else name or "UTC")
     found = "UTC" if wanted == "UTC" else win_tz.get(wanted, wanted)
     try:

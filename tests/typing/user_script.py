@@ -1,0 +1,150 @@
+"""A user's script that uses every public name: type checkers must know them all. It is never run."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect import flow
+
+from stepwell import (
+    AmlCompute,
+    AzureCliAuthentication,
+    CommandStep,
+    ComputeTarget,
+    CondaDependencies,
+    CudaCompute,
+    DaskCompute,
+    DataPath,
+    DataPathComputeBinding,
+    DataReference,
+    Datastore,
+    DataTransferStep,
+    DockerCompute,
+    DockerConfiguration,
+    Environment,
+    Experiment,
+    InteractiveLoginAuthentication,
+    LocalCompute,
+    MsiAuthentication,
+    OutputFileDatasetConfig,
+    Pipeline,
+    PipelineData,
+    PipelineEndpoint,
+    PipelineParameter,
+    PipelineRun,
+    PublishedPipeline,
+    PythonScriptStep,
+    Run,
+    RunConfiguration,
+    Schedule,
+    ScheduleRecurrence,
+    ScriptRunConfig,
+    ServicePrincipalAuthentication,
+    StepRun,
+    StepSequence,
+    StepwellError,
+    TimeZone,
+    TokenAuthentication,
+    Workspace,
+    __version__,
+)
+
+ws: Workspace = Workspace.create("typed", exist_ok=True)
+store: Datastore = Datastore.register(ws, "raw", "file:///tmp/raw", overwrite=True)
+uploaded: DataReference = store.upload_files(["a.csv"], target_path="in")
+default: Datastore = ws.get_default_datastore()
+print(__version__, store.url, [name for name in ws.datastores], uploaded.path("a.csv").as_download())
+
+packages = CondaDependencies.create(pip_packages=["numpy"], conda_packages=["python=3.11"])
+environment = Environment("numbers")
+environment.python.conda_dependencies = packages
+configuration = RunConfiguration()
+configuration.environment = environment
+configuration.docker = DockerConfiguration(use_docker=True, shm_size="1g")
+
+targets: list[Any] = [
+    ComputeTarget.attach(ws, "here", LocalCompute(cpus=2)),
+    ComputeTarget.attach(ws, "boxes", DockerCompute(image="python:3.11")),
+    ComputeTarget.attach(ws, "workers", DaskCompute(max_nodes=4)),
+    ComputeTarget.attach(ws, "gpus", CudaCompute()),
+    ComputeTarget.create(ws, "aml", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=2)),
+]
+print([target.name for target in targets], ws.compute_targets["here"].get_status())
+
+rate = PipelineParameter("rate", 10)
+source = PipelineParameter("source", DataPath(datastore=store, path_on_datastore="in"))
+table, model = PipelineData("table"), PipelineData("model", datastore=default)
+report = OutputFileDatasetConfig(name="report", destination=(store, "reports/{run-id}"))
+
+prepare = PythonScriptStep(
+    "prepare.py",
+    arguments=["--in", (source, DataPathComputeBinding(mode="download")), "--out", table],
+    inputs=[(source, DataPathComputeBinding(mode="download"))],
+    outputs=[table],
+    source_directory="scripts",
+    environment=["numpy==2.4.6"],
+)
+train = PythonScriptStep(
+    "train.py",
+    arguments=["--table", table, "--rate", rate, "--out", model, "--report", report.as_upload()],
+    inputs=[table.as_download()],
+    outputs=[model],
+    runconfig=ScriptRunConfig("scripts", script="train.py", run_config=configuration).run_config,
+    hash_paths=["conf"],
+    retries=2,
+    timeout_seconds=60.0,
+    strict=True,
+)
+check = CommandStep(name="check", command=["python", "check.py", model], inputs=[model])
+copy = DataTransferStep(
+    name="copy",
+    source_data_reference=uploaded,
+    destination_data_reference=DataReference(store, data_reference_name="copied", path_on_datastore="out"),
+)
+pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
+decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
+results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}
+print(decisions, results, pipeline.validate())
+
+
+@flow
+def own() -> str:
+    """Use steps as Prefect tasks."""
+    written = prepare()
+    future = train.submit(table=written["table"], rate=20)
+    return str(ws.path_of(future.result()["model"]))
+
+
+experiment = Experiment(ws, "typing")
+run: PipelineRun = experiment.submit(pipeline, tags={"by": "me"}, pipeline_parameters={"rate": 20})
+status: str = run.wait_for_completion(show_output=False)
+for step_run in run.get_steps():
+    one: StepRun = step_run
+    print(one.name, one.get_status(), one.get_metrics(), one.get_output_data("model").download("here"))
+
+published: PublishedPipeline = pipeline.publish("typed", description="All names", version="1")
+endpoint = PipelineEndpoint.publish(ws, "typed-endpoint", "One name over versions", published)
+again: PipelineRun = published.submit(ws, "typing", pipeline_parameters={"rate": 30})
+recurrence = ScheduleRecurrence(
+    frequency="Day", interval=1, hours=[6], minutes=[0], time_zone=TimeZone.UTC, start_time=datetime.now()
+)
+schedule = Schedule.create(ws, "daily", published.id, experiment_name="typing", recurrence=recurrence)
+print(endpoint.default_version, again.id, schedule.status)
+
+for authentication in (
+    InteractiveLoginAuthentication(),
+    AzureCliAuthentication(),
+    MsiAuthentication(),
+    ServicePrincipalAuthentication("tenant", "id", "password"),
+    TokenAuthentication(lambda audience: "token"),
+):
+    headers: dict[str, str] = authentication.get_authentication_header()
+
+script_side: Run = Run.get_context()
+script_side.log("accuracy", 0.97)
+if script_side.parent is not None:
+    script_side.parent.log("best", 0.97)
+
+try:
+    ws.get_run("nope")
+except StepwellError as error:
+    print(error.message, error.facts, error.hint)
