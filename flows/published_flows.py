@@ -1,4 +1,7 @@
-"""The flows of published pipelines, made when asked for: `p_<id in hexadecimal>`, which deployments name as their entrypoint."""
+"""The flows of published pipelines, made when asked for: `p_<id in hexadecimal>`, which deployments name as their entrypoint.
+
+The module stands at the top of `flows` because deployments that exist already hold its dotted name.
+"""
 
 from __future__ import annotations
 

@@ -27,12 +27,24 @@ class Submittable(Protocol):
         tags: Mapping[str, str] | None,
         regenerate_outputs: bool,
     ) -> PipelineRun:
-        """The run, at work or soon to be."""
+        """Return the run, at work or soon to be."""
         ...
 
 
 class Experiment:
-    """Runs that belong together."""
+    """Runs that belong together.
+
+    Args:
+        workspace: The workspace whose pipelines run in the experiment.
+        name: 1 to 255 letters, digits, '_' and '-', the first a letter or digit, as in Azure ML SDK v1.
+
+    Raises:
+        UserErrorException: The name can't name an experiment.
+
+    Attributes:
+        workspace: The experiment's workspace.
+        name: The experiment's name.
+    """
 
     def __init__(self, workspace: BaseWorkspace, name: str) -> None:
         self.workspace = workspace
@@ -49,9 +61,26 @@ class Experiment:
         continue_on_step_failure: bool = False,
         **ignored: Any,
     ) -> PipelineRun:
-        """The run of the pipeline, or of a published one, at work in a process of its own that outlives this one.
+        """Start the pipeline, or a published one, in a process of its own that outlives this one.
 
         Wrong parameters, missing scripts and unreadable sources raise before anything is started.
+
+        Args:
+            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint.
+            tags: Labels of the run, by which `get_runs` finds it.
+            pipeline_parameters: Values by parameter; the others keep their defaults.
+            pipeline_params: v1's older name of `pipeline_parameters`.
+            regenerate_outputs: Whether every step runs anew, whatever earlier runs left.
+            continue_on_step_failure: Whether steps that do not depend on a failed one go on. False leaves it to what a
+                published pipeline was published with.
+            **ignored: Accepted for v1's sake; not used.
+
+        Returns:
+            The run, at work or, if a worker is to take it, soon to be.
+
+        Raises:
+            UserErrorException: A parameter is unknown or has a wrong value.
+            ExperimentExecutionException: The run's process ended before it began.
         """
         given = pipeline_parameters or pipeline_params or {}
         if not isinstance(config, Pipeline):
@@ -68,7 +97,15 @@ class Experiment:
         return run
 
     def get_runs(self, tags: Mapping[str, str] | None = None, **ignored: Any) -> Iterator[PipelineRun]:
-        """The experiment's runs, newest first; with `tags`, those that have them."""
+        """Find the experiment's runs, newest first.
+
+        Args:
+            tags: Only runs that have all of these tags; without them, every run.
+            **ignored: Accepted for v1's sake; not used.
+
+        Returns:
+            An iterator over the runs.
+        """
         return (
             run
             for run in all_runs(self.workspace)

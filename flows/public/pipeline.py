@@ -30,6 +30,24 @@ class Pipeline(PipelineFlow):
 
     Calling it runs it as a Prefect flow, with its parameters as keyword arguments; `pipeline.flow` is that flow. Nothing is
     read, hashed or started when a pipeline is made.
+
+    Args:
+        workspace: The workspace that keeps the results.
+        steps: A step, a list of steps or of lists (at any depth), a StepSequence, or a PipelineData (its producer).
+        description: What the pipeline is for; its name too, as in Azure ML SDK v1, where `name` is not given.
+        default_datastore: Accepted for v1's sake; not used.
+        default_source_directory: The source directory of steps that name none; by default the current directory.
+        resolve_closure: Whether steps that a listed step depends on belong to the pipeline too. If False, one that is not
+            listed is an error.
+        name: The pipeline's name, and that of its Prefect flow; by default the description, else `pipeline`.
+        **kwargs: `enable_email_notification`, accepted for v1's sake and not used.
+
+    Raises:
+        UserErrorException: An argument or name is wrong, a script is missing, or the steps don't fit together.
+
+    Attributes:
+        workspace: The pipeline's workspace.
+        definition: The steps and parameters as plain values.
     """
 
     _steps: tuple[Step, ...] = ()
@@ -73,7 +91,17 @@ class Pipeline(PipelineFlow):
         return self._steps
 
     def on(self, compute_target: Any) -> Pipeline:
-        """The same pipeline with every step on this target, or the one of this name; ComputeTargetException if there is none."""
+        """Return the same pipeline with every step on one compute target.
+
+        Args:
+            compute_target: The target, or its name.
+
+        Returns:
+            A new pipeline; this one stays as it is.
+
+        Raises:
+            ComputeTargetException: The workspace has no such target.
+        """
         name = ComputeTarget.get(self.workspace, str(getattr(compute_target, "name", compute_target))).name
         steps = tuple(replace(step, compute_target=name) for step in self.definition.steps)
         moved = Pipeline.of(replace(self.definition, steps=steps), self.workspace)
@@ -83,7 +111,11 @@ class Pipeline(PipelineFlow):
     # Deciding -------------------------------------------------------------------------------------------------------
 
     def validate(self) -> list[str]:
-        """What is wrong with the pipeline, a sentence each; empty if nothing is. Raises nothing."""
+        """Find what is wrong with the pipeline, without running or raising anything, as in Azure ML SDK v1.
+
+        Returns:
+            A sentence for each error; empty if there is none.
+        """
         errors = []
         with closing(RunContext(self.workspace, "validation")) as context:
             for step in self.definition.steps:
@@ -95,7 +127,19 @@ class Pipeline(PipelineFlow):
         return errors
 
     def plan(self, *, regenerate_outputs: bool = False, **parameters: Any) -> tuple[Decision, ...]:
-        """For every step what a run with these parameters would do, and why; nothing is run."""
+        """Tell for every step what a run with these parameters would do, and why, without running anything.
+
+        Args:
+            regenerate_outputs: Whether the run would be told to run every step anew.
+            **parameters: Values by parameter; the others keep their defaults.
+
+        Returns:
+            A decision for each step, in an order in which they can run.
+
+        Raises:
+            UserErrorException: A parameter is unknown or has a wrong value.
+            StepwellError: Something that no run could get past: a missing script, compute target or input.
+        """
         values = self.values(parameters)
         with closing(RunContext(self.workspace, "plan", regenerate=regenerate_outputs)) as context:
             preflight(context, self.definition, values)
@@ -110,9 +154,21 @@ class Pipeline(PipelineFlow):
         *,
         work_pool: str = POOL,
     ) -> PublishedPipeline:
-        """The published pipeline: what is on disk now, callable from anywhere however the source changes.
+        """Publish what is on disk now, callable from anywhere however the source changes.
 
-        Without `version` it is the next number for the name. Workers of the Prefect work pool run it.
+        Args:
+            name: The name to publish under; by default the pipeline's.
+            description: What it is for; by default the pipeline's description.
+            version: Any text; by default the next number for the name.
+            continue_on_step_failure: Whether runs go on past failed steps unless told otherwise; by default not.
+            work_pool: The Prefect work pool whose workers run it.
+
+        Returns:
+            The published pipeline.
+
+        Raises:
+            UserErrorException: The name, the version or the work pool won't do.
+            SnapshotException: The source can't be read.
         """
         from stepwell import PublishedPipeline  # which stands on this module
 
@@ -137,7 +193,7 @@ class Pipeline(PipelineFlow):
 
 
 def _check_name(name: str) -> None:
-    if not name.isprintable() or any(sign in name for sign in "/%&><"):
+    if not name.isprintable() or any(character in name for character in "/%&><"):
         raise UserErrorException(
             f"{name!r} can't name a pipeline", hint="Pass `name=` with letters, digits, blanks, '_' and '-'."
         )

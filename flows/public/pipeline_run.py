@@ -15,7 +15,7 @@ from stepwell.errors import ActivityFailedException, ExperimentExecutionExceptio
 from stepwell.flows.public.step_run import PortDataReference, StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.progress import Progress, follow
-from stepwell.flows.runs.states import asked_status
+from stepwell.flows.runs.states import fetch_status
 from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
 from stepwell.script.metrics import metrics_of
 
@@ -45,7 +45,17 @@ class _Named(NamedTuple):
 
 
 class PipelineRun:
-    """A run of a pipeline, found by its id from any process."""
+    """A run of a pipeline, found by its id from any process.
+
+    Args:
+        experiment: The run's experiment.
+        run_id: The run's whole id; `PipelineRun.get` also takes its beginning.
+
+    Attributes:
+        experiment: The run's experiment.
+        workspace: The experiment's workspace.
+        folder: The run's folder: its facts, its journal, its steps' files.
+    """
 
     def __init__(self, experiment: ExperimentLike, run_id: str) -> None:
         self.experiment = experiment
@@ -54,7 +64,18 @@ class PipelineRun:
 
     @classmethod
     def get(cls, workspace: BaseWorkspace, run_id: str) -> PipelineRun:
-        """The run of that id, or of the one id that starts so; ExperimentExecutionException if there is none."""
+        """Find a run by its id, or by the beginning of it.
+
+        Args:
+            workspace: The workspace to look in.
+            run_id: The id, or as much of its beginning as no other run has.
+
+        Returns:
+            The run.
+
+        Raises:
+            ExperimentExecutionException: No run, or more than one, has an id that starts so.
+        """
         found = [run for run in _folders(workspace) if run.run_id.startswith(run_id)]
         if len(found) != 1 or not run_id:
             raise ExperimentExecutionException(
@@ -73,7 +94,7 @@ class PipelineRun:
 
     @property
     def number(self) -> int:
-        """1 for the workspace's first run, 2 for the next …"""
+        """The run's number in its workspace, from 1."""
         return int(self.folder.facts().get("number", 0))
 
     @property
@@ -95,17 +116,29 @@ class PipelineRun:
         return tags
 
     def get_tags(self) -> dict[str, str]:
-        """As `tags`."""
+        """Return the same as `tags`, under v1's other name.
+
+        Returns:
+            The run's tags by name.
+        """
         return self.tags
 
     def summary(self) -> RunSummary:
-        """What is known of the run now."""
+        """Read what is known of the run now.
+
+        Returns:
+            The run's status, facts and steps.
+        """
         return summarize(self.folder)
 
     def get_status(self) -> str:
-        """`NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`."""
+        """Return the run's status now; Prefect is asked if the run has not begun.
+
+        Returns:
+            `NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`, as in Azure ML SDK v1.
+        """
         status = self.summary().status
-        return asked_status(self.folder) if status == "NotStarted" else status
+        return fetch_status(self.folder) if status == "NotStarted" else status
 
     @property
     def status(self) -> str:
@@ -114,7 +147,12 @@ class PipelineRun:
         return "Completed" if status == "Finished" else status
 
     def get_details(self) -> dict[str, Any]:
-        """Ids, times, parameters, properties and the status of every step."""
+        """Collect ids, times, parameters, properties and the status of every step.
+
+        Returns:
+            The details by v1's names: `runId`, `status`, `startTimeUtc` and `endTimeUtc` (ISO 8601, '' if not yet), and
+            `properties`; also `parameters`, and `steps` by id.
+        """
         summary = self.summary()
         return {
             "runId": self.id,
@@ -127,7 +165,11 @@ class PipelineRun:
         }
 
     def get_portal_url(self) -> str:
-        """The run's page in Prefect's UI."""
+        """Return the address of the run's page in Prefect's UI.
+
+        Returns:
+            A URL.
+        """
         return ui_url(f"/runs/flow-run/{self.id}")
 
     # Waiting and stopping -------------------------------------------------------------------------------------------
@@ -135,9 +177,21 @@ class PipelineRun:
     def wait_for_completion(
         self, show_output: bool = True, timeout_seconds: float = sys.maxsize, raise_on_error: bool = True
     ) -> str:
-        """The final status. A failed run raises ActivityFailedException unless told not to; a time-out just returns.
+        """Wait until the run has ended.
 
-        Ctrl-C stops the waiting with ExperimentExecutionException, not the run.
+        Ctrl-C stops the waiting, not the run.
+
+        Args:
+            show_output: Whether standard error shows the steps as they come.
+            timeout_seconds: How long to wait; by default without end. A time-out just returns, as in Azure ML SDK v1.
+            raise_on_error: Whether a failure raises; if False, it is only returned.
+
+        Returns:
+            The status: the final one, unless the time ran out.
+
+        Raises:
+            ActivityFailedException: The run failed, and `raise_on_error` is left True.
+            ExperimentExecutionException: Ctrl-C was pressed.
         """
         deadline = time.monotonic() + timeout_seconds
         try:
@@ -160,7 +214,7 @@ class PipelineRun:
         return status
 
     def cancel(self) -> None:
-        """Nothing; the run's steps are stopped and the run is cancelled, or will be within seconds."""
+        """Cancel the run: stop its steps, now or within seconds. A run that has ended stays as it is."""
         cancel(self.folder)
 
     def publish_pipeline(
@@ -170,7 +224,20 @@ class PipelineRun:
         version: str | None = None,
         continue_on_step_failure: bool | None = None,
     ) -> PublishedPipeline:
-        """The published pipeline of what this run ran: its snapshots, steps and parameters."""
+        """Publish what this run ran: its snapshots, steps and parameters.
+
+        Args:
+            name: The name to publish under; if empty, the pipeline's.
+            description: What it is for; by default the pipeline's description.
+            version: Any text; by default the next number for the name.
+            continue_on_step_failure: Whether runs go on past failed steps unless told otherwise; by default as this run did.
+
+        Returns:
+            The published pipeline.
+
+        Raises:
+            UserErrorException: The run's record does not tell all that is needed, or a snapshot is gone.
+        """
         from stepwell import PublishedPipeline  # which stands on this module
 
         return PublishedPipeline.of_run(self, name, description, version, continue_on_step_failure)
@@ -178,22 +245,47 @@ class PipelineRun:
     # Steps and what they left ---------------------------------------------------------------------------------------
 
     def get_steps(self) -> Iterator[StepRun]:
-        """The run's steps, newest first."""
+        """Iterate over the run's steps, newest first, as in Azure ML SDK v1.
+
+        Returns:
+            An iterator over the steps.
+        """
         return (StepRun(self, step) for step in reversed(self.summary().steps))
 
     get_children = get_steps
 
     def find_step_run(self, name: str) -> list[StepRun]:
-        """The steps of that name."""
+        """Find the run's steps by name.
+
+        Args:
+            name: A step's name, or its id in the pipeline.
+
+        Returns:
+            The steps of that name; empty if there are none.
+        """
         names = {step["id"]: step["name"] for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
         return [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
 
     def get_outputs(self) -> dict[str, dict[str, PortDataReference]]:
-        """Every output that there is, by step and output name."""
+        """Collect every output that there is.
+
+        Returns:
+            The outputs by step and output name; steps without any are left out.
+        """
         return {step.name: step.get_outputs() for step in self.get_steps() if step.get_outputs()}
 
     def get_pipeline_output(self, name: str) -> PortDataReference:
-        """The output that a PipelineData's `pipeline_output_name` exposes."""
+        """Find the output that a PipelineData's `pipeline_output_name` exposes.
+
+        Args:
+            name: The `pipeline_output_name`.
+
+        Returns:
+            The output.
+
+        Raises:
+            UserErrorException: The pipeline has no such output, or its step has not ended well.
+        """
         for step in self.folder.facts().get("pipeline", {}).get("steps", []):
             for port in step["outputs"]:
                 if port["pipeline_output"] == name:
@@ -203,7 +295,18 @@ class PipelineRun:
         )
 
     def download(self, target: str | Path, overwrite: bool = False) -> int:
-        """How many outputs were copied to `<target>/<step>/<output>`, writable and independent of the store."""
+        """Copy the outputs to `<target>/<step>/<output>`, writable and independent of the store.
+
+        Args:
+            target: The folder to copy to.
+            overwrite: Whether files that exist there are replaced; by default they stay.
+
+        Returns:
+            How many files were copied.
+
+        Raises:
+            DatastoreException: An output is gone or was damaged.
+        """
         count = 0
         for step, outputs in self.get_outputs().items():
             for name, data in outputs.items():
@@ -211,7 +314,15 @@ class PipelineRun:
         return count
 
     def get_metrics(self, name: str | None = None, recursive: bool = False) -> dict[str, Any]:
-        """Metrics that scripts logged on the run itself (`run.parent.log`); with `recursive`, also each step's, by step."""
+        """Collect the metrics that scripts logged on the run itself (`run.parent.log`).
+
+        Args:
+            name: Only the metric of this name, or the step of this name; by default all.
+            recursive: Whether to add each step's metrics, under the step's id.
+
+        Returns:
+            The metrics by name.
+        """
         summary = self.summary()
         own = metrics_of([event for step in summary.steps for event in step.events], "parent")
         if recursive:
@@ -228,7 +339,7 @@ def _folders(workspace: BaseWorkspace) -> list[RunFolder]:
 
 
 def all_runs(workspace: BaseWorkspace) -> list[PipelineRun]:
-    """Every run of the workspace, newest first."""
+    """Return every run of the workspace, newest first."""
     folders = sorted(_folders(workspace), key=lambda run: int(run.facts().get("number", 0)), reverse=True)
     return [PipelineRun(_Named(workspace, _experiment_of(run)), run.run_id) for run in folders]
 

@@ -26,11 +26,22 @@ from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 from stepwell.flows.runs.launch import detach
 
 ADDRESS_DOCUMENT = "endpoint-address"
-USUAL_ADDRESS = "http://127.0.0.1:4280"
+DEFAULT_ADDRESS = "http://127.0.0.1:4280"
 
 
 class PublishedPipeline:
-    """A published pipeline; several versions may share a name."""
+    """A published pipeline; several versions may share a name.
+
+    `Pipeline.publish` makes one, `PublishedPipeline.get` finds it.
+
+    Args:
+        workspace: The workspace that it was published in.
+        block: The document that Prefect's server keeps of it.
+
+    Attributes:
+        workspace: The workspace that it was published in.
+        block: The document that Prefect's server keeps of it.
+    """
 
     def __init__(self, workspace: BaseWorkspace, block: PublishedPipelineBlock) -> None:
         self.workspace = workspace
@@ -46,7 +57,22 @@ class PublishedPipeline:
         continue_on_step_failure: bool = False,
         work_pool: str = POOL,
     ) -> Self:
-        """The pipeline, published as it is now."""
+        """Publish a pipeline as it is now: what `Pipeline.publish` calls.
+
+        Args:
+            pipeline: The pipeline.
+            name: The name to publish under; if empty, the pipeline's.
+            description: What it is for; by default the pipeline's description.
+            version: Any text; by default the next number for the name.
+            continue_on_step_failure: Whether runs go on past failed steps unless told otherwise.
+            work_pool: The Prefect work pool whose workers run it.
+
+        Returns:
+            The published pipeline.
+
+        Raises:
+            UserErrorException: The name, the version or the work pool won't do.
+        """
         block = publish_pipeline(
             pipeline, name, description, version, continue_on_failure=continue_on_step_failure, work_pool=work_pool
         )
@@ -61,7 +87,21 @@ class PublishedPipeline:
         version: str | None = None,
         continue_on_step_failure: bool | None = None,
     ) -> Self:
-        """What the run ran, published; UserErrorException if its record does not tell all of that."""
+        """Publish what a run ran: what `PipelineRun.publish_pipeline` calls.
+
+        Args:
+            run: The run.
+            name: The name to publish under; if empty, the pipeline's.
+            description: What it is for; by default the pipeline's description.
+            version: Any text; by default the next number for the name.
+            continue_on_step_failure: Whether runs go on past failed steps unless told otherwise; by default as the run did.
+
+        Returns:
+            The published pipeline.
+
+        Raises:
+            UserErrorException: The run's record does not tell all that is needed, or a snapshot is gone.
+        """
         block = publish_run(
             run.folder, run.workspace, name, description, version, continue_on_failure=continue_on_step_failure
         )
@@ -71,9 +111,20 @@ class PublishedPipeline:
     def get(
         cls, workspace: BaseWorkspace, id: str | None = None, *, name: str | None = None, version: str | None = None
     ) -> Self:
-        """The one of that id; or the active one of that name and version, or the newest of that name.
+        """Find a published pipeline: by id; or the active one of a name and version; or the newest active one of a name.
 
-        None raises ExperimentExecutionException, several of one name and version UserErrorException.
+        Args:
+            workspace: The workspace that it was published in.
+            id: Its id. Azure ML SDK v1 knows this way only.
+            name: Its name, if no id is given.
+            version: Its version, beside the name; by default the newest.
+
+        Returns:
+            The published pipeline.
+
+        Raises:
+            ExperimentExecutionException: There is none.
+            UserErrorException: Several have that name and version.
         """
         if id is not None:
             block = documents.load(PublishedPipelineBlock, published_document(str(id)))
@@ -96,7 +147,15 @@ class PublishedPipeline:
 
     @classmethod
     def list(cls, workspace: BaseWorkspace, active_only: bool = True) -> list[Self]:
-        """Every published pipeline of the workspace, newest first."""
+        """List the published pipelines of a workspace, newest first.
+
+        Args:
+            workspace: The workspace.
+            active_only: Whether to leave out disabled ones.
+
+        Returns:
+            The published pipelines.
+        """
         return [cls(workspace, block) for block in _blocks(workspace) if block.status == "Active" or not active_only]
 
     get_all = list
@@ -151,19 +210,23 @@ class PublishedPipeline:
         return f"{endpoint_address()}/PipelineRuns/PipelineSubmit/{self.id}"
 
     def get_step_names(self) -> Sequence[str]:
-        """The names of its steps."""
+        """Return the names of its steps.
+
+        Returns:
+            The names, in an order in which the steps can run.
+        """
         return [*self.block.steps]
 
     # What it does ---------------------------------------------------------------------------------------------------
 
     def enable(self) -> None:
-        """Nothing; it can be run again."""
+        """Let it be run again."""
         pipeline = FrozenPipeline.get(self.id)
         open_deployment(self.block, pipeline)
         self._save("Active")
 
     def disable(self) -> None:
-        """Nothing; calls, schedules and Prefect itself start no new run of it."""
+        """Keep calls, schedules and Prefect itself from starting new runs of it."""
         pipeline = FrozenPipeline.get(self.id)
         self._save("Disabled")
         close_deployment(self.block, pipeline)
@@ -183,13 +246,29 @@ class PublishedPipeline:
         tags: Mapping[str, str] | None = None,
         regenerate_outputs: bool = False,
     ) -> PipelineRun:
-        """The run, taken by a worker of the pool if one is there, else at work in a process of its own.
+        """Start a run: a worker of the pool takes it if one is there, else a process of its own on this machine.
 
-        Wrong parameters, and a pipeline that is disabled, raise UserErrorException.
+        Args:
+            workspace: Accepted for v1's sake; the run belongs to the workspace that the pipeline was published in.
+            experiment_name: The experiment that the run belongs to.
+            pipeline_parameters: Values by parameter; the others keep their defaults.
+            parent_run_id: Accepted for v1's sake; not used.
+            continue_on_step_failure: Whether steps that do not depend on a failed one go on; by default as published.
+            tags: Labels of the run.
+            regenerate_outputs: Whether every step runs anew, whatever earlier runs left.
+
+        Returns:
+            The run, at work or soon to be.
+
+        Raises:
+            UserErrorException: The pipeline is disabled, the experiment can't have that name, or a parameter is unknown
+                or has a wrong value.
+            ServerException: Prefect's server did not take the run.
         """
         go_on = self.continue_on_step_failure if continue_on_step_failure is None else continue_on_step_failure
-        run_request = RunRequest(experiment_name, pipeline_parameters or {}, tags or {}, regenerate_outputs, go_on)
-        return submit_published(self, run_request)
+        return start_run(
+            self, RunRequest(experiment_name, pipeline_parameters or {}, tags or {}, regenerate_outputs, go_on)
+        )
 
     def __repr__(self) -> str:
         return (
@@ -197,22 +276,21 @@ class PublishedPipeline:
         )
 
 
-def submit_published(published: PublishedPipeline, run_request: RunRequest) -> PipelineRun:
-    """The run of the order, which a worker or a new process of this machine begins."""
+def start_run(published: PublishedPipeline, request: RunRequest) -> PipelineRun:
+    """Submit the request to Prefect and return the run, which a worker or a new process of this machine begins."""
     block = documents.load(PublishedPipelineBlock, published.block.document)
     if block is None or block.status != "Active":
         raise UserErrorException(
             f"The published pipeline {published.name!r} is disabled", hint="Enable it with `published.enable()`."
         )
     workspace = Workspace.get(block.workspace)
-    experiment = Experiment(workspace, run_request.experiment)
+    experiment = Experiment(workspace, request.experiment)
     here = not _has_worker(block)
-    submitted_run = submit_run(block, run_request, workspace, pending=here)
-    run = PipelineRun(experiment, submitted_run.run_id)
+    run = PipelineRun(experiment, submit_run(block, request, workspace, pending=here).run_id)
     if here:
         pipeline = FrozenPipeline.get(block.published_id)
-        values = pipeline.values(run_request.parameters)
-        facts = {"regenerate": run_request.regenerate, "continue_on_failure": run_request.continue_on_failure}
+        values = pipeline.values(request.parameters)
+        facts = {"regenerate": request.regenerate, "continue_on_failure": request.continue_on_failure}
         run.folder.describe({**pipeline.facts, **facts})
         detach(pipeline, run.folder, values)
     return run
@@ -230,7 +308,7 @@ def _has_worker(block: PublishedPipelineBlock) -> bool:
         workers = api.read_workers_for_work_pool(pool) if pool else []
     if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
         return False
-    # Prefect believes in a worker for a minute and more after its end; of our own we know better.
+    # Prefect takes a worker for online a minute and more after its end; our own holds a lock while it lives.
     return not connection.status().managed or _is_served()
 
 
@@ -240,13 +318,13 @@ def _is_served() -> bool:
 
 
 def endpoint_address() -> str:
-    """Where the HTTP endpoint answers, as `stepwell serve` last said."""
+    """Return the address of the HTTP endpoint, as `stepwell serve` last wrote it down."""
     block = documents.load(EndpointAddressBlock, ADDRESS_DOCUMENT)
-    return block.url if block else USUAL_ADDRESS
+    return block.url if block else DEFAULT_ADDRESS
 
 
 def choose(blocks: Iterable[PublishedPipelineBlock], name: str, version: str | None) -> list[PublishedPipelineBlock]:
-    """The active ones of that name and version, or the newest active one of that name; newest first."""
+    """Return the active ones of the name and version, newest first; without a version, the newest active one of the name."""
     active = [block for block in blocks if block.name == name and block.status == "Active"]
     if version is None:
         return active[:1]

@@ -22,7 +22,12 @@ _POLL_SECONDS = 0.1
 
 
 class StepRun:
-    """A step of a run. For a reused step, logs, metrics and outputs are those of the run that made its result."""
+    """A step of a run. For a reused step, logs, metrics and outputs are those of the run that made its result.
+
+    Args:
+        run: The run of the pipeline.
+        summary: What is known of the step.
+    """
 
     def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
         self._run = run
@@ -66,7 +71,11 @@ class StepRun:
         return self._summary.why
 
     def get_status(self) -> str:
-        """`NotStarted`, `Queued`, `Running`, `Failed`, `Finished`, `Canceled` or `Bypassed`."""
+        """Return the step's status now.
+
+        Returns:
+            `NotStarted`, `Queued`, `Running`, `Failed`, `Finished`, `Canceled` or `Bypassed`, as in Azure ML SDK v1.
+        """
         return _STEP_STATUS.get(self._current().status, "NotStarted")
 
     @property
@@ -89,7 +98,19 @@ class StepRun:
     def wait_for_completion(
         self, show_output: bool = True, timeout_seconds: float = sys.maxsize, raise_on_error: bool = True
     ) -> str:
-        """The final status; a failed step raises ActivityFailedException unless told not to."""
+        """Wait until the step, or its run, has ended.
+
+        Args:
+            show_output: Whether to print the step's standard output once the waiting is over.
+            timeout_seconds: How long to wait; by default without end. A time-out just returns, as in Azure ML SDK v1.
+            raise_on_error: Whether a failure raises; if False, it is only returned.
+
+        Returns:
+            The status: the final one, unless the time ran out.
+
+        Raises:
+            ActivityFailedException: The step failed, and `raise_on_error` is left True.
+        """
         deadline = time.monotonic() + timeout_seconds
         while self.get_status() in ("NotStarted", "Queued", "Running") and time.monotonic() < deadline:
             if self._run.get_status() in FINAL:
@@ -102,15 +123,27 @@ class StepRun:
         return self.get_status()
 
     def get_stdout_log(self) -> str:
-        """What the script wrote to its standard output so far."""
+        """Read what the script wrote to its standard output so far.
+
+        Returns:
+            The text; empty if there is none.
+        """
         return self._log("stdout.txt")
 
     def get_stderr_log(self) -> str:
-        """What the script wrote to its standard error so far."""
+        """Read what the script wrote to its standard error so far.
+
+        Returns:
+            The text; empty if there is none.
+        """
         return self._log("stderr.txt")
 
     def get_job_log(self) -> str:
-        """Both, in order of arrival."""
+        """Read both, standard output and standard error, in order of arrival.
+
+        Returns:
+            The text; empty if there is none.
+        """
         return self._log("70_driver_log.txt")
 
     def _log(self, name: str) -> str:
@@ -118,12 +151,23 @@ class StepRun:
         return path.read_text(errors="replace") if self.id and path.is_file() else ""
 
     def get_metrics(self, name: str | None = None) -> dict[str, Any]:
-        """The metrics that the script logged."""
+        """Collect the metrics that the script logged.
+
+        Args:
+            name: Only the metric of this name; by default all.
+
+        Returns:
+            The metrics by name.
+        """
         events = read_events(self.folder / "control") if self.id else []
         return {key: value for key, value in metrics_of(events, "step").items() if name in (None, key)}
 
     def get_file_names(self) -> list[str]:
-        """The files that the script left in `outputs/` and `logs/`, or uploaded."""
+        """List the files that the script left in `outputs/` and `logs/`, or uploaded.
+
+        Returns:
+            Their names, such as `outputs/model.pkl`; uploaded files have the name that they were given.
+        """
         found = []
         for folder, prefix in _FILES.items():
             root = self.folder / folder
@@ -131,7 +175,15 @@ class StepRun:
         return found
 
     def download_file(self, name: str, output_file_path: str | None = None) -> None:
-        """Nothing; the file that `get_file_names` lists stands at `output_file_path`, by default under its own name here."""
+        """Copy a file that `get_file_names` lists.
+
+        Args:
+            name: The file's name, as listed.
+            output_file_path: Where to copy it; by default under its last name to the current directory, as in Azure ML SDK v1.
+
+        Raises:
+            UserErrorException: The step left no such file.
+        """
         for folder, prefix in _FILES.items():
             path = self.folder / folder / name.removeprefix(prefix)
             if name in self.get_file_names() and name.startswith(prefix) and path.is_file():
@@ -140,7 +192,11 @@ class StepRun:
         raise UserErrorException(f"The step left no file {name!r}", hint="List the files with `get_file_names()`.")
 
     def get_outputs(self) -> dict[str, PortDataReference]:
-        """The step's outputs by name; empty until it has ended well."""
+        """Collect the step's outputs.
+
+        Returns:
+            The outputs by name; empty until the step has ended well.
+        """
         record = self._run.workspace.store.read_record(self._summary.key) if self._summary.key else None
         if not isinstance(record, StepRecord):
             return {}
@@ -150,7 +206,17 @@ class StepRun:
         }
 
     def get_output_data(self, name: str) -> PortDataReference:
-        """The output of that name; UserErrorException if there is none."""
+        """Find an output by name.
+
+        Args:
+            name: The output's name: v1's `output_name`, by default the name of the PipelineData.
+
+        Returns:
+            The output.
+
+        Raises:
+            UserErrorException: The step has no such output, or none yet.
+        """
         outputs = self.get_outputs()
         if name not in outputs:
             raise UserErrorException(
@@ -181,7 +247,15 @@ _STEP_STATUS = {
 
 
 class PortDataReference:
-    """An output of a step that has run: its place on its datastore, and a way to get it."""
+    """An output of a step that has run: its place on its datastore, and a way to get it.
+
+    Attributes:
+        name: The output's name.
+        datastore_name: The datastore that it is on.
+        path_on_datastore: Its path there.
+        pipeline_run_id: The id of the run that made it.
+        artifact: Its digest and place, as the step's record has them.
+    """
 
     def __init__(self, workspace: BaseWorkspace, name: str, record: StepRecord, artifact: Artifact) -> None:
         self._workspace = workspace
@@ -193,7 +267,11 @@ class PortDataReference:
         self.pipeline_run_id = record.run_id
 
     def get_port_data_reference(self) -> PortDataReference:
-        """This object, as v1's StepRunOutput has it."""
+        """Return this object, as v1's StepRunOutput has it.
+
+        Returns:
+            This object.
+        """
         return self
 
     @property
@@ -202,11 +280,34 @@ class PortDataReference:
         return self._workspace.store.tree_path(self.artifact.digest)
 
     def download(self, local_path: str | Path, overwrite: bool | None = None, show_progress: bool | None = None) -> int:
-        """How many files were copied to `local_path`, under the whole path that the output has on its datastore."""
+        """Copy the output to a folder, under the whole path that it has on its datastore, as in Azure ML SDK v1.
+
+        Args:
+            local_path: The folder to copy to.
+            overwrite: Whether files that exist there are replaced; by default they stay.
+            show_progress: Accepted for v1's sake; not used.
+
+        Returns:
+            How many files were copied.
+
+        Raises:
+            DatastoreException: The output is gone or was damaged.
+        """
         return self.copy_to(Path(local_path) / self.path_on_datastore, bool(overwrite))
 
     def copy_to(self, target: Path, overwrite: bool = False) -> int:
-        """How many files were copied to `target` itself; existing ones stay unless `overwrite`."""
+        """Copy the output to `target` itself.
+
+        Args:
+            target: The path of the copy: a folder's, or a file's if the output is one file.
+            overwrite: Whether files that exist there are replaced; by default they stay.
+
+        Returns:
+            How many files were copied.
+
+        Raises:
+            DatastoreException: The output is gone or was damaged.
+        """
         tree = self._workspace.store.tree_at(self.local_path) if self.local_path.exists() else None
         if tree is None or tree.digest != self.artifact.digest:
             raise DatastoreException(

@@ -24,5 +24,15 @@ class Workspace(BaseWorkspace):
         return {name: Experiment(self, name) for name in names}
 
     def get_run(self, run_id: str) -> PipelineRun:
-        """The run of that id, or of the one id that starts so; ExperimentExecutionException if there is none."""
+        """Find a run by its id, or by the beginning of it.
+
+        Args:
+            run_id: The id, or as much of its beginning as no other run has.
+
+        Returns:
+            The run.
+
+        Raises:
+            ExperimentExecutionException: No run, or more than one, has an id that starts so.
+        """
         return PipelineRun.get(self, run_id)

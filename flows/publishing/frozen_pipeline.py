@@ -29,7 +29,7 @@ from stepwell.flows.runs.pipeline_flow import RESERVED, PipelineFlow
 from stepwell.model.definitions import PipelineDefinition
 
 EXPERIMENT = "experiment_name"
-_WORDS = {
+_DESCRIPTIONS = {
     RESERVED[0]: "Run every step anew.",
     RESERVED[1]: "Go on past failed steps.",
     EXPERIMENT: "The experiment that the run belongs to.",
@@ -44,18 +44,18 @@ class FrozenPipeline(PipelineFlow):
 
     @classmethod
     def get(cls, published_id: str) -> Self:
-        """The pipeline published under the id; ExperimentExecutionException if there is none."""
+        """Return the pipeline published under the id; raise ExperimentExecutionException if there is none."""
         name = published_document(published_id)
         published, frozen = documents.load(PublishedPipelineBlock, name), documents.load(FrozenPipelineBlock, name)
         if published is None or frozen is None:
             raise ExperimentExecutionException(
                 f"There is no published pipeline {published_id!r}", hint="List them with `stepwell pipelines`."
             )
-        return cls.made_of(published, frozen, BaseWorkspace.get(published.workspace))
+        return cls.from_blocks(published, frozen, BaseWorkspace.get(published.workspace))
 
     @classmethod
-    def made_of(cls, published: PublishedPipelineBlock, frozen: FrozenPipelineBlock, workspace: Any) -> Self:
-        """The pipeline of its two documents."""
+    def from_blocks(cls, published: PublishedPipelineBlock, frozen: FrozenPipelineBlock, workspace: Any) -> Self:
+        """Return the pipeline of its two documents."""
         definition = PipelineDefinition.from_json(json.loads(frozen.definition.get_secret_value()))
         pipeline = cls.of(definition, workspace)
         pipeline.published, pipeline.frozen = published, frozen
@@ -71,7 +71,7 @@ class FrozenPipeline(PipelineFlow):
         }
 
     def schema(self, datastores: Iterable[str]) -> dict[str, Any]:
-        """The JSON schema of what a run can be given, as Prefect's form and Prefect's own check take it."""
+        """Return the JSON schema of what a run can be given, as Prefect's form and Prefect's own check take it."""
         found = schema(self.definition.parameters, datastores)
         properties = found["properties"]
         for name in self._reserved:
@@ -83,7 +83,7 @@ class FrozenPipeline(PipelineFlow):
                     "pattern": EXPERIMENT_PATTERN,
                 }
             title = name.replace("_", " ")
-            properties[name] = {**kind, "title": title, "description": _WORDS[name], "position": len(properties)}
+            properties[name] = {**kind, "title": title, "description": _DESCRIPTIONS[name], "position": len(properties)}
         return found
 
     @property
@@ -95,20 +95,20 @@ class FrozenPipeline(PipelineFlow):
         own = super()._signature()
         if EXPERIMENT not in self._reserved:
             return own
-        annotation = Annotated[str, Field(description=_WORDS[EXPERIMENT])]
+        annotation = Annotated[str, Field(description=_DESCRIPTIONS[EXPERIMENT])]
         extra = inspect.Parameter(EXPERIMENT, inspect.Parameter.KEYWORD_ONLY, default="", annotation=annotation)
         return own.replace(parameters=[*own.parameters.values(), extra])
 
     def _options(self, given: dict[str, Any], options: RunOptions) -> RunOptions:
         flow_run = _flow_run()
         named = str(given.pop(EXPERIMENT, "")) if EXPERIMENT in self._reserved else ""
-        said = {"experiment": named or usual_experiment(self.published.name), **run_labels.facts(flow_run)}
+        requested = {"experiment": named or usual_experiment(self.published.name), **run_labels.facts(flow_run)}
         for name, text in run_labels.secrets(flow_run).items():
             given[name] = SecretStr(text)
         chosen = super()._options(given, options)
         return replace(
             chosen,
-            known={**self.facts, **said},
+            known={**self.facts, **requested},
             continue_on_failure=chosen.continue_on_failure or self.published.continue_on_failure,
         )
 

@@ -11,6 +11,6 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 @contextmanager
 def publications_locked(workspace: BaseWorkspace) -> Iterator[None]:
-    """Keeps other processes of this machine from publishing in the workspace."""
+    """Keep other processes of this machine from publishing in the workspace while the block runs."""
     with exclusive(workspace.store.written / "published.lock"):
         yield

@@ -45,7 +45,7 @@ def publish_pipeline(
     continue_on_failure: bool = False,
     work_pool: str = POOL,
 ) -> PublishedPipelineBlock:
-    """The published pipeline: what is on disk now. Nothing is left behind if it can't be published."""
+    """Publish the pipeline as it is on disk now; if that fails, leave nothing behind."""
     context = RunContext(pipeline.workspace, "publication")
     for step in pipeline.definition.steps:
         context.compute(step.compute_target)
@@ -58,7 +58,7 @@ def publish_pipeline(
             definition,
             snapshots,
             provenance_of(definition),
-            _Words(version, continue_on_failure, work_pool),
+            _Options(version, continue_on_failure, work_pool),
         )
 
 
@@ -71,7 +71,7 @@ def publish_run(
     *,
     continue_on_failure: bool | None = None,
 ) -> PublishedPipelineBlock:
-    """The published pipeline: what the run ran; UserErrorException if that is not known."""
+    """Publish what the run ran; raise UserErrorException if that is not known."""
     facts = run.facts()
     if not facts.get("pipeline", {}).get("steps"):
         raise UserErrorException(
@@ -90,18 +90,18 @@ def publish_run(
     with shared(workspace.store.lock_file):
         _refuse_lost_snapshots(run, workspace, snapshots)
         go_on = bool(facts.get("continue_on_failure")) if continue_on_failure is None else continue_on_failure
-        words = _Words(version, go_on, POOL)
-        return _publish(workspace, definition, snapshots, dict(facts.get("properties", {})), words)
+        options = _Options(version, go_on, POOL)
+        return _publish(workspace, definition, snapshots, dict(facts.get("properties", {})), options)
 
 
 def open_deployment(published: PublishedPipelineBlock, pipeline: FrozenPipeline) -> None:
-    """Nothing; Prefect lets the deployment be run, with what its pipeline's schema allows."""
+    """Make Prefect accept runs of the deployment, with what its pipeline's schema allows."""
     schema = pipeline.schema(pipeline.workspace.datastores)
     _change(published, {"paused": False, "parameter_openapi_schema": schema})
 
 
 def close_deployment(published: PublishedPipelineBlock, pipeline: FrozenPipeline) -> None:
-    """Nothing; Prefect itself refuses every run of the deployment, and starts none by schedule."""
+    """Make Prefect itself refuse every run of the deployment, and start none by schedule."""
     schema = pipeline.schema(pipeline.workspace.datastores)
     # Prefect has no other way to refuse a call: one more value is asked for, and no schema allows it.
     _change(published, {"paused": True, "parameter_openapi_schema": {**schema, "required": [_DISABLED]}})
@@ -115,8 +115,8 @@ def _change(published: PublishedPipelineBlock, changes: Mapping[str, Any]) -> No
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-class _Words(NamedTuple):
-    """What the publisher says beside the pipeline."""
+class _Options(NamedTuple):
+    """What is chosen beside the pipeline."""
 
     version: str | None
     continue_on_failure: bool
@@ -128,7 +128,7 @@ def _publish(
     definition: PipelineDefinition,
     snapshots: Mapping[str, str],
     properties: Mapping[str, str],
-    words: _Words,
+    options: _Options,
 ) -> PublishedPipelineBlock:
     published_id = str(uuid4())
     frozen = FrozenPipelineBlock(
@@ -143,21 +143,21 @@ def _publish(
             published_id=published_id,
             workspace=workspace.name,
             name=definition.name,
-            version=_version(workspace, definition.name, words.version),
+            version=_version(workspace, definition.name, options.version),
             description=definition.description,
             created=time.time(),
             steps=[step.name for step in definition.steps],
             parameters=[shown_parameter(parameter).to_json() for parameter in definition.parameters],
-            continue_on_failure=words.continue_on_failure,
+            continue_on_failure=options.continue_on_failure,
             commit=properties.get("azureml.git.commit", ""),
         )
-        pool = _pool(words.work_pool)
+        pool = _pool(options.work_pool)
         claim(workspace.store, published_id, {"name": block.name, "snapshots": dict(snapshots)})
         undo.callback(disclaim, workspace.store, published_id)
         _share(workspace, snapshots.values())
         documents.save(frozen, block.document)
         undo.callback(_quietly, lambda: documents.delete(FrozenPipelineBlock, block.document))
-        block = _deploy(FrozenPipeline.made_of(block, frozen, workspace), pool)
+        block = _deploy(FrozenPipeline.from_blocks(block, frozen, workspace), pool)
         undo.callback(_quietly, lambda: _remove_deployment(block.deployment_id))
         documents.save(block, block.document)  # from here on it is published
         undo.pop_all()
@@ -183,7 +183,7 @@ def _deploy(pipeline: FrozenPipeline, pool: WorkPool) -> PublishedPipelineBlock:
 
 
 def _free_name(api: SyncPrefectClient, block: PublishedPipelineBlock) -> str:
-    """A name that no deployment of the flow has: creating one under a name that is taken would change that one."""
+    """Return a name that no deployment of the flow has: creating one under a name that is taken would change that one."""
     name = f"{block.name}-{block.version}"
     try:
         api.read_deployment_by_name(f"{block.name}/{name}")
@@ -214,7 +214,7 @@ def _version(workspace: BaseWorkspace, name: str, version: str | None) -> str:
 
 
 def _share(workspace: BaseWorkspace, digests: Iterable[str]) -> None:
-    """Nothing; other machines find the snapshots in the default datastore, unless that is on this one."""
+    """Copy the snapshots to the default datastore, where other machines find them, unless that is on this one."""
     remote_store = workspace.get_default_datastore().remote_store
     for digest in set(digests) if remote_store else ():
         if remote_store and not remote_store.has(digest):
@@ -227,7 +227,7 @@ def _renamed(definition: PipelineDefinition, name: str, description: str | None)
 
 
 def shown_parameter(definition: ParameterDefinition) -> ParameterDefinition:
-    """The definition as callers may see it: without the default of a secret."""
+    """Return the definition as anybody may see it: without the default of a secret."""
     return replace(definition, default=None) if definition.secret else definition
 
 

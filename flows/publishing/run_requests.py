@@ -1,4 +1,4 @@
-"""How a run of a published pipeline is ordered: checked, then created in Prefect once, where a worker finds it."""
+"""Requests for runs of published pipelines: checked, then created in Prefect once, where a worker finds the run."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ _MOST_BYTES = 128_000  # what Linux takes as one argument of a command
 
 
 class KeyReused(UserErrorException):
-    """An idempotency key came a second time, but with another order."""
+    """An idempotency key came a second time, but with another request."""
 
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What a caller wants: values by parameter, and what is said of the run.
+    """A run that is asked for: values by parameter, and what is said of the run.
 
-    The same `key` orders the same run, however often it comes, also of another version. One caller's keys must not meet
-    those of others. `notes` are kept with the flow run.
+    The same `key` stands for the same run, however often it comes, also of another version. One principal's keys must not
+    collide with another's. `notes` are kept with the flow run.
     """
 
     experiment: str
@@ -57,7 +57,7 @@ class RunRequest:
 
 
 class SubmittedRun(NamedTuple):
-    """A run that Prefect has; `values` are the parameters' as texts, secrets hidden. `is_new`: no order before was for it."""
+    """A run that Prefect has; `values` are the parameters' as texts, secrets hidden. `is_new`: no request before was for it."""
 
     run_id: str
     name: str
@@ -67,17 +67,15 @@ class SubmittedRun(NamedTuple):
 
 
 def definitions_of(published: PublishedPipelineBlock) -> tuple[ParameterDefinition, ...]:
-    """The parameters of a published pipeline; secret ones have no default here."""
+    """Return the parameters of a published pipeline; secret ones have no default here."""
     return tuple(ParameterDefinition.from_json(plain) for plain in published.parameters)
 
 
-def check_request(
-    published: PublishedPipelineBlock, run_request: RunRequest, workspace: BaseWorkspace
-) -> dict[str, Value]:
-    """The value of every parameter; UserErrorException for what no run could be given."""
-    check_experiment(run_request.experiment)
-    values = assign(definitions_of(published), run_request.parameters)
-    given = {name: value for name, value in values.items() if name in run_request.parameters}
+def check_request(published: PublishedPipelineBlock, request: RunRequest, workspace: BaseWorkspace) -> dict[str, Value]:
+    """Return the value of every parameter; raise UserErrorException for what no run could be given."""
+    check_experiment(request.experiment)
+    values = assign(definitions_of(published), request.parameters)
+    given = {name: value for name, value in values.items() if name in request.parameters}
     for name, value in given.items():
         if isinstance(value, DataSource):
             _check_data(name, value, workspace)
@@ -89,70 +87,70 @@ def check_request(
 
 
 def submit_run(
-    published: PublishedPipelineBlock, run_request: RunRequest, workspace: BaseWorkspace, *, pending: bool = False
+    published: PublishedPipelineBlock, request: RunRequest, workspace: BaseWorkspace, *, pending: bool = False
 ) -> SubmittedRun:
-    """The run of a checked order, scheduled for a worker; `pending`: for the process that asked."""
-    values = check_request(published, run_request, workspace)
+    """Check the request and create its run once, scheduled for a worker, or with `pending` for the process that asks."""
+    values = check_request(published, request, workspace)
     definitions = definitions_of(published)
-    secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in run_request.parameters}
+    secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in request.parameters}
     shown = shown_values(definitions, values)
-    request = _digest(run_request, secret, shown, workspace)
-    flow_run, made, number = (_earlier(run_request.key) if run_request.key else None), False, 0
+    digest = _digest(request, secret, shown, workspace)
+    flow_run, made, number = (_earlier(request.key) if request.key else None), False, 0
     if flow_run is None:
         secrets_document = with_retries(lambda: run_labels.keep_secrets(secret), _SECONDS_WITHOUT_SERVER)
         try:
-            body = _body(published, run_request, values, request, secrets_document, pending)
+            body = _body(published, request, values, digest, secrets_document, pending)
             number = workspace.store.next_run_number() if workspace.folder.exists() else 0  # elsewhere the run counts
             named = {"name": run_name(published.name, number)} if number else {}
             made, flow_run = _create(published, {**body, **named})
         finally:
             if not made:
                 run_labels.drop_secrets(secrets_document)
-    if flow_run["labels"].get(run_labels.REQUEST) != request:
+    if flow_run["labels"].get(run_labels.REQUEST) != digest:
         raise KeyReused(
-            "The idempotency key was used for another order", {"run": flow_run["id"]}, "Use a new key for a new order."
+            "The idempotency key was used for another request",
+            {"run": flow_run["id"]},
+            "Use a new key for a new request.",
         )
-    submitted_run = SubmittedRun(flow_run["id"], flow_run["name"], time.time(), made, shown)
+    run = SubmittedRun(flow_run["id"], flow_run["name"], time.time(), made, shown)
     if made and number:
         with suppress(OSError):  # the run itself will write what is missing
-            _note(submitted_run, number, published, run_request, workspace)
-    return submitted_run
+            _note(run, number, published, request, workspace)
+    return run
 
 
 def _body(
     published: PublishedPipelineBlock,
-    run_request: RunRequest,
+    request: RunRequest,
     values: Mapping[str, Value],
-    request: str,
+    digest: str,
     secrets_document: str,
     pending: bool,
 ) -> dict[str, Any]:
-    tags = [f"{name}:{text}" if text else name for name, text in run_request.tags.items()]
+    tags = [f"{name}:{text}" if text else name for name, text in request.tags.items()]
     body: dict[str, Any] = {
-        "parameters": prefect_parameters(published, run_request, values),
+        "parameters": prefect_parameters(published, request, values),
         "enforce_parameter_schema": False,  # this was stricter
-        "idempotency_key": run_request.key or uuid4().hex,
-        "tags": [*run_tags(run_request.experiment, {"azureml.git.commit": published.commit}), *tags],
-        "labels": run_labels.labels(
-            run_request.experiment, run_request.tags, run_request.notes, request, secrets_document
-        ),
+        "idempotency_key": request.key or uuid4().hex,
+        "tags": [*run_tags(request.experiment, {"azureml.git.commit": published.commit}), *tags],
+        "labels": run_labels.labels(request.experiment, request.tags, request.notes, digest, secrets_document),
     }
     return {**body, "state": {"type": StateType.PENDING.value}} if pending else body
 
 
 def prefect_parameters(
-    published: PublishedPipelineBlock, run_request: RunRequest, values: Mapping[str, Value]
+    published: PublishedPipelineBlock, request: RunRequest, values: Mapping[str, Value]
 ) -> dict[str, Any]:
-    """The parameters of the flow run: everything but secrets."""
+    """Return the parameters of the flow run: everything but secrets."""
     definitions = definitions_of(published)
     own = {d.name: for_prefect(d, values[d.name]) for d in definitions if not d.secret}
-    said = {"regenerate_outputs": run_request.regenerate, "continue_on_step_failure": run_request.continue_on_failure}
+    reserved = {"regenerate_outputs": request.regenerate, "continue_on_step_failure": request.continue_on_failure}
     taken = {definition.name for definition in definitions}
-    return {**own, **said, **({} if EXPERIMENT in taken else {EXPERIMENT: run_request.experiment})}
+    return {**own, **reserved, **({} if EXPERIMENT in taken else {EXPERIMENT: request.experiment})}
 
 
 def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
-    """Whether the flow run is new, and what Prefect says of it."""
+    """Create the flow run; return whether it is new, and what Prefect says of it."""
 
     def create() -> httpx.Response:
         with _one_at_a_time, client() as api:
@@ -174,7 +172,7 @@ def _create(published: PublishedPipelineBlock, body: Mapping[str, Any]) -> tuple
 
 
 def _earlier(key: str) -> dict[str, Any] | None:
-    """What Prefect says of the flow run ordered under the key, of whatever pipeline; None if there is none."""
+    """Return what Prefect says of the flow run requested under the key, of whatever pipeline; None if there is none."""
 
     def ask() -> Any:
         with client() as api:
@@ -186,23 +184,21 @@ def _earlier(key: str) -> dict[str, Any] | None:
     return dict(found[0]) if found else None
 
 
-def _digest(
-    run_request: RunRequest, secret: Mapping[str, str], shown: Mapping[str, str], workspace: BaseWorkspace
-) -> str:
-    """A digest of all that is ordered, by which another order under the same key is told."""
-    said = [
-        run_request.experiment,
-        dict(run_request.tags),
-        run_request.regenerate,
-        run_request.continue_on_failure,
-        dict(run_request.notes),
+def _digest(request: RunRequest, secret: Mapping[str, str], shown: Mapping[str, str], workspace: BaseWorkspace) -> str:
+    """Return a digest of all that is requested, by which another request under the same key is told apart."""
+    parts = [
+        request.experiment,
+        dict(request.tags),
+        request.regenerate,
+        request.continue_on_failure,
+        dict(request.notes),
     ]
-    given = {name: text for name, text in shown.items() if name in run_request.parameters}
-    return workspace.sign(json.dumps([said, dict(secret), given], sort_keys=True))
+    given = {name: text for name, text in shown.items() if name in request.parameters}
+    return workspace.sign(json.dumps([parts, dict(secret), given], sort_keys=True))
 
 
 def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
-    """Nothing; UserErrorException if the datastore is unknown, the path leaves it, or there are no data."""
+    """Raise UserErrorException if the datastore is unknown, the path leaves it, or there are no data."""
     datastores = workspace.datastores
     if value.datastore not in datastores:
         raise UserErrorException(
@@ -221,26 +217,26 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
 
 
 def _note(
-    submitted_run: SubmittedRun,
+    run: SubmittedRun,
     number: int,
     published: PublishedPipelineBlock,
-    run_request: RunRequest,
+    request: RunRequest,
     workspace: BaseWorkspace,
 ) -> None:
-    """Nothing; the workspace on this machine, if it is, lists the run from now on."""
-    folder = RunFolder(workspace.store.run_folder(submitted_run.run_id))
+    """List the run in the workspace on this machine from now on."""
+    folder = RunFolder(workspace.store.run_folder(run.run_id))
     if (folder.path / "run.json").exists():
         return
     folder.describe(
         {
-            "id": submitted_run.run_id,
+            "id": run.run_id,
             "number": number,
-            "created": submitted_run.created,
-            "name": submitted_run.name,
+            "created": run.created,
+            "name": run.name,
             "workspace": workspace.name,
-            "experiment": run_request.experiment,
-            "tags": dict(run_request.tags),
+            "experiment": request.experiment,
+            "tags": dict(request.tags),
             "published": published_facts(published),
-            "parameters": submitted_run.values,
+            "parameters": run.values,
         }
     )

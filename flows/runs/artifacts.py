@@ -20,7 +20,7 @@ _SYNC: dict[str, Any] = {"_sync": True}  # in a notebook too, where Prefect woul
 
 
 def publish_artifacts(run: RunFolder) -> None:
-    """Nothing; the run's page in the UI shows its summary, metrics and images."""
+    """Put the run's summary, metrics and images on its page in the UI."""
     summary = summarize(run)
     create_markdown_artifact(
         markdown(summary), key=_key("summary", summary.pipeline), description="What ran, and why", **_SYNC
@@ -51,7 +51,7 @@ def markdown(summary: RunSummary) -> str:
 
 
 def metric_rows(step: StepSummary) -> Iterable[dict[str, Any]]:
-    """A row for each metric of a step."""
+    """Yield a row for each metric of a step."""
     for name, value in metrics_of(step.events, "step").items():
         if not any(event["name"] == name and event["type"] == "image" for event in step.events):
             yield {
@@ -62,7 +62,7 @@ def metric_rows(step: StepSummary) -> Iterable[dict[str, Any]]:
 
 
 def images(run: RunFolder, step: StepSummary) -> Iterable[tuple[str, Path]]:
-    """Name and file of each image that a step logged."""
+    """Yield name and file of each image that a step logged, unless it is too large."""
     kept = files_of(step.folder(run) / "control", step.events)
     for event in step.events:
         path = kept.get(str(event["value"])) if event["type"] == "image" and event["scope"] == "step" else None

@@ -1,4 +1,4 @@
-"""How a run is cancelled: a mark in its folder, or Prefect's UI, stops the process that runs it."""
+"""How a run is cancelled: a marker file in its folder, or Prefect's UI, stops the process that runs it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.summary import FINAL
 
-_MARK = "cancel"
-_LOOK_SECONDS, _ASK_SECONDS, _PATIENCE_SECONDS = 0.2, 3.0, 15.0
+_MARKER = "cancel"
+_LOOK_SECONDS, _ASK_SECONDS, _WAIT_SECONDS = 0.2, 3.0, 15.0
 
 
 @contextmanager
 def watch_for_cancel(context: RunContext) -> Iterator[None]:
-    """Stops the steps when `cancel` leaves its mark in the run's folder, or the run is cancelled in Prefect's UI."""
+    """While the block runs, stop the steps if `cancel` leaves its marker in the run's folder or Prefect cancels the run."""
     done = threading.Event()
     threading.Thread(target=_watch, args=(context, done), name="stepwell-cancel", daemon=True).start()
     try:
@@ -34,7 +34,7 @@ def watch_for_cancel(context: RunContext) -> Iterator[None]:
 def _watch(context: RunContext, done: threading.Event) -> None:
     asked = time.monotonic()
     while not done.wait(_LOOK_SECONDS):
-        cancelled = (context.run.path / _MARK).exists()
+        cancelled = (context.run.path / _MARKER).exists()
         if not cancelled and time.monotonic() - asked > _ASK_SECONDS:
             asked, cancelled = time.monotonic(), _cancelled_in_prefect(context.run.run_id)
         if cancelled:
@@ -50,17 +50,17 @@ def _cancelled_in_prefect(run_id: str) -> bool:
 
 
 def ask_to_cancel(run: RunFolder) -> None:
-    """Nothing; the process of the run, if it is at work on this machine, ends it within seconds."""
+    """Ask the process of the run, if it is at work on this machine, to end it within seconds."""
     run.path.mkdir(parents=True, exist_ok=True)
-    (run.path / _MARK).touch()
+    (run.path / _MARKER).touch()
 
 
 def cancel(run: RunFolder) -> None:
-    """Nothing; the run has ended when this returns, or will within seconds. A run that has ended stays as it is."""
+    """Cancel the run and wait for its end, for seconds at most. A run that has ended stays as it is."""
     if run.status().get("status") in FINAL:
         return
     ask_to_cancel(run)
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + _WAIT_SECONDS
     while run.is_alive() and time.monotonic() < deadline:
         time.sleep(0.05)
     if run.is_alive() or run.status().get("status") in FINAL:

@@ -16,12 +16,12 @@ from stepwell.model.definitions import PipelineDefinition
 
 
 def main() -> None:
-    """Exit with 0 when the run has finished well, else with 1."""
+    """Execute the run, and exit with 0 if it has finished well, else with 1."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     run = RunFolder(Path(sys.argv[1]))
-    facts, order = run.facts(), json.load(sys.stdin)
-    definition = PipelineDefinition.from_json(order["pipeline"])
-    values = unpacked(definition, order["values"])
+    facts, payload = run.facts(), json.load(sys.stdin)
+    definition = PipelineDefinition.from_json(payload["pipeline"])
+    values = unpacked(definition, payload["values"])
     options = RunOptions(regenerate=facts["regenerate"], continue_on_failure=facts["continue_on_failure"])
     pipeline = PipelineFlow.of(definition, BaseWorkspace.get(facts["workspace"]))
     summary = execute(pipeline, run, values, options)

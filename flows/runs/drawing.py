@@ -11,7 +11,7 @@ _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 170, 40, 60, 24, 12
 
 
 def draw(pipeline: PipelineDefinition) -> str:
-    """An SVG text: a box per step, an arrow for each thing it waits for, from left to right."""
+    """Return the pipeline as SVG: a box per step, an arrow for each thing it waits for, from left to right."""
     places = _places(pipeline)
     wide = max((x for x, _ in places.values()), default=0) + _WIDTH + _MARGIN
     high = max((y for _, y in places.values()), default=0) + _HEIGHT + _MARGIN

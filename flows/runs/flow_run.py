@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.server.connection import comes_back, give_up_on_server
+from stepwell.blocks.server.connection import wait_until_available, stop_client_retries
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.source.provenance import git_provenance
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -33,12 +33,12 @@ from stepwell.flows.runs.names import is_generated, run_name
 from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
 from stepwell.model.records import StepResult
 
-_PATIENCE_SECONDS = 30.0
+_SECONDS_WITHOUT_SERVER = 30.0
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: force every step, go on past failures, what is known of the run beforehand, and who is told of every event.
+    """How to run: force every step, go on past failures, what is known of the run beforehand, who listens to its events.
 
     `known` is what `run.json` would hold, above all frozen `snapshots`.
     """
@@ -52,7 +52,7 @@ class RunOptions:
 def run_pipeline(
     pipeline: PipelineDefinition, workspace: BaseWorkspace, values: Mapping[str, Value], options: RunOptions
 ) -> dict[str, StepResult]:
-    """The result of each step by its id, run in the current flow run.
+    """Run the pipeline in the current flow run, and return the result of each step by its id.
 
     A failed step raises ActivityFailedException; a cancelled run raises RunCancelled.
     """
@@ -107,19 +107,19 @@ def _run(
         raise
     finally:
         context.emit({"status": status})
-        if comes_back(_PATIENCE_SECONDS):
+        if wait_until_available(_SECONDS_WITHOUT_SERVER):
             with suppress(Exception):  # pictures of a run must not decide its fate
                 publish_artifacts(context.run)
         else:
             context.emit(
                 {"warning": "Prefect's server went away and does not know how the run ended", "server": "lost"}
             )
-            give_up_on_server()
+            stop_client_retries()
     return outcome
 
 
 def preflight(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
-    """Nothing; what no run could get past (a missing script, target or input) raises before anything runs."""
+    """Raise what no run could get past (a missing script, target or input) before anything runs."""
     for step in pipeline.steps:
         context.compute(step.compute_target).check(step)
         check_destinations(context, step)
@@ -128,7 +128,7 @@ def preflight(context: RunContext, pipeline: PipelineDefinition, values: Mapping
 
 
 def check_ready(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
-    """Nothing; targets that can tell are asked for what they need, if a step is sure to run there."""
+    """Ask targets that can tell whether they have what they need, if a step is sure to run there."""
     targets = {step.id: context.compute(step.compute_target) for step in pipeline.steps}
     if all(type(target).ready is Compute.ready for target in targets.values()):
         return
@@ -140,7 +140,7 @@ def check_ready(context: RunContext, pipeline: PipelineDefinition, values: Mappi
 def describe(
     context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
 ) -> None:
-    """Nothing; the run's folder and Prefect know what runs, with which values, snapshots and commit."""
+    """Record in the run's folder and in Prefect what runs, with which values, snapshots and commit."""
     provenance = known["properties"] if "properties" in known else provenance_of(pipeline)
     if "number" not in known:
         context.run.describe({"number": context.store.next_run_number(), "created": time.time()})
@@ -168,18 +168,18 @@ def describe(
 
 
 def run_tags(experiment: str, provenance: Mapping[str, str]) -> list[str]:
-    """The tags that find a run in Prefect's UI."""
+    """Return the tags that find a run in Prefect's UI."""
     commit = provenance.get("azureml.git.commit", "")
     return [f"experiment:{experiment}", *([f"git:{commit[:12]}"] if commit else [])]
 
 
 def shown_values(parameters: Iterable[ParameterDefinition], values: Mapping[str, Value]) -> dict[str, str]:
-    """The parameters' values as text, secrets hidden."""
+    """Return the parameters' values as text, secrets hidden."""
     return {p.name: "***" if p.secret else as_text(values[p.name]) for p in parameters}
 
 
 def provenance_of(pipeline: PipelineDefinition) -> dict[str, str]:
-    """The git properties of the first source directory that a step has."""
+    """Return the git properties of the first source directory that a step has."""
     folders = dict.fromkeys(step.source_directory for step in pipeline.steps if step.source_directory)
     for folder in folders:
         return git_provenance(Path(folder))

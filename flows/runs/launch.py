@@ -1,4 +1,4 @@
-"""Starts a registered run: in this process, or in one of its own that outlives this one."""
+"""How a run is registered and started: in this process, or in one of its own that outlives this one."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _START_SECONDS = 60
 def register(
     pipeline: PipelineFlow, experiment: str, values: Mapping[str, Value], tags: Mapping[str, str], options: RunOptions
 ) -> RunFolder:
-    """The folder of a new run that Prefect knows of: definition, values, snapshots and commit, all frozen now."""
+    """Register a new run with Prefect, and return its folder: definition, values, snapshots and commit, all frozen now."""
     definition = pipeline.definition
     provenance = provenance_of(definition)
     context = RunContext(pipeline.workspace, "registration")
@@ -86,7 +86,7 @@ def _reserved(options: RunOptions) -> dict[str, bool]:
 
 
 def execute(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value], options: RunOptions) -> RunSummary:
-    """What became of a registered run, run here and now."""
+    """Run a registered run here and now, and return what became of it."""
     with client_settings():
         with client() as api:
             flow_run = api.read_flow_run(UUID(run.run_id))
@@ -105,12 +105,12 @@ def execute(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value],
 
 
 def server_was_lost(run: RunFolder) -> bool:
-    """Whether Prefect's server had gone away, and stayed away, when the run ended."""
+    """Return whether Prefect's server had gone away, and stayed away, when the run ended."""
     return run.status().get("server") == "lost"
 
 
 def leave(run: RunFolder, code: int) -> NoReturn:
-    """Ends this process; without Prefect's farewell, which takes minutes, if its server is gone."""
+    """End this process; without Prefect's shutdown, which takes minutes, if its server is gone."""
     if server_was_lost(run):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -119,7 +119,7 @@ def leave(run: RunFolder, code: int) -> NoReturn:
 
 
 def detach(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value]) -> None:
-    """Nothing; a process of its own runs the registered run, and is at work when this returns."""
+    """Start a process of its own for the registered run, and wait until it is at work."""
     log = run.path / "process.log"
     ensure_server()
     with open(log, "wb") as output:
@@ -152,7 +152,7 @@ def _packed(value: Value) -> Any:
 
 
 def unpacked(definition: PipelineDefinition, packed: Mapping[str, Any]) -> dict[str, Value]:
-    """The values that came through the pipe."""
+    """Return the values that came through the pipe."""
     known = {parameter.name: parameter for parameter in definition.parameters}
     plain = {name: DataSource.from_json(value) if isinstance(value, dict) else value for name, value in packed.items()}
     return {name: check(known[name], value) for name, value in plain.items()}

@@ -26,7 +26,7 @@ def check_experiment(name: str) -> str:
 
 def usual_experiment(name: str) -> str:
     """Return the experiment of runs for which nobody named one: the pipeline's name, as far as it can name one."""
-    found = "".join(sign if sign.isascii() and (sign.isalnum() or sign in "_-") else "_" for sign in name)
+    found = "".join(char if char.isascii() and (char.isalnum() or char in "_-") else "_" for char in name)
     return found.lstrip("_-")[:255] or "published"
 
 

@@ -26,14 +26,27 @@ RESERVED = ("regenerate_outputs", "continue_on_step_failure")
 
 
 class PipelineFlow:
-    """A pipeline's definition and its workspace. Calling it runs it as a Prefect flow; `flow` is that flow."""
+    """A pipeline's definition and its workspace. Calling it runs it as a Prefect flow; `flow` is that flow.
+
+    Attributes:
+        workspace: The workspace that keeps the results.
+        definition: The steps and parameters as plain values.
+    """
 
     workspace: BaseWorkspace
     definition: PipelineDefinition
 
     @classmethod
     def of(cls, definition: PipelineDefinition, workspace: BaseWorkspace) -> Self:
-        """Return the pipeline of a stored definition."""
+        """Return the pipeline of a stored definition.
+
+        Args:
+            definition: The steps and parameters as plain values.
+            workspace: The workspace that keeps the results.
+
+        Returns:
+            The pipeline.
+        """
         pipeline = cls.__new__(cls)
         pipeline.workspace, pipeline.definition = workspace, definition
         return pipeline
@@ -44,7 +57,17 @@ class PipelineFlow:
         return self.definition.name
 
     def values(self, given: Mapping[str, Any]) -> dict[str, Value]:
-        """A value for every parameter; unknown names and wrong types raise UserErrorException."""
+        """Return a value for every parameter.
+
+        Args:
+            given: Values by parameter; the others get their defaults.
+
+        Returns:
+            The values by parameter.
+
+        Raises:
+            UserErrorException: A parameter is unknown, or its value has a wrong type.
+        """
         return assign(self.definition.parameters, given)
 
     @cached_property
@@ -53,7 +76,14 @@ class PipelineFlow:
         return self.flow_with(RunOptions())
 
     def flow_with(self, options: RunOptions) -> Flow[..., Any]:
-        """The flow, run under these options; those it is called with win."""
+        """Return the flow, run under these options.
+
+        Args:
+            options: How to run; what the flow is called with comes on top.
+
+        Returns:
+            A new Prefect flow.
+        """
 
         def body(**given: Any) -> Any:
             chosen = self._options(given, options)
@@ -80,7 +110,7 @@ class PipelineFlow:
         )
 
     def _options(self, given: dict[str, Any], options: RunOptions) -> RunOptions:
-        """The options of a run, what is said of them taken out of what the flow was given."""
+        """Take the options out of what the flow was given, and return those of the run."""
         regenerate, go_on = (bool(given.pop(name, False)) for name in RESERVED)
         return replace(
             options,
@@ -89,10 +119,21 @@ class PipelineFlow:
         )
 
     def _ended(self) -> None:
-        """Nothing; called when a run of the flow has ended, however it did."""
+        """Clean up after a run of the flow, however it ended; there is nothing to do here."""
 
     def __call__(self, **parameters: Any) -> dict[str, StepResult]:
-        """The result of each step by its id, once the pipeline has run here and now as a Prefect flow."""
+        """Run the pipeline here and now as a Prefect flow.
+
+        Args:
+            **parameters: Values by parameter, `regenerate_outputs` and `continue_on_step_failure`.
+
+        Returns:
+            The result of each step by its id.
+
+        Raises:
+            UserErrorException: A parameter is unknown, or its value has a wrong type.
+            ActivityFailedException: A step failed.
+        """
         names = {*RESERVED, *(definition.name for definition in self.definition.parameters)}
         self.values(dict.fromkeys(set(parameters) - names))  # raises if there are any
         known = {definition.name: definition for definition in self.definition.parameters}
@@ -110,7 +151,7 @@ class PipelineFlow:
 
     def _signature(self) -> inspect.Signature:
         own = [flow_parameter(definition) for definition in self.definition.parameters]
-        for name, words in zip(RESERVED, ("Run every step anew.", "Go on past failed steps."), strict=True):
-            annotation = Annotated[bool, Field(description=words)]
+        for name, description in zip(RESERVED, ("Run every step anew.", "Go on past failed steps."), strict=True):
+            annotation = Annotated[bool, Field(description=description)]
             own.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation))
         return inspect.Signature(own)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stepwell.blocks.store.run_folder import Event, RunFolder
-from stepwell.flows.runs.states import asked_status
+from stepwell.flows.runs.states import fetch_status
 from stepwell.flows.runs.summary import FINAL, summarize
 
 _COLOURS = {
@@ -28,7 +28,7 @@ _WORDS = {"done": "ran", "starting": "waiting"}
 
 
 class Progress:
-    """ContainerInput of a run's events, shows where it is. Use as a context manager while events come."""
+    """A listener to a run's events that shows where it is. Use as a context manager while events come."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -38,7 +38,7 @@ class Progress:
 
     @classmethod
     def of_terminal(cls, stream: TextIO | None = None) -> Progress:
-        """Progress on standard error, live if that is a terminal."""
+        """Return progress on standard error, live if that is a terminal."""
         return cls(Console(file=stream or sys.stderr, highlight=False, soft_wrap=True))
 
     def __enter__(self) -> Progress:
@@ -52,7 +52,7 @@ class Progress:
             self._console.print(self._table(elapsed=False))
 
     def __call__(self, event: Event) -> None:
-        """Nothing; the event is shown."""
+        """Show the event."""
         if "warning" in event:
             self._console.print(Text(f"Warning: {event['warning']}", style="yellow"))
         if "step" not in event:
@@ -99,13 +99,13 @@ def _line(step: str, state: Event) -> Text:
 
 
 def follow(run: RunFolder, progress: Progress, *, until: float) -> None:
-    """Nothing; the run's events were shown as they came, until it ended or the monotonic clock reached `until`."""
+    """Show the run's events as they come, until it ends or the monotonic clock reaches `until`."""
     shown = 0
     with progress:
         while True:
             status = summarize(run).status
             if status == "NotStarted":
-                status = asked_status(run)
+                status = fetch_status(run)
                 time.sleep(_LOOK_SECONDS)
             events = run.journal()
             for event in events[shown:]:

@@ -1,4 +1,4 @@
-"""What a caller said of a run that a worker will run: it travels as labels of Prefect's flow run."""
+"""What was said of a requested run that a worker will run: it travels as labels of Prefect's flow run."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ REQUEST = "stepwell.request"
 
 
 def labels(
-    experiment: str, tags: Mapping[str, str], notes: Mapping[str, str], request: str, secrets_document: str
+    experiment: str, tags: Mapping[str, str], notes: Mapping[str, str], digest: str, secrets_document: str
 ) -> dict[str, str]:
-    """The labels of a flow run; `request` is a digest of all that was asked for."""
-    found = {_EXPERIMENT: experiment, REQUEST: request, **{_NOTE + name: text for name, text in notes.items()}}
+    """Return the labels of a flow run; `digest` is that of all that was requested."""
+    found = {_EXPERIMENT: experiment, REQUEST: digest, **{_NOTE + name: text for name, text in notes.items()}}
     if secrets_document:
         found[SECRETS] = secrets_document
     return found | {_TAG + name: text for name, text in tags.items()}
 
 
 def facts(flow_run: FlowRun) -> dict[str, Any]:
-    """What `run.json` holds of the caller's words: experiment and tags; empty if nobody said anything."""
+    """Return what `run.json` holds of the request: experiment and tags; empty if there was none."""
     found: dict[str, Any] = {}
     if _EXPERIMENT in flow_run.labels:
         found["experiment"] = str(flow_run.labels[_EXPERIMENT])
@@ -40,7 +40,7 @@ def facts(flow_run: FlowRun) -> dict[str, Any]:
 
 
 def keep_secrets(values: Mapping[str, str]) -> str:
-    """The name of a document that holds the values, encrypted by Prefect; '' if there are none."""
+    """Save the values in a document, encrypted by Prefect, and return its name; '' if there are none."""
     if not values:
         return ""
     name = f"run-secrets-{uuid4().hex}"
@@ -49,19 +49,19 @@ def keep_secrets(values: Mapping[str, str]) -> str:
 
 
 def secrets(flow_run: FlowRun) -> dict[str, str]:
-    """The values of the run's secret parameters."""
+    """Return the values of the run's secret parameters."""
     name = str(flow_run.labels.get(SECRETS, ""))
     block = documents.load(RunSecretsBlock, name) if name else None
     return dict(json.loads(block.values.get_secret_value())) if block else {}
 
 
 def forget_secrets(flow_run: FlowRun) -> None:
-    """Nothing; the values of the run's secret parameters are kept no longer."""
+    """Delete the values of the run's secret parameters."""
     drop_secrets(str(flow_run.labels.get(SECRETS, "")))
 
 
 def drop_secrets(name: str) -> None:
-    """Nothing; the document of that name is gone, if there was one."""
+    """Delete the document of that name, if there is one."""
     if name:
         with suppress(Exception):  # a server that went away must not decide a run's fate
             documents.delete(RunSecretsBlock, name)

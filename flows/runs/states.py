@@ -20,20 +20,20 @@ _ENDS = {
 
 
 def status_of(folder: RunFolder, state: State | None) -> str:
-    """`NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`.
+    """Return the run's status: `NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`.
 
     A run whose process died is `Running` for as long as Prefect believes so: it may be started again.
     """
-    told = str(folder.status().get("status", "NotStarted"))
-    if told in FINAL or state is None:
-        return told
+    reported = str(folder.status().get("status", "NotStarted"))
+    if reported in FINAL or state is None:
+        return reported
     if state.type in _ENDS:
         return _ENDS[state.type]
-    return "Running" if state.type in (StateType.RUNNING, StateType.CANCELLING) else told
+    return "Running" if state.type in (StateType.RUNNING, StateType.CANCELLING) else reported
 
 
-def asked_status(folder: RunFolder) -> str:
-    """The status of a run that has not begun here: as Prefect knows it, if it can be asked."""
+def fetch_status(folder: RunFolder) -> str:
+    """Return the status of a run that has not begun here: as Prefect knows it, if it can be asked."""
     with suppress(Exception), client() as api:
         return status_of(folder, api.read_flow_run(UUID(folder.run_id)).state)
     return status_of(folder, None)

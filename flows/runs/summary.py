@@ -41,7 +41,7 @@ class StepSummary:
         return _HAPPENED.get(self.status, self.status)
 
     def folder(self, run: RunFolder) -> Path:
-        """The folder of the logs, metrics and files of the step run that made the result."""
+        """Return the folder of the logs, metrics and files of the step run that made the result."""
         return RunFolder(run.path.parent / (self.run_id or run.run_id)).step_folder(self.step_run_id)
 
 
@@ -75,7 +75,7 @@ class RunSummary:
 
 
 def summarize(run: RunFolder) -> RunSummary:
-    """What is known of a run now. A run that claims to be running though its process is gone counts as failed."""
+    """Return what is known of a run now. One that claims to be running though its process is gone counts as failed."""
     facts, journal = run.facts(), run.journal()
     status = next(
         (event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted"
@@ -98,7 +98,7 @@ def summarize(run: RunFolder) -> RunSummary:
 
 
 def _status_of_flow(journal: list[Event]) -> str:
-    """How the steps in a user's own flow stand; the flow's own end is known to Prefect alone."""
+    """Tell how the steps in a user's own flow stand; the flow's own end is known to Prefect alone."""
     latest = {event["step"]: event["status"] for event in journal if "step" in event and "status" in event}
     if "failed" in latest.values():
         return "Failed"

@@ -27,7 +27,7 @@ def wait_until(look, seconds=30.0):
 
 @pytest.fixture
 def sleeper(project):
-    """A pipeline that sleeps for a minute and says by which process, and the file where it says so."""
+    """Return a pipeline that sleeps for a minute and writes its process id, and the file where it does."""
     place = project.folder / "pid"
     last = project.step("last.py", "")
     first = project.step("sleep.py", SLEEP, arguments=[place])

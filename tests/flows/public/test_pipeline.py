@@ -15,7 +15,7 @@ from stepwell.errors import ActivityFailedException, UserErrorException
 
 @pytest.fixture
 def trained(project):
-    """A pipeline of one step that writes the parameter's value."""
+    """Return a pipeline of one step that writes the parameter's value."""
     rate, model = PipelineParameter("rate", 10), PipelineData("model", pipeline_output_name="best")
     step = project.step("train.py", "open(args[1], 'w').write(args[0])", arguments=[rate, model], outputs=[model])
     return project.pipeline(step, name="training", description="Trains.")

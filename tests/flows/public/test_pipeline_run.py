@@ -23,7 +23,7 @@ BODY = """
 
 @pytest.fixture
 def run(project):
-    """A run of one step, and the pipeline."""
+    """Return a run of a pipeline of one step."""
     out = PipelineData("out", pipeline_output_name="final")
     project.made = project.pipeline(project.step("a.py", BODY, arguments=[out], outputs=[out]))
     return project.workspace.get_run(project.run(project.made).run_id)

@@ -1,3 +1,5 @@
+"""Publishing: what is frozen, found, disabled and cleaned up, and runs of it."""
+
 from __future__ import annotations
 
 import shutil
@@ -39,8 +41,8 @@ def test_versions_count_up_and_are_found(project):
     named.disable()
     assert find(project.workspace, name="p").id == second.id
     assert [one.id for one in PublishedPipeline.list(project.workspace)] == [other.id, second.id, first.id]
-    twin = pipeline.publish(version="2")
-    assert twin.deployment != second.deployment
+    duplicate = pipeline.publish(version="2")
+    assert duplicate.deployment != second.deployment
     with pytest.raises(UserErrorException, match="Several"):
         find(project.workspace, name="p", version="2")
     for unknown in ({"id": "x"}, {"name": "x"}, {"name": "p", "version": "9"}):
@@ -130,7 +132,7 @@ def test_what_is_disabled_cannot_be_submitted(project):
     assert published.submit(project.workspace, "e").wait_for_completion(show_output=False) == "Finished"
 
 
-def test_wrong_orders_start_nothing(project):
+def test_wrong_requests_start_nothing(project):
     published = every_kind(project).publish()
     for parameters in ({"whole": 0}, {"nope": 1}, {"text": "x" * 200_000}):
         with pytest.raises(UserErrorException):
@@ -141,7 +143,7 @@ def test_wrong_orders_start_nothing(project):
 
 
 def test_snapshots_travel_through_a_remote_default_datastore(project):
-    """As on another machine: the workspace's folder there holds nothing."""
+    """Run it as another machine would: the workspace's folder there holds nothing."""
     Datastore.register(project.workspace, "far", f"memory://{project.workspace.name}")
     project.workspace.set_default_datastore("far")
     workspace = Workspace.get(project.workspace.name)
