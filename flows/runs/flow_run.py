@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.server.connection import wait_until_available, stop_client_retries
+from stepwell.blocks.server.connection import stop_client_retries, wait_until_available
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.source.provenance import git_provenance
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
