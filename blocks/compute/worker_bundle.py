@@ -1,4 +1,4 @@
-"""The part of Stepwell that stands on the standard library alone, for places where Stepwell is not installed.
+"""The worker bundle: the part of Stepwell that needs the standard library alone, for where Stepwell is not installed.
 
 Scripts import `Run` from it, containers and foreign interpreters start the launcher in it, and Dask workers that lack
 Stepwell run steps with it.
@@ -26,7 +26,7 @@ BLOCKS = {
         *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements"),
         "virtual_environment",
     ),
-    "processes": ("command", "host", "markers", "output", "process_tree", "runner", "table", "watchdog"),
+    "processes": ("command", "host", "host_watchdog", "markers", "output", "process_tree", "runner", "table"),
     "store": ("remote_store",),
     "system": ("files", "home", "locks"),
 }
@@ -49,11 +49,11 @@ def _core_modules() -> list[Path]:
 
 @cache
 def bundle_digest() -> str:
-    """Return what names the bundle: other bytes, another name."""
-    whole = hashlib.sha256()
+    """Return the digest of the bundle's files, which names it."""
+    hasher = hashlib.sha256()
     for name, path in bundle_files().items():
-        whole.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return whole.hexdigest()[:16]
+        hasher.update(f"{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return hasher.hexdigest()[:16]
 
 
 @cache
@@ -67,18 +67,18 @@ def bundle_archive() -> bytes:
 
 
 def bundle_folder(cache_folder: Path) -> Path:
-    """Return the folder that holds the bundle, to be put on `sys.path`; made below `cache_folder` if it isn't there."""
-    place = cache_folder / "worker-bundles" / bundle_digest()
-    if not place.exists():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
+    """Return the folder of the bundle, to be put on `sys.path`; it is made below `cache_folder` if it isn't there."""
+    target = cache_folder / "worker-bundles" / bundle_digest()
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
         for name, path in bundle_files().items():
             (draft / name).parent.mkdir(parents=True, exist_ok=True)
             copy_file(path, draft / name)
         for folder in (draft, *(path for path in draft.rglob("*") if path.is_dir())):
             folder.chmod(0o755)
         try:
-            os.rename(draft, place)
+            os.rename(draft, target)
         except OSError:  # another process was first
             remove(draft)
-    return place
+    return target

@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stepwell.blocks.processes import watchdog
+from stepwell.blocks.processes import host_watchdog
 from stepwell.blocks.processes.markers import MARKER, tag_for
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def _start_watchdog() -> int:
     try:
         os.set_blocking(writer, False)  # an unlucky watchdog must not hold up a run
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid()), MARKER],
+            [sys.executable, "-I", "-S", host_watchdog.__file__, str(os.getpid()), MARKER],
             stdin=reader,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

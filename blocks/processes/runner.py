@@ -2,7 +2,7 @@
 
 While it runs, this process is the reaper of its orphans (`host`), so that a daemon that forked twice comes back to us;
 once it is dead, so are its descendants (`process_tree`). If this process is itself killed with SIGKILL, a watchdog (one
-per process, asleep until then; `watchdog`) kills the process trees.
+per process, asleep until then; `host_watchdog`) kills the process trees.
 """
 
 from __future__ import annotations

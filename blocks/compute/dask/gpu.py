@@ -1,6 +1,7 @@
-"""GPUs of this machine: which there are, what is missing where there are none, and what one did while a step ran.
+"""GPUs of this machine: which there are, what is missing where there are none, and how one was used while a step ran.
 
-Part of the worker bundle. NVIDIA's own library is asked through `pynvml`, which Dask-CUDA brings along; without it, `nvidia-smi` is.
+Part of the worker bundle. NVIDIA's own library is asked through `pynvml`, which Dask-CUDA brings along, or else
+`nvidia-smi` is.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stepwell.blocks.processes.markers import words_of
+from stepwell.blocks.processes.markers import markers_of
 from stepwell.script.log import FolderLog
 
 LIBRARY = "libnvidia-ml.so.1"
@@ -38,13 +39,13 @@ class Gpu:
     memory_mb: int
 
     def facts(self) -> dict[str, str]:
-        """What is recorded with a run."""
+        """Return what is recorded with a run."""
         memory = {"GPU memory": f"{self.memory_mb} MiB"} if self.memory_mb > 0 else {}
         return {"GPU": self.model, **memory, "driver": self.driver, "GPU's id": self.uuid}
 
 
 class Sample(NamedTuple):
-    """What a GPU does now: percent of the time that it computes, bytes in use, and bytes by process where that is told."""
+    """What a GPU does now: percent of time that it computes, bytes in use, and bytes by process if the driver knows."""
 
     utilization: int
     used: int
@@ -52,7 +53,7 @@ class Sample(NamedTuple):
 
 
 def driver_loads() -> bool:
-    """Whether NVIDIA's driver is installed here."""
+    """Return whether NVIDIA's driver is installed here."""
     try:
         ctypes.CDLL(LIBRARY)
     except OSError:
@@ -61,7 +62,7 @@ def driver_loads() -> bool:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """The GPUs of this machine, visible to CUDA or not; none without a driver."""
+    """Return the GPUs of this machine, visible to CUDA or not; none without a driver."""
     library = _library()
     if library is None:
         return _gpus_of_smi()
@@ -71,8 +72,8 @@ def gpus() -> tuple[Gpu, ...]:
         return ()
 
 
-def trouble() -> str:
-    """Why the driver can't be asked, in its own words; '' if it can, or if nobody here could ask it."""
+def driver_error() -> str:
+    """Return the driver's own error if it can't be asked; '' if it can, or without `pynvml` to ask it."""
     try:
         import pynvml
 
@@ -85,12 +86,12 @@ def trouble() -> str:
 
 
 def find(device: str) -> Gpu | None:
-    """The GPU of that number or id, as in `CUDA_VISIBLE_DEVICES`; None if there is none."""
+    """Return the GPU of that number or id, as in `CUDA_VISIBLE_DEVICES`; None if there is none."""
     return next((gpu for gpu in gpus() if device == str(gpu.index) or (device and gpu.uuid.startswith(device))), None)
 
 
 def sampler(device: str) -> Callable[[], Sample] | None:
-    """A function that tells what the GPU does now; None if nobody can."""
+    """Return a function that samples what the GPU does now; None if there is no such GPU."""
     library, gpu = _library(), find(device)
     if gpu is None:
         return None
@@ -100,15 +101,15 @@ def sampler(device: str) -> Callable[[], Sample] | None:
     return lambda: _sample_of_library(library, handle)
 
 
-# While a step runs ------------------------------------------------------------------------------------------------------
+# While a step runs ----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def observed(device: str, step_run_id: str, control: Path) -> Iterator[None]:
-    """Nothing; when the block ends, the step's metrics say how the GPU was used meanwhile.
+    """Sample the GPU while the block runs, and log how it was used as metrics of the step.
 
-    `gpu_utilization_mean` and `gpu_utilization_max` (percent, of the whole GPU), `gpu_memory_peak_mb` (of the step's own
-    processes if the driver tells, else of all that came to the GPU since the step began).
+    `gpu_utilization_mean` and `gpu_utilization_max` (percent, of the whole GPU), `gpu_memory_peak_mb` (MiB, of the step's
+    own processes if the driver reports that, else of all that came to the GPU since the step began).
     """
     sample = sampler(device)
     if sample is None:
@@ -130,35 +131,35 @@ class Watch:
     def __init__(self, sample: Callable[[], Sample], step_run_id: str) -> None:
         self._sample = sample
         self._marker = f"stepwell-{step_run_id}"
-        self._belongs: dict[int, bool] = {}
+        self._is_own_by_pid: dict[int, bool] = {}
         self._utilization: list[int] = []
-        self._own, self._over, self._baseline = 0, 0, _UNKNOWN
-        self._over_now = threading.Event()
+        self._own, self._added, self._baseline = 0, 0, _UNKNOWN
+        self._finished = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="stepwell-gpu", daemon=True)
 
     def start(self) -> None:
-        """Nothing; what the GPU holds now is not the step's."""
+        """Start sampling; what the GPU holds now is not the step's."""
         with suppress(Exception):
             self._baseline = self._sample().used
         self._thread.start()
 
     def finish(self) -> None:
-        """Nothing; no more samples are taken."""
-        self._over_now.set()
+        """Stop sampling."""
+        self._finished.set()
         self._thread.join()
 
     def metrics(self) -> dict[str, float]:
-        """The metrics by name; none if the GPU told nothing."""
+        """Return the metrics by name; none if there were no samples."""
         found: dict[str, float] = {}
         if self._utilization:
             found["gpu_utilization_mean"] = round(sum(self._utilization) / len(self._utilization), 1)
             found["gpu_utilization_max"] = max(self._utilization)
         if self._baseline != _UNKNOWN:
-            found["gpu_memory_peak_mb"] = round((self._own or self._over) / _MEBIBYTE, 1)
+            found["gpu_memory_peak_mb"] = round((self._own or self._added) / _MEBIBYTE, 1)
         return found
 
     def _watch(self) -> None:
-        while not self._over_now.wait(TICK_SECONDS):
+        while not self._finished.wait(TICK_SECONDS):
             self._take()
         if not self._utilization:
             self._take()
@@ -170,13 +171,13 @@ class Watch:
             return
         if now.utilization != _UNKNOWN:
             self._utilization.append(now.utilization)
-        self._over = max(self._over, now.used - self._baseline)
+        self._added = max(self._added, now.used - self._baseline)
         self._own = max(self._own, sum(used for pid, used in now.processes.items() if self._is_own(pid)))
 
     def _is_own(self, pid: int) -> bool:
-        if pid not in self._belongs:
-            self._belongs[pid] = self._marker in words_of(pid)
-        return self._belongs[pid]
+        if pid not in self._is_own_by_pid:
+            self._is_own_by_pid[pid] = self._marker in markers_of(pid)
+        return self._is_own_by_pid[pid]
 
 
 def _log(control: Path, metrics: Mapping[str, float]) -> None:
@@ -186,11 +187,11 @@ def _log(control: Path, metrics: Mapping[str, float]) -> None:
         log.append({**event, "time": time.time()})
 
 
-# Who tells --------------------------------------------------------------------------------------------------------------
+# The driver -----------------------------------------------------------------------------------------------------------
 
 
 def _library() -> Any:
-    """NVIDIA's library, ready to be asked; None if it or `pynvml` isn't there."""
+    """Return NVIDIA's library, ready to be asked; None if it or `pynvml` isn't there."""
     try:
         import pynvml
 
@@ -245,7 +246,7 @@ def _sample_of_smi(gpu: Gpu) -> Sample:
 
 def _smi(*query: str) -> list[list[str]]:
     try:
-        told = subprocess.run(
+        result = subprocess.run(
             ["nvidia-smi", *query, "--format=csv,noheader,nounits"],
             capture_output=True,
             text=True,
@@ -255,7 +256,7 @@ def _smi(*query: str) -> list[list[str]]:
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    return [[cell.strip() for cell in row] for row in csv.reader(told.stdout.splitlines()) if row]
+    return [[cell.strip() for cell in row] for row in csv.reader(result.stdout.splitlines()) if row]
 
 
 def _number(text: str) -> int:

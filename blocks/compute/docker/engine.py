@@ -1,4 +1,4 @@
-"""A Docker engine: reached within seconds or told why not, watched over, and swept of what dead hosts left there."""
+"""A Docker engine: reached within seconds or an error, watched over, and cleaned of containers that dead hosts left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from stepwell.blocks.compute.docker import watchdog
+from stepwell.blocks.compute.docker import container_watchdog
 from stepwell.blocks.processes.table import read
 from stepwell.errors import ComputeTargetException
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 LOCAL_ENGINE = "unix:///var/run/docker.sock"
-_CONNECT_SECONDS, _ANSWER_SECONDS = 5, 900
+_CONNECT_SECONDS, _RESPONSE_SECONDS = 5, 900
 _HOST, _PROCESS = "stepwell.host", "stepwell.process"
 NO_LABELS = f'LABEL {_HOST}="" {_PROCESS}=""'
-"""What an image that is made of a container must say, lest its containers be taken for ours."""
+"""What an image that is made of a container has to declare, lest its containers be taken for ours."""
 
 _LOCAL_SCHEMES = ("unix://", "tcp://", "http://")
 
@@ -39,15 +39,15 @@ class Engine:
         options = api.info().get("SecurityOptions") or ()
         self.user = "0:0" if "name=rootless" in options else f"{os.getuid()}:{os.getgid()}"
         self._removers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="stepwell-docker")
-        self._sweep()
+        self._remove_orphans()
 
     @contextlib.contextmanager
     def container(self, name: str, settings: dict[str, Any]) -> Iterator[str]:
-        """The id of a new container, which is gone soon afterwards: at the latest when this process ends, however it does.
+        """Make a container and remove it soon after the block: at the latest when this process ends, however it does.
 
-        `settings` are what `create_container_from_config` takes.
+        The value is the container's id. `settings` are what `create_container_from_config` takes.
         """
-        _watchdog.tell(self.address, name)
+        _watchdog.notify(self.address, name)
         try:
             settings["Labels"] = {_HOST: _this_host(), _PROCESS: _process(os.getpid())}
             yield self.api.create_container_from_config(settings, name)["Id"]
@@ -61,19 +61,19 @@ class Engine:
         with contextlib.suppress(RequestException, DockerException):
             with contextlib.suppress(NotFound):
                 self.api.remove_container(name, force=True, v=True)
-            _watchdog.tell(self.address, name)
+            _watchdog.notify(self.address, name)
 
-    def _sweep(self) -> None:
-        """Removes the containers of processes of this machine that are gone."""
-        with self.told_unless():
+    def _remove_orphans(self) -> None:
+        """Remove the containers of processes of this machine that are gone."""
+        with self.errors_translated():
             found = self.api.containers(all=True, filters={"label": f"{_HOST}={_this_host()}"})
         for container in found:
             if not _is_alive(container["Labels"].get(_PROCESS, "")):
                 self._removers.submit(self._remove, container["Id"])
 
     @contextlib.contextmanager
-    def told_unless(self, *foreseen: type[Exception]) -> Iterator[None]:
-        """Nothing; an engine that answers no more, or with an error that nobody foresaw, is told in our words."""
+    def errors_translated(self, *foreseen: type[Exception]) -> Iterator[None]:
+        """Raise an error of ours if the engine stops answering, or answers with an error that is not `foreseen`."""
         from docker.errors import APIError, DockerException
         from requests.exceptions import RequestException
 
@@ -93,12 +93,12 @@ class Engine:
 
 
 def connect(target: str, address: str = "") -> Engine:
-    """The engine at `address` ('' is the one that DOCKER_HOST names, else this machine's); known again in this process."""
-    return _connected(target, address or os.environ.get("DOCKER_HOST") or LOCAL_ENGINE, os.getpid())
+    """Return the engine at `address` (by default DOCKER_HOST's, else this machine's); each process connects once."""
+    return _connect(target, address or os.environ.get("DOCKER_HOST") or LOCAL_ENGINE, os.getpid())
 
 
 @lru_cache(maxsize=16)
-def _connected(target: str, address: str, _process: int) -> Engine:
+def _connect(target: str, address: str, _process: int) -> Engine:
     if not address.startswith(_LOCAL_SCHEMES):
         raise _not_here(target, address)
     import docker
@@ -110,12 +110,12 @@ def _connected(target: str, address: str, _process: int) -> Engine:
         engine = Engine(target, address, api)
     except (DockerException, RequestException, OSError, ValueError) as error:
         raise not_reached(target, address, error) from error
-    api.timeout = _ANSWER_SECONDS
+    api.timeout = _RESPONSE_SECONDS
     return engine
 
 
 def not_reached(target: str, address: str, error: BaseException) -> ComputeTargetException:
-    """The error of an engine that doesn't answer, or doesn't let us."""
+    """Return the error for an engine that doesn't answer, or denies access."""
     text = str(error)
     title = f"The compute target {target!r} can't be reached: its Docker engine does not answer"
     hint = "Start Docker, or name the engine's address in `docker_host` or DOCKER_HOST."
@@ -144,14 +144,14 @@ def _not_here(target: str, address: str) -> ComputeTargetException:
 
 
 def _this_host() -> str:
-    """What tells process numbers of here from those of elsewhere: the boot, and the space that the numbers belong to."""
+    """Return what tells process ids of here from those of elsewhere: the boot, and the namespace of the ids."""
     with contextlib.suppress(OSError):
         return f"{read('/proc/sys/kernel/random/boot_id').decode().strip()}/{os.readlink('/proc/self/ns/pid')}"
     return "unknown"
 
 
 def _process(pid: int) -> str:
-    """A process by its number and the moment when it began; '' if there is none."""
+    """Return a process's id with the moment when it began; '' if there is none."""
     stat = read(f"/proc/{pid}/stat")
     return f"{pid}/{stat[stat.rindex(b')') + 2 :].split()[19].decode()}" if stat else ""
 
@@ -169,8 +169,8 @@ class _Watchdog:
         self._process = 0
         self._writer = -1
 
-    def tell(self, address: str, name: str) -> None:
-        """Nothing; the watchdog knows that there may be such a container, or, the second time, that it is gone."""
+    def notify(self, address: str, name: str) -> None:
+        """Tell the watchdog that there may be such a container, or, the second time, that it is gone."""
         with self._lock:
             if self._process != os.getpid():
                 self._process, self._writer = os.getpid(), _start_watchdog()
@@ -179,13 +179,13 @@ class _Watchdog:
 
 
 def _start_watchdog() -> int:
-    """The descriptor on which the watchdog listens; -1 without one."""
+    """Start the watchdog and return the descriptor on which it listens; -1 without one."""
     if not hasattr(os, "pidfd_open") or not os.path.basename(sys.executable or "").startswith("python"):
         return -1
     reader, writer = os.pipe()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", watchdog.__file__, str(os.getpid())],
+            [sys.executable, "-I", "-S", container_watchdog.__file__, str(os.getpid())],
             stdin=reader,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

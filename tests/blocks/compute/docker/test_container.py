@@ -1,4 +1,4 @@
-"""One container of a real engine: what it says, in which channel, how it ends, and that it is gone then."""
+"""One container of a real engine: what it writes, on which channel, how it ends, and that it is gone then."""
 
 from __future__ import annotations
 
@@ -18,20 +18,24 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture
 def run(docker_engine):
-    """Runs a command in a container: its end, and what it said in both channels."""
+    """Return a function that runs a command in a container; it returns the exit and what came on both channels."""
 
-    def run(*words, stop=None, then=None, host=(), **more):
+    def run(*words, stop=None, on_success=None, host=(), **more):
         settings = {
             "Image": docker_engine.image,
             "Cmd": list(words),
             "HostConfig": {"NetworkMode": "none", **dict(host)},
         }
-        said = {OUT: [], ERR: []}
+        output = {OUT: [], ERR: []}
         spec = ContainerSpec(f"stepwell-test-{uuid.uuid4().hex}", settings, **more)
         end = run_container(
-            connect("docker"), spec, lambda channel, data: said[channel].append(data), stop or StopSignal(), then
+            connect("docker"),
+            spec,
+            lambda channel, data: output[channel].append(data),
+            stop or StopSignal(),
+            on_success,
         )
-        return end, b"".join(said[OUT]), b"".join(said[ERR])
+        return end, b"".join(output[OUT]), b"".join(output[ERR])
 
     yield run
     assert docker_engine.nothing_left()
@@ -77,10 +81,10 @@ def test_a_stop_ends_it(run):
     assert end.why == "stop" and end.code == -15 and time.monotonic() - began < 10
 
 
-def test_then_is_asked_only_if_all_went_well(run):
+def test_on_success_is_called_only_if_all_went_well(run):
     made = []
-    run("true", then=made.append)
-    run("false", then=made.append)
+    run("true", on_success=made.append)
+    run("false", on_success=made.append)
     assert len(made) == 1
 
 

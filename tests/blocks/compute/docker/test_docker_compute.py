@@ -40,7 +40,7 @@ HARD = [
 
 @pytest.fixture
 def target(project, docker_engine):
-    """Attaches a Docker target with these settings; nothing of its steps is left when the test ends."""
+    """Return a function that attaches a Docker target; nothing of its steps is left when the test ends."""
 
     def attach(**more):
         compute = DockerCompute(**{"image": docker_engine.image, "build_network": "host", **more})
@@ -57,14 +57,14 @@ def step_of(project, name, body, **more):
 
 
 def run(project, *steps, **parameters):
-    """The last step's summary, and its run."""
+    """Run a pipeline of the steps, and return the last step's summary and its run."""
     summary = project.run(project.pipeline(*steps), **parameters)
     (last,) = [step for step in summary.steps if step.id == steps[-1].name]
     return last, project.workspace.get_run(summary.run_id).find_step_run(last.id)[0]
 
 
 def wrote(project, name, body, **more):
-    """What the step wrote to its output; the script finds the path in `out` and its arguments in `args`."""
+    """Run a step and return its output; the script finds the path in `out` and its arguments in `args`."""
     out = PipelineData("out")
     head = "import json, os, sys\nout, args = sys.argv[1], sys.argv[2:]\n"
     arguments = [out, *more.pop("arguments", [])]
@@ -330,7 +330,7 @@ time.sleep(1)
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch, docker_engine):
-    """A package that this interpreter has, and an index for images; what is made of it is gone afterwards."""
+    """Make a package for this interpreter, and an index of it for images; what is made of it is gone afterwards."""
     wheels, installed = tmp_path / "wheels", tmp_path / "installed"
     wheels.mkdir()
     import zipfile

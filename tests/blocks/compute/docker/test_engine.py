@@ -1,4 +1,4 @@
-"""A Docker engine: reached within seconds or told why not, and swept of what dead hosts left there."""
+"""A Docker engine: reached within seconds or an error, and cleaned of containers that dead hosts left."""
 
 from __future__ import annotations
 
@@ -70,25 +70,25 @@ try:
 except Exception as error:
     print(error)
 """
-        said = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True
         )
-    assert "you may not speak to its Docker engine" in said.stdout, said.stderr
+    assert "you may not speak to its Docker engine" in result.stdout, result.stderr
 
 
 def test_a_container_is_gone_though_its_use_failed(docker_engine):
     engine = connect("docker")
     with (
         pytest.raises(ZeroDivisionError),
-        engine.container("stepwell-test-gone", {"Image": docker_engine.image, **SETTINGS}) as made,
+        engine.container("stepwell-test-gone", {"Image": docker_engine.image, **SETTINGS}) as container,
     ):
-        engine.api.start(made)
+        engine.api.start(container)
         assert any("Up" in line for line in docker_engine.left())
         raise ZeroDivisionError
     assert docker_engine.nothing_left()
 
 
-def test_what_a_dead_host_left_is_swept_by_the_next_and_what_lives_is_not(docker_engine):
+def test_what_a_dead_host_left_is_removed_by_the_next_and_what_lives_is_not(docker_engine):
     code = f"""
 import os, sys
 from stepwell.blocks.compute.docker import engine as docker_engine
@@ -100,7 +100,7 @@ print("up", flush=True)
 sys.stdin.read()
 os._exit(0)
 """
-    sweep = "from stepwell.blocks.compute.docker.engine import connect; connect('docker')"
+    clean_up = "from stepwell.blocks.compute.docker.engine import connect; connect('docker')"
     env = {**os.environ, "PYTHONPATH": str(SOURCE)}
     hosts = [
         subprocess.Popen(
@@ -115,7 +115,7 @@ os._exit(0)
         assert [host.stdout.readline() for host in hosts] == [b"up\n"] * 2
         hosts[0].kill()
         hosts[0].wait()
-        subprocess.run([sys.executable, "-c", sweep], env=env, check=True)
+        subprocess.run([sys.executable, "-c", clean_up], env=env, check=True)
         assert [line.split()[0] for line in docker_engine.left()] == ["stepwell-test-alive"]
     finally:
         for host in hosts:
@@ -123,5 +123,5 @@ os._exit(0)
             host.wait()
             host.stdin.close()
             host.stdout.close()
-        subprocess.run([sys.executable, "-c", sweep], env=env, check=True)
+        subprocess.run([sys.executable, "-c", clean_up], env=env, check=True)
     assert docker_engine.nothing_left()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture
 def engine(docker_engine):
-    """The engine; images that the test makes are gone afterwards."""
+    """Return the engine; images that the test makes are gone afterwards."""
     listed = ("images", "--format", "{{.Repository}}:{{.Tag}}")
     before = set(docker_engine.docker(*listed).split())
     yield docker_engine
@@ -35,12 +35,12 @@ def engine(docker_engine):
 
 @pytest.fixture
 def images(engine):
-    """Makes an Images with its `said` and its `stop`."""
+    """Return a function that makes an Images with the list of its output and its stop signal."""
 
     def make(**more):
-        said, stop = [], StopSignal()
-        made = Images(connect("docker"), said.append, stop, lambda text: text, **{"network": "host", **more})
-        return made, said, stop
+        output, stop = [], StopSignal()
+        made = Images(connect("docker"), output.append, stop, lambda text: text, **{"network": "host", **more})
+        return made, output, stop
 
     return make
 
@@ -64,22 +64,22 @@ def prints(engine, image, code):
 def test_an_image_is_made_once_and_named_by_its_content(engine, images, wheels):
     with index(wheels) as url:
         recipe = Recipe(engine.image, requirements=("tinypkg==1.2",), index_url=url)
-        first, said, _ = images()
+        first, output, _ = images()
         image = first.image_for(recipe)
     assert prints(engine, image, "import tinypkg; print(tinypkg.word)") == "one two"
-    assert said[0].startswith(f"Building image {REPOSITORY}:")
-    again, said, _ = images()
+    assert output[0].startswith(f"Building image {REPOSITORY}:")
+    again, output, _ = images()
     elsewhere = Recipe(engine.image, requirements=("tinypkg==1.2",), index_url=url.replace(PASSWORD, "other"))
-    assert again.image_for(elsewhere) == image and said == []
+    assert again.image_for(elsewhere) == image and output == []
     assert engine.nothing_left()
 
 
 def test_the_password_of_an_index_is_in_no_layer_no_history_and_no_word(engine, images, wheels):
-    made, said, _ = images()
+    made, output, _ = images()
     with index(wheels) as url:
         image = made.image_for(Recipe(engine.image, requirements=("tinypkg==1.2",), index_url=url))
     shown = engine.docker("history", "--no-trunc", image) + engine.docker("inspect", image)
-    assert PASSWORD not in shown + "".join(said)
+    assert PASSWORD not in shown + "".join(output)
     assert prints(engine, image, f"import os; print({PASSWORD!r} in str(os.environ))") == "False"
     found = engine.docker(
         "run", "--rm", "--network", "none", image, "grep", "-rlF", PASSWORD, "/etc", "/usr/local", "/root", "/tmp", "/var",
@@ -102,7 +102,7 @@ def test_two_at_once_make_one_image(engine, images, wheels):
         for thread in threads:
             thread.join()
     assert len(found) == 2 and len(set(found)) == 1
-    assert sum(line.startswith("Building") for _, said, _ in both for line in said) == 1
+    assert sum(line.startswith("Building") for _, output, _ in both for line in output) == 1
 
 
 def test_requirements_that_cannot_be_had_are_told_with_the_last_lines_of_pip(engine, images, wheels):
@@ -126,7 +126,7 @@ def test_a_stop_ends_the_making_of_an_image(engine, images, wheels):
 
 
 def test_a_dockerfile_is_built_once_and_requirements_come_on_top(engine, images, wheels):
-    made, said, _ = images()
+    made, output, _ = images()
     text = f"FROM {engine.image}\nENV WORD={uuid.uuid4().hex}\n"
     with index(wheels) as url:
         image = made.image_for(Recipe("", text, ("tinypkg==1.2",), index_url=url))
@@ -135,7 +135,7 @@ def test_a_dockerfile_is_built_once_and_requirements_come_on_top(engine, images,
             == f"one two {text.split('=')[1].strip()}"
         )
         assert made.image_for(Recipe("", text, ("tinypkg==1.2",), index_url=url)) == image
-    assert sum("Dockerfile" in line for line in said) == 1
+    assert sum("Dockerfile" in line for line in output) == 1
     with pytest.raises(ComputeTargetException, match="Dockerfile can't be built"):
         made.image_for(Recipe("", f"FROM {engine.image}\nRUN exit 7\n"))
 
@@ -148,14 +148,14 @@ def test_an_image_that_is_nowhere_is_named(images):
 
 
 def test_another_python_than_the_key_names_is_refused_before_anything_runs(engine, images):
-    made, said, _ = images()
+    made, output, _ = images()
     older = made.image_for(Recipe("", f"FROM {engine.image}\nENV PYTHON_VERSION=3.8.1\n"))
     with pytest.raises(ComputeTargetException, match=r"has Python 3\.8\.1, but the step's key names Python 3\.11\.0"):
         made.image_for(Recipe(older, python="3.11.0"))
-    del said[:]
+    del output[:]
     for _ in range(2):
         assert made.image_for(Recipe(older, python="3.8.0")) == older
-    assert [line for line in said if line.startswith("Warning")] == [
+    assert [line for line in output if line.startswith("Warning")] == [
         f"Warning: image {older} has Python 3.8.1; the step's key names Python 3.8.0\n"
     ]
 
@@ -172,7 +172,7 @@ def test_an_image_without_python_is_refused(engine, images):
 
 @pytest.fixture
 def registry(tmp_path):
-    """The address of a real registry."""
+    """Start a real registry and return its address."""
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
@@ -209,6 +209,6 @@ def test_an_image_is_pushed_once_and_then_fetched(engine, images, wheels, regist
     tags = json.loads(urllib.request.urlopen(f"http://{registry}/v2/team/steps/tags/list").read())
     assert tags["tags"] == [tag]
     engine.docker("rmi", "-f", image, f"{repository}:{tag}")
-    other, said, _ = images(repository=repository)
-    assert other.image_for(recipe) == image and not any("Building" in line for line in said)
+    other, output, _ = images(repository=repository)
+    assert other.image_for(recipe) == image and not any("Building" in line for line in output)
     assert prints(engine, image, "import tinypkg; print(tinypkg.word)") == "one two"

@@ -1,4 +1,4 @@
-"""Secret variables reach a process though nobody who starts it is told them."""
+"""Secret variables reach a process though no engine that starts it sees them."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def test_a_process_finds_its_secrets_arguments_and_standard_input_unchanged(tmp_
     out, words = str(tmp_path / "out"), ["", "a b", "new\nline", "$0", "*"]
     variables = {"OUT": out, "TOKEN": value, "PLAIN": "plain", "PATH": os.defpath}
     argv = (sys.executable, "-c", DUMP, *words)
-    told = without_secrets(argv, variables, b"the order\nof two lines", Redactor([value]).redact)
-    assert value not in told.argv and told.variables == {"OUT": out, "PLAIN": "plain", "PATH": os.defpath}
-    subprocess.run(told.argv, env=told.variables, input=told.stdin, check=True)
+    process = without_secrets(argv, variables, b"the input\nof two lines", Redactor([value]).redact)
+    assert value not in process.argv and process.variables == {"OUT": out, "PLAIN": "plain", "PATH": os.defpath}
+    subprocess.run(process.argv, env=process.variables, input=process.stdin, check=True)
     found, arguments, stdin = json.loads((tmp_path / "out").read_text())
     assert {name: found.get(name) for name in variables} == variables
-    assert arguments == words and stdin == "the order\nof two lines"
+    assert arguments == words and stdin == "the input\nof two lines"
     assert not {"code", "line"} & set(found)
 
 
 def test_a_process_without_secrets_is_started_as_it_is():
-    assert without_secrets(("a", "b"), {"X": "1"}, b"order", lambda text: text) == (("a", "b"), {"X": "1"}, b"order")
+    assert without_secrets(("a", "b"), {"X": "1"}, b"input", lambda text: text) == (("a", "b"), {"X": "1"}, b"input")
 
 
 def test_a_name_that_no_shell_knows_stays_with_the_others():
-    told = without_secrets(
+    process = without_secrets(
         ("a",), {"X-Y": "secret-1", "Z": "secret-2"}, None, Redactor(["secret-1", "secret-2"]).redact
     )
-    assert told.variables == {"X-Y": "secret-1"} and b"secret-2" in told.stdin
+    assert process.variables == {"X-Y": "secret-1"} and b"secret-2" in process.stdin

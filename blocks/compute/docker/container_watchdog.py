@@ -3,8 +3,8 @@
 It is run as a program, by its path and apart from all installed packages, so that it starts soon; that is why it stands
 on the standard library and speaks to the engine by itself.
 
-Its argument is the host's number. On its standard input come lines of an engine's address and a container's name: the
-first time before the container is made, the second time when it is gone.
+Its argument is the host's process id. On its standard input come lines of an engine's address and a container's name:
+the first time before the container is made, the second time when it is gone.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Container = tuple[str, str]
 
 
 class _Containers:
-    """The containers that there may be, as far as the host told."""
+    """The containers that there may be, by what the host reported."""
 
     def __init__(self) -> None:
         self.known: set[Container] = set()
         self._rest = b""
 
     def listen(self) -> bool:
-        """Whether the host may have more to tell."""
+        """Read what the host reported, and return whether more may come."""
         data = os.read(0, _CHUNK)
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
@@ -44,7 +44,7 @@ class _Containers:
 
 
 def watch(host: int) -> None:
-    """Returns when the host is gone, and after it all its containers."""
+    """Wait until the host is gone, then remove all its containers."""
     containers = _Containers()
     os.set_blocking(0, False)
     with contextlib.suppress(OSError):
@@ -54,7 +54,7 @@ def watch(host: int) -> None:
             pass
     late = time.monotonic() + _LATE_SECONDS  # an engine may still be at a request of the host's
     for _ in range(_ROUNDS):
-        containers.known = {one for one in containers.known if not _removed(*one, final=time.monotonic() > late)}
+        containers.known = {one for one in containers.known if not _remove(*one, final=time.monotonic() > late)}
         if not containers.known:
             break
         time.sleep(_PAUSE_SECONDS)
@@ -69,8 +69,8 @@ def _sleep(host: int, containers: _Containers) -> None:
             poll.unregister(0)
 
 
-def _removed(address: str, name: str, *, final: bool) -> bool:
-    """Whether the container is gone. `final`: one that isn't there won't come any more."""
+def _remove(address: str, name: str, *, final: bool) -> bool:
+    """Remove the container and return whether it is gone. `final`: one that isn't there won't come any more."""
     try:
         status = remove(address, name)
     except (OSError, ValueError, IndexError):
@@ -79,21 +79,21 @@ def _removed(address: str, name: str, *, final: bool) -> bool:
 
 
 def remove(address: str, name: str) -> int:
-    """The engine's answer to the wish to remove a container, running or not, as HTTP has it."""
-    with _connected(address) as connection:
+    """Remove a container, running or not, and return the HTTP status of the engine's response."""
+    with _connect(address) as connection:
         request = f"DELETE /containers/{name}?force=1&v=1 HTTP/1.0\r\nHost: docker\r\n\r\n"
         connection.sendall(request.encode())
         return int(connection.makefile("rb").readline().split()[1])
 
 
-def _connected(address: str) -> socket.socket:
-    scheme, _, place = address.partition("://")
+def _connect(address: str) -> socket.socket:
+    scheme, _, location = address.partition("://")
     if scheme == "unix":
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(30)
-        connection.connect(place)
+        connection.connect(location)
         return connection
-    machine, _, port = place.rpartition(":")
+    machine, _, port = location.rpartition(":")
     return socket.create_connection((machine.strip("[]"), int(port)), timeout=30)
 
 

@@ -13,7 +13,7 @@ from process_bench import Bench, bench, start_host, wait_for  # noqa: F401
 
 PRETENDER = """
 import os, subprocess, sys, time
-from stepwell.blocks.processes import watchdog as process_watchdog
+from stepwell.blocks.processes import host_watchdog as process_watchdog
 argv = [sys.executable, "-I", "-S", process_watchdog.__file__, str(os.getpid()), "STEPWELL_MARKER"]
 watchdog = subprocess.Popen(argv, stdin=subprocess.PIPE, bufsize=0)
 watchdog.stdin.write(sys.argv[1].encode())
@@ -44,7 +44,7 @@ def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(benc
         time.sleep(0.1)
         assert all(sleeper.poll() is None for sleeper in sleepers.values())
         host.kill()
-    assert wait_for(lambda: not watchdog.is_running() or watchdog.status() == psutil.STATUS_ZOMBIE)
+    assert wait_for(lambda: not host_watchdog.is_running() or host_watchdog.status() == psutil.STATUS_ZOMBIE)
     assert sleepers["running"].wait(1) == -signal.SIGKILL
     for kind in ("ended", "unreported"):
         assert sleepers[kind].poll() is None
@@ -63,7 +63,7 @@ def test_watchdog_ends_with_a_host_that_ends_by_itself(bench: Bench) -> None:
         return [
             pid
             for pid, line in lines.items()
-            if host in line and any(text.endswith("processes/watchdog.py") for text in line)
+            if host in line and any(text.endswith("processes/host_watchdog.py") for text in line)
         ]
 
     assert wait_for(lambda: not watchdogs())

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from stepwell.blocks.compute.docker import watchdog
+from stepwell.blocks.compute.docker import container_watchdog
 
 pytestmark = pytest.mark.timeout(900)
 HOST = """
@@ -25,11 +25,11 @@ time.sleep(300)
 
 @pytest.fixture
 def host():
-    """Starts a host whose watchdog is told these lines: the host and the watchdog's number."""
+    """Return a function that starts a host, sends its watchdog these lines, and returns the host and the watchdog's id."""
     hosts = []
 
     def start(*lines):
-        words = [sys.executable, "-c", HOST, watchdog.__file__, *lines]
+        words = [sys.executable, "-c", HOST, container_watchdog.__file__, *lines]
         hosts.append(subprocess.Popen(words, stdout=subprocess.PIPE, text=True))
         return hosts[-1], int(hosts[-1].stdout.readline())
 
@@ -107,6 +107,6 @@ def test_over_tcp_it_speaks_the_same():
 
         thread = threading.Thread(target=answer)
         thread.start()
-        assert watchdog.remove(f"tcp://127.0.0.1:{server.getsockname()[1]}", "a") == 204
+        assert container_watchdog.remove(f"tcp://127.0.0.1:{server.getsockname()[1]}", "a") == 204
         thread.join()
     assert heard[0].startswith(b"DELETE /containers/a?force=1&v=1 HTTP/1.0\r\n")
