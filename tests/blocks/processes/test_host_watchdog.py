@@ -44,7 +44,7 @@ def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(benc
         time.sleep(0.1)
         assert all(sleeper.poll() is None for sleeper in sleepers.values())
         host.kill()
-    assert wait_for(lambda: not host_watchdog.is_running() or host_watchdog.status() == psutil.STATUS_ZOMBIE)
+    assert wait_for(lambda: not watchdog.is_running() or watchdog.status() == psutil.STATUS_ZOMBIE)
     assert sleepers["running"].wait(1) == -signal.SIGKILL
     for kind in ("ended", "unreported"):
         assert sleepers[kind].poll() is None
