@@ -1,9 +1,9 @@
-# The user's two commands are `run` and `test`; `check` and `bench` are for contributors.
+# The user's two commands are `run` and `test`; `check`, `docs` and `bench` are for contributors.
 PYTHON ?= python3
 BIN := .venv/bin
 export DO_NOT_TRACK := 1
 
-.PHONY: run test check bench gpu-wheels clean
+.PHONY: run test check docs bench gpu-wheels clean
 
 run: .venv/examples
 	@echo "== The pipeline as it is: what never ran here runs" && $(BIN)/stepwell run examples/digits/pipeline.py
@@ -20,6 +20,10 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in site/index.html"
+
 bench: .venv/dev
 	$(BIN)/python benchmarks/bench.py
 
@@ -30,10 +34,10 @@ gpu-wheels:
 	$(PYTHON) -c 'import sys; sys.exit("Stepwell needs Python 3.11 or newer: set PYTHON=") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 
-.venv/examples .venv/dev: .venv/%: pyproject.toml constraints.txt | .venv/bin/python
+.venv/examples .venv/dev .venv/docs: .venv/%: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing Stepwell and what it stands on (a few minutes the first time)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	@touch $@
 
 clean:
-	rm -rf .venv build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build site dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
