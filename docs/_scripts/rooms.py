@@ -1,6 +1,6 @@
 """Draw docs/rooms.svg from the code: rooms as boxes on their floors, arrows as imports, counted.
 
-`python docs/_build/rooms.py` writes the picture; `make docs` does so too.
+`python docs/_scripts/rooms.py` writes the picture; `make docs` does so too.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -49,7 +50,7 @@ def read_house(root: Path = ROOT) -> House:
     """Return the rooms of the source tree; imports are counted wherever they stand, also by public names."""
     modules, house = _find_modules(root), House()
     homes = _public_homes(root)
-    for name, (room, path) in modules.items():
+    for room, path in modules.values():
         if path.name != "__init__.py":
             house.rooms[room].append(path.stem)
         for other in _imported(path, modules.keys(), homes):
@@ -175,7 +176,7 @@ def _with_lanes(floors: list[tuple[str, list[str]]], edges: list[Edge]) -> tuple
     links: set[Edge] = set()
     for high, low in edges:
         chain = [high, *(_lane(number, low) for number in range(level[high] + 1, level[low])), low]
-        links |= set(zip(chain, chain[1:], strict=False))
+        links |= set(pairwise(chain))
         for number in range(level[high] + 1, level[low]):
             if _lane(number, low) not in rows[number]:
                 rows[number].append(_lane(number, low))
@@ -227,9 +228,11 @@ def _place(rows: list[list[str]], links: list[Edge]) -> dict[str, float]:
         near[low] += [high] * weight
     for turn in range(600):
         for row in rows if turn % 2 else rows[::-1]:
-            wanted = [sum(x[other] for other in near[node]) / len(near[node]) if near[node] else x[node] for node in row]
+            wanted = [
+                sum(x[other] for other in near[node]) / len(near[node]) if near[node] else x[node] for node in row
+            ]
             offsets = [0.0]
-            for left, right in zip(row, row[1:], strict=False):
+            for left, right in pairwise(row):
                 offsets.append(offsets[-1] + (_width(left) + _width(right)) / 2 + GAP)
             placed = _rising([want - offset for want, offset in zip(wanted, offsets, strict=True)])
             x.update({node: value + offset for node, value, offset in zip(row, placed, offsets, strict=True)})
@@ -326,7 +329,7 @@ def _arrow(path: list[tuple[float, float]], count: int, title: str) -> str:
         stops += [(x, y), (x, y + HEIGHT)]
     stops.append((path[-1][0], path[-1][1] - 7))
     line = f"M{stops[0][0]:.1f} {stops[0][1]:.1f}"
-    for (x0, y0), (x1, y1) in zip(stops, stops[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(stops):
         middle = (y0 + y1) / 2
         line += f" C{x0:.1f} {middle:.1f} {x1:.1f} {middle:.1f} {x1:.1f} {y1:.1f}"
     x, y = path[-1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from cli_reference import cli_page
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
