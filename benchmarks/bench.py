@@ -19,8 +19,8 @@ import dask_steps
 import docker_steps
 import files
 import steps
+from place import Place, place
 from rows import Row, machine, save, table
-from submit_request import Place, submit_request
 
 BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "help": commands.help_text,
@@ -41,7 +41,7 @@ def main() -> None:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     before, rows = time.monotonic(), []
-    with submit_request(quick=options.quick, full=options.full) as there:
+    with place(quick=options.quick, full=options.full) as there:
         for name in options.only or BENCHMARKS:
             print(f"{time.monotonic() - before:5.0f} s  {name}", file=sys.stderr, flush=True)
             rows += BENCHMARKS[name](there)

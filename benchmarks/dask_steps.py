@@ -22,18 +22,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from rows import Row
 
 if TYPE_CHECKING:
-    from submit_request import Place
+    from place import Place
 
     from stepwell import Pipeline
 
 
-def spread(submit_request: Place) -> Iterator[Row]:
+def spread(place: Place) -> Iterator[Row]:
     """Steps on Dask: the overhead of one over the bare command there, twenty of half a second, and the first of all."""
-    submit_request.settle()
-    few, many = (4, 16) if submit_request.quick else (5, 35)
-    arguments = json.dumps({"few": few, "many": many, "repeat": submit_request.repeat})
-    words = [sys.executable, str(Path(__file__).resolve()), str(submit_request.folder), arguments]
-    done = subprocess.run(words, cwd=submit_request.project, capture_output=True, text=True, check=False)
+    place.settle()
+    few, many = (4, 16) if place.quick else (5, 35)
+    arguments = json.dumps({"few": few, "many": many, "repeat": place.repeat})
+    words = [sys.executable, str(Path(__file__).resolve()), str(place.folder), arguments]
+    done = subprocess.run(words, cwd=place.project, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"The steps on Dask failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
@@ -51,7 +51,7 @@ def spread(submit_request: Place) -> Iterator[Row]:
 
 def measure(folder: Path, few: int, many: int, repeat: int) -> dict[str, float]:
     """Seconds, each the median of several rounds."""
-    from submit_request import new_salt, settle
+    from place import new_salt, settle
 
     from stepwell.blocks.compute.dask.cluster import close_all, cluster_of
     from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -109,7 +109,7 @@ def sleepers(folder: Path, count: int, seconds: float, name: str) -> Pipeline:
 
 
 def _wide(folder: Path, repeat: int) -> tuple[float, float]:
-    from submit_request import new_salt, settle
+    from place import new_salt, settle
 
     from stepwell.blocks.compute.dask.cluster import close_all, cluster_of
     from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -139,7 +139,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 def nodes_over_time(folder: Path, steps: int, seconds: float, idle: float) -> list[tuple[float, int]]:
     """How many nodes there were at which second, while a wide pipeline ran on a cold cluster and until it was idle."""
-    from submit_request import new_salt
+    from place import new_salt
 
     from stepwell.blocks.compute.dask.cluster import close_all, known_cluster
     from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -169,12 +169,12 @@ def nodes_over_time(folder: Path, steps: int, seconds: float, idle: float) -> li
 def plot(file: Path) -> None:
     """Nothing; the file shows how a cluster grows and shrinks."""
     import matplotlib as mpl
-    from submit_request import submit_request
+    from place import place
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    with submit_request(quick=True, full=False) as there:
+    with place(quick=True, full=False) as there:
         sys.path.insert(0, str(there.project))
         seen = nodes_over_time(there.folder, steps=18, seconds=2, idle=3)
     figure, axes = plt.subplots(figsize=(8, 3))

@@ -20,24 +20,24 @@ from typing import TYPE_CHECKING
 from rows import Row
 
 if TYPE_CHECKING:
-    from submit_request import Place
+    from place import Place
 
     from stepwell import Pipeline
 
 IMAGE = "BENCH_DOCKER_IMAGE"
 
 
-def contained(submit_request: Place) -> Iterator[Row]:
+def contained(place: Place) -> Iterator[Row]:
     """The cost of one more executed step in a container, as a ratio to that of a bare container; no row without an engine."""
     image = os.environ.get(IMAGE, "")
     if not image or not shutil.which("docker"):
         print(f"Skipped: {IMAGE} names no image, or there is no `docker`", file=sys.stderr)
         return
-    submit_request.settle()
-    few, many = (2, 8) if submit_request.quick else (2, 14)
-    arguments = json.dumps({"image": image, "few": few, "many": many, "repeat": submit_request.repeat})
-    words = [sys.executable, str(Path(__file__).resolve()), str(submit_request.folder), arguments]
-    done = subprocess.run(words, cwd=submit_request.project, capture_output=True, text=True, check=False)
+    place.settle()
+    few, many = (2, 8) if place.quick else (2, 14)
+    arguments = json.dumps({"image": image, "few": few, "many": many, "repeat": place.repeat})
+    words = [sys.executable, str(Path(__file__).resolve()), str(place.folder), arguments]
+    done = subprocess.run(words, cwd=place.project, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"The steps in containers failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
@@ -47,7 +47,7 @@ def contained(submit_request: Place) -> Iterator[Row]:
 
 def measure(folder: Path, image: str, few: int, many: int, repeat: int) -> dict[str, float]:
     """Seconds of one more step and of one more bare container, and their ratio, each the median of several rounds."""
-    from submit_request import new_salt
+    from place import new_salt
 
     _build(1, new_salt(), image)()  # everything is loaded
     rounds = [_round(folder, image, few, many) for _ in range(repeat)]
@@ -56,7 +56,7 @@ def measure(folder: Path, image: str, few: int, many: int, repeat: int) -> dict[
 
 
 def _round(folder: Path, image: str, few: int, many: int) -> tuple[float, float]:
-    from submit_request import new_salt
+    from place import new_salt
 
     short, long = (_build(count, new_salt(), image) for count in (few, many))
     before = _seconds(lambda: _bare(folder, image, (many - few) // 2))
@@ -76,24 +76,11 @@ def _build(count: int, salt: str, image: str) -> Pipeline:
 
 
 def _bare(folder: Path, image: str, count: int) -> None:
-    submit_request = folder / "bare"
-    submit_request.mkdir(exist_ok=True)
-    shutil.copy(folder / "project" / "steps" / "step.py", submit_request)
+    place = folder / "bare"
+    place.mkdir(exist_ok=True)
+    shutil.copy(folder / "project" / "steps" / "step.py", place)
     user = f"{os.getuid()}:{os.getgid()}"
-    words = [
-        "docker",
-        "run",
-        "--rm",
-        "--network",
-        "none",
-        "--init",
-        "-u",
-        user,
-        "-v",
-        f"{submit_request}:/work",
-        "-w",
-        "/work",
-    ]
+    words = ["docker", "run", "--rm", "--network", "none", "--init", "-u", user, "-v", f"{place}:/work", "-w", "/work"]
     for number in range(count):
         subprocess.run([*words, image, "python3", "step.py", str(number), "out"], capture_output=True, check=True)
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from urllib import error, request
 from uuid import uuid4
 
+import place
 import psutil
-import submit_request
 
 _VICTIMS = {
-    "endpoint": "stepwell.deployments.endpoint.process",
+    "endpoint": "stepwell.deployments.endpoint",
     "worker": "prefect worker start",
     "run": "stepwell.flows.worker_run",
     "server": "prefect server start",
@@ -41,13 +41,13 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    with submit_request.submit_request(quick=True, full=False):
+    with place.place(quick=True, full=False):
         sys.exit(0 if _try(given) else 1)
 
 
 def _try(given: argparse.Namespace) -> bool:
     published_id, port = _publish(), _free_port()
-    command = [*submit_request.CLI, "serve", "--port", str(port), "--no-token", "--limit", "6", "--rate", "10000"]
+    command = [*place.CLI, "serve", "--port", str(port), "--no-token", "--limit", "6", "--rate", "10000"]
     with open(Path(os.environ["STEPWELL_HOME"]) / "said.txt", "wb") as said:
         serving = subprocess.Popen(command, stdout=said, stderr=said)
     try:

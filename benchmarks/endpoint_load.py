@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib import request
 
-import submit_request
+import place
 
 
 def main() -> None:
@@ -38,9 +38,7 @@ def main() -> None:
         if name == "PostgreSQL" and not shutil.which("pg_ctl"):
             print("PostgreSQL: its programs are not on the PATH")
             continue
-        with submit_request.submit_request(
-            quick=True, full=False, prepare=postgres if name == "PostgreSQL" else nullcontext
-        ):
+        with place.place(quick=True, full=False, prepare=postgres if name == "PostgreSQL" else nullcontext):
             measured[name], fine = measure(name, given.calls, given.at_once)
             good &= fine
     if given.plot:
@@ -83,7 +81,7 @@ def _publish() -> str:
 def _endpoint() -> Iterator[str]:
     port = _free_port()
     words = ["--port", str(port), "--no-token", "--rate", "10000", "--most-waiting", "1000000"]
-    command = [sys.executable, "-m", "stepwell.deployments.endpoint.process", *words]
+    command = [sys.executable, "-m", "stepwell.deployments.endpoint", *words]
     with open(Path(os.environ["STEPWELL_HOME"]) / "endpoint.log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:

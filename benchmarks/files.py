@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from place import Place
 from rows import Row
-from submit_request import Place
 
 FILES, FOLDERS = 10_000, 100
 
 
-def snapshot(submit_request: Place) -> Iterator[Row]:
+def snapshot(place: Place) -> Iterator[Row]:
     """The snapshot of 10,000 small files: new, with the copy into the store, and once more."""
-    count = 1 if submit_request.quick else submit_request.repeat
-    sources = [_many_files(submit_request.folder / f"many{number}", number) for number in range(count)]
-    found = submit_request.ask("snapshot", sources=list(map(str, sources)), unchanged=submit_request.repeat + 2)
+    count = 1 if place.quick else place.repeat
+    sources = [_many_files(place.folder / f"many{number}", number) for number in range(count)]
+    found = place.ask("snapshot", sources=list(map(str, sources)), unchanged=place.repeat + 2)
     yield Row(f"snapshot of {FILES:,} files, cold", found["cold"], 3, "s", "hashed, and copied into the store")
     yield Row(f"snapshot of {FILES:,} files, unchanged", found["unchanged"], 0.5, "s", "also checks the store's copy")
 
@@ -29,13 +29,13 @@ def _many_files(root: Path, number: int) -> Path:
     return root
 
 
-def hashing(submit_request: Place) -> Iterator[Row]:
+def hashing(place: Place) -> Iterator[Row]:
     """A large input: hashed first, beside `sha256sum`, and hashed again unchanged."""
     megabytes = 500
-    file = submit_request.folder / "large.bin"
+    file = place.folder / "large.bin"
     with open(file, "wb") as out:
         out.writelines(os.urandom(1_000_000) for _ in range(megabytes))
-    found = submit_request.ask("hashing", file=str(file), repeat=submit_request.repeat)
+    found = place.ask("hashing", file=str(file), repeat=place.repeat)
     file.unlink()
     yield Row(f"unchanged input of {megabytes} MB, hashed again", 1000 * found["again"], 10, "ms", "cache opened anew")
     detail = f"{found['first']:.2f} s / {found['sha256sum']:.2f} s"

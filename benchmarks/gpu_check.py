@@ -112,9 +112,9 @@ class Proof:
 
     def right_device(self) -> str:
         """The step saw one GPU: the worker's own."""
-        visible, run_request = self.trained["visible"], self.trained["order"]
+        visible, order = self.trained["visible"], self.trained["order"]
         need(visible == self.ran_on()["device"], f"saw {visible}, was lent {self.ran_on()['device']}")
-        need("," not in visible and run_request == "PCI_BUS_ID", f"saw {visible} in the order {run_request}")
+        need("," not in visible and order == "PCI_BUS_ID", f"saw {visible} in the order {order}")
         if not STAND_IN:
             need(self.trained["devices"] == 1, f"PyTorch saw {self.trained['devices']} GPUs")
             need(self.trained["name"] == self.ran_on()["GPU"], f"{self.trained['name']} is not {self.ran_on()['GPU']}")

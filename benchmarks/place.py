@@ -23,7 +23,7 @@ from stepwell.blocks.server import connection
 from stepwell.blocks.system.files import remove
 
 HERE = Path(__file__).resolve().parent
-CLI = [sys.executable, "-m", "stepwell.deployments.cli.main"]
+CLI = [sys.executable, "-m", "stepwell.deployments.cli"]
 _TICKS = os.sysconf("SC_CLK_TCK")
 _salts = itertools.count()
 
@@ -103,7 +103,7 @@ def settle(most: float = 20.0) -> None:
 
 
 @contextmanager
-def submit_request(
+def place(
     *, quick: bool, full: bool, prepare: Callable[[Path], AbstractContextManager[object]] = nullcontext
 ) -> Iterator[Place]:
     """A place whose server runs; server and folder are gone at the end, however it ends. `prepare` is around the server.

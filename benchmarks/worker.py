@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")  # as the command line does
 
-from submit_request import new_salt, server_cpu, settle
+from place import new_salt, server_cpu, settle
 
 if TYPE_CHECKING:
     from stepwell import Workspace

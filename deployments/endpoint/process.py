@@ -1,4 +1,4 @@
-"""The process of the HTTP endpoint: `python -m stepwell.deployments.endpoint.process --help`."""
+"""The process of the HTTP endpoint: `python -m stepwell.deployments.endpoint --help`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_AT_ONCE = 500
 
 
 def serve(options: EndpointOptions) -> None:
-    """Nothing; the endpoint answered until it was told to stop."""
+    """Run the endpoint until a signal stops it; raise UserErrorException if other machines could call without token."""
     if not options.with_token and not is_loopback(options.host):
         raise UserErrorException(
             "Without tokens the endpoint may listen on this machine only",
@@ -45,9 +45,9 @@ def serve(options: EndpointOptions) -> None:
 
 
 def main() -> None:
-    """Exit with 0 after a signal to stop, with 1 if the endpoint can't be."""
+    """Run the endpoint with the options of the command line; exit with 1 if it can't start."""
     usual = EndpointOptions()
-    parser = argparse.ArgumentParser(prog="python -m stepwell.deployments.endpoint.process", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stepwell.deployments.endpoint", description=__doc__)
     parser.add_argument("--host", default=usual.host, help="where to listen")
     parser.add_argument("--port", default=usual.port, type=int, help="where to listen")
     parser.add_argument("--public-url", default="", help="the address that callers use, if it is another")

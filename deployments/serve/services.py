@@ -1,4 +1,4 @@
-"""What `stepwell serve` keeps running: Prefect's server, a worker, the HTTP endpoint and the keeper of runs."""
+"""The services of `stepwell serve`: Prefect's server, a worker, the HTTP endpoint and the reconciler of runs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from stepwell.blocks.server.work_pool import POOL, ensure_pool
 from stepwell.blocks.system.home import home
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.deployments.schedules.data_trigger import poll
-from stepwell.deployments.serve.child_output import ChildLog, say
+from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
 from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.deployments.serve.reconciler import Reconciler
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
 from stepwell.errors import ServerException, UserErrorException
 
 _SECONDS_TO_START = 90.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 _WORKER_READY = "started!"
 _WORKER_SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -42,7 +42,7 @@ _WORKER_SETTINGS = {
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Where the endpoint listens and what it admits, and how many runs the worker does at once; no worker with `limit` 0."""
+    """Where the endpoint listens, its limits, and how many runs the worker does at once; no worker with `limit` 0."""
 
     host: str = "127.0.0.1"
     port: int = 4280
@@ -54,59 +54,61 @@ class ServeOptions:
 
     @property
     def address(self) -> str:
-        """Where this machine itself finds the endpoint."""
+        """The address at which this machine itself finds the endpoint."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  (nothing is bound here)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
 def serve(options: ServeOptions) -> None:
-    """Nothing; everything ran until SIGINT or SIGTERM came, and has ended."""
+    """Run everything until SIGINT or SIGTERM comes, and end it; raise UserErrorException if that can't be."""
     _check(options)
     folder = home() / "serve"
     with only_one(folder), _stop_signals() as stop:
         log = ChildLog(folder, "keeper")
-        standing = connection.status()
-        started_here = standing.managed and standing.pid is None
+        server = connection.status()
+        started_here = server.managed and server.pid is None
         try:
-            connection.ensure_server(say)
+            connection.ensure_server(log_to_stderr)
             if options.limit:
                 ensure_pool()
             _run(options, folder, log, stop)
         finally:
             if started_here:
                 connection.stop()
-    say("Everything is stopped")
+    log_to_stderr("Everything is stopped")
 
 
 def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: _Stop) -> None:
-    stranded = OrphanedRuns(log.tell)
+    orphaned_runs = OrphanedRuns(log.emit)
     supervisor = Supervisor(folder, children(options))
-    care = _ServerCare()
-    reconciler = Reconciler([care.look, stranded.look, poll], log)
+    server = _ServerMonitor()
+    reconciler = Reconciler([server.check, orphaned_runs.reconcile, poll], log)
     stop.interrupts = False
     try:
         supervisor.start()
         reconciler.start()
         _wait_until_ready(options, supervisor, stop)
-        while not stop.wait(_LOOK_SECONDS):
-            if care.moved():
+        while not stop.wait(_POLL_SECONDS):
+            if server.has_moved():
                 supervisor.restart()
             supervisor.check()
     finally:
-        say("Stopping")
+        log_to_stderr("Stopping")
         supervisor.stop(hurry=lambda: stop.count > 1)
         reconciler.stop()
         if options.limit and trouble(connection.status().url or "") is None:
             with suppress(Exception):  # the next `stepwell serve` finds what is left
-                stranded.park()
+                orphaned_runs.reschedule()
 
 
 def children(options: ServeOptions) -> list[Child]:
-    """The endpoint, and a worker unless there is to be none."""
+    """Return the endpoint, and a worker unless there is to be none."""
     found = [Child("endpoint", _endpoint_command(options), _environment)]
     if options.limit:
         # Asked to end, a worker asks its runs, which then count as crashed. Killed, they can go on later.
-        found.append(Child("worker", _worker_command(options), _worker_environment, patience=0, sign=_WORKER_READY))
+        found.append(
+            Child("worker", _worker_command(options), _worker_environment, grace_seconds=0, ready_marker=_WORKER_READY)
+        )
     return found
 
 
@@ -114,7 +116,7 @@ def _endpoint_command(options: ServeOptions) -> tuple[str, ...]:
     command = [
         sys.executable,
         "-m",
-        "stepwell.deployments.endpoint.process",
+        "stepwell.deployments.endpoint",
         "--host",
         options.host,
         "--port",
@@ -135,8 +137,8 @@ def _worker_command(options: ServeOptions) -> tuple[str, ...]:
 
 
 def _environment() -> dict[str, str]:
-    """Ours as it is right now, but for a child in another folder."""
-    # What keeps Prefect quiet in our own command line would keep troubles out of the log.
+    """Return our environment as it is right now, but for a child in another folder."""
+    # What keeps Prefect quiet in our own command line would keep warnings out of the log.
     quiet = ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL")
     kept = {name: value for name, value in os.environ.items() if name not in quiet or value != "CRITICAL"}
     if "PYTHONPATH" in kept:
@@ -151,21 +153,21 @@ def _worker_environment() -> dict[str, str]:
     return {**kept, **_WORKER_SETTINGS, "PATH": path}
 
 
-class _ServerCare:
+class _ServerMonitor:
     """Starts this home's own server again when it has died; notices when that had to move to another port."""
 
     def __init__(self) -> None:
         self._url = connection.ensure_server()
         self._moved = threading.Event()
 
-    def look(self) -> None:
-        url = connection.ensure_server(say)
+    def check(self) -> None:
+        url = connection.ensure_server(log_to_stderr)
         if url != self._url:
             self._url = url
             self._moved.set()
 
-    def moved(self) -> bool:
-        """Whether it did since the last time this was asked."""
+    def has_moved(self) -> bool:
+        """Return whether the server has moved since the last time that this was asked."""
         moved = self._moved.is_set()
         self._moved.clear()
         return moved
@@ -194,28 +196,28 @@ def _check(options: ServeOptions) -> None:
 
 
 class _Stop:
-    """Whether, and how often, somebody asked for the end."""
+    """A request to stop: whether, and how often, somebody sent it."""
 
     def __init__(self) -> None:
         self.count = 0
         self.interrupts = True
         """Whether the first request ends what is being done, since nobody looks for one soon."""
-        self._asked = threading.Event()
+        self._requested = threading.Event()
 
     def ask(self, *_: object) -> None:
         self.count += 1
-        self._asked.set()
+        self._requested.set()
         if self.interrupts:
             self.interrupts = False
             raise KeyboardInterrupt
 
     def wait(self, seconds: float) -> bool:
-        return self._asked.wait(seconds)
+        return self._requested.wait(seconds)
 
 
 @contextmanager
 def _stop_signals() -> Iterator[_Stop]:
-    """Asks a `_Stop` when a signal comes; the handlers before are put back."""
+    """Ask a `_Stop` when a signal comes while the block runs; put the handlers before back."""
     stop = _Stop()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, stop.ask) for number in numbers}
@@ -230,11 +232,11 @@ def _stop_signals() -> Iterator[_Stop]:
 
 
 def _wait_until_ready(options: ServeOptions, supervisor: Supervisor, stop: _Stop) -> None:
-    """Prints where everything is, once it answers."""
+    """Wait until everything answers, and print where it is."""
     deadline = time.monotonic() + _SECONDS_TO_START
-    while not stop.wait(_LOOK_SECONDS):
+    while not stop.wait(_POLL_SECONDS):
         supervisor.check()
-        if _answers(options) and (not options.limit or supervisor.is_ready("worker")):
+        if _is_up(options) and (not options.limit or supervisor.is_ready("worker")):
             print(table(options), flush=True)
             return
         if time.monotonic() >= deadline:
@@ -243,7 +245,7 @@ def _wait_until_ready(options: ServeOptions, supervisor: Supervisor, stop: _Stop
             )
 
 
-def _answers(options: ServeOptions) -> bool:
+def _is_up(options: ServeOptions) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(f"{options.address}/health", timeout=2):
@@ -255,7 +257,7 @@ def _answers(options: ServeOptions) -> bool:
 
 
 def table(options: ServeOptions) -> str:
-    """Where everything is, and what to do next."""
+    """Return the text that says where everything is, and what to do next."""
     base = (options.public_url or options.address).rstrip("/")
     runs = f"{options.limit} {'run' if options.limit == 1 else 'runs'} at once"
     rows = {

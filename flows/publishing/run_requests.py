@@ -100,7 +100,7 @@ def submit_run(
         secrets_document = with_retries(lambda: run_labels.keep_secrets(secret), _SECONDS_WITHOUT_SERVER)
         try:
             body = _body(published, request, values, digest, secrets_document, pending)
-            number = workspace.store.next_run_number() if workspace.folder.exists() else 0  # elsewhere the run counts
+            number = _next_number(workspace)
             named = {"name": run_name(published.name, number)} if number else {}
             made, flow_run = _create(published, {**body, **named})
         finally:
@@ -214,6 +214,13 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
             {"datastore": value.datastore, "path": path or "/"},
             "Upload the data first, or correct the path.",
         )
+
+
+def _next_number(workspace: BaseWorkspace) -> int:
+    """Return the next run's number, or 0 if the run has to count by itself: elsewhere, or on a disk that it can write."""
+    with suppress(OSError):
+        return workspace.store.next_run_number() if workspace.folder.exists() else 0
+    return 0
 
 
 def _note(

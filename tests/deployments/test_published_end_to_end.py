@@ -27,7 +27,7 @@ from stepwell import (
     ScheduleRecurrence,
 )
 
-CLI = [sys.executable, "-m", "stepwell.deployments.cli.main"]
+CLI = [sys.executable, "-m", "stepwell.deployments.cli"]
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ pipeline = Pipeline(Workspace.get({project.workspace.name!r}), [step], name="ech
 
 
 def test_a_run_goes_on_though_worker_and_process_were_killed(served, project):
-    """The keeper orders it again, and what was done is reused."""
+    """The reconciler schedules it again, and what was done is reused."""
     mark = project.folder / "mark"
     slow = f"import os, time\nopen({str(mark)!r}, 'a').close()\ntime.sleep(0 if os.path.exists({str(mark)!r} + '2') else 60)"
     quick = PipelineData("quick")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.deployments.access.rate_limits import Guesses, RateLimit
+from stepwell.deployments.access.rate_limits import FailedAttempts, RateLimit
 
 
 class Clock:
@@ -59,8 +59,8 @@ def test_each_key_has_its_own(clock):
 
 def test_looking_counts_nothing(clock):
     limit = RateLimit(1, 1, clock)
-    assert [limit.left("a") for _ in range(3)] == [0, 0, 0]
-    assert limit.wait("a") == 0 and limit.left("a") == 1
+    assert [limit.peek("a") for _ in range(3)] == [0, 0, 0]
+    assert limit.wait("a") == 0 and limit.peek("a") == 1
 
 
 @given(
@@ -128,20 +128,20 @@ def test_a_limit_that_lets_nothing_through_is_a_mistake(arguments):
 
 
 def test_thirty_guesses_a_minute(clock):
-    guesses = Guesses(30, clock)
-    assert [guesses.failed("10.0.0.1") for _ in range(30)] == [0] * 30
-    assert guesses.wait("10.0.0.1") == pytest.approx(2)
-    assert guesses.failed("10.0.0.1") == pytest.approx(2)
-    assert guesses.wait("10.0.0.2") == 0
+    attempts = FailedAttempts(30, clock)
+    assert [attempts.count("10.0.0.1") for _ in range(30)] == [0] * 30
+    assert attempts.wait("10.0.0.1") == pytest.approx(2)
+    assert attempts.count("10.0.0.1") == pytest.approx(2)
+    assert attempts.wait("10.0.0.2") == 0
     clock.now += 2
-    assert guesses.wait("10.0.0.1") == 0
+    assert attempts.wait("10.0.0.1") == 0
     clock.now += 58
-    assert [guesses.failed("10.0.0.1") for _ in range(31)][-2:] == [0, pytest.approx(2)]
+    assert [attempts.count("10.0.0.1") for _ in range(31)][-2:] == [0, pytest.approx(2)]
 
 
 def test_who_never_fails_never_waits(clock):
-    guesses = Guesses(1, clock)
-    assert {guesses.wait("10.0.0.1") for _ in range(100)} == {0}
+    attempts = FailedAttempts(1, clock)
+    assert {attempts.wait("10.0.0.1") for _ in range(100)} == {0}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +158,6 @@ def test_who_never_fails_never_waits(clock):
     ],
 )
 def test_who_counts_as_one_client(clock, one, other, same):
-    guesses = Guesses(1, clock)
-    guesses.failed(one)
-    assert (guesses.wait(other) > 0) is same
+    attempts = FailedAttempts(1, clock)
+    attempts.count(one)
+    assert (attempts.wait(other) > 0) is same

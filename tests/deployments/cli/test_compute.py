@@ -113,7 +113,7 @@ def stepwell(project):
 
     def call(*words):
         return subprocess.run(
-            [sys.executable, "-m", "stepwell.deployments.cli.main", *words],
+            [sys.executable, "-m", "stepwell.deployments.cli", *words],
             cwd=project.folder, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True,
             timeout=90, check=False,
         )  # fmt: skip

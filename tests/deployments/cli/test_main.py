@@ -28,7 +28,7 @@ class Shell:
         self.folder, self.workspace = folder, workspace
 
     def __call__(self, *words, **variables):
-        command = [sys.executable, "-m", "stepwell.deployments.cli.main", *words]
+        command = [sys.executable, "-m", "stepwell.deployments.cli", *words]
         environment = {**os.environ, "PYTHONPATH": str(SOURCE), **variables}
         return subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, check=False
@@ -116,21 +116,19 @@ def test_a_server_that_does_not_answer_is_told_at_once(shell):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_cancels_the_run_and_its_steps(project, shell, number):
-    submit_request = project.folder / "pid"
-    project.script(
-        "train.py", f"import os, time\nopen({str(submit_request)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
-    )
-    command = [sys.executable, "-m", "stepwell.deployments.cli.main", "run", "pipeline.py"]
+    pid_file = project.folder / "pid"
+    project.script("train.py", f"import os, time\nopen({str(pid_file)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)")
+    command = [sys.executable, "-m", "stepwell.deployments.cli", "run", "pipeline.py"]
     process = subprocess.Popen(
         command, cwd=project.folder, env={**os.environ, "PYTHONPATH": str(SOURCE)}, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, process_group=0,
     )  # fmt: skip
     until = time.monotonic() + 30
-    while not (submit_request.exists() and submit_request.read_text()) and time.monotonic() < until:
+    while not (pid_file.exists() and pid_file.read_text()) and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
     assert "Traceback" not in err and "Canceled: 1 ran, 1 cancelled" in out
-    assert not Path(f"/proc/{submit_request.read_text()}").exists()
+    assert not Path(f"/proc/{pid_file.read_text()}").exists()
     assert "prepare.py  reuse" in shell.good("plan", "pipeline.py")

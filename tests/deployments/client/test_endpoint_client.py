@@ -8,25 +8,25 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from stepwell.deployments.client import endpoint_client
-from stepwell.deployments.client.endpoint_client import Endpoint, spelled
+from stepwell.deployments.client.endpoint_client import Endpoint, parse_assignments
 from stepwell.errors import ExperimentExecutionException, ServerException, UserErrorException
 
 
 @pytest.fixture
 def answering(monkeypatch):
-    """An endpoint that gives these answers, one after the other; what it was asked."""
-    monkeypatch.setattr(endpoint_client, "_LOOK_SECONDS", 0.01)
+    """An endpoint that gives these responses, one after the other; the requests that it got."""
+    monkeypatch.setattr(endpoint_client, "_POLL_SECONDS", 0.01)
     asked, left = [], []
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self):
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
             asked.append((self.command, self.path, dict(self.headers), body))
-            status, answer = left.pop(0)
+            status, body = left.pop(0)
             self.send_response(status)
             self.send_header("Retry-After", "0")
             self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
+            self.wfile.write(json.dumps(body).encode())
 
         do_GET = do_POST = _answer  # noqa: N815  (the names of the base class)
 
@@ -36,8 +36,8 @@ def answering(monkeypatch):
     server = HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
 
-    def answer(*answers):
-        left[:] = answers
+    def answer(*responses):
+        left[:] = responses
         return Endpoint(f"http://127.0.0.1:{server.server_port}", "stw_x"), asked
 
     yield answer
@@ -53,7 +53,7 @@ def test_a_busy_endpoint_is_asked_again_under_the_same_key(answering):
     assert asked[0][2]["Authorization"] == "Bearer stw_x"
 
 
-def test_a_refusal_is_told_in_its_own_words(answering):
+def test_an_error_is_told_in_its_own_words(answering):
     endpoint, _ = answering((400, {"error": {"message": "No", "field": "Tags", "hint": "Leave it."}}))
     with pytest.raises(ExperimentExecutionException) as caught:
         endpoint.describe("p", "")
@@ -78,7 +78,7 @@ def test_it_waits_for_the_end(answering):
 
 
 def test_nobody_there_is_told(monkeypatch):
-    monkeypatch.setattr(endpoint_client, "_SECONDS_AWAY", 0.0)
+    monkeypatch.setattr(endpoint_client, "_RETRY_SECONDS", 0.0)
     with pytest.raises(ServerException, match="does not answer"):
         Endpoint("http://127.0.0.1:1", "t").describe("p", "")
     with pytest.raises(UserErrorException):
@@ -96,9 +96,9 @@ def test_values_are_spelled_as_the_endpoint_reads_them(monkeypatch):
         ]
     }
     given = ["n=5", "maybe=null", "sizes=[1, x]", "flags=true,False", "other=a=b"]
-    assert spelled(known, given) == {"n": "5", "maybe": None, "sizes": [1, "x"], "flags": [True, False], "other": "a=b"}
+    assert parse_assignments(known, given) == {"n": "5", "maybe": None, "sizes": [1, "x"], "flags": [True, False], "other": "a=b"}
     monkeypatch.setattr("sys.stdin", io.StringIO("s3cret\n"))
-    assert spelled(known, ["token=-"]) == {"token": "s3cret"}
+    assert parse_assignments(known, ["token=-"]) == {"token": "s3cret"}
     for wrong in ("token=s3cret", "n"):
         with pytest.raises(UserErrorException):
-            spelled(known, [wrong])
+            parse_assignments(known, [wrong])

@@ -236,7 +236,7 @@ def test_other_machines_names_and_other_sites_are_refused(anybody):
     assert anybody.options("/pipelines", headers={"Origin": BASE}).status_code == 405
 
 
-def test_a_key_orders_one_run(anybody, published, project):
+def test_a_key_submits_one_run(anybody, published, project):
     def call(key, **values):
         return post(anybody, published, assign(**values), headers={"Idempotency-Key": key})
 
@@ -353,7 +353,7 @@ def test_a_server_that_is_away_is_told_so(anybody, monkeypatch):
     def away():
         raise ServerException("Prefect's server does not answer", {"url": "http://user:pass@host"})
 
-    monkeypatch.setattr("stepwell.deployments.access.authentication.LATEST.get", away)
+    monkeypatch.setattr("stepwell.deployments.access.authentication.SHARED.get", away)
     response = anybody.get("/pipelines")
     assert (response.status_code, response.headers["retry-after"]) == (503, "2")
     assert "pass" not in response.text
@@ -376,5 +376,5 @@ def test_a_server_that_is_at_fault_is_told_so(anybody, monkeypatch):
         response = httpx.Response(500, request=httpx.Request("GET", "http://x"))
         raise PrefectHTTPStatusError("no", request=response.request, response=response)
 
-    monkeypatch.setattr("stepwell.deployments.access.authentication.LATEST.get", fault)
+    monkeypatch.setattr("stepwell.deployments.access.authentication.SHARED.get", fault)
     assert anybody.get("/pipelines").status_code == 503

@@ -1,4 +1,4 @@
-"""Whatever is sent to the endpoint, it answers; and what it takes is what the pipeline takes."""
+"""Whatever is sent to the endpoint, it responds; and what it takes is what the pipeline takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stepwell.deployments.access import authentication
 from stepwell.deployments.endpoint.app import EndpointOptions, create_app
 from stepwell.flows.publishing.run_requests import SubmittedRun, check_request
 
-BODIES, ORDERED = 2_000, 100
+BODIES, SUBMITTED = 2_000, 100
 
 
 @pytest.fixture(scope="module")
@@ -33,20 +33,20 @@ def published(server, tmp_path_factory):
 
 @pytest.fixture
 def taken(published):
-    """The orders that were taken; Prefect is asked once only, and no run is made."""
-    orders = []
+    """The run requests that were accepted; Prefect is asked once only, and no run is made."""
+    requests = []
 
     def checked(block, run_request, workspace):
         values = check_request(block, run_request, workspace)
-        orders.append((run_request, values))
+        requests.append((run_request, values))
         return SubmittedRun(str(uuid4()), "name", time.time(), True, {})
 
     with pytest.MonkeyPatch.context() as patch:
         registry = authentication.SHARED.get()
         patch.setattr(authentication.SHARED, "get", lambda: registry)
-        patch.setattr(app, "check_room", lambda most: None)
+        patch.setattr(app, "check_queue", lambda most: None)
         patch.setattr(app, "submit_run", checked)
-        yield orders
+        yield requests
 
 
 @pytest.mark.usefixtures("taken")
@@ -90,7 +90,7 @@ def test_random_bodies_are_taken_or_refused(published, taken):
 def test_what_is_taken_becomes_a_run(published):
     client, dice = endpoint(), random.Random(5)
     address, runs = published.endpoint.removeprefix(BASE), []
-    for _ in range(ORDERED):
+    for _ in range(SUBMITTED):
         response = client.post(address, content=random_body(dice), headers={"Content-Type": "application/json"})
         assert response.status_code in (202, 400, 413), response.text
         runs += [response.json()["Id"]] if response.status_code == 202 else []
@@ -144,11 +144,11 @@ def random_body(dice):
         body[name] = dice.choice(FIELDS[name])
     raw = json.dumps(body, ensure_ascii=dice.random() < 0.5).encode()
     if dice.random() < 0.1:
-        submit_request = dice.randrange(len(raw))
+        position = dice.randrange(len(raw))
         raw = (
-            raw[:submit_request]
+            raw[:position]
             + bytes([dice.randrange(256)]) * dice.randrange(3)
-            + raw[submit_request + dice.randrange(3) :]
+            + raw[position + dice.randrange(3) :]
         )
     return raw
 

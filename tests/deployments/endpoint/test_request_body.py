@@ -29,7 +29,7 @@ values = st.recursive(
 
 
 def refused(raw, content_type=JSON, **limits):
-    """The status and field of a refusal."""
+    """The status and field of the error."""
     with pytest.raises(BadRequest) as raised:
         parse(raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass"), content_type, **limits)
     assert raised.value.title and raised.value.message.encode() and "Traceback" not in raised.value.message
@@ -211,7 +211,7 @@ def test_the_largest_numbers_that_fit_are_kept():
     assert math.copysign(1, body["c"]) == -1
 
 
-def test_a_refusal_is_one_of_our_errors_and_can_be_sent():
+def test_a_bad_request_is_one_of_our_errors_and_can_be_sent():
     error = BadRequest(400, "Tags.owner", "No")
     assert isinstance(error, StepwellError) and "Tags.owner" in error.message
     again = pickle.loads(pickle.dumps(error))

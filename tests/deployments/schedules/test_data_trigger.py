@@ -14,11 +14,11 @@ from stepwell.deployments.schedules.data_trigger import DataTriggers
 
 @pytest.fixture
 def polled(monkeypatch):
-    monkeypatch.setattr(data_trigger, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(data_trigger, "_POLL_SECONDS", 0.0)
     triggers = DataTriggers()
 
     def poll(schedule):
-        """Two looks, since what is new must be the same twice; each is due at once."""
+        """Poll twice, since what is new must be the same twice; each poll is due at once."""
         for _ in range(2):
             block = documents.load(ScheduleBlock, schedule.block.document)
             documents.save(block.model_copy(update={"polled": 0}), block.document)
@@ -37,7 +37,7 @@ def watched(project):
 
 
 def runs(project):
-    """The data of the runs that were ordered, oldest first."""
+    """The data of the runs that were submitted, oldest first."""
     found = sorted(
         project.workspace.experiments["data"].get_runs() if "data" in project.workspace.experiments else [],
         key=lambda r: r.number,
@@ -58,7 +58,7 @@ def create(project, published, **more):
     )
 
 
-def test_each_changed_file_orders_one_run(project, watched, polled):
+def test_each_changed_file_submits_one_run(project, watched, polled):
     published, folder = watched
     schedule = create(project, published, data_path_parameter_name="data")
     polled(schedule)
@@ -82,7 +82,7 @@ def test_each_changed_file_orders_one_run(project, watched, polled):
 def test_what_still_grows_is_waited_for(project, watched, monkeypatch):
     published, folder = watched
     schedule = create(project, published, data_path_parameter_name="data")
-    monkeypatch.setattr(data_trigger, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(data_trigger, "_POLL_SECONDS", 0.0)
     triggers = DataTriggers()
     triggers.poll()
     block = documents.load(ScheduleBlock, schedule.block.document)
@@ -105,7 +105,7 @@ def test_without_a_parameter_all_changes_are_one_run(project, watched, polled):
     assert len(runs(project)) == 1
 
 
-def test_a_crash_between_order_and_note_orders_nothing_twice(project, watched, polled, monkeypatch):
+def test_a_crash_between_submission_and_note_submits_nothing_twice(project, watched, polled, monkeypatch):
     published, folder = watched
     schedule = create(project, published, data_path_parameter_name="data")
     polled(schedule)

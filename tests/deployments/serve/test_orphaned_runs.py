@@ -16,14 +16,14 @@ from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 
 
 @pytest.fixture
-def stranded(project, monkeypatch):
+def orphaned(project, monkeypatch):
     """A run that this machine's worker had taken, whose process is gone; and how to look for such runs."""
     monkeypatch.setattr(orphaned_runs, "_SECONDS_DEAD", 0.0)
     published = project.pipeline(project.step("a.py", "pass"), name="p").publish()
     run_id = submit_run(published.block, RunRequest("e"), project.workspace).run_id
-    said = []
+    logged = []
 
-    def strand(kind=StateType.RUNNING, worker=None):
+    def orphan(kind=StateType.RUNNING, worker=None):
         gone = subprocess.Popen([sys.executable, "-c", ""])
         gone.wait()
         with client() as api:
@@ -39,38 +39,38 @@ def stranded(project, monkeypatch):
         with client() as api:
             return api.read_flow_run(UUID(run_id)).state.name
 
-    return run_id, strand, OrphanedRuns(said.append), state, said
+    return run_id, orphan, OrphanedRuns(logged.append), state, logged
 
 
-def test_a_run_without_process_is_ordered_again_but_not_for_ever(stranded, monkeypatch):
-    _, strand, reconciler, state, said = stranded
-    strand()
-    reconciler.look()
+def test_a_run_without_process_is_scheduled_again_but_not_for_ever(orphaned, monkeypatch):
+    _, orphan, runs, state, logged = orphaned
+    orphan()
+    runs.reconcile()
     assert state() == "Scheduled"
     monkeypatch.setattr(orphaned_runs, "MOST_RESTARTS", -1)
-    strand()
-    reconciler.look()
+    orphan()
+    runs.reconcile()
     assert state() == "Crashed"
-    assert len(said) == 2
+    assert len(logged) == 2
 
 
-def test_what_had_not_begun_is_ordered_again_and_runs(stranded):
-    run_id, strand, reconciler, state, _ = stranded
-    strand(StateType.PENDING)
-    reconciler.look()
+def test_what_had_not_begun_is_scheduled_again_and_runs(orphaned):
+    run_id, orphan, runs, state, _ = orphaned
+    orphan(StateType.PENDING)
+    runs.reconcile()
     assert state() == "Scheduled"
     assert work(run_id) == "Completed"
 
 
-def test_what_was_being_cancelled_is(stranded):
-    _, strand, reconciler, state, _ = stranded
-    strand(StateType.CANCELLING)
-    reconciler.look()
+def test_what_was_being_cancelled_is(orphaned):
+    _, orphan, runs, state, _ = orphaned
+    orphan(StateType.CANCELLING)
+    runs.reconcile()
     assert state() == "Cancelled"
 
 
-def test_other_machines_runs_are_left_alone(stranded):
-    _, strand, reconciler, state, _ = stranded
-    strand(worker="stepwell-abcdef@elsewhere")
-    reconciler.look()
+def test_other_machines_runs_are_left_alone(orphaned):
+    _, orphan, runs, state, _ = orphaned
+    orphan(worker="stepwell-abcdef@elsewhere")
+    runs.reconcile()
     assert state() == "Running"

@@ -36,7 +36,7 @@ def test_the_children_are_what_was_asked_for(server):
         ServeOptions(port=4999, token=False, rate=5, most_waiting=7, limit=3, public_url="https://x.example")
     )
     assert " ".join(endpoint.command[1:]) == (
-        "-m stepwell.deployments.endpoint.process --host 127.0.0.1 --port 4999 --public-url https://x.example"
+        "-m stepwell.deployments.endpoint --host 127.0.0.1 --port 4999 --public-url https://x.example"
         " --rate 5 --most-waiting 7 --no-token"
     )
     assert worker.command[-2:] == ("--limit", "3")

@@ -12,7 +12,7 @@ import pytest
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
 from stepwell.errors import UserErrorException
 
-FAMILY = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print('here', flush=True); time.sleep(60)"
+PROCESS_TREE = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print('here', flush=True); time.sleep(60)"
 
 
 def until(true, seconds=20.0):
@@ -27,7 +27,7 @@ def supervised(tmp_path):
     made = []
 
     def supervise(code, **more):
-        supervisor = Supervisor(tmp_path, [Child("one", (sys.executable, "-c", code), sign="here", **more)])
+        supervisor = Supervisor(tmp_path, [Child("one", (sys.executable, "-c", code), ready_marker="here", **more)])
         made.append(supervisor)
         supervisor.start()
         return supervisor
@@ -45,7 +45,7 @@ def process_tree(pid):
 
 
 def test_children_run_and_end_with_everybody_they_started(supervised):
-    supervisor = supervised(FAMILY, patience=0.2)
+    supervisor = supervised(PROCESS_TREE, grace_seconds=0.2)
     until(lambda: supervisor.is_ready("one"))
     members = process_tree(supervisor.pids()["one"])
     assert len(members) == 3
@@ -72,7 +72,7 @@ def test_children_end_with_a_supervisor_that_is_killed(tmp_path):
 import sys, time
 from pathlib import Path
 from stepwell.deployments.serve.supervisor import Child, Supervisor
-supervisor = Supervisor(Path({str(tmp_path)!r}), [Child("one", (sys.executable, "-c", {FAMILY!r}), patience=0.2, sign="here")])
+supervisor = Supervisor(Path({str(tmp_path)!r}), [Child("one", (sys.executable, "-c", {PROCESS_TREE!r}), grace_seconds=0.2, ready_marker="here")])
 supervisor.start()
 while not supervisor.is_ready("one"):
     time.sleep(0.02)
@@ -90,7 +90,7 @@ time.sleep(60)
 def test_what_does_not_listen_is_killed(supervised):
     supervisor = supervised(
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here', flush=True); time.sleep(60)",
-        patience=0.2,
+        grace_seconds=0.2,
     )
     until(lambda: supervisor.is_ready("one"))
     began = time.monotonic()

@@ -24,7 +24,7 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 
 @pytest.fixture
 def make(workspace):
-    """Makes a target of this workspace; its cluster is closed after the test."""
+    """Return a function that makes a target of this workspace; its cluster is closed after the test."""
     made = []
 
     def target(name="workers", **fields):
@@ -63,7 +63,7 @@ def test_a_cluster_grows_with_its_jobs_and_shrinks_to_none(make):
     entered = []
 
     def job(name):
-        with cluster.place(name, {"cpus": 1}, stop):
+        with cluster.hold_node(name, {"cpus": 1}, stop):
             entered.append(name)
             over.wait(30)
 
@@ -145,7 +145,7 @@ def test_a_host_that_is_killed_takes_its_steps_along(project, make):
         f"pipeline = Pipeline(ws, [PythonScriptStep('a.py', source_directory={str(project.source)!r}, compute_target='workers')])\n"
     )
     host = subprocess.Popen(
-        [sys.executable, "-m", "stepwell.deployments.cli.main", "run", str(pipeline)], stderr=subprocess.PIPE
+        [sys.executable, "-m", "stepwell.deployments.cli", "run", str(pipeline)], stderr=subprocess.PIPE
     )
     logs = lambda: list(project.workspace.store.root.glob("runs/*/steps/*/logs/70_driver_log.txt"))  # noqa: E731
     eventually(lambda: any("pid" in log.read_text() for log in logs()), 60)
@@ -193,8 +193,8 @@ def test_a_program_without_a_main_guard_can_use_a_local_cluster(project, make):
 
 
 @pytest.fixture(scope="module")
-def island():
-    """A network namespace; skips where none can be had."""
+def namespace():
+    """Make a network namespace, or skip where that is not possible."""
     reason = share_nothing.why_not()
     if reason:
         pytest.skip(reason)
@@ -203,8 +203,8 @@ def island():
 
 
 @pytest.fixture
-def far_scheduler(island):
-    """The address of a scheduler that the island reaches."""
+def far_scheduler(namespace):
+    """Start a scheduler that the namespace reaches, and return its address."""
     process = subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", share_nothing.HOST, "--port", "0", "--no-dashboard"],
         stderr=subprocess.PIPE, text=True,
@@ -217,10 +217,10 @@ def far_scheduler(island):
 
 
 @pytest.fixture
-def far_worker(island, far_scheduler, tmp_path, stepwell_home):
-    """A worker on the island that sees neither this test's files nor Stepwell."""
+def far_worker(namespace, far_scheduler, tmp_path, stepwell_home):
+    """Start a worker in the namespace that sees neither this test's files nor Stepwell; return the scheduler."""
     hidden = [stepwell_home, tmp_path, REPOSITORY / "src"]
-    with share_nothing.worker(island, far_scheduler, tmp_path / "worker", hidden):
+    with share_nothing.worker(namespace, far_scheduler, tmp_path / "worker", hidden):
         yield far_scheduler
 
 

@@ -1,0 +1,7 @@
+"""The command line as `python -m stepwell.deployments.cli`."""
+
+from __future__ import annotations
+
+from stepwell.deployments.cli.main import main
+
+main()
