@@ -21,7 +21,7 @@ VARIABLE = "STEPWELL_TOKEN"
 
 
 def home_token() -> str:
-    """The token that STEPWELL_TOKEN holds; else the one of this home for the server in force, made when first asked for."""
+    """Return the token that STEPWELL_TOKEN holds, else this home's for the server in force, made if there is none."""
     named = os.environ.get(VARIABLE, "").strip()
     if named:
         if tokens.parsed(named) is None:
@@ -29,11 +29,11 @@ def home_token() -> str:
             raise UserErrorException(f"{VARIABLE} holds no token.", hint=hint)
         return named
     server, path = _without_password(ensure_server()), home() / "token"
-    return _kept(path, server) or _made(path, server)
+    return _valid_token(path, server) or _create_token(path, server)
 
 
-def _kept(path: Path, server: str) -> str | None:
-    """A token of the file that the server in force still accepts; one's own server may have had another port before."""
+def _valid_token(path: Path, server: str) -> str | None:
+    """Return a token of the file that the server in force accepts; this home's own may have had another port before."""
     known = _read(path)
     own = known.get(server)
     candidates = dict.fromkeys([own, *known.values()] if own else known.values())
@@ -45,9 +45,9 @@ def _is_accepted(token: str) -> bool:
     return parts is not None and tokens.is_valid(tokens.find(parts[0]), parts[1], time.time())
 
 
-def _made(path: Path, server: str) -> str:
+def _create_token(path: Path, server: str) -> str:
     with exclusive(path.with_name("token.lock")):
-        kept = _kept(path, server)  # another process may have been faster
+        kept = _valid_token(path, server)  # another process may have been faster
         if kept:
             return kept
         block, token = tokens.create(_label())
@@ -60,7 +60,7 @@ def _made(path: Path, server: str) -> str:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The tokens by server; none if there is no file, or one that holds something else."""
+    """Return the tokens by server; none if there is no file, or one that holds something else."""
     try:
         found = json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -27,7 +27,7 @@ _SECONDS_A_DAY = 86400
 
 
 class TokenBlock(Block):
-    """Who may do what at the endpoint: all of a token but its secret, of which only the digest is kept."""
+    """A token's owner and rights at the endpoint: all of it but its secret, of which only the digest is kept."""
 
     _block_type_name: ClassVar[str] = "Stepwell Token"
     _block_type_slug: ClassVar[str] = "stepwell-token"
@@ -50,7 +50,7 @@ class TokenBlock(Block):
 def create(
     label: str, *, run: bool = True, read: bool = True, endpoints: Iterable[str] = (), days: float | None = None
 ) -> tuple[TokenBlock, str]:
-    """A token's block, which is saved, and the token's text, which is kept nowhere."""
+    """Save the block of a new token, and return it with the token's text, which is kept nowhere."""
     names = list(endpoints)
     _check(label, names, days)
     if not (run or read):
@@ -73,7 +73,7 @@ def create(
 
 
 def find(token_id: str) -> TokenBlock | None:
-    """The block of the token with that id; None if there is none that can be read."""
+    """Return the block of the token with that id; None if there is none that can be read."""
     try:
         return documents.load(TokenBlock, _document(token_id)) if re.fullmatch("[0-9a-f]{12}", token_id) else None
     except ValidationError:
@@ -81,13 +81,13 @@ def find(token_id: str) -> TokenBlock | None:
 
 
 def listed() -> list[TokenBlock]:
-    """Every token's block, the oldest first."""
+    """Return every token's block, the oldest first."""
     return sorted(documents.load_any([TokenBlock]), key=lambda block: (block.created, block.token_id))
 
 
 def revoke(token_id_or_label_prefix: str) -> TokenBlock:
-    """The block of a token that is worth nothing from now on: the one with that id, or whose label so begins."""
-    block = _chosen(token_id_or_label_prefix)
+    """Revoke the token with that id, or the one whose label so begins, and return its block."""
+    block = _find_one(token_id_or_label_prefix)
     if block.revoked is None:
         block = block.model_copy(update={"revoked": time.time()})
         documents.save(block, _document(block.token_id))
@@ -98,25 +98,25 @@ def revoke(token_id_or_label_prefix: str) -> TokenBlock:
 
 
 def parsed(text: str) -> tuple[str, str] | None:
-    """The id and the secret of a token's text; None if it is not one."""
+    """Return the id and the secret of a token's text; None if it is not one."""
     match = _SHAPE.fullmatch(text)
     return (match[1], match[2]) if match else None
 
 
 def is_valid(block: TokenBlock | None, secret: str, now: float) -> bool:
-    """Whether the secret is the block's, which is in force; an unknown token, without a block, is compared as well."""
+    """Return whether the secret is the block's, which is in force; even without a block, a comparison is made."""
     kept = block.digest if block else _DUMMY_DIGEST
     same = hmac.compare_digest(kept.encode(), _digest(secret).encode())
     return same and block is not None and is_in_force(block, now)
 
 
 def is_in_force(block: TokenBlock, now: float) -> bool:
-    """Whether the token is neither revoked nor expired."""
+    """Return whether the token is neither revoked nor expired."""
     return block.revoked is None and (block.expires is None or now < block.expires)
 
 
 def allows(block: TokenBlock, action: Action, names: Iterable[str]) -> bool:
-    """Whether the token's scope covers the action at the endpoint that goes by any of these names and ids."""
+    """Return whether the token's scope covers the action at the endpoint that goes by any of these names and ids."""
     allowed = block.run if action == "run" else block.read
     return allowed and (not block.endpoints or not set(block.endpoints).isdisjoint(names))
 
@@ -151,8 +151,8 @@ def _is_line(text: str) -> bool:
     return bool(text) and text == text.strip() and text.isprintable()
 
 
-def _chosen(word: str) -> TokenBlock:
-    """The one block that the word means; among equals, the one that is still in force."""
+def _find_one(word: str) -> TokenBlock:
+    """Return the one block that the word means; among equals, the one that is still in force."""
     whole = parsed(word)  # somebody who has only the token at hand may revoke it, but no error repeats it
     wanted = whole[0] if whole else word
     known = listed()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 
 _SECONDS = 30.0
-_QUESTION = "import platform; print(platform.python_version())"
+_VERSION_CODE = "import platform; print(platform.python_version())"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Base:
 
 @cache
 def base_interpreter(asked: str = "") -> Base:
-    """The interpreter for a version such as `3.11` or `3.11.7`, by its first two numbers; '' is the one in use."""
+    """Return the interpreter for a version such as `3.11.7`, by its first two numbers; '' is the one in use."""
     own = platform.python_version()
     wanted = minor(asked)
     if not wanted or wanted == minor(own):
@@ -41,7 +41,7 @@ def base_interpreter(asked: str = "") -> Base:
 
 
 def minor(version: str) -> str:
-    """The first two numbers of a version, '' if it has not as many."""
+    """Return the first two numbers of a version, '' if it has not as many."""
     match = re.match(r"[=\s]*(\d+\.\d+)", version)
     return match[1] if match else ""
 
@@ -49,7 +49,7 @@ def minor(version: str) -> str:
 def _candidates(wanted: str) -> Iterator[str]:
     uv = shutil.which("uv")
     if uv:
-        yield from _said([uv, "python", "find", "--no-project", "--no-python-downloads", wanted])
+        yield from _first_word([uv, "python", "find", "--no-project", "--no-python-downloads", wanted])
     for folder in os.get_exec_path():
         program = os.path.join(folder, f"python{wanted}")
         if os.access(program, os.X_OK):
@@ -57,10 +57,10 @@ def _candidates(wanted: str) -> Iterator[str]:
 
 
 def _version(program: str) -> str:
-    return next(_said([program, "-c", _QUESTION]), "")
+    return next(_first_word([program, "-c", _VERSION_CODE]), "")
 
 
-def _said(command: list[str]) -> Iterator[str]:
+def _first_word(command: list[str]) -> Iterator[str]:
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=True

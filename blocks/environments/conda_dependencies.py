@@ -22,6 +22,12 @@ class CondaDependencies:
     """Packages for conda and for pip, channels, and a Python version; each list in the order in which it was made.
 
     A Python version that nobody sets means any.
+
+    Args:
+        conda_dependencies_file_path: A conda YAML file to start from; by default there are no packages.
+
+    Raises:
+        UserErrorException: The file can't be read.
     """
 
     def __init__(self, conda_dependencies_file_path: str | os.PathLike[str] | None = None) -> None:
@@ -33,7 +39,7 @@ class CondaDependencies:
         if conda_dependencies_file_path is not None:
             file = Path(conda_dependencies_file_path).absolute()
             self._folder = file.parent
-            self._take(_read(file), str(file))
+            self._load(_read(file), str(file))
 
     @classmethod
     def create(
@@ -44,7 +50,21 @@ class CondaDependencies:
         python_version: str | None = None,
         pin_sdk_version: bool = True,
     ) -> CondaDependencies:
-        """Dependencies of these packages. `pin_sdk_version` is of no concern here: Stepwell stands in for the SDK."""
+        """Make dependencies of these packages.
+
+        Args:
+            pip_indexurl: The package index that pip uses; by default the one that pip is set up with.
+            pip_packages: Requirements for pip, such as `numpy==2.4.6`.
+            conda_packages: Specifications for conda, such as `numpy=1.19`.
+            python_version: A version such as `3.11`, of which the first two numbers count; by default any.
+            pin_sdk_version: Accepted for v1's sake; not used, since Stepwell stands in for the SDK.
+
+        Returns:
+            The dependencies.
+
+        Raises:
+            UserErrorException: A package is no text.
+        """
         made = cls()
         if python_version:
             made.set_python_version(python_version)
@@ -58,9 +78,19 @@ class CondaDependencies:
 
     @classmethod
     def of_dict(cls, data: Any) -> CondaDependencies:
-        """Dependencies as a conda YAML file holds them, already parsed."""
+        """Make dependencies of the content of a conda YAML file.
+
+        Args:
+            data: The file's content, already parsed.
+
+        Returns:
+            The dependencies.
+
+        Raises:
+            UserErrorException: The content is not that of a conda YAML file.
+        """
         made = cls()
-        made._take(data, "a mapping")
+        made._load(data, "a mapping")
         return made
 
     # What there is --------------------------------------------------------------------------------------------------
@@ -93,98 +123,181 @@ class CondaDependencies:
         return match[1] if match else ""
 
     def get_python_version(self) -> str | None:
-        """The Python version that was set, if any."""
+        """Return the Python version that was set.
+
+        Returns:
+            The version, None for any.
+        """
         return self.python_version or None
 
     @property
     def requirements(self) -> Requirements:
-        """What pip is to install; files that lines name are read now."""
+        """The packages that pip is to install; files that lines name are read now."""
         return read_requirements(self._pip, self._folder)
 
     @property
     def conda_specifications(self) -> tuple[str, ...]:
-        """What conda is to install besides Python and pip, without blanks, sorted."""
+        """The packages that conda is to install besides Python and pip, without blanks, sorted."""
         named = (text for text in self._conda if name_of(text) not in ("python", "pip"))
         return tuple(sorted({re.sub(r"\s+(?=[=<>!~,])|(?<=[=<>!~,])\s+", "", text) for text in named}))
 
     # Changes --------------------------------------------------------------------------------------------------------
 
     def add_channel(self, channel: str) -> None:
-        """Nothing; the channel is asked, after those before it."""
+        """Add a channel, which is asked after those before it.
+
+        Args:
+            channel: The channel's name or URL; one that is there already stays where it is.
+        """
         if channel not in self._channels:
             self._channels.append(channel)
 
     def add_conda_package(self, conda_package: str) -> None:
-        """Nothing; the package is among conda's, in place of an earlier specification of it."""
+        """Add a package to conda's, in place of an earlier specification of it.
+
+        Args:
+            conda_package: A specification such as `numpy=1.19`.
+
+        Raises:
+            UserErrorException: The package is no text.
+        """
         text = _text(conda_package)
         self.remove_conda_package(text)
         self._conda.append(text)
 
     def add_pip_package(self, pip_package: str) -> None:
-        """Nothing; the package is among pip's, in place of an earlier requirement of it."""
+        """Add a package to pip's, in place of an earlier requirement of it.
+
+        Args:
+            pip_package: A requirement such as `numpy==2.4.6`.
+
+        Raises:
+            UserErrorException: The package is no text.
+        """
         text = _text(pip_package)
         self.remove_pip_package(text)
         self._pip.append(text)
 
     def remove_channel(self, channel: str) -> None:
-        """Nothing; the channel is not asked."""
+        """Remove a channel; one that isn't there is passed over.
+
+        Args:
+            channel: The channel's name or URL.
+        """
         self._channels = [known for known in self._channels if known != channel]
 
     def remove_conda_package(self, conda_package: str) -> None:
-        """Nothing; no package of that name is among conda's."""
+        """Remove every package of that name from conda's.
+
+        Args:
+            conda_package: The package's name or a specification of it; only the name counts.
+        """
         self._conda = [text for text in self._conda if name_of(text) != name_of(conda_package)]
 
     def remove_pip_package(self, pip_package: str) -> None:
-        """Nothing; no package of that name is among pip's."""
+        """Remove every package of that name from pip's.
+
+        Args:
+            pip_package: The package's name or a requirement of it; only the name counts.
+        """
         self._pip = [line for line in self._pip if line.startswith("-") or _pip_name(line) != _pip_name(pip_package)]
 
     def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
-        """Nothing; these lines are what pip installs, in place of all before."""
+        """Replace all lines for pip, options included.
+
+        Args:
+            pip_requirements: Requirement and option lines, as in a requirements file.
+
+        Raises:
+            UserErrorException: A line is no text.
+        """
         self._pip = [_text(line) for line in pip_requirements]
 
     def set_pip_index_url(self, index_url: str) -> None:
-        """Nothing; pip looks there for packages. A password in it is kept out of logs, keys and command lines."""
+        """Set the package index that pip uses. A password in it is kept out of logs, keys and command lines.
+
+        Args:
+            index_url: The index's URL.
+
+        Raises:
+            UserErrorException: The URL is no text.
+        """
         self._pip = [line for line in self._pip if not re.match(r"(-i|--index-url)[\s=]", line)]
         self.set_pip_option(f"--index-url {_text(index_url)}")
 
     def set_pip_option(self, pip_option: str) -> None:
-        """Nothing; pip gets the option."""
+        """Add an option for pip, after those before it.
+
+        Args:
+            pip_option: A line such as `--pre`.
+        """
         if pip_option not in self._pip:
             self._pip.insert(len(self.pip_options), pip_option)
 
     def remove_pip_option(self, pip_option: str) -> None:
-        """Nothing; pip does not get the option."""
+        """Remove an option for pip.
+
+        Args:
+            pip_option: The line as it was set.
+        """
         self._pip = [line for line in self._pip if line != pip_option]
 
     def set_python_version(self, version: str) -> None:
-        """Nothing; this Python is asked for, by its first two numbers."""
+        """Set the Python version.
+
+        Args:
+            version: A version such as `3.11`, of which the first two numbers count.
+
+        Raises:
+            UserErrorException: The version is no text.
+        """
         self.add_conda_package(f"python={_text(version)}")
 
     # As YAML --------------------------------------------------------------------------------------------------------
 
     def as_dict(self) -> dict[str, Any]:
-        """What a conda YAML file holds."""
+        """Return the content of a conda YAML file.
+
+        Returns:
+            The content, ready to be written as YAML.
+        """
         pip = [{"pip": list(self._pip)}] if self._pip else []
         channels = {"channels": list(self._channels)} if self._channels else {}
         return {**self._rest, **channels, "dependencies": [*self._conda, *pip]}
 
     def serialize_to_string(self) -> str:
-        """The text of a conda YAML file."""
+        """Return the text of a conda YAML file.
+
+        Returns:
+            The text.
+        """
         return str(yaml.safe_dump(self.as_dict(), sort_keys=False))
 
     def save_to_file(self, base_directory: str, conda_file_path: str | None = None) -> str:
-        """The path, relative to `base_directory`, of a conda YAML file that now holds these dependencies."""
+        """Write a conda YAML file to a folder, as in Azure ML SDK v1.
+
+        Args:
+            base_directory: The folder.
+            conda_file_path: The file's path in the folder, by default `conda_dependencies.yml`.
+
+        Returns:
+            The file's path, relative to `base_directory`.
+        """
         name = conda_file_path or FILE_NAME
         self.save(Path(base_directory) / name)
         return name
 
     def save(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Nothing; the file, by default `conda_dependencies.yml` in the current folder, holds these dependencies."""
+        """Write a conda YAML file.
+
+        Args:
+            path: The file, by default `conda_dependencies.yml` in the current folder.
+        """
         file = Path(path or FILE_NAME)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(self.serialize_to_string())
 
-    def _take(self, data: Any, origin: str) -> None:
+    def _load(self, data: Any, origin: str) -> None:
         listed = data.get("dependencies", []) if isinstance(data, dict) else None
         if not isinstance(listed, list):
             raise _unreadable(origin, "it holds no list `dependencies`")

@@ -26,23 +26,23 @@ _SPECIFICATION = re.compile(r"(?:[\w./-]+::)?([A-Za-z0-9._-]+)\s*([=<>!~ ].*)?")
 
 
 def conda_program() -> str:
-    """The path of micromamba, mamba or conda, whichever is found first; '' if none is."""
+    """Return the path of micromamba, mamba or conda, whichever is found first; '' if none is."""
     return next(filter(None, map(shutil.which, TOOLS)), "")
 
 
 def name_of(specification: str) -> str:
-    """The name of the package that a specification such as `conda-forge::numpy=1.19` is about."""
+    """Return the name of the package that a specification such as `conda-forge::numpy=1.19` is about."""
     match = _SPECIFICATION.fullmatch(specification.strip())
     return match[1].lower() if match else specification.strip()
 
 
 def as_pip(specifications: Sequence[str]) -> tuple[str, ...]:
-    """The same packages as requirements for pip; UserErrorException if one of them isn't known to be the same there."""
-    strange = [text for text in specifications if name_of(text) not in SAME_NAMES]
-    if strange:
+    """Return the packages as requirements for pip; raise UserErrorException if one isn't known to be the same there."""
+    unknown = [text for text in specifications if name_of(text) not in SAME_NAMES]
+    if unknown:
         raise UserErrorException(
             f"There is neither {', '.join(TOOLS[:-1])} nor {TOOLS[-1]} to install conda packages with",
-            {"packages": ", ".join(strange)},
+            {"packages": ", ".join(unknown)},
             "Install micromamba, or ask for these packages among the pip packages, by their names there.",
         )
     return tuple(_translated(text) for text in specifications)

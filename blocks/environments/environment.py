@@ -5,15 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from prefect.blocks.core import Block
 from prefect.types import SecretDict
-from pydantic import Field
 
 from stepwell.blocks.environments.conda_dependencies import FILE_NAME, CondaDependencies
+from stepwell.blocks.environments.registry import EnvironmentBlock, latest_of, versions_of
 from stepwell.blocks.environments.requirements import Requirements, read_requirements
 from stepwell.blocks.environments.sections import DockerSection, PythonSection, Section
 from stepwell.blocks.server import documents
@@ -27,22 +26,25 @@ if TYPE_CHECKING:
 _JSON_NAME = "azureml_environment.json"
 
 
-class EnvironmentBlock(Block):
-    """One version of a registered environment; its content is kept secret, as variables and index URLs may be."""
-
-    _block_type_name: ClassVar[str] = "Stepwell Environment"
-    _block_type_slug: ClassVar[str] = "stepwell-environment"
-    _description: ClassVar[str] = "Packages, variables and image of steps."
-
-    workspace: str = Field(description="The workspace that the environment belongs to.")
-    name: str = Field(description="The environment's name.")
-    version: int = Field(description="The version, counted from 1.")
-    digest: str = Field(description="What tells whether another environment of the name holds the same.")
-    content: SecretDict = Field(description="The environment as v1's files have it.")
-
-
 class Environment:
-    """What steps run in. One that asks for no packages and has no image of its own inherits those in use."""
+    """The packages, variables and image that steps run with.
+
+    One that asks for no packages and has no image of its own inherits those in use.
+
+    Args:
+        name: The environment's name; needed to register it only.
+
+    Attributes:
+        name: The environment's name.
+        version: The version under which it is registered, None if it isn't.
+        python: The interpreter and its packages, a `PythonSection`.
+        docker: The image that containers start from, a `DockerSection`.
+        environment_variables: Variables of the steps' processes.
+        spark: Accepted for v1's sake; not used.
+        r: Accepted for v1's sake; not used.
+        databricks: Accepted for v1's sake; not used.
+        inferencing_stack_version: Accepted for v1's sake; not used.
+    """
 
     def __init__(self, name: str | None = None) -> None:
         self.name = name
@@ -61,7 +63,19 @@ class Environment:
     def from_pip_requirements(
         cls, name: str, file_path: str | os.PathLike[str], pip_version: str | None = None
     ) -> Environment:
-        """An environment of the packages in a requirements file."""
+        """Make an environment of the packages in a requirements file.
+
+        Args:
+            name: The environment's name.
+            file_path: The requirements file, which is read now.
+            pip_version: Accepted for v1's sake; not used.
+
+        Returns:
+            The environment.
+
+        Raises:
+            UserErrorException: The file can't be read, or holds lines that can't be kept, such as `-e .`.
+        """
         environment = cls(name)
         file = Path(file_path).absolute()
         environment._add_pip(read_requirements([f"-r {file.name}"], file.parent))
@@ -69,7 +83,18 @@ class Environment:
 
     @classmethod
     def from_conda_specification(cls, name: str, file_path: str | os.PathLike[str]) -> Environment:
-        """An environment of the packages in a conda YAML file."""
+        """Make an environment of the packages in a conda YAML file.
+
+        Args:
+            name: The environment's name.
+            file_path: The conda YAML file, which is read now.
+
+        Returns:
+            The environment.
+
+        Raises:
+            UserErrorException: The file can't be read.
+        """
         environment = cls(name)
         environment.python.conda_dependencies = CondaDependencies(file_path)
         return environment
@@ -83,7 +108,21 @@ class Environment:
         conda_specification: str | os.PathLike[str] | None = None,
         pip_requirements: str | os.PathLike[str] | None = None,
     ) -> Environment:
-        """An environment that starts from an image, with the packages of a file added to it."""
+        """Make an environment that starts from an image, with the packages of a file added to it.
+
+        Args:
+            name: The environment's name.
+            image: The image's name.
+            container_registry: Accepted for v1's sake; not used.
+            conda_specification: A conda YAML file with packages; none by default.
+            pip_requirements: A requirements file with packages, if no `conda_specification` is given; none by default.
+
+        Returns:
+            The environment.
+
+        Raises:
+            UserErrorException: The file can't be read.
+        """
         environment = cls._with_files(name, conda_specification, pip_requirements)
         environment.docker.base_image = image
         return environment
@@ -96,7 +135,20 @@ class Environment:
         conda_specification: str | os.PathLike[str] | None = None,
         pip_requirements: str | os.PathLike[str] | None = None,
     ) -> Environment:
-        """An environment that starts from what a Dockerfile, given as text or path, makes."""
+        """Make an environment that starts from the image that a Dockerfile builds.
+
+        Args:
+            name: The environment's name.
+            dockerfile: The Dockerfile's text or path.
+            conda_specification: A conda YAML file with packages; none by default.
+            pip_requirements: A requirements file with packages, if no `conda_specification` is given; none by default.
+
+        Returns:
+            The environment.
+
+        Raises:
+            UserErrorException: The file of packages can't be read.
+        """
         environment = cls._with_files(name, conda_specification, pip_requirements)
         environment.docker.base_image, environment.docker.base_dockerfile = None, os.fspath(dockerfile)
         return environment
@@ -117,19 +169,42 @@ class Environment:
     def add_private_pip_wheel(
         cls, workspace: BaseWorkspace, file_path: str | os.PathLike[str], exist_ok: bool = False
     ) -> str:
-        """What to name a wheel by in `add_pip_package`: its place, since wheels are read where they stand."""
+        """Return the URL by which `add_pip_package` can name a wheel, which is not uploaded but read where it stands.
+
+        Args:
+            workspace: Accepted for v1's sake; not used.
+            file_path: The wheel.
+            exist_ok: Accepted for v1's sake; not used.
+
+        Returns:
+            The wheel's `file:` URL.
+        """
         return Path(file_path).absolute().as_uri()
 
     def clone(self, new_name: str) -> Environment:
-        """A copy under another name, which can be changed."""
-        twin = copy.deepcopy(self)
-        twin.name, twin.version = new_name, None
-        return twin
+        """Return a copy under another name, which can be changed.
+
+        Args:
+            new_name: The copy's name.
+
+        Returns:
+            The copy, not registered.
+        """
+        copied = copy.deepcopy(self)
+        copied.name, copied.version = new_name, None
+        return copied
 
     # What it means --------------------------------------------------------------------------------------------------
 
     def definition(self) -> EnvironmentDefinition:
-        """The environment as plain values; files that it names are read now."""
+        """Return the environment as plain values; files that it names are read now.
+
+        Returns:
+            The values that decide what a step runs with.
+
+        Raises:
+            UserErrorException: A file of packages can't be read, or holds lines that can't be kept.
+        """
         docker, python = self.docker, self.python
         common: dict[str, Any] = {
             "variables": {str(name): str(value) for name, value in self.environment_variables.items()},
@@ -155,18 +230,28 @@ class Environment:
     # Registered ones ------------------------------------------------------------------------------------------------
 
     def register(self, workspace: BaseWorkspace) -> Environment:
-        """This environment as the workspace knows it: under a new version, unless the latest one holds the same."""
+        """Register the environment under a new version, unless the latest version holds the same.
+
+        Args:
+            workspace: The workspace that will know it.
+
+        Returns:
+            A copy of the environment with its version, counted from 1.
+
+        Raises:
+            UserErrorException: The environment has no name.
+        """
         if not self.name:
             raise UserErrorException("An environment without a name can't be registered", hint="Name it.")
         content = self.to_dict()
-        seal = digest("registered-environment", json.dumps(content, sort_keys=True))
-        latest = _latest(_blocks(workspace, self.name))
-        if latest is None or latest.digest != seal:
+        content_digest = digest("registered-environment", json.dumps(content, sort_keys=True))
+        latest = latest_of(versions_of(workspace, self.name))
+        if latest is None or latest.digest != content_digest:
             latest = EnvironmentBlock(
                 workspace=workspace.name,
                 name=self.name,
                 version=latest.version + 1 if latest else 1,
-                digest=seal,
+                digest=content_digest,
                 content=SecretDict(content),
             )
             documents.save(latest, documents.document_name(workspace.name, self.name, f"{latest.version}"))
@@ -176,9 +261,22 @@ class Environment:
     def get(
         cls, workspace: BaseWorkspace, name: str, version: str | int | None = None, label: str | None = None
     ) -> Environment:
-        """The registered environment of that name, the latest unless a version is named; UserErrorException if none is."""
-        blocks = _blocks(workspace, name)
-        block = _latest(block for block in blocks if version is None or str(block.version) == str(version))
+        """Return the registered environment of that name.
+
+        Args:
+            workspace: The workspace that knows it.
+            name: The environment's name.
+            version: The version; by default the latest one.
+            label: Accepted for v1's sake; not used.
+
+        Returns:
+            The environment.
+
+        Raises:
+            UserErrorException: There is no environment of that name and version.
+        """
+        blocks = versions_of(workspace, name)
+        block = latest_of(block for block in blocks if version is None or str(block.version) == str(version))
         if block is None:
             facts = {"workspace": workspace.name, "versions": ", ".join(str(b.version) for b in blocks) or "none"}
             title = f"There is no environment {name!r}" + (f" of version {version}" if version is not None else "")
@@ -187,7 +285,14 @@ class Environment:
 
     @staticmethod
     def list(workspace: BaseWorkspace) -> dict[str, Environment]:
-        """The latest version of every registered environment, by name."""
+        """Return the latest version of every registered environment.
+
+        Args:
+            workspace: The workspace that knows them.
+
+        Returns:
+            The environments by name, sorted.
+        """
         blocks = documents.load_all(EnvironmentBlock, workspace=workspace.name)
         latest = {block.name: block for block in sorted(blocks, key=lambda block: block.version)}
         return {name: _of_block(latest[name]) for name in sorted(latest)}
@@ -195,7 +300,11 @@ class Environment:
     # Files ----------------------------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """The environment as v1's files have it."""
+        """Return the environment as v1's files have it.
+
+        Returns:
+            The environment's content, ready for JSON.
+        """
         python = self.python.to_dict()
         if self.python.conda_dependencies_file:  # so that it stands on its own
             python |= {"condaDependencies": self.python.dependencies.as_dict(), "condaDependenciesFile": None}
@@ -204,7 +313,15 @@ class Environment:
 
     @classmethod
     def of_dict(cls, data: Mapping[str, Any], folder: Path) -> Environment:
-        """The environment of a v1 file in `folder`; what isn't known of it is passed over."""
+        """Make the environment that a v1 file holds; what isn't known of it is passed over.
+
+        Args:
+            data: The file's content, already parsed.
+            folder: The folder of the file, where files that it names are looked for.
+
+        Returns:
+            The environment.
+        """
         environment = cls(data.get("name"))
         environment.environment_variables = dict(data.get("environmentVariables") or {})
         environment.python = PythonSection.of_dict(data.get("python") or {}, folder)
@@ -212,7 +329,15 @@ class Environment:
         return environment
 
     def save_to_directory(self, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Nothing; the folder holds the environment, its packages as a conda YAML file besides."""
+        """Write the environment to a folder, and its packages as a conda YAML file besides.
+
+        Args:
+            path: The folder, made if need be.
+            overwrite: Whether the folder may exist already.
+
+        Raises:
+            UserErrorException: The folder exists, and `overwrite` is False.
+        """
         folder = Path(path)
         if folder.exists() and not overwrite:
             raise UserErrorException(
@@ -224,7 +349,17 @@ class Environment:
 
     @classmethod
     def load_from_directory(cls, path: str | os.PathLike[str]) -> Environment:
-        """The environment that `save_to_directory` wrote to the folder."""
+        """Return the environment that `save_to_directory` wrote to a folder.
+
+        Args:
+            path: The folder.
+
+        Returns:
+            The environment.
+
+        Raises:
+            UserErrorException: The folder holds no environment that can be read.
+        """
         file = Path(path) / _JSON_NAME
         try:
             data = json.loads(file.read_text())
@@ -235,15 +370,6 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"Environment(name={self.name!r}, version={self.version!r})"
-
-
-def _blocks(workspace: BaseWorkspace, name: str) -> list[EnvironmentBlock]:
-    found = documents.load_all(EnvironmentBlock, workspace=workspace.name, name=name)
-    return sorted(found, key=lambda block: block.version)
-
-
-def _latest(blocks: Iterable[EnvironmentBlock]) -> EnvironmentBlock | None:
-    return max(blocks, key=lambda block: block.version, default=None)
 
 
 def _of_block(block: EnvironmentBlock) -> Environment:

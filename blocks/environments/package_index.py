@@ -14,7 +14,7 @@ _USER_INFO = re.compile(r"(?<=://)[^\s/?#]+(?=@)")
 
 
 def index_variables(index_url: str, lines: Iterable[str], own: Mapping[str, str], *, for_uv: bool) -> dict[str, str]:
-    """The variables that name the index ('' for the one that pip is set up with) and those that option lines add."""
+    """Return the variables that name the index ('' for the one pip is set up with) and those that option lines add."""
     more = " ".join(match[1] for match in map(_EXTRA.fullmatch, lines) if match)
     found = {"PIP_INDEX_URL": index_url} if index_url else {}
     if more:
@@ -23,19 +23,19 @@ def index_variables(index_url: str, lines: Iterable[str], own: Mapping[str, str]
 
 
 def options_without_indexes(lines: Iterable[str]) -> tuple[str, ...]:
-    """The lines but for those that `index_variables` speaks for."""
+    """Return the lines but for those that `index_variables` speaks for."""
     return tuple(line for line in lines if not _EXTRA.fullmatch(line))
 
 
 def secrets_in(texts: Iterable[str]) -> Iterator[str]:
-    """The passwords, or lone user names, of the URLs in the texts."""
+    """List the passwords, or lone user names, of the URLs in the texts."""
     for info in (info for text in texts for info in _USER_INFO.findall(text)):
         user, _, password = info.partition(":")
         yield from dict.fromkeys((password or user, unquote(password or user)))
 
 
 def _for_uv(index_url: str, more: str, own: Mapping[str, str]) -> dict[str, str]:
-    """The same for uv, which doesn't read how pip is set up: it must not look elsewhere than pip would."""
+    """Return the same for uv, which doesn't read how pip is set up: it must not look elsewhere than pip would."""
     chosen = index_url or ("" if own.keys() & {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} else pip_index(own))
     found = {"UV_DEFAULT_INDEX": chosen} if chosen else {}
     if more:
@@ -45,7 +45,7 @@ def _for_uv(index_url: str, more: str, own: Mapping[str, str]) -> dict[str, str]
 
 
 def pip_index(own: Mapping[str, str]) -> str:
-    """The index that pip is set up with by variable or file, '' for its default."""
+    """Return the index that pip is set up with by variable or file, '' for its default."""
     home = own.get("HOME", "")
     config = own.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     files = (

@@ -28,7 +28,7 @@ _RACY_NS = 50_000_000
 _VARIABLES = ("PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONUSERBASE", "HOME", "VIRTUAL_ENV", "PATH")
 """Variables that decide, with PYTHONPATH, which interpreter is meant and where it looks for packages."""
 
-_QUESTION = """
+_SURVEY_CODE = """
 import importlib.machinery, json, site, sys
 name = sys.implementation.name
 print("\\n" + json.dumps({
@@ -40,15 +40,15 @@ print("\\n" + json.dumps({
 }))
 """
 
-Mark = tuple[int, int, int]
+Stamp = tuple[int, int, int]
 """Inode, mtime and ctime of something whose change makes a survey out of date; zeros if it isn't there."""
 
 
 class Packages:
-    """What one interpreter ('' is the one in use) can import; looked up at the first question, once per object.
+    """The modules that one interpreter ('' is the one in use) can import; looked up when first needed, once per object.
 
-    Distribution names are normalised: lower case, `-` between words. The answer is kept in the folder `cache`, and
-    looked up anew when a folder on the interpreter's search path, or the interpreter itself, has changed.
+    Distribution names are normalised: lower case, `-` between words. The survey is kept in the folder `cache`, and
+    made anew when a folder on the interpreter's search path, or the interpreter itself, has changed.
     """
 
     def __init__(self, cache: Path | None = None, interpreter: str = "") -> None:
@@ -61,7 +61,7 @@ class Packages:
         return self._survey.python
 
     def distributions_of(self, modules: Iterable[str]) -> dict[str, str]:
-        """The distributions behind the modules, and all installed ones that those require, with versions, sorted.
+        """Return the distributions behind the modules, and all installed ones that they require, with versions, sorted.
 
         Behind a version may stand `editable`, or the commit or content of what came from no package index.
         """
@@ -75,12 +75,12 @@ class Packages:
         return {name: survey.versions[name] for name in sorted(found)}
 
     def versions(self, distributions: Iterable[str]) -> dict[str, str]:
-        """The version of each of these distributions that is installed."""
+        """Return the version of each of these distributions that is installed."""
         known = self._survey.versions
         return {name: known[name] for name in distributions if name in known}
 
     def missing_modules(self, modules: Iterable[str]) -> tuple[str, ...]:
-        """Those top-level modules, sorted, that neither a distribution nor a file on the search path provides."""
+        """Return the top-level modules, sorted, that neither a distribution nor a file on the search path provides."""
         names = {_top(module) for module in modules}
         return tuple(sorted(name for name in names if not self._survey.provides(name)))
 
@@ -94,9 +94,9 @@ class Packages:
         if known:
             return known
         started = time.time_ns()
-        survey, marks = _survey(program)
-        if all(started - max(mark[1:]) >= _RACY_NS for mark in marks.values()):
-            _save(file, survey, marks)
+        survey, stamps = _survey(program)
+        if all(started - max(stamp[1:]) >= _RACY_NS for stamp in stamps.values()):
+            _save(file, survey, stamps)
         return survey
 
 
@@ -114,7 +114,7 @@ class _Survey:
     """Top-level module to the distributions that hold (parts of) it."""
 
     def provides(self, name: str) -> bool:
-        """Whether an import of that top-level module finds something."""
+        """Return whether an import of that top-level module finds something."""
         return name in self.providers or name in self.standard or any(self._found(name, path) for path in self.search)
 
     def _found(self, name: str, folder: str) -> bool:
@@ -139,10 +139,10 @@ def _identity(program: str) -> list[Any]:
     return [_FORMAT, program, added, [os.environ.get(variable, "") for variable in _VARIABLES]]
 
 
-def _ask(program: str) -> dict[str, Any]:
+def _run_survey_code(program: str) -> dict[str, Any]:
     try:
         answer = subprocess.run(
-            [program, "-c", _QUESTION], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=True
+            [program, "-c", _SURVEY_CODE], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=True
         )
         known: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     except subprocess.CalledProcessError as error:
@@ -160,11 +160,11 @@ def _no_interpreter(program: str, reason: str) -> UserErrorException:
 # Its packages -------------------------------------------------------------------------------------------------------
 
 
-def _survey(program: str) -> tuple[_Survey, dict[str, Mark]]:
-    """The packages, read anew, and marks of all that they were read from, taken before."""
-    known = _ask(program)
+def _survey(program: str) -> tuple[_Survey, dict[str, Stamp]]:
+    """Read the packages anew, and return them with the stamps of all that they were read from, taken before."""
+    known = _run_survey_code(program)
     user_site = known.pop("user_site")
-    marks = {path: _mark(path) for path in _watched(program, known["search"], user_site)}
+    stamps = {path: _stamp(path) for path in _watched(program, known["search"], user_site)}
     versions: dict[str, str] = {}
     requires: dict[str, list[str]] = {}
     providers: dict[str, list[str]] = {}
@@ -177,7 +177,7 @@ def _survey(program: str) -> tuple[_Survey, dict[str, Mark]]:
         requires[name] = sorted({_normal(line) for line in _required(info, headers)} - {""})
         for module in _modules(info, known["suffixes"]):
             providers.setdefault(module, []).append(name)
-    return _Survey(**known, versions=versions, requires=requires, providers=providers), marks
+    return _Survey(**known, versions=versions, requires=requires, providers=providers), stamps
 
 
 def _watched(program: str, search: Sequence[str], user_site: str) -> Iterator[str]:
@@ -188,7 +188,7 @@ def _watched(program: str, search: Sequence[str], user_site: str) -> Iterator[st
         yield from (os.path.join(folder, name) for name in _listed(folder) if name.endswith(".pth"))
 
 
-def _mark(path: str) -> Mark:
+def _stamp(path: str) -> Stamp:
     try:
         status = os.stat(path)
     except OSError:
@@ -280,7 +280,7 @@ def _stem(name: str, suffixes: Sequence[str]) -> str:
 
 
 def _editable_modules(file: Path) -> set[str]:
-    """The modules that an editable install's `.pth` file or import finder leads to."""
+    """Return the modules that an editable install's `.pth` file or import finder leads to."""
     if file.suffix == ".pth":
         folders = [os.path.join(file.parent, line) for line in _text(file).splitlines() if line]
         found = [(name, os.path.join(folder, name)) for folder in folders for name in _listed(folder)]
@@ -297,18 +297,18 @@ def _editable_modules(file: Path) -> set[str]:
 def _load(file: Path) -> _Survey | None:
     try:
         data = json.loads(file.read_bytes())
-        if any(tuple(mark) != _mark(path) for path, mark in data["marks"].items()):
+        if any(tuple(stamp) != _stamp(path) for path, stamp in data["marks"].items()):
             return None
         return _Survey(**data["survey"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _save(file: Path, survey: _Survey, marks: Mapping[str, Mark]) -> None:
+def _save(file: Path, survey: _Survey, stamps: Mapping[str, Stamp]) -> None:
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps({"marks": marks, "survey": asdict(survey)}))
+        unfinished.write_text(json.dumps({"marks": stamps, "survey": asdict(survey)}))
         os.replace(unfinished, file)
     except OSError:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""How an environment is made: by which program, with which commands, and what it holds then."""
+"""Recipes of environments: made by which program, with which commands, and what they hold then."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stepwell.model.definitions import EnvironmentDefinition
 FORMAT = 1
 """Raised when environments of the same definition are to be built anew."""
 
-_QUIETLY = {
+_QUIET = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
     "PIP_PROGRESS_BAR": "off",
@@ -48,8 +48,8 @@ class Recipe:
 
     @property
     def holds(self) -> list[object]:
-        """What decides the environment's contents besides the interpreter; no secrets."""
-        asked = [[name, wish] for name, wish in asked_for(self.lines).items()]
+        """The values that decide the environment's contents besides the interpreter; no secrets."""
+        asked = [[name, demand] for name, demand in asked_for(self.lines).items()]
         return [FORMAT, asked, sorted(self.conda), list(self.channels), without_user_info(self.index_url)]
 
     @property
@@ -61,20 +61,20 @@ class Recipe:
 
     @property
     def requirements(self) -> bytes | None:
-        """What pip reads, in the place of a file."""
+        """The lines that pip reads, in the place of a file."""
         return "".join(f"{line}\n" for line in options_without_indexes(self.lines)).encode() if self.lines else None
 
     @property
     def secrets(self) -> list[str]:
-        """What nobody may see of what the programs say."""
+        """The texts that nobody may see in the output of the programs."""
         return list(secrets_in((self.index_url, *self.lines)))
 
     def variables(self, own: Mapping[str, str]) -> dict[str, str]:
-        """The environment of the programs; index URLs stand there, as they may hold passwords."""
-        return {**own, **_QUIETLY, **index_variables(self.index_url, self.lines, own, for_uv=bool(self.uv))}
+        """Return the environment of the programs; index URLs stand there, as they may hold passwords."""
+        return {**own, **_QUIET, **index_variables(self.index_url, self.lines, own, for_uv=bool(self.uv))}
 
     def commands(self, folder: Path) -> Iterator[tuple[str, ...]]:
-        """The programs to run, in order."""
+        """List the programs to run, in order."""
         python = str(folder / "bin" / "python")
         if self.conda:
             yield self._with_conda(folder)
@@ -94,7 +94,7 @@ class Recipe:
 
 
 def recipe_of(environment: EnvironmentDefinition, base: Base) -> Recipe:
-    """The way to an environment on this machine; conda packages that can't be had here raise UserErrorException."""
+    """Return the recipe of an environment on this machine; raise UserErrorException if conda packages can't be had."""
     program, warning = (conda_program() if environment.conda else ""), ""
     lines, conda = environment.requirements, environment.conda
     if conda and not program:

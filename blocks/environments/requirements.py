@@ -13,7 +13,7 @@ from stepwell.errors import UserErrorException
 from stepwell.model.digests import bytes_digest
 from stepwell.model.fingerprint import CONTENT
 
-STANDS_IN_FOR = "azureml"
+REPLACED = "azureml"
 """Packages of that name, and those that begin with it and a dash, are not installed: Stepwell stands in for them."""
 
 _ARCHIVES = (".whl", ".tar.gz", ".tar.bz2", ".zip")
@@ -38,25 +38,25 @@ class Requirement(NamedTuple):
 
 
 def read_requirements(lines: Iterable[str], folder: Path) -> Requirements:
-    """What the lines of a requirements file in `folder` ask for; lines that can't be kept raise UserErrorException.
+    """Return what a requirements file in `folder` asks for; raise UserErrorException for lines that can't be kept.
 
     Files that `-r` names are read in; paths of archives become absolute.
     """
     found: list[str] = []
     index_url = ""
-    for line in _flat(lines, folder):
+    for line in _expanded(lines, folder):
         option, value = _option(line)
         if option in ("-i", "--index-url"):
             index_url = value
         elif option:
-            found.append(_kept_option(option, value, folder))
+            found.append(_normalized_option(option, value, folder))
         else:
-            found.append(_spelled(line, folder))
-    return Requirements(tuple(dict.fromkeys(line for line in found if not _stood_in(line))), index_url)
+            found.append(_normalized(line, folder))
+    return Requirements(tuple(dict.fromkeys(line for line in found if not _is_replaced(line))), index_url)
 
 
 def requirement(line: str) -> Requirement:
-    """What a line of `Requirements` asks for, without anything secret."""
+    """Return what a line of `Requirements` asks for, without anything secret."""
     if line.startswith("-"):
         option, value = _option(line)
         return Requirement("", f"{option} {without_user_info(value)}".strip())
@@ -75,29 +75,29 @@ def requirement(line: str) -> Requirement:
 
 
 def asked_for(lines: Iterable[str]) -> dict[str, str]:
-    """What is asked of each distribution, by name, sorted; options stand under ''."""
+    """Return what is asked of each distribution, by name, sorted; options stand under ''."""
     found: dict[str, list[str]] = {}
     for line in lines:
         name, asked = requirement(line)
         found.setdefault(name, []).append(asked)
-    return {name: ", ".join(sorted(wishes)) for name, wishes in sorted(found.items())}
+    return {name: ", ".join(sorted(demands)) for name, demands in sorted(found.items())}
 
 
 def without_user_info(text: str) -> str:
-    """The text whose URLs name no user and no password."""
+    """Return the text with no user and no password in its URLs."""
     return _USER_INFO.sub("", text)
 
 
 def normal(name: str) -> str:
-    """A distribution's name in lower case, with `-` between words."""
+    """Return a distribution's name in lower case, with `-` between words."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 # ------------------------------------------------------------------------------------------------------------------------
 
 
-def _flat(lines: Iterable[str], folder: Path, depth: int = 0) -> Iterator[str]:
-    """The lines without comments, those of files that they name included."""
+def _expanded(lines: Iterable[str], folder: Path, depth: int = 0) -> Iterator[str]:
+    """List the lines without comments, those of files that they name included."""
     text = re.sub(r"\\\n", " ", "\n".join(str(line) for line in lines))
     for whole in text.splitlines():
         line = re.sub(r"(^|\s)#.*$", "", whole).strip()
@@ -113,7 +113,7 @@ def _flat(lines: Iterable[str], folder: Path, depth: int = 0) -> Iterator[str]:
             raise UserErrorException("A file of requirements can't be read", facts, "Correct its path.") from error
         if depth >= 10:
             raise UserErrorException("Files of requirements name each other", {"file": file}, "Untie them.")
-        yield from _flat(inner, file.parent, depth + 1)
+        yield from _expanded(inner, file.parent, depth + 1)
 
 
 def _option(line: str) -> tuple[str, str]:
@@ -121,9 +121,9 @@ def _option(line: str) -> tuple[str, str]:
     return (match[1], match[2].strip()) if match else ("", "")
 
 
-def _kept_option(option: str, value: str, folder: Path) -> str:
+def _normalized_option(option: str, value: str, folder: Path) -> str:
     if option in ("-e", "--editable"):
-        raise _by_content(value)
+        raise _folder_error(value)
     if option in ("-c", "--constraint"):
         raise UserErrorException(
             "Constraints are not read", {"file": value}, "Name the versions among the requirements themselves."
@@ -133,7 +133,7 @@ def _kept_option(option: str, value: str, folder: Path) -> str:
     return f"{option} {value}".strip()
 
 
-def _spelled(line: str, folder: Path) -> str:
+def _normalized(line: str, folder: Path) -> str:
     if "://" in line.partition("@")[0] and not line.startswith("file:"):
         return line
     path = unquote(urlsplit(line).path) if line.startswith("file:") else line
@@ -141,7 +141,7 @@ def _spelled(line: str, folder: Path) -> str:
         file = (folder / path).absolute()
         return f"{_of_archive(file.name)} @ {file.as_uri()}"
     if line.startswith((".", "/", "file:")) or (_NAMED.fullmatch(line) is None and "/" in line):
-        raise _by_content(line)
+        raise _folder_error(line)
     name, extras, rest = _parts(line)
     if rest.startswith("@"):
         return f"{normal(name)}{f'[{extras}]' if extras else ''} @ {rest[1:].strip()}"
@@ -149,7 +149,7 @@ def _spelled(line: str, folder: Path) -> str:
 
 
 def _parts(line: str) -> tuple[str, str, str]:
-    """Name, extras and the rest, in one spelling."""
+    """Return name, extras and the rest, in one spelling."""
     match = _NAMED.fullmatch(line)
     if match is None or not _REST.match(match[3]):
         raise UserErrorException(
@@ -177,7 +177,7 @@ def _content(url: str) -> str:
         raise UserErrorException("A package can't be read", facts, "Correct its path.") from error
 
 
-def _by_content(line: str) -> UserErrorException:
+def _folder_error(line: str) -> UserErrorException:
     return UserErrorException(
         "A folder can't be a requirement, since it would change under the environment",
         {"requirement": line},
@@ -185,6 +185,6 @@ def _by_content(line: str) -> UserErrorException:
     )
 
 
-def _stood_in(line: str) -> bool:
+def _is_replaced(line: str) -> bool:
     name = "" if line.startswith("-") or "://" in line.partition("@")[0] else normal(_parts(line)[0])
-    return name == STANDS_IN_FOR or name.startswith(STANDS_IN_FOR + "-")
+    return name == REPLACED or name.startswith(REPLACED + "-")

@@ -32,7 +32,15 @@ class Section:
 
 
 class PythonSection:
-    """Which interpreter and packages. With `user_managed_dependencies`, those of `interpreter_path` as they are."""
+    """The interpreter and its packages. With `user_managed_dependencies`, those of `interpreter_path` as they are.
+
+    Attributes:
+        user_managed_dependencies: Whether the interpreter is used as it is, without more packages; False by default.
+        interpreter_path: The interpreter to use as it is; `python` is the one in use.
+        conda_dependencies: The packages, a `CondaDependencies`.
+        conda_dependencies_file: A conda YAML file that counts instead of `conda_dependencies`; None by default.
+        base_conda_environment: Accepted for v1's sake; not used.
+    """
 
     def __init__(self) -> None:
         self.user_managed_dependencies = False
@@ -49,7 +57,11 @@ class PythonSection:
         return self.conda_dependencies or CondaDependencies()
 
     def to_dict(self) -> dict[str, Any]:
-        """The section as v1's files have it."""
+        """Return the section as v1's files have it.
+
+        Returns:
+            The section's content, ready for JSON.
+        """
         return {
             "interpreterPath": self.interpreter_path,
             "userManagedDependencies": self.user_managed_dependencies,
@@ -59,7 +71,15 @@ class PythonSection:
 
     @classmethod
     def of_dict(cls, data: Mapping[str, Any], folder: Path) -> PythonSection:
-        """The section of a v1 file in `folder`."""
+        """Make the section that a v1 file holds.
+
+        Args:
+            data: The section's content, already parsed.
+            folder: The folder of the file, where a file that it names is looked for.
+
+        Returns:
+            The section.
+        """
         made = cls()
         made.interpreter_path = str(data.get("interpreterPath") or "python")
         made.user_managed_dependencies = bool(data.get("userManagedDependencies"))
@@ -71,7 +91,18 @@ class PythonSection:
 
 
 class DockerSection:
-    """What containers start from; other compute targets don't look at it."""
+    """The image that containers start from; other compute targets don't look at it.
+
+    Attributes:
+        enabled: Accepted for v1's sake; not used.
+        gpu_support: Accepted for v1's sake; not used.
+        base_image: The image's name; None or one of v1's default images leaves the choice to the compute target.
+        base_dockerfile: The text or path of a Dockerfile that builds the image; None by default.
+        arguments: Accepted for v1's sake; not used.
+        shm_size: The size of shared memory, such as `2g`; None leaves it to the compute target.
+        shared_volumes: Accepted for v1's sake; not used.
+        base_image_registry: Accepted for v1's sake; not used.
+    """
 
     def __init__(self) -> None:
         self.enabled = False
@@ -95,7 +126,11 @@ class DockerSection:
         return text_of(self.base_dockerfile)
 
     def to_dict(self) -> dict[str, Any]:
-        """The section as v1's files have it."""
+        """Return the section as v1's files have it.
+
+        Returns:
+            The section's content, ready for JSON.
+        """
         return {
             "enabled": self.enabled,
             "baseImage": self.base_image,
@@ -106,7 +141,14 @@ class DockerSection:
 
     @classmethod
     def of_dict(cls, data: Mapping[str, Any]) -> DockerSection:
-        """The section of a v1 file."""
+        """Make the section that a v1 file holds.
+
+        Args:
+            data: The section's content, already parsed.
+
+        Returns:
+            The section.
+        """
         made = cls()
         made.enabled = bool(data.get("enabled"))
         made.base_image = data.get("baseImage", DEFAULT_CPU_IMAGE)
@@ -117,7 +159,7 @@ class DockerSection:
 
 
 def text_of(dockerfile: str | None) -> str:
-    """The text of a Dockerfile that is given as text or as a path."""
+    """Return the text of a Dockerfile that is given as text or as a path."""
     if not dockerfile or "\n" in dockerfile or not os.path.isfile(dockerfile):
         return dockerfile or ""
     return Path(dockerfile).read_text()

@@ -43,10 +43,10 @@ _SHOWN_LINES = 12
 def interpreter_of(
     environment: EnvironmentDefinition, cache: Path, on_output: OnOutput, stop: StopSignal | None = None
 ) -> str:
-    """The interpreter that the environment means, '' for the one in use; one with packages of its own is built if need be.
+    """Return the environment's interpreter, '' for the one in use; one with packages of its own is built if need be.
 
-    It stands in the folder `cache`. Of all who ask for it at the same time one builds it, the others wait; `on_output` tells of
-    it. What can't be built raises EnvironmentException, and so does a `stop`.
+    It stands in the folder `cache`. Of all who ask for it at the same time one builds it, the others wait; progress
+    goes to `on_output`. What can't be built raises EnvironmentException, and so does a `stop`.
     """
     if not environment.isolated:
         return environment.interpreter
@@ -57,14 +57,14 @@ def interpreter_of(
     folder = cache / "environments" / digest("environment", [*recipe.holds, base.version, sysconfig.get_platform()])
     if not _is_complete(folder):
         stop = stop or StopSignal()
-        with _alone(folder, on_output, stop):
+        with _build_lock(folder, on_output, stop):
             if not _is_complete(folder):
                 _Build(folder, recipe, on_output, stop).run()
     return str(_python(folder))
 
 
 def activated(interpreter: str, variables: Mapping[str, str]) -> dict[str, str]:
-    """The variables of a process in the environment of `interpreter`: its programs first, nothing of other packages."""
+    """Return the variables of a process in the interpreter's environment: its programs first, no other packages."""
     folder = os.path.dirname(interpreter)
     kept = {name: value for name, value in variables.items() if name not in _FOREIGN}
     path = os.pathsep.join(filter(None, (folder, kept.get("PATH", os.defpath))))
@@ -80,8 +80,8 @@ def _is_complete(folder: Path) -> bool:
 
 
 @contextmanager
-def _alone(folder: Path, on_output: OnOutput, stop: StopSignal) -> Iterator[None]:
-    """Nobody else builds the environment meanwhile. Who waits asks again and again, so as to hear of a stop."""
+def _build_lock(folder: Path, on_output: OnOutput, stop: StopSignal) -> Iterator[None]:
+    """Hold the lock of the build while the block runs; who waits asks again and again, so as to hear of a stop."""
     waits = False
     while True:
         with exclusive(folder.with_suffix(".lock"), blocking=False) as taken:
@@ -98,7 +98,7 @@ def _alone(folder: Path, on_output: OnOutput, stop: StopSignal) -> Iterator[None
 
 @dataclass(frozen=True, slots=True)
 class _Build:
-    """One attempt to make an environment; what fails leaves nothing."""
+    """One attempt to make an environment; what fails leaves nothing behind."""
 
     folder: Path
     recipe: Recipe
@@ -106,22 +106,22 @@ class _Build:
     stop: StopSignal
 
     def run(self) -> None:
-        """Nothing; the environment stands in its folder."""
+        """Build the environment in its folder."""
         remove(self.folder)
         started = time.monotonic()
         self.on_output(f"Building the environment with {self.recipe.tool}: {self.recipe.summary}\n")
         try:
             with tempfile.TemporaryDirectory(prefix=".build-", dir=self.folder.parent) as scratch:
                 for argv in self.recipe.commands(self.folder):
-                    self._do(argv, Path(scratch), started)
-            told = {"holds": self.recipe.summary, "built": time.time(), "tool": self.recipe.tool}
-            write_atomically(self.folder / COMPLETE, json.dumps(told).encode(), durable=True)
+                    self._run_command(argv, Path(scratch), started)
+            description = {"holds": self.recipe.summary, "built": time.time(), "tool": self.recipe.tool}
+            write_atomically(self.folder / COMPLETE, json.dumps(description).encode(), durable=True)
         except BaseException:
             remove(self.folder)
             raise
         self.on_output(f"Built the environment in {time.monotonic() - started:.1f} s\n")
 
-    def _do(self, argv: tuple[str, ...], scratch: Path, started: float) -> None:
+    def _run_command(self, argv: tuple[str, ...], scratch: Path, started: float) -> None:
         variables = self.recipe.variables({name: v for name, v in os.environ.items() if name not in _FOREIGN})
         command = Command(
             argv=argv,
@@ -134,7 +134,7 @@ class _Build:
             payload=self.recipe.requirements,
         )
         redact = Redactor.of_environment(variables, self.recipe.secrets).redact
-        end = run_process(command, self._with_time(started), self.stop, redact)
+        end = run_process(command, self._timestamped(started), self.stop, redact)
         if end.cancelled:
             raise _stopped()
         if not end.ok:
@@ -146,12 +146,12 @@ class _Build:
                 "Correct its packages, or try again when their index can be reached.",
             )
 
-    def _with_time(self, started: float) -> Callable[[str], None]:
-        def tell(text: str) -> None:
+    def _timestamped(self, started: float) -> Callable[[str], None]:
+        def emit(text: str) -> None:
             seconds = time.monotonic() - started
             self.on_output("".join(f"  {seconds:5.1f} s  {line}\n" for line in text.splitlines() if line.strip()))
 
-        return tell
+        return emit
 
 
 def _stopped() -> EnvironmentException:

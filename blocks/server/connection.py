@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stepwell.blocks.server import process
 from stepwell.blocks.server.health import trouble
-from stepwell.blocks.server.settings import API_URL, put_in_force, users_url
+from stepwell.blocks.server.settings import API_URL, activate, users_url
 from stepwell.errors import ServerException
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -27,7 +27,7 @@ _answered: dict[str, float] = {}
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """Whether a server answers, and where; `managed`: it is this home's own, so its process and database are known."""
+    """State and address of a server; `managed`: it is this home's own, so its process and database are known."""
 
     running: bool
     url: str | None
@@ -38,31 +38,31 @@ class ServerStatus:
 
 
 def ensure_server(log: Callable[[str], None] = lambda _: None) -> str:
-    """The API URL of a server that runs, started if need be, and now in force for this process and its children."""
+    """Start a server if none runs, put it in force for this process and its children, and return its API URL."""
     os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
     users = users_url()
     if users is not None:
         _require_answer(users)
-        put_in_force(users, own=False)
+        activate(users, own=False)
         return users
     url = process.running(log).url
-    put_in_force(url, own=True)
+    activate(url, own=True)
     return url
 
 
 def start(log: Callable[[str], None] = lambda _: None) -> ServerStatus:
-    """How the server stands once it runs."""
+    """Start the server if it does not run, and return its status."""
     ensure_server(log)
     return status()
 
 
 def stop() -> bool:
-    """Whether this home's own server ran; now it does not. A server that the user named is left alone."""
+    """Stop this home's own server and return whether it ran. A server that the user named is left alone."""
     return process.stop()
 
 
 def status() -> ServerStatus:
-    """How the server stands that `ensure_server` would return; nothing is started."""
+    """Return the status of the server that `ensure_server` would return, without starting one."""
     users = users_url()
     if users is not None:
         return ServerStatus(trouble(users) is None, users, None, _ui_url(users), None, managed=False)
@@ -76,7 +76,7 @@ def status() -> ServerStatus:
 
 @contextmanager
 def client_settings() -> Iterator[None]:
-    """A context with the Prefect settings that Stepwell's own flows want, its server among them."""
+    """Apply the Prefect settings that Stepwell's own flows want, its server among them, while the block runs."""
     ensure_server()
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
@@ -85,9 +85,9 @@ def client_settings() -> Iterator[None]:
         yield
 
 
-def comes_back(patience: float) -> bool:
-    """Whether the server in force answers, or does within `patience` seconds; one's own is started again."""
-    deadline = time.monotonic() + patience
+def wait_until_available(seconds: float) -> bool:
+    """Return whether the server in force answers, or does within `seconds`; one's own is started again."""
+    deadline = time.monotonic() + seconds
     while True:
         users = users_url()
         if users is None:
@@ -101,8 +101,8 @@ def comes_back(patience: float) -> bool:
         time.sleep(0.5)
 
 
-def give_up_on_server() -> None:
-    """Nothing; from now on Prefect's client fails at once in this process instead of trying for minutes."""
+def stop_client_retries() -> None:
+    """Make Prefect's client fail at once in this process from now on, instead of trying for minutes."""
     from prefect.context import SettingsContext
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
 
@@ -123,15 +123,15 @@ def _require_answer(url: str) -> None:
     variable = os.environ.get(API_URL) == url
     raise ServerException(
         "Prefect's server does not answer.",
-        {"address": _shown(url), "named by": API_URL if variable else "Prefect's settings", "reason": reason},
+        {"address": _redacted(url), "named by": API_URL if variable else "Prefect's settings", "reason": reason},
         f"Start that server, or {'unset' if variable else 'remove'} PREFECT_API_URL"
         f"{'' if variable else ' from your Prefect profile'} to use Stepwell's own.",
     )
 
 
-def _shown(url: str) -> str:
+def _redacted(url: str) -> str:
     return re.sub("//[^/@]*@", "//***@", url)
 
 
 def _ui_url(url: str) -> str:
-    return _shown(url).rstrip("/").removesuffix("/api")
+    return _redacted(url).rstrip("/").removesuffix("/api")

@@ -33,7 +33,7 @@ def _client_of(_url: str) -> SyncPrefectClient:
 
 @contextmanager
 def client() -> Iterator[SyncPrefectClient]:
-    """A client of the server in force; a server that can't be reached raises ServerException."""
+    """Provide a client of the server in force; raise ServerException if the server can't be reached."""
     url = ensure_server()
     try:
         yield _client_of(url)
@@ -46,35 +46,35 @@ def client() -> Iterator[SyncPrefectClient]:
 
 
 def ui_url(path: str = "") -> str:
-    """The address of a page of Prefect's UI."""
+    """Return the address of a page of Prefect's UI."""
     return (get_current_settings().ui_url or ensure_server().removesuffix("/api")) + path
 
 
 def document_name(*names: str) -> str:
-    """A block document's name for `names`: lower-case letters, digits and dashes, distinct for distinct names."""
+    """Return a document's name for `names`: lower-case letters, digits and dashes, distinct for distinct names."""
     joined = "-".join(names)
     slug = re.sub(r"[^a-z0-9]+", "-", joined.lower()).strip("-")
     return slug if slug == joined else f"{slug}-{digest('document-name', list(names))[:8]}"
 
 
 def save(block: Block, name: str) -> None:
-    """Nothing; the document `name` holds `block` from now on."""
+    """Save `block` as the document `name`, in place of what the document held."""
     with client():
         block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
 
 
 def load(cls: type[B], name: str) -> B | None:
-    """The block saved as `name`, or None."""
+    """Return the block saved as `name`, or None."""
     with client() as api:
         try:
             document = api.read_block_document_by_name(name, cls.get_block_type_slug(), include_secrets=True)
         except ObjectNotFound:
             return None
-    return _revived(cls, document)
+    return _block_from(cls, document)
 
 
 def load_all(cls: type[B], **fields: str) -> list[B]:
-    """Every saved block of the class whose fields have these values."""
+    """Return every saved block of the class whose fields have these values."""
     with client() as api:
         try:
             documents = api.read_block_documents_by_type(
@@ -84,12 +84,12 @@ def load_all(cls: type[B], **fields: str) -> list[B]:
             if error.response.status_code != httpx.codes.NOT_FOUND:
                 raise
             return []
-    found = [_revived(cls, document) for document in documents]
+    found = [_block_from(cls, document) for document in documents]
     return [block for block in found if all(getattr(block, field) == value for field, value in fields.items())]
 
 
 def load_any(classes: Iterable[type[B]], **fields: str) -> list[B]:
-    """Every saved block of any of the classes whose fields have these values, in one round trip for each 200."""
+    """Return every saved block of any of the classes whose fields have these values, in one round trip for each 200."""
     by_slug = {cls.get_block_type_slug(): cls for cls in classes}
     body: dict[str, Any] = {"block_types": {"slug": {"any_": list(by_slug)}}, "include_secrets": True}
     documents: list[BlockDocument] = []
@@ -103,12 +103,12 @@ def load_any(classes: Iterable[type[B]], **fields: str) -> list[B]:
     for document in documents:
         assert document.block_type
         with suppress(ValidationError):  # one that can't be read must not be in the way of the others
-            found.append(_revived(by_slug[str(document.block_type.slug)], document))
+            found.append(_block_from(by_slug[str(document.block_type.slug)], document))
     return [block for block in found if all(getattr(block, field) == value for field, value in fields.items())]
 
 
-def _revived(cls: type[B], document: BlockDocument) -> B:
-    """The block of a document. Prefect's own way imports every installed collection first, which takes most of a second."""
+def _block_from(cls: type[B], document: BlockDocument) -> B:
+    """Return the block of a document; Prefect's own way imports every installed collection first, a second's work."""
     block = cls(**{field: value for field, value in document.data.items() if field in cls.model_fields})
     block._block_document_id = document.id
     block._block_document_name = document.name
@@ -116,7 +116,7 @@ def _revived(cls: type[B], document: BlockDocument) -> B:
 
 
 def saved_at(block: Block) -> tuple[str | None, str | None]:
-    """When the block was first and last saved; None if it never was, or is no longer."""
+    """Return when the block was first and last saved; None if it never was, or is no longer."""
     document_id = block._block_document_id  # noqa: SLF001  (Prefect has no public word for it)
     if document_id is None:
         return None, None
@@ -129,7 +129,7 @@ def saved_at(block: Block) -> tuple[str | None, str | None]:
 
 
 def delete(cls: type[Block], name: str) -> bool:
-    """Whether there was a document `name`; there is none now."""
+    """Delete the document `name` and return whether there was one."""
     with client() as api:
         try:
             document = api.read_block_document_by_name(name, cls.get_block_type_slug(), include_secrets=False)

@@ -1,4 +1,4 @@
-"""Whether a Prefect server answers, asked without Prefect, and always in time."""
+"""Health check of a Prefect server, made without Prefect, and always in time."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _SECONDS_TO_ANSWER = 2.5
 
 
 def trouble(url: str, seconds: float = _SECONDS_TO_ANSWER) -> str | None:
-    """Why the server can't be used, or None if it answers in time."""
+    """Return why the server can't be used, or None if it answers in time."""
     found: list[str | None] = []
     # A timeout of urllib holds for each read of each address alone, and for no name look-up.
-    asking = threading.Thread(target=lambda: found.append(_ask(url, seconds)), daemon=True)
-    asking.start()
-    asking.join(seconds)
+    request = threading.Thread(target=lambda: found.append(_request_health(url, seconds)), daemon=True)
+    request.start()
+    request.join(seconds)
     return found[0] if found else f"no answer within {seconds:g} s"
 
 
-def _ask(url: str, seconds: float) -> str | None:
+def _request_health(url: str, seconds: float) -> str | None:
     try:
         opener = _opener(urlsplit(url).hostname or "")
         with opener.open(f"{url.rstrip('/')}/health", timeout=seconds) as response:

@@ -1,4 +1,4 @@
-"""The server of this home: launched once for all who ask, told from strangers with the same pid, and ended."""
+"""The server of this home: launched once for all who ask, told from other processes with the same pid, and ended."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from stepwell.errors import ServerException, StepwellError
 
 _SECONDS_TO_START = 90.0
 _SECONDS_TO_STOP = 10.0
-_STARTS = 3
+_START_ATTEMPTS = 3
 
 _SERVER_SETTINGS = {
     "DO_NOT_TRACK": "1",
@@ -63,7 +63,7 @@ _known: dict[Path, ServerProcess] = {}
 
 
 def running(log: Callable[[str], None]) -> ServerProcess:
-    """The server of this home, healthy when first returned; whoever else asks meanwhile waits for the same one."""
+    """Return the server of this home, healthy when first returned; who else asks meanwhile waits for the same one."""
     process = _known.get(home())
     if process is None or not process.alive:
         process = _known[home()] = _start_once(log)
@@ -71,11 +71,11 @@ def running(log: Callable[[str], None]) -> ServerProcess:
 
 
 def stop() -> bool:
-    """Whether this home's server ran; now it does not."""
+    """Stop this home's server and return whether it ran."""
     process = recorded()
     ran = process is not None and process.alive
     if process is not None:
-        _end(process)
+        _terminate(process)
         # Not before the server is dead: who starts one holds the lock, and gives up once its server is.
         with exclusive(_folder() / "lock"):
             if recorded() == process:
@@ -85,7 +85,7 @@ def stop() -> bool:
 
 
 def recorded() -> ServerProcess | None:
-    """The process that was started last, which may have ended since."""
+    """Return the process that was started last, which may have ended since."""
     try:
         data = json.loads(_read(_record_file()))
         return ServerProcess(str(data["url"]), int(data["pid"]), str(data["started"]))
@@ -94,7 +94,7 @@ def recorded() -> ServerProcess | None:
 
 
 def database() -> Path:
-    """Where the server keeps its database."""
+    """Return the path of the server's database."""
     return _folder() / "prefect.db"
 
 
@@ -111,13 +111,13 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
             log("Waiting for Prefect's server")
             return _wait(process)
         log(f"Starting Prefect's server{'' if database().exists() else ', which takes a while the first time'}")
-        for attempt in range(1, _STARTS + 1):
+        for attempt in range(1, _START_ATTEMPTS + 1):
             process = _launch(_free_port(last=attempt == 1))
             try:
                 return _wait(process)
             except ServerException:
                 # Between the look for a free port and its use, another process may have taken it.
-                if attempt == _STARTS or process.alive or "already in use" not in _log_tail().lower():
+                if attempt == _START_ATTEMPTS or process.alive or "already in use" not in _log_tail().lower():
                     raise
     raise AssertionError("unreachable")
 
@@ -147,16 +147,16 @@ def _launch(port: int) -> ServerProcess:
 def _environment(folder: Path, port: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "STEPWELL_OWN_"))}
     # The UI calls the port that is named here, not the one on the command line.
-    mine = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(port)}
+    own = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(port)}
     spec = importlib.util.find_spec("prefect")
     if spec is not None and not all(os.access(place, os.W_OK) for place in spec.submodule_search_locations or ()):
         # Prefect unpacks its UI beside its own code, or else goes without.
-        mine["PREFECT_UI_STATIC_DIRECTORY"] = str(folder / "ui")
-    return kept | _SERVER_SETTINGS | mine
+        own["PREFECT_UI_STATIC_DIRECTORY"] = str(folder / "ui")
+    return kept | _SERVER_SETTINGS | own
 
 
 def _wait(process: ServerProcess) -> ServerProcess:
-    """The process, once it is healthy."""
+    """Wait until the process is healthy and return it; raise ServerException if it ends or takes too long."""
     deadline = time.monotonic() + _SECONDS_TO_START
     while time.monotonic() < deadline:
         if trouble(process.url) is None:
@@ -169,8 +169,8 @@ def _wait(process: ServerProcess) -> ServerProcess:
     raise ServerException(f"Prefect's server did not answer within {_SECONDS_TO_START:g} s.", _log_facts(), hint)
 
 
-def _end(process: ServerProcess) -> None:
-    """Ends the server and what it started: asked first, then killed."""
+def _terminate(process: ServerProcess) -> None:
+    """Terminate the server and what it started: asked first, then killed."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not process.alive:
             break
@@ -189,7 +189,7 @@ def _end(process: ServerProcess) -> None:
 
 
 def _free_port(*, last: bool) -> int:
-    """A port that nobody listens on: the last one if it is wanted and free, so that addresses stay as they are."""
+    """Return a port that nobody listens on: the last one if wanted and free, so that addresses stay as they are."""
     candidates = [random.randrange(20000, 30000) for _ in range(100)]  # noqa: S311  (ports are no secret)
     text = _read(_folder() / "port") if last else ""
     for port in [int(text), *candidates] if text.isdecimal() else candidates:
@@ -233,7 +233,7 @@ def _log_facts() -> dict[str, object]:
 
 
 def _started(pid: int) -> str | None:
-    """When the process started, in words that no other process of this machine shares; None if it has ended."""
+    """Return when the process started, in words that no other process of this machine shares; None if it has ended."""
     if not sys.platform.startswith("linux"):
         command = ["ps", "-o", "lstart=", "-p", str(pid)]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None

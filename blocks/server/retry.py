@@ -1,4 +1,4 @@
-"""Questions to a server of Prefect's that may be away for a moment, because it is busy or starts again."""
+"""Requests to a server of Prefect's that may be away for a moment, because it is busy or starts again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SERVERS_FAULT = 500
 
 
 def with_retries(ask: Callable[[], T], seconds: float) -> T:
-    """What `ask` returns, asked again while the server is away or at fault; after `seconds`, ServerException.
+    """Return what `ask` does, asked again while the server is away or at fault; raise ServerException after `seconds`.
 
     What the server refuses for good is raised as Prefect's PrefectHTTPStatusError.
     """
@@ -43,7 +43,7 @@ def with_retries(ask: Callable[[], T], seconds: float) -> T:
 
 
 def send_once(api: SyncPrefectClient, method: str, path: str, body: Any) -> httpx.Response:
-    """The server's answer to one request; Prefect's own client waits for two seconds and more after a 503.
+    """Return the server's response to one request; Prefect's own client waits for two seconds and more after a 503.
 
     What is no success is raised as PrefectHTTPStatusError.
     """

@@ -17,18 +17,18 @@ _refreshed_for: list[str | None] = []
 
 
 def users_url() -> str | None:
-    """The API URL that the user's environment, code or Prefect profile names."""
+    """Return the API URL that the user's environment, code or Prefect profile names."""
     # What is in force comes first: within Prefect's test harness, for one, the environment must not count.
     current = _prefects_url() if "prefect" in sys.modules or _configured() else None
     return next((url for url in (current, os.environ.get(API_URL)) if url and not _is_own(url)), None)
 
 
-def put_in_force(url: str, *, own: bool) -> None:
-    """Makes this process and its children use the server at the URL; `own`: Stepwell names it, not the user."""
+def activate(url: str, *, own: bool) -> None:
+    """Make this process and its children use the server at the URL; `own`: Stepwell names it, not the user."""
     if own:
         _own_urls.add(url)
         os.environ.update({API_URL: url, _OWN_URL: url})
-        _pass_by_proxies()
+        _bypass_proxies()
     if "prefect" not in sys.modules:
         return
     from prefect import context
@@ -51,16 +51,18 @@ def _is_own(url: str) -> bool:
 
 
 def _configured() -> bool:
-    """Whether a file that Prefect reads may name a server, so that Prefect, slow to import, must be asked."""
+    """Return whether a file that Prefect reads may name a server, so that Prefect, slow to import, must be asked."""
     folder = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
     profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or folder / "profiles.toml")
     project = {Path(".env"): "prefect_", Path("prefect.toml"): "", Path("pyproject.toml"): "tool.prefect"}
-    signs = {profiles: "prefect_api_url", **project}
-    return any(path.is_file() and sign in path.read_text(errors="replace").lower() for path, sign in signs.items())
+    markers = {profiles: "prefect_api_url", **project}
+    return any(
+        path.is_file() and marker in path.read_text(errors="replace").lower() for path, marker in markers.items()
+    )
 
 
 def _prefects_url() -> str | None:
-    """The API URL that Prefect would use now."""
+    """Return the API URL that Prefect would use now."""
     _refresh()
     from prefect.settings import get_current_settings
 
@@ -68,7 +70,7 @@ def _prefects_url() -> str | None:
 
 
 def _refresh() -> None:
-    """Makes Prefect read the environment again if its API URL has changed since."""
+    """Make Prefect read the environment again if its API URL has changed since."""
     named = os.environ.get(API_URL)
     if _refreshed_for == [named]:
         return
@@ -78,8 +80,8 @@ def _refresh() -> None:
     _refreshed_for[:] = [named]
 
 
-def _pass_by_proxies() -> None:
-    """Keeps requests to this machine away from the proxies that the environment names."""
+def _bypass_proxies() -> None:
+    """Keep requests to this machine away from the proxies that the environment names."""
     if urllib.request.getproxies() and not urllib.request.proxy_bypass("127.0.0.1"):
         exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
         os.environ["no_proxy"] = os.environ["NO_PROXY"] = f"{exempt},127.0.0.1" if exempt else "127.0.0.1"

@@ -18,7 +18,7 @@ RUN_COMMAND = "python -m stepwell.flows.worker_run"
 
 
 def ensure_pool() -> WorkPool:
-    """The pool, of type `process`, made if it was missing; UserErrorException if another type has its name."""
+    """Return the pool, of type `process`, made if missing; raise UserErrorException if another type has its name."""
     with client() as api:
         try:
             pool = api.read_work_pool(POOL)

@@ -16,7 +16,8 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
-from stepwell.blocks.workspace.datastore import PRIVATE, Datastore, DatastoreBlock
+from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.blocks.workspace.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
 from stepwell.model.records import Artifact
 
@@ -26,7 +27,7 @@ _CONFIG_NAMES = ("config.json", "project.json")
 
 
 class WorkspaceBlock(Block):
-    """What is known of a workspace; its data stand in its datastores."""
+    """The saved facts of a workspace; its data stand in its datastores."""
 
     _block_type_name: ClassVar[str] = "Stepwell Workspace"
     _block_type_slug: ClassVar[str] = "stepwell-workspace"
@@ -71,9 +72,30 @@ class BaseWorkspace:
         show_output: bool = True,
         **azure: object,
     ) -> Self:
-        """The new workspace, or with `exist_ok` the one that has the name already (WorkspaceException without it).
+        """Create a workspace, or with `exist_ok` return the one that has the name already.
 
         Azure's own arguments are accepted; subscription, resource group and location are kept and shown, never needed.
+
+        Args:
+            name: 2 to 33 letters, digits, `_` and `-`, the first a letter or digit, as in Azure ML SDK v1.
+            auth: Accepted for v1's sake; not used.
+            subscription_id: Azure's subscription; kept and shown only.
+            resource_group: Azure's resource group; kept and shown only.
+            location: Azure's region; kept and shown only.
+            create_resource_group: Accepted for v1's sake; not used.
+            sku: Accepted for v1's sake; not used.
+            tags: Free labels; none by default.
+            friendly_name: A name for people.
+            exist_ok: Whether to return a workspace that exists already instead of raising.
+            show_output: Accepted for v1's sake; not used.
+            **azure: Other arguments of v1, such as `storage_account`; not used.
+
+        Returns:
+            The workspace, with the datastores `workspaceblobstore` (the default one) and `workspacefilestore`.
+
+        Raises:
+            UserErrorException: The name can't name a workspace.
+            WorkspaceException: The name is taken, and `exist_ok` is False.
         """
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{1,32}", name):
             raise UserErrorException(
@@ -113,7 +135,22 @@ class BaseWorkspace:
         location: str | None = None,
         **azure: object,
     ) -> Self:
-        """The workspace of that name; WorkspaceException if there is none."""
+        """Return the workspace of that name.
+
+        Args:
+            name: The workspace's name.
+            auth: Accepted for v1's sake; not used.
+            subscription_id: Accepted for v1's sake; not used.
+            resource_group: Accepted for v1's sake; not used.
+            location: Accepted for v1's sake; not used.
+            **azure: Other arguments of v1; not used.
+
+        Returns:
+            The workspace.
+
+        Raises:
+            WorkspaceException: There is no workspace of that name.
+        """
         block = documents.load(WorkspaceBlock, documents.document_name(name))
         if block is None:
             raise WorkspaceException(
@@ -125,12 +162,36 @@ class BaseWorkspace:
 
     @classmethod
     def list(cls, subscription_id: str | None = None, **azure: object) -> dict[str, Self]:
-        """Every workspace of the server, by name."""
+        """Return every workspace of the server.
+
+        Args:
+            subscription_id: Accepted for v1's sake; not used.
+            **azure: Other arguments of v1; not used.
+
+        Returns:
+            The workspaces by name.
+        """
         return {block.name: cls(_block=block) for block in documents.load_all(WorkspaceBlock)}
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, auth: object = None, **azure: object) -> Self:
-        """The workspace that the nearest `config.json` names, looked for in `path` (a file or folder) and its parents."""
+        """Return the workspace that the nearest config file names.
+
+        As in Azure ML SDK v1, `config.json` or `project.json` is looked for in `.azureml`, in `aml_config` and beside
+        them, folder by folder upwards.
+
+        Args:
+            path: The config file, or the folder where the search begins; by default the current one.
+            auth: Accepted for v1's sake; not used.
+            **azure: Other arguments of v1; not used.
+
+        Returns:
+            The workspace.
+
+        Raises:
+            UserErrorException: No config file was found, or it can't be read.
+            WorkspaceException: There is no workspace of the name that the file has.
+        """
         config = _find_config(Path(path or "."))
         try:
             data = json.loads(config.read_text())
@@ -144,7 +205,12 @@ class BaseWorkspace:
         return cls.get(name)
 
     def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
-        """Nothing; `<path>/.azureml/config.json` names this workspace from now on."""
+        """Write the config file that lets `from_config` find this workspace.
+
+        Args:
+            path: The folder that gets `.azureml`; by default the current one.
+            file_name: The file's name in `.azureml`, by default `config.json`.
+        """
         folder = Path(path or ".") / ".azureml"
         folder.mkdir(parents=True, exist_ok=True)
         data = {
@@ -163,17 +229,17 @@ class BaseWorkspace:
 
     @property
     def subscription_id(self) -> str | None:
-        """What `create` was given."""
+        """The subscription that `create` was given."""
         return self._block.subscription_id
 
     @property
     def resource_group(self) -> str | None:
-        """What `create` was given."""
+        """The resource group that `create` was given."""
         return self._block.resource_group
 
     @property
     def location(self) -> str | None:
-        """What `create` was given."""
+        """The location that `create` was given."""
         return self._block.location
 
     @property
@@ -193,7 +259,14 @@ class BaseWorkspace:
         return {block.name: Datastore(self, block.name, _block=block) for block in blocks}
 
     def sign(self, text: str) -> str:
-        """A digest of `text` that nobody can guess back without the workspace's secret."""
+        """Return a digest of `text` that nobody can compute without the workspace's secret.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            The HMAC-SHA256 of the text, as 64 hexadecimal digits.
+        """
         return hmac.new(self._signing_key.encode(), text.encode(), "sha256").hexdigest()
 
     @property
@@ -201,22 +274,47 @@ class BaseWorkspace:
         return self._block.signing_key.get_secret_value() or signing_key()
 
     def get_default_datastore(self) -> Datastore:
-        """The datastore where results and outputs are kept."""
+        """Return the datastore where results and outputs are kept.
+
+        Returns:
+            The default datastore.
+        """
         return Datastore(self)
 
     def set_default_datastore(self, name: str) -> None:
-        """Nothing; new results are kept in the datastore `name`."""
+        """Make the datastore `name` the one where new results and outputs are kept.
+
+        Args:
+            name: The name of a datastore of this workspace.
+
+        Raises:
+            DatastoreException: There is no datastore of that name.
+        """
         Datastore(self, name)
         self._block.default_datastore = name
         documents.save(self._block, documents.document_name(self.name))
 
     def get_details(self) -> dict[str, Any]:
-        """Everything known of the workspace but its secrets."""
+        """Return everything known of the workspace but its secrets.
+
+        Returns:
+            The workspace's id and facts, ready for JSON.
+        """
         details = self._block.model_dump(mode="json", exclude={"signing_key", "block_type_slug"})
         return {"id": documents.document_name(self.name), **details}
 
     def path_of(self, artifact: Artifact) -> Path:
-        """Where the bytes of a step's output are on this machine; a DatastoreException if they are gone. Not to be written to."""
+        """Return where the bytes of a step's output are on this machine. They must not be changed there.
+
+        Args:
+            artifact: An output, as the record of a step's result lists it.
+
+        Returns:
+            The path of the file or folder.
+
+        Raises:
+            DatastoreException: The output is gone.
+        """
         path = self.store.tree_path(artifact.digest)
         if not path.exists():
             raise DatastoreException(

@@ -1,4 +1,4 @@
-"""What is published, as Prefect blocks: they are the only truth about it, for every machine that reaches the server."""
+"""Prefect blocks of what is published: they are the only truth about it, for every machine that reaches the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stepwell.errors import UserErrorException
 
 
 class PublishedPipelineBlock(Block):
-    """A published pipeline as its callers see it; what it runs is in the FrozenPipelineBlock of the same id."""
+    """A published pipeline as its users see it; what it runs is in the FrozenPipelineBlock of the same id."""
 
     _block_type_name: ClassVar[str] = "Stepwell Published Pipeline"
     _block_type_slug: ClassVar[str] = "stepwell-published-pipeline"
@@ -38,7 +38,7 @@ class PublishedPipelineBlock(Block):
 
 
 class FrozenPipelineBlock(Block):
-    """What a published pipeline runs."""
+    """The definition and the snapshots that a published pipeline runs."""
 
     _block_type_name: ClassVar[str] = "Stepwell Frozen Pipeline"
     _block_type_slug: ClassVar[str] = "stepwell-frozen-pipeline"
@@ -74,7 +74,7 @@ class PipelineEndpointBlock(Block):
 
 
 class ScheduleBlock(Block):
-    """When a published pipeline, or a pipeline endpoint's default, is run by itself."""
+    """The times or the data change at which a published pipeline, or a pipeline endpoint's default, runs by itself."""
 
     _block_type_name: ClassVar[str] = "Stepwell Schedule"
     _block_type_slug: ClassVar[str] = "stepwell-schedule"
@@ -120,7 +120,7 @@ class RunSecretsBlock(Block):
 
 
 class EndpointAddressBlock(Block):
-    """Where the HTTP endpoint of this server's pipelines answers."""
+    """The address where the HTTP endpoint of this server's pipelines answers."""
 
     _block_type_name: ClassVar[str] = "Stepwell Endpoint Address"
     _block_type_slug: ClassVar[str] = "stepwell-endpoint-address"
@@ -130,19 +130,19 @@ class EndpointAddressBlock(Block):
 
 
 def published_document(published_id: str) -> str:
-    """The name of the documents of a published pipeline."""
+    """Return the name of the documents of a published pipeline."""
     return f"published-{published_id}"
 
 
 def published_facts(published: PublishedPipelineBlock) -> dict[str, str]:
-    """What a run's record says of the published pipeline that it runs."""
+    """Return what a run's record says of the published pipeline that it runs."""
     return {"id": published.published_id, "name": published.name, "version": published.version}
 
 
 def check_name(name: str, what: str) -> str:
-    """`name`; one that can't stand in Prefect's names and in addresses raises UserErrorException."""
+    """Return `name`; raise UserErrorException if it can't stand in Prefect's names and in addresses."""
     if not isinstance(name, str) or not name.strip() or len(name) > 200 or not name.isprintable():
         raise UserErrorException(f"{name!r} can't name a {what}", hint="Use 1 to 200 printable characters.")
-    if any(sign in name for sign in "/%&><"):
+    if any(character in name for character in "/%&><"):
         raise UserErrorException(f"{name!r} can't name a {what}", hint="Leave out '/', '%', '&', '<' and '>'.")
     return name

@@ -1,4 +1,4 @@
-"""The names of data on a datastore: `DataReference`, and `DataPath` for data that a pipeline parameter names."""
+"""References to data on a datastore: `DataReference`, and `DataPath` for data that a pipeline parameter names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MODES = ("mount", "download", "upload")
 
 
 class Storage(Protocol):
-    """What a reference has to know of its datastore."""
+    """The part of a datastore that a reference uses."""
 
     @property
     def name(self) -> str:
@@ -22,7 +22,7 @@ class Storage(Protocol):
 
 
 def check_mode(mode: str, allowed: tuple[str, ...] = _MODES) -> None:
-    """Nothing; an unknown way for data to get to a step raises UserErrorException."""
+    """Raise UserErrorException if `mode` is no known way for data to get to a step."""
     if mode not in allowed:
         raise UserErrorException(
             f"The mode {mode!r} is not known", {"modes": ", ".join(allowed)}, "Choose one of these modes."
@@ -30,7 +30,7 @@ def check_mode(mode: str, allowed: tuple[str, ...] = _MODES) -> None:
 
 
 def check_port_name(name: str) -> str:
-    """`name`; a name that can't be part of an environment variable raises UserErrorException."""
+    """Return `name`; raise UserErrorException if it can't be part of an environment variable."""
     if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
         raise UserErrorException(
             f"{name!r} can't name an input or output", hint="Use letters, digits and underscores only."
@@ -42,7 +42,18 @@ def check_port_name(name: str) -> str:
 class DataReference:
     """A file or folder that stands in a datastore, and how it gets to a step.
 
-    `str(reference)` is `$AZUREML_DATAREFERENCE_<name>`. Without a name, the reference is called after its path.
+    `str(reference)` is `$AZUREML_DATAREFERENCE_<name>`, as in Azure ML SDK v1.
+
+    Args:
+        datastore: The datastore that holds the data.
+        data_reference_name: The step's input name; by default made of the path, or at the root of the datastore's name.
+        path_on_datastore: The path relative to the datastore's root; by default the root.
+        mode: `mount` (read where it stands), `download` (copied to the step's folder) or `upload` (filled later).
+        path_on_compute: Where the step finds the data, below its own folder; by default Stepwell chooses.
+        overwrite: Accepted for v1's sake; not used.
+
+    Raises:
+        UserErrorException: The mode is not known.
     """
 
     datastore: Storage
@@ -66,24 +77,52 @@ class DataReference:
 
     @property
     def source(self) -> DataSource:
-        """Where the data stands."""
+        """The place of the data."""
         return DataSource(self.datastore.name, self.path_on_datastore or "")
 
     def path(self, path: str | None = None, data_reference_name: str | None = None) -> DataReference:
-        """A reference to `path` below this one."""
+        """Return a reference to a path below this one.
+
+        Args:
+            path: The path relative to this reference; by default the same path.
+            data_reference_name: The new reference's name; by default made of its path.
+
+        Returns:
+            The reference, otherwise equal to this one.
+        """
         joined = "/".join(part.strip("/") for part in (self.path_on_datastore, path) if part)
         return replace(self, path_on_datastore=joined, data_reference_name=data_reference_name)
 
     def as_mount(self) -> DataReference:
-        """The same data, read where it stands."""
+        """Return a reference to the same data, read where it stands.
+
+        Returns:
+            A copy of this reference.
+        """
         return replace(self, mode="mount")
 
     def as_download(self, path_on_compute: str | None = None, overwrite: bool = False) -> DataReference:
-        """The same data, copied to the step's own folder."""
+        """Return a reference to the same data, copied to the step's own folder.
+
+        Args:
+            path_on_compute: Where the step finds the copy, below its own folder; by default Stepwell chooses.
+            overwrite: Accepted for v1's sake; not used.
+
+        Returns:
+            A copy of this reference.
+        """
         return replace(self, mode="download", path_on_compute=path_on_compute, overwrite=overwrite)
 
     def as_upload(self, path_on_compute: str | None = None, overwrite: bool = False) -> DataReference:
-        """The same place, to be filled when the step has ended."""
+        """Return a reference to the same place, to be filled when the step has ended.
+
+        Args:
+            path_on_compute: Where the step writes, below its own folder; by default Stepwell chooses.
+            overwrite: Accepted for v1's sake; not used.
+
+        Returns:
+            A copy of this reference.
+        """
         return replace(self, mode="upload", path_on_compute=path_on_compute, overwrite=overwrite)
 
     def __str__(self) -> str:
@@ -92,7 +131,16 @@ class DataReference:
 
 @dataclass(frozen=True)
 class DataPath:
-    """A file or folder on a datastore, as the value of a pipeline parameter."""
+    """A file or folder on a datastore, as the value of a pipeline parameter.
+
+    Args:
+        datastore: The datastore that holds the data; required, as in Azure ML SDK v1.
+        path_on_datastore: The path relative to the datastore's root; by default the root.
+        name: Accepted for v1's sake; not used.
+
+    Raises:
+        UserErrorException: No datastore is given.
+    """
 
     datastore: Storage | None = None
     path_on_datastore: str | None = None
@@ -104,14 +152,23 @@ class DataPath:
 
     @property
     def source(self) -> DataSource:
-        """Where the data stands."""
+        """The place of the data."""
         assert self.datastore is not None
         return DataSource(self.datastore.name, self.path_on_datastore or "")
 
 
 @dataclass(frozen=True)
 class DataPathComputeBinding:
-    """How the data that a DataPath parameter names gets to a step."""
+    """How the data that a DataPath parameter names gets to a step.
+
+    Args:
+        mode: `mount` (read where it stands) or `download` (copied to the step's folder).
+        path_on_compute: Where the step finds the data, below its own folder; by default Stepwell chooses.
+        overwrite: Accepted for v1's sake; not used.
+
+    Raises:
+        UserErrorException: The mode is not known.
+    """
 
     mode: Mode = "mount"
     path_on_compute: str | None = None

@@ -1,7 +1,8 @@
-"""How Prefect reads results: through a block that serves verified records and keeps nothing of its own.
+"""Prefect's reading of results: through a block that serves verified records and keeps nothing of its own.
 
-Prefect's own result files can be edited, truncated or poisoned and are then served or executed. Here nothing that Prefect
-would write is written, and what it reads is made on the spot from a record whose signature and bytes were just checked.
+Prefect's own result files can be edited, truncated or poisoned and are then served or executed. Here nothing that
+Prefect would write is written, and what it reads is made on the spot from a record whose signature and
+bytes were just checked.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from stepwell.model.records import StepRecord, StepResult
 Lookup = Callable[[str], "CacheHit"]
 """A result's key in; its checked record out, or StoreException."""
 
-LOOKUP: ContextVar[Lookup | None] = ContextVar("stepwell_serve", default=None)
+LOOKUP: ContextVar[Lookup | None] = ContextVar("stepwell_lookup", default=None)
 """How the running task looks its result up."""
 
 _DOCUMENT = "results"
@@ -37,11 +38,11 @@ class StepResultSerializer(Serializer):  # type: ignore[type-arg]
     type: Literal["stepwell"] = "stepwell"
 
     def dumps(self, obj: StepResult | BaseException) -> bytes:
-        """The JSON text of a result; of an error, which Prefect hands over too, its message."""
+        """Return the JSON text of a result; of an error, which Prefect hands over too, that of its message."""
         return encode({"error": str(obj)} if isinstance(obj, BaseException) else obj.record.to_json())
 
     def loads(self, blob: bytes) -> StepResult:
-        """The result that `dumps` wrote."""
+        """Return the result that `dumps` wrote."""
         return StepResult(_record(blob))
 
 
@@ -58,7 +59,7 @@ class CacheHit:
         self._bytes = b""
 
     def for_prefect(self, path: str, block: ResultsBlock) -> bytes:
-        """Prefect's own record of the result."""
+        """Return Prefect's own record of the result."""
         if not self._bytes:
             metadata = ResultRecordMetadata(
                 storage_key=path,
@@ -77,18 +78,18 @@ class ResultsBlock(WritableFileSystem):
     _description: ClassVar[str | None] = "Serves results of steps after checking them. Made by Stepwell itself."
 
     def read_path(self, path: str, **_: Any) -> bytes:  # type: ignore[override]
-        """Prefect's record of a result that was just checked; StoreException if there is none to serve."""
+        """Return Prefect's record of a result, which was just checked; raise StoreException if there is none."""
         return (LOOKUP.get() or _look_up)(path).for_prefect(path, self)
 
     async def aread_path(self, path: str, **_: Any) -> bytes:
-        """As `read_path`."""
+        """Return what `read_path` does."""
         return self.read_path(path)
 
     def write_path(self, path: str, content: bytes, **_: Any) -> None:  # type: ignore[override]
-        """Nothing; the step has committed its record already."""
+        """Write nothing: the step has committed its record already."""
 
     async def awrite_path(self, path: str, content: bytes, **_: Any) -> None:
-        """Nothing."""
+        """Write nothing, as `write_path`."""
 
 
 def _look_up(path: str) -> CacheHit:
@@ -101,7 +102,7 @@ def _look_up(path: str) -> CacheHit:
 
 @cache
 def results_block(_server: str) -> ResultsBlock:
-    """The block, saved on the server at that URL if it was not yet."""
+    """Return the block, saved on the server at that URL if it was not yet."""
     found = documents.load(ResultsBlock, _DOCUMENT)
     if found is None:
         documents.save(ResultsBlock(), _DOCUMENT)

@@ -20,7 +20,7 @@ TOKEN = f"stw_0123456789ab_{'x' * 43}"
 
 @pytest.fixture
 def place(server, tmp_path, monkeypatch):
-    """The file of a home of the test's own, for the token alone: a whole other home would have a server of its own."""
+    """Return the token file of a home for the token alone: a whole other home would have a server of its own."""
     monkeypatch.delenv("STEPWELL_TOKEN", raising=False)
     monkeypatch.setattr(module, "home", lambda: tmp_path)
     return tmp_path / "token"

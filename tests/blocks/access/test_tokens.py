@@ -26,7 +26,7 @@ def block(**more):
 
 @pytest.fixture
 def label(server):
-    """A label that no other test uses."""
+    """Return a label that no other test uses."""
     return f"t-{uuid.uuid4().hex[:12]}"
 
 

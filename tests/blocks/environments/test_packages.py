@@ -19,7 +19,7 @@ from stepwell.errors import UserErrorException
 
 
 def install(site: Path, name: str, version: str = "1.0", *requires: str, **files: str) -> Path:
-    """The folder of a hand-made distribution; the module files only stand in its RECORD."""
+    """Make a distribution by hand and return its folder; the module files only stand in its RECORD."""
     info = site / f"{name.replace('-', '_')}-{version}.dist-info"
     info.mkdir(parents=True)
     needed = "".join(f"Requires-Dist: {line}\n" for line in requires)
@@ -33,7 +33,7 @@ def install(site: Path, name: str, version: str = "1.0", *requires: str, **files
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of packages that the interpreter looks into first."""
+    """Return a folder of packages that the interpreter looks into first."""
     folder = tmp_path / "site"
     folder.mkdir()
     before = os.environ.get("PYTHONPATH", "")
@@ -131,7 +131,7 @@ def test_this_interpreter_agrees_with_importlib() -> None:
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with one distribution of its own."""
+    """Return the interpreter of a virtual environment with one distribution of its own."""
     root = tmp_path_factory.mktemp("other")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root], check=True)
     install(next(root.glob("lib/python*/site-packages")), "only-there", top_level__txt="only_there")
@@ -165,7 +165,7 @@ def test_an_interpreter_that_cannot_be_used_is_named(name: str) -> None:
 
 @pytest.fixture
 def surveys(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The interpreters that were really asked."""
+    """Return the interpreters that were really asked, as they are."""
     asked: list[str] = []
     survey = packages._survey
 

@@ -22,7 +22,7 @@ UV = shutil.which("uv") or (str(BESIDE) if BESIDE.exists() else "")
 
 
 def wheel(folder, version):
-    """The path of a wheel of the package `tiny`, made by hand."""
+    """Make a wheel of the package `tiny` by hand and return its path."""
     info, path = f"tiny-{version}.dist-info", folder / f"tiny-{version}-py3-none-any.whl"
     files = {
         "tiny.py": f"__version__ = {version!r}\n",
@@ -41,7 +41,7 @@ def wheel(folder, version):
 
 @pytest.fixture
 def tools(tmp_path, monkeypatch):
-    """The folder that is all of PATH besides the system's; no uv, no conda."""
+    """Return the folder that is all of PATH besides the system's; no uv, no conda."""
     folder = tmp_path / "tools"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")

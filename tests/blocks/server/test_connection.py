@@ -22,7 +22,7 @@ STATUS = "import dataclasses, json; print(json.dumps(dataclasses.asdict(server.s
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """The variables of a user who keeps Stepwell and Prefect in `folder` and has set nothing else but `more`."""
+    """Return the variables of a user who keeps Stepwell and Prefect in `folder` and has set nothing else but `more`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "STEPWELL"))}
     mine = {"STEPWELL_HOME": str(folder / "home"), "PREFECT_HOME": str(folder / "prefect")}
     return kept | mine | {"PREFECT_LOGGING_LEVEL": "ERROR"} | more
@@ -36,7 +36,7 @@ def begin(code: str, folder: Path, **more: str) -> subprocess.Popen[str]:
 
 
 def python(code: str, folder: Path, **more: str) -> str:
-    """What the code prints."""
+    """Run the code in a process of its own and return its output."""
     process = begin(code, folder, **more)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
@@ -49,7 +49,7 @@ def status(folder: Path) -> dict[str, object]:
 
 
 def servers(folder: Path) -> list[int]:
-    """The pids of the servers whose home is in the folder."""
+    """Return the pids of the servers whose home is in the folder."""
     wanted = f"PREFECT_HOME={folder / 'home' / 'server'}".encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
@@ -64,7 +64,7 @@ def servers(folder: Path) -> list[int]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder in which a server was asked for by two processes at once, one of which was interrupted after."""
+    """Provide a folder in which two processes at once asked for a server, one of which was interrupted after."""
     folder = tmp_path_factory.mktemp("server")
     try:
         # Settings of the user's that would break a server must not reach it.
@@ -168,7 +168,7 @@ except ServerException as error: print(error)"""
 
 
 def refused(folder: Path, **more: str) -> tuple[str, float]:
-    """What `ensure_server` said against the server that the user names, and after how many seconds."""
+    """Return what `ensure_server` said against the server that the user names, and after how many seconds."""
     code = """
 import time
 from stepwell.errors import ServerException
@@ -196,8 +196,8 @@ def test_server_of_the_active_profile_counts_as_the_users(tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def answers() -> Iterator[tuple[dict[str, bytes], str]]:
-    """What a server on this machine answers, path to body, and its address; it is silent on other paths."""
+def responses() -> Iterator[tuple[dict[str, bytes], str]]:
+    """Provide a server's responses, path to body, and its address; it is silent on other paths."""
     bodies: dict[str, bytes] = {}
     over = threading.Event()
 
@@ -220,13 +220,13 @@ def answers() -> Iterator[tuple[dict[str, bytes], str]]:
         one.shutdown()
 
 
-def test_silent_server_of_the_user_is_given_up_in_time(tmp_path: Path, answers: tuple[dict[str, bytes], str]) -> None:
-    said, seconds = refused(tmp_path, PREFECT_API_URL=f"{answers[1]}/api")
+def test_silent_server_of_the_user_is_given_up_in_time(tmp_path: Path, responses: tuple[dict[str, bytes], str]) -> None:
+    said, seconds = refused(tmp_path, PREFECT_API_URL=f"{responses[1]}/api")
     assert "no answer" in said and seconds < 3
 
 
-def test_server_of_the_user_is_used_past_any_proxy(tmp_path: Path, answers: tuple[dict[str, bytes], str]) -> None:
-    bodies, address = answers
+def test_server_of_the_user_is_used_past_any_proxy(tmp_path: Path, responses: tuple[dict[str, bytes], str]) -> None:
+    bodies, address = responses
     bodies |= {"/api/health": b"true", "/health": b"<!doctype html>"}
     said, _ = refused(tmp_path, PREFECT_API_URL=f"{address}/api", http_proxy="http://127.0.0.1:1")
     assert said == f"{address}/api"

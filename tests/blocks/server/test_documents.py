@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stepwell.blocks.server import documents
-from stepwell.blocks.workspace.datastore import DatastoreBlock
+from stepwell.blocks.workspace.datastore_files import DatastoreBlock
 
 
 def test_more_documents_than_prefect_has_on_a_page_are_all_found(workspace):

@@ -31,7 +31,7 @@ def test_a_server_that_comes_back_is_waited_for():
     assert with_retries(ask, 5) == "here"
 
 
-def test_patience_ends():
+def test_retries_end():
     ask, left = asking(*[ServerException("away")] * 50)
     with pytest.raises(ServerException, match="away"):
         with_retries(ask, 0.3)

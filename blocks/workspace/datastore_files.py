@@ -1,0 +1,243 @@
+"""A datastore's block, and its files on fsspec by paths that are confined to it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+from prefect.blocks.core import Block
+from prefect.types import SecretDict
+from pydantic import Field
+
+from stepwell.blocks.store.remote_store import RemoteStore
+from stepwell.blocks.system.home import home
+from stepwell.errors import DatastoreException
+
+PRIVATE = ".stepwell"
+"""The folder of a default datastore that holds the store of results; no path of a user leads there."""
+
+
+class DatastoreBlock(Block):
+    """The place of a datastore's data, and the secrets that open it."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Datastore"
+    _block_type_slug: ClassVar[str] = "stepwell-datastore"
+    _description: ClassVar[str] = "Storage that pipelines read from and write to, by fsspec URL."
+
+    workspace: str = Field(description="The workspace that the datastore belongs to.")
+    name: str = Field(description="The datastore's name.")
+    url: str = Field(default="", description="An fsspec URL; empty: a folder in Stepwell's home on this machine.")
+    options: SecretDict | None = Field(default=None, description="fsspec options, such as account keys.")
+
+
+class DatastoreFiles:
+    """The files of a datastore: every path is relative to its root and confined to it."""
+
+    def __init__(self, block: DatastoreBlock) -> None:
+        self.name = block.name
+        self._block = block
+
+    @property
+    def url(self) -> str:
+        """The fsspec URL of the datastore's root, without secrets."""
+        return self._block.url or f"file://{self._home_folder}"
+
+    @property
+    def secrets(self) -> list[str]:
+        """The texts among the options that open the datastore."""
+        return list(_texts(self._block.options.get_secret_value() if self._block.options else {}))
+
+    @property
+    def datastore_type(self) -> str:
+        """`local`, or the URL's scheme."""
+        return "local" if self.local_root else self.url.partition("://")[0]
+
+    @cached_property
+    def local_root(self) -> Path | None:
+        """The datastore's folder when it stands on a local file system, else None."""
+        scheme, separator, path = self.url.partition("://")
+        if separator and scheme not in ("file", "local"):
+            return None
+        return Path(path if separator else self.url)
+
+    @cached_property
+    def filesystem(self) -> Any:
+        """The fsspec file system that holds the data; one that can't be opened raises DatastoreException."""
+        options = self._block.options.get_secret_value() if self._block.options else {}
+        try:
+            filesystem, _ = fsspec.core.url_to_fs(self.url, **options)
+        except (ImportError, ValueError, OSError, TypeError) as error:
+            raise DatastoreException(
+                f"The datastore {self.name!r} can't be opened",
+                {"url": self.url, "reason": error},
+                "Install the fsspec driver that the URL needs, or correct the URL.",
+            ) from error
+        if self.local_root:
+            self.local_root.mkdir(parents=True, exist_ok=True)
+        return filesystem
+
+    @property
+    def remote_store(self) -> RemoteStore | None:
+        """The private folder through which trees reach other machines, None if the datastore is local."""
+        if self.local_root:
+            return None
+        return RemoteStore(
+            f"{self.url.rstrip('/')}/{PRIVATE}/depot",
+            self._block.options.get_secret_value() if self._block.options else {},
+        )
+
+    @property
+    def _home_folder(self) -> Path:
+        return home() / "workspaces" / self._block.workspace / self.name
+
+    # Paths ----------------------------------------------------------------------------------------------------------
+
+    def inside(self, path: str | None) -> str:
+        """Return `path` in its normal form, relative to the datastore's root.
+
+        Args:
+            path: A path on the datastore; None and `''` are its root.
+
+        Returns:
+            The path with `/` between its parts, without `.` and empty parts.
+
+        Raises:
+            DatastoreException: The path leads out of the datastore, or to the folder that holds the store of results.
+        """
+        parts = [part for part in (path or "").replace("\\", "/").split("/") if part not in ("", ".")]
+        outside = (path or "").startswith("/") or ".." in parts or "\0" in (path or "") or parts[:1] == [PRIVATE]
+        if not outside and self.local_root:
+            real, root = os.path.realpath(self.local_root.joinpath(*parts)), os.path.realpath(self.local_root)
+            outside = real != root and not real.startswith(root + os.sep)
+        if outside:
+            raise DatastoreException(
+                "A path leads out of its datastore",
+                {"datastore": self.name, "path": repr(path)},
+                "Use a path relative to the datastore's root.",
+            )
+        return "/".join(parts)
+
+    def locate(self, path: str | None) -> str:
+        """Return the path on `filesystem` of a path on the datastore.
+
+        Args:
+            path: A path on the datastore; None and `''` are its root.
+
+        Returns:
+            The path that the fsspec file system takes.
+
+        Raises:
+            DatastoreException: The path leads out of the datastore.
+        """
+        root = str(self.local_root) if self.local_root else self.filesystem._strip_protocol(self.url)  # noqa: SLF001
+        return "/".join(part for part in (root.rstrip("/"), self.inside(path)) if part)
+
+    def exists(self, path: str | None) -> bool:
+        """Return whether a file or folder stands at a path.
+
+        Args:
+            path: A path on the datastore; None and `''` are its root.
+
+        Returns:
+            Whether there is something.
+
+        Raises:
+            DatastoreException: The path leads out of the datastore.
+        """
+        return bool(self.filesystem.exists(self.locate(path)))
+
+    def size(self, path: str) -> int | None:
+        """Return the size of the file at a path.
+
+        Args:
+            path: A path on the datastore.
+
+        Returns:
+            The number of bytes, None if there is no file.
+
+        Raises:
+            DatastoreException: The path leads out of the datastore.
+        """
+        place = self.locate(path)
+        return int(self.filesystem.size(place)) if self.filesystem.isfile(place) else None
+
+    def files(self, prefix: str | None = None) -> Iterator[str]:
+        """List every file whose path on the datastore starts with `prefix`, sorted.
+
+        Args:
+            prefix: How the paths begin, not necessarily a whole folder; by default all files are listed.
+
+        Returns:
+            The paths, relative to the datastore's root.
+
+        Raises:
+            DatastoreException: The prefix leads out of the datastore.
+        """
+        wanted = (prefix or "").lstrip("/")
+        folder = wanted.rpartition("/")[0]
+        yield from sorted(path for path in self._below(self.inside(folder)) if path.startswith(wanted))
+
+    def put_file(self, source: Path, path: str) -> None:
+        """Copy a local file to `path` on the datastore; on a local one, no part of it is ever seen there.
+
+        Args:
+            source: The local file.
+            path: A path on the datastore; what stands there is replaced.
+
+        Raises:
+            DatastoreException: The path leads out of the datastore.
+        """
+        place = self.locate(path)
+        self.filesystem.makedirs(os.path.dirname(place), exist_ok=True)
+        if self.local_root is None:
+            self.filesystem.put_file(str(source), place)
+            return
+        handle, scratch = tempfile.mkstemp(prefix=".upload-", dir=os.path.dirname(place))
+        try:
+            with os.fdopen(handle, "wb") as target, open(source, "rb") as stream:
+                shutil.copyfileobj(stream, target, 1 << 20)
+            os.chmod(scratch, 0o644 | (source.stat().st_mode & 0o111))
+            os.replace(scratch, place)
+        except BaseException:
+            os.unlink(scratch)
+            raise
+
+    def get_file(self, path: str, target: Path) -> None:
+        """Copy the file at `path` on the datastore to the local file `target`.
+
+        Args:
+            path: A path on the datastore.
+            target: The local file, in a folder that exists.
+
+        Raises:
+            DatastoreException: The path leads out of the datastore.
+        """
+        self.filesystem.get_file(self.locate(path), str(target))
+
+    def _below(self, folder: str) -> Iterator[str]:
+        if self.local_root is None:
+            root = self.locate("")
+            for found in (
+                self.filesystem.find(self.locate(folder)) if self.filesystem.exists(self.locate(folder)) else ()
+            ):
+                yield str(found).removeprefix(root).lstrip("/")
+            return
+        for place, folders, names in os.walk(self.local_root / folder, followlinks=True):
+            relative = os.path.relpath(place, self.local_root)
+            if relative == ".":
+                folders[:] = [name for name in folders if name != PRIVATE]
+            for name in names:
+                yield os.path.normpath(os.path.join(relative, name))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from _texts(inner)
