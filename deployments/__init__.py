@@ -1,1 +1,1 @@
-"""The doors: the command line."""
+"""How published pipelines are called: the command line, the HTTP endpoint and its clients, and schedules."""

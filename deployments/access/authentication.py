@@ -1,4 +1,4 @@
-"""The gate of the endpoint: who calls, whether the call may come in at all, and what its token is good for."""
+"""Authentication at the endpoint: which principal calls, whether the call is let in, and what its token allows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.requests import Request
 from stepwell.blocks.access import tokens
 from stepwell.blocks.access.tokens import Action, TokenBlock
 from stepwell.deployments.access.http_errors import HttpError
-from stepwell.deployments.access.rate_limits import Guesses, RateLimit
+from stepwell.deployments.access.rate_limits import FailedAttempts, RateLimit
 from stepwell.deployments.access.registry import SHARED, Registry
 
 _BURST_SECONDS = 4
@@ -22,38 +22,38 @@ _BURST_SECONDS = 4
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls. `name` is the token's id, or `open` where none is asked for. `registry` is what there is at this moment."""
+    """Who calls. `token` is None where none is asked for. `registry` is what there is at this moment."""
 
     registry: Registry
     token: TokenBlock | None
 
     @property
     def name(self) -> str:
-        """What tells this caller from others."""
+        """The token's id, or `open` without one: what tells this principal from others."""
         return self.token.token_id if self.token else "open"
 
     def may(self, action: Action, names: Iterable[str]) -> bool:
-        """Whether the caller may run, or read, what goes by these names."""
+        """Return whether the principal may run, or read, what goes by these names."""
         return self.token is None or tokens.allows(self.token, action, names)
 
     def require(self, action: Action, names: Iterable[str]) -> None:
-        """Nothing; HttpError with status 403 if the caller may not."""
+        """Raise HttpError with status 403 unless the principal may run, or read, what goes by these names."""
         if not self.may(action, names):
             raise HttpError(403, "Forbidden", f"The token may not {action} this", "Use a token with a wider scope.")
 
 
 class Authenticator:
-    """Lets calls in, or raises a HttpError. `host` is what the endpoint is bound to, `per_second` each caller's rate."""
+    """Lets calls in, or raises HttpError. `host` is where the endpoint listens, `per_second` each principal's rate."""
 
     def __init__(self, host: str, public_url: str, *, with_token: bool, per_second: float) -> None:
         self._with_token = with_token
         self._loopback = is_loopback(host)
         self._public = urlsplit(public_url).netloc.lower()
         self._rate = RateLimit(per_second, max(1, round(per_second * _BURST_SECONDS)))
-        self._guesses = Guesses()
+        self._failed_attempts = FailedAttempts()
 
     def check_origin(self, request: Request) -> None:
-        """Nothing; HttpError for what a browser sends for another site, or after a name was bent to this machine."""
+        """Raise HttpError for what a browser sends for another site, or after a name was rebound to this machine."""
         host = request.headers.get("host", "").lower()
         if (self._loopback or self._public) and not (is_loopback(_without_port(host)) or host == self._public):
             raise HttpError(
@@ -64,7 +64,7 @@ class Authenticator:
             raise HttpError(403, "WrongOrigin", "Pages of other sites may not call this", "Call from a program.")
 
     def authenticate(self, request: Request) -> Principal:
-        """The caller, whose token is in force and whose rate is kept."""
+        """Return the principal, whose token is in force; raise HttpError with status 401 or 429 if there is none."""
         address = request.client.host if request.client else ""
         principal = Principal(SHARED.get(), None)
         if self._with_token:
@@ -80,7 +80,7 @@ class Authenticator:
         block = registry.token(token_id)
         if tokens.is_valid(block, secret, time.time()) and scheme.lower() == "bearer" and block is not None:
             return block
-        wait = self._guesses.failed(address)
+        wait = self._failed_attempts.count(address)
         if wait:
             raise HttpError(429, "TooManyRequests", "Too many failed tokens", "Wait, then check the token.", wait=wait)
         raise HttpError(
@@ -92,7 +92,7 @@ class Authenticator:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens there."""
+    """Return whether only this machine can reach what listens there."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -100,10 +100,10 @@ def is_loopback(host: str) -> bool:
 
 
 def _without_port(host: str) -> str:
-    """The name of a Host header."""
+    """Return the name in a Host header."""
     return host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def retry_after(seconds: float) -> str:
-    """The Retry-After header: whole seconds, at least one."""
+    """Return the text of a Retry-After header: whole seconds, at least one."""
     return str(max(1, math.ceil(seconds)))

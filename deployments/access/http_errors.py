@@ -1,4 +1,4 @@
-"""What the endpoint refuses, with the HTTP status and the field that is wrong."""
+"""Errors that become HTTP responses: the status, a code, and the field that is wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stepwell.errors import StepwellError
 
 
 class HttpError(StepwellError):
-    """A call that is answered with an error. `code` names its kind, `wait` is after how many seconds to try again."""
+    """A call that is answered with an error. `code` names its kind, `wait` is after how many seconds to retry."""
 
     def __init__(self, status: int, code: str, title: str, hint: str = "", *, wait: float = 0) -> None:
         self.status = status
@@ -19,7 +19,7 @@ class HttpError(StepwellError):
 
 
 class BadRequest(HttpError):
-    """A call that can't be accepted, told before anything was started. `field` is a path such as `Tags.owner`."""
+    """A call that can't be accepted, raised before anything was started. `field` is a path such as `Tags.owner`."""
 
     def __init__(self, status: int, field: str, title: str, hint: str = "") -> None:
         super().__init__(status, "BadRequest", title, hint)

@@ -1,4 +1,4 @@
-"""How often a client may call: a bucket of tokens for each, and a count of failed authentications for each address."""
+"""Rate limits: a token bucket for each client, and one of failed authentications for each address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ROUNDING = 1e-9
 
 
 class RateLimit:
-    """Buckets that hold `burst` calls each and are refilled with `per_second` calls a second.
+    """Token buckets that hold `burst` calls each and are refilled with `per_second` calls a second.
 
     Of each bucket only the moment is kept at which it is full again; of many, those last used long ago are forgotten.
     """
@@ -36,7 +36,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def wait(self, key: str) -> float:
-        """The seconds to wait before the next call; 0: it may go ahead, and is counted. Calls that wait are not."""
+        """Count a call and return 0, or return the seconds to wait before it may go ahead; it is not counted then."""
         with self._lock:
             now = self._clock()
             seconds = self._missing(key, now)
@@ -44,8 +44,8 @@ class RateLimit:
                 self._count(key, now)
             return seconds
 
-    def left(self, key: str) -> float:
-        """The seconds that `wait` would say, without a call being counted."""
+    def peek(self, key: str) -> float:
+        """Return the seconds that `wait` would return, without counting a call."""
         with self._lock:
             return self._missing(key, self._clock())
 
@@ -60,23 +60,23 @@ class RateLimit:
             self._full_at.popitem(last=False)
 
 
-class Guesses:
+class FailedAttempts:
     """Failed authentications, counted for each client address; one of IPv6 counts with its whole /64 network."""
 
     def __init__(self, per_minute: int = 30, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = RateLimit(per_minute / 60, per_minute, clock)
 
     def wait(self, address: str) -> float:
-        """The seconds to wait before the address may try again; 0: it may go ahead. Nothing is counted."""
-        return self._limit.left(_network(address))
+        """Return the seconds to wait before the address may try again, 0 if it may go ahead; count nothing."""
+        return self._limit.peek(_network(address))
 
-    def failed(self, address: str) -> float:
-        """0: this failure is counted, and may be answered as one. Else the seconds to wait, as there were too many before."""
+    def count(self, address: str) -> float:
+        """Count a failure and return 0, or return the seconds to wait if there were too many before."""
         return self._limit.wait(_network(address))
 
 
 def _network(address: str) -> str:
-    """What one client can't leave by itself: its IPv4 address, or its /64 of IPv6; other texts as they are."""
+    """Return what one client can't leave by itself: its IPv4 address, or its /64 of IPv6; other texts as they are."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -24,7 +24,7 @@ SECONDS_WITHOUT_SERVER = 15.0
 
 @dataclass(frozen=True)
 class Target:
-    """A published pipeline as it was addressed. `address` is the id of what was named: itself, or an endpoint over it."""
+    """A published pipeline as it was addressed. `address` is the id of what was named: itself, or an endpoint."""
 
     published: PublishedPipelineBlock
     address: str
@@ -39,23 +39,23 @@ class Registry:
     tokens: tuple[TokenBlock, ...] = ()
     workspaces: tuple[WorkspaceBlock, ...] = ()
 
-    # Finding: every one of these raises a HttpError with status 403, 404 or 410 --------------------------------------------
+    # Lookups: every one of these raises HttpError with status 403, 404 or 410 ---------------------------------------------
 
     def by_id(self, published_id: str) -> Target:
-        """The published pipeline of that id."""
-        return Target(_active(self.known(published_id)), published_id)
+        """Return the published pipeline of that id."""
+        return Target(_active(self.any_by_id(published_id)), published_id)
 
     def by_endpoint_id(self, endpoint_id: str, version: str | None) -> Target:
-        """A version, or the default, of the pipeline endpoint of that id."""
+        """Return a version, or the default, of the pipeline endpoint of that id."""
         found = [endpoint for endpoint in self.endpoints if endpoint.endpoint_id == endpoint_id]
-        return self._version_of(_only(found, f"pipeline endpoint {endpoint_id!r}"), version)
+        return self._version_of(_first(found, f"pipeline endpoint {endpoint_id!r}"), version)
 
     def by_endpoint_name(self, name: str, version: str | None, workspace: str | None = None) -> Target:
-        """A version, or the default, of the pipeline endpoint of that name."""
-        return self._version_of(_only(self._endpoints(name, workspace), f"pipeline endpoint {name!r}"), version)
+        """Return a version, or the default, of the pipeline endpoint of that name."""
+        return self._version_of(_first(self._endpoints(name, workspace), f"pipeline endpoint {name!r}"), version)
 
     def by_name(self, name: str, version: str | None, workspace: str | None = None) -> Target:
-        """What the pipeline endpoint of that name runs, or else the newest published pipeline of that name."""
+        """Return what the pipeline endpoint of that name runs, or else the newest published pipeline of that name."""
         if self._endpoints(name, workspace):
             return self.by_endpoint_name(name, version, workspace)
         named = [block for block in self.published if block.name == name and workspace in (None, block.workspace)]
@@ -86,37 +86,37 @@ class Registry:
         chosen = endpoint.default_version if version is None else version
         if chosen not in endpoint.versions:
             raise _unknown(f"version {chosen!r} of the pipeline endpoint {endpoint.name!r}")
-        block = self.known(endpoint.versions[chosen])
+        block = self.any_by_id(endpoint.versions[chosen])
         if block.status != "Active" and chosen != endpoint.default_version:
             raise HttpError(
                 410, "Withdrawn", f"Version {chosen!r} of {endpoint.name!r} was withdrawn", "Call the default version."
             )
         return Target(_active(block), endpoint.endpoint_id)
 
-    def known(self, published_id: str) -> PublishedPipelineBlock:
-        """The published pipeline of that id, disabled or not."""
+    def any_by_id(self, published_id: str) -> PublishedPipelineBlock:
+        """Return the published pipeline of that id, disabled or not."""
         found = [block for block in self.published if block.published_id == published_id]
-        return _only(found, f"published pipeline {published_id!r}")
+        return _first(found, f"published pipeline {published_id!r}")
 
     def workspace(self, name: str) -> Workspace:
-        """The workspace of that name."""
+        """Return the workspace of that name."""
         return Workspace(
-            _block=_only((block for block in self.workspaces if block.name == name), f"workspace {name!r}")
+            _block=_first((block for block in self.workspaces if block.name == name), f"workspace {name!r}")
         )
 
     # Scopes ---------------------------------------------------------------------------------------------------------------
 
     def names_of(self, published: PublishedPipelineBlock) -> set[str]:
-        """The ids and names that a token's scope can mean it by: its own, and those of endpoints over it."""
+        """Return the ids and names that a token's scope can mean it by: its own, and those of endpoints over it."""
         over = [one for one in self.endpoints if published.published_id in one.versions.values()]
         return {published.published_id, published.name, *(text for one in over for text in (one.endpoint_id, one.name))}
 
     def token(self, token_id: str) -> TokenBlock | None:
-        """The token of that id."""
+        """Return the token of that id, None if there is none."""
         return next((block for block in self.tokens if block.token_id == token_id), None)
 
 
-def _look() -> Registry:
+def _load() -> Registry:
     found = with_retries(lambda: documents.load_any(_KINDS), SECONDS_WITHOUT_SERVER)
     published = [block for block in found if isinstance(block, PublishedPipelineBlock)]
     return Registry(
@@ -127,11 +127,11 @@ def _look() -> Registry:
     )
 
 
-SHARED = SharedLookup(_look)
-"""The registry, as up to date as each caller needs it."""
+SHARED = SharedLookup(_load)
+"""The registry, never older than the call that asks for it."""
 
 
-def _only(found: Iterable[B], what: str) -> B:
+def _first(found: Iterable[B], what: str) -> B:
     for block in found:
         return block
     raise _unknown(what)

@@ -1,4 +1,4 @@
-"""An answer that is never older than the question: many callers at once share few looks."""
+"""Lookups shared by threads ("single flight"): a result is never older than the question, and few are needed."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ T = TypeVar("T")
 
 
 class SharedLookup(Generic[T]):
-    """What `look` returns. Every caller gets the outcome of a look that began after the caller came; one runs at a time."""
+    """What `look_up` returns. A thread gets the outcome of a lookup that began after it asked; one runs at a time."""
 
-    def __init__(self, look: Callable[[], T]) -> None:
-        self._look = look
+    def __init__(self, look_up: Callable[[], T]) -> None:
+        self._look_up = look_up
         self._changed = threading.Condition()
         self._busy = False
         self._begun = self._ended = 0
         self._outcome: tuple[T | None, Exception | None] = (None, None)
 
     def get(self) -> T:
-        """The outcome; an error of the look is raised in every caller that it was for."""
+        """Return the outcome; raise an error of the lookup in every thread that waited for it."""
         with self._changed:
             wanted = self._begun + 1
             while self._busy and self._ended < wanted:
                 self._changed.wait()
             if self._ended >= wanted:
-                return self._unpacked()
+                return self._result()
             self._busy = True
             self._begun += 1
-        outcome = self._tried()
+        outcome = self._attempt()
         with self._changed:
             self._outcome, self._busy, self._ended = outcome, False, self._begun
             self._changed.notify_all()
-            return self._unpacked()
+            return self._result()
 
-    def _tried(self) -> tuple[T | None, Exception | None]:
+    def _attempt(self) -> tuple[T | None, Exception | None]:
         try:
-            return self._look(), None
-        except Exception as error:  # noqa: BLE001  (raised again where it is asked for)
+            return self._look_up(), None
+        except Exception as error:  # noqa: BLE001  (raised again in the threads that asked)
             return None, error
 
-    def _unpacked(self) -> T:
+    def _result(self) -> T:
         value, error = self._outcome
         if error is not None:
             raise error

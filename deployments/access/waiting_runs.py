@@ -1,4 +1,4 @@
-"""How many ordered runs wait for a worker: past a bound, no more are taken."""
+"""Back-pressure: past a bound on the runs that wait for a worker, no more are accepted."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _WAIT = 10.0
 
 def _count() -> int:
     due = {"before_": datetime.now(UTC).isoformat()}
-    asked = {
+    body = {
         "deployments": {"tags": {"all_": [TAG]}},
         "flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}, "expected_start_time": due},
     }
 
-    def ask() -> int:
+    def count() -> int:
         with client() as api:
-            return int(api.request("POST", "/flow_runs/count", json=asked).json())
+            return int(api.request("POST", "/flow_runs/count", json=body).json())
 
-    return with_retries(ask, SECONDS_WITHOUT_SERVER)
-
-
-_LATEST = SharedLookup(_count)
+    return with_retries(count, SECONDS_WITHOUT_SERVER)
 
 
-def check_room(most: int) -> None:
-    """Nothing; HttpError with status 429 if as many runs wait already. Calls at the same moment don't count each other."""
-    waiting = _LATEST.get()
+_WAITING = SharedLookup(_count)
+
+
+def check_queue(most: int) -> None:
+    """Raise HttpError with status 429 if `most` runs wait already; calls at the same moment don't count each other."""
+    waiting = _WAITING.get()
     if waiting >= most:
         raise HttpError(
             429, "TooManyWaiting", f"{waiting} runs wait for a worker already", "Call again later.", wait=_WAIT

@@ -27,8 +27,8 @@ _NAME = typer.Argument(..., help="The target's name.", metavar="NAME")
 @app.command("list")
 def show_all(workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """List the compute targets: name, type, nodes, and the settings that are not the defaults."""
-    submit_request = _workspace(workspace)
-    targets = sorted(submit_request.compute_targets.values(), key=lambda target: target.name)
+    found = _workspace(workspace)
+    targets = sorted(found.compute_targets.values(), key=lambda target: target.name)
     if as_json:
         print(json.dumps([target.serialize() for target in targets], indent=1))
         return
@@ -59,10 +59,9 @@ def create(
     """
     from stepwell.blocks.compute.compute_target import ComputeTarget
 
-    found = _kind(kind)
-    values = _values(found, settings or ())
-    submit_request = _workspace(workspace)
-    target = ComputeTarget.attach(submit_request, name, _made(found, values))
+    known = _kind(kind)
+    values = _values(known, settings or ())
+    target = ComputeTarget.attach(_workspace(workspace), name, _build(known, values))
     print(f"{target.name}  {target.type}  {_shown(_chosen(target))}".rstrip())
 
 
@@ -100,7 +99,7 @@ def _workspace(name: str) -> Workspace:
         return found[0]
     raise UserErrorException(
         "There are several workspaces" if found else "There is no workspace yet",
-        {"workspaces": ", ".join(sorted(submit_request.name for submit_request in found))} if found else {},
+        {"workspaces": ", ".join(sorted(one.name for one in found))} if found else {},
         "Name one with `--workspace`." if found else "Create one with `Workspace.create(name)`.",
     )
 
@@ -138,7 +137,7 @@ def _values(kind: type[Compute], assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def _parsed(name: str, text: str) -> Any:
-    """A JSON object or list as such; other texts are read by the setting's type."""
+    """Return a JSON object or list as such, other texts as they are: the setting's type reads them."""
     from stepwell.errors import UserErrorException
 
     if not text.startswith(("{", "[")):
@@ -149,16 +148,16 @@ def _parsed(name: str, text: str) -> Any:
         raise UserErrorException(f"The value of {name!r} is no JSON", {"reason": error}, "Correct it.") from error
 
 
-def _made(kind: type[Compute], values: Mapping[str, Any]) -> Compute:
+def _build(kind: type[Compute], values: Mapping[str, Any]) -> Compute:
     from pydantic import ValidationError
 
     try:
         return kind(**values)
     except ValidationError as error:
-        raise _refused(kind, error) from None
+        raise _setting_error(kind, error) from None
 
 
-def _refused(kind: type[Compute], error: ValidationError) -> Exception:
+def _setting_error(kind: type[Compute], error: ValidationError) -> Exception:
     from stepwell.errors import UserErrorException
 
     wrong = error.errors()[0]
@@ -171,7 +170,7 @@ def _refused(kind: type[Compute], error: ValidationError) -> Exception:
 
 
 def _chosen(target: Compute) -> dict[str, Any]:
-    """The settings that are not those of every target of the kind."""
+    """Return the settings that are not those of every target of the kind."""
     usual = type(target)().settings()
     return {name: value for name, value in target.settings().items() if value != usual.get(name)}
 

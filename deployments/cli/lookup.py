@@ -1,4 +1,4 @@
-"""What a command line names: the workspace, the pipeline in a file, the run."""
+"""Lookup of what a command line names: the workspace, the pipeline in a file, the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stepwell.model.definitions import ParameterDefinition
 
 
 def find_workspaces(name: str) -> list[Workspace]:
-    """The workspace of that name; without a name the nearest config's, else every one that there is."""
+    """Return the workspace of that name; without a name the nearest config's, else every one that there is."""
     if name:
         return [Workspace.get(name)]
     try:
@@ -30,13 +30,13 @@ def find_workspaces(name: str) -> list[Workspace]:
 
 
 def find_run(run_id: str, workspace: str) -> PipelineRun:
-    """The run whose id starts so, in the named workspace or in any; `last` is the newest."""
-    places = [Workspace.get(workspace)] if workspace else list(Workspace.list().values())
+    """Return the run whose id starts so, in the named workspace or in any; `last` is the newest."""
+    workspaces = [Workspace.get(workspace)] if workspace else list(Workspace.list().values())
     if run_id == "last":
-        newest = [run for submit_request in places for run in all_runs(submit_request)[:1]]
+        newest = [run for one in workspaces for run in all_runs(one)[:1]]
         found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]
     else:
-        found = [run for submit_request in places for run in all_runs(submit_request) if run.id.startswith(run_id)]
+        found = [run for one in workspaces for run in all_runs(one) if run.id.startswith(run_id)]
     if len(found) == 1:
         return found[0]
     raise UserErrorException(
@@ -46,7 +46,10 @@ def find_run(run_id: str, workspace: str) -> PipelineRun:
 
 
 def load_pipeline(target: str) -> Pipeline:
-    """The pipeline in `FILE` or `FILE:NAME`: the global `pipeline`, the only Pipeline, or what a function of that name returns."""
+    """Return the pipeline in `FILE` or `FILE:NAME`.
+
+    It is the global `pipeline`, the only Pipeline, or what a function of that name returns.
+    """
     path, _, name = target.partition(":") if not Path(target).exists() else (target, "", "")
     module = _load(Path(path))
     if name or isinstance(getattr(module, "pipeline", None), Pipeline) or callable(getattr(module, "pipeline", None)):
@@ -84,12 +87,12 @@ def _load(path: Path) -> ModuleType:
         if isinstance(error, StepwellError):
             raise
         raise UserErrorException(
-            f"{path} can't be loaded: {type(error).__name__}: {error}", {"at": _place(error, path)}, "Mend the file."
+            f"{path} can't be loaded: {type(error).__name__}: {error}", {"at": _line_of(error, path)}, "Mend the file."
         ) from error
     return module
 
 
-def _place(error: Exception, path: Path) -> str:
+def _line_of(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}"
     frames = [
@@ -99,12 +102,12 @@ def _place(error: Exception, path: Path) -> str:
 
 
 def read_parameters(pipeline: Pipeline, assignments: Iterable[str]) -> Mapping[str, Any]:
-    """A value for every parameter of the pipeline, those of `name=value` texts among them."""
+    """Return a value for every parameter of the pipeline, those of `name=value` texts among them."""
     return pipeline.values(read_values(pipeline.definition.parameters, assignments))
 
 
 def read_values(definitions: Iterable[ParameterDefinition], assignments: Iterable[str]) -> dict[str, Any]:
-    """The values of `name=value` texts, in the types of the parameters."""
+    """Return the values of `name=value` texts, in the types of the parameters."""
     known = {definition.name: definition for definition in definitions}
     given = {}
     for assignment in assignments:

@@ -1,4 +1,4 @@
-"""`stepwell`, the command line: runs, plans and looks after pipelines."""
+"""`stepwell`, the command line: run, plan and look after pipelines."""
 
 from __future__ import annotations
 

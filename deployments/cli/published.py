@@ -23,7 +23,7 @@ _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
 def add_to(app: typer.Typer) -> None:
-    """Nothing; the app has these commands."""
+    """Add these commands to the app."""
     for command in (publish, pipelines, call, enable, disable):
         app.command()(command)
 
@@ -70,13 +70,9 @@ def pipelines(
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
-    places = find_workspaces(workspace)
-    found = [
-        one for submit_request in places for one in PublishedPipeline.list(submit_request, active_only=not everything)
-    ]
-    over = [
-        one for submit_request in places for one in PipelineEndpoint.list(submit_request, active_only=not everything)
-    ]
+    workspaces = find_workspaces(workspace)
+    found = [one for ws in workspaces for one in PublishedPipeline.list(ws, active_only=not everything)]
+    over = [one for ws in workspaces for one in PipelineEndpoint.list(ws, active_only=not everything)]
     if as_json:
         print(json.dumps([_as_json(one) for one in found], indent=1))
         return
@@ -105,14 +101,14 @@ def call(
     as_json: bool = _JSON,
 ) -> None:
     """Run a published pipeline through the HTTP endpoint."""
-    from stepwell.deployments.client.endpoint_client import Endpoint, spelled
+    from stepwell.deployments.client.endpoint_client import Endpoint, parse_assignments
 
     endpoint = Endpoint.at(url)
     pipeline, _, version = name.partition("@")
     known = endpoint.describe(pipeline, version)
     body: dict[str, Any] = {
         "ExperimentName": experiment or known["BodySchema"]["example"]["ExperimentName"],
-        "ParameterAssignments": spelled(known, parameters),
+        "ParameterAssignments": parse_assignments(known, parameters),
         "Tags": dict(_pair(tag) for tag in tags),
     }
     body |= {"RegenerateOutputs": True} if regenerate else {}
@@ -144,14 +140,14 @@ def disable(name: str = _NAME, workspace: str = _WORKSPACE) -> None:
 
 
 def find_published(name: str, workspace: str) -> PublishedPipeline:
-    """The published pipeline of that id, NAME@VERSION, or newest of that name; UserErrorException if there is none."""
+    """Return the published pipeline of that id, NAME@VERSION, or newest of that name; raise UserErrorException."""
     from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.errors import UserErrorException
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
     wanted, _, version = name.partition("@")
-    places: list[Workspace] = list(find_workspaces(workspace))
-    known = [one for submit_request in places for one in PublishedPipeline.list(submit_request, active_only=False)]
+    workspaces: list[Workspace] = list(find_workspaces(workspace))
+    known = [one for ws in workspaces for one in PublishedPipeline.list(ws, active_only=False)]
     found = [one for one in known if one.id == name] or [
         one for one in known if one.name == wanted and version in ("", one.version)
     ]
@@ -167,8 +163,8 @@ def find_published(name: str, workspace: str) -> PublishedPipeline:
 def _pair(text: str) -> tuple[str, str]:
     from stepwell.errors import UserErrorException
 
-    name, sign, value = text.partition("=")
-    if not sign or not name:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
         raise UserErrorException(f"{text!r} is no tag", hint="Write --tag name=value.")
     return name, value
 

@@ -15,7 +15,7 @@ _HIDDEN = ("address", "container", "GPU's id")
 
 
 def report(run: RunFolder) -> str:
-    """A few lines that a newcomer understands."""
+    """Return a few lines that a newcomer understands."""
     summary = summarize(run)
     pictures = [path for step in summary.steps for _, path in images(run, step)]
     width = max((len(step.id) for step in summary.steps), default=0)
@@ -38,13 +38,13 @@ def report(run: RunFolder) -> str:
 
 
 def _places(summary: RunSummary) -> list[str]:
-    """Where steps ran, those that ran at the same place in one line."""
+    """Return where steps ran, those that ran at the same place in one line."""
     places: dict[str, list[str]] = {}
     for step in summary.steps:
         if step.ran_on:
-            submit_request = ", ".join(f"{name} {value}" for name, value in step.ran_on.items() if name not in _HIDDEN)
-            places.setdefault(submit_request, []).append(step.id)
-    return [f"Ran on {submit_request}: {', '.join(steps)}" for submit_request, steps in places.items()]
+            place = ", ".join(f"{name} {value}" for name, value in step.ran_on.items() if name not in _HIDDEN)
+            places.setdefault(place, []).append(step.id)
+    return [f"Ran on {place}: {', '.join(steps)}" for place, steps in places.items()]
 
 
 def _metrics(summary: RunSummary) -> list[str]:
@@ -58,7 +58,7 @@ def _metrics(summary: RunSummary) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    """A number or text, or the last of a series of numbers; tables and pictures are for the UI."""
+    """Return a number or text, or the last of a series of numbers; '' for tables and pictures, which the UI shows."""
     if isinstance(value, list) and value and all(isinstance(item, (int, float)) for item in value):
         return f"{_shown(value[-1])} (the last of {len(value)} values)"
     if isinstance(value, float):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
 _PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: name=value.", metavar="NAME=VALUE")
+_RUN = typer.Argument(..., help="The run's id, its beginning, or `last`.", metavar="RUN")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _COMPUTE = typer.Option("", "--compute", help="Run every step on this compute target.", metavar="NAME")
@@ -23,7 +24,7 @@ _REGENERATE = typer.Option(False, "--regenerate", help="Run every step anew.")
 
 
 def add_to(app: typer.Typer) -> None:
-    """Nothing; the app has these commands."""
+    """Add these commands to the app."""
     for command in (run, plan, runs, show, logs, outputs, cancel):
         app.command()(command)
 
@@ -64,7 +65,7 @@ def plan(
     regenerate: bool = _REGENERATE,
     as_json: bool = _JSON,
 ) -> None:
-    """OnOutput for every step whether it would run, and why; run nothing."""
+    """Say for every step whether it would run, and why; run nothing."""
     from stepwell.deployments.cli.lookup import load_pipeline, read_parameters
 
     pipeline = _load(file, load_pipeline)
@@ -84,12 +85,16 @@ def plan(
             print(f"{'':<{width}}    {reason}")
 
 
-def runs(workspace: str = _WORKSPACE, as_json: bool = _JSON, limit: int = typer.Option(20, "--limit", "-n")) -> None:
+def runs(
+    workspace: str = _WORKSPACE,
+    as_json: bool = _JSON,
+    limit: int = typer.Option(20, "--limit", "-n", help="How many runs to list."),
+) -> None:
     """List runs, newest first."""
     from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.flows.public.pipeline_run import all_runs
 
-    known = [run for submit_request in find_workspaces(workspace) for run in all_runs(submit_request)[:limit]]
+    known = [run for ws in find_workspaces(workspace) for run in all_runs(ws)[:limit]]
     known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
     found = [run.summary() for run in known[:limit]]
     if as_json:
@@ -100,7 +105,7 @@ def runs(workspace: str = _WORKSPACE, as_json: bool = _JSON, limit: int = typer.
         print(f"{summary.run_id[:8]}  {started}  {summary.facts.get('experiment', '')}  {summary.headline}")
 
 
-def show(run_id: str = typer.Argument(..., metavar="RUN"), workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
+def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """Show what happened to each step of a run, and why. RUN is an id, its beginning, or `last`."""
     from stepwell.deployments.cli.lookup import find_run
 
@@ -116,8 +121,8 @@ def show(run_id: str = typer.Argument(..., metavar="RUN"), workspace: str = _WOR
 
 
 def logs(
-    run_id: str = typer.Argument(..., metavar="RUN"),
-    step: str = typer.Argument(..., metavar="STEP"),
+    run_id: str = _RUN,
+    step: str = typer.Argument(..., help="The step's name.", metavar="STEP"),
     workspace: str = _WORKSPACE,
 ) -> None:
     """Print what a step's script wrote."""
@@ -136,7 +141,7 @@ def logs(
 
 
 def outputs(
-    run_id: str = typer.Argument(..., metavar="RUN"),
+    run_id: str = _RUN,
     to: str = typer.Option("", "--to", help="Copy the outputs to this folder."),
     digests: bool = typer.Option(False, "--hash", help="Print each output's content digest."),
     workspace: str = _WORKSPACE,
@@ -164,7 +169,7 @@ def outputs(
             print(f"{data.artifact.digest if digests else data.local_path}  {step}/{name}")
 
 
-def cancel(run_id: str = typer.Argument(..., metavar="RUN"), workspace: str = _WORKSPACE) -> None:
+def cancel(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
     """Cancel a run, wherever it was started."""
     from stepwell.deployments.cli.lookup import find_run
 

@@ -71,11 +71,7 @@ def list_schedules(
     from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.deployments.schedules.schedule import Schedule
 
-    found = [
-        one
-        for submit_request in find_workspaces(workspace)
-        for one in Schedule.list(submit_request, active_only=not everything)
-    ]
+    found = [one for ws in find_workspaces(workspace) for one in Schedule.list(ws, active_only=not everything)]
     if as_json:
         print(json.dumps([one.block.model_dump(mode="json", exclude={"seen"}) for one in found], indent=1))
         return
@@ -102,9 +98,7 @@ def _find_schedule(word: str, workspace: str) -> Schedule:
     from stepwell.deployments.schedules.schedule import Schedule
     from stepwell.errors import UserErrorException
 
-    known = [
-        one for submit_request in find_workspaces(workspace) for one in Schedule.list(submit_request, active_only=False)
-    ]
+    known = [one for ws in find_workspaces(workspace) for one in Schedule.list(ws, active_only=False)]
     found = [one for one in known if one.id == word] or [one for one in known if one.name == word]
     if len(found) != 1:
         raise UserErrorException(

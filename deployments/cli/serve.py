@@ -17,7 +17,7 @@ _WAITING = typer.Option(None, "--most-waiting", min=1, help="How many runs may w
 
 
 def add_to(app: typer.Typer) -> None:
-    """Nothing; the app has the command."""
+    """Add the command to the app."""
     app.command()(serve)
 
 
@@ -32,11 +32,11 @@ def serve(
     most_waiting: int | None = _WAITING,
 ) -> None:
     """Keep Prefect's server, a worker and the HTTP endpoint running until Ctrl-C."""
-    from stepwell.deployments.serve import services as serving
+    from stepwell.deployments.serve import services
 
-    usual = serving.ServeOptions()
-    serving.serve(
-        serving.ServeOptions(
+    usual = services.ServeOptions()
+    services.serve(
+        services.ServeOptions(
             host=host,
             port=port,
             public_url=public_url,

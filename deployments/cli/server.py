@@ -10,7 +10,7 @@ app = typer.Typer(help="Prefect's server on this machine.", no_args_is_help=True
 
 
 def log(text: str) -> None:
-    """Nothing; the text stands on standard error."""
+    """Print the text to standard error."""
     print(text, file=sys.stderr)
 
 

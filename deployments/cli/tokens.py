@@ -76,7 +76,7 @@ def revoke(which: str = _WHICH) -> None:
 
 
 def _described(block: TokenBlock) -> dict[str, Any]:
-    """What programs may know of a token: all but the digest."""
+    """Return what programs may know of a token: all but the digest."""
     return {
         "id": block.token_id,
         "label": block.label,

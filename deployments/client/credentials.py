@@ -1,4 +1,4 @@
-"""v1's authentication classes: whatever they were told, their header holds the token of this home's owner."""
+"""v1's authentication classes: whatever they are given, their header holds the token of this home's owner."""
 
 from __future__ import annotations
 
@@ -22,14 +22,26 @@ class AccessToken(NamedTuple):
 
 
 class _Authentication:
-    """What v1's classes have in common: none keeps anything, so each is as good as any other."""
+    """The base of v1's authentication classes: none keeps anything, so each is as good as any other."""
 
     def get_authentication_header(self) -> dict[str, str]:
-        """The header that a call of the endpoint needs: `{"Authorization": "Bearer ..."}`."""
+        """Return the header that a call of the endpoint needs, as in Azure ML SDK v1.
+
+        Returns:
+            `{"Authorization": "Bearer ..."}`, with the token of STEPWELL_TOKEN or else of this home.
+        """
         return {"Authorization": f"Bearer {home_token()}"}
 
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        """The token of STEPWELL_TOKEN or of this home."""
+        """Return the token of STEPWELL_TOKEN or else of this home.
+
+        Args:
+            *_scopes: Accepted for v1's sake; not used.
+            **_options: Accepted for v1's sake; not used.
+
+        Returns:
+            The token, and the time after which to ask again.
+        """
         return AccessToken(home_token(), int(time.time()) + _SECONDS_GOOD)
 
     def __repr__(self) -> str:
@@ -37,19 +49,36 @@ class _Authentication:
 
 
 class InteractiveLoginAuthentication(_Authentication):
-    """v1's login in a browser; here nobody is asked anything."""
+    """v1's login in a browser; here nobody is asked anything.
+
+    Args:
+        force: Accepted for v1's sake; not used.
+        tenant_id: Accepted for v1's sake; not used.
+        cloud: Accepted for v1's sake; not used.
+    """
 
     def __init__(self, force: bool = False, tenant_id: str | None = None, cloud: str | None = None) -> None: ...
 
 
 class AzureCliAuthentication(_Authentication):
-    """v1's login of the Azure CLI, which is not needed here."""
+    """v1's login of the Azure CLI, which is not needed here.
+
+    Args:
+        cloud: Accepted for v1's sake; not used.
+    """
 
     def __init__(self, cloud: str | None = None) -> None: ...
 
 
 class ServicePrincipalAuthentication(_Authentication):
-    """v1's login of a program. Its password is not looked at; set STEPWELL_TOKEN for programs."""
+    """v1's login of a program. Its password is not looked at; set STEPWELL_TOKEN for programs.
+
+    Args:
+        tenant_id: Accepted for v1's sake; not used.
+        service_principal_id: Accepted for v1's sake; not used.
+        service_principal_password: Accepted for v1's sake; neither used nor kept.
+        cloud: Accepted for v1's sake; not used.
+    """
 
     def __init__(
         self,
@@ -62,13 +91,23 @@ class ServicePrincipalAuthentication(_Authentication):
 
 
 class MsiAuthentication(_Authentication):
-    """v1's login of a machine."""
+    """v1's login of a machine.
+
+    Args:
+        identity_config: Accepted for v1's sake; not used.
+        cloud: Accepted for v1's sake; not used.
+    """
 
     def __init__(self, identity_config: dict[str, str] | None = None, cloud: str | None = None) -> None: ...
 
 
 class TokenAuthentication(_Authentication):
-    """v1's login by tokens of Azure, which mean nothing here: the function that makes them is not called."""
+    """v1's login by tokens of Azure, which mean nothing here: the function that makes them is not called.
+
+    Args:
+        get_token_for_audience: Accepted for v1's sake; not called.
+        cloud: Accepted for v1's sake; not used.
+    """
 
     def __init__(
         self, get_token_for_audience: Callable[[str], str] | None = None, cloud: str | None = None, **_more: Any

@@ -1,4 +1,4 @@
-"""The endpoint as its callers on the command line see it."""
+"""A client of the HTTP endpoint, for the command line."""
 
 from __future__ import annotations
 
@@ -19,54 +19,54 @@ from stepwell.errors import ExperimentExecutionException, ServerException, UserE
 from stepwell.flows.public.published_pipeline import endpoint_address
 from stepwell.flows.runs.summary import FINAL
 
-_SECONDS_TO_ANSWER, _SECONDS_AWAY, _LOOK_SECONDS = 60.0, 30.0, 0.5
+_TIMEOUT_SECONDS, _RETRY_SECONDS, _POLL_SECONDS = 60.0, 30.0, 0.5
 _BUSY = (429, 502, 503, 504)
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint that answers at `url`; calls that find it away or busy are repeated for a while."""
+    """An endpoint that answers at `url`; calls that find it away or busy are retried for a while."""
 
     url: str
     token: str
 
     @classmethod
     def at(cls, url: str = "") -> Self:
-        """The endpoint at the address, by default where this server's answers, with the token of this home."""
+        """Return the endpoint at the address, by default the one of this server, with the token of this home."""
         address = (url or endpoint_address()).rstrip("/")
         if urlsplit(address).scheme not in ("http", "https"):
             raise UserErrorException(f"{address!r} is no address", hint="Write http://HOST:PORT.")
         return cls(address, home_token())
 
     def describe(self, name: str, version: str) -> dict[str, Any]:
-        """What a pipeline is, and what it takes."""
-        return self._ask("GET", _way(name, version))
+        """Return what a pipeline is, and what it takes."""
+        return self._request("GET", _path(name, version))
 
     def submit(self, name: str, version: str, body: dict[str, Any]) -> dict[str, Any]:
-        """The run that was ordered, once, however often the call had to be repeated."""
-        return self._ask("POST", _way(name, version), json=body, headers={"Idempotency-Key": uuid4().hex})
+        """Submit a run, once however often the call has to be retried, and return it."""
+        return self._request("POST", _path(name, version), json=body, headers={"Idempotency-Key": uuid4().hex})
 
-    def wait(self, run_id: str, said: TextIO | None) -> dict[str, Any]:
-        """The run, once it has ended; what its steps do meanwhile is told."""
-        told: dict[str, str] = {}
+    def wait(self, run_id: str, progress: TextIO | None) -> dict[str, Any]:
+        """Wait for the end of the run and return it; write what its steps do meanwhile to `progress`."""
+        shown: dict[str, str] = {}
         while True:
-            run = self._ask("GET", f"/runs/{run_id}")
+            run = self._request("GET", f"/runs/{run_id}")
             for step in run["steps"]:
-                if said and told.get(step["name"]) != step["status"] != "waiting":
-                    told[step["name"]] = step["status"]
-                    print(f"{step['name']}  {step['status']}", file=said, flush=True)
+                if progress and shown.get(step["name"]) != step["status"] != "waiting":
+                    shown[step["name"]] = step["status"]
+                    print(f"{step['name']}  {step['status']}", file=progress, flush=True)
             if run["status"] in FINAL:
                 return run
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
-    def _ask(self, method: str, way: str, headers: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
-        deadline, told = time.monotonic() + _SECONDS_AWAY, False
+    def _request(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+        deadline, warned = time.monotonic() + _RETRY_SECONDS, False
         loopback = is_loopback(urlsplit(self.url).hostname or "")
         sent = {**(headers or {}), "Authorization": f"Bearer {self.token}"}
-        with httpx.Client(timeout=_SECONDS_TO_ANSWER, trust_env=not loopback) as client:
+        with httpx.Client(timeout=_TIMEOUT_SECONDS, trust_env=not loopback) as client:
             while True:
                 try:
-                    answer = client.request(method, self.url + way, headers=sent, **more)
+                    response = client.request(method, self.url + path, headers=sent, **more)
                 except httpx.TransportError as error:
                     if time.monotonic() > deadline:
                         raise ServerException(
@@ -74,42 +74,45 @@ class Endpoint:
                             {"address": self.url, "reason": str(error) or type(error).__name__},
                             "Start it with `stepwell serve`, or name another with `--url`.",
                         ) from None
-                    if not told:
-                        print(f"{self.url} does not answer; trying for {_SECONDS_AWAY:g} s", file=sys.stderr)
-                        told = True
-                    time.sleep(_LOOK_SECONDS)
+                    if not warned:
+                        print(f"{self.url} does not answer; trying for {_RETRY_SECONDS:g} s", file=sys.stderr)
+                        warned = True
+                    time.sleep(_POLL_SECONDS)
                     continue
-                if answer.status_code in _BUSY and time.monotonic() < deadline:
-                    time.sleep(min(float(answer.headers.get("retry-after", 1)), 10.0))
+                if response.status_code in _BUSY and time.monotonic() < deadline:
+                    time.sleep(min(float(response.headers.get("retry-after", 1)), 10.0))
                     continue
-                return _read(answer)
+                return _decode(response)
 
 
-def _way(name: str, version: str) -> str:
+def _path(name: str, version: str) -> str:
     return f"/pipelines/{quote(name, safe='')}" + (f"?version={quote(version, safe='')}" if version else "")
 
 
-def _read(answer: httpx.Response) -> dict[str, Any]:
+def _decode(response: httpx.Response) -> dict[str, Any]:
     try:
-        plain = answer.json()
+        plain = response.json()
     except ValueError:
         plain = {}
-    if answer.is_success:
+    if response.is_success:
         return dict(plain)
     error = plain.get("error", {}) if isinstance(plain, dict) else {}
     facts = {"field": error["field"]} if error.get("field") else {}
     raise ExperimentExecutionException(
-        error.get("message", f"The endpoint answered with {answer.status_code}"), facts, error.get("hint", "")
+        error.get("message", f"The endpoint answered with {response.status_code}"), facts, error.get("hint", "")
     )
 
 
-def spelled(known: dict[str, Any], given: Iterable[str]) -> dict[str, Any]:
-    """The values of `name=value` words; those of `name=-`, and of secrets, are read where nobody looks over a shoulder."""
-    kinds = {parameter["name"]: parameter for parameter in known["Parameters"]}
+def parse_assignments(description: dict[str, Any], given: Iterable[str]) -> dict[str, Any]:
+    """Return the values of `name=value` words.
+
+    Those of `name=-`, the only form for secrets, are read from the terminal without echo, or from standard input.
+    """
+    kinds = {parameter["name"]: parameter for parameter in description["Parameters"]}
     found: dict[str, Any] = {}
     for word in given:
-        name, sign, text = word.partition("=")
-        if not sign:
+        name, separator, text = word.partition("=")
+        if not separator:
             raise UserErrorException(f"{word!r} is no parameter", hint="Write -p name=value.")
         kind = kinds.get(name, {"type": "str"})
         if kind.get("secret") and text != "-":
@@ -123,7 +126,7 @@ def spelled(known: dict[str, Any], given: Iterable[str]) -> dict[str, Any]:
 
 
 def _value(kind: dict[str, Any], text: str) -> Any:
-    """Lists are told by commas; everything else the endpoint itself reads from a text."""
+    """Return a list for texts with commas, None for `null`; all other texts are read by the endpoint itself."""
     if kind.get("nullable") and text.lower() in ("null", "none"):
         return None
     if not str(kind["type"]).startswith("list"):

@@ -11,6 +11,7 @@ from uuid import uuid4
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, check_name
+from stepwell.deployments.client.endpoint_documents import endpoint_blocks, require_free_name, require_same_workspace
 from stepwell.deployments.schedules.endpoint_schedules import follow
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.pipeline import Pipeline
@@ -20,7 +21,12 @@ from stepwell.flows.publishing.lock import publications_locked
 
 
 class PipelineEndpoint:
-    """A pipeline endpoint. Its versions are texts: "0", "1" …"""
+    """A pipeline endpoint. Its versions are texts: "0", "1" … `publish` makes one, `get` and `list` find them.
+
+    Attributes:
+        workspace: The workspace that it belongs to.
+        block: Its document, as last read or saved.
+    """
 
     def __init__(self, workspace: BaseWorkspace, block: PipelineEndpointBlock) -> None:
         self.workspace = workspace
@@ -34,13 +40,26 @@ class PipelineEndpoint:
         description: str = "",
         pipeline: Pipeline | PublishedPipeline | None = None,
     ) -> Self:
-        """The new endpoint, whose version "0" and default is the pipeline; UserErrorException if the name is taken."""
+        """Make an endpoint whose version "0" and default is the pipeline, as in Azure ML SDK v1.
+
+        Args:
+            workspace: The pipeline's workspace.
+            name: Its name, which no other endpoint of the workspace may have but archived ones.
+            description: What it is for.
+            pipeline: The pipeline; one that is not published yet is published under the same name.
+
+        Returns:
+            The new endpoint.
+
+        Raises:
+            UserErrorException: If the name is taken or no name, or the pipeline is missing or of another workspace.
+        """
         if pipeline is None:
             raise UserErrorException("A pipeline endpoint needs a pipeline", hint="Pass `pipeline=`.")
         check_name(name, "pipeline endpoint")
-        _refuse_taken(workspace, name)
+        require_free_name(workspace, name)
         published = pipeline.publish(name, description) if isinstance(pipeline, Pipeline) else pipeline
-        _refuse_foreign(workspace, published)
+        require_same_workspace(workspace, published)
         block = PipelineEndpointBlock(
             endpoint_id=str(uuid4()),
             workspace=workspace.name,
@@ -50,16 +69,28 @@ class PipelineEndpoint:
             versions={"0": published.id},
         )
         with publications_locked(workspace):
-            _refuse_taken(workspace, name)
+            require_free_name(workspace, name)
             documents.save(block, block.document)
         return cls(workspace, block)
 
     @classmethod
     def get(cls, workspace: BaseWorkspace, id: str | None = None, name: str | None = None) -> Self:
-        """The endpoint of that id or name; ExperimentExecutionException if there is none."""
+        """Return the endpoint of that id or name.
+
+        Args:
+            workspace: The workspace to look in.
+            id: The id; goes before the name.
+            name: The name; archived endpoints are found by their id only.
+
+        Returns:
+            The endpoint.
+
+        Raises:
+            ExperimentExecutionException: If there is none.
+        """
         found = [
             block
-            for block in _blocks(workspace)
+            for block in endpoint_blocks(workspace)
             if (block.endpoint_id == id if id is not None else block.name == name and block.status != "Archived")
         ]
         if not found:
@@ -72,8 +103,18 @@ class PipelineEndpoint:
 
     @classmethod
     def list(cls, workspace: BaseWorkspace, active_only: bool = True) -> list[Self]:
-        """The workspace's endpoints, newest first."""
-        return [cls(workspace, block) for block in _blocks(workspace) if block.status == "Active" or not active_only]
+        """Return the workspace's endpoints, newest first.
+
+        Args:
+            workspace: The workspace.
+            active_only: Leave out disabled and archived ones; the default.
+
+        Returns:
+            The endpoints.
+        """
+        return [
+            cls(workspace, block) for block in endpoint_blocks(workspace) if block.status == "Active" or not active_only
+        ]
 
     get_all = list
 
@@ -125,23 +166,48 @@ class PipelineEndpoint:
         return [*self.block.versions.items()]
 
     def get_default_version(self) -> str:
-        """As `default_version`."""
+        """Return the version that is run if none is named.
+
+        Returns:
+            The version.
+        """
         return self.block.default_version
 
     def list_versions(self) -> Sequence[str]:
-        """Its versions, oldest first."""
+        """Return its versions, oldest first.
+
+        Returns:
+            The versions.
+        """
         return [*self.block.versions]
 
     get_all_versions = list_versions
 
     def get_pipeline(self, version: str | None = None) -> PublishedPipeline:
-        """The published pipeline of that version, or of the default; UserErrorException for an unknown version."""
+        """Return the published pipeline of a version.
+
+        Args:
+            version: The version; by default the default one.
+
+        Returns:
+            The published pipeline.
+
+        Raises:
+            UserErrorException: If there is no such version.
+        """
         return PublishedPipeline.get(
-            self.workspace, self._known(self.block.default_version if version is None else version)
+            self.workspace, self._published_id(self.block.default_version if version is None else version)
         )
 
     def list_pipelines(self, active_only: bool = True) -> Sequence[PublishedPipeline]:
-        """The published pipelines of its versions."""
+        """Return the published pipelines of its versions.
+
+        Args:
+            active_only: Leave out disabled ones; the default.
+
+        Returns:
+            The published pipelines, oldest version first.
+        """
         found = [PublishedPipeline.get(self.workspace, known) for known in self.block.versions.values()]
         return [one for one in found if one.status == "Active" or not active_only]
 
@@ -150,15 +216,36 @@ class PipelineEndpoint:
     # What it does ---------------------------------------------------------------------------------------------------
 
     def add(self, pipeline: PublishedPipeline) -> None:
-        """Nothing; the pipeline is its newest version, but the default stays."""
+        """Make the pipeline its newest version; the default stays.
+
+        Args:
+            pipeline: A published pipeline of the same workspace.
+
+        Raises:
+            UserErrorException: If the pipeline is of another workspace.
+        """
         self._add(pipeline, default=False)
 
     def add_default(self, pipeline: PublishedPipeline) -> None:
-        """Nothing; the pipeline is its newest version, and the default."""
+        """Make the pipeline its newest version and the default, also of the endpoint's schedules.
+
+        Args:
+            pipeline: A published pipeline of the same workspace.
+
+        Raises:
+            UserErrorException: If the pipeline is of another workspace, or does not take a schedule's parameters.
+        """
         self._add(pipeline, default=True)
 
     def set_default(self, pipeline: PublishedPipeline) -> None:
-        """Nothing; the pipeline, which must be one of its versions, is the default."""
+        """Make the pipeline the default, also of the endpoint's schedules.
+
+        Args:
+            pipeline: One of its versions.
+
+        Raises:
+            UserErrorException: If it is none of the versions, or does not take a schedule's parameters.
+        """
         found = [version for version, known in self.block.versions.items() if known == pipeline.id]
         if not found:
             raise UserErrorException(
@@ -167,43 +254,64 @@ class PipelineEndpoint:
         self.set_default_version(found[-1])
 
     def set_default_version(self, version: str) -> None:
-        """Nothing; that version is the default, also of the endpoint's schedules. UserErrorException if it is unknown."""
-        self._change(lambda _: {"default_version": str(version)} if self._known(version) else {})
+        """Make that version the default, also of the endpoint's schedules.
+
+        Args:
+            version: One of its versions.
+
+        Raises:
+            UserErrorException: If there is no such version, or it does not take a schedule's parameters.
+        """
+        self._update(lambda _: {"default_version": str(version)} if self._published_id(version) else {})
         follow(self.block)
 
     def set_name(self, name: str) -> None:
-        """Nothing; the endpoint has that name."""
+        """Rename the endpoint.
+
+        Args:
+            name: The new name.
+
+        Raises:
+            UserErrorException: If the name is taken, or no name.
+        """
         check_name(name, "pipeline endpoint")
 
         def renamed(block: PipelineEndpointBlock) -> dict[str, Any]:
             if name != block.name:
-                _refuse_taken(self.workspace, name)
+                require_free_name(self.workspace, name)
             return {"name": name}
 
-        self._change(renamed)
+        self._update(renamed)
 
     def enable(self) -> None:
-        """Nothing; it can be called again."""
-        self._change(lambda _: {"status": "Active"})
+        """Accept calls again."""
+        self._update(lambda _: {"status": "Active"})
 
     def disable(self) -> None:
-        """Nothing; calls of it are refused. Its versions can still be called by themselves."""
-        self._change(lambda _: {"status": "Disabled"})
+        """Refuse all calls of it from now on; its versions can still be called by themselves."""
+        self._update(lambda _: {"status": "Disabled"})
 
     def archive(self) -> None:
-        """Nothing; calls of it are refused for good, and its name is free."""
-        self._change(lambda _: {"status": "Archived"})
+        """Refuse all calls of it until `reactivate`, and free its name."""
+        self._update(lambda _: {"status": "Archived"})
 
     def reactivate(self, name: str | None = None) -> None:
-        """Nothing; it can be called again, under a new name if one is given."""
+        """Accept calls again after `archive` or `disable`.
+
+        Args:
+            name: A new name; by default it keeps its own.
+
+        Raises:
+            UserErrorException: If the name is taken by now, or no name.
+        """
 
         def revived(block: PipelineEndpointBlock) -> dict[str, Any]:
             wanted = check_name(name or block.name, "pipeline endpoint")
             if block.status == "Archived" or wanted != block.name:
-                _refuse_taken(self.workspace, wanted)
+                require_free_name(self.workspace, wanted)
             return {"status": "Active", "name": wanted}
 
-        self._change(revived)
+        self._update(revived)
 
     def submit(
         self,
@@ -217,7 +325,24 @@ class PipelineEndpoint:
         tags: Mapping[str, str] | None = None,
         regenerate_outputs: bool = False,
     ) -> PipelineRun:
-        """The run of a version or of the default; UserErrorException if the endpoint is disabled."""
+        """Submit a run of a version, by default of the default one.
+
+        Args:
+            workspace: Accepted for v1's sake; not used.
+            experiment_name: The experiment that the run belongs to.
+            pipeline_parameters: Values by parameter; others keep their defaults.
+            parent_run_id: Accepted for v1's sake; not used.
+            continue_on_step_failure: Whether to go on past failed steps; None: as published.
+            pipeline_version: The version to run.
+            tags: Tags of the run.
+            regenerate_outputs: Run every step anew.
+
+        Returns:
+            The run, which a worker or a process of this machine begins.
+
+        Raises:
+            UserErrorException: If the endpoint is disabled or archived, or for wrong parameters.
+        """
         self._refresh()
         if self.status != "Active":
             raise UserErrorException(
@@ -236,18 +361,18 @@ class PipelineEndpoint:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _add(self, pipeline: PublishedPipeline, *, default: bool) -> None:
-        _refuse_foreign(self.workspace, pipeline)
+        require_same_workspace(self.workspace, pipeline)
 
         def added(block: PipelineEndpointBlock) -> dict[str, Any]:
             version = str(max(map(int, block.versions), default=-1) + 1)
             changes: dict[str, Any] = {"versions": {**block.versions, version: pipeline.id}}
             return {**changes, "default_version": version} if default else changes
 
-        self._change(added)
+        self._update(added)
         if default:
             follow(self.block)
 
-    def _known(self, version: str) -> str:
+    def _published_id(self, version: str) -> str:
         if str(version) not in self.block.versions:
             raise UserErrorException(
                 f"The pipeline endpoint {self.name!r} has no version {version!r}",
@@ -256,8 +381,8 @@ class PipelineEndpoint:
             )
         return self.block.versions[str(version)]
 
-    def _change(self, changes: Callable[[PipelineEndpointBlock], Mapping[str, Any]]) -> None:
-        """Nothing; what is saved now has the changes, made on what was saved before."""
+    def _update(self, changes: Callable[[PipelineEndpointBlock], Mapping[str, Any]]) -> None:
+        """Apply the changes to the endpoint as it is saved by now, and save it."""
         with publications_locked(self.workspace):
             self._refresh()
             block = self.block.model_copy(update=dict(changes(self.block)))
@@ -269,26 +394,3 @@ class PipelineEndpoint:
 
     def __repr__(self) -> str:
         return f"PipelineEndpoint(name={self.name!r}, id={self.id!r}, status={self.status!r})"
-
-
-def _blocks(workspace: BaseWorkspace) -> list[PipelineEndpointBlock]:
-    found = documents.load_any([PipelineEndpointBlock], workspace=workspace.name)
-    return sorted(found, key=lambda block: block.created, reverse=True)
-
-
-def _refuse_taken(workspace: BaseWorkspace, name: str) -> None:
-    if any(block.name == name and block.status != "Archived" for block in _blocks(workspace)):
-        raise UserErrorException(
-            f"There is a pipeline endpoint {name!r} already",
-            {"workspace": workspace.name},
-            "Take another name, or add the pipeline to that one with `PipelineEndpoint.get(…).add(…)`.",
-        )
-
-
-def _refuse_foreign(workspace: BaseWorkspace, published: PublishedPipeline) -> None:
-    if published.block.workspace != workspace.name:
-        raise UserErrorException(
-            "The published pipeline belongs to another workspace",
-            {"its workspace": published.block.workspace, "workspace": workspace.name},
-            "Publish it in this one.",
-        )

@@ -20,7 +20,7 @@ from stepwell.blocks.server.documents import ui_url
 from stepwell.deployments.access.authentication import Authenticator, Principal
 from stepwell.deployments.access.http_errors import BadRequest
 from stepwell.deployments.access.registry import Target
-from stepwell.deployments.access.waiting_runs import check_room
+from stepwell.deployments.access.waiting_runs import check_queue
 from stepwell.deployments.endpoint import docs_page
 from stepwell.deployments.endpoint.openapi import body_schema, document
 from stepwell.deployments.endpoint.request_body import parse
@@ -29,9 +29,9 @@ from stepwell.deployments.endpoint.responses import (
     error_response,
     pipeline_response,
     status_response,
-    submitted,
+    submission_response,
 )
-from stepwell.deployments.endpoint.run_body import request_of
+from stepwell.deployments.endpoint.run_body import parse_run_request
 from stepwell.deployments.endpoint.run_files import download
 from stepwell.deployments.endpoint.run_views import KnownRun, cancel_run, find_run, run_response
 from stepwell.errors import ServerException, StepwellError
@@ -44,7 +44,7 @@ _log = logging.getLogger("stepwell.endpoint")
 
 @dataclass(frozen=True)
 class EndpointOptions:
-    """Where the endpoint listens and what it admits: calls a second for each caller, and runs that may wait."""
+    """Where the endpoint listens, and its limits: calls a second for each principal, and runs that may wait."""
 
     host: str = "127.0.0.1"
     port: int = 4280
@@ -55,13 +55,13 @@ class EndpointOptions:
 
     @property
     def address(self) -> str:
-        """Where callers find it."""
+        """The address that clients use."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
 
 async def _body(request: Request) -> bytes:
-    """The body, read no further than is allowed."""
+    """Return the body; raise BadRequest once it is larger than is allowed, and read no further."""
     raw = b""
     async for chunk in request.stream():
         raw += chunk
@@ -74,19 +74,19 @@ Body = Annotated[bytes, Depends(_body)]
 
 
 def create_app(options: EndpointOptions) -> FastAPI:
-    """The ASGI application."""
+    """Return the ASGI application."""
     app = FastAPI(title="Stepwell", openapi_url=None, docs_url=None, redoc_url=None)
     authenticator = Authenticator(
         options.host, options.public_url, with_token=options.with_token, per_second=options.rate
     )
-    calls = _Calls(options, authenticator)
+    handlers = _Handlers(options, authenticator)
 
     @app.middleware("http")
-    async def _guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
         began = time.perf_counter()
         try:
             authenticator.check_origin(request)
-            response = await answer(request)
+            response = await call_next(request)
         except StepwellError as error:
             response = error_response(error)
         took = (time.perf_counter() - began) * 1000
@@ -94,33 +94,33 @@ def create_app(options: EndpointOptions) -> FastAPI:
         return response
 
     @app.exception_handler(StepwellError)
-    def _told(_request: Request, error: StepwellError) -> Response:
-        answer = error_response(error)
-        if answer.status_code >= 500:
+    def _on_our_error(_request: Request, error: StepwellError) -> Response:
+        response = error_response(error)
+        if response.status_code >= 500:
             _log.error("%s", error.message)
-        return answer
+        return response
 
     @app.exception_handler(PrefectHTTPStatusError)
-    def _refused_by_prefect(_request: Request, error: PrefectHTTPStatusError) -> Response:
+    def _on_prefect_error(_request: Request, error: PrefectHTTPStatusError) -> Response:
         _log.error("Prefect's server answered with %d", error.response.status_code)
         return error_response(ServerException("Prefect's server can't answer"))
 
     @app.exception_handler(HTTPException)
-    def _astray(_request: Request, error: HTTPException) -> Response:
+    def _on_http_exception(_request: Request, error: HTTPException) -> Response:
         return status_response(error.status_code, str(error.detail))
 
     app.get("/health")(lambda: {"status": "ok"})
     app.get("/", include_in_schema=False)(lambda: RedirectResponse("docs"))
     app.get("/docs")(docs_page.page)
     app.get("/docs/{name}")(docs_page.asset)
-    app.get("/openapi.json")(calls.openapi)
-    app.get("/pipelines")(calls.list_pipelines)
-    for way, find in _WAYS.items():
-        app.get(way)(calls.describing(find))
-        app.post(way)(calls.running(find))
-    app.get("/runs/{run_id}")(calls.show)
-    app.post("/runs/{run_id}/cancel")(calls.cancel)
-    app.get("/runs/{run_id}/outputs")(calls.output)
+    app.get("/openapi.json")(handlers.openapi)
+    app.get("/pipelines")(handlers.list_pipelines)
+    for path, find in _ROUTES.items():
+        app.get(path)(handlers.describing(find))
+        app.post(path)(handlers.submitting(find))
+    app.get("/runs/{run_id}")(handlers.show)
+    app.post("/runs/{run_id}/cancel")(handlers.cancel)
+    app.get("/runs/{run_id}/outputs")(handlers.output)
     return app
 
 
@@ -130,7 +130,7 @@ Find = Callable[[Request, Principal], Target]
 
 
 def _query(request: Request, *known: str) -> dict[str, str | None]:
-    """The query's values by name; BadRequest for one that is unknown or given twice."""
+    """Return the query's values by name; raise BadRequest for one that is unknown or given twice."""
     found: dict[str, str | None] = dict.fromkeys(known)
     for name, value in request.query_params.multi_items():
         if name not in known or found[name] is not None:
@@ -164,7 +164,7 @@ def _by_endpoint_name(request: Request, principal: Principal) -> Target:
     return principal.registry.by_endpoint_name(query["name"], version, query["workspace"])
 
 
-_WAYS: dict[str, Find] = {
+_ROUTES: dict[str, Find] = {
     "/pipelines/{name}": _by_name,
     "/PipelineRuns/PipelineSubmit/{id}": _by_id,
     "/PipelineEndpoints/Name": _by_endpoint_name,
@@ -176,52 +176,51 @@ _WAYS: dict[str, Find] = {
 # What can be asked ----------------------------------------------------------------------------------------------------
 
 
-class _Calls:
-    """The calls that need a caller's right."""
+class _Handlers:
+    """The handlers of the calls that need a principal's right."""
 
     def __init__(self, options: EndpointOptions, authenticator: Authenticator) -> None:
         self._options = options
-        self._gate = authenticator
+        self._authenticator = authenticator
 
-    def running(self, find: Find) -> Callable[[Request, bytes], Response]:
-        """The call that orders a run of what `find` finds."""
+    def submitting(self, find: Find) -> Callable[[Request, bytes], Response]:
+        """Return the handler that submits a run of what `find` finds."""
 
-        def run(request: Request, raw: Body) -> Response:
-            principal = self._gate.authenticate(request)
+        def submit(request: Request, raw: Body) -> Response:
+            principal = self._authenticator.authenticate(request)
             target = find(request, principal)
             published = target.published
             principal.require("run", principal.registry.names_of(published))
             body = parse(raw, request.headers.get("content-type"), most_bytes=_MOST_BYTES)
-            run_request = request_of(body, definitions_of(published), published.continue_on_failure)
+            run_request = parse_run_request(body, definitions_of(published), published.continue_on_failure)
             key = _key(request, principal, target)
-            check_room(self._options.most_waiting)
-            submitted_run = submit_run(
-                published, replace(run_request, key=key), principal.registry.workspace(published.workspace)
-            )
-            headers = {"Location": f"{self._options.address}/runs/{submitted_run.run_id}"}
-            if not submitted_run.is_new:
+            check_queue(self._options.most_waiting)
+            workspace = principal.registry.workspace(published.workspace)
+            run = submit_run(published, replace(run_request, key=key), workspace)
+            headers = {"Location": f"{self._options.address}/runs/{run.run_id}"}
+            if not run.is_new:
                 headers["Idempotency-Replayed"] = "true"
-            page = ui_url(f"/runs/flow-run/{submitted_run.run_id}")
-            return JSONResponse(submitted(published, run_request, submitted_run, page), 202, headers)
+            page = ui_url(f"/runs/flow-run/{run.run_id}")
+            return JSONResponse(submission_response(published, run_request, run, page), 202, headers)
 
-        return run
+        return submit
 
     def describing(self, find: Find) -> Callable[[Request], Response]:
-        """The call that tells what is found, and what it takes."""
+        """Return the handler that describes what `find` finds, and what it takes."""
 
         def describe(request: Request) -> Response:
-            principal = self._gate.authenticate(request)
+            principal = self._authenticator.authenticate(request)
             published = find(request, principal).published
             principal.require("read", principal.registry.names_of(published))
-            answer = pipeline_response(published, self._address_of(published.published_id))
-            return JSONResponse({**answer, "BodySchema": body_schema(published)})
+            response = pipeline_response(published, self._address_of(published.published_id))
+            return JSONResponse({**response, "BodySchema": body_schema(published)})
 
         return describe
 
     def list_pipelines(self, request: Request) -> Response:
-        """Everything that the caller may read."""
+        """List everything that the principal may read."""
         _query(request)
-        principal = self._gate.authenticate(request)
+        principal = self._authenticator.authenticate(request)
         known, endpoints = self._readable(principal)
         base = f"{self._options.address}/PipelineEndpoints/Id"
         return JSONResponse(
@@ -232,20 +231,20 @@ class _Calls:
         )
 
     def openapi(self, request: Request) -> Response:
-        """The OpenAPI document of everything that the caller may read."""
+        """Return the OpenAPI document of everything that the principal may read."""
         _query(request)
-        known, endpoints = self._readable(self._gate.authenticate(request))
+        known, endpoints = self._readable(self._authenticator.authenticate(request))
         made = document(known, endpoints, self._options.address, with_token=self._options.with_token)
         return JSONResponse(made)
 
     def show(self, request: Request) -> Response:
-        """A run."""
+        """Describe a run."""
         _query(request)
         known, _ = self._run(request, "read")
         return JSONResponse(run_response(known, self._options.address, ui_url(f"/runs/flow-run/{known.run.id}")))
 
     def cancel(self, request: Request, raw: Body) -> Response:
-        """A run, asked to end."""
+        """Cancel a run."""
         _query(request)
         known, principal = self._run(request, "run")
         if raw.strip() not in (b"", b"{}"):
@@ -255,7 +254,7 @@ class _Calls:
         return JSONResponse({"id": again.run.id, "status": again.status}, 202)
 
     def output(self, request: Request) -> Response:
-        """The bytes of an output."""
+        """Download an output."""
         query = _query(request, "step", "output", "path")
         known, _ = self._run(request, "read")
         for name in ("step", "output"):
@@ -264,7 +263,7 @@ class _Calls:
         return download(known, str(query["step"]), str(query["output"]), query["path"])
 
     def _run(self, request: Request, action: Any) -> tuple[KnownRun, Principal]:
-        principal = self._gate.authenticate(request)
+        principal = self._authenticator.authenticate(request)
         known = find_run(request.path_params["run_id"], principal.registry)
         principal.require(action, principal.registry.names_of(known.published))
         return known, principal
@@ -279,7 +278,7 @@ class _Calls:
 
 
 def _key(request: Request, principal: Principal, target: Target) -> str:
-    """The key in Prefect of the caller's own Idempotency-Key; '' if there is none."""
+    """Return the key in Prefect of the principal's own Idempotency-Key; '' if there is none."""
     given = request.headers.get("idempotency-key")
     if given is None:
         return ""

@@ -87,7 +87,7 @@ show();
 
 
 def page() -> Response:
-    """The page, which shows nothing yet that a token is needed for."""
+    """Return the page, which shows nothing yet that a token is needed for."""
     headers = {
         "Content-Security-Policy": _POLICY,
         "X-Content-Type-Options": "nosniff",
@@ -97,7 +97,7 @@ def page() -> Response:
 
 
 def asset(name: str) -> Response:
-    """A file that the page consists of; HttpError with status 404 if there is none of that name."""
+    """Return a file that the page consists of; raise HttpError with status 404 if there is none of that name."""
     headers = {"X-Content-Type-Options": "nosniff"}
     if name == "page.js":
         return Response(_SCRIPT, media_type="text/javascript", headers=headers)

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the endpoint: a typed way for every published pipeline that the reader may see."""
+"""The OpenAPI document of the endpoint: a typed path for every published pipeline that the reader may see."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def document(
     *,
     with_token: bool,
 ) -> Schema:
-    """The document, in OpenAPI 3.0, which every tool reads. `with_token`: whether calls need one."""
+    """Return the document, in OpenAPI 3.0, which every tool reads. `with_token`: whether calls need one."""
     blocks = list(published)
     known = {block.published_id: block for block in blocks}
     paths: Schema = {}
     for endpoint in endpoints:
         default = known.get(endpoint.versions.get(endpoint.default_version, ""))
         if endpoint.status == "Active" and default is not None and default.status == "Active":
-            paths[f"/PipelineEndpoints/Id/{endpoint.endpoint_id}"] = _call(default, endpoint.name, endpoint)
+            paths[f"/PipelineEndpoints/Id/{endpoint.endpoint_id}"] = _path_item(default, endpoint.name, endpoint)
     for block in blocks:
         if block.status == "Active":
-            paths[f"/PipelineRuns/PipelineSubmit/{block.published_id}"] = _call(block, block.name, None)
+            paths[f"/PipelineRuns/PipelineSubmit/{block.published_id}"] = _path_item(block, block.name, None)
     return {
         "openapi": "3.0.3",
         "info": {
@@ -48,7 +48,7 @@ def document(
             "description": "Published pipelines. A call is answered at once with the run's `Id`; a worker does the rest.",
         },
         "servers": [{"url": address}],
-        "paths": paths | _FIXED,
+        "paths": paths | _FIXED_PATHS,
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": {"Error": _ERROR_SCHEMA, "Submitted": _SUBMITTED},
@@ -57,7 +57,7 @@ def document(
     }
 
 
-def _call(block: PublishedPipelineBlock, title: str, endpoint: PipelineEndpointBlock | None) -> Schema:
+def _path_item(block: PublishedPipelineBlock, title: str, endpoint: PipelineEndpointBlock | None) -> Schema:
     version = f"default version {endpoint.default_version}" if endpoint else f"version {block.version}"
     words = f"{(endpoint.description if endpoint else '') or block.description}\n\n{_table(block)}".strip()
     unique = re.sub(r"\W", "_", f"{title}_{endpoint.endpoint_id if endpoint else block.published_id}")
@@ -79,7 +79,7 @@ def _call(block: PublishedPipelineBlock, title: str, endpoint: PipelineEndpointB
 
 
 def _table(block: PublishedPipelineBlock) -> str:
-    """The parameters as a table in Markdown."""
+    """Return the parameters as a table in Markdown."""
     rows = [
         f"| {d.name} | {_cell(describe(d))} | {'' if d.secret else _cell(json.dumps(default_of(d)))} |"
         for d in definitions_of(block)
@@ -92,9 +92,9 @@ def _cell(text: str) -> str:
 
 
 def body_schema(block: PublishedPipelineBlock) -> Schema:
-    """The schema of a call's body."""
+    """Return the JSON schema of a call's body."""
     definitions = definitions_of(block)
-    plain = {definition.name: _value(definition) for definition in definitions}
+    plain = {definition.name: _parameter_schema(definition) for definition in definitions}
     data = {d.name: _DATA_PATH for d in definitions if d.type == "data"}
     texts = {"type": "object", "additionalProperties": {"type": "string", "pattern": _TEXT_PATTERN, "maxLength": 5000}}
     example: Schema = {
@@ -127,7 +127,7 @@ def body_schema(block: PublishedPipelineBlock) -> Schema:
     }
 
 
-def _value(definition: ParameterDefinition) -> Schema:
+def _parameter_schema(definition: ParameterDefinition) -> Schema:
     shown: Schema = {"description": describe(definition)}
     if definition.secret:
         return {**shown, "type": _TYPES[definition.type], "format": "password", "writeOnly": True}
@@ -136,14 +136,14 @@ def _value(definition: ParameterDefinition) -> Schema:
     if definition.type == "data":
         return {**shown, "type": "string", "example": default_of(definition)}
     if definition.type == "list":
-        return {**shown, "type": "array", "maxItems": 1000, "items": _item(definition, definition.item_type)}
-    found = {**shown, **_item(definition, definition.type)}
+        return {**shown, "type": "array", "maxItems": 1000, "items": _item_schema(definition, definition.item_type)}
+    found = {**shown, **_item_schema(definition, definition.type)}
     if definition.nullable and definition.choices:
         found["enum"] = [*definition.choices, None]
     return found
 
 
-def _item(definition: ParameterDefinition, kind: str) -> Schema:
+def _item_schema(definition: ParameterDefinition, kind: str) -> Schema:
     found: Schema = {"type": _TYPES[kind]}
     limits = {"minimum": definition.minimum, "maximum": definition.maximum}
     found |= {name: limit for name, limit in limits.items() if limit is not None}
@@ -156,8 +156,8 @@ def _item(definition: ParameterDefinition, kind: str) -> Schema:
 
 def _responses(status: str, words: str, schema: Schema) -> Schema:
     good = {"description": words, "content": {"application/json": {"schema": schema}}}
-    refused = {"description": "Refused.", "content": {"application/json": {"schema": _ERROR}}}
-    return {status: good, "4XX": refused, "503": refused}
+    error = {"description": "Refused.", "content": {"application/json": {"schema": _ERROR}}}
+    return {status: good, "4XX": error, "503": error}
 
 
 _KEY = {
@@ -196,11 +196,11 @@ _SUBMITTED = {
 }
 
 
-def _way(name: str, where: str, *, required: bool = True) -> Schema:
+def _parameter(name: str, where: str, *, required: bool = True) -> Schema:
     return {"name": name, "in": where, "required": required, "schema": {"type": "string"}}
 
 
-_FIXED: Schema = {
+_FIXED_PATHS: Schema = {
     "/pipelines": {
         "get": {
             "tags": ["pipelines"],
@@ -214,7 +214,7 @@ _FIXED: Schema = {
             "tags": ["runs"],
             "summary": "Status, steps, metrics and outputs of a run",
             "operationId": "show_run",
-            "parameters": [_way("id", "path")],
+            "parameters": [_parameter("id", "path")],
             "responses": _responses("200", "The run.", {"type": "object"}),
         }
     },
@@ -224,17 +224,17 @@ _FIXED: Schema = {
             "summary": "Download an output: a file, or a folder as a zip",
             "operationId": "download_output",
             "parameters": [
-                _way("id", "path"),
-                _way("step", "query"),
-                _way("output", "query"),
-                {**_way("path", "query", required=False), "description": "One file of a folder."},
+                _parameter("id", "path"),
+                _parameter("step", "query"),
+                _parameter("output", "query"),
+                {**_parameter("path", "query", required=False), "description": "One file of a folder."},
             ],
             "responses": {
                 "200": {
                     "description": "The bytes.",
                     "content": {"application/octet-stream": {}, "application/zip": {}},
                 },
-                **{status: answer for status, answer in _responses("200", "", {}).items() if status != "200"},
+                **{status: response for status, response in _responses("200", "", {}).items() if status != "200"},
             },
         }
     },
@@ -243,7 +243,7 @@ _FIXED: Schema = {
             "tags": ["runs"],
             "summary": "Cancel a run",
             "operationId": "cancel_run",
-            "parameters": [_way("id", "path")],
+            "parameters": [_parameter("id", "path")],
             "responses": _responses("202", "The run ends.", {"type": "object"}),
         }
     },

@@ -1,4 +1,4 @@
-"""What the endpoint answers: errors in one shape, runs in v1's, pipelines with all that a caller has to know."""
+"""The endpoint's responses: errors in one shape, runs in v1's, pipelines with all that a caller has to know."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "TooLarge"}
 
 
 def error_response(error: StepwellError) -> JSONResponse:
-    """The answer to a call that failed: `{"error": {code, message, field, hint}}` under the status that fits."""
+    """Return the response to a call that failed: `{"error": {code, message, field, hint}}` and the status that fits."""
     if isinstance(error, HttpError):
         headers = {"Retry-After": retry_after(error.wait)} if error.wait else {}
         if error.status == 401:
@@ -37,21 +37,21 @@ def error_response(error: StepwellError) -> JSONResponse:
 
 
 def status_response(status: int, detail: str) -> JSONResponse:
-    """The answer where the way itself is wrong: no such page, or no such method."""
+    """Return the response where the path itself is wrong: no such page, or no such method."""
     return _error(status, _CODES.get(status, "BadRequest"), detail, "", "Look at /docs.")
 
 
 def _error(
     status: int, code: str, message: str, field: str, hint: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    said = {"code": code, "message": message, "field": field, "hint": hint}
-    return JSONResponse({"error": {name: text for name, text in said.items() if text}}, status, headers)
+    error = {"code": code, "message": message, "field": field, "hint": hint}
+    return JSONResponse({"error": {name: text for name, text in error.items() if text}}, status, headers)
 
 
-def submitted(
+def submission_response(
     published: PublishedPipelineBlock, run_request: RunRequest, run: SubmittedRun, run_url: str
 ) -> dict[str, Any]:
-    """The run as v1's endpoint answered, above all its `Id`."""
+    """Return the run as v1's endpoint did, above all its `Id`."""
     created = _time(run.created)
     return {
         "Id": run.run_id,
@@ -87,7 +87,7 @@ def submitted(
 
 
 def pipeline_response(published: PublishedPipelineBlock, address: str) -> dict[str, Any]:
-    """A published pipeline: what it is, what it takes, and an example of a body."""
+    """Return what a published pipeline is and which parameters it takes."""
     return {
         "Id": published.published_id,
         "Name": published.name,
@@ -105,7 +105,7 @@ def pipeline_response(published: PublishedPipelineBlock, address: str) -> dict[s
 
 
 def endpoint_response(endpoint: PipelineEndpointBlock, address: str) -> dict[str, Any]:
-    """A pipeline endpoint, and the versions that it is over."""
+    """Return what a pipeline endpoint is, and its versions."""
     return {
         "Id": endpoint.endpoint_id,
         "Name": endpoint.name,
@@ -133,7 +133,7 @@ def _parameter(definition: ParameterDefinition) -> dict[str, Any]:
 
 
 def default_of(definition: ParameterDefinition) -> Any:
-    """The parameter's default as JSON: data as `<datastore>/<path>`, a list as one."""
+    """Return the parameter's default as JSON: data as `<datastore>/<path>`, a list as one."""
     if definition.type == "data":
         return as_text(definition.default)
     return list(definition.default) if isinstance(definition.default, tuple) else definition.default

@@ -1,4 +1,4 @@
-"""The body of a call, in v1's words and in ours, as an order for a run; whatever is not exactly right is refused."""
+"""The body of a call, in v1's words and in ours, as a run request; whatever is not exactly right is rejected."""
 
 from __future__ import annotations
 
@@ -31,8 +31,13 @@ FIELDS = (
 )
 
 
-def request_of(body: Mapping[str, Any], parameters: tuple[ParameterDefinition, ...], go_on: bool) -> RunRequest:
-    """The order that the body spells out; BadRequest names the first field that is wrong. `go_on`: past failed steps."""
+def parse_run_request(
+    body: Mapping[str, Any], parameters: tuple[ParameterDefinition, ...], continue_on_failure: bool
+) -> RunRequest:
+    """Return the run request of the body; raise BadRequest for the first wrong field.
+
+    `continue_on_failure` holds unless the body says otherwise.
+    """
     for name in body:
         if name not in FIELDS:
             known = next((field for field in FIELDS if field.lower() == name.lower()), "")
@@ -43,13 +48,13 @@ def request_of(body: Mapping[str, Any], parameters: tuple[ParameterDefinition, .
         raise BadRequest(400, "DataSetDefinitionValueAssignments", "Datasets can't be assigned", "Use a data path.")
     if body.get("Tags") is not None and body.get("tags") is not None:
         raise BadRequest(400, "tags", "Tags are given twice, as Tags and as tags", "Leave one of them out.")
-    said = flags["ContinueRunOnStepFailure"]
+    given = flags["ContinueRunOnStepFailure"]
     return RunRequest(
         experiment=_experiment(body),
         parameters=_values(body, {definition.name: definition for definition in parameters}),
         tags={**_texts(body, "Tags"), **_texts(body, "tags")},
         regenerate=bool(flags["RegenerateOutputs"]),
-        continue_on_failure=go_on if said is None else said,
+        continue_on_failure=continue_on_failure if given is None else given,
         notes=_notes(body),
     )
 
@@ -86,7 +91,7 @@ def _values(body: Mapping[str, Any], known: Mapping[str, ParameterDefinition]) -
             raise BadRequest(400, field, "The parameter is no data path", "Assign it in ParameterAssignments.")
         if name in found:
             raise BadRequest(400, field, "The parameter is assigned twice", "Leave one of the two out.")
-        found[name] = _data(field, value)
+        found[name] = _data_source(field, value)
     return found
 
 
@@ -103,15 +108,15 @@ def _value(field: str, definition: ParameterDefinition, value: Any) -> Any:
     try:
         if definition.type == "data":
             return parse(definition, value)
-        return check(definition, _spelled(definition.type, value))
+        return check(definition, _coerce(definition.type, value))
     except StepwellError as error:
         raise BadRequest(
             400, field, error.title if not definition.secret else "The value is unfit", error.hint
         ) from None
 
 
-def _spelled(kind: str, value: Any) -> Any:
-    """The value; a text that spells exactly a number or truth value, as v1's own client sends them, is that."""
+def _coerce(kind: str, value: Any) -> Any:
+    """Return the number or truth value that a text spells exactly, as v1's client sends them, else the value itself."""
     if not isinstance(value, str):
         return value
     if kind == "bool":
@@ -121,7 +126,7 @@ def _spelled(kind: str, value: Any) -> Any:
     return value
 
 
-def _data(field: str, value: Any) -> DataSource:
+def _data_source(field: str, value: Any) -> DataSource:
     if not isinstance(value, dict):
         raise BadRequest(400, field, "The value is no object", 'Write {"DataStoreName": …, "RelativePath": …}.')
     for name in ("DataStoreName", "RelativePath"):

@@ -23,8 +23,8 @@ _HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-s
 
 
 def download(known: KnownRun, step: str, output: str, path: str | None) -> Response:
-    """The output: a file as it is, a folder as a zip; or the file `path` within it. HttpError with status 404 if there is none."""
-    data, tree = _found(known, step, output)
+    """Return an output, a folder as a zip, or the file `path` within it; raise HttpError with status 404 or 410."""
+    data, tree = _find(known, step, output)
     root = data.local_path
     files = {entry.path: entry for entry in tree.entries if entry.kind == "file"}
     if path is not None:
@@ -36,7 +36,7 @@ def download(known: KnownRun, step: str, output: str, path: str | None) -> Respo
     return _zip(root, tree, output)
 
 
-def _found(known: KnownRun, step: str, output: str) -> tuple[PortDataReference, Tree]:
+def _find(known: KnownRun, step: str, output: str) -> tuple[PortDataReference, Tree]:
     for one in known.run.find_step_run(step):
         data = one.get_outputs().get(output)
         if data is not None:
@@ -47,16 +47,16 @@ def _found(known: KnownRun, step: str, output: str) -> tuple[PortDataReference, 
     raise HttpError(404, "NotFound", "The run has no such output", "Look at GET /runs/{id}.")
 
 
-def _file(submit_request: Path, name: str) -> Response:
+def _file(path: Path, name: str) -> Response:
     return FileResponse(
-        submit_request,
+        path,
         media_type="application/octet-stream",
         headers={**_HEADERS, "Content-Disposition": _attachment(name)},
     )
 
 
 def _zip(root: Path, tree: Tree, name: str) -> Response:
-    scratch = tempfile.TemporaryFile()  # noqa: SIM115  (the answer closes it)
+    scratch = tempfile.TemporaryFile()  # noqa: SIM115  (the response closes it)
     with zipfile.ZipFile(scratch, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
         for entry in tree.entries:
             if entry.kind == "file":

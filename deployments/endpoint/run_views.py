@@ -1,4 +1,4 @@
-"""Runs of published pipelines as the endpoint shows them: status, steps, metrics and outputs; and how one is cancelled."""
+"""Runs of published pipelines as the endpoint shows them: status, steps, metrics, outputs; and how to cancel one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class KnownRun:
 
 
 def find_run(run_id: str, registry: Registry) -> KnownRun:
-    """The run; HttpError with status 404 if it is none of a published pipeline."""
+    """Return the run; raise HttpError with status 404 if it is none of a published pipeline."""
     try:
         flow_run_id = UUID(run_id)
     except ValueError:
@@ -53,8 +53,8 @@ def find_run(run_id: str, registry: Registry) -> KnownRun:
     published = next((block for block in registry.published if block.deployment_id == deployment), None)
     if published is None:
         raise _unknown()
-    said = run_labels.facts(flow_run)
-    named = said.get("experiment") or flow_run.parameters.get("experiment_name") or usual_experiment(published.name)
+    facts = run_labels.facts(flow_run)
+    named = facts.get("experiment") or flow_run.parameters.get("experiment_name") or usual_experiment(published.name)
     experiment = Experiment(registry.workspace(published.workspace), str(named))
     return KnownRun(published, flow_run, PipelineRun(experiment, str(flow_run.id)))
 
@@ -69,7 +69,7 @@ def _unknown() -> HttpError:
 
 
 def run_response(known: KnownRun, address: str, page: str) -> dict[str, Any]:
-    """All that is known of the run now; `address` is that of the endpoint, `page` the run's in Prefect's UI."""
+    """Return all that is known of the run now; `address` is the endpoint's, `page` the run's in Prefect's UI."""
     summary = known.run.summary()
     steps = list(known.run.get_steps())[::-1]
     started, state = summary.started or None, known.flow_run.state
@@ -131,12 +131,12 @@ def _step(step: StepRun, known: KnownRun, address: str) -> dict[str, Any]:
 
 
 def output_url(address: str, run_id: str, step: str, output: str) -> str:
-    """Where an output can be downloaded."""
+    """Return the address where an output can be downloaded."""
     return f"{address}/runs/{run_id}/outputs?{urlencode({'step': step, 'output': output}, quote_via=quote)}"
 
 
 def cancel_run(known: KnownRun) -> None:
-    """Nothing; a run that waits is cancelled, one at work is asked to end. One that has ended stays as it is."""
+    """Cancel a run that waits, ask one at work to end, and leave one that has ended as it is."""
     state = known.flow_run.state
     if known.status in FINAL or state is None:
         return

@@ -1,4 +1,4 @@
-"""Data-triggered schedules: their folders are looked at from time to time, and each changed file orders one run."""
+"""Data-triggered schedules: their folders are polled from time to time, and each changed file submits one run."""
 
 from __future__ import annotations
 
@@ -10,84 +10,84 @@ from typing import Any
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.publications import ScheduleBlock
-from stepwell.deployments.schedules.prefect_schedules import request_of, target_of
+from stepwell.deployments.schedules.prefect_schedules import run_request_for, target_of
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.lock import publications_locked
 from stepwell.flows.publishing.run_requests import submit_run
 from stepwell.model.definitions import DataSource
 
-_LOOK_SECONDS = 5.0
+_POLL_SECONDS = 5.0
 _STATE = ("etag", "ETag", "mtime", "last_modified", "LastModified", "modified", "modify", "updated")
 
 States = dict[str, str]
 
 
 class DataTriggers:
-    """Remembers when it looked last, and what it saw then; all that counts stands in the schedules' documents."""
+    """Remembers when it polled last, and what it saw then; all that counts stands in the schedules' documents."""
 
     def __init__(self) -> None:
-        self._looked = 0.0
-        self._before: dict[str, States] = {}
+        self._polled = 0.0
+        self._unsettled: dict[str, States] = {}
 
     def poll(self) -> None:
-        """Nothing; every schedule that is due was looked at. The first error is raised after all of them had their turn."""
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
+        """Poll every schedule that is due; raise the first error after all of them had their turn."""
+        if time.monotonic() - self._polled < _POLL_SECONDS:
             return
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         errors: list[Exception] = []
         for schedule in documents.load_any([ScheduleBlock], status="Active"):
-            waits = schedule.schedule_id in self._before  # something was new, and may still grow
+            waits = schedule.schedule_id in self._unsettled  # something was new, and may still grow
             due = schedule.polled + schedule.polling_minutes * 60 <= time.time()
             if schedule.datastore and (due or waits):
                 try:
-                    self._look(schedule)
+                    self._poll(schedule)
                 except Exception as error:  # noqa: BLE001  (the others have their turn)
                     errors.append(error)
         if errors:
             raise errors[0]
 
-    def _look(self, schedule: ScheduleBlock) -> None:
+    def _poll(self, schedule: ScheduleBlock) -> None:
         workspace = Workspace.get(schedule.workspace)
         now = states(workspace.datastores[schedule.datastore], schedule.path_on_datastore)
         if schedule.seen is None:
             _save(workspace, schedule, now)
             return
         new = {path: state for path, state in now.items() if schedule.seen.get(path) != state}
-        before = self._before.pop(schedule.schedule_id, {})
+        before = self._unsettled.pop(schedule.schedule_id, {})
         settled = {path: state for path, state in new.items() if before.get(path) == state}
         if len(settled) < len(new):
-            self._before[schedule.schedule_id] = new
+            self._unsettled[schedule.schedule_id] = new
         if settled:
-            order_runs(workspace, schedule, settled)
+            submit_runs(workspace, schedule, settled)
         kept = {path: state for path, state in schedule.seen.items() if path in now}
         _save(workspace, schedule, {**kept, **settled})
 
 
-def order_runs(workspace: Workspace, schedule: ScheduleBlock, changed: States) -> None:
-    """Nothing; each changed file has its run, or all of them have one if the schedule hands on no path."""
+def submit_runs(workspace: Workspace, schedule: ScheduleBlock, changed: States) -> None:
+    """Submit one run for each changed file, or one for all of them if the schedule hands on no path."""
     published = target_of(schedule)
     if published.status != "Active":
         return
     if not schedule.data_path_parameter:
-        submit_run(
-            published, request_of(schedule, published, _key(schedule, json.dumps(changed, sort_keys=True))), workspace
-        )
+        key = _key(schedule, json.dumps(changed, sort_keys=True))
+        submit_run(published, run_request_for(schedule, published, key), workspace)
         return
     for path, state in sorted(changed.items()):
         value = {schedule.data_path_parameter: DataSource(schedule.datastore, path)}
-        submit_run(published, request_of(schedule, published, _key(schedule, f"{path}\n{state}"), **value), workspace)
+        key = _key(schedule, f"{path}\n{state}")
+        submit_run(published, run_request_for(schedule, published, key, **value), workspace)
 
 
 def states(datastore: Datastore, folder: str) -> States:
-    """The files directly in the folder, each with what tells when it changes; none if there is no such folder."""
-    submit_request = datastore.locate(folder)
+    """Return the files directly in the folder, each with a text that changes with it; none without such a folder."""
+    path = datastore.locate(folder)
     filesystem = datastore.filesystem
     filesystem.invalidate_cache()
-    if not filesystem.isdir(submit_request):
+    if not filesystem.isdir(path):
         return {}
     prefix = datastore.inside(folder)
     found: States = {}
-    for facts in filesystem.ls(submit_request, detail=True):
+    for facts in filesystem.ls(path, detail=True):
         name = str(facts["name"]).rstrip("/").rpartition("/")[2]
         if facts.get("type") == "file" and not name.startswith("."):
             found["/".join(part for part in (prefix, name) if part)] = _state(facts)
@@ -99,14 +99,14 @@ def _state(facts: dict[str, Any]) -> str:
 
 
 def _key(schedule: ScheduleBlock, change: str) -> str:
-    """The key that makes one change one run, however often it is seen."""
+    """Return the idempotency key that makes one change one run, however often it is seen."""
     return "stepwell-trigger-" + hashlib.sha256(f"{schedule.schedule_id}\n{change}".encode()).hexdigest()
 
 
 def _save(workspace: Workspace, schedule: ScheduleBlock, seen: States) -> None:
     with publications_locked(workspace):
         latest = documents.load(ScheduleBlock, schedule.document)
-        if latest is not None and latest.seen == schedule.seen:  # else it was changed meanwhile, and is looked at anew
+        if latest is not None and latest.seen == schedule.seen:  # else it was changed meanwhile, and is polled anew
             documents.save(latest.model_copy(update={"seen": seen, "polled": time.time()}), schedule.document)
 
 
@@ -114,5 +114,5 @@ _TRIGGERS = DataTriggers()
 
 
 def poll() -> None:
-    """Nothing; what was due was looked at."""
+    """Poll the data-triggered schedules that are due."""
     _TRIGGERS.poll()

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, ScheduleBlock
-from stepwell.deployments.schedules.prefect_schedules import begin, end, target_of
+from stepwell.deployments.schedules.prefect_schedules import activate, deactivate, target_of
 
 
 def follow(endpoint: PipelineEndpointBlock) -> None:
-    """Nothing; the endpoint's schedules run its default from now on.
+    """Let the endpoint's schedules run its default from now on.
 
-    UserErrorException if the default does not take the parameters of one of them; that one goes on as before.
+    Raise UserErrorException if the default does not take the parameters of one of them; that one goes on as before.
     """
     for schedule in documents.load_any([ScheduleBlock], pipeline_endpoint_id=endpoint.endpoint_id):
         published = target_of(schedule)
         if schedule.recurrence is None or schedule.status != "Active":
             continue
         if schedule.deployment_id != published.deployment_id:
-            begun = begin(schedule, published)
-            end(schedule)
-            documents.save(begun, begun.document)
+            active = activate(schedule, published)
+            deactivate(schedule)
+            documents.save(active, active.document)

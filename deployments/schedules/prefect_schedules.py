@@ -22,7 +22,7 @@ from stepwell.flows.publishing.run_requests import RunRequest, check_request, de
 
 
 def target_of(schedule: ScheduleBlock) -> PublishedPipelineBlock:
-    """The published pipeline that the schedule runs now; ExperimentExecutionException if it is gone."""
+    """Return the published pipeline that the schedule runs now; raise ExperimentExecutionException if it is gone."""
     wanted = schedule.pipeline_id
     if schedule.pipeline_endpoint_id:
         found = documents.load_any([PipelineEndpointBlock], endpoint_id=schedule.pipeline_endpoint_id)
@@ -37,8 +37,10 @@ def target_of(schedule: ScheduleBlock) -> PublishedPipelineBlock:
     return blocks[0]
 
 
-def request_of(schedule: ScheduleBlock, published: PublishedPipelineBlock, key: str = "", **more: Any) -> RunRequest:
-    """The order of a run of the schedule; `more` are values of parameters beside its own."""
+def run_request_for(
+    schedule: ScheduleBlock, published: PublishedPipelineBlock, key: str = "", **more: Any
+) -> RunRequest:
+    """Return the request for a run of the schedule; `more` are values of parameters beside its own."""
     known = {definition.name: definition for definition in definitions_of(published)}
     own = {
         name: from_prefect(known[name], value) if name in known else value
@@ -54,30 +56,30 @@ def request_of(schedule: ScheduleBlock, published: PublishedPipelineBlock, key: 
 
 
 def plain_values(published: PublishedPipelineBlock, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The values as a schedule's document keeps them."""
+    """Return the values as a schedule's document keeps them."""
     known = {definition.name: definition for definition in definitions_of(published) if not definition.secret}
     return {name: for_prefect(known[name], value) if name in known else value for name, value in given.items()}
 
 
 def check(schedule: ScheduleBlock, published: PublishedPipelineBlock, **more: Any) -> None:
-    """Nothing; UserErrorException if the schedule's runs could not be ordered."""
+    """Raise UserErrorException if the schedule's runs could not be submitted."""
     secret = sorted({d.name for d in definitions_of(published) if d.secret} & set(schedule.parameters))
     if secret:
         raise UserErrorException(
             f"The parameter {secret[0]!r} is secret, and schedules are no place for secrets",
             hint="Leave it out, and publish the pipeline with the secret as its default.",
         )
-    check_request(published, request_of(schedule, published, **more), Workspace.get(schedule.workspace))
+    check_request(published, run_request_for(schedule, published, **more), Workspace.get(schedule.workspace))
 
 
-def begin(schedule: ScheduleBlock, published: PublishedPipelineBlock) -> ScheduleBlock:
-    """The schedule, in force in Prefect from now on, for the deployment of that pipeline."""
+def activate(schedule: ScheduleBlock, published: PublishedPipelineBlock) -> ScheduleBlock:
+    """Add the schedule to the pipeline's deployment in Prefect, and return it with its ids there."""
     assert schedule.recurrence is not None
-    values = check_request(published, request_of(schedule, published), Workspace.get(schedule.workspace))
+    values = check_request(published, run_request_for(schedule, published), Workspace.get(schedule.workspace))
     new = DeploymentScheduleCreate(
         schedule=ScheduleRecurrence.from_json(schedule.recurrence).for_prefect(datetime.now(UTC)),
         active=True,
-        parameters=prefect_parameters(published, request_of(schedule, published), values),
+        parameters=prefect_parameters(published, run_request_for(schedule, published), values),
     )
     with client() as api:
         try:
@@ -94,8 +96,8 @@ def begin(schedule: ScheduleBlock, published: PublishedPipelineBlock) -> Schedul
     return schedule.model_copy(update={"deployment_id": published.deployment_id, "prefect_schedule_ids": ids})
 
 
-def end(schedule: ScheduleBlock) -> None:
-    """Nothing; Prefect starts no more runs of it, not even those that it has planned."""
+def deactivate(schedule: ScheduleBlock) -> None:
+    """Delete the schedule from Prefect, which starts no more runs of it, not even those that it has planned."""
     if schedule.prefect_schedule_ids:
         with client() as api, suppress(ObjectNotFound):
             api.delete_deployment_schedule(UUID(schedule.deployment_id), UUID(schedule.prefect_schedule_ids[-1]))

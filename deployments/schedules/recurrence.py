@@ -22,8 +22,21 @@ _SHORTEST_MONTH = 28
 class ScheduleRecurrence:
     """Every `interval` minutes, hours, days, weeks or months from `start_time` on, in the time zone's own clock.
 
-    `hours` and `minutes`, or `time_of_day` ("hh:mm"), choose times of days and weeks, `week_days` days of weeks. Without
-    `start_time` the first run is at once. Whatever contradicts itself raises UserErrorException.
+    The arguments are those of Azure ML SDK v1, and are attributes as well.
+
+    Args:
+        frequency: Minute, Hour, Day, Week or Month.
+        interval: How many of them lie between two runs, 1 to 1000.
+        start_time: A datetime or `YYYY-MM-DDThh:mm:ss`, in the time zone if it has none of its own. Without it, the
+            first run is at once; if it is past, the first run is at the next time that follows from it.
+        time_zone: A member of TimeZone, or a name such as Europe/Warsaw; by default UTC.
+        hours: Hours of the day, 0 to 23, with days and weeks only; by default those of `start_time`.
+        minutes: Minutes of the hour, 0 to 59, with days and weeks only; by default 0 if `hours` are given.
+        week_days: English names of days, with weeks only; by default the day of `start_time`.
+        time_of_day: `hh:mm`, instead of `hours` and `minutes`.
+
+    Raises:
+        UserErrorException: If a value is not allowed, or two contradict each other.
     """
 
     def __init__(
@@ -62,7 +75,14 @@ class ScheduleRecurrence:
         return self.start_time is None
 
     def for_prefect(self, now: datetime) -> IntervalSchedule | RRuleSchedule:
-        """The schedule as Prefect takes it, made at the moment `now`."""
+        """Return the schedule as Prefect takes it.
+
+        Args:
+            now: When it is made; it begins then if it has no `start_time`.
+
+        Returns:
+            An interval schedule, or one of a recurrence rule (RFC 5545).
+        """
         zone = ZoneInfo(self.time_zone)
         start = (self.start_time or now.replace(second=0, microsecond=0)).astimezone(zone)
         if self.frequency in ("Minute", "Hour"):
@@ -80,7 +100,7 @@ class ScheduleRecurrence:
         return RRuleSchedule(rrule=rule, timezone=self.time_zone)
 
     def _by_clock(self, start: datetime, now: datetime) -> IntervalSchedule | RRuleSchedule:
-        """Equal times apart, whatever clocks are put to."""
+        """Return a schedule of equal times apart, whatever clocks are put to."""
         if start > now:  # an interval of Prefect's has no beginning
             rule = f"FREQ={_WORDS[self.frequency]};INTERVAL={self.interval}"
             return RRuleSchedule(rrule=f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{rule}", timezone="UTC")
@@ -88,7 +108,11 @@ class ScheduleRecurrence:
         return IntervalSchedule(interval=unit * self.interval, anchor_date=start, timezone="UTC")
 
     def to_json(self) -> dict[str, Any]:
-        """The recurrence as plain data."""
+        """Return the recurrence as plain data.
+
+        Returns:
+            What `from_json` takes.
+        """
         return {
             "frequency": self.frequency,
             "interval": self.interval,
@@ -101,7 +125,14 @@ class ScheduleRecurrence:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> ScheduleRecurrence:
-        """The recurrence of plain data."""
+        """Return the recurrence that plain data describe.
+
+        Args:
+            plain: What `to_json` returned.
+
+        Returns:
+            The recurrence.
+        """
         start = plain.get("start_time")
         return cls(**{**plain, "start_time": datetime.fromisoformat(start) if start else None})
 

@@ -12,8 +12,16 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import ScheduleBlock, check_name
-from stepwell.deployments.schedules.prefect_schedules import begin, check, end, plain_values, request_of, target_of
+from stepwell.deployments.schedules.prefect_schedules import (
+    activate,
+    check,
+    deactivate,
+    plain_values,
+    run_request_for,
+    target_of,
+)
 from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
+from stepwell.deployments.schedules.schedule_checks import check_consistency, check_trigger
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
@@ -24,7 +32,12 @@ _PAGE = 200
 
 
 class Schedule:
-    """A schedule. Prefect, with a worker, does what it says; a data-triggered one needs `stepwell serve`."""
+    """A schedule. Prefect, with a worker, does what it says; a data-triggered one needs `stepwell serve`.
+
+    Attributes:
+        workspace: The workspace that it belongs to.
+        block: Its document, as last read or saved.
+    """
 
     def __init__(self, workspace: BaseWorkspace, block: ScheduleBlock) -> None:
         self.workspace = workspace
@@ -50,9 +63,31 @@ class Schedule:
         *,
         _pipeline_endpoint_id: str = "",
     ) -> Self:
-        """The new schedule: with a recurrence, or for a datastore whose `path_on_datastore` is looked at for changed files.
+        """Make a schedule: with a recurrence, or for a folder that is polled for changed files, as in Azure ML SDK v1.
 
-        `polling_interval` are minutes. What the runs could not be given raises UserErrorException.
+        Args:
+            workspace: The pipeline's workspace.
+            name: Its name; several may share one.
+            pipeline_id: The id of the published pipeline to run.
+            experiment_name: The experiment that the runs belong to.
+            recurrence: At which times to run; excludes `datastore`.
+            description: What it is for.
+            pipeline_parameters: Values by parameter; others keep their defaults. Secrets are not taken.
+            wait_for_provisioning: Accepted for v1's sake; not used.
+            wait_timeout: Accepted for v1's sake; not used.
+            datastore: The datastore, or its name, where changed files start runs; excludes `recurrence`.
+            polling_interval: Minutes between two polls of the folder, 1/60 to a year.
+            data_path_parameter_name: The parameter that is given each changed file; without it, all the changes that
+                are seen at once start one run.
+            continue_on_step_failure: Whether runs go on past failed steps; None: as published.
+            path_on_datastore: The folder to poll, without its sub-folders; by default the datastore's root.
+
+        Returns:
+            The new schedule, which is active.
+
+        Raises:
+            UserErrorException: If the arguments contradict each other, or the runs could not be given them.
+            ExperimentExecutionException: If there is no such pipeline.
         """
         block = ScheduleBlock(
             schedule_id=str(uuid4()),
@@ -69,22 +104,24 @@ class Schedule:
             data_path_parameter=data_path_parameter_name or "",
             polling_minutes=polling_interval,
         )
-        _refuse_contradictions(block)
+        check_consistency(block)
         published = target_of(block)
         go_on = published.continue_on_failure if continue_on_step_failure is None else continue_on_step_failure
         values = plain_values(published, pipeline_parameters or {})
         block = block.model_copy(update={"continue_on_failure": go_on, "parameters": values})
-        _check_trigger(workspace, block)
+        check_trigger(workspace, block)
         check(block, published)
         with ExitStack() as undo:
             if recurrence is not None:
-                block = begin(block, published)
-                undo.callback(end, block)
+                block = activate(block, published)
+                undo.callback(deactivate, block)
             documents.save(block, block.document)
             undo.pop_all()
         schedule = cls(workspace, block)
         if recurrence is not None and recurrence.runs_at_once:
-            submit_run(published, request_of(block, published, f"stepwell-schedule-{block.schedule_id}"), workspace)
+            submit_run(
+                published, run_request_for(block, published, f"stepwell-schedule-{block.schedule_id}"), workspace
+            )
         return schedule
 
     @classmethod
@@ -99,7 +136,25 @@ class Schedule:
         pipeline_parameters: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> Self:
-        """The new schedule of whatever version is the endpoint's default when it is due."""
+        """Make a schedule of whatever version is the endpoint's default when it is due, as in Azure ML SDK v1.
+
+        Args:
+            workspace: The endpoint's workspace.
+            name: Its name; several may share one.
+            pipeline_endpoint_id: The id of the pipeline endpoint to run.
+            experiment_name: The experiment that the runs belong to.
+            recurrence: At which times to run; excludes `datastore`.
+            description: What it is for.
+            pipeline_parameters: Values by parameter; others keep their defaults.
+            **more: The other arguments of `create`.
+
+        Returns:
+            The new schedule, which is active.
+
+        Raises:
+            UserErrorException: As `create`.
+            ExperimentExecutionException: If there is no such endpoint.
+        """
         return cls.create(
             workspace,
             name,
@@ -114,7 +169,18 @@ class Schedule:
 
     @classmethod
     def get(cls, workspace: BaseWorkspace, id: str) -> Self:
-        """The schedule of that id; ExperimentExecutionException if there is none."""
+        """Return the schedule of that id.
+
+        Args:
+            workspace: The workspace to look in.
+            id: The id.
+
+        Returns:
+            The schedule.
+
+        Raises:
+            ExperimentExecutionException: If there is none.
+        """
         found = documents.load_any([ScheduleBlock], workspace=workspace.name, schedule_id=str(id))
         if not found:
             raise ExperimentExecutionException(
@@ -132,7 +198,17 @@ class Schedule:
         pipeline_id: str | None = None,
         pipeline_endpoint_id: str | None = None,
     ) -> list[Self]:
-        """The workspace's schedules, newest first; those of one pipeline or endpoint."""
+        """Return the workspace's schedules, newest first.
+
+        Args:
+            workspace: The workspace.
+            active_only: Leave out disabled ones; the default.
+            pipeline_id: Only those of this published pipeline.
+            pipeline_endpoint_id: Only those of this pipeline endpoint.
+
+        Returns:
+            The schedules.
+        """
         found = documents.load_any([ScheduleBlock], workspace=workspace.name)
         found.sort(key=lambda block: block.created, reverse=True)
         return [
@@ -184,22 +260,32 @@ class Schedule:
 
     @property
     def recurrence(self) -> ScheduleRecurrence | None:
-        """When it runs; None if data trigger it."""
+        """At which times it runs; None if data trigger it."""
         return ScheduleRecurrence.from_json(self.block.recurrence) if self.block.recurrence else None
 
     @property
     def error_status(self) -> str:
-        """Always empty: what is wrong with a schedule is told when it is made."""
+        """Always empty: what is wrong with a schedule is raised when it is made."""
         return ""
 
     # What it does ---------------------------------------------------------------------------------------------------
 
     def enable(self, wait_for_provisioning: bool = False, wait_timeout: int = 3600) -> None:
-        """Nothing; it starts runs again. What changed while it was disabled counts as seen."""
+        """Start runs again; what changed while it was disabled counts as seen.
+
+        Args:
+            wait_for_provisioning: Accepted for v1's sake; not used.
+            wait_timeout: Accepted for v1's sake; not used.
+        """
         self._change(lambda block: block.model_copy(update={"status": "Active", "seen": None}))
 
     def disable(self, wait_for_provisioning: bool = False, wait_timeout: int = 3600) -> None:
-        """Nothing; it starts no more runs."""
+        """Start no more runs.
+
+        Args:
+            wait_for_provisioning: Accepted for v1's sake; not used.
+            wait_timeout: Accepted for v1's sake; not used.
+        """
         self._change(lambda block: block.model_copy(update={"status": "Disabled"}))
 
     def update(
@@ -217,7 +303,25 @@ class Schedule:
         continue_on_step_failure: bool | None = None,
         path_on_datastore: str | None = None,
     ) -> None:
-        """Nothing; what is given is so from now on, all of it or, after an error, nothing."""
+        """Change what is given, all of it or, after an error, nothing; None leaves a value as it is.
+
+        Args:
+            name: Its new name.
+            description: What it is for.
+            recurrence: At which times to run.
+            pipeline_parameters: Values by parameter, instead of all those before.
+            status: `Active` or `Disabled`.
+            wait_for_provisioning: Accepted for v1's sake; not used.
+            wait_timeout: Accepted for v1's sake; not used.
+            datastore: The datastore, or its name, where changed files start runs.
+            polling_interval: Minutes between two polls of the folder.
+            data_path_parameter_name: The parameter that is given each changed file.
+            continue_on_step_failure: Whether runs go on past failed steps.
+            path_on_datastore: The folder to poll.
+
+        Raises:
+            UserErrorException: If the values contradict each other, or the runs could not be given them.
+        """
         given: dict[str, Any] = {
             "name": check_name(name, "schedule") if name is not None else None,
             "description": description,
@@ -240,24 +344,32 @@ class Schedule:
         self._change(lambda block: block.model_copy(update=changes))
 
     def get_pipeline_runs(self) -> Sequence[PipelineRun]:
-        """The runs that it has started, newest first."""
+        """Return the runs that it has started, newest first.
+
+        Returns:
+            The runs.
+        """
         experiment = Experiment(self.workspace, self.block.experiment_name)
         return [PipelineRun(experiment, run_id) for run_id in self._run_ids()]
 
     def get_last_pipeline_run(self) -> PipelineRun | None:
-        """The run that it started last; None if there is none yet."""
+        """Return the run that it started last.
+
+        Returns:
+            The run; None if there is none yet.
+        """
         runs = self.get_pipeline_runs()
         return runs[0] if runs else None
 
     def _run_ids(self) -> Sequence[str]:
-        """Runs that Prefect made of it know its schedule; those that were ordered have its tag."""
+        """Return the ids of its runs: Prefect knows the schedule of those that it made, submitted ones have its tag."""
         by = [{"tags": {"all_": [f"ScheduleId:{self.id}"]}}]
         if self.block.prefect_schedule_ids:
             by.append({"created_by": {"id_": self.block.prefect_schedule_ids}})
         found: dict[str, str] = {}
         with client() as api:
-            for asked in by:
-                begun = {**asked, "state": {"name": {"not_any_": ["Scheduled"]}}}
+            for origin in by:
+                begun = {**origin, "state": {"name": {"not_any_": ["Scheduled"]}}}
                 body = {"flow_runs": begun, "sort": "START_TIME_DESC", "limit": _PAGE}
                 for run in api.request("POST", "/flow_runs/filter", json=body).json():
                     found[run["id"]] = str(run["expected_start_time"])
@@ -269,57 +381,17 @@ class Schedule:
         with publications_locked(self.workspace), ExitStack() as undo:
             before = documents.load(ScheduleBlock, self.block.document) or self.block
             block = changed(before)
-            _refuse_contradictions(block)
-            _check_trigger(self.workspace, block)
+            check_consistency(block)
+            check_trigger(self.workspace, block)
             published = target_of(block)
             check(block, published)
             if block.recurrence is not None and block.status == "Active":
-                block = begin(block, published)
-                undo.callback(end, block)
+                block = activate(block, published)
+                undo.callback(deactivate, block)
             documents.save(block, block.document)
             undo.pop_all()
-            end(before)
+            deactivate(before)
             self.block = block
 
     def __repr__(self) -> str:
         return f"Schedule(name={self.name!r}, id={self.id!r}, status={self.status!r})"
-
-
-def _refuse_contradictions(block: ScheduleBlock) -> None:
-    if bool(block.recurrence) == bool(block.datastore):
-        raise UserErrorException(
-            "A schedule needs either a recurrence or a datastore", hint="Pass `recurrence=` or `datastore=`."
-        )
-    if not 1 / 60 <= block.polling_minutes <= 60 * 24 * 365:
-        raise UserErrorException(
-            f"{block.polling_minutes!r} is no polling interval", hint="Pass minutes, from 1/60 to a year."
-        )
-    if block.recurrence and (block.path_on_datastore or block.data_path_parameter):
-        raise UserErrorException(
-            "A path goes with a datastore, not with a recurrence", hint="Leave it out, or pass `datastore=`."
-        )
-
-
-def _check_trigger(workspace: BaseWorkspace, block: ScheduleBlock) -> None:
-    if not block.datastore:
-        return
-    if block.datastore not in workspace.datastores:
-        raise UserErrorException(
-            f"There is no datastore {block.datastore!r}",
-            {"datastores": ", ".join(workspace.datastores)},
-            "Correct the name, or register the datastore.",
-        )
-    workspace.datastores[block.datastore].inside(block.path_on_datastore)
-    if block.data_path_parameter:
-        known = {str(plain["name"]): plain["type"] for plain in target_of(block).parameters}
-        if known.get(block.data_path_parameter) != "data":
-            raise UserErrorException(
-                f"The pipeline has no data path parameter {block.data_path_parameter!r}",
-                {"parameters": ", ".join(known) or "none"},
-                "Name a parameter whose default is a DataPath.",
-            )
-        if block.data_path_parameter in block.parameters:
-            raise UserErrorException(
-                f"The parameter {block.data_path_parameter!r} is what the trigger sets",
-                hint="Leave it out of `pipeline_parameters`.",
-            )

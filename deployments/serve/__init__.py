@@ -1,1 +1,1 @@
-"""What `stepwell serve` keeps running, and what it mends."""
+"""What `stepwell serve` keeps running, and what it puts right."""

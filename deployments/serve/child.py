@@ -17,33 +17,33 @@ from contextlib import suppress
 _SIGNALS_LEFT_TO_THE_CHILD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def guard(patience: float, command: list[str]) -> int:
-    """How the child ended: its code, or 128 and the number of the signal."""
+def guard(grace_seconds: float, command: list[str]) -> int:
+    """Run the child and return how it ended: its exit code, or 128 plus the number of the signal."""
     for number in _SIGNALS_LEFT_TO_THE_CHILD:
         signal.signal(number, lambda *_: None)  # unlike one that is ignored, a child does not inherit this
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    deserted = threading.Event()
-    threading.Thread(target=_end_when_deserted, args=(process, patience, deserted), daemon=True).start()
+    closed = threading.Event()
+    threading.Thread(target=_end_when_stdin_closes, args=(process, grace_seconds, closed), daemon=True).start()
     code = process.wait()
-    if deserted.is_set():
+    if closed.is_set():
         _kill_group()
     return code if code >= 0 else 128 - code
 
 
-def _end_when_deserted(process: subprocess.Popen[bytes], patience: float, deserted: threading.Event) -> None:
+def _end_when_stdin_closes(process: subprocess.Popen[bytes], grace_seconds: float, closed: threading.Event) -> None:
     while os.read(0, 1024):
         pass
-    deserted.set()
-    if patience > 0:
+    closed.set()
+    if grace_seconds > 0:
         os.killpg(0, signal.SIGTERM)
         os.killpg(0, signal.SIGCONT)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(patience)
+            process.wait(grace_seconds)
     _kill_group()
 
 
 def _kill_group() -> None:
-    """Does not return: this process is one of the group."""
+    """Kill the process group and do not return: this process is one of it."""
     os.killpg(0, signal.SIGKILL)
 
 

@@ -1,4 +1,4 @@
-"""What a child says: all of it goes to a log of its own, and what somebody should see is passed on."""
+"""A child's output: all of it goes to a log of its own, and what somebody should see to standard error too."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 _LARGEST_LOG = 20_000_000
-_TROUBLE = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|^Traceback |^\w*(Error|Exception): ")
-_print = threading.Lock()
+_PROBLEM = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b|^Traceback |^\w*(Error|Exception): ")
+_stderr_lock = threading.Lock()
 
 
-def say(text: str) -> None:
-    """Nothing; the text stands on standard error, if anybody still listens there."""
-    with _print, suppress(OSError):
+def log_to_stderr(text: str) -> None:
+    """Print the text to standard error, if anybody still listens there."""
+    with _stderr_lock, suppress(OSError):
         print(text, file=sys.stderr, flush=True)
 
 
@@ -37,34 +37,34 @@ class ChildLog:
             self._file.doRollover()
 
     def write(self, line: str) -> None:
-        """Nothing; the log ends with the line."""
+        """Append the line to the log."""
         self._file.handle(LogRecord(self.name, DEBUG, "", 0, line, None, None))
 
-    def tell(self, line: str) -> None:
-        """Nothing; the log ends with the line, and standard error shows it behind the child's name."""
+    def emit(self, line: str) -> None:
+        """Append the line to the log, and print it to standard error after the child's name."""
         self.write(line)
-        say(f"{self.name} | {line}")
+        log_to_stderr(f"{self.name} | {line}")
 
 
 class Listener:
-    """Listens to a child until nobody of its group can say anything any more; `ready`: it has said the `sign`."""
+    """Reads a child's output until nobody of its group can write any more; `ready`: it has written the marker."""
 
-    def __init__(self, log: ChildLog, sign: str = "") -> None:
+    def __init__(self, log: ChildLog, ready_marker: str = "") -> None:
         self._log = log
-        self._sign = sign
+        self._ready_marker = ready_marker
         self.ready = threading.Event()
 
     def listen(self, stream: BinaryIO) -> None:
-        """Nothing; a thread of its own reads the stream to its end."""
+        """Start a thread that reads the stream to its end."""
         threading.Thread(target=self._read, args=(stream,), name=f"{self._log.name} output", daemon=True).start()
 
     def _read(self, stream: BinaryIO) -> None:
         with stream:
             for data in stream:
                 line = data.decode(errors="replace").rstrip()
-                if self._sign and self._sign in line:
+                if self._ready_marker and self._ready_marker in line:
                     self.ready.set()
-                if _TROUBLE.search(line):
-                    self._log.tell(line)
+                if _PROBLEM.search(line):
+                    self._log.emit(line)
                 else:
                     self._log.write(line)

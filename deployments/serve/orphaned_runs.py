@@ -1,4 +1,4 @@
-"""Runs of published pipelines whose process is gone though Prefect believes in it: started again, or ended truthfully.
+"""Orphaned runs of published pipelines, whose process is gone unknown to Prefect: started again, or ended truthfully.
 
 Whether a run lives is told by the lock of its folder and by the process that its worker started. What can't be seen
 from this machine is left alone.
@@ -43,47 +43,47 @@ _SECONDS_DEAD, _SECONDS_WITHOUT_PROCESS = 5.0, 60.0
 _STATES = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 _ENDS = {"Finished": StateType.COMPLETED, "Failed": StateType.FAILED, "Canceled": StateType.CANCELLED}
 _DEAD = "The run's process is gone"
-_PARKED = "`stepwell serve` was stopped; the run goes on when it is started again"
+_STOPPED = "`stepwell serve` was stopped; the run goes on when it is started again"
 
 
 def worker_name() -> str:
-    """The name of this home's worker on this machine."""
+    """Return the name of this home's worker on this machine."""
     return f"stepwell-{digest('home', str(home()))[:6]}@{socket.gethostname()}"
 
 
 class OrphanedRuns:
-    """Looks for such runs. A run counts only once it was found so for some seconds."""
+    """Finds and settles orphaned runs. A run counts as one only once it was found so for some seconds."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self._say = say
+    def __init__(self, log: Callable[[str], None]) -> None:
+        self._log = log
         self._found: dict[UUID, float] = {}
         self._workspaces: dict[UUID, str] = {}
 
-    def look(self) -> None:
-        """Nothing; what had been stranded for long enough is no more."""
-        self._mend(_SECONDS_DEAD, parking=False)
+    def reconcile(self) -> None:
+        """Restart or end the runs that have been orphaned for long enough."""
+        self._reconcile(_SECONDS_DEAD, stopping=False)
 
-    def park(self) -> None:
-        """Nothing; runs of this machine's worker, just killed, are scheduled again, which counts as no restart."""
-        self._mend(0.0, parking=True)
+    def reschedule(self) -> None:
+        """Schedule the runs of this machine's worker, just killed, again, which counts as no restart."""
+        self._reconcile(0.0, stopping=True)
 
-    def _mend(self, patience: float, *, parking: bool) -> None:
-        stranded = set()
+    def _reconcile(self, grace_seconds: float, *, stopping: bool) -> None:
+        orphaned = set()
         for flow_run in _unfinished():
-            mend = self._remedy(flow_run, parking=parking)
-            if mend is None:
+            action = self._action_for(flow_run, stopping=stopping)
+            if action is None:
                 continue
-            stranded.add(flow_run.id)
+            orphaned.add(flow_run.id)
             now = time.monotonic()
-            if now - self._found.setdefault(flow_run.id, now) >= patience:
-                mend()
+            if now - self._found.setdefault(flow_run.id, now) >= grace_seconds:
+                action()
                 self._found.pop(flow_run.id, None)
-        self._found = {known: since for known, since in self._found.items() if known in stranded}
+        self._found = {known: since for known, since in self._found.items() if known in orphaned}
 
-    # Telling whether, and what to do -------------------------------------------------------------------------------
+    # Detection ------------------------------------------------------------------------------------------------------
 
-    def _remedy(self, flow_run: FlowRun, *, parking: bool) -> Callable[[], None] | None:
-        """What mends the run; None if nothing is wrong, or nobody here can tell."""
+    def _action_for(self, flow_run: FlowRun, *, stopping: bool) -> Callable[[], None] | None:
+        """Return what settles the run; None if nothing is wrong, or nobody here can tell."""
         assert flow_run.state is not None
         worker, process = _worker_of(flow_run), _process_of(flow_run)
         if worker.startswith("stepwell-") and not _is_here(worker):
@@ -99,13 +99,13 @@ class OrphanedRuns:
         if flow_run.state.type == StateType.CANCELLING:
             return lambda: self._cancel(flow_run, folder if begun else None)
         if flow_run.state.type == StateType.PENDING:
-            return lambda: self._schedule(flow_run, _PARKED if parking else f"{_DEAD}; it had not begun")
+            return lambda: self._schedule(flow_run, _STOPPED if stopping else f"{_DEAD}; it had not begun")
         if folder is not None and begun:
-            return lambda: self._settle(flow_run, folder, parking=parking)
-        return lambda: self._begin_again(flow_run, parking=parking)
+            return lambda: self._settle(flow_run, folder, stopping=stopping)
+        return lambda: self._restart(flow_run, stopping=stopping)
 
     def _folder(self, flow_run: FlowRun) -> RunFolder | None:
-        """The run's folder in its workspace's store, if that is on this machine."""
+        """Return the run's folder in its workspace's store, if that is on this machine."""
         if flow_run.deployment_id is None:
             return None
         if flow_run.deployment_id not in self._workspaces:
@@ -119,41 +119,41 @@ class OrphanedRuns:
             return folder if folder is not None and folder.path.exists() else None
         return None
 
-    # Mending ---------------------------------------------------------------------------------------------------------
+    # Actions ---------------------------------------------------------------------------------------------------------
 
-    def _settle(self, flow_run: FlowRun, folder: RunFolder, *, parking: bool) -> None:
-        """A run that had begun: as its journal says, or from its kept results on, or given up."""
+    def _settle(self, flow_run: FlowRun, folder: RunFolder, *, stopping: bool) -> None:
+        """End a run that had begun as its journal says, restart it from its kept results on, or give it up."""
         status = str(folder.status().get("status", ""))
         if status in FINAL:
             self._end(flow_run, _ENDS[status], "Prefect's server was away when the run ended")
             return
         restarts = int(folder.facts().get("restarts", 0))
-        if parking:
-            _tell(folder, {"status": "NotStarted"})
-            self._schedule(flow_run, _PARKED)
+        if stopping:
+            _append(folder, {"status": "NotStarted"})
+            self._schedule(flow_run, _STOPPED)
         elif status == "NotStarted":  # counted before, but Prefect could not be told
             self._schedule(flow_run, _DEAD)
         elif restarts < MOST_RESTARTS:
             words = f"{_DEAD}; it starts again, {restarts + 1} of {MOST_RESTARTS} times, and reuses what was done"
             folder.describe({"restarts": restarts + 1})
-            _tell(folder, {"status": "NotStarted", "warning": words})
+            _append(folder, {"status": "NotStarted", "warning": words})
             self._schedule(flow_run, words)
         else:
             words = f"{_DEAD}, after {MOST_RESTARTS} restarts"
             _close_steps(folder, "failed", words)
-            _tell(folder, {"status": "Failed", "problem": words})
+            _append(folder, {"status": "Failed", "problem": words})
             self._end(flow_run, StateType.CRASHED, words)
 
-    def _begin_again(self, flow_run: FlowRun, *, parking: bool) -> None:
-        if parking or flow_run.run_count <= MOST_RESTARTS:
-            self._schedule(flow_run, _PARKED if parking else f"{_DEAD}; no step had begun")
+    def _restart(self, flow_run: FlowRun, *, stopping: bool) -> None:
+        if stopping or flow_run.run_count <= MOST_RESTARTS:
+            self._schedule(flow_run, _STOPPED if stopping else f"{_DEAD}; no step had begun")
         else:
             self._end(flow_run, StateType.CRASHED, f"{_DEAD}, {flow_run.run_count} times, before any step began")
 
     def _cancel(self, flow_run: FlowRun, folder: RunFolder | None) -> None:
         if folder is not None and folder.status().get("status") not in FINAL:
             _close_steps(folder, "cancelled", _DEAD)
-            _tell(folder, {"status": "Canceled"})
+            _append(folder, {"status": "Canceled"})
         self._end(flow_run, StateType.CANCELLED, "The run was cancelled")
 
     def _schedule(self, flow_run: FlowRun, words: str) -> None:
@@ -161,17 +161,17 @@ class OrphanedRuns:
             # The number of a dead process would look like the next one's.
             api.request("PATCH", f"/flow_runs/{flow_run.id}", json={"infrastructure_pid": None})  # type: ignore[arg-type]
             api.set_flow_run_state(flow_run.id, Scheduled(scheduled_time=datetime.now(UTC), message=words), force=True)
-        self._say(f"run {flow_run.name} ({str(flow_run.id)[:8]}) is scheduled again: {words}")
+        self._log(f"run {flow_run.name} ({str(flow_run.id)[:8]}) is scheduled again: {words}")
 
     def _end(self, flow_run: FlowRun, kind: StateType, words: str) -> None:
         with client() as api:
             api.set_flow_run_state(flow_run.id, State(type=kind, message=words), force=True)
         run_labels.forget_secrets(flow_run)
-        self._say(f"run {flow_run.name} ({str(flow_run.id)[:8]}) is {kind.value.lower()}: {words}")
+        self._log(f"run {flow_run.name} ({str(flow_run.id)[:8]}) is {kind.value.lower()}: {words}")
 
 
 def _unfinished() -> Iterator[FlowRun]:
-    """The runs of published pipelines that Prefect believes to be at work, as they were at this moment."""
+    """Return the runs of published pipelines that Prefect believes to be at work, as they were at this moment."""
     found: list[FlowRun] = []
     states = FlowRunFilterStateType(any_=list(_STATES))
     with client() as api:
@@ -197,7 +197,7 @@ def _is_here(worker: str) -> bool:
 
 
 def _process_of(flow_run: FlowRun) -> str:
-    """`lives` or `dead`, as seen from here; `none` if there is no number yet; `foreign` if it is no process of this machine."""
+    """Return `lives` or `dead`, as seen from here, `none` without a process number, `foreign` for other machines."""
     host, _, number = (flow_run.infrastructure_pid or "").rpartition(":")
     if not number:
         return "none"
@@ -219,17 +219,17 @@ def _runs(pid: int, run_id: UUID) -> bool:
 
 
 def _age(flow_run: FlowRun) -> float:
-    """For how many seconds the run has been in its state."""
+    """Return for how many seconds the run has been in its state."""
     assert flow_run.state is not None
     return (datetime.now(UTC) - flow_run.state.timestamp).total_seconds()
 
 
 def _close_steps(folder: RunFolder, status: str, words: str) -> None:
-    """Steps that seem to run have ended."""
+    """Record the end of steps that seem to run."""
     for step, state in folder.steps().items():
         if state.get("status") in ("starting", "running", "retrying"):
-            _tell(folder, {"step": step, "status": status, "error": words})
+            _append(folder, {"step": step, "status": status, "error": words})
 
 
-def _tell(folder: RunFolder, event: dict[str, str]) -> None:
+def _append(folder: RunFolder, event: dict[str, str]) -> None:
     folder.append({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event})

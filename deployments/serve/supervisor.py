@@ -19,7 +19,7 @@ from stepwell.deployments.serve import child
 from stepwell.deployments.serve.child_output import ChildLog, Listener
 from stepwell.errors import UserErrorException
 
-_FIRST_PAUSE, _LONGEST_PAUSE, _GOOD_LIFE = 0.2, 10.0, 60.0
+_FIRST_PAUSE, _LONGEST_PAUSE, _STABLE_SECONDS = 0.2, 10.0, 60.0
 _LAST_WAIT = 2.0
 
 
@@ -27,66 +27,67 @@ _LAST_WAIT = 2.0
 class Child:
     """What is to be kept running.
 
-    `environment` is asked for at every start. `patience`: seconds from the request to end until the kill; 0 kills at
-    once. `sign` is what it says when it is ready for work.
+    `environment` is called at every start. `grace_seconds` lie between the request to end and the kill; 0 kills at
+    once. `ready_marker` is what it prints when it is ready for work.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Callable[[], Mapping[str, str]] = lambda: os.environ
-    patience: float = 5.0
-    sign: str = ""
+    grace_seconds: float = 5.0
+    ready_marker: str = ""
 
 
 class Supervisor:
     """The children, and a folder for their logs. Not for several threads, but for `is_ready`."""
 
     def __init__(self, folder: Path, children: Iterable[Child]) -> None:
-        self._charges = {one.name: _Charge(one, ChildLog(folder, one.name)) for one in children}
+        self._children = {one.name: _SupervisedChild(one, ChildLog(folder, one.name)) for one in children}
 
     def start(self) -> None:
-        """Nothing; every child was started."""
-        for charge in self._charges.values():
-            charge.start()
+        """Start every child."""
+        for one in self._children.values():
+            one.start()
 
     def check(self) -> None:
-        """Nothing; who has died will be started again, or was, if its pause is over. To be called often."""
-        for charge in self._charges.values():
-            charge.check()
+        """Plan a restart of every child that has died, and start those whose pause is over. Call it often."""
+        for one in self._children.values():
+            one.check()
 
     def is_ready(self, name: str) -> bool:
-        """Whether the child has said that it is ready, at its last start."""
-        return self._charges[name].ready
+        """Return whether the child has printed that it is ready, at its last start."""
+        return self._children[name].ready
 
     def pids(self) -> dict[str, int]:
-        """The guards of the children that run, by name; each leads the group of its child."""
-        return {name: charge.pid for name, charge in self._charges.items() if charge.pid}
+        """Return the process ids of the guards of running children, by name; each leads the group of its child."""
+        return {name: one.pid for name, one in self._children.items() if one.pid}
 
     def restart(self) -> None:
-        """Nothing; every child was ended and started anew, in the environment that is right now."""
+        """End every child and start it anew, in the environment that is right now."""
         self.stop()
         self.start()
 
     def stop(self, hurry: Callable[[], bool] = lambda: False) -> None:
-        """Nothing; no child is left, nor anybody of its group. `hurry`: whether to kill instead of waiting."""
-        charges = list(self._charges.values())
-        for charge in charges:
-            charge.let_go()
-        deadline = time.monotonic() + max((charge.child.patience for charge in charges), default=0) + _LAST_WAIT
-        while any(charge.lives() for charge in charges) and time.monotonic() < deadline and not hurry():
+        """End all children and everybody of their groups. `hurry`: whether to kill instead of waiting."""
+        children = list(self._children.values())
+        for one in children:
+            one.close_stdin()
+        grace_seconds = max((one.child.grace_seconds for one in children), default=0)
+        deadline = time.monotonic() + grace_seconds + _LAST_WAIT
+        while any(one.lives() for one in children) and time.monotonic() < deadline and not hurry():
             time.sleep(0.02)
-        for charge in charges:
-            charge.bury()
+        for one in children:
+            one.kill()
 
 
-class _Charge:
+class _SupervisedChild:
     """One child: its guard while it runs, and when to start it again while it doesn't."""
 
     def __init__(self, one: Child, log: ChildLog) -> None:
         self.child = one
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
-        self._listener = Listener(log, one.sign)
+        self._listener = Listener(log, one.ready_marker)
         self._began = self._due = 0.0
         self._pause = _FIRST_PAUSE
 
@@ -99,8 +100,8 @@ class _Charge:
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        guard = [sys.executable, "-I", "-S", child.__file__, str(self.child.patience), *self.child.command]
-        self._began, self._listener = time.monotonic(), Listener(self._log, self.child.sign)
+        guard = [sys.executable, "-I", "-S", child.__file__, str(self.child.grace_seconds), *self.child.command]
+        self._began, self._listener = time.monotonic(), Listener(self._log, self.child.ready_marker)
         try:
             self._process = subprocess.Popen(
                 guard, cwd=home(), env=dict(self.child.environment()), start_new_session=True,
@@ -115,7 +116,7 @@ class _Charge:
     def check(self) -> None:
         if self._process is not None and not self.lives():
             code = self._process.returncode
-            self.bury()
+            self.kill()
             self._plan_restart(f"ended with code {code}")
         elif self._process is None and time.monotonic() >= self._due:
             self.start()
@@ -123,42 +124,42 @@ class _Charge:
     def lives(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def let_go(self) -> None:
-        """Closes what keeps the guard on guard."""
+    def close_stdin(self) -> None:
+        """Close the guard's standard input, upon which it ends the child."""
         if self._process is not None and self._process.stdin is not None:
             with suppress(OSError):
                 self._process.stdin.close()
 
-    def bury(self) -> None:
-        """Kills who is left of the group."""
+    def kill(self) -> None:
+        """Kill who is left of the group."""
         if self._process is None:
             return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        self.let_go()
+        self.close_stdin()
         self._process = None
 
     def _plan_restart(self, reason: str) -> None:
-        if time.monotonic() - self._began >= _GOOD_LIFE:
+        if time.monotonic() - self._began >= _STABLE_SECONDS:
             self._pause = _FIRST_PAUSE
-        self._log.tell(f"{reason}; starts again in {self._pause:g} s (log: {self._log.path})")
+        self._log.emit(f"{reason}; starts again in {self._pause:g} s (log: {self._log.path})")
         self._due = time.monotonic() + self._pause
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[None]:
-    """Keeps others from supervising in this folder meanwhile; UserErrorException if somebody does so already."""
+    """Keep others from supervising in this folder while the block runs; raise UserErrorException if somebody does."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    number = folder / "pid"
+    pid_file = folder / "pid"
     with exclusive(folder / "lock", blocking=False) as taken:
         if not taken:
-            pid = number.read_text().strip() if number.exists() else "unknown"
+            pid = pid_file.read_text().strip() if pid_file.exists() else "unknown"
             facts = {"pid": pid, "home": home()}
             raise UserErrorException("Stepwell is served from this home already", facts, f"End it first: kill {pid}")
-        write_atomically(number, str(os.getpid()).encode())
+        write_atomically(pid_file, str(os.getpid()).encode())
         try:
             yield
         finally:
-            number.unlink(missing_ok=True)
+            pid_file.unlink(missing_ok=True)

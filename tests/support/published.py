@@ -1,4 +1,4 @@
-"""Published pipelines for tests, an endpoint in this process, and runs of its orders without a worker."""
+"""Published pipelines for tests, an endpoint in this process, and its runs without a worker."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ BASE = "http://127.0.0.1:4280"
 
 
 def endpoint(**options: Any) -> TestClient:
-    """A client of an endpoint in this process; errors of the server would be raised in the test."""
+    """Return a client of an endpoint in this process; errors of the server would be raised in the test."""
     return TestClient(create_app(EndpointOptions(**{"with_token": False, "rate": 1e6, **options})), base_url=BASE)
 
 
 def bearer(**scope: Any) -> dict[str, str]:
-    """The header of a new token."""
+    """Return the header of a new token."""
     return {"Authorization": f"Bearer {tokens.create('test', **scope)[1]}"}
 
 
 def every_kind(project: Any) -> Any:
-    """A pipeline with a parameter of every kind, whose step writes its arguments."""
+    """Make a pipeline with a parameter of every kind, whose step writes its arguments."""
     folder = project.folder / "data"
     folder.mkdir()
     (folder / "a.csv").write_text("1")
@@ -61,7 +61,7 @@ def every_kind(project: Any) -> Any:
 
 
 def work(run_id: str) -> str:
-    """The final state of an ordered run, run here as a worker would."""
+    """Run a submitted run here, as a worker would, and return its final state."""
     with client() as api, client_settings():
         flow_run = api.read_flow_run(UUID(run_id))
         deployment = api.read_deployment(flow_run.deployment_id)

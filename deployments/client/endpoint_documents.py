@@ -1,0 +1,35 @@
+"""The documents of pipeline endpoints, and what is required of their names and pipelines."""
+
+from __future__ import annotations
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.publications import PipelineEndpointBlock
+from stepwell.errors import UserErrorException
+from stepwell.flows.public.published_pipeline import PublishedPipeline
+
+
+def endpoint_blocks(workspace: BaseWorkspace) -> list[PipelineEndpointBlock]:
+    """Return the documents of the workspace's pipeline endpoints, newest first."""
+    found = documents.load_any([PipelineEndpointBlock], workspace=workspace.name)
+    return sorted(found, key=lambda block: block.created, reverse=True)
+
+
+def require_free_name(workspace: BaseWorkspace, name: str) -> None:
+    """Raise UserErrorException if an endpoint of the workspace has the name; archived ones don't count."""
+    if any(block.name == name and block.status != "Archived" for block in endpoint_blocks(workspace)):
+        raise UserErrorException(
+            f"There is a pipeline endpoint {name!r} already",
+            {"workspace": workspace.name},
+            "Take another name, or add the pipeline to that one with `PipelineEndpoint.get(…).add(…)`.",
+        )
+
+
+def require_same_workspace(workspace: BaseWorkspace, published: PublishedPipeline) -> None:
+    """Raise UserErrorException if the published pipeline belongs to another workspace."""
+    if published.block.workspace != workspace.name:
+        raise UserErrorException(
+            "The published pipeline belongs to another workspace",
+            {"its workspace": published.block.workspace, "workspace": workspace.name},
+            "Publish it in this one.",
+        )
