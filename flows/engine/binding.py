@@ -1,4 +1,4 @@
-"""Holes to values: a step's definition, its source and its data become a call with a fingerprint. Nothing is run here."""
+"""Binding: a step's definition, its source, parameters and data become a call with a fingerprint. No step runs here."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Source:
         return {entry.path: entry for entry in self.tree.entries}
 
     def imports(self, script: str) -> Imports:
-        """What the script imports, parsed once."""
+        """Return what the script imports, parsed once."""
         if script not in self._imports:
             self._imports[script] = find_imports(
                 script, self.entries.keys(), lambda path: (self.root / path).read_bytes()
@@ -51,7 +51,7 @@ class Source:
         return self._imports[script]
 
     def resolve(self, path: str) -> str:
-        """The path in its normal form, links on the way followed inside the snapshot."""
+        """Return the path in its normal form, links on the way followed inside the snapshot."""
         for _ in range(_MOST_LINKS):
             parts = posixpath.normpath(path).split("/")
             for count in range(1, len(parts) + 1):
@@ -64,25 +64,25 @@ class Source:
         return path
 
     def content(self, path: str) -> str:
-        """The row value of one file's content, or of the names in a folder if `path` ends in `/`."""
+        """Return the row value of one file's content, or of the names in a folder if `path` ends in `/`."""
         if path.endswith("/"):
             return CONTENT + digest("listing", sorted(self.names(self.resolve(path))))
         entry = self.entries.get(self.resolve(path))
         return CONTENT + entry.digest if entry is not None and entry.kind == "file" else ABSENT
 
     def names(self, folder: str) -> set[str]:
-        """What stands in a folder of the snapshot, by name."""
+        """Return the names of what stands in a folder of the snapshot."""
         start = "" if folder == "." else folder + "/"
         return {path[len(start) :].partition("/")[0] for path in self.entries if path.startswith(start)}
 
     def counts(self, path: str) -> bool:
-        """Whether a read of `path` can change with the source, or is of somewhere else: what a step made itself can't."""
+        """Return whether a read of `path` counts: in the source or elsewhere, but not of what the step made itself."""
         return (
             os.path.isabs(path) or path in self.entries or (path.endswith("/") and bool(self.names(self.resolve(path))))
         )
 
     def below(self, path: str) -> Iterator[str]:
-        """The files at or below `path`."""
+        """Yield the files at or below `path`."""
         clean = "" if path == "." else path.rstrip("/") + "/"
         return (name for name in self.entries if name == path or name.startswith(clean))
 
@@ -97,8 +97,8 @@ def bind(
     inputs: Mapping[str, Artifact],
     packages: Packages,
 ) -> StepCall:
-    """The call of a step whose parameters and inputs have these values; a missing script raises UserErrorException."""
-    shown = _parameters_shown(definition)
+    """Return the call of a step with these parameters and inputs; raise UserErrorException if its script is missing."""
+    shown = _visible_parameters(definition)
     texts = {p.name: as_text(values[p.name]) for p in definition.parameters if p.type != "data" or p.name in shown}
     rows = [Row("recipe", "", str(RECIPE)), Row("step type", "", definition.type)]
     code = list(_code_rows(definition, source, packages))
@@ -116,14 +116,14 @@ def bind(
     return StepCall(definition, source.digest, dict(inputs), texts, Fingerprint(tuple(rows)), declared)
 
 
-def _parameters_shown(definition: StepDefinition) -> set[str]:
-    """The parameters whose text the script gets to see; data are otherwise known by content alone."""
+def _visible_parameters(definition: StepDefinition) -> set[str]:
+    """Return the parameters whose text the script gets to see; data are otherwise known by content alone."""
     arguments = (*definition.arguments, *definition.params.values())
     return {piece.value for argument in arguments for piece in argument if piece.kind == "parameter"}
 
 
 def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str]) -> StepCall:
-    """The call whose fingerprint also covers files that no row declares, each with its content."""
+    """Return the call, its fingerprint extended by files that no row declares, each with its content."""
     reads = tuple(Row("read", path, content[path]) for path in sorted(set(paths) - set(call.declared)))
     rows = call.fingerprint.without("read").rows + reads
     return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
@@ -162,7 +162,7 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
 
 
 def _words(definition: StepDefinition) -> Iterator[str]:
-    """The words of a command that may name files of its source."""
+    """Yield the words of a command that may name files of its source."""
     for piece in (piece for argument in definition.arguments for piece in argument if piece.kind == "text"):
         try:
             yield from shlex.split(piece.value) if definition.shell else (piece.value,)
@@ -193,7 +193,7 @@ def _argument_rows(definition: StepDefinition) -> Iterator[Row]:
 
 
 def template(argument: Argument) -> str:
-    """An argument with its holes by name, such as `--rate` or `{parameter:rate}`; distinct arguments, distinct texts."""
+    """Return the argument with a placeholder for each value, as in `{parameter:rate}`; distinct arguments differ."""
     return "".join(
         piece.value.replace("{", "{{") if piece.kind == "text" else f"{{{piece.kind}:{piece.value}}}"
         for piece in argument

@@ -1,4 +1,4 @@
-"""What can be said against the environment of a step before anything runs."""
+"""Checks of a step's environment before anything runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stepwell.model.definitions import StepDefinition
 
 
 def check_environment(context: RunContext, step: StepDefinition) -> None:
-    """Nothing; packages that a step on this machine lacks, or that can't be installed here, raise UserErrorException."""
+    """Raise UserErrorException if a step on this machine lacks packages, or needs some that can't be installed here."""
     if not context.compute(step.compute_target).inherits_packages:
         return
     environment = step.environment

@@ -13,7 +13,7 @@ from stepwell.model.fingerprint import CONTENT, Row
 
 
 def package_rows(environment: EnvironmentDefinition, python_version: str) -> Iterator[Row]:
-    """The Python, packages and indexes of an isolated environment; `python_version` is that of the interpreter in use."""
+    """Yield the Python, packages and indexes of an isolated environment; `python_version` is the one in use."""
     yield Row("python", "", _python(environment.python, python_version))
     asked = asked_for(environment.requirements)
     options = asked.pop("", "")
@@ -34,7 +34,7 @@ def package_rows(environment: EnvironmentDefinition, python_version: str) -> Ite
 
 
 def image_rows(environment: EnvironmentDefinition) -> Iterator[Row]:
-    """The image or Dockerfile that containers start from, if the environment has one of its own."""
+    """Yield the image or Dockerfile that containers start from, if the environment has one of its own."""
     if environment.image:
         yield Row("image", "", environment.image)
     if environment.dockerfile:
@@ -42,7 +42,7 @@ def image_rows(environment: EnvironmentDefinition) -> Iterator[Row]:
 
 
 def _python(asked: str, python_version: str) -> str:
-    """The version that will be used, and that which was asked for: containers of other images may have it."""
+    """Return the version that was asked for, since containers of other images may have it, and the one in use."""
     if not minor(asked):
         return python_version
     used = python_version if minor(asked) == minor(python_version) else base_interpreter(asked).version

@@ -1,4 +1,4 @@
-"""One call from a prepared folder to a committed record: run it, check what it left, keep it, deliver it."""
+"""One call from a prepared folder to a committed record: it is run, checked and committed, its outputs materialized."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SHOWN_LINES = 12
 
 
 def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
-    """The committed record of a call that was run now; a failure of any kind raises StepFailedException.
+    """Run the call now and return its committed record; raise StepFailedException for a failure of any kind.
 
     `on_output` gets the script's output as it comes.
     """
@@ -82,7 +82,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         )
         raise StepFailedException(title, facts, hint) from error
     finally:
-        context.sweep(folder)
+        context.remove_later(folder)
 
 
 # After the process ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Brings outputs to their places on datastores. What stood there and is no part of the output stays."""
+"""Materialization of outputs at their places on datastores. What stood there and is no part of the output stays."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from stepwell.model.tree import Entry, Tree, scan
 
 
 def output_path(port: OutputPort, step_run_id: str) -> str:
-    """Where v1 users find an output on its datastore."""
+    """Return where users of Azure ML SDK v1 find an output on its datastore."""
     template = f"azureml/{step_run_id}/{port.name}" if port.destination is None else port.destination
     return template.replace("{run-id}", step_run_id).replace("{output-name}", port.name)
 
 
 def check_destinations(context: RunContext, definition: StepDefinition) -> None:
-    """Nothing; a destination that is not on its datastore raises DatastoreException."""
+    """Raise DatastoreException if an output's destination is not on its datastore, or has too long a name."""
     for port in definition.outputs:
         datastore = _datastore(context, port)
         path = datastore.inside(output_path(port, "0" * 36))
@@ -34,14 +34,14 @@ def check_destinations(context: RunContext, definition: StepDefinition) -> None:
 
 
 def materialize(context: RunContext, definition: StepDefinition, record: StepRecord, *, fresh: bool) -> None:
-    """Nothing; every output stands, with the right bytes, at its place on its datastore. `fresh`: it was written now."""
+    """Put every output, with the right bytes, at its place on its datastore. `fresh`: it was written just now."""
     for port in definition.outputs:
         artifact, datastore = record.outputs[port.name], _datastore(context, port)
         path, root = output_path(port, record.step_run_id), datastore.local_root
         if port.destination is None and root and context.store.root.is_relative_to(root):
             _link(context.store.tree_path(artifact.digest), root / path)
         else:
-            _bring(context, datastore, path, artifact, fresh=fresh)
+            _copy(context, datastore, path, artifact, fresh=fresh)
 
 
 def _datastore(context: RunContext, port: OutputPort) -> Datastore:
@@ -58,10 +58,10 @@ def _link(tree: Path, place: Path) -> None:
         os.symlink(target, place)
 
 
-def _bring(context: RunContext, datastore: Datastore, path: str, artifact: Artifact, *, fresh: bool) -> None:
+def _copy(context: RunContext, datastore: Datastore, path: str, artifact: Artifact, *, fresh: bool) -> None:
     root = context.store.tree_path(artifact.digest)
     tree = context.store.manifest(artifact.digest) or scan(root)
-    present = _present(context, datastore, path)
+    present = _entries_at(context, datastore, path)
     for entry in tree.entries:
         name = datastore.inside("/".join(filter(None, (path, entry.path))))
         source = root / entry.path if entry.path else root
@@ -69,11 +69,11 @@ def _bring(context: RunContext, datastore: Datastore, path: str, artifact: Artif
             if entry.kind == "file" and (fresh or datastore.size(name) != entry.size):
                 datastore.put_file(source, name)
         elif present.get(entry.path) != entry:
-            _place(source, datastore.local_root / name, entry)
+            _write_entry(source, datastore.local_root / name, entry)
 
 
-def _present(context: RunContext, datastore: Datastore, path: str) -> dict[str, Entry]:
-    """What stands at the place already, by path."""
+def _entries_at(context: RunContext, datastore: Datastore, path: str) -> dict[str, Entry]:
+    """Return what stands at the place already, by path."""
     if datastore.local_root is None or datastore.inside(path) == "":
         return {}
     found = Tree(())
@@ -82,13 +82,13 @@ def _present(context: RunContext, datastore: Datastore, path: str) -> dict[str, 
     return {entry.path: entry for entry in found.entries}
 
 
-def _place(source: Path, place: Path, entry: Entry) -> None:
+def _write_entry(source: Path, place: Path, entry: Entry) -> None:
     try:
         if entry.kind == "folder":
             place.mkdir(parents=True, exist_ok=True)
             return
         place.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=".deliver-", dir=place.parent))
+        scratch = Path(tempfile.mkdtemp(prefix=".materialize-", dir=place.parent))
         try:
             if entry.kind == "link":
                 os.symlink(os.readlink(source), scratch / "x")
@@ -99,7 +99,7 @@ def _place(source: Path, place: Path, entry: Entry) -> None:
             remove(scratch)
     except OSError as error:
         raise DatastoreException(
-            "An output can't be delivered",
+            "An output can't be copied to its destination",
             {"place": place, "reason": error.strerror or error},
             "Remove what stands there, or choose another destination.",
         ) from error

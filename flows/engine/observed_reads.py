@@ -1,4 +1,4 @@
-"""What a script was seen to read though nothing declares it: warned of or refused, and counted from then on."""
+"""Reads that a step does not declare: a warning or an error now, and part of the fingerprint from then on."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _CLOCK_TICK_NS = 20_000_000
 
 
 class Note(NamedTuple):
-    """What the launcher noted: a file, a folder that was listed (its path ends in `/`), or a file that was not there."""
+    """A noted read: of a file, of a folder's names (its path ends in `/`), or of a file that was not there."""
 
     path: str
     missing: bool = False
 
 
 def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
-    """What the launcher noted, whatever else stands in its file; `inside_only`: in the snapshot, not anywhere else."""
+    """Yield what the launcher noted, whatever else stands in its file; `inside_only`: of reads inside the snapshot."""
     with suppress(OSError):
         for line in notes.read_bytes().splitlines():
             with suppress(ValueError, TypeError, KeyError):
@@ -38,10 +38,10 @@ def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
 def account_for_reads(
     context: RunContext, call: StepCall, notes: Iterable[Note], began: int, on_output: Callable[[str], None]
 ) -> StepCall:
-    """The call, its fingerprint covering also what the script read undeclared; `began`: when, in nanoseconds.
+    """Return the call, its fingerprint extended by what the script read undeclared; `began`: when, in nanoseconds.
 
-    For a strict step such a read raises StepFailedException. A file that changed meanwhile gets a row that no later run can
-    have, so that the result is never used again.
+    For a strict step such a read raises StepFailedException. A file that changed meanwhile gets a row that no later run
+    can have, so that the result is never used again.
     """
     source = context.source(call.definition.source_directory)
     known = {note.path: note for note in notes if note.missing or source.counts(note.path)}
@@ -52,7 +52,7 @@ def account_for_reads(
     if undeclared:
         context.store.observe(call.fingerprint, undeclared)
     after = context.with_observed(call, undeclared)
-    return _without_moving(call, after, began)
+    return _with_changed_files(call, after, began)
 
 
 def _warn(context: RunContext, call: StepCall, paths: list[str], on_output: Callable[[str], None]) -> None:
@@ -64,8 +64,8 @@ def _warn(context: RunContext, call: StepCall, paths: list[str], on_output: Call
     context.warn(f"Step {name!r} read files that it does not declare: {shown}")
 
 
-def _without_moving(before: StepCall, after: StepCall, began: int) -> StepCall:
-    """The call with a row of its own for each file that changed since the step was decided on."""
+def _with_changed_files(before: StepCall, after: StepCall, began: int) -> StepCall:
+    """Return the call with a unique row for each file that changed since the decision on the step."""
     decided = {row.name: row.value for row in before.fingerprint.rows if row.kind == "read"}
     rows = tuple(
         row._replace(value=f"changed while the step ran ({began})")
@@ -73,15 +73,15 @@ def _without_moving(before: StepCall, after: StepCall, began: int) -> StepCall:
         else row
         for row in after.fingerprint.rows
     )
-    return after if rows == after.fingerprint.rows else _with(after, rows)
+    return after if rows == after.fingerprint.rows else _with_rows(after, rows)
 
 
-def _with(call: StepCall, rows: tuple[Row, ...]) -> StepCall:
+def _with_rows(call: StepCall, rows: tuple[Row, ...]) -> StepCall:
     return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
 
 
 def _touched(path: str, began: int) -> bool:
-    """Whether a file outside the snapshot changed since then."""
+    """Return whether a file outside the snapshot changed since then."""
     if not os.path.isabs(path):
         return False
     with suppress(OSError):

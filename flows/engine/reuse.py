@@ -1,4 +1,9 @@
-"""What will happen to each step, and why: the one function that both the plan and the run decide with."""
+"""The rule of reuse: which steps run, which have an earlier result used again, and why. Plan and run both decide here.
+
+A result is used again if the store holds an intact record under the call's key, which is the digest of its fingerprint:
+code, arguments, parameters, inputs by content, packages and all else that `binding` makes rows of. A step runs all the
+same with `regenerate_outputs`, with `allow_reuse=False`, or if it is strict and known to read an undeclared file.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +21,17 @@ NEVER_RAN = "no earlier result of this step is known"
 
 @dataclass(frozen=True, slots=True)
 class CacheDecision:
-    """A decision, and the checked record to serve when it is to reuse."""
+    """A decision, and the checked record if it is to reuse one."""
 
     decision: Decision
     record: StepRecord | None = None
 
 
 def decide(context: RunContext, call: StepCall) -> CacheDecision:
-    """Whether a call whose inputs are all known runs or is served, and why."""
-    forced = _forced(context, call.definition, call.fingerprint)
-    if forced:
-        return _run(call.definition, forced)
+    """Decide whether a call whose inputs are all known runs or has an earlier result used again, and why."""
+    reason = _reason_to_run(context, call.definition, call.fingerprint)
+    if reason:
+        return _run(call.definition, reason)
     found = context.store.lookup(call.key)
     if isinstance(found, StepRecord):
         return CacheDecision(Decision(call.definition.id, "reuse", (f"the same as {_when(found)}",)), found)
@@ -35,45 +40,54 @@ def decide(context: RunContext, call: StepCall) -> CacheDecision:
     return _run(call.definition, *_changes(context, call.definition, call.fingerprint))
 
 
+def _reason_to_run(context: RunContext, step: StepDefinition, fingerprint: Fingerprint) -> str:
+    if context.regenerate:
+        return "regenerate_outputs is set"
+    if not step.allow_reuse:
+        return "allow_reuse is False"
+    undeclared = [row.name for row in fingerprint.rows if row.kind == "read"] if step.strict else []
+    return f"it is strict and read {undeclared[0]}, which nothing declares" if undeclared else ""
+
+
 def plan(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> tuple[Decision, ...]:
-    """A decision for every step, in order; nothing is run."""
+    """Return a decision for every step, in order, and run none of them."""
     written: dict[tuple[str, str], Artifact] = {}
     decided: dict[object, str] = {}
     decisions = []
     for step in pipeline.steps:
         inputs, waiting = _known_inputs(step, written)
         call = context.call(step, values, inputs)
-        twin = decided.get(_identity(call, waiting))
-        if twin is not None and not _forced(context, step, call.fingerprint):
+        duplicate = decided.get(_identity(call, waiting))
+        if duplicate is not None and not _reason_to_run(context, step, call.fingerprint):
             decisions.append(
-                Decision(step.id, "depends" if waiting else "reuse", (f"the same as step {twin} of this run",))
+                Decision(step.id, "depends" if waiting else "reuse", (f"the same as step {duplicate} of this run",))
             )
             continue
-        cache_decision = CacheDecision(_decide_waiting(context, call, waiting)) if waiting else decide(context, call)
-        if cache_decision.record:
-            written.update({(step.id, name): artifact for name, artifact in cache_decision.record.outputs.items()})
+        found = CacheDecision(_decide_waiting(context, call, waiting)) if waiting else decide(context, call)
+        if found.record:
+            written.update({(step.id, name): artifact for name, artifact in found.record.outputs.items()})
         else:
             decided.setdefault(_identity(call, waiting), step.id)
-        decisions.append(cache_decision.decision)
+        decisions.append(found.decision)
     return tuple(decisions)
 
 
 def _decide_waiting(context: RunContext, call: StepCall, waiting: Mapping[str, OutputSource]) -> Decision:
     step = call.definition
-    forced = _forced(context, step, call.fingerprint)
-    if forced:
-        return Decision(step.id, "run", (forced,))
+    reason = _reason_to_run(context, step, call.fingerprint)
+    if reason:
+        return Decision(step.id, "run", (reason,))
     unknown = set(waiting)
     if any(
         _known_rows(record.fingerprint, unknown) == _known_rows(call.fingerprint, unknown)
-        for record in _alike(context, call)
+        for record in _similar(context, call)
     ):
         words = (f"{source.step} has yet to write {source.output}" for source in waiting.values())
         return Decision(step.id, "depends", tuple(dict.fromkeys(words)))
     return Decision(step.id, "run", _changes(context, step, call.fingerprint, unknown))
 
 
-def _alike(context: RunContext, call: StepCall) -> Iterable[StepRecord]:
+def _similar(context: RunContext, call: StepCall) -> Iterable[StepRecord]:
     return context.store.alike(call.fingerprint)
 
 
@@ -97,15 +111,6 @@ def _known_inputs(
 
 def _identity(call: StepCall, waiting: Mapping[str, OutputSource]) -> object:
     return call.key, tuple(sorted((name, source.step, source.output) for name, source in waiting.items()))
-
-
-def _forced(context: RunContext, step: StepDefinition, fingerprint: Fingerprint) -> str:
-    if context.regenerate:
-        return "regenerate_outputs is set"
-    if not step.allow_reuse:
-        return "allow_reuse is False"
-    undeclared = [row.name for row in fingerprint.rows if row.kind == "read"] if step.strict else []
-    return f"it is strict and read {undeclared[0]}, which nothing declares" if undeclared else ""
 
 
 def _changes(

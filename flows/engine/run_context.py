@@ -1,4 +1,4 @@
-"""What the steps of one run share: workspace, store, snapshots, digests of data, compute targets, the signal to stop."""
+"""The context that the steps of one run share: workspace, store, snapshots, data, compute targets, stop signal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Listener = Callable[[Event], None]
 
 
 class RunContext:
-    """Everything that is looked up once per run. `listeners` are told of every event."""
+    """Everything that is looked up once per run. `listeners` are called with every event."""
 
     def __init__(
         self,
@@ -61,22 +61,22 @@ class RunContext:
         self._foreign_packages: dict[str, Packages] = {}
         self._secrets: list[str] = []
         self._lock = threading.RLock()
-        self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-sweeper")
+        self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
 
     def emit(self, event: Event) -> None:
-        """Nothing; the event stands in the run's journal, and every listener knows of it."""
+        """Append the event, stamped with the time, to the run's journal and notify the listeners."""
         stamped = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
         with self._lock:
             self.run.append(stamped)
             for listener in self._listeners:
                 listener(stamped)
 
-    def sweep(self, folder: Path) -> None:
-        """Nothing; the folder will be gone when the process ends, if not sooner."""
-        self._sweeper.submit(remove, folder)
+    def remove_later(self, folder: Path) -> None:
+        """Remove the folder in the background, before the process ends."""
+        self._remover.submit(remove, folder)
 
     def warn(self, text: str) -> None:
-        """Nothing; the user is told."""
+        """Emit a warning for the user."""
         self.emit({"warning": text})
 
     # Looked up once -------------------------------------------------------------------------------------------------
@@ -95,11 +95,11 @@ class RunContext:
 
     @cached_property
     def packages(self) -> Packages:
-        """What the interpreter in use has installed."""
+        """The packages that the interpreter in use has installed."""
         return Packages(home() / "cache")
 
     def packages_of(self, interpreter: str) -> Packages:
-        """What an interpreter ('' is the one in use) has installed."""
+        """Return the packages that an interpreter ('' is the one in use) has installed."""
         if not interpreter:
             return self.packages
         with self._lock:
@@ -110,19 +110,19 @@ class RunContext:
         return self.store.scratch_folder()
 
     def close(self) -> None:
-        """Nothing; what was fetched for the run is gone, and so are the folders to sweep."""
+        """Remove what was fetched for the run, and wait until every folder to remove is gone."""
         if "_downloads" in self.__dict__:
-            self.sweep(self.__dict__.pop("_downloads"))
-        self._sweeper.shutdown(wait=True)
+            self.remove_later(self.__dict__.pop("_downloads"))
+        self._remover.shutdown(wait=True)
 
     @cached_property
     def results(self) -> ResultsBlock:
-        """Where Prefect reads results."""
+        """The block where Prefect reads results."""
         return results_block(ensure_server())
 
     @cached_property
     def script_context(self) -> dict[str, Any]:
-        """What a script may ask of the run that it is part of."""
+        """The facts that a script may ask of the run that it is part of."""
         facts = self.run.facts()
         return {
             "experiment": facts.get("experiment", ""),
@@ -132,25 +132,25 @@ class RunContext:
 
     @cached_property
     def redactor(self) -> Redactor:
-        """Takes secrets out of what people see."""
+        """The redactor that takes secrets out of what people see."""
         self.datastores  # noqa: B018  (what opens them is secret, too)
         return Redactor.of_environment(os.environ, self._secrets)
 
     def hide(self, secrets: Iterable[str]) -> None:
-        """Nothing; the values appear in no log, record or key from now on."""
+        """Keep the values out of every log, record and key from now on."""
         new = set(secrets) - set(self._secrets)
         if new:
             self._secrets += sorted(new)
             self.__dict__.pop("redactor", None)
 
     def compute(self, name: str) -> Compute:
-        """The compute target of that name; ComputeTargetException if the workspace has none."""
+        """Return the compute target of that name; raise ComputeTargetException if the workspace has none."""
         if name not in self.computes:
             raise not_found(self.workspace.name, name, self.computes)
         return self.computes[name]
 
     def datastore(self, name: str) -> Datastore:
-        """The datastore of that name; DatastoreException if the workspace has none."""
+        """Return the datastore of that name; raise DatastoreException if the workspace has none."""
         if name not in self.datastores:
             raise DatastoreException(
                 f"There is no datastore {name!r} in workspace {self.workspace.name!r}",
@@ -161,20 +161,20 @@ class RunContext:
 
     @cached_property
     def remote_store(self) -> RemoteStore | None:
-        """Where data can be passed on to other machines: in the default datastore, unless that is local."""
+        """The store through which data reach other machines: in the default datastore, None if that is local."""
         return self.datastore(self.workspace.default_datastore_name).remote_store
 
     # Sources and data -----------------------------------------------------------------------------------------------
 
     def source(self, directory: str) -> Source:
-        """The source directory as it was when the run first looked, or as the run's snapshot of it has it."""
+        """Return the source directory as it was when the run first looked, or as the run's snapshot of it has it."""
         with self._lock:
             if directory not in self._sources:
                 self._sources[directory] = self._frozen_source(directory) or self._live_source(directory)
             return self._sources[directory]
 
     def snapshots(self) -> dict[str, str]:
-        """The digest of each snapshot by source directory; all of them are in the store when this returns."""
+        """Put every snapshot in the store, and return the digest of each by source directory."""
         for directory, source in self._sources.items():
             if source is not EMPTY_SOURCE and directory not in self._frozen:
                 self.store.add_tree(source.root, source.tree, move=False)
@@ -182,7 +182,7 @@ class RunContext:
         return dict(self._frozen)
 
     def snapshot(self, call: StepCall) -> Path | None:
-        """The folder of the call's snapshot in the store, None if the step needs no source."""
+        """Return the folder of the call's snapshot in the store, None if the step needs no source."""
         if not call.definition.source_directory:
             return None
         with self._lock:
@@ -199,7 +199,7 @@ class RunContext:
         return Source(place, self.store.manifest(digest) or self.store.tree_at(place))
 
     def _fetch_snapshot(self, directory: str, digest: str) -> None:
-        """Nothing; the store has a snapshot that it lacked, or had damaged, from the depot."""
+        """Copy a snapshot that the store lacks, or has damaged, from the remote store."""
         if self.remote_store is None or not self.remote_store.has(digest):
             raise SnapshotException(
                 "A snapshot is gone or damaged, so its steps can't run",
@@ -224,14 +224,14 @@ class RunContext:
         return Source(root, tree)
 
     def artifact(self, data: DataSource) -> Artifact:
-        """The data with its content's digest, taken once per run; missing data raise DatastoreException."""
+        """Return the data with its content's digest, taken once per run; raise DatastoreException if there are none."""
         with self._lock:
             if data not in self._data:
                 self._data[data] = self.digest_data(data)
             return self._data[data]
 
     def digest_data(self, data: DataSource) -> Artifact:
-        """The data with its content's digest as it is now."""
+        """Return the data with its content's digest as it is now."""
         datastore = self.datastore(data.datastore)
         path = datastore.inside(data.path)
         if datastore.local_root is None:
@@ -245,7 +245,7 @@ class RunContext:
         return Artifact(data.datastore, path, tree.digest, tree.size, kept=False)
 
     def fetched(self, data: DataSource) -> Path:
-        """A local copy of data on a datastore that is not local, made once per run."""
+        """Return the path of a local copy, made once per run, of data on a datastore that is not local."""
         datastore = self.datastore(data.datastore)
         path = datastore.inside(data.path)
         target = self._downloads / datastore.name / path
@@ -260,7 +260,7 @@ class RunContext:
         return target
 
     def locate(self, artifact: Artifact) -> Path:
-        """Where the artifact's bytes are on this machine."""
+        """Return where the artifact's bytes are on this machine."""
         if artifact.kept:
             return self.store.tree_path(artifact.digest)
         root = self.datastore(artifact.datastore).local_root
@@ -276,7 +276,7 @@ class RunContext:
     # Calls ----------------------------------------------------------------------------------------------------------
 
     def call(self, definition: StepDefinition, values: Mapping[str, Value], inputs: Mapping[str, Artifact]) -> StepCall:
-        """The step's call; `inputs` are what other steps wrote, by input name. Inputs not given yet are left out."""
+        """Return the step's call; `inputs` are what other steps wrote, by name. Inputs not given yet are left out."""
         filled = dict(inputs)
         for port in definition.inputs:
             if isinstance(port.source, DataSource):
@@ -293,19 +293,19 @@ class RunContext:
         return self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
 
     def _where_it_runs(self, definition: StepDefinition) -> StepDefinition:
-        """The step without the image of its environment, if its target looks at none."""
+        """Return the step, without the image of its environment if its target uses none."""
         environment = definition.environment
         if not (environment.image or environment.dockerfile) or self.compute(definition.compute_target).uses_images:
             return definition
         return replace(definition, environment=replace(environment, image="", dockerfile=""))
 
     def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:
-        """The call, its fingerprint covering also what steps like it were seen to read, and what it itself was `seen` to."""
+        """Return the call, its fingerprint extended by what steps like it, and itself (`seen`), were seen to read."""
         paths = {*self.store.observed(call.fingerprint), *seen}
         return with_reads(call, paths, {path: self.content(call, path) for path in paths}) if paths else call
 
     def content(self, call: StepCall, path: str) -> str:
-        """The row value of a file that a step read: of its snapshot, or anywhere if the path is absolute."""
+        """Return the row value of a file that a step read: of its snapshot, or anywhere if the path is absolute."""
         if not os.path.isabs(path):
             return self.source(call.definition.source_directory).content(path)
         try:

@@ -1,4 +1,4 @@
-"""The loop on top: submit every step that is ready, take what ended, until nothing is left or somebody stops it."""
+"""The scheduler: submits every step that is ready and takes what ended, until no step is left or the run is stopped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ROUNDING = 1e-6
 
 @contextmanager
 def _without_lines_of_reused_steps() -> Iterator[None]:
-    """Spares the server a log line for each reused step: its state says the same, and the run's summary says why."""
+    """Log no line for a reused step while the block runs: its state says the same, and the run's summary says why."""
     logger = logging.getLogger("prefect.task_runs")
     logger.addFilter(_is_worth_a_line)
     try:
@@ -41,7 +41,7 @@ def _is_worth_a_line(record: logging.LogRecord) -> bool:
 
 @dataclass
 class Outcome:
-    """What became of a pipeline's steps: results by step id, and the messages of those that failed."""
+    """The outcome of a pipeline's steps: results by step id, and the messages of those that failed."""
 
     results: dict[str, StepResult] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Engine:
         *,
         continue_on_failure: bool = False,
     ) -> None:
-        self._setting = context
+        self._context = context
         self._steps = {step.id: step for step in pipeline.steps}
         self._values = values
         self._continue = continue_on_failure
@@ -73,18 +73,18 @@ class Engine:
         self._futures: dict[str, StepFuture] = {}
         self._running: dict[str, StepCall] = {}
         self._dispatched: set[str] = set()
-        self._due: dict[str, tuple[StepCall, CacheDecision]] = {}
-        self._busy: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._postponed: dict[str, tuple[StepCall, CacheDecision]] = {}
+        self._in_use: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._outcome = Outcome()
 
     def run(self) -> Outcome:
-        """What became of every step. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
+        """Run every step and return the outcome. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
         for step in self._steps.values():
-            self._setting.emit({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
+            self._context.emit({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
         with _without_lines_of_reused_steps():
             self._loop()
-        self._outcome.cancelled = self._setting.stop.stopped and not self._outcome.failures
+        self._outcome.cancelled = self._context.stop.stopped and not self._outcome.failures
         return self._outcome
 
     def _loop(self) -> None:
@@ -94,12 +94,12 @@ class Engine:
                 self._take_ended()
             except (KeyboardInterrupt, TerminationSignal):
                 with suppress(KeyboardInterrupt, TerminationSignal):  # people press twice
-                    self._setting.stop.stop("interrupted")
+                    self._context.stop.stop("interrupted")
 
     # Launching ------------------------------------------------------------------------------------------------------
 
     def _launch_ready(self) -> None:
-        if self._setting.stop.stopped:
+        if self._context.stop.stopped:
             for step in list(self._waiting):
                 self._give_up(step, "cancelled")
             return
@@ -110,45 +110,45 @@ class Engine:
 
     def _try_launch(self, step: StepDefinition) -> None:
         try:
-            call, cache_decision = self._due.get(step.id) or self._decided(step)
-            if not cache_decision.record and not self._has_room_for(step):
-                self._due[step.id] = call, cache_decision
+            call, decided = self._postponed.get(step.id) or self._decide(step)
+            if not decided.record and not self._has_capacity_for(step):
+                self._postponed[step.id] = call, decided
                 return
             if not self._forced(step) and call.key in {running.key for running in self._running.values()}:
-                return  # the same step is at work; its result will do
+                return  # the same step is at work; its result will be used
         except StepwellError as error:
             del self._waiting[step.id]
             self._fail(step.id, error.message)
             return
         del self._waiting[step.id]
-        self._due.pop(step.id, None)
-        self._submit(call, cache_decision)
+        self._postponed.pop(step.id, None)
+        self._submit(call, decided)
 
-    def _decided(self, step: StepDefinition) -> tuple[StepCall, CacheDecision]:
-        call = self._setting.call(step, self._values, self._inputs(step))
-        return call, decide(self._setting, call)
+    def _decide(self, step: StepDefinition) -> tuple[StepCall, CacheDecision]:
+        call = self._context.call(step, self._values, self._inputs(step))
+        return call, decide(self._context, call)
 
-    def _has_room_for(self, step: StepDefinition) -> bool:
-        compute, busy = self._setting.compute(step.compute_target), self._busy[step.compute_target]
+    def _has_capacity_for(self, step: StepDefinition) -> bool:
+        compute, in_use = self._context.compute(step.compute_target), self._in_use[step.compute_target]
         capacity = compute.capacity()
-        return all(busy[what] + amount <= capacity[what] + _ROUNDING for what, amount in compute.demand(step).items())
+        return all(in_use[what] + amount <= capacity[what] + _ROUNDING for what, amount in compute.demand(step).items())
 
-    def _submit(self, call: StepCall, cache_decision: CacheDecision) -> None:
-        step, decision = call.definition, cache_decision.decision
-        self._setting.emit(
+    def _submit(self, call: StepCall, decided: CacheDecision) -> None:
+        step, decision = call.definition, decided.decision
+        self._context.emit(
             {"step": step.id, "status": "starting", "action": decision.action, "why": list(decision.why)}
         )
-        lookup = CacheLookup(self._setting, call, cache_decision)
+        lookup = CacheLookup(self._context, call, decided)
         task = make_task(
             step,
             lambda _: lookup,
-            self._setting.store.locks,
-            self._setting.results,
+            self._context.store.locks,
+            self._context.results,
             always=decision.action == "run" and self._forced(step),
         )
         self._running[step.id] = call
-        if not cache_decision.record:
-            self._take_room(step, 1)
+        if not decided.record:
+            self._reserve(step, 1)
             self._dispatched.add(step.id)
         future = task.submit(
             bindings={}, wait_for=[self._futures[before] for before in step.upstream if before in self._futures]
@@ -156,12 +156,12 @@ class Engine:
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
 
-    def _take_room(self, step: StepDefinition, times: int) -> None:
-        for what, amount in self._setting.compute(step.compute_target).demand(step).items():
-            self._busy[step.compute_target][what] += times * amount
+    def _reserve(self, step: StepDefinition, times: int) -> None:
+        for what, amount in self._context.compute(step.compute_target).demand(step).items():
+            self._in_use[step.compute_target][what] += times * amount
 
     def _forced(self, step: StepDefinition) -> bool:
-        return self._setting.regenerate or not step.allow_reuse
+        return self._context.regenerate or not step.allow_reuse
 
     def _inputs(self, step: StepDefinition) -> dict[str, Artifact]:
         results = self._outcome.results
@@ -187,23 +187,23 @@ class Engine:
         future.wait()  # at once; without it Prefect asks the server for the state
         state = future.state
         if step_id in self._dispatched:
-            self._take_room(call.definition, -1)
+            self._reserve(call.definition, -1)
         result: Any = state.result(raise_on_failure=False)
         if state.is_completed() and isinstance(result, StepResult):
             self._outcome.results[step_id] = result
             for upstream in self._waiting.values():
                 upstream.discard(step_id)
-        elif state.is_cancelled() or self._setting.stop.stopped:
-            self._setting.emit({"step": step_id, "status": "cancelled"})
+        elif state.is_cancelled() or self._context.stop.stopped:
+            self._context.emit({"step": step_id, "status": "cancelled"})
             self._outcome.skipped.append(step_id)
         else:
             self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
 
     def _fail(self, step_id: str, message: str) -> None:
         self._outcome.failures[step_id] = message
-        self._setting.emit({"step": step_id, "status": "failed", "error": message})
+        self._context.emit({"step": step_id, "status": "failed", "error": message})
         if not self._continue:
-            self._setting.stop.stop("another step failed")
+            self._context.stop.stop("another step failed")
         for later in [step for step in self._waiting if self._needs(step, step_id)]:
             self._give_up(later, "skipped")
 
@@ -213,4 +213,4 @@ class Engine:
     def _give_up(self, step: str, status: str) -> None:
         del self._waiting[step]
         self._outcome.skipped.append(step)
-        self._setting.emit({"step": step, "status": status})
+        self._context.emit({"step": step, "status": status})

@@ -1,4 +1,4 @@
-"""Which values of a pipeline are secret, and data that must not show them."""
+"""The secret values of a pipeline, and their redaction from data and fingerprints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepwell.model.redaction import Redactor, is_secret_name
 
 
 def secrets_of(steps: Iterable[StepDefinition], values: Mapping[str, Value]) -> Iterator[str]:
-    """The values of secret parameters, of variables whose names sound secret, and passwords of package indexes."""
+    """Yield the values of secret parameters, of variables with names that sound secret, and of indexes' passwords."""
     for step in steps:
         yield from (as_text(values[p.name]) for p in step.parameters if p.secret and p.name in values)
         yield from (as_text(p.default) for p in step.parameters if p.secret)
@@ -25,7 +25,7 @@ def secrets_of(steps: Iterable[StepDefinition], values: Mapping[str, Value]) -> 
 
 
 def redacted(data: Any, redactor: Redactor) -> Any:
-    """The same plain data with `***` for every secret in its texts."""
+    """Return the same plain data with `***` for every secret in its texts."""
     if isinstance(data, str):
         return redactor.redact(data)
     if isinstance(data, list):
@@ -36,11 +36,11 @@ def redacted(data: Any, redactor: Redactor) -> Any:
 
 
 def redacted_rows(fingerprint: Fingerprint, redactor: Redactor) -> Fingerprint:
-    """The fingerprint with a digest for every value that holds a secret."""
-    return Fingerprint(tuple(_veiled_row(row, redactor) for row in fingerprint.rows))
+    """Return the fingerprint with a digest for every value that holds a secret."""
+    return Fingerprint(tuple(_redacted_row(row, redactor) for row in fingerprint.rows))
 
 
-def _veiled_row(row: Row, redactor: Redactor) -> Row:
+def _redacted_row(row: Row, redactor: Redactor) -> Row:
     if row.value.startswith(CONTENT) or redactor.redact(row.value) == row.value:
         return row
     return row._replace(value=CONTENT + digest("secret", list(row)))

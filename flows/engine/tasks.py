@@ -1,4 +1,4 @@
-"""A step as a Prefect task: its cache key is the call's fingerprint, its result is read from the store after a check."""
+"""A step as a Prefect task: its cache key is the call's fingerprint, its result is a checked record of the store."""
 
 from __future__ import annotations
 
@@ -37,25 +37,28 @@ DEFAULT_WORKSPACE = "default"
 
 
 class CacheLookup:
-    """One call on its way through a Prefect task: the record to serve, if there is one, else the call to perform."""
+    """The lookup that a Prefect task makes for one call: a hit is its record, a miss leaves the call to be performed.
 
-    def __init__(self, context: RunContext, call: StepCall, cache_decision: CacheDecision | None = None) -> None:
+    `decision` is what the scheduler decided already, if it did.
+    """
+
+    def __init__(self, context: RunContext, call: StepCall, decision: CacheDecision | None = None) -> None:
         self.context = context
         self.call = call
-        self._verdict = cache_decision
-        self._checked: CacheHit | None = None
+        self._decision = decision
+        self._hit: CacheHit | None = None
 
-    def serve(self, _: str) -> CacheHit:
-        """The checked record, its outputs delivered; StoreException if the call has to be performed.
+    def look_up(self, _: str) -> CacheHit:
+        """Return the checked record, its outputs materialized; raise StoreException if the call has to be performed.
 
-        Prefect asks twice per task; the second answer is the first.
+        Prefect looks up twice per task; the second result is the first.
         """
-        if self._checked is None:
-            found = self._first() or self._decided()
+        if self._hit is None:
+            found = self._decided_record() or self._decide_now()
             if found is None:
                 raise StoreException("There is no result to use again")
             materialize(self.context, self.call.definition, found, fresh=False)
-            self._checked = CacheHit(found)
+            self._hit = CacheHit(found)
             self.context.emit(
                 {
                     "step": self.call.definition.id,
@@ -66,28 +69,23 @@ class CacheLookup:
                     "key": found.key,
                 }
             )
-        return self._checked
+        return self._hit
 
-    def _decided(self) -> StepRecord | None:
-        cache_decision = decide(self.context, self.call)
-        why = list(cache_decision.decision.why)
+    def _decide_now(self) -> StepRecord | None:
+        found = decide(self.context, self.call)
+        why = list(found.decision.why)
         self.context.emit(
-            {
-                "step": self.call.definition.id,
-                "status": "starting",
-                "action": cache_decision.decision.action,
-                "why": why,
-            }
+            {"step": self.call.definition.id, "status": "starting", "action": found.decision.action, "why": why}
         )
-        return cache_decision.record
+        return found.record
 
-    def _first(self) -> StepRecord | None:
-        cache_decision, self._verdict = self._verdict, None
-        return cache_decision.record if cache_decision else None
+    def _decided_record(self) -> StepRecord | None:
+        decision, self._decision = self._decision, None
+        return decision.record if decision else None
 
 
 Prepare = Callable[[Mapping[str, Any]], CacheLookup]
-"""The holes of a step by name, resolved by Prefect, in; the call that they make out."""
+"""From a step's bindings, its parameters and inputs by name as Prefect resolved them, to the lookup of its call."""
 
 _CURRENT: ContextVar[tuple[object, CacheLookup | StepwellError] | None] = ContextVar("stepwell_current", default=None)
 
@@ -101,7 +99,7 @@ class StepReuse(CachePolicy):
     def compute_key(
         self, task_ctx: TaskRunContext, inputs: dict[str, Any], flow_parameters: dict[str, Any], **_: Any
     ) -> str | None:
-        """`<workspace>.<key>`; from here on the task's result is read through the call's own check.
+        """Return `<workspace>.<key>`, and let Prefect read the task's result through the call's own cache lookup.
 
         What can't be bound has no key; the task's body then raises the error.
         """
@@ -109,25 +107,25 @@ class StepReuse(CachePolicy):
         _CURRENT.set((task_ctx.task_run.id, lookup))
         if isinstance(lookup, StepwellError):
             return None
-        LOOKUP.set(lookup.serve)
+        LOOKUP.set(lookup.look_up)
         return f"{lookup.context.workspace.name}.{lookup.call.key}"
 
 
 class StepBody:
-    """What Prefect runs when a step's result is not known. (A function's source would be looked for, a millisecond each.)"""
+    """The body of a step's task. It is no function, since Prefect looks for a function's source, a millisecond each."""
 
     def __init__(self, prepare: Prepare) -> None:
         self._prepare = prepare
 
     def __call__(self, bindings: dict[str, Any]) -> Any:
-        """The step's result, or a cancelled state."""
+        """Run the step; return its result, or a cancelled state."""
         return _run(self._prepare, bindings)
 
 
 def make_task(
     definition: StepDefinition, prepare: Prepare, locks: KeyLocks, results: ResultsBlock, *, always: bool = False
 ) -> Task[..., StepResult]:
-    """The Prefect task of a step. `always`: it runs even if its result is known."""
+    """Return the Prefect task of a step. `always`: it runs even if its result is known."""
     return Task(
         fn=StepBody(prepare),
         name=definition.name,
@@ -177,23 +175,23 @@ def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | St
 
 
 def run_step(definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any]) -> StepResult:
-    """What the step wrote, run as a task of the calling flow."""
-    return _alone(definition, workspace, bindings)(bindings=dict(bindings))
+    """Run the step as a task of the calling flow and return what it wrote."""
+    return _task_of(definition, workspace, bindings)(bindings=dict(bindings))
 
 
 def submit_step(
     definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any], wait_for: tuple[Any, ...]
 ) -> StepFuture:
-    """A future of what the step writes, run by the calling flow's task runner."""
-    return _alone(definition, workspace, bindings).submit(bindings=dict(bindings), wait_for=wait_for or None)
+    """Submit the step to the calling flow's task runner and return a future of what it writes."""
+    return _task_of(definition, workspace, bindings).submit(bindings=dict(bindings), wait_for=wait_for or None)
 
 
-def _alone(
+def _task_of(
     definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any]
 ) -> Task[..., StepResult]:
-    wanted = {p.name for p in definition.parameters} | set(_holes(definition))
+    wanted = {p.name for p in definition.parameters} | set(_unbound_inputs(definition))
     unknown = sorted(set(bindings) - wanted)
-    missing = sorted(set(_holes(definition)) - set(bindings))
+    missing = sorted(set(_unbound_inputs(definition)) - set(bindings))
     if unknown or missing:
         raise UserErrorException(
             f"The step {definition.name!r} has no parameter or input {unknown[0]!r}"
@@ -204,24 +202,24 @@ def _alone(
         )
     home = workspace or _default_workspace()
     return make_task(
-        definition, AlonePreparation(definition, home.name), home.store.locks, results_block(ensure_server())
+        definition, StepPreparation(definition, home.name), home.store.locks, results_block(ensure_server())
     )
 
 
-def _holes(definition: StepDefinition) -> list[str]:
+def _unbound_inputs(definition: StepDefinition) -> list[str]:
     return [port.name for port in definition.inputs if isinstance(port.source, UnboundInput)]
 
 
 @dataclass(frozen=True)
-class AlonePreparation:
+class StepPreparation:
     """Prepares a step of a user's own flow, in whatever process Prefect runs it; only names travel there."""
 
     definition: StepDefinition
     workspace: str
 
     def __call__(self, bindings: Mapping[str, Any]) -> CacheLookup:
-        """The serving of the step with these parameters and inputs."""
-        context = _setting_of(self.workspace, _run_id())
+        """Return the cache lookup of the step's call with these parameters and inputs."""
+        context = _context_of(self.workspace, _run_id())
         names = {parameter.name for parameter in self.definition.parameters}
         values = assign(self.definition.parameters, {name: value for name, value in bindings.items() if name in names})
         data = {name: _artifact(context, name, value) for name, value in bindings.items() if name not in names}
@@ -255,7 +253,7 @@ def _flow_name() -> str:
 
 
 @lru_cache(maxsize=4)
-def _setting_of(workspace: str, run_id: str) -> RunContext:
+def _context_of(workspace: str, run_id: str) -> RunContext:
     context = RunContext(BaseWorkspace.get(workspace), run_id)
     if not context.run.facts():
         number = context.store.next_run_number()

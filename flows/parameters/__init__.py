@@ -1,1 +1,1 @@
-"""What a pipeline parameter may be."""
+"""Pipeline parameters: their kinds, values and schema."""

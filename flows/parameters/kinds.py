@@ -1,4 +1,4 @@
-"""The kind of a pipeline parameter, told by its default or by the `type=` that its author names."""
+"""The kind of a pipeline parameter, inferred from its default or named by its author's `type=`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(name: str, default: Any, wanted: Any) -> Kind:
-    """The kind that `wanted` names, or else that of the default; UserErrorException if no script could be given it."""
+    """Return the kind that `wanted` names, else the default's; raise UserErrorException if there is none."""
     found = _kind_of_type(wanted) if wanted is not None else _kind_of_value(default)
     if found is None:
         raise UserErrorException(
@@ -69,7 +69,7 @@ def _single(kind: Any) -> Kind | None:
 
 
 def _common(values: Iterable[Any]) -> str:
-    """The name of the type that all values have, '' if there is none; whole numbers among others are floats too."""
+    """Return the name of the type that all values have, '' if there is none; whole numbers among floats are floats."""
     names = {next((name for name, kind in SCALARS.items() if isinstance(value, kind)), "") for value in values}
     return "float" if names == {"int", "float"} else names.pop() if len(names) == 1 else ""
 

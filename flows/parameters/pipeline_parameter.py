@@ -18,12 +18,32 @@ __all__ = ["PipelineParameter", "Value", "as_text", "assign", "check", "merge", 
 
 
 class PipelineParameter:
-    """A named value with a default, whose type it keeps: int, float, bool, str, an enumeration, a list of these, or DataPath.
+    """A named value that is chosen when a pipeline is run, with a default and its type.
 
-    `type=` says the type where the default, None or an empty list, can't: `int`, `list[int]`, an Enum class. A default of
-    None makes the parameter nullable. `choices`, `minimum` and `maximum` bound the value, or the items of a list.
-    `secret` values reach scripts as `AML_PARAMETER_<name>` and stay out of keys, logs, command lines and Prefect; names
-    that sound secret (token, password …) are secret unless told otherwise.
+    Types are int, float, bool, str, an enumeration, a list of these, and DataPath. Put it among a step's `arguments`,
+    in its `params`, or, with a DataPath as default, in its `inputs` as `(parameter, DataPathComputeBinding())`; pass
+    values by name when the pipeline is run. Scripts get the value as text, and as the environment variable
+    `AML_PARAMETER_<name>`, as in Azure ML SDK v1. The keyword arguments are Stepwell's own.
+
+    Args:
+        name: The parameter's name, unique in its pipeline: letters, digits and underscores, the first a letter.
+        default_value: The value of runs that pass none; its type is the parameter's type.
+        secret: Whether values stay out of keys, logs, command lines and Prefect; scripts then get the environment
+            variable only. None: names that sound secret (token, password …) are secret.
+        type: The type where the default, None or an empty list, can't tell it: `int`, `list[int]`, an Enum class.
+        choices: The only values that are allowed, or the only items of a list.
+        minimum: The least number that is allowed, or the least item of a list.
+        maximum: The greatest number that is allowed, or the greatest item of a list.
+        nullable: Whether None is allowed; None: it is if the default is None.
+        description: The text that shows beside the parameter in Prefect's form and in the endpoint's documentation.
+
+    Attributes:
+        name: The parameter's name.
+        default_value: The default, as it was passed.
+        definition: The parameter as a plain value.
+
+    Raises:
+        UserErrorException: The name or the type can't be used, or default, choices and limits contradict each other.
     """
 
     def __init__(
@@ -45,7 +65,7 @@ class PipelineParameter:
                 hint="Use letters, digits and underscores, the first a letter.",
             )
         if not isinstance(description, str):
-            raise _nonsense(name, "has a description that is no text", "Pass a text.")
+            raise _invalid(name, "has a description that is no text", "Pass a text.")
         kind = kind_of(name, default_value, type)
         bare = ParameterDefinition(
             name,
@@ -64,7 +84,7 @@ class PipelineParameter:
             minimum=_limit(bare, "minimum", minimum),
             maximum=_limit(bare, "maximum", maximum),
         )
-        _refuse_contradictions(bounded, default_value)
+        _check_contradictions(bounded, default_value)
         self.definition = replace(bounded, default=_checked(bounded, "default", default_value))
 
     def __repr__(self) -> str:
@@ -80,11 +100,11 @@ def _choices(definition: ParameterDefinition, kind: Kind, given: Any) -> tuple[S
     if given is None:
         return kind.choices
     if not isinstance(given, (list, tuple, EnumMeta)) or not list(given):
-        raise _nonsense(name, "has choices that are no list", "Pass `choices` as a list of at least one value.")
+        raise _invalid(name, "has choices that are no list", "Pass `choices` as a list of at least one value.")
     single = _item_of(definition)
     found = tuple(cast("Scalar", _checked(single, "choice", choice)) for choice in plain(list(given)))
     if len(set(found)) < len(found):
-        raise _nonsense(name, "has the same choice twice", "Name each choice once.")
+        raise _invalid(name, "has the same choice twice", "Name each choice once.")
     return found
 
 
@@ -92,29 +112,29 @@ def _limit(definition: ParameterDefinition, what: str, limit: Any) -> Any:
     if limit is None:
         return None
     if (definition.item_type or definition.type) not in ("int", "float"):
-        raise _nonsense(definition.name, f"has a {what} but is no number", f"Leave `{what}` out.")
+        raise _invalid(definition.name, f"has a {what} but is no number", f"Leave `{what}` out.")
     return _checked(_item_of(definition), what, limit)
 
 
 def _item_of(definition: ParameterDefinition) -> ParameterDefinition:
-    """What the choices and limits of the parameter are: single values that are never None."""
+    """Return the definition of the parameter's choices and limits: of single values that are never None."""
     return replace(definition, type=cast("Any", definition.item_type or definition.type), item_type="", nullable=False)
 
 
-def _refuse_contradictions(definition: ParameterDefinition, default: Any) -> None:
+def _check_contradictions(definition: ParameterDefinition, default: Any) -> None:
     name, low, high = definition.name, definition.minimum, definition.maximum
     if low is not None and high is not None and low > high:
-        raise _nonsense(name, "has a minimum above its maximum", "Swap them.")
+        raise _invalid(name, "has a minimum above its maximum", "Swap them.")
     if definition.choices and (low is not None or high is not None):
-        raise _nonsense(name, "has choices and limits", "Pass the ones or the others.")
+        raise _invalid(name, "has choices and limits", "Pass the ones or the others.")
     if definition.type == "data" and (definition.choices or definition.nullable):
-        raise _nonsense(name, "is a DataPath, which has no choices and is never None", "Pass the DataPath alone.")
+        raise _invalid(name, "is a DataPath, which has no choices and is never None", "Pass the DataPath alone.")
     if definition.secret and (definition.choices or definition.type == "list"):
-        raise _nonsense(
+        raise _invalid(
             name, "is secret, and a list or one of some known choices", "Pass `secret=False` if it is no secret."
         )
     if definition.secret and definition.nullable and default is not None:
-        raise _nonsense(name, "is secret and nullable, but its default isn't None", "Pass None as its default.")
+        raise _invalid(name, "is secret and nullable, but its default isn't None", "Pass None as its default.")
 
 
 def _checked(definition: ParameterDefinition, what: str, value: Any) -> Value:
@@ -125,12 +145,12 @@ def _checked(definition: ParameterDefinition, what: str, value: Any) -> Value:
         raise UserErrorException(title, error.facts, error.hint) from None
 
 
-def _nonsense(name: str, what: str, hint: str) -> UserErrorException:
+def _invalid(name: str, what: str, hint: str) -> UserErrorException:
     return UserErrorException(f"The pipeline parameter {name!r} {what}", hint=hint)
 
 
 def merge(parameters: Iterable[ParameterDefinition]) -> tuple[ParameterDefinition, ...]:
-    """Each parameter once, by name; one name with two meanings raises UserErrorException."""
+    """Return each parameter once, by name; raise UserErrorException for one name with two meanings."""
     known: dict[str, ParameterDefinition] = {}
     for parameter in parameters:
         if known.setdefault(parameter.name, parameter) != parameter:
@@ -142,7 +162,7 @@ def merge(parameters: Iterable[ParameterDefinition]) -> tuple[ParameterDefinitio
 
 
 def assign(definitions: Iterable[ParameterDefinition], given: Mapping[str, Any]) -> dict[str, Value]:
-    """A value that its parameter allows for every parameter, defaults for those not given.
+    """Return a value that is allowed for every parameter, by name; the default for each that is not given.
 
     An unknown name or a value of another type raises UserErrorException; an int is taken for a float.
     """

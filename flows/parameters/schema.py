@@ -1,4 +1,4 @@
-"""Pipeline parameters as Prefect knows them: in a flow's signature, in the schema of a deployment, and as a run's values."""
+"""Pipeline parameters as Prefect knows them: in a flow's signature, a deployment's schema, and a run's values."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _LONGEST_TEXT, _MOST_ITEMS = 32_000, 1_000  # scripts are given both as one argu
 _TEXT = r"^[^\u0000\ud800-\udfff]*$"
 _SEGMENT = r"(?!\.{1,2}(?:/|$))[^/\\\u0000-\u001f\u007f-\u009f\ud800-\udfff]+"
 _PATH = rf"(?!\.stepwell(?:/|$)){_SEGMENT}(?:/{_SEGMENT})*"
-_FINITE = {"anyOf": [{"exclusiveMinimum": sys.float_info.max}, {"exclusiveMaximum": -sys.float_info.max}]}
-"""What a finite number is not; nor is NaN anything but this, since no comparison with it says no."""
+_NOT_FINITE = {"anyOf": [{"exclusiveMinimum": sys.float_info.max}, {"exclusiveMaximum": -sys.float_info.max}]}
+"""A schema that no finite number matches; NaN matches it, since no comparison with NaN fails."""
 
 
 # The signature of a flow --------------------------------------------------------------------------------------------
 
 
 def flow_parameter(definition: ParameterDefinition) -> inspect.Parameter:
-    """The parameter in the signature of a flow; a secret one has no default there."""
+    """Return the parameter of a flow's signature; a secret one has no default there."""
     default = None if definition.secret else for_prefect(definition, definition.default)
     return inspect.Parameter(
         definition.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation(definition)
@@ -35,7 +35,7 @@ def flow_parameter(definition: ParameterDefinition) -> inspect.Parameter:
 
 
 def annotation(definition: ParameterDefinition) -> Any:
-    """The Python type, annotated for pydantic, of the parameter in a flow's signature."""
+    """Return the Python type, annotated for pydantic, of the parameter in a flow's signature."""
     kind: Any = SecretStr if definition.secret else _item_annotation(definition)
     if definition.type == "list":
         kind = list[kind]
@@ -63,7 +63,7 @@ def _chosen(choices: tuple[Scalar, ...], value: Scalar) -> Scalar:
 
 
 def describe(definition: ParameterDefinition) -> str:
-    """The author's description, or what may be said without it."""
+    """Return the author's description, or one made from the type and its limits."""
     if definition.description:
         return definition.description
     if definition.secret:
@@ -76,7 +76,7 @@ def describe(definition: ParameterDefinition) -> str:
 
 
 def docstring(summary: str, signature: inspect.Signature) -> str:
-    """The summary, and a section on each parameter: the only place where Prefect looks for descriptions."""
+    """Return the summary with a section on the parameters: the only place where Prefect looks for descriptions."""
     words = {
         name: parameter.annotation.__metadata__[-1].description for name, parameter in signature.parameters.items()
     }
@@ -87,7 +87,7 @@ def docstring(summary: str, signature: inspect.Signature) -> str:
 
 
 def for_prefect(definition: ParameterDefinition, value: Any) -> Any:
-    """A value as a flow takes it: data by their names, a list as a list, secrets so that Prefect can't keep them."""
+    """Return a value as a flow takes it: data by name, a list as a list, secrets so that Prefect can't store them."""
     found = plain(value)
     if isinstance(found, DataSource):
         return as_text(found)
@@ -97,7 +97,7 @@ def for_prefect(definition: ParameterDefinition, value: Any) -> Any:
 
 
 def from_prefect(definition: ParameterDefinition, value: Any) -> Value:
-    """The parameter's value of what a flow was given; what it doesn't allow raises UserErrorException."""
+    """Return the parameter's value of what a flow was given; raise UserErrorException if it doesn't allow that."""
     if isinstance(value, SecretStr):
         text = value.get_secret_value()
         return check(definition, text) if definition.type == "str" else parse(definition, text)
@@ -112,7 +112,7 @@ def from_prefect(definition: ParameterDefinition, value: Any) -> Value:
 
 
 def schema(definitions: Iterable[ParameterDefinition], datastores: Iterable[str]) -> dict[str, Any]:
-    """The JSON schema of what a run may be given, in the shape that Prefect's form is built from.
+    """Return the JSON schema of what a run may be given, in the shape that Prefect's form is built from.
 
     It is strict: no other names, no other types, data on these datastores only. Secret parameters are not part of it.
     """
@@ -153,12 +153,12 @@ def _item_schema(definition: ParameterDefinition) -> dict[str, Any]:
     limits = {"minimum": definition.minimum, "maximum": definition.maximum}
     found |= {word: limit for word, limit in limits.items() if limit is not None}
     if name == "float":
-        found["not"] = _FINITE
+        found["not"] = _NOT_FINITE
     return {**found, "pattern": _TEXT, "maxLength": _LONGEST_TEXT} if name == "str" else found
 
 
 def data_pattern(datastores: Iterable[str], *, root: bool = False) -> str:
-    """The pattern of `<datastore>/<path>` with one of these datastores and a path that stays in it; `root`: or none."""
+    """Return the pattern of `<datastore>/<path>`, one of these datastores and a path inside it; `root`: or no path."""
     names = "|".join(re.escape(name) for name in datastores) or r"(?!)"
     return rf"^(?:{names})/(?:{_PATH}){'?' if root else ''}$(?!\n)"
 

@@ -1,4 +1,4 @@
-"""The values of pipeline parameters: what one may be, as Python's value, as text on a command line, as a script's text."""
+"""The values of pipeline parameters: as Python objects, as text of a command line, as text for a script."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ _WORDS = {
     "str": "a text",
     "data": "a DataPath",
 }
-_UNFIT_IN_TEXT = re.compile(r"[\0\ud800-\udfff]")
-_UNFIT_IN_PATH = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff]")
+_INVALID_IN_TEXT = re.compile(r"[\0\ud800-\udfff]")
+_INVALID_IN_PATH = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOST_SHOWN = 200
 
 
-class _Misfit(Exception):
-    """Why a value is none of a parameter's: what it must do."""
+class _InvalidValue(Exception):
+    """What a value must be that is not valid for its parameter."""
 
 
 # Python's values ----------------------------------------------------------------------------------------------------
 
 
 def check(definition: ParameterDefinition, value: Any) -> Value:
-    """`value` as the parameter keeps it; one that it doesn't allow raises UserErrorException.
+    """Return `value` as the parameter stores it; raise UserErrorException if the parameter doesn't allow it.
 
     An int is taken for a float, an enumeration's member for its value, and None only where the parameter is nullable.
     """
     try:
-        return _fitted(definition, plain(value))
-    except _Misfit as misfit:
-        return _refuse(definition, str(misfit), value, allowed(definition))
+        return _validated(definition, plain(value))
+    except _InvalidValue as reason:
+        return _raise_invalid(definition, str(reason), value, allowed(definition))
 
 
 def plain(value: Any) -> Any:
-    """The value without its wrapping: an enumeration's member is its value, a DataPath where it leads, a list a tuple."""
+    """Unwrap the value: return an enumeration's member as its value, a DataPath as its source, a list as a tuple."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (list, tuple)):
@@ -57,42 +57,42 @@ def plain(value: Any) -> Any:
     return value.source if isinstance(value, DataPath) else value
 
 
-def _fitted(definition: ParameterDefinition, value: Any) -> Value:
+def _validated(definition: ParameterDefinition, value: Any) -> Value:
     if value is None and definition.nullable:
         return None
     if definition.type == "data":
-        return _fitted_data(value)
+        return _validated_data(value)
     if definition.type != "list":
-        return _fitted_scalar(definition, definition.type, value)
+        return _validated_scalar(definition, definition.type, value)
     if not isinstance(value, tuple):
-        raise _Misfit(f"be of type {type_name(definition)}")
-    return tuple(_fitted_scalar(definition, definition.item_type, item) for item in value)
+        raise _InvalidValue(f"be of type {type_name(definition)}")
+    return tuple(_validated_scalar(definition, definition.item_type, item) for item in value)
 
 
-def _fitted_data(value: Any) -> DataSource:
+def _validated_data(value: Any) -> DataSource:
     if not isinstance(value, DataSource):
-        raise _Misfit("be of type data")
-    if value.path.startswith("/") or ".." in re.split(r"[/\\]", value.path) or _UNFIT_IN_PATH.search(value.path):
-        raise _Misfit("stay inside of its datastore")
+        raise _InvalidValue("be of type data")
+    if value.path.startswith("/") or ".." in re.split(r"[/\\]", value.path) or _INVALID_IN_PATH.search(value.path):
+        raise _InvalidValue("stay inside of its datastore")
     return value
 
 
-def _fitted_scalar(definition: ParameterDefinition, kind: str, value: Any) -> Scalar:
+def _validated_scalar(definition: ParameterDefinition, kind: str, value: Any) -> Scalar:
     found = _typed(kind, value)
     if found is None:
-        raise _Misfit(f"be of type {type_name(definition)}")
-    if isinstance(found, str) and _UNFIT_IN_TEXT.search(found):
-        raise _Misfit("be a text that a program can be given: without NUL, in valid Unicode")
+        raise _InvalidValue(f"be of type {type_name(definition)}")
+    if isinstance(found, str) and _INVALID_IN_TEXT.search(found):
+        raise _InvalidValue("be a text that a program can be given: without NUL, in valid Unicode")
     if definition.choices and found not in definition.choices:
-        raise _Misfit("be one of its choices")
+        raise _InvalidValue("be one of its choices")
     low, high = definition.minimum, definition.maximum
     if (low is not None and cast("float", found) < low) or (high is not None and cast("float", found) > high):
-        raise _Misfit(f"be {_limits(definition)}")
+        raise _InvalidValue(f"be {_limits(definition)}")
     return found
 
 
 def _typed(kind: str, value: Any) -> Scalar:
-    """The value in the type of this name, None if it is of another."""
+    """Return the value in the type of this name, None if it is of another."""
     if isinstance(value, bool) is not (kind == "bool"):
         return None
     try:
@@ -106,16 +106,16 @@ def _typed(kind: str, value: Any) -> Scalar:
     return cast("Scalar", value)
 
 
-# What is said of them -----------------------------------------------------------------------------------------------
+# Descriptions -------------------------------------------------------------------------------------------------------
 
 
 def type_name(definition: ParameterDefinition) -> str:
-    """The type in words of Python, such as `list[int]`."""
+    """Return the type as Python writes it, such as `list[int]`."""
     return f"list[{definition.item_type}]" if definition.type == "list" else definition.type
 
 
 def allowed(definition: ParameterDefinition) -> str:
-    """What the parameter may be, such as `a whole number from 1 to 10, or None`."""
+    """Describe what the parameter may be, such as `a whole number from 1 to 10, or None`."""
     words = _WORDS[definition.item_type or definition.type]
     if definition.choices:
         words = "one of " + _shown(", ".join(map(repr, definition.choices)))
@@ -138,13 +138,13 @@ def _shown(text: str) -> str:
     return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + " …"
 
 
-def _refuse(definition: ParameterDefinition, misfit: str, value: Any, instead: str) -> NoReturn:
+def _raise_invalid(definition: ParameterDefinition, reason: str, value: Any, instead: str) -> NoReturn:
     try:
         shown = "***" if definition.secret else _shown(repr(value))
     except (ValueError, RecursionError):
         shown = f"a {type(value).__name__} too large to show"
     raise UserErrorException(
-        f"The parameter {definition.name!r} must {misfit}", {"value": shown}, f"Pass {instead}."
+        f"The parameter {definition.name!r} must {reason}", {"value": shown}, f"Pass {instead}."
     ) from None
 
 
@@ -152,9 +152,10 @@ def _refuse(definition: ParameterDefinition, misfit: str, value: Any, instead: s
 
 
 def parse(definition: ParameterDefinition, text: str) -> Value:
-    """The value that `text` from a command line means for the parameter; nonsense raises UserErrorException.
+    """Return the value that a command line's `text` means for the parameter; raise UserErrorException if it has none.
 
-    `null` and `none` are None for nullable parameters, unless they are among the choices; a list is `1,2`, or JSON: `[1, 2]`.
+    `null` and `none` are None for nullable parameters, unless they are among the choices; a list is `1,2`, or JSON:
+    `[1, 2]`.
     """
     if definition.nullable and text.strip().lower() in _NULLS and text not in definition.choices:
         return None
@@ -162,7 +163,7 @@ def parse(definition: ParameterDefinition, text: str) -> Value:
         value = _read(definition, text)
     except (ValueError, KeyError, RecursionError):
         instead = "<datastore>/<path>" if definition.type == "data" else allowed(definition)
-        return _refuse(definition, f"be of type {type_name(definition)}", text, instead)
+        return _raise_invalid(definition, f"be of type {type_name(definition)}", text, instead)
     return check(definition, value)
 
 
@@ -184,7 +185,7 @@ def _read_scalar(kind: str, text: str) -> Any:
 
 
 def as_text(value: Value) -> str:
-    """What a script is given for a value: v1's text forms (`True`, `0.25`, `None`), and JSON for a list."""
+    """Return the text that a script is given for a value: v1's forms (`True`, `0.25`, `None`), and JSON for a list."""
     if isinstance(value, DataSource):
         return f"{value.datastore}/{value.path}"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, tuple) else str(value)

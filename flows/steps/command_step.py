@@ -10,11 +10,31 @@ from stepwell.flows.steps.step import Step
 
 
 class CommandStep(Step):
-    """Runs a command with the source directory's snapshot as working directory.
+    """A step that runs a command, with the source directory's snapshot as working directory.
 
     A list is one `argv`, element by element, no shell. A text is a command line for `/bin/sh`, where the variables
-    `$AZUREML_DATAREFERENCE_<name>` and `$AML_PARAMETER_<name>` hold paths and values. Its result depends on every file of
-    the source directory, or with `hash_paths` on these alone.
+    `$AZUREML_DATAREFERENCE_<name>` and `$AML_PARAMETER_<name>` hold paths and values. Its result depends on every file
+    of the source directory, or with `hash_paths` on these and the files that the command names.
+
+    Args:
+        command: The command, a list or a text; a list may hold inputs, outputs and parameters. None: that of
+            `runconfig`.
+        name: The step's name; None: the first word of the command.
+        compute_target: A compute target, its name, or `(name, type)` as in v1; None: that of `runconfig`, else `local`.
+        runconfig: A RunConfiguration with environment, target and time limit, or a ScriptRunConfig.
+        runconfig_pipeline_params: Accepted for v1's sake; not used.
+        inputs: What it reads: DataReference, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
+            return, or `(PipelineParameter, DataPathComputeBinding)`.
+        outputs: What it writes: PipelineData, OutputFileDatasetConfig or DataReference.
+        params: Values by name, for environment variables `AML_PARAMETER_<name>`.
+        source_directory: The folder whose snapshot is the working directory; None: that of `runconfig`, else the
+            pipeline's `default_source_directory`, else the current directory.
+        allow_reuse: Whether an earlier result may be used again.
+        version: Any text; another text means another result.
+        **more: Further keyword arguments of `Step`.
+
+    Raises:
+        UserErrorException: There is no command, or an argument, input or output can't be used.
     """
 
     def __init__(

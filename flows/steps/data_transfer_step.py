@@ -18,7 +18,23 @@ _COPY = (
 
 
 class DataTransferStep(Step):
-    """Copies the data of one reference to the place of another; nothing is copied when both hold the same bytes."""
+    """A step that copies the data of one reference to the place of another; equal bytes are not copied again.
+
+    It has the arguments of Azure ML SDK v1, and runs on this machine.
+
+    Args:
+        name: The step's name.
+        source_data_reference: The data to copy, on a datastore or from another step.
+        destination_data_reference: Where to copy them to.
+        compute_target: Accepted for v1's sake; not used.
+        source_reference_type: `file` or `directory`; counts only beside `destination_reference_type`.
+        destination_reference_type: `directory` with a source that is a `file` puts the file into that folder.
+        allow_reuse: Whether nothing is done when the same data was copied before.
+        **more: Further keyword arguments of `Step`.
+
+    Raises:
+        UserErrorException: There is no source, or no destination.
+    """
 
     def __init__(
         self,
@@ -56,5 +72,9 @@ class DataTransferStep(Step):
     _needs_source = False
 
     def get_output(self) -> Any:
-        """The copied data, as an input for other steps."""
+        """Return the copied data, as an input for other steps.
+
+        Returns:
+            A reference to the destination, for another step's `inputs`.
+        """
         return self.outputs[0]

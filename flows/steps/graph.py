@@ -1,4 +1,4 @@
-"""Which steps belong to a pipeline, in which order they can run, and what is wrong with them."""
+"""The graph of a pipeline's steps: which belong to it, in which order they can run, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stepwell.model.definitions import ParameterDefinition, StepDefinition
 
 
 def flatten(items: Any) -> list[Step | PipelineData]:
-    """The steps, and data that stand for the step that writes them, of lists nested to any depth."""
+    """Return the steps, and data that stand for the step that writes them, of lists nested to any depth."""
     if isinstance(items, (Step, PipelineData)):
         return [items]
     if isinstance(items, (str, bytes)) or not isinstance(items, Iterable):
@@ -67,7 +67,7 @@ class Graph:
         return writer
 
     def predecessors(self, step: Step) -> list[Step]:
-        """The steps that must end before this one starts."""
+        """Return the steps that must end before this one starts."""
         data = [
             self._writer(item, step)
             for item in step.consumed
@@ -76,7 +76,7 @@ class Graph:
         return list(dict.fromkeys((*data, *step.predecessors)))
 
     def _closed(self, steps: Iterable[Step]) -> list[Step]:
-        """The steps and everything they wait for; a step that is found by `run_after` alone brings its own outputs."""
+        """Return the steps and all that they wait for; one found by `run_after` alone brings its own outputs."""
         found: dict[Step, None] = {}
         waiting = list(steps)
         while waiting:
@@ -103,7 +103,7 @@ class Graph:
         return tuple(done)
 
     def define(self, source_directory: Path) -> tuple[StepDefinition, ...]:
-        """The steps as plain values, tied to each other by id."""
+        """Return the steps as plain values, tied to each other by id."""
         producers = {output: (self.ids[step], name) for step in self.steps for output, name in step.produced.items()}
         return tuple(
             step.define(step_id=self.ids[step], producers=producers, ids=self.ids, source_directory=source_directory)
@@ -111,7 +111,7 @@ class Graph:
         )
 
     def parameters(self) -> tuple[ParameterDefinition, ...]:
-        """Every parameter that a step uses, by name."""
+        """Return every parameter that a step uses, by name."""
         return merge(parameter for step in self.steps for parameter in step.parameters)
 
 

@@ -1,4 +1,4 @@
-"""What a step writes: `PipelineData` for data between steps, `OutputFileDatasetConfig` for data delivered to a place."""
+"""Outputs of steps: `PipelineData` for data between steps, `OutputFileDatasetConfig` for data with a destination."""
 
 from __future__ import annotations
 
@@ -25,8 +25,29 @@ class Producer(Protocol):
 class PipelineData:
     """Data that one step writes and others read; naming it in `outputs` and `inputs` orders the steps.
 
-    `str(data)` is `$AZUREML_DATAREFERENCE_<name>`. Its path is ready when the script starts: the parent folder exists, the
-    leaf does not, and the script makes a file or a folder there.
+    `str(data)` is `$AZUREML_DATAREFERENCE_<name>`. Its path is ready when the script starts: the parent folder exists,
+    the leaf does not, and the script makes a file or a folder there, as in Azure ML SDK v1.
+
+    Args:
+        name: The data's name, of letters, digits and underscores; part of the environment variable that holds its path.
+        datastore: The datastore where it is put; None: the workspace's default datastore.
+        output_name: The name of the output on the step that writes it; None: `name`.
+        output_mode: `mount` or `upload`; both write locally first, and nothing is kept of a step that fails.
+        output_path_on_compute: The path in the step's working directory where the script writes; None: a folder apart.
+        output_overwrite: Accepted for v1's sake; not used.
+        data_type: Accepted for v1's sake; not used.
+        is_directory: Accepted for v1's sake; not used.
+        pipeline_output_name: The name under which `PipelineRun.get_pipeline_output` finds it; None: it is no output of
+            the pipeline.
+
+    Attributes:
+        name: As the argument.
+        datastore: As the argument.
+        output_name: The name of the output on the step that writes it.
+        producer: The step that has it among its `outputs`, None if there is none yet.
+
+    Raises:
+        UserErrorException: A name or the mode can't be used.
     """
 
     def __init__(
@@ -63,21 +84,48 @@ class PipelineData:
         )
 
     def as_mount(self, input_name: str | None = None) -> OutputInput:
-        """This data as an input that is read where it stands."""
+        """Return this data as an input that is read where it stands.
+
+        Args:
+            input_name: The input's name; None: that of the data.
+
+        Returns:
+            The input, for a step's `inputs` and `arguments`.
+        """
         return OutputInput(self, input_name or self.name, "mount")
 
     def as_download(
         self, input_name: str | None = None, path_on_compute: str | None = None, overwrite: bool | None = None
     ) -> OutputInput:
-        """This data as an input that is copied to the step's own folder."""
+        """Return this data as an input that is copied to the step's own folder.
+
+        Args:
+            input_name: The input's name; None: that of the data.
+            path_on_compute: Where to, as a path in the step's working directory; None: a folder apart.
+            overwrite: Accepted for v1's sake; not used.
+
+        Returns:
+            The input, for a step's `inputs` and `arguments`.
+        """
         return OutputInput(self, input_name or self.name, "download", path_on_compute)
 
     def as_input(self, input_name: str) -> OutputInput:
-        """This data as an input of another name."""
+        """Return this data as an input of another name.
+
+        Args:
+            input_name: The input's name.
+
+        Returns:
+            The input, for a step's `inputs` and `arguments`.
+        """
         return OutputInput(self, input_name, "mount")
 
     def get_env_variable_name(self) -> str:
-        """The environment variable that holds the data's local path."""
+        """Return the name of the environment variable that holds the data's local path.
+
+        Returns:
+            `AZUREML_DATAREFERENCE_<name>`.
+        """
         return f"AZUREML_DATAREFERENCE_{self.name}"
 
     def __str__(self) -> str:
@@ -88,10 +136,26 @@ class PipelineData:
 
 
 class OutputFileDatasetConfig:
-    """Files that a step writes, delivered to `destination` on a datastore when the step has succeeded.
+    """Files that a step writes, copied to `destination` on a datastore when the step has succeeded.
 
-    `destination` is a datastore, or `(datastore, path)` with `{run-id}` and `{output-name}` in the path. The environment
-    variable `name` holds the local path, which is a folder that exists when the script starts.
+    The environment variable `name` holds the local path, which is a folder that exists when the script starts, as in
+    Azure ML SDK v1. A config that stands only among a step's `arguments` becomes one of its outputs.
+
+    Args:
+        name: The output's name and its environment variable; None: `output`, where v1 makes up a new one each time.
+        destination: A datastore, or `(datastore, path)` with `{run-id}` and `{output-name}` in the path. A datastore
+            alone: `dataset/{run-id}/{output-name}`; None: where PipelineData go on the default datastore.
+        source: The path in the step's working directory where the script writes; None: a folder apart.
+
+    Attributes:
+        name: As the argument.
+        datastore: The datastore of the destination, None for the default one.
+        destination: The path of the destination, None if there is none.
+        source: As the argument.
+        producer: The step that has it among its `outputs`, None if there is none yet.
+
+    Raises:
+        UserErrorException: `name` can't name an environment variable.
     """
 
     def __init__(
@@ -121,20 +185,42 @@ class OutputFileDatasetConfig:
         )
 
     def as_mount(self, disable_metadata_cache: bool = False) -> OutputFileDatasetConfig:
-        """The same output, written where it stands."""
+        """Return the same output with the mode `mount`, the default.
+
+        Args:
+            disable_metadata_cache: Accepted for v1's sake; not used.
+
+        Returns:
+            A copy that stands for the same output.
+        """
         return self._with("mount")
 
     def as_upload(self, overwrite: bool = False, source_globs: str | None = None) -> OutputFileDatasetConfig:
-        """The same output, copied when the step has succeeded."""
+        """Return the same output with the mode `upload`; files are copied when the step has succeeded.
+
+        Args:
+            overwrite: Accepted for v1's sake; not used.
+            source_globs: Accepted for v1's sake; not used.
+
+        Returns:
+            A copy that stands for the same output.
+        """
         return self._with("upload")
 
     def as_input(self, name: str | None = None) -> OutputInput:
-        """These files as another step's input."""
+        """Return these files as another step's input.
+
+        Args:
+            name: The input's name and its environment variable; None: that of the output.
+
+        Returns:
+            The input, for a step's `inputs` or `arguments`.
+        """
         return OutputInput(self, name or self.name, "mount")
 
     @property
     def arg_val(self) -> str:
-        """Text that stands for the local path anywhere in an argument."""
+        """The text that stands for the local path anywhere in an argument."""
         return f"DatasetOutputConfig:{self.name}"
 
     def _with(self, mode: Mode) -> OutputFileDatasetConfig:
@@ -145,7 +231,7 @@ class OutputFileDatasetConfig:
 
     @property
     def original(self) -> OutputFileDatasetConfig:
-        """The object that this one was cloned from, else itself: what tells one output from another."""
+        """The object that this one was copied from, else itself: it tells one output from another."""
         return getattr(self, "_original", self)
 
     def __str__(self) -> str:
@@ -168,11 +254,11 @@ class OutputInput:
         self.path_on_compute = path_on_compute
 
     def as_mount(self) -> OutputInput:
-        """The same input, read where it stands."""
+        """Return the same input, read where it stands."""
         return OutputInput(self.data, self.name, "mount")
 
     def as_download(self, path_on_compute: str | None = None) -> OutputInput:
-        """The same input, copied to the step's own folder."""
+        """Return the same input, copied to the step's own folder."""
         return OutputInput(self.data, self.name, "download", path_on_compute)
 
     def __str__(self) -> str:

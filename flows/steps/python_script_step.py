@@ -10,10 +10,31 @@ from stepwell.flows.steps.step import Step
 
 
 class PythonScriptStep(Step):
-    """Runs `script_name`, a path in the source directory, with the directory's snapshot as working directory.
+    """A step that runs a Python script, with its source directory's snapshot as working directory.
 
-    Its result is used again when script, imported local modules, `hash_paths`, arguments, parameters, inputs (by content),
-    packages and `version` are as before. With `strict`, reading any other file is an error, not a warning.
+    Its result is used again when script, imported local modules, `hash_paths`, arguments, parameters, inputs (by
+    content), packages and `version` are as before. With `strict`, reading any other file is an error, not a warning.
+
+    Args:
+        script_name: The script's path in the source directory.
+        name: The step's name; None: `script_name`.
+        arguments: The script's arguments: texts and numbers, parameters, and inputs and outputs, which become paths.
+        compute_target: A compute target, its name, or `(name, type)` as in v1; None: that of `runconfig`, else `local`.
+        runconfig: A RunConfiguration with environment, target and time limit.
+        runconfig_pipeline_params: Accepted for v1's sake; not used.
+        inputs: What it reads: DataReference, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
+            return, or `(PipelineParameter, DataPathComputeBinding)`.
+        outputs: What it writes: PipelineData, OutputFileDatasetConfig or DataReference.
+        params: Values by name, for environment variables `AML_PARAMETER_<name>`.
+        source_directory: The folder whose snapshot is the working directory; None: the pipeline's
+            `default_source_directory`, else the current directory.
+        allow_reuse: Whether an earlier result may be used again.
+        version: Any text; another text means another result.
+        hash_paths: Files and folders of the source directory whose content counts too, as in Azure ML SDK v1.
+        **more: Further keyword arguments of `Step`.
+
+    Raises:
+        UserErrorException: `script_name` is no text, or an argument, input or output can't be used.
     """
 
     def __init__(

@@ -34,7 +34,22 @@ _UNUSED = (
 
 
 class DockerConfiguration:
-    """How containers are run; what they start from stands in the environment."""
+    """Settings of containers, as in Azure ML SDK v1; the image that they start from stands in the environment.
+
+    Where a step runs in a container is decided by its compute target (DockerCompute), not here.
+
+    Args:
+        use_docker: Whether `shm_size` is taken from here, not from the environment.
+        shared_volumes: Accepted for v1's sake; saved, but not used.
+        arguments: Accepted for v1's sake; saved, but not used.
+        shm_size: The shared memory of a container, such as `2g`; empty: what the compute target gives.
+
+    Attributes:
+        use_docker: As the argument.
+        shared_volumes: As the argument.
+        arguments: As the argument.
+        shm_size: As the argument.
+    """
 
     def __init__(
         self,
@@ -50,7 +65,45 @@ class DockerConfiguration:
 
 
 class RunConfiguration:
-    """What a step runs in and on. Settings that mean nothing here may be set, and are kept to themselves."""
+    """The environment and compute target that a step runs with, as in Azure ML SDK v1.
+
+    A step's own `compute_target`, `environment`, `environment_variables` and `timeout_seconds` win over it. v1's
+    sections `history`, `spark`, `hdi`, `tensorflow`, `mpi`, `pytorch`, `paralleltask`, `amlcompute`, `data` and
+    `output_data` are there and may be set, but are neither used nor saved.
+
+    Args:
+        script: The script of a ScriptRunConfig that names none.
+        arguments: The arguments of a ScriptRunConfig that names none.
+        framework: Accepted for v1's sake; saved, but not used.
+        communicator: Accepted for v1's sake; saved, but not used.
+        conda_dependencies: The packages of the environment.
+        auto_prepare_environment: Accepted for v1's sake; not used.
+        command: The command of a CommandStep that names none.
+        environment: What the step runs in; None: an environment without packages of its own, which inherits those in
+            use.
+        environment_variables: Variables of the script's process; they win over the environment's.
+        target: A compute target or its name; `local` is this machine.
+        docker: Settings of containers; None: the defaults.
+        node_count: Accepted for v1's sake; saved, but not used.
+        max_run_duration_seconds: The limit of one attempt, in seconds; None is no limit.
+
+    Attributes:
+        environment: As the argument; its `python.conda_dependencies` and `docker` may be set.
+        environment_variables: As the argument.
+        target: As the argument.
+        docker: As the argument.
+        max_run_duration_seconds: As the argument.
+        script: As the argument.
+        arguments: As the argument.
+        command: As the argument.
+        framework: Not used.
+        communicator: Not used.
+        auto_prepare_environment: Not used.
+        node_count: Not used.
+        data_references: Not used.
+        priority: Not used.
+        source_directory_data_store: Not used.
+    """
 
     def __init__(
         self,
@@ -97,7 +150,17 @@ class RunConfiguration:
     # Files ----------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str] | None = None, name: str | None = None, **more: Any) -> None:
-        """Nothing; a file holds the configuration: `path` if it ends in `.runconfig`, else `<path>/.azureml/<name>.runconfig`."""
+        """Write the configuration to a YAML file, as in Azure ML SDK v1.
+
+        Args:
+            path: The file, if it ends in `.runconfig`, `.yml` or `.yaml`; else the folder of
+                `.azureml/<name>.runconfig`. None is the current directory.
+            name: The name of the configuration in that folder; needless if `path` is a file.
+            **more: Accepted for v1's sake; not used.
+
+        Raises:
+            UserErrorException: `path` is no file and there is no name.
+        """
         file = Path(path or ".")
         if file.suffix not in _SUFFIXES:
             if not name:
@@ -108,7 +171,18 @@ class RunConfiguration:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], name: str | None = None) -> RunConfiguration:
-        """The configuration that `save` wrote, or v1; what isn't known of it is passed over."""
+        """Read a configuration that `save` or Azure ML SDK v1 wrote; entries that aren't known are ignored.
+
+        Args:
+            path: The file, or a folder: the file is then looked for in its `.azureml`, its `aml_config`, and itself.
+            name: The name of the file in the folder, with or without `.runconfig`, `.yml` or `.yaml`.
+
+        Returns:
+            The configuration.
+
+        Raises:
+            UserErrorException: There is no such file, or it holds no configuration.
+        """
         file = Path(path)
         if file.is_dir():
             files = [file / folder / f"{name}{suffix}" for folder in _FOLDERS for suffix in ("", *_SUFFIXES)]
@@ -122,7 +196,11 @@ class RunConfiguration:
         return cls.of_dict(data, file.parent)
 
     def to_dict(self) -> dict[str, Any]:
-        """The configuration as v1's files have it."""
+        """Return the configuration as v1's files have it.
+
+        Returns:
+            Plain data under v1's keys, ready for YAML or JSON.
+        """
         docker = self.docker
         return {
             "script": self.script,
@@ -145,7 +223,15 @@ class RunConfiguration:
 
     @classmethod
     def of_dict(cls, data: Mapping[str, Any], folder: Path) -> RunConfiguration:
-        """The configuration of a v1 file in `folder`."""
+        """Return the configuration that a v1 file holds.
+
+        Args:
+            data: The content of the file.
+            folder: The folder of the file; paths in it are relative to this one.
+
+        Returns:
+            The configuration.
+        """
         docker = data.get("docker") or {}
         return cls(
             script=data.get("script"),

@@ -1,4 +1,4 @@
-"""`ScriptRunConfig`: what v1's users hand to a CommandStep, or to `Experiment.submit`."""
+"""`ScriptRunConfig`: a script or command with its configuration, for a CommandStep or `Experiment.submit`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,32 @@ _MONTH_SECONDS = 2592000
 
 
 class ScriptRunConfig:
-    """A script or command with its source, and the `run_config` that it runs with; the one that was passed stays as it is."""
+    """A script or command with its source and its run configuration, as in Azure ML SDK v1.
+
+    Pass it to `Experiment.submit`, or to a CommandStep as its `runconfig`. The `run_config` that was passed stays as it
+    is.
+
+    Args:
+        source_directory: The folder whose snapshot is the working directory; None: the current directory.
+        script: The script's path in that folder; None: that of `run_config`.
+        arguments: The script's arguments; None: those of `run_config`.
+        run_config: The configuration to start from; None: `RunConfiguration()`.
+        compute_target: A compute target or its name; None: that of `run_config`.
+        environment: What it runs in; None: that of `run_config`.
+        distributed_job_config: Accepted for v1's sake; not used.
+        resume_from: Accepted for v1's sake; not used.
+        max_run_duration_seconds: The limit in seconds, 30 days by default; a limit of `run_config` wins over the
+            default.
+        command: A command instead of a script, as a list or as text; None: that of `run_config`.
+        docker_runtime_config: Settings of containers; None: those of `run_config`.
+
+    Attributes:
+        source_directory: As the argument.
+        script: As the argument.
+        arguments: As the argument.
+        run_config: The configuration that it runs with, a copy of its own.
+        distributed_job_config: Not used.
+    """
 
     def __init__(
         self,
@@ -58,7 +83,7 @@ class ScriptRunConfig:
 
     @property
     def environment(self) -> Environment:
-        """What it runs in."""
+        """The environment that it runs in."""
         return self.run_config.environment
 
     @property
@@ -68,10 +93,10 @@ class ScriptRunConfig:
 
     @property
     def max_run_duration_seconds(self) -> float | None:
-        """How long it may take."""
+        """The limit of one attempt, in seconds; None is no limit."""
         return self.run_config.max_run_duration_seconds
 
     @property
     def shm_size(self) -> str:
-        """The shared memory of containers."""
+        """The shared memory of containers, '' for what their compute target gives."""
         return self.run_config.shm_size

@@ -9,7 +9,16 @@ from stepwell.flows.steps.step import Step
 
 
 class StepSequence:
-    """Items in order; an item that is a list is a stage whose steps run in parallel."""
+    """Steps, or stages of parallel steps, that run one after the other, as in Azure ML SDK v1.
+
+    Every step of a stage waits for every step of the stage before it. Iterating yields the steps in order.
+
+    Args:
+        steps: The items in order; an item that is a list is a stage whose steps run in parallel. None is no step.
+
+    Attributes:
+        stages: The steps of each stage, in order.
+    """
 
     def __init__(self, steps: Iterable[Any] | None = None) -> None:
         self.stages = [_flat(item) for item in steps or ()]

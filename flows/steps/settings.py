@@ -1,4 +1,4 @@
-"""What a step runs in and takes, read from its arguments and its runconfig."""
+"""The environment, time limit and resources of a step, read from its arguments and its runconfig."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "
 
 
 def environment_of(runconfig: Any, environment: Any, variables: Mapping[str, Any]) -> EnvironmentDefinition:
-    """The environment of a step: of its own (an Environment, or requirements), or else of its runconfig.
+    """Return the environment of a step: its own (an Environment, or requirements), or else that of its runconfig.
 
     `variables` win over those of the runconfig, and these over the environment's.
     """
@@ -49,12 +49,12 @@ def _defined(environment: Any) -> EnvironmentDefinition:
 
 
 def timeout_of(runconfig: Any, timeout_seconds: float | None) -> float | None:
-    """How long a step may take: its own limit, or else its runconfig's."""
+    """Return how many seconds a step may take: its own limit, or else its runconfig's; None is no limit."""
     return timeout_seconds if timeout_seconds is not None else getattr(runconfig, "max_run_duration_seconds", None)
 
 
 def resources_of(resources: Resources | Mapping[str, Any] | None) -> Resources | None:
-    """What a step takes, from a mapping such as `{"cpus": 2, "memory": "4GB", "gpus": 0.5}`."""
+    """Return the resources that a step takes, from a mapping such as `{"cpus": 2, "memory": "4GB", "gpus": 0.5}`."""
     if resources is None or isinstance(resources, Resources):
         return resources
     unknown = sorted(set(resources) - {"cpus", "memory", "gpus"})
@@ -67,7 +67,7 @@ def resources_of(resources: Resources | Mapping[str, Any] | None) -> Resources |
 
 
 def memory_of(size: Any) -> int:
-    """The bytes that a number or a text such as `4GB`, `512MiB` or `2g` means."""
+    """Return the bytes that a number or a text such as `4GB`, `512MiB` or `2g` means."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", str(size).lower())
     if isinstance(size, bool) or not match or match[2] not in _UNITS:
         raise UserErrorException(

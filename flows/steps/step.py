@@ -1,4 +1,4 @@
-"""`Step`: what every kind of step has in common, from the author's arguments to a definition with named holes."""
+"""`Step`: what every kind of step has in common, from the author's arguments to a definition of plain values."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from typing import Any
 
 from stepwell.blocks.compute.base import LOCAL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.blocks.workspace.references import DataPathComputeBinding, DataReference, check_port_name
+from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.tasks import StepFuture, run_step, submit_step
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
+from stepwell.flows.steps.ports import access_of, is_among, is_port, name_of, original, port_of, workspace_of
 from stepwell.flows.steps.settings import environment_of, resources_of, timeout_of
 from stepwell.model.definitions import (
     Argument,
     InputPort,
-    OutputPort,
     OutputSource,
     ParameterDefinition,
     ParameterSource,
@@ -42,6 +41,49 @@ class Step:
     """A step of a pipeline. It reads nothing, hashes nothing and starts nothing until it is run.
 
     Inside a flow of your own it is a Prefect task: call it, or `submit` it, with its parameters and inputs by name.
+
+    Args:
+        name: The step's name in pipelines, runs and logs.
+        arguments: Texts and numbers, parameters, and inputs and outputs, which become paths.
+        compute_target: A compute target, its name, or `(name, type)` as in v1; None: `target`, that of `runconfig`, or
+            `local`.
+        target: The same as `compute_target`.
+        runconfig: A RunConfiguration, or a ScriptRunConfig, with environment, target and time limit.
+        inputs: What it reads: DataReference, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
+            return, or `(PipelineParameter, DataPathComputeBinding)`.
+        outputs: What it writes: PipelineData, OutputFileDatasetConfig or DataReference.
+        params: Values by name, for environment variables `AML_PARAMETER_<name>`; the argument `parameter:<name>` is
+            one.
+        source_directory: The folder whose snapshot is the working directory; None: the pipeline's
+            `default_source_directory`, else the current directory.
+        allow_reuse: Whether an earlier result may be used again.
+        version: Any text; another text means another result.
+        hash_paths: Files and folders of the source directory whose content counts too.
+        environment_variables: Variables of its process; they win over those of `runconfig` and the environment.
+        retries: How many more attempts follow one that failed.
+        retry_delay_seconds: The pause before each of them, in seconds.
+        timeout_seconds: The limit of one attempt, in seconds; None: that of `runconfig`, else no limit.
+        strict: Whether reading a file that nothing declares is an error, not a warning.
+        workspace: The workspace of its results in a flow of your own; None: that of its datastores, else that of
+            `config.json`, else one called `default`.
+        resources: What it takes of its compute target, such as `{"cpus": 2, "memory": "4GB", "gpus": 0.5}`; None: what
+            the target counts for a step by default.
+        environment: An Environment, or a list of requirements for pip; None: that of `runconfig`, else the packages in
+            use.
+        script: The Python script that it runs, if it runs one.
+        shell: Whether the arguments are one command line for `/bin/sh`.
+
+    Attributes:
+        name: As the argument.
+        inputs: As the argument, and configs that stand only among the arguments.
+        outputs: As the argument, and configs that stand only among the arguments.
+        source_directory: As the argument.
+        workspace: The workspace, None if nothing names one.
+        compute_target: The name of the compute target.
+        parameters: The definitions of the parameters that it uses, by name.
+
+    Raises:
+        UserErrorException: An argument, input, output, number or name can't be used.
     """
 
     def __init__(
@@ -74,7 +116,7 @@ class Step:
         self.inputs = list(inputs or ())
         self.outputs = list(outputs or ())
         self.source_directory = None if source_directory is None else Path(source_directory)
-        self.workspace = workspace or _workspace_of((*self.inputs, *self.outputs))
+        self.workspace = workspace or workspace_of((*self.inputs, *self.outputs))
         self.compute_target = _target_name(compute_target or target or getattr(runconfig, "target", None))
         limit = timeout_of(runconfig, timeout_seconds)
         self._arguments = list(arguments or ())
@@ -96,16 +138,20 @@ class Step:
             "timeout_seconds": None if limit is None else _at_least(0, "timeout_seconds", limit),
         }
         self.parameters = merge(self._used_parameters())
-        self._refuse_clashes()
+        self._check_names()
         self._pieces = [self._argument(value) for value in self._arguments]
         for item in self.outputs:
             if isinstance(item, (PipelineData, OutputFileDatasetConfig)):
-                _original(item).producer = self
+                original(item).producer = self
 
     # What pipelines ask of a step -----------------------------------------------------------------------------------
 
     def run_after(self, step: Step) -> None:
-        """Nothing; this step starts when `step` has ended."""
+        """Let this step start only when another has ended, as in Azure ML SDK v1.
+
+        Args:
+            step: The step to wait for; call this before the pipeline is made.
+        """
         if step not in self._run_after:
             self._run_after.append(step)
 
@@ -116,18 +162,28 @@ class Step:
 
     @property
     def produced(self) -> dict[int, str]:
-        """The identity of each object in `outputs` with the output's name."""
-        return {id(_original(item)): _port_of(item).name for item in self.outputs}
+        """The names of the outputs, by the identity of the objects in `outputs`."""
+        return {id(original(item)): port_of(item).name for item in self.outputs}
 
     @property
     def consumed(self) -> tuple[Any, ...]:
         """The objects in `inputs` that some step has to write."""
-        return tuple(_original(item) for item in self.inputs if not isinstance(item, tuple))
+        return tuple(original(item) for item in self.inputs if not isinstance(item, tuple))
 
     def define(
         self, *, step_id: str, producers: Producers, ids: Mapping[Step, str], source_directory: Path | None = None
     ) -> StepDefinition:
-        """The step as plain values, its inputs tied to the steps that write them; an input that nobody writes is a hole."""
+        """Return the step as plain values, its inputs tied to the steps that write them; others may stay unbound.
+
+        Args:
+            step_id: The step's id in its pipeline.
+            producers: The step's id and the output's name for each object that a step of the pipeline writes.
+            ids: The ids of the pipeline's steps.
+            source_directory: The source directory of a step that names none.
+
+        Returns:
+            The definition.
+        """
         folder = self.source_directory or source_directory
         return StepDefinition(
             id=step_id,
@@ -136,7 +192,7 @@ class Step:
             source_directory=str(folder.absolute()) if folder and self._needs_source else "",
             arguments=tuple(self._pieces),
             inputs=tuple(self._input_port(item, producers) for item in self.inputs),
-            outputs=tuple(_port_of(item) for item in self.outputs),
+            outputs=tuple(port_of(item) for item in self.outputs),
             parameters=self.parameters,
             params={str(name): self._argument(value, seen=False) for name, value in sorted(self._params.items())},
             compute_target=self.compute_target,
@@ -149,46 +205,65 @@ class Step:
     # The Prefect way ------------------------------------------------------------------------------------------------
 
     def __call__(self, **bindings: Any) -> StepResult:
-        """What the step wrote, by output name, run as a task of the flow that calls it.
+        """Run the step as a task of the flow that calls it.
 
-        `bindings` are parameters and inputs by name; parameters have defaults.
+        Args:
+            **bindings: Parameters and inputs by name; parameters have defaults.
+
+        Returns:
+            What the step wrote, by output name.
+
+        Raises:
+            UserErrorException: An input is missing, or a name is none of a parameter or input.
+            StepFailedException: The step failed.
         """
-        return run_step(self._alone(), self.workspace, bindings)
+        return run_step(self._standalone(), self.workspace, bindings)
 
     def submit(self, *, wait_for: Iterable[Any] = (), **bindings: Any) -> StepFuture:
-        """A future of what the step writes, run by the task runner of the flow that calls it."""
-        return submit_step(self._alone(), self.workspace, bindings, tuple(wait_for))
+        """Submit the step to the task runner of the flow that calls it.
 
-    def _alone(self) -> StepDefinition:
+        Args:
+            wait_for: Futures that have to end before the step starts.
+            **bindings: Parameters and inputs by name, which may be futures; parameters have defaults.
+
+        Returns:
+            A future of what the step writes, by output name.
+
+        Raises:
+            UserErrorException: An input is missing, or a name is none of a parameter or input.
+        """
+        return submit_step(self._standalone(), self.workspace, bindings, tuple(wait_for))
+
+    def _standalone(self) -> StepDefinition:
         return self.define(step_id=self.name, producers={}, ids={}, source_directory=Path.cwd())
 
     # ----------------------------------------------------------------------------------------------------------------
 
     def _adopt_arguments(self) -> None:
         """Take configs that stand only among the arguments as outputs, as v1 does."""
-        listed = {id(_original(item)) for item in (*self.inputs, *self.outputs)}
+        listed = {id(original(item)) for item in (*self.inputs, *self.outputs)}
         for value in self._arguments:
             if isinstance(value, OutputFileDatasetConfig) and id(value.original) not in listed:
                 self.outputs.append(value)
             if (
                 isinstance(value, OutputInput)
                 and isinstance(value.data, OutputFileDatasetConfig)
-                and not _among(value, self.inputs)
+                and not is_among(value, self.inputs)
             ):
                 self.inputs.append(value)
 
     def _name_inputs(self) -> dict[int, str]:
-        taken = {_port_of(item).name for item in self.outputs} | {_name_of(item) for item in self.outputs}
+        taken = {port_of(item).name for item in self.outputs} | {name_of(item) for item in self.outputs}
         names: dict[int, str] = {}
         for item in self.inputs:
-            name = check_port_name(_name_of(item))
+            name = check_port_name(name_of(item))
             names[id(item)] = f"INPUT_{name}" if name in taken else name
         return names
 
-    def _refuse_clashes(self) -> None:
+    def _check_names(self) -> None:
         for kind, names in (
             ("input", list(self._input_names.values())),
-            ("output", [_port_of(item).name for item in self.outputs]),
+            ("output", [port_of(item).name for item in self.outputs]),
         ):
             for name in names:
                 if names.count(name) > 1:
@@ -212,8 +287,8 @@ class Step:
 
     def _input_port(self, item: Any, producers: Producers) -> InputPort:
         name = self._input_names[id(item)]
-        mode, place = _way_of(item)
-        dataset = isinstance(_original(item), OutputFileDatasetConfig)
+        mode, place = access_of(item)
+        dataset = isinstance(original(item), OutputFileDatasetConfig)
         variable = name if dataset else f"AZUREML_DATAREFERENCE_{name}"
         return InputPort(name, self._source(item, name, producers), variable, mode, place)
 
@@ -221,13 +296,13 @@ class Step:
     def _source(item: Any, name: str, producers: Producers) -> Source:
         if isinstance(item, tuple):
             return ParameterSource(item[0].name)
-        made = producers.get(id(_original(item)))
+        made = producers.get(id(original(item)))
         if made:
             return OutputSource(*made)
         return item.source if isinstance(item, DataReference) else UnboundInput(name)
 
     def _argument(self, value: Any, *, seen: bool = True) -> Argument:
-        """The pieces of one argument; text may name ports and parameters the way `str(port)` does.
+        """Return the pieces of one argument; text may name ports and parameters the way `str(port)` does.
 
         `seen`: it will stand on a command line, where no secret may be.
         """
@@ -235,7 +310,7 @@ class Step:
             if seen and value.definition.secret:
                 raise self._secret_argument(value)
             return (Piece("parameter", value.name),)
-        if _is_port(value):
+        if is_port(value):
             return (self._port_piece(value),)
         if value is None or isinstance(value, (list, dict, set)):
             raise UserErrorException(
@@ -255,15 +330,15 @@ class Step:
 
     def _port_piece(self, value: Any) -> Piece:
         for item in self.inputs:
-            if item is value or (_original(item) is _original(value) and not isinstance(value, OutputInput)):
+            if item is value or (original(item) is original(value) and not isinstance(value, OutputInput)):
                 return Piece("input", self._input_names[id(item)])
-            if isinstance(value, (DataReference, OutputInput)) and _name_of(item) == _name_of(value):
+            if isinstance(value, (DataReference, OutputInput)) and name_of(item) == name_of(value):
                 return Piece("input", self._input_names[id(item)])
         for item in self.outputs:
-            if _original(item) is _original(value):
-                return Piece("output", _port_of(item).name)
+            if original(item) is original(value):
+                return Piece("output", port_of(item).name)
         raise UserErrorException(
-            f"{_name_of(value)!r} appears in arguments list but is not in the input list",
+            f"{name_of(value)!r} appears in arguments list but is not in the input list",
             {"step": self.name},
             "Add it to the step's `inputs` or `outputs`.",
         )
@@ -285,80 +360,14 @@ class Step:
             if self._input_names[id(item)] == reference:
                 return Piece("input", reference or "")
         for item in self.outputs:
-            if _name_of(item) in (reference, config):
-                return Piece("output", _port_of(item).name)
+            if name_of(item) in (reference, config):
+                return Piece("output", port_of(item).name)
         if parameter in {known.name for known in self.parameters}:
             return Piece("parameter", parameter or "")
         return None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
-
-
-def _workspace_of(items: Iterable[Any]) -> BaseWorkspace | None:
-    """The workspace whose datastore an input or output names, if any does."""
-    for item in items:
-        datastore = getattr(_original(item), "datastore", None)
-        if isinstance(datastore, Datastore) and isinstance(datastore.workspace, BaseWorkspace):
-            return datastore.workspace
-    return None
-
-
-def _original(item: Any) -> Any:
-    data = item.data if isinstance(item, OutputInput) else item
-    return data.original if isinstance(data, OutputFileDatasetConfig) else data
-
-
-def _is_output(item: Any) -> bool:
-    return isinstance(item, (PipelineData, OutputFileDatasetConfig, OutputInput))
-
-
-def _is_port(value: Any) -> bool:
-    return _is_output(value) or isinstance(value, (DataReference, tuple))
-
-
-def _among(value: Any, items: Iterable[Any]) -> bool:
-    return any(item is value for item in items)
-
-
-def _name_of(item: Any) -> str:
-    if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], PipelineParameter):
-        return item[0].name
-    if isinstance(item, DataReference) or _is_output(item):
-        return str(item.name)
-    raise UserErrorException(
-        f"Unexpected input type: {type(item).__name__}",
-        {"value": repr(item)},
-        "Pass a DataReference, PipelineData, OutputFileDatasetConfig, or a (PipelineParameter, DataPathComputeBinding).",
-    )
-
-
-def _way_of(item: Any) -> tuple[Any, str | None]:
-    if isinstance(item, tuple):
-        binding = item[1] if isinstance(item[1], DataPathComputeBinding) else DataPathComputeBinding()
-        return binding.mode, binding.path_on_compute
-    if isinstance(item, (DataReference, OutputInput)):
-        return item.mode, item.path_on_compute
-    return "mount", None
-
-
-def _port_of(item: Any) -> OutputPort:
-    if isinstance(item, (PipelineData, OutputFileDatasetConfig)):
-        return item.port
-    if isinstance(item, DataReference):
-        return OutputPort(
-            name=item.name,
-            variable=f"AZUREML_DATAREFERENCE_{item.name}",
-            datastore=item.datastore.name,
-            mode="upload" if item.mode == "upload" else "mount",
-            path_on_compute=item.path_on_compute,
-            destination=item.path_on_datastore or "",
-        )
-    raise UserErrorException(
-        f"Unexpected output type: {type(item).__name__}",
-        {"value": repr(item)},
-        "Pass PipelineData, OutputFileDatasetConfig or a DataReference.",
-    )
 
 
 def _target_name(target: Any) -> str:

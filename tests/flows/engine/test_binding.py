@@ -123,7 +123,7 @@ PIECES = st.builds(
 
 
 def normal(argument):
-    """The argument with neighbouring texts joined, names as identifiers."""
+    """Return the argument with neighbouring texts joined, names as identifiers."""
     joined = []
     for piece in argument:
         if piece.kind != "text":

@@ -70,7 +70,7 @@ def test_a_shell_line_finds_paths_and_values_in_variables(project):
     assert text_of(project, pipeline(rate=6)["line"]["out"]) == "6|a b|news"
 
 
-# The workplace ------------------------------------------------------------------------------------------------------
+# The working directory ----------------------------------------------------------------------------------------------
 
 
 def test_a_script_runs_in_a_copy_of_its_snapshot_and_its_mess_goes_away(project):
@@ -129,9 +129,9 @@ def test_a_data_parameter_names_the_data_at_the_run(project):
     for name in ("one", "two"):
         (data.local_root / name).write_text(name)
     path = PipelineParameter("path", DataPath(data, "one"))
-    hole, out = (path, DataPathComputeBinding()), PipelineData("out")
+    source, out = (path, DataPathComputeBinding()), PipelineData("out")
     body = "open(args[1], 'w').write(open(args[0]).read())"
-    pipeline = project.pipeline(project.step("a.py", body, arguments=[hole, out], inputs=[hole], outputs=[out]))
+    pipeline = project.pipeline(project.step("a.py", body, arguments=[source, out], inputs=[source], outputs=[out]))
     assert text_of(project, pipeline()["a.py"]["out"]) == "one"
     assert text_of(project, pipeline(path=DataPath(data, "two"))["a.py"]["out"]) == "two"
     assert text_of(project, pipeline(path=f"{data.name}/two")["a.py"]["out"]) == "two"
@@ -150,7 +150,7 @@ def test_data_between_steps_stands_where_v1_users_look(project, chain):
 
 
 @pytest.mark.parametrize("mode", ["as_mount", "as_upload"])
-def test_a_configs_files_are_delivered_and_a_hit_brings_them_back(project, mode):
+def test_a_configs_files_are_materialized_and_a_hit_brings_them_back(project, mode):
     data = project.workspace.get_default_datastore()
     config = getattr(OutputFileDatasetConfig("net", (data, "models/best")), mode)()
     body = "import os\nassert os.path.isdir(os.environ['net'])\nos.mkdir(args[0] + '/sub')\nopen(args[0] + '/sub/w', 'w').write('w')"

@@ -23,7 +23,7 @@ def test_files_that_stood_at_a_destination_stay(project, tmp_path, path):
         assert found == {"top.txt", "keep/user.txt", f"{path}/x".lstrip("/")}
 
 
-def test_a_delivery_to_the_root_of_the_default_datastore_harms_no_result(project):
+def test_an_output_at_the_root_of_the_default_datastore_harms_no_result(project):
     out = OutputFileDatasetConfig("out", destination=(project.workspace.get_default_datastore(), ""))
     pipeline = project.pipeline(project.step("s.py", BODY, arguments=[out]))
     assert project.happened(pipeline) == {"s.py": "ran"}

@@ -39,7 +39,7 @@ def test_a_folder_that_the_script_lists_counts_by_its_names(project):
     assert written(project, pipeline) == "ab"
 
 
-def test_a_file_that_changes_while_the_step_runs_is_never_served_from(project, tmp_path):
+def test_a_file_that_changes_while_the_step_runs_gives_no_later_hit(project, tmp_path):
     side = tmp_path / "side.txt"
     side.write_text("A")
     body = f"side = {str(side)!r}\nfound = open(side).read()\nopen(side, 'w').write('B')\n"
@@ -61,7 +61,7 @@ def test_reads_of_steps_that_share_a_script_are_all_remembered(project):
     ]
     pipeline = project.pipeline(*steps)
     pipeline()
-    pipeline()  # every step now knows what its twins read
+    pipeline()  # every step now knows what its duplicates read
     assert set(project.happened(pipeline).values()) == {"reused"}
     for name in "abcdefgh":
         project.write(f"{name}.txt", "2")

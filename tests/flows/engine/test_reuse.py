@@ -48,7 +48,7 @@ class Walk:
         self.data = project.workspace.get_default_datastore()
 
     def build(self):
-        """The pipeline for the present state."""
+        """Return the pipeline for the present state."""
         state, project = self.state, self.project
         raw, table, model = self.data.path("raw.txt", "raw"), PipelineData("table"), PipelineData("model")
         (self.data.local_root / "raw.txt").write_text(state["raw"])
@@ -71,7 +71,7 @@ class Walk:
         return project.pipeline(make, train, report)
 
     def rows(self):
-        """What each step's result depends on now."""
+        """Return what each step's result depends on now."""
         s = self.state
         table = s["raw"].lower()
         model = table + str(s["rate"]) + s["argument"] + s["config"]
@@ -79,11 +79,11 @@ class Walk:
         return {step: {name: full[name] for name in names} for step, names in LABELS.items()}
 
     def expected(self):
-        """What has to happen to each step."""
+        """Return what has to happen to each step."""
         return {step: "reused" if rows in self.known[step] else "ran" for step, rows in self.rows().items()}
 
     def check_reasons(self, step, why, hidden=()):
-        """The reasons are the differences to one of the nearest known results, each once, nothing else."""
+        """Check that the reasons are the differences to one of the nearest known results, each once, nothing else."""
         now = {name: value for name, value in self.rows()[step].items() if name not in hidden}
         differing = [{name for name in now if now[name] != then[name]} for then in self.known[step]]
         if not differing:
@@ -101,7 +101,7 @@ class Walk:
         assert named in nearest, (why, nearest)
 
     def go(self):
-        """Plans and runs once, and compares both with the model."""
+        """Plan and run once, and compare both with the model."""
         pipeline, rate = self.build(), {"rate": self.state["rate"]}
         expected, decisions = self.expected(), {d.step: d for d in pipeline.plan(**rate)}
         summary = self.project.run(pipeline, **rate)
@@ -168,7 +168,7 @@ def test_each_change_alone_is_the_only_reason(project, monkeypatch):
 
 @pytest.fixture
 def ten(project):
-    """Ten steps of one script: seven that lower the case of an input each, two that join, and a last one that is delivered."""
+    """Return ten steps of one script: seven lower the case of an input each, two join, and a last one is materialized."""
     data = project.workspace.get_default_datastore()
     for i in range(7):
         (data.local_root / f"in{i}").write_text(f"a{i}")
@@ -193,7 +193,7 @@ def ten(project):
 
 def test_six_probes_of_reuse(project, ten):
     pipeline, root = ten
-    delivered = root / "results" / "end"
+    materialized = root / "results" / "end"
 
     def ran():
         planned = actions(pipeline)
@@ -202,22 +202,22 @@ def test_six_probes_of_reuse(project, ten):
         return sorted(step for step, what in happened.items() if what == "ran")
 
     assert len(ran()) == 10
-    first = delivered.read_text()
+    first = materialized.read_text()
     assert first == "+".join(f"a{i}" for i in range(7))
     (root / "in0").write_text("b0")
     assert ran() == ["end", "left", "s0"]  # 1: one input changed
-    assert delivered.read_text() == first.replace("a0", "b0")
+    assert materialized.read_text() == first.replace("a0", "b0")
     (root / "in0").write_text("a0")
-    assert ran() == []  # 2: back to what it was, and so is the delivered file
-    assert delivered.read_text() == first
+    assert ran() == []  # 2: back to what it was, and so is the materialized file
+    assert materialized.read_text() == first
     for path in [*root.glob("in*"), *project.source.rglob("*")]:
         os.utime(path)
     assert ran() == []  # 3: everything touched
     (root / "in0").write_text("A0")
     assert ran() == ["s0"]  # 4: an input changed but not what it leads to
-    delivered.unlink()
+    materialized.unlink()
     assert ran() == []  # 5: the last output deleted; the file is restored
-    assert delivered.read_text() == first
+    assert materialized.read_text() == first
     with (project.source / "work.py").open("a") as script:
         script.write("# a comment\n")
     assert len(ran()) == 10  # 6: a comment in the script

@@ -58,7 +58,7 @@ def test_a_result_is_not_kept_when_its_input_changed_meanwhile(project):
     assert project.records() == []
 
 
-def test_a_step_that_spoils_what_another_wrote_fails_and_nobody_is_served_the_spoilt_bytes(project, chain):
+def test_a_step_that_spoils_what_another_wrote_fails_and_nobody_gets_the_spoilt_bytes(project, chain):
     pipeline, steps = chain("a.py", "b.py")
     spoil = "import os\nos.chmod(args[0], 0o644)\nopen(args[0], 'w').write('spoilt')\nopen(args[1], 'w')"
     project.script("b.py", spoil)
@@ -170,7 +170,7 @@ def test_steps_that_wait_for_nothing_run_side_by_side(project):
 
 
 def eventually(look, seconds=20.0):
-    """The first truthy answer: Prefect's server records task runs some time after they ended."""
+    """Return the first truthy value: Prefect's server records task runs some time after they ended."""
     until = time.monotonic() + seconds
     while not (found := look()) and time.monotonic() < until:
         time.sleep(0.1)
@@ -181,8 +181,8 @@ def test_prefect_shows_edges_names_and_cached_states(project, chain, server):
     pipeline, _ = chain("a.py", "b.py", "c.py")
 
     def nodes(summary):
-        answer = httpx.get(f"{server}/flow_runs/{summary.run_id}/graph-v2").raise_for_status().json()
-        found = dict(answer["nodes"])
+        response = httpx.get(f"{server}/flow_runs/{summary.run_id}/graph-v2").raise_for_status().json()
+        found = dict(response["nodes"])
         label = {key: node["label"] for key, node in found.items()}
         edges = {(label.get(p["id"]), node["label"]) for node in found.values() for p in node["parents"]}
         return edges if edges >= {("a.py", "b.py"), ("b.py", "c.py")} else None

@@ -15,7 +15,7 @@ from stepwell.errors import StepFailedException, UserErrorException
 
 @pytest.fixture
 def steps(project):
-    """`make` writes a word, `double` writes its input twice."""
+    """Return `make`, which writes a word, and `double`, which writes its input twice."""
     word, data = PipelineData("word"), PipelineData("data")
     make = project.step(
         "make.py", "open(args[1], 'w').write(args[0])", arguments=[PipelineParameter("text", "a"), word], outputs=[word],
@@ -122,7 +122,7 @@ def test_a_pipeline_and_a_flow_share_their_results(project, steps):
         ({"data": 1, "dta": 2}, "no parameter or input 'dta'"),
     ],
 )
-def test_a_hole_filled_wrongly_is_told(steps, bindings, words):
+def test_wrong_bindings_are_reported(steps, bindings, words):
     with pytest.raises(UserErrorException, match=words):
         run(lambda: steps[1](**bindings))
 

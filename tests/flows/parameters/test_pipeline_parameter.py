@@ -1,4 +1,4 @@
-"""Pipeline parameters as their authors write them: types, choices and limits, what is refused, what they keep to themselves."""
+"""Pipeline parameters as their authors write them: types, choices and limits, what is refused, what stays secret."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_secret_value_is_neither_shown_nor_named_in_errors():
 
 
 def shape(*given, **more):
-    """What the definition of a parameter says beyond the first release's fields, and its type and default."""
+    """Return what the definition of a parameter says beyond the first release's fields, and its type and default."""
     made = PipelineParameter("a", *given, **more).definition
     plain = ParameterDefinition("a", made.type, made.default)
     different = {name for name in made.__slots__ if getattr(made, name) != getattr(plain, name)}
@@ -209,7 +209,7 @@ DUMP = "import json\njson.dump(args[1:], open(args[0], 'w'))"
 
 @pytest.fixture
 def dumping(project):
-    """A pipeline that writes what its script is given for a None, an enumeration, a list, a range and a secret number."""
+    """Return a pipeline that writes what its script is given for a None, an enumeration, a list, a range and a secret number."""
     out = PipelineData("out")
     depth = PipelineParameter("depth", None, type=int)
     color = PipelineParameter("color", Color.RED)

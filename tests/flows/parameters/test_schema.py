@@ -36,8 +36,8 @@ PATH = ParameterDefinition("path", "data", DataSource("lake", "old.csv"))
 DATASTORES = ["lake", "store_2", "größe"]
 
 
-def admits(definition, value, datastores=DATASTORES):
-    """Whether the schema takes the value, as Prefect's server asks it."""
+def allows(definition, value, datastores=DATASTORES):
+    """Return whether the schema takes the value, as Prefect's server asks it."""
     whole = schema([definition], datastores)
     try:
         validate({definition.name: value}, whole, raise_on_error=True)
@@ -85,7 +85,7 @@ def test_the_schema_is_one_and_takes_the_defaults(definitions):
 @given(strategies.parameter_definitions(), st.data())
 def test_every_value_that_is_allowed_validates(definition, data):
     value = data.draw(strategies.parameter_values(definition))
-    assert admits(definition, for_prefect(definition, check(definition, value)))
+    assert allows(definition, for_prefect(definition, check(definition, value)))
 
 
 ODD = (
@@ -114,9 +114,9 @@ def test_no_value_validates_that_is_not_allowed_and_none_is_refused_that_is(defi
     try:
         check(definition, value)
     except UserErrorException:
-        assert not admits(definition, value)
+        assert not allows(definition, value)
     else:
-        assert admits(definition, value)
+        assert allows(definition, value)
 
 
 def test_names_that_there_are_not_do_not_validate():
@@ -139,7 +139,7 @@ def test_secret_parameters_are_left_out():
 
 @pytest.mark.parametrize("value", ["lake/a", "lake/a/b.csv", "store_2/..a/b..", "größe/ü b/%2e%2e/...", "lake/.hidden"])
 def test_data_on_a_registered_datastore_validate(value):
-    assert admits(PATH, value)
+    assert allows(PATH, value)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_data_on_a_registered_datastore_validate(value):
      "file:///etc/passwd", "lake/\ud800", None, 5, ["lake/a"], {"datastore": "lake", "path": "a"}],
 )  # fmt: skip
 def test_other_data_do_not_validate(value):
-    assert not admits(PATH, value)
+    assert not allows(PATH, value)
 
 
 @given(
@@ -158,16 +158,16 @@ def test_other_data_do_not_validate(value):
     | st.lists(st.sampled_from(["lake", "..", ".", "", "a", "/", "\\", "\n", ".stepwell"])).map("/".join)
 )
 def test_data_that_validate_stay_inside_and_there_is_no_way_without_datastores(workspace_free, value):
-    if admits(PATH, value):
+    if allows(PATH, value):
         name, _, path = value.partition("/")
         assert name in DATASTORES and check(PATH, DataSource(name, path))
         assert workspace_free.inside(path) == path
-    assert not admits(PATH, value, [])
+    assert not allows(PATH, value, [])
 
 
 @pytest.fixture(scope="module")
 def workspace_free(server):
-    """A datastore to ask which paths lead out of it."""
+    """Return a datastore to ask which paths lead out of it."""
     from stepwell import Workspace
 
     return Workspace.create("schema_paths", exist_ok=True).get_default_datastore()
@@ -178,8 +178,8 @@ def test_the_default_data_validate_however_they_are_written(workspace, path):
     definition = PipelineParameter("path", DataPath(workspace.get_default_datastore(), path)).definition
     names = list(workspace.datastores)
     default = schema([definition], names)["properties"]["path"]["default"]
-    assert admits(definition, default, names)
-    assert admits(definition, f"{names[0]}/other", names) and not admits(definition, f"{names[0]}/..", names)
+    assert allows(definition, default, names)
+    assert allows(definition, f"{names[0]}/other", names) and not allows(definition, f"{names[0]}/..", names)
 
 
 # A flow's values ----------------------------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ def test_what_prefect_is_given_comes_back_as_the_value(definition, data):
 
 
 @pytest.mark.parametrize("value", [5, True, 0.25, "none", " a", ""])
-def test_secrets_go_veiled_and_come_back(value):
+def test_secrets_go_redacted_and_come_back(value):
     for nullable in (False, True):
         definition = PipelineParameter("pin", None if nullable else value, type=type(value), secret=True).definition
         redacted = for_prefect(definition, value)

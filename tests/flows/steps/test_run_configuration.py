@@ -11,7 +11,7 @@ def defined(step):
 
 
 def configuration():
-    """A configuration as the notebooks of 2019 make it."""
+    """Return a configuration as the notebooks of 2019 make it."""
     config = RunConfiguration(conda_dependencies=CondaDependencies.create(pip_packages=["six==1.16.0", "azureml-sdk"]))
     config.target = "gpu"
     config.environment.docker.enabled = True

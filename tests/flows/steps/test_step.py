@@ -1,4 +1,4 @@
-"""Steps as their author wrote them: arguments with holes, ports, and what is refused before anything is started."""
+"""Steps as their author wrote them: arguments with placeholders, ports, and what is refused before anything is started."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pieces(step):
     return define(step).arguments
 
 
-def test_ports_and_parameters_become_holes():
+def test_ports_and_parameters_become_placeholders():
     rate, table, model = PipelineParameter("rate", 10), PipelineData("table"), PipelineData("model")
     step = PythonScriptStep("train.py", arguments=["--in", table, rate, model, 0.5], inputs=[table], outputs=[model])
     assert pieces(step) == (
@@ -114,14 +114,14 @@ def test_an_input_called_like_an_output_gets_another_variable():
 
 
 def test_inputs_come_from_steps_parameters_or_the_caller():
-    written, hole, path = (
+    written, unbound, path = (
         PipelineData("written"),
-        PipelineData("hole"),
+        PipelineData("unbound"),
         PipelineParameter("path", DataPath(LAKE, "x.csv")),
     )
-    step = PythonScriptStep("a.py", inputs=[written, hole, (path, DataPathComputeBinding("download"))])
+    step = PythonScriptStep("a.py", inputs=[written, unbound, (path, DataPathComputeBinding("download"))])
     sources = [port.source for port in define(step, {id(written): ("before", "written")}).inputs]
-    assert sources == [OutputSource("before", "written"), UnboundInput("hole"), ParameterSource("path")]
+    assert sources == [OutputSource("before", "written"), UnboundInput("unbound"), ParameterSource("path")]
 
 
 def test_configs_in_arguments_are_outputs_and_inputs_without_being_listed():
