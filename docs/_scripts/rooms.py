@@ -23,7 +23,7 @@ CAPTIONS = {
     "deployments": "how runs are asked for",
     "flows": "steps and pipelines, from definition to run",
     "blocks": "what a run stands on",
-    "core": "values, digests, errors, and the script's side",
+    "core": "values, keys, errors, the script",
 }
 
 Edge = tuple[str, str]
