@@ -1,1 +1,1 @@
-"""The seam between a step and where it runs, and the processes of this machine."""
+"""The interface between a step and where it runs, and the processes of this machine."""

@@ -1,4 +1,4 @@
-"""The seam between a step and where it runs: a compute target takes a job and returns how it finished."""
+"""The interface of compute targets: a target takes a job and returns how it finished."""
 
 from __future__ import annotations
 
@@ -31,6 +31,13 @@ class Compute(Block, abc.ABC):
     """Where steps run. A new kind is one file `*_compute.py` with one subclass.
 
     Every workspace has a target of each kind, with its defaults, under the kind's `default_name`, unless that is empty.
+
+    Attributes:
+        workspace: The name of the workspace that the target belongs to; set when it is attached.
+        name: The target's name in the workspace; set when it is attached.
+        location: As in Azure ML SDK v1; kept, not used.
+        tags: Free labels, by name.
+        max_concurrent: How many steps of a pipeline run at once.
     """
 
     _block_type_name: ClassVar[str | None] = "Stepwell Compute Target"
@@ -49,23 +56,55 @@ class Compute(Block, abc.ABC):
 
     @abc.abstractmethod
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
-        """How the job ended, every output where it says. `on_output` got the script's output on the way, as did the job's logs.
+        """Run the job to its end, pass its output on as it comes, and write it to the job's logs.
 
-        A target that can't be reached raises ComputeTargetException.
+        Args:
+            job: The step call, with its snapshot, inputs and folders on this machine.
+            on_output: Called with each piece of the script's output while it runs.
+            stop: Signal that ends the job once it is raised.
+            redact: Returns a text without the secrets in it; applied to all that is logged or passed on.
+
+        Returns:
+            How the process ended, and where its outputs stand on this machine.
+
+        Raises:
+            ComputeTargetException: The target can't be reached.
         """
 
     def check(self, step: StepDefinition) -> None:
-        """Nothing; a step that the target could never run raises ComputeTargetException. Wakes nothing."""
+        """Raise ComputeTargetException if the target could never run the step; starts and connects to nothing.
+
+        Args:
+            step: The definition of the step.
+
+        Raises:
+            ComputeTargetException: The step needs what the target doesn't have.
+        """
 
     def ready(self) -> None:
-        """Nothing; a target that lacks what it needs raises ComputeTargetException. Asked when a step is sure to run."""
+        """Raise ComputeTargetException if the target lacks what it needs; called when a step is sure to run.
+
+        Raises:
+            ComputeTargetException: Something that the target needs is missing or can't be reached.
+        """
 
     def capacity(self) -> Mapping[str, float]:
-        """How much of each resource steps of one pipeline may take at once."""
+        """Return how much of each resource the steps of one pipeline may take at once.
+
+        Returns:
+            Amounts by resource: `steps` always, and others such as `cpus` or `memory` (bytes) where they are counted.
+        """
         return {"steps": self.max_concurrent}
 
     def demand(self, step: StepDefinition) -> Mapping[str, float]:
-        """How much of each resource of `capacity` the step takes."""
+        """Return how much of each resource of `capacity` the step takes.
+
+        Args:
+            step: The definition of the step.
+
+        Returns:
+            Amounts by resource, in the units of `capacity`.
+        """
         return {"steps": 1}
 
     @property
@@ -76,14 +115,29 @@ class Compute(Block, abc.ABC):
     # As v1's users manage it ------------------------------------------------------------------------------------------
 
     def attach_to(self, workspace: BaseWorkspace, name: str) -> Self:
-        """This target, saved in the workspace under `name`."""
+        """Save this target in the workspace under `name`.
+
+        Args:
+            workspace: The workspace that the target will belong to.
+            name: The name under which steps refer to the target.
+
+        Returns:
+            This target.
+
+        Raises:
+            ComputeTargetException: A step called it; steps don't manage targets.
+        """
         refuse_inside_step("attach")
         self.workspace, self.name = workspace.name, name
         documents.save(self, self._document)
         return self
 
     def delete(self) -> None:  # type: ignore[override]  # (Prefect's own takes the name of a document)
-        """Nothing; the workspace forgets the target. Results of its steps stay."""
+        """Remove the target from its workspace; results of its steps stay.
+
+        Raises:
+            ComputeTargetException: There is no such target, every workspace has it, or a step called it.
+        """
         refuse_inside_step("delete")
         if documents.delete(type(self), self._document):
             return
@@ -93,12 +147,16 @@ class Compute(Block, abc.ABC):
         raise not_found(self.workspace, self.name)
 
     def detach(self) -> None:
-        """Nothing; the workspace forgets the target. What it stands for, such as a cluster at an address, stays."""
+        """Remove the target from its workspace; what it stands for, such as a cluster at an address, stays.
+
+        Raises:
+            ComputeTargetException: There is no such target, every workspace has it, or a step called it.
+        """
         self.delete()
 
     @property
     def id(self) -> str:
-        """What names the target on its server."""
+        """The path that identifies the target on its server."""
         return f"/workspaces/{self.workspace}/computes/{self.name}"
 
     @property
@@ -108,25 +166,37 @@ class Compute(Block, abc.ABC):
 
     @property
     def scale_settings(self) -> ScaleSettings:
-        """How few and how many nodes it may have."""
+        """The fewest and the most nodes that it may have."""
         return ScaleSettings()
 
     def node_counts(self) -> NodeCounts:
-        """The nodes that this process has of it. Nothing is woken by asking."""
+        """Return the nodes that this process has of it; starts and connects to nothing.
+
+        Returns:
+            How many nodes there are, should be, and run a step.
+        """
         return NodeCounts()
 
     @property
     def status(self) -> ComputeStatus:
-        """How the target stands now. Nothing is woken by asking."""
+        """The state of the target now. Reading it starts nothing."""
         created, modified = documents.saved_at(self)
         return ComputeStatus(self.node_counts(), self.scale_settings, created, modified)
 
     def get_status(self) -> ComputeStatus:
-        """How the target stands now."""
+        """Return the state of the target now, as `status` does.
+
+        Returns:
+            Node counts, limits, and times of creation and change.
+        """
         return self.status
 
     def refresh_state(self) -> None:
-        """Nothing; the settings are those that are saved now. A target that is gone raises ComputeTargetException."""
+        """Read the settings again as they are saved now.
+
+        Raises:
+            ComputeTargetException: The target is gone from the workspace.
+        """
         saved = documents.load(type(self), self._document)
         if saved is not None:
             for name in type(self).model_fields:
@@ -141,19 +211,37 @@ class Compute(Block, abc.ABC):
         timeout_in_minutes: float | str = 25,
         is_delete_operation: bool = False,
     ) -> None:
-        """Nothing; the target is ready, which it always is once it is saved."""
+        """Wait until the target is ready, which it is as soon as it is saved.
+
+        Args:
+            show_output: Whether to print v1's lines.
+            min_node_count: Accepted for v1's sake; not used.
+            timeout_in_minutes: Accepted for v1's sake; not used.
+            is_delete_operation: Accepted for v1's sake; not used.
+
+        Raises:
+            ComputeTargetException: A step called it.
+        """
         refuse_inside_step("wait for")
         if show_output:
             print(f'{SUCCEEDED}\nProvisioning operation finished, operation "{SUCCEEDED}"')
 
     def settings(self) -> dict[str, Any]:
-        """The settings as plain values, without secrets."""
+        """Return the settings as plain values, without secrets.
+
+        Returns:
+            The settings by name; `***` where a name sounds secret.
+        """
         own = set(type(self).model_fields) - {"workspace", "name", "location", "tags"}
         plain = json.loads(self.model_dump_json(include=own))
         return {name: _redacted(name, value) for name, value in plain.items() if name in own}
 
     def serialize(self) -> dict[str, Any]:
-        """What is known of the target as plain values, without secrets."""
+        """Return what is known of the target as plain values, without secrets.
+
+        Returns:
+            A dict that JSON can hold, with v1's keys; `properties` has the settings.
+        """
         return {
             "id": self.id,
             "name": self.name,
@@ -171,7 +259,7 @@ class Compute(Block, abc.ABC):
 
 
 def _redacted(name: str, value: Any) -> Any:
-    """The plain value with `***` for whatever has a name that sounds secret."""
+    """Return the plain value with `***` for whatever has a name that sounds secret."""
     if isinstance(value, dict):
         return {inner: _redacted(inner, item) for inner, item in value.items()}
     if isinstance(value, list):
@@ -180,7 +268,7 @@ def _redacted(name: str, value: Any) -> Any:
 
 
 def refuse_inside_step(action: str) -> None:
-    """Nothing; in the process of a step ComputeTargetException: steps don't manage what they run on."""
+    """Raise ComputeTargetException in the process of a step: steps don't manage what they run on."""
     if os.environ.get("AZUREML_RUN_ID") and os.environ.get("STEPWELL_CONTROL"):
         raise ComputeTargetException(
             f"AuthenticationFailed: a step can't {action} compute targets",
@@ -190,7 +278,7 @@ def refuse_inside_step(action: str) -> None:
 
 
 def kinds() -> Iterator[type[Compute]]:
-    """Every kind of target that is known."""
+    """Yield every kind of target that is imported."""
     waiting = [Compute]
     while waiting:
         subclasses = waiting.pop(0).__subclasses__()
@@ -199,7 +287,7 @@ def kinds() -> Iterator[type[Compute]]:
 
 
 def not_found(workspace: str, name: str, known: Iterable[str] = ()) -> ComputeTargetException:
-    """The error that v1 raises for a name that no target has."""
+    """Return the error that v1 raises for a name that no target has."""
     targets = {"targets": ", ".join(known)} if known else {}
     return ComputeTargetException(
         f"ComputeTargetNotFound: Compute Target with name {name} not found in provided workspace",

@@ -24,10 +24,10 @@ RESERVED = ("amlcompute", "local", "containerinstance")
 
 @runtime_checkable
 class Attachable(Protocol):
-    """What v1's `attach_configuration` of a kind of target returns here."""
+    """A configuration as v1's `attach_configuration` of a kind of target returns it."""
 
     def target(self) -> Compute:
-        """The target that it describes, not saved yet."""
+        """Return the target that it describes, not saved yet."""
 
 
 def all_kinds() -> Iterator[type[Compute]]:
@@ -48,15 +48,37 @@ def targets_of(workspace: BaseWorkspace) -> dict[str, Compute]:
 
 
 class ComputeTarget(abc.ABC):  # noqa: B024  (abstract for `register`: every Compute counts as one)
-    """Compute targets of a workspace. `ComputeTarget(ws, name)` is the target of that name; every target is an instance."""
+    """The compute targets of a workspace. `ComputeTarget(ws, name)` is one of them; every target is an instance."""
 
     def __new__(cls, workspace: BaseWorkspace, name: str) -> Compute:  # type: ignore[misc]  # (as v1: the concrete target)
-        """The workspace's compute target of that name; ComputeTargetException if there is none."""
+        """Return the workspace's compute target of that name, as `get` does.
+
+        Args:
+            workspace: The workspace to look in.
+            name: The target's name.
+
+        Returns:
+            The concrete target, as in Azure ML SDK v1.
+
+        Raises:
+            ComputeTargetException: There is no target of that name.
+        """
         return cls.get(workspace, name)
 
     @staticmethod
     def get(workspace: BaseWorkspace, name: str) -> Compute:
-        """The workspace's compute target of that name; ComputeTargetException if there is none."""
+        """Return the workspace's compute target of that name.
+
+        Args:
+            workspace: The workspace to look in.
+            name: The target's name.
+
+        Returns:
+            The concrete target, such as a `DaskCompute`.
+
+        Raises:
+            ComputeTargetException: There is no target of that name.
+        """
         targets = targets_of(workspace)
         if name not in targets:
             raise not_found(workspace.name, name, targets)
@@ -64,20 +86,51 @@ class ComputeTarget(abc.ABC):  # noqa: B024  (abstract for `register`: every Com
 
     @staticmethod
     def list(workspace: BaseWorkspace) -> list[Compute]:
-        """The workspace's compute targets."""
+        """Return the workspace's compute targets.
+
+        Args:
+            workspace: The workspace to look in.
+
+        Returns:
+            One target of each kind with its defaults, and those that were saved.
+        """
         return [*targets_of(workspace).values()]
 
     @classmethod
     def create(cls, workspace: BaseWorkspace, name: str, provisioning_configuration: Compute | Attachable) -> Compute:
-        """A new target, saved under `name`; a target of the same kind that has the name already gets these settings.
+        """Save a new target under `name`, or give these settings to the target of the same kind that has the name.
 
-        The configuration is `AmlCompute.provisioning_configuration(...)`, or a target such as `DaskCompute(max_nodes=4)`.
+        Args:
+            workspace: The workspace that the target will belong to.
+            name: 2 to 64 letters, digits, `-` and `_`, a letter first; not one of v1's reserved names.
+            provisioning_configuration: `AmlCompute.provisioning_configuration(...)`, or a target such as
+                `DaskCompute(max_nodes=4)`, which is copied.
+
+        Returns:
+            The saved target.
+
+        Raises:
+            UserErrorException: The name can't be used, or the configuration describes no target.
+            ComputeTargetException: A target of another kind has the name, or a step called it.
         """
         return cls._save(workspace, name, provisioning_configuration, "create")
 
     @classmethod
     def attach(cls, workspace: BaseWorkspace, name: str, attach_configuration: Compute | Attachable) -> Compute:
-        """A target for something that exists, such as `DaskCompute(address="tcp://…")`, saved under `name`."""
+        """Save a target for something that exists, such as `DaskCompute(address="tcp://…")`, under `name`.
+
+        Args:
+            workspace: The workspace that the target will belong to.
+            name: 2 to 64 letters, digits, `-` and `_`, a letter first; not one of v1's reserved names.
+            attach_configuration: A target, which is copied, or an object whose `target()` returns one.
+
+        Returns:
+            The saved target.
+
+        Raises:
+            UserErrorException: The name can't be used, or the configuration describes no target.
+            ComputeTargetException: A target of another kind has the name, or a step called it.
+        """
         return cls._save(workspace, name, attach_configuration, "attach")
 
     @staticmethod
@@ -98,7 +151,7 @@ ComputeTarget.register(Compute)  # type: ignore[type-abstract]
 
 
 def check_name(name: object) -> None:
-    """Nothing; what can't name a new target raises UserErrorException."""
+    """Raise UserErrorException for what can't name a new target."""
     if isinstance(name, str) and name.lower() in RESERVED:
         raise UserErrorException(
             f"The compute target name {name!r} is reserved",
@@ -124,7 +177,7 @@ def _refuse_other_kind(workspace: BaseWorkspace, name: str, wanted: Compute) -> 
 
 
 def _copy(target: Compute) -> Compute:
-    """The same settings in a target of its own, which no document knows yet."""
+    """Return a target of its own with the same settings, not saved yet."""
     kind = type(target)
     own = set(kind.model_fields) - {"workspace", "name"}
     return kind(**{field: getattr(target, field) for field in own})

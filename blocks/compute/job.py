@@ -1,4 +1,4 @@
-"""What travels through the seam of compute targets: a call with its data found, and what came of it."""
+"""What compute targets take and return: a call with its data found, and how it finished."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from stepwell.model.records import Exit, StepCall
 class Job:
     """A call whose snapshot and inputs stand at these paths of this machine.
 
-    `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is what
-    the script may ask of the run that it is part of. Through `remote_store`, data reach machines that share no disk with this one.
+    `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is
+    what the script may ask of the run that it is part of. Through `remote_store`, data reach machines that don't share
+    a disk with this one.
     """
 
     call: StepCall

@@ -27,7 +27,13 @@ def _memory() -> int:
 
 
 class LocalCompute(Compute):
-    """Processes of this machine, as many at once as `max_concurrent`, `cpus` and `memory` have room for."""
+    """Processes of this machine, as many at once as `max_concurrent`, `cpus` and `memory` have room for.
+
+    Attributes:
+        max_concurrent: How many steps of a pipeline run at once; by default as many as there are processors.
+        cpus: Processors that steps may take together; by default all. A step takes 1 unless it says otherwise.
+        memory: Bytes of memory that steps may take together; by default all.
+    """
 
     _block_type_name: ClassVar[str | None] = "Stepwell Local Compute"
     _block_type_slug: ClassVar[str | None] = "stepwell-local-compute"
@@ -47,11 +53,28 @@ class LocalCompute(Compute):
     memory: int = Field(default_factory=_memory, gt=0, description="Bytes of memory that steps may take together.")
 
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
-        """How the process ended."""
+        """Run the job as a process of this machine, in its environment, which is made first if need be.
+
+        Args:
+            job: The step call, with its snapshot, inputs and folders on this machine.
+            on_output: Called with each piece of the script's output while it runs.
+            stop: Signal that ends the job once it is raised.
+            redact: Returns a text without the secrets in it; applied to all that is logged or passed on.
+
+        Returns:
+            How the process ended, and where its outputs stand on this machine.
+        """
         return run_here(job, home() / "cache", on_output, stop, redact)
 
     def check(self, step: StepDefinition) -> None:
-        """Nothing; a step that takes more than there is raises ComputeTargetException."""
+        """Raise ComputeTargetException if the step takes more than there is.
+
+        Args:
+            step: The definition of the step.
+
+        Raises:
+            ComputeTargetException: The step asks for more processors or memory than the target has, or for GPUs.
+        """
         demand, capacity = self.demand(step), self.capacity()
         for resource in ("cpus", "memory"):
             if demand[resource] > capacity[resource]:
@@ -66,10 +89,21 @@ class LocalCompute(Compute):
             )
 
     def capacity(self) -> Mapping[str, float]:
-        """Steps, processors and bytes."""
+        """Return how many steps, processors and bytes of memory one pipeline may take at once.
+
+        Returns:
+            Amounts of `steps`, `cpus` and `memory` (bytes).
+        """
         return {"steps": self.max_concurrent, "cpus": self.cpus, "memory": self.memory}
 
     def demand(self, step: StepDefinition) -> Mapping[str, float]:
-        """One step, its processors and bytes."""
+        """Return the processors and bytes of memory that the step takes.
+
+        Args:
+            step: The definition of the step.
+
+        Returns:
+            Amounts of `steps` (1), `cpus` and `memory` (bytes).
+        """
         wanted = step.resources or Resources()
         return {"steps": 1, "cpus": wanted.cpus if step.resources else min(1, self.cpus), "memory": wanted.memory}

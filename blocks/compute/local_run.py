@@ -1,4 +1,4 @@
-"""Runs a job as a process of the machine that this runs on: the user's, or a Dask worker's."""
+"""A job as a process of the machine that this runs on: the user's, or a Dask worker's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run_here(
     variables: Mapping[str, str] | None = None,
     without: Container[str] = (),
 ) -> Finished:
-    """How the job's process ended here. Its environment is made first if need be, in the folder `cache`.
+    """Run the job as a process here; its environment is made first if need be, in the folder `cache`.
 
     It runs in `folder`, by default the job's own; `variables` are added to its environment, `without` are left out.
     """
@@ -36,15 +36,15 @@ def run_here(
     own = {name: value for name, value in inherited().items() if name not in without}
     if job.call.definition.environment.isolated:
         own = activated(python.interpreter, own)
-    place = prepare(job, folder or job.folder)
-    process = command(job, place, python, {**own, **(variables or {})})
+    directory = prepare(job, folder or job.folder)
+    process = command(job, directory, python, {**own, **(variables or {})})
     end = run_process(process, on_output, stop, redact)
-    keep_files(job, place)
+    keep_files(job, directory)
     redact_record(job, redact)
-    return Finished(end, place.outputs)
+    return Finished(end, directory.outputs)
 
 
 def python_for(job: Job, cache: Path, on_output: OnOutput, stop: StopSignal | None = None) -> Python:
-    """How the job's script is started here."""
+    """Return how the job's script is started here."""
     interpreter = interpreter_of(job.call.definition.environment, cache, on_output, stop)
     return Python.other(interpreter, bundle_folder(cache)) if interpreter else Python.own()

@@ -1,4 +1,4 @@
-"""How a compute target stands: its nodes and their limits, with v1's names and keys."""
+"""The state of a compute target: its nodes and their limits, with v1's names and keys."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ SUCCEEDED = "Succeeded"
 
 @dataclass(frozen=True, slots=True)
 class ScaleSettings:
-    """How few and how many nodes a target may have, and how long one waits for work before it goes."""
+    """The fewest and the most nodes that a target may have, and how long one waits for work before it goes."""
 
     minimum_node_count: int = 1
     maximum_node_count: int = 1
     idle_seconds_before_scaledown: float | None = None
 
     def serialize(self) -> dict[str, Any]:
-        """The settings as v1 writes them."""
+        """Return the settings as v1 writes them."""
         idle = self.idle_seconds_before_scaledown
         return {
             "minNodeCount": self.minimum_node_count,
@@ -36,7 +36,7 @@ class NodeCounts:
     running: int = 0
 
     def serialize(self) -> dict[str, int]:
-        """The nodes by what they do, as v1 writes them."""
+        """Return the nodes by what they do, as v1 writes them."""
         running = min(self.running, self.current)
         return {
             "preparingNodeCount": max(0, self.target - self.current),
@@ -63,17 +63,17 @@ class ComputeStatus:
 
     @property
     def current_node_count(self) -> int:
-        """How many nodes there are."""
+        """The number of nodes that there are."""
         return self.nodes.current
 
     @property
     def target_node_count(self) -> int:
-        """How many nodes there should be."""
+        """The number of nodes that there should be."""
         return self.nodes.target
 
     @property
     def node_state_counts(self) -> dict[str, int]:
-        """How many nodes do what."""
+        """The number of nodes by what they do, under v1's keys."""
         return self.nodes.serialize()
 
     @property
@@ -82,7 +82,7 @@ class ComputeStatus:
         return "Steady" if self.nodes.current == self.nodes.target else "Resizing"
 
     def serialize(self) -> dict[str, Any]:
-        """The status as plain values, under v1's keys."""
+        """Return the status as plain values, under v1's keys."""
         return {
             "currentNodeCount": self.nodes.current,
             "targetNodeCount": self.nodes.target,

@@ -1,4 +1,4 @@
-"""The folder that one job runs in: a copy of its snapshot, places for its data, and what the script finds there.
+"""The folder that one job runs in: a copy of its snapshot, folders for its data, and what the script finds there.
 
 source/    working directory: the snapshot, `outputs/` and `logs/`
 inputs/    downloads; data that is mounted stays where it is
@@ -42,11 +42,11 @@ class WorkingDirectory:
 
     @property
     def source(self) -> Path:
-        """The working directory."""
+        """The process's current directory: the snapshot, `outputs/` and `logs/`."""
         return self.folder / "source"
 
     def seen_at(self, folder: Path, record: Path, inputs: Mapping[str, Path]) -> WorkingDirectory:
-        """The same place as seen by a process to which it appears at other paths; `inputs` are those outside of it."""
+        """Return the same directory at the paths where another process sees it; `inputs` are those outside of it."""
 
         def moved(path: Path) -> Path:
             return folder / path.relative_to(self.folder)
@@ -60,7 +60,7 @@ class WorkingDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """How scripts are started: an interpreter, the launcher's file, and the folder with `stepwell` for their imports."""
+    """How scripts are started: an interpreter, the launcher's file, and the folder with `stepwell` for imports."""
 
     interpreter: str
     launcher: str
@@ -68,7 +68,7 @@ class Python:
 
     @classmethod
     def own(cls) -> Python:
-        """The interpreter in use; with the compiled launcher, which starts some milliseconds sooner."""
+        """Return the interpreter in use, with the compiled launcher, which starts some milliseconds sooner."""
         package = Path(launcher.__file__).parents[1]
         compiled = str(getattr(launcher, "__cached__", ""))
         with suppress(OSError):
@@ -83,52 +83,62 @@ class Python:
 
 
 def prepare(job: Job, folder: Path) -> WorkingDirectory:
-    """The workplace of a job, made in the empty `folder`."""
-    place = WorkingDirectory(folder, job.record, {}, {})
+    """Make the working directory of a job in the empty `folder`."""
+    directory = WorkingDirectory(folder, job.record, {}, {})
     if job.snapshot is not None:
-        copy_tree(job.snapshot, place.source)
-    for made in (place.source, place.source / "outputs", place.source / "logs", folder / "outputs", folder / "tmp"):
+        copy_tree(job.snapshot, directory.source)
+    for made in (
+        directory.source,
+        directory.source / "outputs",
+        directory.source / "logs",
+        folder / "outputs",
+        folder / "tmp",
+    ):
         made.mkdir(exist_ok=True)
     for made in (job.control, job.logs):
         made.mkdir(parents=True, exist_ok=True)
     for port in job.call.definition.inputs:
-        place.inputs[port.name] = _bring(port, job.inputs[port.name], place)
+        directory.inputs[port.name] = _input_path(port, job.inputs[port.name], directory)
     for output in job.call.definition.outputs:
-        place.outputs[output.name] = _ready(output, place)
-    return place
+        directory.outputs[output.name] = _output_path(output, directory)
+    return directory
 
 
-def keep_files(job: Job, place: WorkingDirectory) -> None:
-    """Nothing; what the script left in `outputs/` and `logs/` stands in the record."""
+def keep_files(job: Job, directory: WorkingDirectory) -> None:
+    """Copy what the script left in `outputs/` and `logs/` to the record."""
     for name, kept in (("outputs", "outputs"), ("logs", "user_logs")):
         with suppress(OSError):
-            if any((place.source / name).iterdir()):
-                copy_tree(place.source / name, job.record / kept)
+            if any((directory.source / name).iterdir()):
+                copy_tree(directory.source / name, job.record / kept)
 
 
-def _bring(port: InputPort, data: Path, place: WorkingDirectory) -> Path:
+def _input_path(port: InputPort, data: Path, directory: WorkingDirectory) -> Path:
     if port.mode != "download":
         return data
-    target = _below(place.source, port.path_on_compute) if port.path_on_compute else place.folder / "inputs" / port.name
+    target = (
+        _below(directory.source, port.path_on_compute)
+        if port.path_on_compute
+        else directory.folder / "inputs" / port.name
+    )
     if data.is_file() and not target.suffix:
         target = target / data.name
     copy_tree(data, target)
     return target
 
 
-def _ready(port: OutputPort, place: WorkingDirectory) -> Path:
+def _output_path(port: OutputPort, directory: WorkingDirectory) -> Path:
     if port.path_on_compute:
-        path = _below(place.source, port.path_on_compute)
+        path = _below(directory.source, port.path_on_compute)
         path.parent.mkdir(parents=True, exist_ok=True)
     else:
-        path = place.folder / "outputs" / port.name
+        path = directory.folder / "outputs" / port.name
     if port.variable == port.name:  # an OutputFileDatasetConfig: the script finds a folder
         path.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def _below(folder: Path, path: str) -> Path:
-    """`path` below the working directory; an absolute one is taken as relative to it, as a mount point would be."""
+    """Return `path` below the working directory; an absolute one is relative to it too, as a mount point would be."""
     parts = [part for part in path.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise UserErrorException("A path on the compute target leads out of it", {"path": path}, "Use a relative path.")
@@ -136,7 +146,7 @@ def _below(folder: Path, path: str) -> Path:
 
 
 def redact_record(job: Job, redact: Redact) -> None:
-    """Nothing; the texts that the script left for the record hold no secrets."""
+    """Replace the secrets in the texts that the script left for the record."""
     for path in (job.control / "events.jsonl", *(job.record / "user_logs").rglob("*")):
         if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_LOG:
             continue
@@ -145,14 +155,14 @@ def redact_record(job: Job, redact: Redact) -> None:
             path.write_bytes(redact(text).encode(errors="surrogateescape"))
 
 
-def command(job: Job, place: WorkingDirectory, python: Python, inherited: Mapping[str, str]) -> Command:
-    """The process of a job: its argv, environment and order, all in the paths of `place`, which may be seen from elsewhere."""
+def command(job: Job, directory: WorkingDirectory, python: Python, inherited: Mapping[str, str]) -> Command:
+    """Return the process of a job: argv, environment and launch spec, in the paths of `directory` that it sees."""
     call, definition = job.call, job.call.definition
-    _leave_context(job, place)
-    argv = tuple(_filled(argument, call, place) for argument in definition.arguments)
+    _write_context(job, directory)
+    argv = tuple(_rendered(argument, call, directory) for argument in definition.arguments)
     payload: bytes | None = None
     if definition.script is not None:
-        payload = _launch_spec(definition.script, argv, place, python)
+        payload = _launch_spec(definition.script, argv, directory, python)
         argv = (python.interpreter, python.launcher, PAYLOAD)
     elif definition.shell:
         argv = ("/bin/sh", "-c", *argv)
@@ -160,8 +170,8 @@ def command(job: Job, place: WorkingDirectory, python: Python, inherited: Mappin
         argv = (python.interpreter, *argv[1:])
     return Command(
         argv=argv,
-        folder=place.source,
-        variables={**inherited, **_variables(job, place)},
+        folder=directory.source,
+        variables={**inherited, **_variables(job, directory)},
         marker=f"stepwell-{job.step_run_id}-{secrets.token_hex(4)}",  # a dead attempt's watchdog must not meet the next one
         stdout=job.logs / "stdout.txt",
         stderr=job.logs / "stderr.txt",
@@ -172,56 +182,64 @@ def command(job: Job, place: WorkingDirectory, python: Python, inherited: Mappin
 
 
 def inherited() -> dict[str, str]:
-    """This process's variables but for those of Prefect and Stepwell."""
+    """Return this process's variables but for those of Prefect and Stepwell."""
     return {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
 
 
-def _leave_context(job: Job, place: WorkingDirectory) -> None:
+def _write_context(job: Job, directory: WorkingDirectory) -> None:
     context = {
         **job.context,
         "id": job.step_run_id,
         "name": job.call.definition.name,
-        "input_datasets": {name: str(path) for name, path in place.inputs.items()},
-        "output_datasets": {name: str(path) for name, path in place.outputs.items()},
+        "input_datasets": {name: str(path) for name, path in directory.inputs.items()},
+        "output_datasets": {name: str(path) for name, path in directory.outputs.items()},
     }
     (job.control / "context.json").write_text(json.dumps(context))
 
 
-def _filled(argument: Argument, call: StepCall, place: WorkingDirectory) -> str:
-    values = {"input": place.inputs, "output": place.outputs, "parameter": call.parameters}
+def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory) -> str:
+    values = {"input": directory.inputs, "output": directory.outputs, "parameter": call.parameters}
     return "".join(piece.value if piece.kind == "text" else str(values[piece.kind][piece.value]) for piece in argument)  # type: ignore[index]
 
 
-def _launch_spec(script: str, argv: tuple[str, ...], place: WorkingDirectory, python: Python) -> bytes:
-    quiet = [place.folder / "inputs", place.folder / "outputs", place.folder / "tmp", place.record]
-    quiet += [place.source / "outputs", place.source / "logs", *place.inputs.values(), *place.outputs.values()]
+def _launch_spec(script: str, argv: tuple[str, ...], directory: WorkingDirectory, python: Python) -> bytes:
+    quiet = [directory.folder / "inputs", directory.folder / "outputs", directory.folder / "tmp", directory.record]
+    quiet += [
+        directory.source / "outputs",
+        directory.source / "logs",
+        *directory.inputs.values(),
+        *directory.outputs.values(),
+    ]
     package = os.path.join(python.module_path, "stepwell")
     return json.dumps(
         {
             "script": script,
             "argv": argv,
-            "cwd": str(place.source),
-            "module_path": [str(place.source), python.module_path],
+            "cwd": str(directory.source),
+            "module_path": [str(directory.source), python.module_path],
             "watch": True,
-            "quiet": [package, *map(str, quiet), *(os.path.realpath(path) for path in place.inputs.values())],
-            "reads": str(place.record / "reads.jsonl"),
+            "quiet": [package, *map(str, quiet), *(os.path.realpath(path) for path in directory.inputs.values())],
+            "reads": str(directory.record / "reads.jsonl"),
         }
     ).encode()
 
 
-def _variables(job: Job, place: WorkingDirectory) -> dict[str, str]:
+def _variables(job: Job, directory: WorkingDirectory) -> dict[str, str]:
     call, definition = job.call, job.call.definition
-    data = {port.variable: str(place.inputs[port.name]) for port in definition.inputs}
-    data |= {port.variable: str(place.outputs[port.name]) for port in definition.outputs}
-    values = {f"AML_PARAMETER_{_word(name)}": text for name, text in call.parameters.items()}
-    values |= {f"AML_PARAMETER_{_word(name)}": _filled(value, call, place) for name, value in definition.params.items()}
+    data = {port.variable: str(directory.inputs[port.name]) for port in definition.inputs}
+    data |= {port.variable: str(directory.outputs[port.name]) for port in definition.outputs}
+    values = {f"AML_PARAMETER_{_variable_name(name)}": text for name, text in call.parameters.items()}
+    values |= {
+        f"AML_PARAMETER_{_variable_name(name)}": _rendered(value, call, directory)
+        for name, value in definition.params.items()
+    }
     own = {
         "AZUREML_RUN_ID": job.step_run_id,
-        "STEPWELL_CONTROL": str(place.record / "control"),
-        "TMPDIR": str(place.folder / "tmp"),
+        "STEPWELL_CONTROL": str(directory.record / "control"),
+        "TMPDIR": str(directory.folder / "tmp"),
     }
     return {**data, **values, **own, **definition.environment.variables}
 
 
-def _word(name: str) -> str:
+def _variable_name(name: str) -> str:
     return re.sub(r"\W", "_", name)

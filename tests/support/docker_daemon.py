@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from waiting import PATIENCE, eventually
+
 SUITE, PACKAGES = "bookworm", "python3,python3-pip,ca-certificates"
 CACHE = "STEPWELL_TEST_CACHE"
 
@@ -25,26 +27,23 @@ class Daemon:
     image: str
 
     def docker(self, *words: str, check: bool = True) -> str:
-        """What the command line said."""
+        """Run the command line client and return its output."""
         done = subprocess.run(["docker", "-H", self.address, *words], capture_output=True, text=True)
         assert not check or done.returncode == 0, done.stderr
         return done.stdout
 
     def left(self) -> list[str]:
-        """The containers of steps, running or not, and all volumes."""
+        """Return the containers of steps, running or not, and all volumes."""
         containers = self.docker("ps", "-a", "--filter", "name=stepwell-", "--format", "{{.Names}} {{.Status}}")
         return [*containers.splitlines(), *self.docker("volume", "ls", "-q").splitlines()]
 
-    def nothing_left(self, seconds: float = 15) -> bool:
-        """Whether, soon, there are no containers of steps and no volumes."""
-        deadline = time.monotonic() + seconds
-        while self.left() and time.monotonic() < deadline:
-            time.sleep(0.05)
-        return not self.left()
+    def nothing_left(self) -> bool:
+        """Wait until there are no containers of steps and no volumes."""
+        return eventually(lambda: not self.left())
 
 
 def why_not() -> str:
-    """Why no engine can be had here, '' if it can."""
+    """Return why no engine is possible here, '' if one is."""
     if os.environ.get("STEPWELL_TEST_DOCKER_HOST"):
         return "" if os.environ.get("STEPWELL_TEST_DOCKER_IMAGE") else "STEPWELL_TEST_DOCKER_IMAGE names no image"
     if os.geteuid() != 0:
@@ -55,7 +54,7 @@ def why_not() -> str:
 
 @contextlib.contextmanager
 def daemon() -> Iterator[Daemon]:
-    """The engine, until the end."""
+    """Run an engine while the block runs, unless the environment names one."""
     named = os.environ.get("STEPWELL_TEST_DOCKER_HOST")
     if named:
         yield Daemon(named, os.environ["STEPWELL_TEST_DOCKER_IMAGE"])
@@ -75,10 +74,12 @@ def _started(folder: Path) -> Iterator[str]:
     address, log = f"unix://{folder}/docker.sock", folder / "log"
     words = ["dockerd", "--iptables=false", "--ip6tables=false", "--bridge=none", "-H", address]
     words += ["--data-root", f"{folder}/data", "--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
-    with open(log, "wb") as said:
-        process = subprocess.Popen(words, stdout=said, stderr=said, stdin=subprocess.DEVNULL, start_new_session=True)
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            words, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+        )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while subprocess.run(["docker", "-H", address, "version"], capture_output=True).returncode:
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.2)
@@ -86,7 +87,7 @@ def _started(folder: Path) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(60)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

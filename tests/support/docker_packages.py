@@ -14,7 +14,7 @@ USER, PASSWORD = "someone", "p4ssw0rd-of-the-index"
 
 
 def write_wheel(folder: Path, name: str, version: str, code: str) -> Path:
-    """A wheel with one module."""
+    """Write a wheel with one module, and return its path."""
     wheel, info = folder / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
     files = {
         f"{name}.py": code,
@@ -30,7 +30,7 @@ def write_wheel(folder: Path, name: str, version: str, code: str) -> Path:
 
 @contextlib.contextmanager
 def index(folder: Path) -> Iterator[str]:
-    """The address, password included, of an index of the wheels in the folder."""
+    """Serve an index of the wheels in the folder, and yield its address, password included."""
     login = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
     class Handler(http.server.BaseHTTPRequestHandler):

@@ -13,12 +13,12 @@ SOURCE = Path(__file__).parent / "fixtures" / "fake_nvml" / "nvml.c"
 
 
 def why_not() -> str:
-    """Why the stand-in can't be had here, '' if it can."""
+    """Return why the stand-in is not possible here, '' if it is."""
     return "" if shutil.which("gcc") else "gcc is not installed"
 
 
 def library(folder: Path) -> Path:
-    """The folder that holds the stand-in, for LD_LIBRARY_PATH."""
+    """Build the stand-in and return its folder, for LD_LIBRARY_PATH."""
     built = folder / "nvml"
     built.mkdir()
     line = ["gcc", "-shared", "-fPIC", "-o", str(built / "libnvidia-ml.so.1"), str(SOURCE)]
@@ -28,7 +28,7 @@ def library(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def workers(*visible: str, threads: int = 4) -> Iterator[str]:
-    """The address of a scheduler with one worker for each value of CUDA_VISIBLE_DEVICES, each of one GPU."""
+    """Run a scheduler with one worker of one GPU for each value of CUDA_VISIBLE_DEVICES, and yield its address."""
     from distributed import Nanny, Scheduler, SpecCluster
 
     options = {"nthreads": threads, "resources": {"GPU": 1, "cpus": threads}, "memory_limit": 0, "dashboard": False}
@@ -42,13 +42,13 @@ def workers(*visible: str, threads: int = 4) -> Iterator[str]:
 
 
 def has_driver() -> bool:
-    """Whether this machine has a driver of NVIDIA's, which hides what tests want to see."""
+    """Return whether this machine has a driver of NVIDIA's, which hides what tests want to see."""
     from stepwell.blocks.compute.dask.gpu import driver_loads
 
     return driver_loads() or bool(shutil.which("nvidia-smi"))
 
 
 def with_library(folder: Path, **more: str) -> dict[str, str]:
-    """The environment of a process that finds the stand-in in `folder`."""
+    """Return the environment of a process that finds the stand-in in `folder`."""
     known = os.environ.get("LD_LIBRARY_PATH", "")
     return {**os.environ, "LD_LIBRARY_PATH": f"{folder}:{known}" if known else str(folder), **more}

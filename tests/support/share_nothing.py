@@ -8,16 +8,17 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from waiting import eventually
 
 _NET = f"10.{200 + os.getpid() // 250 % 50}.{os.getpid() % 250}"  # what a killed test left must not be in the way
 HOST, GUEST = f"{_NET}.1", f"{_NET}.2"
 
 
 def why_not() -> str:
-    """Why no such worker can be had here, '' if it can."""
+    """Return why no such worker is possible here, '' if one is."""
     if os.geteuid() != 0:
         return "network and mount namespaces need root"
     missing = [name for name in ("ip", "unshare", "mount") if not shutil.which(name)]
@@ -29,7 +30,7 @@ def why_not() -> str:
 
 @contextlib.contextmanager
 def network() -> Iterator[str]:
-    """The name of a network namespace that reaches this machine at HOST, and is reached at GUEST."""
+    """Make a network namespace that reaches this machine at HOST and is reached at GUEST, and yield its name."""
     name, ours, theirs = f"sw{os.getpid()}", f"swh{os.getpid() % 10**6}", f"swg{os.getpid() % 10**6}"
     for line in (
         f"ip netns add {name}",
@@ -51,7 +52,7 @@ def network() -> Iterator[str]:
 
 @contextlib.contextmanager
 def worker(namespace: str, scheduler: str, scratch: Path, hidden: Sequence[Path]) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker of the scheduler that sees empty folders in place of the `hidden` ones; `scratch` is its own."""
+    """Run a worker of the scheduler that sees empty folders instead of the `hidden` ones; `scratch` is its own."""
     scratch.mkdir()
     hide = "".join(f"mount -t tmpfs none '{path}' && " for path in hidden)
     own = f"{sys.executable} -m distributed.cli.dask_worker {scheduler} --no-nanny --nthreads 2 --host {GUEST}"
@@ -71,7 +72,7 @@ def worker(namespace: str, scheduler: str, scratch: Path, hidden: Sequence[Path]
 
 @contextlib.contextmanager
 def ftp_server(folder: Path) -> Iterator[str]:
-    """The URL of an FTP server on HOST for that folder, user `u`, password `hidden-passw0rd`."""
+    """Run an FTP server on HOST for that folder, user `u`, password `hidden-passw0rd`, and yield its URL."""
     folder.mkdir(exist_ok=True)
     with socket.create_server((HOST, 0)) as free:
         port = free.getsockname()[1]
@@ -86,8 +87,9 @@ def ftp_server(folder: Path) -> Iterator[str]:
 
 
 def _wait_for(port: int) -> None:
-    for _ in range(200):
-        with contextlib.suppress(OSError), socket.create_connection((HOST, port), 1):
-            return
-        time.sleep(0.05)
-    raise TimeoutError("the FTP server did not start")
+    def answers() -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((HOST, port)):
+            return True
+        return False
+
+    eventually(answers)

@@ -32,6 +32,13 @@ class AmlCompute(DaskCompute):
     """Nodes that come with work and go without it. `AmlCompute(ws, name)` finds one; `ComputeTarget.create` makes one.
 
     It runs as a `DaskCompute` with the same settings, or as a `CudaCompute` if `vm_size` is one of Azure's GPU sizes.
+    Its other attributes are those of `DaskCompute`.
+
+    Attributes:
+        vm_size: Azure's name of a machine, such as `STANDARD_NC6`; one with a GPU asks for a GPU.
+        vm_priority: `Dedicated` or `LowPriority`, as in Azure ML SDK v1; kept, not used.
+        description: What it is for.
+        fallback: `cpu` lets steps of a GPU size run on processors where there is no GPU; by default they fail.
     """
 
     _block_type_name: ClassVar[str | None] = "Stepwell Aml Compute"
@@ -45,7 +52,19 @@ class AmlCompute(DaskCompute):
     fallback: Literal["", "cpu"] = Field(default="", description="`cpu`: without a GPU, steps run on processors.")
 
     def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
-        """With a workspace, its target of that name, whatever its kind; ComputeTargetException if there is none."""
+        """Return the workspace's target of that name, of any kind, as in v1; without a workspace, a new `AmlCompute`.
+
+        Args:
+            workspace: The workspace to look in, or the name of a new target's workspace.
+            name: The target's name.
+            **fields: Settings of a new target, by attribute.
+
+        Returns:
+            The target.
+
+        Raises:
+            ComputeTargetException: The workspace has no target of that name.
+        """
         if isinstance(workspace, str):
             return super().__new__(cls, **fields)
         return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
@@ -78,10 +97,35 @@ class AmlCompute(DaskCompute):
         *,
         fallback: Literal["", "cpu"] = "",
     ) -> AmlCompute:
-        """What `ComputeTarget.create` makes a target of; numbers may be texts. Wrong ones raise ComputeTargetException.
+        """Return a configuration for `ComputeTarget.create`, as in Azure ML SDK v1; numbers may be texts.
 
-        Users, networks and identities are Azure's: they are accepted, and neither used nor kept. `fallback` is our own: with
-        `"cpu"`, steps of a GPU size run on processors where there is no GPU.
+        Args:
+            vm_size: Azure's name of a machine, such as `STANDARD_NC6`; the GPU sizes (NC, ND, NV, NG) ask for a GPU.
+            vm_priority: `dedicated` or `lowpriority`; kept, not used.
+            min_nodes: Nodes that stay when there is nothing to do.
+            max_nodes: The most nodes; at least 1. As in v1, it has to be given.
+            idle_seconds_before_scaledown: How long a node waits for work before it goes; None is the default.
+            admin_username: Accepted for v1's sake; not used.
+            admin_user_password: Accepted for v1's sake; not used.
+            admin_user_ssh_key: Accepted for v1's sake; not used.
+            vnet_resourcegroup_name: Accepted for v1's sake; not used.
+            vnet_name: Accepted for v1's sake; not used.
+            subnet_name: Accepted for v1's sake; not used.
+            tags: Free labels, by name.
+            description: What the target is for.
+            remote_login_port_public_access: Accepted for v1's sake; not used.
+            identity_type: Accepted for v1's sake; not used.
+            identity_id: Accepted for v1's sake; not used.
+            location: Kept, not used.
+            enable_node_public_ip: Accepted for v1's sake; not used.
+            fallback: Not in v1: with `cpu`, steps of a GPU size run on processors where there is no GPU.
+
+        Returns:
+            The settings, as a target that is not saved.
+
+        Raises:
+            ComputeTargetException: A number is not a whole one of at least 0, `max_nodes` is less than 1 or than
+                `min_nodes`, or the priority is unknown.
         """
         least, most = _number("min_nodes", min_nodes), _number("max_nodes", max_nodes)
         if idle_seconds_before_scaledown is None:
@@ -109,7 +153,16 @@ class AmlCompute(DaskCompute):
         max_nodes: int | str | None = None,
         idle_seconds_before_scaledown: float | str | None = None,
     ) -> None:
-        """Nothing; the target has these settings, and is saved with them. None leaves a setting as it is."""
+        """Change settings of the target and save it, as in Azure ML SDK v1; None leaves a setting as it is.
+
+        Args:
+            min_nodes: Nodes that stay when there is nothing to do.
+            max_nodes: The most nodes.
+            idle_seconds_before_scaledown: How long a node waits for work before it goes.
+
+        Raises:
+            ComputeTargetException: The settings are wrong, or a step called it.
+        """
         given = {
             "min_nodes": min_nodes,
             "max_nodes": max_nodes,
@@ -125,7 +178,7 @@ class AmlCompute(DaskCompute):
 
     @property
     def status(self) -> ComputeStatus:
-        """How the target stands now. Nothing is woken by asking."""
+        """The state of the target now. Reading it starts nothing."""
         known = super().status
         return ComputeStatus(
             known.nodes,
@@ -136,11 +189,11 @@ class AmlCompute(DaskCompute):
             self.vm_size,
         )
 
-    # What really runs ---------------------------------------------------------------------------------------------------
+    # What really runs -------------------------------------------------------------------------------------------------
 
     @property
     def nodes(self) -> DaskCompute:
-        """The target of which its nodes are: a `CudaCompute` for a GPU size, else a `DaskCompute`."""
+        """The target that its steps run on: a `CudaCompute` for a GPU size, else a `DaskCompute`."""
         own = {field: getattr(self, field) for field in DaskCompute.model_fields}
         if not is_gpu_size(self.vm_size):
             return DaskCompute(**own)
@@ -151,32 +204,71 @@ class AmlCompute(DaskCompute):
         )
 
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
-        """How the job ended on a node."""
+        """Run the job on a node.
+
+        Args:
+            job: The step call, with its snapshot, inputs and folders on this machine.
+            on_output: Called with each piece of the script's output while it runs.
+            stop: Signal that ends the job once it is raised.
+            redact: Returns a text without the secrets in it; applied to all that is logged or passed on.
+
+        Returns:
+            How the process ended, and where its outputs stand on this machine.
+
+        Raises:
+            ComputeTargetException: The nodes can't be reached or used.
+        """
         return self.nodes.run(job, on_output, stop, redact)
 
     def check(self, step: StepDefinition) -> None:
-        """Nothing; a step that fits on no node raises ComputeTargetException."""
+        """Raise ComputeTargetException if the step fits on no node.
+
+        Args:
+            step: The definition of the step.
+
+        Raises:
+            ComputeTargetException: The step needs what no node has.
+        """
         self.nodes.check(step)
 
     def ready(self) -> None:
-        """Nothing; nodes that lack what they need raise ComputeTargetException."""
+        """Raise ComputeTargetException if the nodes lack what they need.
+
+        Raises:
+            ComputeTargetException: There is no GPU for a GPU size, and no `fallback`.
+        """
         self.nodes.ready()
 
     def capacity(self) -> Mapping[str, float]:
-        """How much of each resource steps of one pipeline may take at once."""
+        """Return how much of each resource the steps of one pipeline may take at once.
+
+        Returns:
+            Amounts by resource.
+        """
         return self.nodes.capacity()
 
     def demand(self, step: StepDefinition) -> Mapping[str, float]:
-        """How much of each of them the step takes."""
+        """Return how much of each resource of `capacity` the step takes.
+
+        Args:
+            step: The definition of the step.
+
+        Returns:
+            Amounts by resource.
+        """
         return self.nodes.demand(step)
 
     def spec(self) -> ClusterSpec:
-        """The cluster as this process knows it."""
+        """Return the description of its cluster, by which this process finds it again.
+
+        Returns:
+            The spec of the cluster that its nodes belong to.
+        """
         return self.nodes.spec()
 
 
 def is_gpu_size(vm_size: str) -> bool:
-    """Whether Azure's machine of that size has a GPU: families NC, ND, NV and NG."""
+    """Return whether Azure's machine of that size has a GPU: families NC, ND, NV and NG."""
     return re.match(r"(standard_)?n[cdvg]", vm_size.strip().lower()) is not None
 
 

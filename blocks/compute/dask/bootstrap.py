@@ -1,4 +1,4 @@
-"""What is sent to Dask workers by value: it finds Stepwell's worker bundle there, or says that it has to be sent too.
+"""The function that is sent to Dask workers by value: it finds the worker bundle there, or reports that it is missing.
 
 A worker needs Python and Dask only, so nothing here may refer to Stepwell before the bundle is there.
 """
@@ -16,21 +16,21 @@ from typing import Any
 
 
 def start(digest: str, archive: bytes | None, request: bytes) -> Any:
-    """Return what the bundle's `worker.work` returns; "bundle" if the worker lacks the bundle `digest` and `archive` doesn't hold it.
+    """Run the request by the bundle's `worker.work`; return "bundle" if the worker lacks it and `archive` is None.
 
-    An exception comes back as a value: raised, Dask would log the order.
+    `digest` names the bundle. An exception comes back as a value: raised, Dask would log the request.
     """
-    shelf = sys.modules.setdefault("_stepwell_bundle", types.ModuleType("_stepwell_bundle"))
+    holder = sys.modules.setdefault("_stepwell_bundle", types.ModuleType("_stepwell_bundle"))
     try:
-        with vars(shelf).setdefault("lock", threading.Lock()):
-            module = _loaded(digest) or (_unpacked(digest, archive) if archive else None)
+        with vars(holder).setdefault("lock", threading.Lock()):
+            module = _load(digest) or (_unpack(digest, archive) if archive else None)
         return "bundle" if module is None else module.work(request)
     except Exception as error:  # noqa: BLE001
         return error
 
 
-def _loaded(digest: str) -> Any:
-    """The worker's module, if the Stepwell that the worker can import is the same as the sender's."""
+def _load(digest: str) -> Any:
+    """Return the module `worker` if the Stepwell that the worker can import is the same as the sender's."""
     try:
         if importlib.import_module("stepwell.blocks.compute.worker_bundle").bundle_digest() == digest:
             return importlib.import_module("stepwell.blocks.compute.dask.worker")
@@ -39,7 +39,7 @@ def _loaded(digest: str) -> Any:
     return None
 
 
-def _unpacked(digest: str, archive: bytes) -> Any:
+def _unpack(digest: str, archive: bytes) -> Any:
     from distributed import get_worker
 
     folder = os.path.join(get_worker().local_directory, f"stepwell-bundle-{digest}")
@@ -56,4 +56,4 @@ def _unpacked(digest: str, archive: bytes) -> Any:
         del sys.modules[name]  # another release; who runs with it now keeps it
     sys.path[:] = [folder, *(path for path in sys.path if "stepwell-bundle-" not in path)]
     importlib.invalidate_caches()
-    return _loaded(digest)
+    return _load(digest)

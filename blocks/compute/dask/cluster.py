@@ -25,13 +25,13 @@ _ADAPT_SECONDS = 0.25
 _POLL_SECONDS = 0.1
 _SHORTEST_IDLE_SECONDS = 1.0
 
-_PATIENCE_SECONDS = 10.0
+_NOTICE_SECONDS = 10.0
 
 Demand = Mapping[str, float]
 """How much a job takes of each resource of Dask's."""
 
 
-def _silent(_: str) -> None:
+def _discard(_: str) -> None:
     pass
 
 
@@ -57,21 +57,21 @@ class Cluster:
     def __init__(self, spec: ClusterSpec) -> None:
         self.spec = spec
         self._jobs: dict[str, Demand] = {}
-        self._placed: set[str] = set()
+        self._allocated: set[str] = set()
         self._lock = threading.RLock()
-        self._room = threading.Condition(self._lock)
+        self._freed = threading.Condition(self._lock)
         self._idle_since = time.monotonic()
         self._listeners: dict[str, Callable[[dict[str, Any]], None]] = {}
-        self._cluster = None if spec.address else _started(spec)
+        self._cluster = None if spec.address else _start(spec)
         try:
-            self.client = _connected(spec, self._cluster)
+            self.client = _connect(spec, self._cluster)
         except BaseException:
             if self._cluster is not None:
                 with suppress(Exception):
                     self._cluster.close()
             raise
         self.topic = f"stepwell-{self.client.id}"
-        self.client.subscribe_topic(self.topic, self._heard)
+        self.client.subscribe_topic(self.topic, self._on_event)
         if self._cluster is not None and spec.adaptive:
             self._adapt()
 
@@ -86,7 +86,7 @@ class Cluster:
         return self._cluster is not None and type(self._cluster).__name__ in ("LocalCluster", "LocalCUDACluster")
 
     def workers(self) -> dict[str, Any]:
-        """What is known of each worker, by address."""
+        """Return what is known of each worker, by address."""
         source = self._cluster if self._cluster is not None else self.client
         if source is self.client:
             with suppress(Exception):
@@ -95,14 +95,14 @@ class Cluster:
         return dict(source.scheduler_info["workers"])
 
     def declared(self) -> set[str]:
-        """The resources that workers are known to have."""
+        """Return the resources that workers are known to have."""
         if self.on_this_machine:
             return set(self.spec.node)
         return {name for worker in self.workers().values() for name in worker.get("resources", {})}
 
     @property
     def wanted(self) -> int:
-        """How many nodes the jobs at hand could use, within the limits."""
+        """The number of nodes that the jobs at hand could use, within the limits."""
         with self._lock:
             totals = _total(self._jobs.values())
         needed = max(
@@ -112,24 +112,24 @@ class Cluster:
         return min(self.spec.max_nodes, max(self.spec.min_nodes, needed))
 
     def busy(self) -> int:
-        """How many workers have something to do."""
+        """Return how many workers have something to do."""
         with suppress(Exception):
             return sum(1 for keys in self.client.processing().values() if keys)
         return 0
 
     def idle_seconds(self) -> float:
-        """How long there has been no job."""
+        """Return for how long there has been no job."""
         with self._lock:
             return 0.0 if self._jobs else time.monotonic() - self._idle_since
 
     def touch(self) -> None:
-        """Nothing; somebody is about to bring a job."""
+        """Start the idle time again, as a job is about to come."""
         with self._lock:
             self._idle_since = time.monotonic()
 
     @contextmanager
-    def asked(self, job: str, demand: Demand) -> Iterator[None]:
-        """Nothing; inside, the job counts in `wanted`, so that the cluster grows for it."""
+    def counted(self, job: str, demand: Demand) -> Iterator[None]:
+        """Count the job in `wanted` while the block runs, so that the cluster grows for it."""
         with self._lock:
             self._jobs[job] = demand
         try:
@@ -137,54 +137,54 @@ class Cluster:
         finally:
             with self._lock:
                 self._jobs.pop(job)
-                self._placed.discard(job)
+                self._allocated.discard(job)
                 self._idle_since = time.monotonic()
-                self._room.notify()
+                self._freed.notify()
 
     @contextmanager
-    def place(self, job: str, demand: Demand, stop: StopSignal, on_output: OnOutput = _silent) -> Iterator[None]:
-        """Nothing; inside, there is a node for the job, or it was stopped. (Dask would give all jobs to the first node.)"""
-        told = time.monotonic() + _PATIENCE_SECONDS
-        with self.asked(job, demand):
-            while not (self._has_room(job, demand) or stop.stopped):
+    def hold_node(self, job: str, demand: Demand, stop: StopSignal, on_output: OnOutput = _discard) -> Iterator[None]:
+        """Wait for a node or a stop, and hold the node while the block runs: Dask would give all jobs to the first."""
+        notice_at = time.monotonic() + _NOTICE_SECONDS
+        with self.counted(job, demand):
+            while not (self._allocate(job, demand) or stop.stopped):
                 if not self.alive:
                     raise unreachable(self.spec, "the cluster has gone")
-                if time.monotonic() > told:
+                if time.monotonic() > notice_at:
                     on_output(f"Waiting for a free node of {self.spec.target}: it has {len(self.workers())} now\n")
-                    told = math.inf
-                with self._room:
-                    self._room.wait(_POLL_SECONDS)  # new nodes tell nobody
+                    notice_at = math.inf
+                with self._freed:
+                    self._freed.wait(_POLL_SECONDS)  # new nodes are not announced
             yield
 
     def listen(self, job: str, listener: Callable[[dict[str, Any]], None] | None) -> None:
-        """Nothing; the listener gets what workers tell of the job, until it is taken away with None."""
+        """Pass what workers report of the job to the listener, until it is removed with None."""
         if listener is None:
             self._listeners.pop(job, None)
         else:
             self._listeners[job] = listener
 
     def close(self) -> None:
-        """Nothing; the client is closed, and a cluster of our own is gone."""
+        """Close the client, and the cluster if it was started here."""
         with suppress(Exception):
             self.client.close(timeout=2)
         if self._cluster is not None:
             with suppress(Exception):
                 self._cluster.close(timeout=10)
 
-    def _heard(self, event: tuple[float, Any]) -> None:
-        told = event[1]
-        listener = self._listeners.get(str(told.get("job"))) if isinstance(told, dict) else None
+    def _on_event(self, event: tuple[float, Any]) -> None:
+        message = event[1]
+        listener = self._listeners.get(str(message.get("job"))) if isinstance(message, dict) else None
         if listener is not None:
-            listener(told)
+            listener(message)
 
-    def _has_room(self, job: str, demand: Demand) -> bool:
+    def _allocate(self, job: str, demand: Demand) -> bool:
         if self._cluster is None:
             return True
         nodes = len(self._cluster.scheduler_info["workers"])
         with self._lock:
-            totals = _total([demand, *(self._jobs[name] for name in self._placed)])
+            totals = _total([demand, *(self._jobs[name] for name in self._allocated)])
             if all(amount <= nodes * self.spec.node.get(r, 0) + 1e-9 for r, amount in totals.items()):
-                self._placed.add(job)
+                self._allocated.add(job)
                 return True
         return False
 
@@ -199,7 +199,7 @@ class Cluster:
 
 
 def _adaptive(owner: Cluster) -> Any:
-    """Dask's adaptive scaling with our own count of nodes: one for each job that waits, not by guessed durations."""
+    """Return Dask's adaptive scaling with our own count of nodes: by what jobs demand, not by guessed durations."""
     from distributed.deploy.adaptive import Adaptive
 
     class JobAdaptive(Adaptive):  # type: ignore[misc]
@@ -217,10 +217,10 @@ def _total(demands: Any) -> dict[str, float]:
     return totals
 
 
-# Starting and connecting ------------------------------------------------------------------------------------------------
+# Starting and connecting ----------------------------------------------------------------------------------------------
 
 
-def _started(spec: ClusterSpec) -> Any:
+def _start(spec: ClusterSpec) -> Any:
     module, _, name = spec.cluster_class.rpartition(".")
     try:
         kind = getattr(importlib.import_module(module or "distributed"), name)
@@ -242,14 +242,14 @@ def _started(spec: ClusterSpec) -> Any:
 
 
 def _keep_main_out() -> None:
-    """Nothing; workers of a local cluster don't run the user's program once more: v1's have no `if __name__ == "__main__"`."""
+    """Keep local workers from running the user's program again: v1's have no `if __name__ == "__main__"`."""
     prepare = spawn.get_preparation_data
     if getattr(prepare, "without_main", False):
         return
 
     def prepared(name: str) -> dict[str, Any]:
         data = prepare(name)
-        if name.startswith("Dask Worker"):  # other processes are none of our business
+        if name.startswith("Dask Worker"):  # other processes start as usual
             data.pop("init_main_from_path", None)
             data.pop("init_main_from_name", None)
         return data
@@ -258,9 +258,9 @@ def _keep_main_out() -> None:
     spawn.get_preparation_data = prepared
 
 
-def _connected(spec: ClusterSpec, cluster: Any) -> Any:
+def _connect(spec: ClusterSpec, cluster: Any) -> Any:
     distributed: Any = importlib.import_module("distributed")
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what matters is told in our own words
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are raised as our own
     security = {"security": distributed.Security(**spec.security)} if spec.security else {}
     try:
         return distributed.Client(cluster or spec.address, timeout=CONNECT_SECONDS, set_as_default=False, **security)
@@ -269,21 +269,21 @@ def _connected(spec: ClusterSpec, cluster: Any) -> Any:
 
 
 def unreachable(spec: ClusterSpec, reason: str) -> ComputeTargetException:
-    """The error for a cluster that does not answer."""
+    """Return the error for a cluster that does not answer."""
     facts = {"scheduler": spec.address or spec.cluster_class, "reason": reason.splitlines()[0] if reason else ""}
     return ComputeTargetException(
         f"The compute target {spec.target!r} can't be reached", facts, "Check that its scheduler runs, and its address."
     )
 
 
-# The clusters of this process -------------------------------------------------------------------------------------------
+# The clusters of this process -----------------------------------------------------------------------------------------
 
 _clusters: dict[str, Cluster] = {}
 _starting: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 def cluster_of(spec: ClusterSpec) -> Cluster:
-    """The running cluster that the spec describes: started or connected to now if this process has none."""
+    """Return the running cluster that the spec describes, started or connected to now if this process has none."""
     name = _name(spec)
     with _starting[name]:
         known = _clusters.get(name)
@@ -301,27 +301,27 @@ def cluster_of(spec: ClusterSpec) -> Cluster:
 
 
 def _close_when_idle(name: str, cluster: Cluster) -> None:
-    """Nothing; a cluster that does not shrink by itself is closed once it had no job for long enough."""
-    patience = max(cluster.spec.idle_seconds, _SHORTEST_IDLE_SECONDS)
+    """Close a cluster that does not shrink by itself once it had no job for long enough."""
+    idle_limit = max(cluster.spec.idle_seconds, _SHORTEST_IDLE_SECONDS)
     while True:
-        time.sleep(max(patience - cluster.idle_seconds(), _ADAPT_SECONDS))
+        time.sleep(max(idle_limit - cluster.idle_seconds(), _ADAPT_SECONDS))
         with _starting[name]:
             if _clusters.get(name) is not cluster:
                 return
-            if cluster.idle_seconds() >= patience:
+            if cluster.idle_seconds() >= idle_limit:
                 del _clusters[name]
                 break
     cluster.close()
 
 
 def known_cluster(spec: ClusterSpec) -> Cluster | None:
-    """The cluster if this process has it already; nothing is woken."""
+    """Return the cluster if this process has it already; start and connect to nothing."""
     known = _clusters.get(_name(spec))
     return known if known is not None and known.alive else None
 
 
 def close_all() -> None:
-    """Nothing; no cluster of this process is left."""
+    """Close all clusters of this process."""
     while _clusters:
         _clusters.popitem()[1].close()
 

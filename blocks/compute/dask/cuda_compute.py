@@ -28,7 +28,19 @@ _VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVIC
 class CudaCompute(DaskCompute):
     """The GPUs of this machine, or of the workers at `address`. A step takes one, or the part of one that it asks for.
 
-    Where there is no GPU, runs end before a step starts, unless `fallback` says that CPUs will do.
+    Where there is no GPU, runs end before a step starts, unless `fallback` says that CPUs will do. Its other attributes
+    are those of `DaskCompute`.
+
+    Attributes:
+        devices: GPUs to use, as in CUDA_VISIBLE_DEVICES; by default all that are visible.
+        n_gpus: How many of them to use; 0 is all.
+        cpus_per_node: Steps of one processor that share a GPU at most.
+        device_memory_limit: Bytes of a GPU that Dask's own data may fill before they move to the host, as `20GB`.
+        rmm_pool_size: Memory that RMM takes of a GPU when its worker starts, as `8GB`.
+        protocol: How workers speak with each other: `tcp` or `ucx`.
+        enable_nvlink: Whether UCX uses NVLink.
+        enable_infiniband: Whether UCX uses InfiniBand.
+        fallback: `cpu` lets steps run on processors where there is no GPU; by default they fail.
     """
 
     _block_type_name: ClassVar[str | None] = "Stepwell CUDA Compute"
@@ -55,7 +67,20 @@ class CudaCompute(DaskCompute):
     fallback: Literal["", "cpu"] = Field(default="", description="`cpu`: without a GPU, steps run on processors.")
 
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
-        """How the job ended on a worker with a GPU, or without one if that is what `fallback` says."""
+        """Run the job on a worker with a GPU, or without one if `fallback` says so and there is none.
+
+        Args:
+            job: The step call, with its snapshot, inputs and folders on this machine.
+            on_output: Called with each piece of the script's output while it runs.
+            stop: Signal that ends the job once it is raised.
+            redact: Returns a text without the secrets in it; applied to all that is logged or passed on.
+
+        Returns:
+            How the process ended, and where its outputs stand on this machine.
+
+        Raises:
+            ComputeTargetException: There is no GPU to use, or the cluster can't be reached.
+        """
         missing = self._missing()
         if missing is None:
             return super().run(job, on_output, stop, redact)
@@ -65,18 +90,29 @@ class CudaCompute(DaskCompute):
             f"Compute target {self.name!r} has no GPU to use, so step {job.call.definition.name!r} ran on processors"
         )
         on_output(f"{missing.title}; running on processors\n")
-        finished = self._without_gpus().run(_gpuless(job), on_output, stop, redact)
+        finished = self._without_gpus().run(_without_gpu_request(job), on_output, stop, redact)
         facts = {**finished.facts, "fallback": "cpu", "why": missing.title}
         return replace(finished, facts=facts, warnings=(*finished.warnings, warning))
 
     def ready(self) -> None:
-        """Nothing; without a driver, a GPU, Dask-CUDA or a GPU worker at `address`, raises ComputeTargetException."""
+        """Raise ComputeTargetException without a driver, a GPU, Dask-CUDA or a GPU worker at `address`.
+
+        Raises:
+            ComputeTargetException: One of them is missing, and there is no `fallback`.
+        """
         missing = self._missing()
         if missing is not None and not self.fallback:
             raise missing
 
     def check(self, step: StepDefinition) -> None:
-        """Nothing; a step that asks for several GPUs or chooses its own raises ComputeTargetException."""
+        """Raise ComputeTargetException if the step asks for several GPUs, chooses its own, or fits on no node.
+
+        Args:
+            step: The definition of the step.
+
+        Raises:
+            ComputeTargetException: The step can't run on one GPU that the target gives to it.
+        """
         if self._wanted(step)["GPU"] > 1:
             raise ComputeTargetException(
                 f"The step {step.name!r} asks for more than one GPU",
@@ -95,16 +131,28 @@ class CudaCompute(DaskCompute):
     # The cluster ----------------------------------------------------------------------------------------------------
 
     def spec(self) -> ClusterSpec:
-        """The cluster: as many workers as GPUs from its start, closed when it was idle for long enough."""
+        """Return the description of the cluster: a worker for each GPU from its start, closed when idle long enough.
+
+        Returns:
+            The spec, by which this process finds the cluster again.
+        """
         spec = super().spec()
         return spec if spec.address else replace(spec, adaptive=False)
 
     def node(self) -> dict[str, float]:
-        """One GPU, with its share of the machine."""
+        """Return what each node has: one GPU, with its share of the machine.
+
+        Returns:
+            Amounts by Dask's resources.
+        """
         return {**super().node(), "GPU": 1.0}
 
     def options(self) -> dict[str, Any]:
-        """What the cluster's class is called with."""
+        """Return what the cluster's class is called with.
+
+        Returns:
+            Keyword arguments, those of `cluster_options` last.
+        """
         if self.cluster_class != _LOCAL:
             return dict(self.cluster_options)
         ucx = {"enable_nvlink": self.enable_nvlink or None, "enable_infiniband": self.enable_infiniband or None}
@@ -131,9 +179,9 @@ class CudaCompute(DaskCompute):
     # What is missing ------------------------------------------------------------------------------------------------
 
     def _missing(self) -> ComputeTargetException | None:
-        """The error of a target that has no GPU to use; None if it has."""
+        """Return the error of a target that has no GPU to use; None if it has."""
         if self.address:
-            return self._missing_there()
+            return self._missing_at_address()
         if self.cluster_class != _LOCAL:
             return None
         return self._missing_here()
@@ -142,28 +190,28 @@ class CudaCompute(DaskCompute):
         found = gpu.gpus()
         if not found and not gpu.driver_loads():
             facts = {"missing": f"NVIDIA's driver: {gpu.LIBRARY} can't be loaded"}
-            return self._without("this machine has no NVIDIA driver", facts, f"Install the driver, {_HINT}")
+            return self._unusable("this machine has no NVIDIA driver", facts, f"Install the driver, {_HINT}")
         if not found:
             facts = {
-                "missing": f"a GPU: the driver is installed, and finds none ({gpu.trouble() or 'not a single one'})"
+                "missing": f"a GPU: the driver is installed, and finds none ({gpu.driver_error() or 'not a single one'})"
             }
-            return self._without("this machine has no NVIDIA GPU", facts, f"Run on a machine with a GPU, {_HINT}")
-        there = ", ".join(f"{one.index} {one.model}" for one in found)
+            return self._unusable("this machine has no NVIDIA GPU", facts, f"Run on a machine with a GPU, {_HINT}")
+        present = ", ".join(f"{one.index} {one.model}" for one in found)
         if not self._devices():
-            facts = {"missing": "a visible GPU: CUDA_VISIBLE_DEVICES hides all of them", "there are": there}
-            return self._without("its GPUs are hidden", facts, f"Unset CUDA_VISIBLE_DEVICES, {_HINT}")
-        strange = [name for name in self._devices() if not name.startswith("MIG-") and gpu.find(name) is None]
-        if strange:
-            facts = {"missing": f"GPU {strange[0]}", "there are": there}
-            return self._without(f"this machine has no GPU {strange[0]}", facts, f"Correct `devices`, {_HINT}")
+            facts = {"missing": "a visible GPU: CUDA_VISIBLE_DEVICES hides all of them", "there are": present}
+            return self._unusable("its GPUs are hidden", facts, f"Unset CUDA_VISIBLE_DEVICES, {_HINT}")
+        unknown = [name for name in self._devices() if not name.startswith("MIG-") and gpu.find(name) is None]
+        if unknown:
+            facts = {"missing": f"GPU {unknown[0]}", "there are": present}
+            return self._unusable(f"this machine has no GPU {unknown[0]}", facts, f"Correct `devices`, {_HINT}")
         if importlib.util.find_spec("dask_cuda") is None:
-            facts = {"missing": "the package dask-cuda", "there are": there}
-            return self._without(
+            facts = {"missing": "the package dask-cuda", "there are": present}
+            return self._unusable(
                 "Dask-CUDA is not installed", facts, f"Install it by `pip install 'stepwell[gpu]'`, {_HINT}"
             )
         return None
 
-    def _missing_there(self) -> ComputeTargetException | None:
+    def _missing_at_address(self) -> ComputeTargetException | None:
         workers = cluster_of(self.spec())
         if "GPU" in workers.declared():
             return None
@@ -172,15 +220,15 @@ class CudaCompute(DaskCompute):
             "scheduler": self.address,
             "workers": len(workers.workers()),
         }
-        return self._without(
+        return self._unusable(
             "no worker there has a GPU", facts, f"Start workers by `dask cuda worker … --resources GPU=1`, {_HINT}"
         )
 
-    def _without(self, why: str, facts: Mapping[str, object], hint: str) -> ComputeTargetException:
+    def _unusable(self, why: str, facts: Mapping[str, object], hint: str) -> ComputeTargetException:
         return ComputeTargetException(f"The compute target {self.name!r} can't run steps: {why}", facts, hint)
 
     def _devices(self) -> tuple[str, ...]:
-        """The GPUs to use, by number or id."""
+        """Return the GPUs to use, by number or id."""
         named = self.devices or os.environ.get("CUDA_VISIBLE_DEVICES")
         if named is None:
             names = [str(one.index) for one in gpu.gpus()]
@@ -190,13 +238,13 @@ class CudaCompute(DaskCompute):
         return tuple(names[: self.n_gpus] if self.n_gpus else names)
 
     def _without_gpus(self) -> DaskCompute:
-        """The same target on processors."""
+        """Return the same target on processors."""
         same = {name: getattr(self, name) for name in DaskCompute.model_fields if name != "cluster_class"}
         nodes = max(1, (os.cpu_count() or 1) // self.cpus_per_node)
         return DaskCompute(**{**same, "cluster_options": {}, "max_nodes": nodes})
 
 
-def _gpuless(job: Job) -> Job:
+def _without_gpu_request(job: Job) -> Job:
     definition = job.call.definition
     resources = replace(definition.resources or Resources(), gpus=0)
     return replace(job, call=replace(job.call, definition=replace(definition, resources=resources)))

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from stepwell.blocks.compute.base import Compute, refuse_inside_step
 from stepwell.blocks.compute.dask.cluster import Cluster, ClusterSpec, cluster_of
-from stepwell.blocks.compute.dask.job_transfer import JobTransfer, brought_home
+from stepwell.blocks.compute.dask.job_transfer import JobTransfer, collect_results
 from stepwell.blocks.compute.dask.nodes import await_nodes, count_nodes
 from stepwell.blocks.compute.dask.worker import JobRequest
 from stepwell.blocks.compute.job import Finished, Job
@@ -26,6 +26,19 @@ class DaskCompute(Compute):
     """Workers of a Dask cluster: one of its own, with `min_nodes` to `max_nodes` workers, or the one at `address`.
 
     Workers need Python and Dask; packages of a step have to be the same as those in use here, which is checked.
+
+    Attributes:
+        address: The address of a running scheduler; by default the target has a cluster of its own.
+        cluster_class: The class of its own cluster, such as `dask_jobqueue.SLURMCluster`.
+        cluster_options: What the class is called with.
+        min_nodes: Nodes that stay when there is nothing to do.
+        max_nodes: The most nodes; by default as many as there are processors.
+        idle_seconds_before_scaledown: How long a node waits for work before it goes.
+        cpus_per_node: Steps of one processor that a node runs at once.
+        memory_per_node: Bytes of memory of a node; 0 does not count memory.
+        tls_ca_file: The certificate authority of the scheduler.
+        tls_cert: The client's certificate file.
+        tls_key: The client's key file.
     """
 
     _block_type_name: ClassVar[str | None] = "Stepwell Dask Compute"
@@ -51,7 +64,21 @@ class DaskCompute(Compute):
     tls_key: str = Field(default="", description="The client's key file.")
 
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
-        """How the job ended on a worker; if a worker dies meanwhile, it is run again on another."""
+        """Run the job on a worker; if the worker dies meanwhile, run it again on another.
+
+        Args:
+            job: The step call, with its snapshot, inputs and folders on this machine.
+            on_output: Called with each piece of the script's output while it runs.
+            stop: Signal that ends the job once it is raised.
+            redact: Returns a text without the secrets in it; applied to all that is logged or passed on.
+
+        Returns:
+            How the process ended, and where its outputs stand on this machine.
+
+        Raises:
+            ComputeTargetException: The cluster can't be started or reached, or the step fits on no worker.
+            StepFailedException: Every worker died that ran the step, or workers have other packages or data.
+        """
         cluster = cluster_of(self.spec())
         demand = self.dask_demand(job.call.definition, cluster)
         probe = job.folder / "probe"
@@ -59,14 +86,21 @@ class DaskCompute(Compute):
         request = JobRequest(
             job, redact, str(probe), job.step_run_id, sys.executable, cluster.topic, cluster.on_this_machine, self.gpu
         )
-        with cluster.place(job.step_run_id, demand, stop, on_output):
+        with cluster.hold_node(job.step_run_id, demand, stop, on_output):
             report = JobTransfer(cluster, request, demand, on_output, stop).report()
-        return brought_home(job, report)
+        return collect_results(job, report)
 
     gpu: ClassVar[bool] = False
 
     def check(self, step: StepDefinition) -> None:
-        """Nothing; a step that fits on no node raises ComputeTargetException."""
+        """Raise ComputeTargetException if the step fits on no node of the target's own cluster.
+
+        Args:
+            step: The definition of the step.
+
+        Raises:
+            ComputeTargetException: The step asks for more than a node has.
+        """
         if self.address:
             return
         node = self.node()
@@ -82,12 +116,16 @@ class DaskCompute(Compute):
 
     @property
     def scale_settings(self) -> ScaleSettings:
-        """How few and how many nodes it may have, and how long one waits for work."""
+        """The fewest and the most nodes that it may have, and how long one waits for work."""
         most = max(self.min_nodes, self.max_nodes)
         return ScaleSettings(self.min_nodes, most, self.idle_seconds_before_scaledown)
 
     def node_counts(self) -> NodeCounts:
-        """The nodes that this process has of it. Nothing is woken by asking."""
+        """Return the nodes that this process has of it; starts and connects to nothing.
+
+        Returns:
+            How many nodes there are, should be, and run a step.
+        """
         return count_nodes(self.spec())
 
     def wait_for_completion(
@@ -97,9 +135,19 @@ class DaskCompute(Compute):
         timeout_in_minutes: float | str = 25,
         is_delete_operation: bool = False,
     ) -> None:
-        """Nothing; `min_node_count` nodes are there (by default `min_nodes`), started for this process, or the time is up."""
+        """Wait until `min_node_count` nodes are there, started for this process, or the time is up, as in v1.
+
+        Args:
+            show_output: Whether to print v1's lines, and each change of the number of nodes.
+            min_node_count: How many nodes to wait for, as far as the target may have them; by default `min_nodes`.
+            timeout_in_minutes: How long to wait at most, in minutes; then it is printed, not raised, that nodes lack.
+            is_delete_operation: Whether the target is being deleted: there is nothing to wait for then.
+
+        Raises:
+            ComputeTargetException: The cluster can't be started or reached, or a step called it.
+        """
         refuse_inside_step("wait for")
-        on_output = print if show_output else _silent
+        on_output = print if show_output else _discard
         wanted = self.min_nodes if min_node_count is None else int(min_node_count)
         if is_delete_operation or wanted <= 0:
             on_output(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
@@ -117,10 +165,14 @@ class DaskCompute(Compute):
             state = f'provisioning state of {self.type} is "{self.provisioning_state}"'
             on_output(f'Current {state} and current node count is "{found}"')
 
-    # What the cluster is ------------------------------------------------------------------------------------------------
+    # What the cluster is ----------------------------------------------------------------------------------------------
 
     def spec(self) -> ClusterSpec:
-        """The cluster as this process knows it."""
+        """Return the description of the cluster, by which this process finds it again.
+
+        Returns:
+            The spec of the cluster.
+        """
         return ClusterSpec(
             target=self.name or self.default_name,
             address=self.address,
@@ -134,12 +186,20 @@ class DaskCompute(Compute):
         )
 
     def node(self) -> dict[str, float]:
-        """What each node has of Dask's resources."""
+        """Return what each node has of Dask's resources.
+
+        Returns:
+            Amounts by resource: `cpus`, and `memory` (bytes) if it is counted.
+        """
         memory = {"memory": float(self.memory_per_node)} if self.memory_per_node else {}
         return {"cpus": float(self.cpus_per_node), **memory}
 
     def options(self) -> dict[str, Any]:
-        """What the cluster's class is called with."""
+        """Return what the cluster's class is called with.
+
+        Returns:
+            Keyword arguments, those of `cluster_options` last.
+        """
         if self.cluster_class not in ("LocalCluster", "distributed.LocalCluster", "dask.distributed.LocalCluster"):
             return dict(self.cluster_options)
         memory = {"memory_limit": self.memory_per_node} if self.memory_per_node else {"memory_limit": 0}
@@ -148,7 +208,7 @@ class DaskCompute(Compute):
             "processes": True,
             "dashboard_address": "127.0.0.1:0",
             "resources": self.node(),
-            "silence_logs": logging.CRITICAL,  # what matters is told in our own words
+            "silence_logs": logging.CRITICAL,  # errors are raised as our own
         }
         return {**local, "threads_per_worker": self.cpus_per_node, **memory, **self.cluster_options}
 
@@ -164,7 +224,18 @@ class DaskCompute(Compute):
         return {name: amount for name, amount in named.items() if amount}
 
     def dask_demand(self, step: StepDefinition, cluster: Cluster) -> dict[str, float]:
-        """What the step takes of the resources that the cluster's workers declare."""
+        """Return what the step takes of the resources that the cluster's workers declare.
+
+        Args:
+            step: The definition of the step.
+            cluster: The running cluster.
+
+        Returns:
+            Amounts by Dask's resources.
+
+        Raises:
+            ComputeTargetException: The step asks for a GPU and no worker declares one.
+        """
         wanted, declared = self._wanted(step), cluster.declared()
         if "GPU" in wanted and "GPU" not in declared:
             raise ComputeTargetException(
@@ -175,5 +246,5 @@ class DaskCompute(Compute):
         return {name: amount for name, amount in wanted.items() if name in declared}
 
 
-def _silent(_: object) -> None:
+def _discard(_: object) -> None:
     pass

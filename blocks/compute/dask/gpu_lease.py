@@ -1,4 +1,4 @@
-"""The GPU of a Dask worker, lent to one step: the variables that show the step this GPU alone, and what it did meanwhile.
+"""The GPU of a Dask worker, leased to a step: the variables that show the step this GPU alone, and how it was used.
 
 Part of the worker bundle.
 """
@@ -18,7 +18,7 @@ from stepwell.errors import ComputeTargetException
 
 @dataclass(frozen=True)
 class GpuLease:
-    """What a step gets of its GPU (`variables`), and what people are told of it (`facts`)."""
+    """The `variables` that give a step its GPU, and the `facts` of it that are shown with the run."""
 
     variables: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class GpuLease:
 
 @contextmanager
 def lease(worker: Any, job: Job) -> Iterator[GpuLease]:
-    """The worker's GPU; when the block ends, the job's metrics tell how it was used."""
+    """Lease the worker's GPU to the job while the block runs, and log how it was used as metrics of the job."""
     device = own_device(worker)
     gpu = find(device)
     # Numbers are those of NVIDIA's library, which counts along the bus; CUDA would put the fastest first.
@@ -36,7 +36,7 @@ def lease(worker: Any, job: Job) -> Iterator[GpuLease]:
 
 
 def own_device(worker: Any) -> str:
-    """The one GPU that is the worker's own, as a number or an id. (Dask-CUDA lists it first, then those of its peers.)"""
+    """Return the GPU that is the worker's own, as number or id; Dask-CUDA lists it first, then those of its peers."""
     declared = float(worker.state.total_resources.get("GPU", 0))
     if declared > 1:
         raise _unclear(worker, f"it declares {declared:g} GPUs, so it can't be known which one a step has")

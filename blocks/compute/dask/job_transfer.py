@@ -1,4 +1,4 @@
-"""One job on its way to a Dask worker and back: its data supplied, its output passed on, its record brought home."""
+"""The transfer of a job to a Dask worker and back: its data supplied, its output passed on, its record collected."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from stepwell.errors import ComputeTargetException, StepFailedException, Stepwel
 from stepwell.model.records import Exit
 
 _GRACE_SECONDS = 12.0
-_PATIENCE_SECONDS = 5.0
-_MOST_ROUNDS = 5
+_NOTICE_SECONDS = 5.0
+_MOST_SENDS = 5
 
 
 class JobTransfer:
-    """One order on its way to a worker and back."""
+    """The transfer of one job request to a worker, and of its report back."""
 
     def __init__(
         self, cluster: Cluster, request: JobRequest, demand: Mapping[str, float], on_output: OnOutput, stop: StopSignal
@@ -48,51 +48,51 @@ class JobTransfer:
         self._report: Report | None = None
 
     def report(self) -> Report:
-        """What came of the order, its data supplied as far as workers lack them."""
+        """Send the request, supply the data that workers lack, and return the report."""
         name, archive = self._request.job.step_run_id, None
         self._request.job.logs.mkdir(parents=True, exist_ok=True)
-        self._cluster.listen(name, self._heard)
+        self._cluster.listen(name, self._on_event)
         try:
-            for _ in range(_MOST_ROUNDS):
-                answer = self._sent(archive)
-                if isinstance(answer, Exception):
-                    raise _told(answer, self._request.job)
-                if answer == "bundle":
+            for _ in range(_MOST_SENDS):
+                reply = self._send(archive)
+                if isinstance(reply, Exception):
+                    raise _translated(reply, self._request.job)
+                if reply == "bundle":
                     archive = bundle_archive()
-                elif answer.needs:
-                    self._supply(answer.needs)
+                elif reply.needs:
+                    self._supply(reply.needs)
                 else:
-                    assert isinstance(answer, Report)
-                    return answer
+                    assert isinstance(reply, Report)
+                    return reply
             raise unreachable(self._cluster.spec, "its workers keep losing what is sent to them")
         finally:
             self._cluster.listen(name, None)
 
-    def _sent(self, archive: bytes | None) -> Any:
+    def _send(self, archive: bytes | None) -> Any:
         self._attempts = 0
         if self._stop.stopped:
             return Report(exit=Exit(-15, 0.0, cancelled=True))
         try:
             future = _submit(self._cluster, self._request, archive, self._demand)
-            return self._awaited(future)
+            return self._await_reply(future)
         except StepwellError:
             raise
         except (Exception, CancelledError) as error:
             if isinstance(error, CancelledError) or not self._cluster.alive:
                 raise unreachable(self._cluster.spec, "its scheduler went away while the step ran") from error
-            raise _told(error, self._request.job) from error
+            raise _translated(error, self._request.job) from error
 
-    def _awaited(self, future: Any) -> Any:
+    def _await_reply(self, future: Any) -> Any:
         done = self._done = StopSignal()
         future.add_done_callback(lambda _: done.stop())
-        if _first(done, self._stop, self._began, seconds=_PATIENCE_SECONDS) is None:
+        if _wait_for_first(done, self._stop, self._began, seconds=_NOTICE_SECONDS) is None:
             spec = self._cluster.spec
             self._on_output(f"Waiting for a free worker of {spec.target} at {spec.address or spec.cluster_class}\n")
-        if _first(done, self._stop) is done:
+        if _wait_for_first(done, self._stop) is done:
             return self._report or future.result()
         future.cancel(force=True)
         if self._attempts:
-            _first(self._ended, seconds=_GRACE_SECONDS)
+            _wait_for_first(self._ended, seconds=_GRACE_SECONDS)
         return Report(exit=Exit(-15, 0.0, cancelled=True))
 
     def _supply(self, digests: tuple[str, ...]) -> None:
@@ -105,7 +105,7 @@ class JobTransfer:
             self._on_output(f"Uploading {digest[:12]} to {job.remote_store.url}, as the workers share no disk\n")
             job.remote_store.put(path, digest)
 
-    def _heard(self, event: Mapping[str, Any]) -> None:
+    def _on_event(self, event: Mapping[str, Any]) -> None:
         log = self._request.job.logs / "70_driver_log.txt"
         if "began" in event:
             self._attempts += 1
@@ -128,7 +128,7 @@ class JobTransfer:
 def _submit(cluster: Cluster, request: JobRequest, archive: bytes | None, demand: Mapping[str, float]) -> Any:
     key = f"stepwell-{request.job.call.definition.name}-{request.job.step_run_id}-{os.urandom(4).hex()}"
     return cluster.client.submit(
-        bootstrap.start if cluster.on_this_machine else _boot_by_value(),
+        bootstrap.start if cluster.on_this_machine else _start_by_value(),
         bundle_digest(),
         archive,
         pickle.dumps(request),
@@ -139,8 +139,8 @@ def _submit(cluster: Cluster, request: JobRequest, archive: bytes | None, demand
 
 
 @cache
-def _boot_by_value() -> Any:
-    """The function that workers start with, for those that lack Stepwell: Dask sends only the main program's by value."""
+def _start_by_value() -> Any:
+    """Return the function to start with for workers that lack Stepwell: Dask sends only the main program's by value."""
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(bootstrap)
@@ -149,8 +149,8 @@ def _boot_by_value() -> Any:
     return start
 
 
-def _first(*signals: StopSignal, seconds: float | None = None) -> StopSignal | None:
-    """The signal that is raised first, None if none is in time."""
+def _wait_for_first(*signals: StopSignal, seconds: float | None = None) -> StopSignal | None:
+    """Wait for the signals and return the first that is raised; None if none is in time."""
     poll = select.poll()
     for signal in signals:
         poll.register(signal, select.POLLIN)
@@ -158,8 +158,8 @@ def _first(*signals: StopSignal, seconds: float | None = None) -> StopSignal | N
     return next((signal for signal in signals if signal.fileno() in ready), None)
 
 
-def _told(error: BaseException, job: Job) -> StepwellError:
-    """An error of Dask's or of a worker's in our own words."""
+def _translated(error: BaseException, job: Job) -> StepwellError:
+    """Return the error of Dask's or of a worker's as an error of ours."""
     if isinstance(error, StepwellError):
         return error
     name = job.call.definition.name
@@ -173,8 +173,8 @@ def _told(error: BaseException, job: Job) -> StepwellError:
     return ComputeTargetException(f"A Dask worker could not run the step {name!r}", facts, "Look at the worker's log.")
 
 
-def brought_home(job: Job, report: Report) -> Finished:
-    """The report with its record and outputs on this machine."""
+def collect_results(job: Job, report: Report) -> Finished:
+    """Move the reported record to the job's, and fetch the outputs to this machine if the disk is not shared."""
     assert report.exit is not None
     if not report.record:
         return Finished(report.exit, {})

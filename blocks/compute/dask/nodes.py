@@ -13,7 +13,7 @@ _POLL_SECONDS = 0.05
 
 
 def count_nodes(spec: ClusterSpec) -> NodeCounts:
-    """The nodes that this process knows of; none if it has not started the cluster, or connected to it."""
+    """Return the nodes that this process knows of; none if it has not started the cluster, or connected to it."""
     cluster = known_cluster(spec)
     if cluster is None:
         return NodeCounts(0, 0, 0)
@@ -23,19 +23,19 @@ def count_nodes(spec: ClusterSpec) -> NodeCounts:
 
 
 def await_nodes(spec: ClusterSpec, count: int, seconds: float, on_output: Callable[[int], None]) -> int:
-    """How many nodes there are once there are `count`, or when the time is up. The cluster is started if need be.
+    """Wait until there are `count` nodes or the time is up, and return how many there are.
 
-    `on_output` is told of each change.
+    The cluster is started if need be. `on_output` is called with each change of the number.
     """
-    until, told = time.monotonic() + seconds, -1
+    until, reported = time.monotonic() + seconds, -1
     cluster = cluster_of(spec)
     demand = {resource: amount * count for resource, amount in spec.node.items()}
-    with cluster.asked(f"nodes-{os.urandom(8).hex()}", demand):
+    with cluster.counted(f"nodes-{os.urandom(8).hex()}", demand):
         while True:
             found = len(cluster.workers())
-            if found != told:
+            if found != reported:
                 on_output(found)
-            told = found
+            reported = found
             if found >= count or time.monotonic() >= until or not cluster.alive:
                 return found
             time.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The worker's side of a job on Dask: find or fetch its data, run it here, hand back what came of it.
+"""The worker's side of a job on Dask: find or fetch its data, run it here, return a report.
 
 Part of the worker bundle: it stands on the standard library and on Dask.
 """
@@ -54,9 +54,9 @@ class JobRequest:
 
 @dataclass(frozen=True)
 class Report:
-    """What came of an order. `needs`: digests of trees that the depot lacks; nothing was run then.
+    """How a job request ended. `needs`: digests of trees that the remote store lacks; nothing was run then.
 
-    `outputs` and `record` are paths if the disk is shared, else names in the depot.
+    `outputs` and `record` are paths if the disk is shared, else names in the remote store.
     """
 
     needs: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Report:
 
 
 def work(message: bytes) -> Report:
-    """The report of an order; errors of Stepwell's are raised."""
+    """Run a pickled job request and return its report; errors of Stepwell's are raised."""
     from distributed import get_worker
 
     request: JobRequest = pickle.loads(message)  # noqa: S301  (who may submit tasks may run anything)
@@ -83,22 +83,22 @@ def work(message: bytes) -> Report:
         if needs:
             return Report(needs=needs)
         folder = Path(tempfile.mkdtemp(prefix="stepwell-", dir=worker.local_directory))
-        job = _fetched(request.job, folder, Path(worker.local_directory))
+        job = _fetch(request.job, folder, Path(worker.local_directory))
     try:
         report = _run(request, job, worker, shared=shared)
-        _tell(worker, request, report=pickle.dumps(report))  # spares the sender to fetch the task's result
+        _send_event(worker, request, report=pickle.dumps(report))  # spares the sender fetching the task's result
         return report
     finally:
         if not shared:
             remove(folder)
 
 
-def _tell(worker: Any, request: JobRequest, **what: Any) -> None:
-    worker.log_event(request.topic, {"job": request.job.step_run_id, **what})
+def _send_event(worker: Any, request: JobRequest, **fields: Any) -> None:
+    worker.log_event(request.topic, {"job": request.job.step_run_id, **fields})
 
 
 def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
-    with _wire(worker, request) as (on_output, stop):
+    with _channel(worker, request) as (on_output, stop):
         if not request.here:
             _check_packages(job, on_output)
             _check_data(job)
@@ -114,7 +114,7 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
                 request.redact,
                 folder=working_folder,
                 variables=gpu.variables,
-                without=_of_nanny(),
+                without=_nanny_variables(),
             )
         if not request.here:
             _check_data(job)
@@ -137,7 +137,7 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
     return Report((), finished.exit, outputs, record, shared=False, same_files=False, facts=facts)
 
 
-# Data -------------------------------------------------------------------------------------------------------------------
+# Data -----------------------------------------------------------------------------------------------------------------
 
 
 def _is_shared(request: JobRequest) -> bool:
@@ -150,7 +150,7 @@ def _is_shared(request: JobRequest) -> bool:
 
 
 def _trees(job: Job) -> dict[str, str]:
-    """What the job reads, by digest; '' names the snapshot."""
+    """Return the digests of what the job reads, by input; '' names the snapshot."""
     wanted = {name: artifact.digest for name, artifact in job.call.inputs.items()}
     return {**wanted, "": job.call.snapshot} if job.snapshot is not None else wanted
 
@@ -165,19 +165,21 @@ def _remote_store(job: Job) -> RemoteStore:
     return job.remote_store
 
 
-def _kept(local: Path, digest: str) -> Path:
+def _local_tree(local: Path, digest: str) -> Path:
     return local / "stepwell-trees" / digest
 
 
 def _missing(job: Job, local: Path) -> tuple[str, ...]:
     remote_store = _remote_store(job)
     return tuple(
-        d for d in sorted(set(_trees(job).values())) if not _kept(local, d).exists() and not remote_store.has(d)
+        d for d in sorted(set(_trees(job).values())) if not _local_tree(local, d).exists() and not remote_store.has(d)
     )
 
 
-def _fetched(job: Job, folder: Path, local: Path) -> Job:
-    paths = {name: _remote_store(job).get_tree(digest, _kept(local, digest)) for name, digest in _trees(job).items()}
+def _fetch(job: Job, folder: Path, local: Path) -> Job:
+    paths = {
+        name: _remote_store(job).get_tree(digest, _local_tree(local, digest)) for name, digest in _trees(job).items()
+    }
     snapshot = paths.pop("", None)
     for name, path in paths.items():
         given = job.inputs[name]
@@ -189,11 +191,11 @@ def _fetched(job: Job, folder: Path, local: Path) -> Job:
     return replace(job, snapshot=snapshot, inputs=paths, folder=folder, record=folder / "record")
 
 
-# Packages ---------------------------------------------------------------------------------------------------------------
+# Packages -------------------------------------------------------------------------------------------------------------
 
 
 def _check_packages(job: Job, on_output: Any) -> None:
-    """Nothing; a worker whose packages are not those that the result's key names raises StepFailedException."""
+    """Raise StepFailedException if the worker's packages are not those that the result's key names."""
     environment = job.call.definition.environment
     rows = job.call.fingerprint.rows
     different = []
@@ -220,13 +222,13 @@ def _check_packages(job: Job, on_output: Any) -> None:
 
 
 def _check_data(job: Job) -> None:
-    """Nothing; data that are not, or no longer, what the result's key names raise StepFailedException."""
+    """Raise StepFailedException if data are not, or no longer, what the result's key names."""
     for name, digest in _trees(job).items():
         path = job.inputs[name] if name else job.snapshot
         assert path
         if scan(path).digest != digest:
             if job.remote_store is not None:
-                _forget(digest)
+                _discard_tree(digest)
             raise StepFailedException(
                 f"The input {name!r} of step {job.call.definition.name!r} is not the same on a Dask worker, or was changed there",
                 {"worker's host": os.uname().nodename, "path": path},
@@ -234,14 +236,14 @@ def _check_data(job: Job) -> None:
             )
 
 
-def _forget(digest: str) -> None:
+def _discard_tree(digest: str) -> None:
     from distributed import get_worker
 
-    remove(_kept(Path(get_worker().local_directory), digest))
+    remove(_local_tree(Path(get_worker().local_directory), digest))
 
 
-def _of_nanny() -> tuple[str, ...]:
-    """The variables that Dask's nanny sets for its workers, such as OMP_NUM_THREADS: they are not meant for steps."""
+def _nanny_variables() -> tuple[str, ...]:
+    """Return the variables that Dask's nanny sets for its workers, such as OMP_NUM_THREADS; steps don't get them."""
     import dask
 
     given = {
@@ -251,12 +253,12 @@ def _of_nanny() -> tuple[str, ...]:
     return tuple(name for name, value in given.items() if os.environ.get(name) == str(value))
 
 
-# The wire to the sender ---------------------------------------------------------------------------------------------------
+# The channel to the sender --------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _wire(worker: Any, request: JobRequest) -> Iterator[tuple[Any, StopSignal]]:
-    """A way to pass text on to the sender, and a signal that is raised when nobody waits for the job any more."""
+def _channel(worker: Any, request: JobRequest) -> Iterator[tuple[Any, StopSignal]]:
+    """Pass text on to the sender while the block runs, and raise the signal when nobody waits for the job any more."""
     from distributed.worker import thread_state  # type: ignore[attr-defined]
 
     key, stop, over = thread_state.key, StopSignal(), threading.Event()
@@ -267,7 +269,7 @@ def _wire(worker: Any, request: JobRequest) -> Iterator[tuple[Any, StopSignal]]:
         if len(text) > _MOST_TEXT:
             text = f"{text[:_MOST_TEXT]}\n… ({len(text) - _MOST_TEXT} more characters in the log)\n"
         if text:
-            _tell(worker, request, text=text)
+            _send_event(worker, request, text=text)
 
     def watch() -> None:
         while not over.wait(TICK_SECONDS):
@@ -276,8 +278,8 @@ def _wire(worker: Any, request: JobRequest) -> Iterator[tuple[Any, StopSignal]]:
             if task is None or task.state in _ENDED:
                 stop.stop()
 
-    _tell(worker, request, began=str(worker.name))
-    watcher = threading.Thread(target=watch, name="stepwell-wire", daemon=True)
+    _send_event(worker, request, began=str(worker.name))
+    watcher = threading.Thread(target=watch, name="stepwell-channel", daemon=True)
     watcher.start()
     try:
         yield waiting.append, stop
@@ -286,4 +288,4 @@ def _wire(worker: Any, request: JobRequest) -> Iterator[tuple[Any, StopSignal]]:
         watcher.join()
         flush()
         if stop.stopped:
-            _tell(worker, request, ended=time.time())
+            _send_event(worker, request, ended=time.time())

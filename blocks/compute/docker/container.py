@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from stepwell.blocks.processes.runner import StopSignal
 
 OUT, ERR = 1, 2
-Take = Callable[[int, bytes], None]
-"""Takes what a container says on OUT or ERR, as it comes."""
+OnChunk = Callable[[int, bytes], None]
+"""Called with each piece of what a container writes to OUT or ERR."""
 
 _CHUNK = 64 * 1024
 _HEAD = 8
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.1
-_LAST_WORDS_SECONDS = 5.0
+_KILL_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 1e6
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """A container to run: what the engine is asked for, what it reads from its standard input, and how long it may take."""
+    """A container to run: what the engine is asked for, what it reads from its standard input, and its timeout."""
 
     name: str
     settings: dict[str, Any]
@@ -44,8 +44,8 @@ class ContainerSpec:
     grace_seconds: float = 5.0
 
     @property
-    def whole(self) -> dict[str, Any]:
-        """The settings with those that every container has."""
+    def complete(self) -> dict[str, Any]:
+        """The settings, with those that every container has."""
         reads = self.stdin is not None
         host = {"Init": True, "LogConfig": {"Type": "none"}, **self.settings.get("HostConfig", {})}
         own = {"AttachStdout": True, "AttachStderr": True, "Healthcheck": {"Test": ["NONE"]}}
@@ -54,8 +54,8 @@ class ContainerSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How a container ended: its exit code (negative: the signal), the seconds it took, and who ended it, if anybody."""
+class ContainerExit:
+    """How a container ended: its exit code (negative: the signal), the seconds it took, and what ended it early."""
 
     code: int
     seconds: float
@@ -64,77 +64,83 @@ class End:
 
 
 def run_container(
-    engine: Engine, spec: ContainerSpec, take: Take, stop: StopSignal, then: Callable[[str], None] | None = None
-) -> End:
-    """How the container ended. `then` is called with its id if it ended by itself and well, before it goes away."""
+    engine: Engine,
+    spec: ContainerSpec,
+    on_chunk: OnChunk,
+    stop: StopSignal,
+    on_success: Callable[[str], None] | None = None,
+) -> ContainerExit:
+    """Run the container to its end; `on_success` gets its id if it ended by itself and well, before it is removed."""
     from docker.errors import APIError
 
     try:
-        with engine.told_unless(APIError), engine.container(spec.name, spec.whole) as made:
-            end = _Following(engine, spec, made, take, stop).run()
-            if then and not end.code and not end.why:
-                then(made)
+        with engine.errors_translated(APIError), engine.container(spec.name, spec.complete) as container:
+            end = _ContainerRun(engine, spec, container, on_chunk, stop).run()
+            if on_success and not end.code and not end.why:
+                on_success(container)
             return end
     except APIError as error:
-        raise _explained(error, engine, spec) from error
+        raise _translated(error, engine, spec) from error
 
 
-class _Following:
-    """A container on its way from its start to its end."""
+class _ContainerRun:
+    """A container from its start to its end."""
 
-    def __init__(self, engine: Engine, spec: ContainerSpec, made: str, take: Take, stop: StopSignal) -> None:
+    def __init__(
+        self, engine: Engine, spec: ContainerSpec, container: str, on_chunk: OnChunk, stop: StopSignal
+    ) -> None:
         self._engine = engine
         self._spec = spec
-        self._made = made
-        self._take = take
+        self._container = container
+        self._on_chunk = on_chunk
         self._stop = stop
         self._deadline = math.inf
 
-    def run(self) -> End:
-        """How it ended."""
-        with self._attached() as talk:
+    def run(self) -> ContainerExit:
+        """Start the container, follow it, and return how it ended."""
+        with self._attach() as streams:
             began = time.monotonic()
             if self._spec.timeout_seconds is not None:
                 self._deadline = began + self._spec.timeout_seconds
-            self._engine.api.start(self._made)
-            why = self._followed(talk)
+            self._engine.api.start(self._container)
+            why = self._follow(streams)
             seconds = time.monotonic() - began
             state = self._state()
-        return End(_code(state["ExitCode"]), seconds, why, bool(state.get("OOMKilled")))
+        return ContainerExit(_exit_code(state["ExitCode"]), seconds, why, bool(state.get("OOMKilled")))
 
     @contextlib.contextmanager
-    def _attached(self) -> Iterator[_Talk]:
+    def _attach(self) -> Iterator[_Streams]:
         wanted = {"stdin": int(self._spec.stdin is not None), "stdout": 1, "stderr": 1, "stream": 1}
-        stream = self._engine.api.attach_socket(self._made, params=wanted)
+        stream = self._engine.api.attach_socket(self._container, params=wanted)
         with contextlib.closing(stream), socket.socket(fileno=os.dup(stream.fileno())) as connection:
-            yield _Talk(connection, self._spec.stdin, self._take)
+            yield _Streams(connection, self._spec.stdin, self._on_chunk)
 
-    def _followed(self, talk: _Talk) -> Literal["", "timeout", "stop"]:
+    def _follow(self, streams: _Streams) -> Literal["", "timeout", "stop"]:
         pause = _FIRST_PAUSE_SECONDS
         while True:
             seconds = self._deadline - time.monotonic()
             if seconds <= 0 or self._stop.stopped:
-                self._end(talk)
+                self._terminate(streams)
                 return "timeout" if seconds <= 0 else "stop"
-            if not talk.at_end:
-                talk.go_on(seconds, self._stop)
+            if not streams.at_end:
+                streams.exchange(seconds, self._stop)
             elif not self._state()["Running"]:
                 return ""
             else:
                 select.select([self._stop], [], [], min(seconds, pause))
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
-    def _end(self, talk: _Talk) -> None:
-        self._send(signal.SIGTERM)
-        if not self._ended_within(self._spec.grace_seconds, talk):
-            self._send(signal.SIGKILL)
-            self._ended_within(_LAST_WORDS_SECONDS, talk)
+    def _terminate(self, streams: _Streams) -> None:
+        self._kill(signal.SIGTERM)
+        if not self._wait_for_end(self._spec.grace_seconds, streams):
+            self._kill(signal.SIGKILL)
+            self._wait_for_end(_KILL_SECONDS, streams)
 
-    def _ended_within(self, seconds: float, talk: _Talk) -> bool:
+    def _wait_for_end(self, seconds: float, streams: _Streams) -> bool:
         deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE_SECONDS
         while (left := deadline - time.monotonic()) > 0:
-            if not talk.at_end:
-                talk.go_on(left)
+            if not streams.at_end:
+                streams.exchange(left)
             elif not self._state()["Running"]:
                 return True
             else:
@@ -142,35 +148,35 @@ class _Following:
                 pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         return False
 
-    def _send(self, number: signal.Signals) -> None:
+    def _kill(self, number: signal.Signals) -> None:
         from docker.errors import APIError
 
         with contextlib.suppress(APIError):  # it ended meanwhile
-            self._engine.api.kill(self._made, int(number))
+            self._engine.api.kill(self._container, int(number))
 
     def _state(self) -> dict[str, Any]:
-        state: dict[str, Any] = self._engine.api.inspect_container(self._made)["State"]
+        state: dict[str, Any] = self._engine.api.inspect_container(self._container)["State"]
         return state
 
 
-class _Talk:
+class _Streams:
     """The connection to a container's standard streams."""
 
-    def __init__(self, connection: socket.socket, stdin: bytes | None, take: Take) -> None:
+    def __init__(self, connection: socket.socket, stdin: bytes | None, on_chunk: OnChunk) -> None:
         self._connection = connection
         connection.setblocking(False)
-        self._take = take
+        self._on_chunk = on_chunk
         self._unread = b""
         self._unsent = memoryview(stdin or b"")
         self._open = stdin is not None
         self.at_end = False
 
-    def go_on(self, seconds: float, *alarms: StopSignal) -> None:
-        """Passes on what arrives next, either way; back after so many seconds, or at once when an alarm is raised."""
+    def exchange(self, seconds: float, *stops: StopSignal) -> None:
+        """Pass on what arrives next, either way; return after so many seconds, or at once when a stop is raised."""
         poll = select.poll()
         poll.register(self._connection, select.POLLIN | (select.POLLOUT if self._open else 0))
-        for alarm in alarms:
-            poll.register(alarm, select.POLLIN)
+        for stop in stops:
+            poll.register(stop, select.POLLIN)
         milliseconds = math.ceil(min(max(seconds, 0.0), _LONGEST_WAIT_SECONDS) * 1000)
         events = dict(poll.poll(milliseconds)).get(self._connection.fileno(), 0)
         if events & select.POLLOUT and self._open:
@@ -204,18 +210,18 @@ class _Talk:
             if len(self._unread) < end:
                 return
             channel, text, self._unread = self._unread[0], self._unread[_HEAD:end], self._unread[end:]
-            self._take(channel, text)
+            self._on_chunk(channel, text)
 
 
-def _code(code: int) -> int:
+def _exit_code(code: int) -> int:
     return 128 - code if 128 < code <= 128 + 64 else code
 
 
 # What went wrong ----------------------------------------------------------------------------------------------------
 
 
-def _explained(error: APIError, engine: Engine, spec: ContainerSpec) -> StepwellError:
-    """The engine's refusal in our words."""
+def _translated(error: APIError, engine: Engine, spec: ContainerSpec) -> StepwellError:
+    """Return the engine's error as an error of ours."""
     reason, image = str(error.explanation or error), spec.settings.get("Image", "")
     facts = {"target": engine.target, "engine": engine.address, "image": image, "reason": reason}
     if "bind source path does not exist" in reason:

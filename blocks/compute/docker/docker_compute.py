@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PrivateAttr
 
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.compute.docker.container import ERR, OUT, ContainerSpec, End, run_container
+from stepwell.blocks.compute.docker.container import ERR, OUT, ContainerExit, ContainerSpec, run_container
 from stepwell.blocks.compute.docker.engine import Engine, connect
 from stepwell.blocks.compute.docker.gpus import Gpus
 from stepwell.blocks.compute.docker.images import Images
 from stepwell.blocks.compute.docker.recipe import recipe_for
-from stepwell.blocks.compute.docker.secret_variables import ContainerInput, without_secrets
+from stepwell.blocks.compute.docker.secret_variables import ContainerProcess, without_secrets
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import Python, WorkingDirectory, command, keep_files, prepare
@@ -46,7 +46,22 @@ def _processors() -> int:
 
 
 class DockerCompute(Compute):
-    """Containers of a Docker engine that shares this machine's files. Nothing of Stepwell needs to be in their images."""
+    """Containers of a Docker engine that shares this machine's files. Nothing of Stepwell needs to be in their images.
+
+    Attributes:
+        max_concurrent: How many steps of a pipeline run at once; by default as many as there are processors.
+        image: The image that steps run in, or that theirs are made from; by default `python:VERSION-slim`.
+        docker_host: The engine's address; by default that of DOCKER_HOST, else this machine's.
+        host_block: The name of a saved DockerHost block that has the address instead.
+        registry_block: The name of a saved DockerRegistryCredentials block.
+        repository: Where images that are made are also kept; by default in the engine only.
+        network: The network of steps: `none` (the default), `host`, `bridge` or one of your own.
+        build_network: The network in which packages are installed; by default the engine's.
+        gpus: The GPUs of the target: `all`, or their numbers such as `0,1`; by default those that a step asks for.
+        memory: The most memory of a step, such as `2g`; by default there is no limit.
+        cpus: The most processors of a step; 0 is no limit.
+        shm_size: The size of /dev/shm, such as `1g`; by default the engine's.
+    """
 
     _block_type_name: ClassVar[str | None] = "Stepwell Docker Compute"
     _block_type_slug: ClassVar[str | None] = "stepwell-docker-compute"
@@ -86,26 +101,47 @@ class DockerCompute(Compute):
     _known_gpus: Gpus | None = PrivateAttr(None)
 
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
-        """How the container ended."""
+        """Run the job in a container, in an image for its environment, which is made first if need be.
+
+        Args:
+            job: The step call, with its snapshot, inputs and folders on this machine.
+            on_output: Called with each piece of the script's output while it runs.
+            stop: Signal that ends the job once it is raised.
+            redact: Returns a text without the secrets in it; applied to all that is logged or passed on.
+
+        Returns:
+            How the process ended, and where its outputs stand on this machine.
+
+        Raises:
+            ComputeTargetException: The engine can't be reached or lacks something, or the image can't be made.
+            StepFailedException: The image lacks the step's program, or the run was cancelled before it began.
+        """
         engine = self._engine()
         image = self._images(engine, on_output, stop, redact).image_for(recipe_for(job.call, self.image))
-        place = prepare(job, job.folder)
-        seen, mounts = _seen(place, job)
+        directory = prepare(job, job.folder)
+        seen, mounts = _in_container(directory, job)
         environment = job.call.definition.environment
         process = command(job, seen, Python.other(environment.interpreter or "python3", _ROOT / "bundle"), _VARIABLES)
         _check_text(process)
         argv = tuple(_STDIN if word == PAYLOAD else word for word in process.argv) if process.payload else process.argv
-        told = without_secrets(argv, process.variables, process.payload, redact)
+        shown = without_secrets(argv, process.variables, process.payload, redact)
         name = f"stepwell-{job.step_run_id}-{secrets.token_hex(3)}"  # an earlier try may not be gone yet
-        with self._gpus.given_to(job.call.definition) as devices:
-            settings = self._settings(job, told, process.folder, image, mounts, engine, devices)
-            spec = ContainerSpec(name, settings, told.stdin, process.timeout_seconds, process.grace_seconds)
-            end = self._followed(engine, spec, process, on_output, stop, redact)
-        keep_files(job, place)
-        return Finished(end, place.outputs, same_files=False, facts={"image": image, "container": name})
+        with self._gpus.assigned(job.call.definition) as devices:
+            settings = self._settings(job, shown, process.folder, image, mounts, engine, devices)
+            spec = ContainerSpec(name, settings, shown.stdin, process.timeout_seconds, process.grace_seconds)
+            end = self._follow(engine, spec, process, on_output, stop, redact)
+        keep_files(job, directory)
+        return Finished(end, directory.outputs, same_files=False, facts={"image": image, "container": name})
 
     def check(self, step: StepDefinition) -> None:
-        """Nothing; a step that the target could never run raises ComputeTargetException."""
+        """Raise ComputeTargetException if the target could never run the step; the engine is not asked.
+
+        Args:
+            step: The definition of the step.
+
+        Raises:
+            ComputeTargetException: The step asks for more than there is, or for an interpreter of this machine.
+        """
         demand, capacity, name = self.demand(step), self.capacity(), self.name or self.default_name
         for resource in set(demand) & set(capacity):
             if demand[resource] > capacity[resource]:
@@ -121,17 +157,32 @@ class DockerCompute(Compute):
             )
 
     def ready(self) -> None:
-        """Nothing; an engine that can't be reached raises ComputeTargetException."""
+        """Raise ComputeTargetException if the engine can't be reached.
+
+        Raises:
+            ComputeTargetException: The engine does not answer, is elsewhere, or a named block is not saved.
+        """
         self._engine()
 
     def capacity(self) -> Mapping[str, float]:
-        """Steps, processors, bytes, and GPUs if they are numbered."""
+        """Return how many steps, processors, bytes of memory, and numbered GPUs one pipeline may take at once.
+
+        Returns:
+            Amounts of `steps`, `cpus`, `memory` (bytes), and `gpus` if the target has numbers of them.
+        """
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         numbered = {"gpus": len(self._gpus.ids)} if self._gpus.ids else {}
         return {"steps": self.max_concurrent, "cpus": _processors(), "memory": memory, **numbered}
 
     def demand(self, step: StepDefinition) -> Mapping[str, float]:
-        """One step, and what it asks for or the target gives to each."""
+        """Return what the step asks for, or what the target gives to each step.
+
+        Args:
+            step: The definition of the step.
+
+        Returns:
+            Amounts by resource, in the units of `capacity`.
+        """
         wanted = step.resources or Resources(cpus=min(self.cpus or 1, _processors()), memory=_bytes(self.memory))
         numbered = {"gpus": self._gpus.count(step)} if self._gpus.ids else {}
         return {"steps": 1, "cpus": wanted.cpus, "memory": wanted.memory or _bytes(self.memory), **numbered}
@@ -182,7 +233,7 @@ class DockerCompute(Compute):
     def _settings(
         self,
         job: Job,
-        told: ContainerInput,
+        shown: ContainerProcess,
         folder: Path,
         image: str,
         mounts: list[dict[str, Any]],
@@ -206,13 +257,13 @@ class DockerCompute(Compute):
             "Image": image,
             "User": engine.user,
             "WorkingDir": str(folder),
-            "Entrypoint": told.argv[:1],
-            "Cmd": told.argv[1:],
-            "Env": [f"{name}={value}" for name, value in told.variables.items()],
+            "Entrypoint": shown.argv[:1],
+            "Cmd": shown.argv[1:],
+            "Env": [f"{name}={value}" for name, value in shown.variables.items()],
             "HostConfig": host,
         }
 
-    def _followed(
+    def _follow(
         self,
         engine: Engine,
         spec: ContainerSpec,
@@ -226,40 +277,40 @@ class DockerCompute(Compute):
                 return Exit(-signal.SIGTERM, 0.0, cancelled=True)
             texts = {OUT: Text((out, both), redact), ERR: Text((err, both), redact)}
 
-            def tell(data: bytes) -> None:
+            def emit(data: bytes) -> None:
                 if data:
                     on_output(data.decode("utf-8", "replace"))
 
-            end = run_container(engine, spec, lambda channel, data: tell(texts[channel].take(data)), stop)
+            end = run_container(engine, spec, lambda channel, data: emit(texts[channel].take(data)), stop)
             for text in texts.values():
-                tell(text.finish())
+                emit(text.finish())
             if end.code in _NOT_STARTED and _INIT_FAILED in process.stderr.read_bytes()[-_CHUNK:]:
                 raise _not_in_image(process.argv[0], spec.settings["Image"], end.code)
             if end.out_of_memory and end.code:
-                tell(texts[ERR].take(_out_of_memory(spec, end)))
+                emit(texts[ERR].take(_out_of_memory(spec, end)))
             return Exit(end.code, end.seconds, timed_out=end.why == "timeout", cancelled=end.why == "stop")
 
 
-def _seen(place: WorkingDirectory, job: Job) -> tuple[WorkingDirectory, list[dict[str, Any]]]:
-    """The workplace as the container has it, and what is mounted for that."""
+def _in_container(directory: WorkingDirectory, job: Job) -> tuple[WorkingDirectory, list[dict[str, Any]]]:
+    """Return the working directory as the container sees it, and what is mounted for that."""
     record, bundle = _ROOT / "record", _ROOT / "bundle"
     mounts = [
-        _mount(place.folder, _ROOT),
+        _mount(directory.folder, _ROOT),
         _mount(job.record, record),
         _mount(bundle_folder(home() / "cache"), bundle, read_only=True),
     ]
     inputs = {}
-    for name, path in place.inputs.items():
-        if not path.is_relative_to(place.folder):
+    for name, path in directory.inputs.items():
+        if not path.is_relative_to(directory.folder):
             folder = _ROOT / "inputs" / name
             inputs[name] = folder / path.name if path.is_file() else folder
             mounts.append(_mount(path, inputs[name], read_only=True))
     for mount in mounts[1:]:  # the engine would make them as root
-        point = place.folder / Path(mount["Target"]).relative_to(_ROOT)
+        point = directory.folder / Path(mount["Target"]).relative_to(_ROOT)
         (point.parent if os.path.isfile(mount["Source"]) else point).mkdir(parents=True, exist_ok=True)
         if os.path.isfile(mount["Source"]):
             point.touch()
-    return place.seen_at(_ROOT, record, inputs), mounts
+    return directory.seen_at(_ROOT, record, inputs), mounts
 
 
 def _mount(source: Path, target: Path, *, read_only: bool = False) -> dict[str, Any]:
@@ -267,7 +318,7 @@ def _mount(source: Path, target: Path, *, read_only: bool = False) -> dict[str, 
 
 
 def _check_text(process: Command) -> None:
-    """Refuses what an engine can't be told: it takes JSON, so text only."""
+    """Raise UserErrorException for arguments and variables that are no text: an engine takes JSON."""
     check(process)
     for text in (*process.argv, *process.variables.values()):
         try:
@@ -281,7 +332,7 @@ def _check_text(process: Command) -> None:
 
 
 def _bytes(size: str) -> int:
-    """`2g` as bytes; 0 for ''."""
+    """Return a size such as `2g` in bytes; 0 for ''."""
     if not size:
         return 0
     from docker.utils import parse_bytes
@@ -289,7 +340,7 @@ def _bytes(size: str) -> int:
     return int(parse_bytes(size.replace(" ", "")))
 
 
-def _out_of_memory(spec: ContainerSpec, end: End) -> bytes:
+def _out_of_memory(spec: ContainerSpec, end: ContainerExit) -> bytes:
     limit = spec.settings["HostConfig"].get("Memory")
     words = f"more than its {limit / (1 << 20):g} MiB of memory" if limit else "more memory than there is"
     return f"Killed after {end.seconds:.1f} s: the step used {words}\n".encode()

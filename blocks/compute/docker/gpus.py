@@ -11,12 +11,12 @@ from typing import Any
 
 from stepwell.model.definitions import StepDefinition
 
-Request = dict[str, Any]
-"""What an engine is asked for, in its own words."""
+DeviceRequest = dict[str, Any]
+"""A device request, as the engine's API has it."""
 
 
 class Gpus:
-    """The GPUs that `named` says: `all`, their numbers or ids such as `0,1`, or '' for none but those that a step asks for."""
+    """The GPUs of a target. `named`: `all`, numbers or ids such as `0,1`, or '' for those that a step asks for."""
 
     def __init__(self, named: str) -> None:
         self.all = named == "all"
@@ -25,24 +25,24 @@ class Gpus:
         self._lock = threading.Lock()
 
     def count(self, step: StepDefinition) -> int:
-        """How many GPUs the step gets, in whole ones; -1 is all."""
+        """Return how many whole GPUs the step gets; -1 is all."""
         if step.resources is not None:
             return math.ceil(step.resources.gpus)
         return -1 if self.all else len(self.ids)
 
     @contextmanager
-    def given_to(self, step: StepDefinition) -> Iterator[list[Request]]:
-        """What the engine is asked for so that the step has its GPUs; of those with ids the ones that are used least."""
+    def assigned(self, step: StepDefinition) -> Iterator[list[DeviceRequest]]:
+        """Assign GPUs to the step while the block runs, of those with ids the least used, and yield the requests."""
         count = self.count(step)
-        asked: Request = {"Driver": "", "Capabilities": [["gpu"]], "Options": {}}
+        request: DeviceRequest = {"Driver": "", "Capabilities": [["gpu"]], "Options": {}}
         if not count or not self.ids:
-            yield [{**asked, "Count": count}] if count else []
+            yield [{**request, "Count": count}] if count else []
             return
         with self._lock:
             taken = sorted(self.ids, key=lambda name: self._users[name])[:count]
             self._users.update(taken)
         try:
-            yield [{**asked, "DeviceIDs": taken}]
+            yield [{**request, "DeviceIDs": taken}]
         finally:
             with self._lock:
                 self._users.subtract(taken)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from stepwell.blocks.processes.runner import StopSignal
 
 REPOSITORY = "stepwell-env"
-"""What images are called in the engine that made them."""
+"""The repository name of images in the engine that made them."""
 
 _RECIPE = 1
 _SHOWN_LINES = 12
@@ -56,20 +56,20 @@ _PIP = {
 }
 _INSTALL = """
 import json, os, subprocess, sys, tempfile
-order = json.load(sys.stdin)
+spec = json.load(sys.stdin)
 with tempfile.TemporaryDirectory() as folder:
     file = os.path.join(folder, "requirements.txt")
     with open(file, "w") as lines:
-        lines.write("\\n".join(order["requirements"]) + "\\n")
-    words = [sys.executable, "-m", "pip", "install", *order["options"], "-r", file]
-    sys.exit(subprocess.call(words, env={**os.environ, **order["variables"]}))
+        lines.write("\\n".join(spec["requirements"]) + "\\n")
+    command = [sys.executable, "-m", "pip", "install", *spec["options"], "-r", file]
+    sys.exit(subprocess.call(command, env={**os.environ, **spec["variables"]}))
 """
 _VERSION = "import platform; print(platform.python_version())"
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images of one engine. `repository` and `login` say where made ones are also kept, `network` where packages come from."""
+    """Images of one engine. Made ones are also kept in `repository`, by `login`; packages come through `network`."""
 
     engine: Engine
     on_output: OnOutput
@@ -80,33 +80,33 @@ class Images:
     network: str = ""
 
     def image_for(self, recipe: Recipe) -> str:
-        """The name of an image that holds what the recipe says, made now if there is none."""
-        base = self._made_of_dockerfile(recipe) if recipe.dockerfile else recipe.base
-        facts = self._present(base)
+        """Return the name of an image that holds what the recipe says, made now if there is none."""
+        base = self._image_of_dockerfile(recipe) if recipe.dockerfile else recipe.base
+        facts = self._ensure_present(base)
         if recipe.python:
             self._check_python(base, facts, recipe.python)
         if not recipe.requirements:
             return base
         asked = sorted(map(without_user_info, recipe.requirements))
         content = [_RECIPE, facts["Id"], asked, recipe.exact, without_user_info(recipe.index_url)]
-        return self._kept(digest("image", content), lambda tag: self._install(recipe, facts, tag))
+        return self._find_or_make(digest("image", content), lambda tag: self._install(recipe, facts, tag))
 
     # Found or made --------------------------------------------------------------------------------------------------
 
-    def _kept(self, content: str, make: Callable[[str], None]) -> str:
+    def _find_or_make(self, content: str, make: Callable[[str], None]) -> str:
         tag = content[:32]
         image = f"{REPOSITORY}:{tag}"
-        if self._facts(image):
+        if self._inspect(image):
             return image
-        with self._alone(tag):
-            if not self._facts(image) and not self._fetched(tag):
+        with self._lock(tag):
+            if not self._inspect(image) and not self._fetch(tag):
                 make(tag)
                 self._push(tag)
         return image
 
     @contextmanager
-    def _alone(self, tag: str) -> Iterator[None]:
-        """Nobody else of this home makes the image meanwhile."""
+    def _lock(self, tag: str) -> Iterator[None]:
+        """Keep other processes of this home from making the image while the block runs."""
         path = home() / "locks" / f"image-{tag}"
         path.parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -117,14 +117,16 @@ class Images:
                     return
             time.sleep(_LOCK_SECONDS)
 
-    def _made_of_dockerfile(self, recipe: Recipe) -> str:
-        return self._kept(digest("dockerfile", [_RECIPE, recipe.dockerfile]), lambda tag: self._build(recipe, tag))
+    def _image_of_dockerfile(self, recipe: Recipe) -> str:
+        return self._find_or_make(
+            digest("dockerfile", [_RECIPE, recipe.dockerfile]), lambda tag: self._build(recipe, tag)
+        )
 
     def _build(self, recipe: Recipe, tag: str) -> None:
         self.on_output(f"Building image {REPOSITORY}:{tag} of its Dockerfile\n")
         file = io.BytesIO(recipe.dockerfile.encode())
         wanted = {"tag": f"{REPOSITORY}:{tag}", "rm": True, "forcerm": True, "network_mode": self.network or None}
-        with self.engine.told_unless():
+        with self.engine.errors_translated():
             self._follow(
                 self.engine.api.build(fileobj=file, decode=True, **wanted), "The image of a Dockerfile can't be built"
             )
@@ -137,14 +139,16 @@ class Images:
         own = {name: os.environ[name] for name in (*_INDEX, *_PROXIES) if name in os.environ}
         variables = {**own, **_PIP, **index_variables(recipe.index_url, recipe.requirements, own, for_uv=False)}
         options = ["--no-deps"] if recipe.exact else []
-        order = {
+        spec = {
             "requirements": options_without_indexes(recipe.requirements),
             "options": options,
             "variables": variables,
         }
-        code, said = self._run(base, _INSTALL, json.dumps(order).encode(), lambda made: self._commit(made, base, tag))
+        code, output = self._run(
+            base, _INSTALL, json.dumps(spec).encode(), lambda container: self._commit(container, base, tag)
+        )
         if code:
-            facts = {"image": recipe.base, "requirements": ", ".join(recipe.requirements), "last lines": said}
+            facts = {"image": recipe.base, "requirements": ", ".join(recipe.requirements), "last lines": output}
             hint = "Correct the requirements, or see that the engine reaches the package index (`build_network`)."
             raise ComputeTargetException(
                 f"The image of an environment can't be built for compute target {self.engine.target!r}",
@@ -153,57 +157,57 @@ class Images:
             )
 
     def _commit(self, container: str, base: Mapping[str, Any], tag: str) -> None:
-        was = base["Config"] or {}
-        entry, words = was.get("Entrypoint"), was.get("Cmd")
+        config = base["Config"] or {}
+        entry, words = config.get("Entrypoint"), config.get("Cmd")
         changes = [f"CMD {json.dumps(words or ([] if entry else ['python3']))}"]
         changes += [f"ENTRYPOINT {json.dumps(entry)}"] if entry else []
-        changes += [f"USER {was['User']}"] if was.get("User") else []
-        with self.engine.told_unless():
+        changes += [f"USER {config['User']}"] if config.get("User") else []
+        with self.engine.errors_translated():
             self.engine.api.commit(container, REPOSITORY, tag, changes=[*changes, NO_LABELS])
 
     def _run(
-        self, image: Mapping[str, Any], program: str, stdin: bytes, then: Callable[[str], None] | None = None
+        self, image: Mapping[str, Any], program: str, stdin: bytes, on_success: Callable[[str], None] | None = None
     ) -> tuple[int, str]:
-        """The exit code and last lines of a Python program in a container, which `then` is given if all went well."""
+        """Run a Python program in a container and return its exit code and last lines; `on_success` gets its id."""
         lines: deque[str] = deque(maxlen=_SHOWN_LINES)
         text = Text((), self.redact)
 
-        def take(_: int, data: bytes) -> None:
-            heard(text.take(data))
+        def on_chunk(_: int, data: bytes) -> None:
+            collect(text.take(data))
 
-        def heard(data: bytes) -> None:
+        def collect(data: bytes) -> None:
             if data:
                 lines.extend(data.decode("utf-8", "replace").splitlines())
-                if then:
+                if on_success:
                     self.on_output(data.decode("utf-8", "replace"))
 
-        host = {"NetworkMode": self.network or "default"} if then else {"NetworkMode": "none"}
+        host = {"NetworkMode": self.network or "default"} if on_success else {"NetworkMode": "none"}
         settings = {"Image": image["Id"], "User": "0:0", "Cmd": ["python3", "-c", program], "HostConfig": host}
         if (image["Config"] or {}).get("Entrypoint"):  # else none is named: a commit would keep it
             settings |= {"Entrypoint": ["python3"], "Cmd": ["-c", program]}
         spec = ContainerSpec(f"stepwell-image-{uuid.uuid4().hex}", settings, stdin)
-        end = run_container(self.engine, spec, take, self.stop, then)
-        heard(text.finish())
+        end = run_container(self.engine, spec, on_chunk, self.stop, on_success)
+        collect(text.finish())
         self._check_stop()
         return end.code, "\n".join(lines)
 
     # The image that it starts from ----------------------------------------------------------------------------------
 
-    def _present(self, image: str) -> Mapping[str, Any]:
-        """What the engine says of an image, which is pulled if it isn't there."""
-        facts = self._facts(image)
+    def _ensure_present(self, image: str) -> Mapping[str, Any]:
+        """Return what the engine knows of an image, which is pulled if it isn't there."""
+        facts = self._inspect(image)
         if facts is None:
             self.on_output(f"Pulling image {image}\n")
             self._pull(image)
-            facts = self._facts(image)
+            facts = self._inspect(image)
         if facts is None:
             raise self._missing(image, "the registry sent another image")
         return facts
 
-    def _facts(self, image: str) -> Mapping[str, Any] | None:
+    def _inspect(self, image: str) -> Mapping[str, Any] | None:
         from docker.errors import ImageNotFound
 
-        with self.engine.told_unless(ImageNotFound):
+        with self.engine.errors_translated(ImageNotFound):
             try:
                 facts: Mapping[str, Any] = self.engine.api.inspect_image(image)
             except ImageNotFound:
@@ -215,7 +219,7 @@ class Images:
         from docker.utils import parse_repository_tag
 
         name, tag = parse_repository_tag(image)
-        with self.engine.told_unless(APIError):
+        with self.engine.errors_translated(APIError):
             try:
                 events = self.engine.api.pull(name, tag or "latest", stream=True, decode=True, auth_config=self.login)
                 self._follow(events, "")
@@ -237,32 +241,32 @@ class Images:
             self.on_output(f"Warning: image {image} has Python {found}; the step's key names Python {wanted}\n")
 
     def _python_of(self, image: str, facts: Mapping[str, Any]) -> str:
-        told = [
+        declared = [
             entry.partition("=")[2]
             for entry in (facts["Config"] or {}).get("Env") or ()
             if entry.startswith("PYTHON_VERSION=")
         ]
-        if told:
-            return str(told[0])
+        if declared:
+            return str(declared[0])
         identity = facts["Id"]
         if identity not in _pythons:
             try:
-                code, said = self._run(facts, _VERSION, b"")
+                code, output = self._run(facts, _VERSION, b"")
             except StepFailedException:  # there is no such program in it
                 self._check_stop()
-                code, said = 1, ""
-            _pythons[identity] = "" if code else said
+                code, output = 1, ""
+            _pythons[identity] = "" if code else output
         return _pythons[identity]
 
     # A registry -----------------------------------------------------------------------------------------------------
 
-    def _fetched(self, tag: str) -> bool:
-        """Whether the registry had the image."""
+    def _fetch(self, tag: str) -> bool:
+        """Pull the image from the registry, and return whether it was there."""
         from docker.errors import APIError
 
         if not self.repository:
             return False
-        with self.engine.told_unless(APIError):
+        with self.engine.errors_translated(APIError):
             try:
                 events = self.engine.api.pull(self.repository, tag, stream=True, decode=True, auth_config=self.login)
                 self._follow(events, "")
@@ -274,15 +278,15 @@ class Images:
         if not self.repository:
             return
         self.on_output(f"Pushing image {self.repository}:{tag}\n")
-        with self.engine.told_unless():
+        with self.engine.errors_translated():
             self.engine.api.tag(f"{REPOSITORY}:{tag}", self.repository, tag)
             events = self.engine.api.push(self.repository, tag, stream=True, decode=True, auth_config=self.login)
             self._follow(events, f"The image can't be pushed to {self.repository!r}")
 
     def _follow(self, events: Any, problem: str) -> None:
-        """Tells of what an engine is at, now and then; what it ends with, if that is an error, is raised."""
+        """Report an engine's progress now and then, and raise the error that it ends with, if any."""
         lines: deque[str] = deque(maxlen=_SHOWN_LINES)
-        told = time.monotonic()
+        reported = time.monotonic()
         for event in self._until_stopped(events):
             text = self.redact(str(event.get("stream") or event.get("status") or "")).rstrip("\n")
             lines += [text] if text else []
@@ -292,12 +296,12 @@ class Images:
                     raise _RefusedError(reason)
                 facts = {"target": self.engine.target, "reason": reason, "last lines": "\n".join(lines)}
                 raise ComputeTargetException(problem, facts, "Mend what the engine names, then run again.")
-            if text and time.monotonic() - told > _PROGRESS_SECONDS:
-                told = time.monotonic()
+            if text and time.monotonic() - reported > _PROGRESS_SECONDS:
+                reported = time.monotonic()
                 self.on_output(f"{' '.join(filter(None, (event.get('id'), text, event.get('progress'))))}\n")
 
     def _until_stopped(self, events: Iterable[Any]) -> Iterator[Any]:
-        """The events as they come; a stop is heeded also while none comes."""
+        """Yield the events as they come; a stop is heeded also while none comes."""
         arrived: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
         def pump() -> None:
@@ -334,7 +338,7 @@ class Images:
 
 
 class _RefusedError(Exception):
-    """What an engine ended a pull with."""
+    """The error that an engine ended a pull with."""
 
 
 _pythons: dict[str, str] = {}

@@ -24,9 +24,9 @@ class Recipe:
 
 
 def recipe_for(call: StepCall, base: str) -> Recipe:
-    """What the call's image is made of; `base` is the image that it starts from unless its environment names one.
+    """Return what the call's image is made of; it starts from `base` unless its environment names an image.
 
-    A script without an environment of its own gets the packages that its key names, so that the key tells the truth.
+    A script without an environment of its own gets the packages that its key names, so that the key is true.
     """
     environment = call.definition.environment
     python = environment.python or platform.python_version()
@@ -37,9 +37,9 @@ def recipe_for(call: StepCall, base: str) -> Recipe:
         return Recipe(start, environment.dockerfile, lines, index_url=environment.index_url, python=keyed)
     rows = call.fingerprint.rows
     packages = {row.name: row.value for row in rows if row.kind == "package"}
-    strange = [f"{name} {version}" for name, version in packages.items() if " " in version]
-    if strange:
-        raise _not_from_an_index(call, strange)
+    not_in_index = [f"{name} {version}" for name, version in packages.items() if " " in version]
+    if not_in_index:
+        raise _not_from_an_index(call, not_in_index)
     exact = tuple(f"{name}=={version}" for name, version in packages.items())
     return Recipe(start, "", exact, True, python=_python_of(call))
 

@@ -21,8 +21,8 @@ exec "$0" "$@"
 """
 
 
-class ContainerInput(NamedTuple):
-    """What an engine is told of a process, and what the process then reads."""
+class ContainerProcess(NamedTuple):
+    """A process as an engine starts it: the engine shows `argv` and `variables`, and the process reads `stdin`."""
 
     argv: tuple[str, ...]
     variables: dict[str, str]
@@ -31,16 +31,16 @@ class ContainerInput(NamedTuple):
 
 def without_secrets(
     argv: tuple[str, ...], variables: Mapping[str, str], stdin: bytes | None, redact: Redact
-) -> ContainerInput:
-    """The same process; the variables that hold a secret are read by a shell first, which then becomes the process.
+) -> ContainerProcess:
+    """Return the same process; variables that hold a secret are read by a shell first, which then becomes the process.
 
     A shell can't name all variables: those with strange names stay with the others.
     """
     hidden = {name: text for name, text in variables.items() if redact(text) != text and _NAME.fullmatch(name)}
     if not hidden:
-        return ContainerInput(argv, dict(variables), stdin)
+        return ContainerProcess(argv, dict(variables), stdin)
     end = f"end-{secrets.token_hex(8)}"
     exports = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in hidden.items())
     shown = {name: text for name, text in variables.items() if name not in hidden}
     words = ("/bin/sh", "-c", _READ.format(end=end), *argv)
-    return ContainerInput(words, shown, f"{exports}{end}\n".encode("utf-8", "surrogateescape") + (stdin or b""))
+    return ContainerProcess(words, shown, f"{exports}{end}\n".encode("utf-8", "surrogateescape") + (stdin or b""))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
+from waiting import eventually
+
 
 from stepwell import ComputeTarget, DaskCompute, DockerCompute, LocalCompute
 from stepwell.blocks.compute.dask import cluster
@@ -13,7 +13,7 @@ from stepwell.errors import ComputeTargetException, StepwellError, UserErrorExce
 
 @pytest.fixture
 def quiet_cluster(monkeypatch):
-    """Whoever starts or reaches a cluster fails."""
+    """Make it fail to start or reach a cluster."""
 
     def never(*_):
         raise AssertionError("a cluster was started")
@@ -104,9 +104,9 @@ def test_a_target_refreshes_itself_and_tells_what_it_is(workspace):
     assert old.status.creation_time is not None and old.get_status().serialize()["currentNodeCount"] == 1
     ComputeTarget.attach(workspace, "box", LocalCompute(max_concurrent=2))
     old.refresh_state()
-    told = old.serialize()
-    assert told["properties"]["max_concurrent"] == 2
-    assert (told["name"], told["type"], told["workspace"]) == ("box", "LocalCompute", workspace.name)
+    plain = old.serialize()
+    assert plain["properties"]["max_concurrent"] == 2
+    assert (plain["name"], plain["type"], plain["workspace"]) == ("box", "LocalCompute", workspace.name)
     assert workspace.compute_targets["local"].status.creation_time is None
 
 
@@ -120,9 +120,9 @@ def test_a_ready_target_is_waited_for_in_the_words_of_v1(workspace, capsys):
 
 def test_asking_for_a_status_wakes_no_cluster(workspace, quiet_cluster, capsys):
     target = ComputeTarget.create(workspace, "workers", DaskCompute(max_nodes=4, idle_seconds_before_scaledown=120))
-    told = target.status.serialize()
-    assert (told["currentNodeCount"], told["targetNodeCount"], told["allocationState"]) == (0, 0, "Steady")
-    assert told["scaleSettings"] == {"minNodeCount": 0, "maxNodeCount": 4, "nodeIdleTimeBeforeScaleDown": "PT120S"}
+    status = target.status.serialize()
+    assert (status["currentNodeCount"], status["targetNodeCount"], status["allocationState"]) == (0, 0, "Steady")
+    assert status["scaleSettings"] == {"minNodeCount": 0, "maxNodeCount": 4, "nodeIdleTimeBeforeScaleDown": "PT120S"}
     target.wait_for_completion(show_output=True, min_node_count=None, timeout_in_minutes=20)
     assert "DaskCompute wait for completion finished" in capsys.readouterr().out
 
@@ -132,18 +132,16 @@ def test_nodes_are_waited_for_and_counted_and_go_again(workspace, capsys):
     target = ComputeTarget.create(workspace, "workers", DaskCompute(max_nodes=2, idle_seconds_before_scaledown=0.5))
     try:
         target.wait_for_completion(show_output=True, min_node_count="2", timeout_in_minutes=2)
-        told = target.status.serialize()
-        assert told["currentNodeCount"] == 2 and told["nodeStateCounts"]["idleNodeCount"] == 2
-        assert (told["targetNodeCount"], told["allocationState"]) == (2, "Steady")
-        assert "Minimum number of nodes requested have been provisioned" in (said := capsys.readouterr().out)
-        assert "2 of 2 nodes" in said
+        status = target.status.serialize()
+        assert status["currentNodeCount"] == 2 and status["nodeStateCounts"]["idleNodeCount"] == 2
+        assert (status["targetNodeCount"], status["allocationState"]) == (2, "Steady")
+        assert "Minimum number of nodes requested have been provisioned" in (printed := capsys.readouterr().out)
+        assert "2 of 2 nodes" in printed
         target.wait_for_completion(show_output=True, min_node_count=3, timeout_in_minutes=2)
         assert "2 nodes at most" in capsys.readouterr().out
-        with cluster.cluster_of(target.spec()).asked("test", {"cpus": 2}):
+        with cluster.cluster_of(target.spec()).counted("test", {"cpus": 2}):
             assert target.status.target_node_count == 2
-        until = time.monotonic() + 60
-        while target.status.current_node_count and time.monotonic() < until:
-            time.sleep(0.05)
+        eventually(lambda: not target.status.current_node_count)
         assert target.status.serialize()["currentNodeCount"] == 0
         target.wait_for_completion(show_output=True, min_node_count=1, timeout_in_minutes=0)
         assert "Wait timeout has been reached" in capsys.readouterr().out
@@ -156,13 +154,13 @@ def test_a_step_finds_targets_and_manages_none(workspace, monkeypatch):
     monkeypatch.setenv("AZUREML_RUN_ID", "step")
     monkeypatch.setenv("STEPWELL_CONTROL", "/nowhere")
     assert ComputeTarget(workspace, "box").name == "box" and len(ComputeTarget.list(workspace)) > 1
-    refused = [
+    denied = [
         lambda: ComputeTarget.create(workspace, "new", LocalCompute()),
         lambda: ComputeTarget.attach(workspace, "new", LocalCompute()),
         lambda: LocalCompute().attach_to(workspace, "new"),
         target.delete, target.detach, target.wait_for_completion, DaskCompute().wait_for_completion,
     ]  # fmt: skip
-    for manage in refused:
+    for manage in denied:
         with pytest.raises(ComputeTargetException) as raised:
             manage()
         assert raised.value.title.startswith("AuthenticationFailed")

@@ -167,5 +167,5 @@ def test_steps_of_a_gpu_size_end_before_they_start_where_there_is_none(project, 
         target.ready()
     with pytest.raises(ComputeTargetException, match="no NVIDIA driver"):
         target.wait_for_completion(min_node_count=1)
-    patient = AmlCompute.provisioning_configuration("STANDARD_NC6", max_nodes=4, fallback="cpu")
-    ComputeTarget.create(project.workspace, "gpus", patient).ready()
+    with_fallback = AmlCompute.provisioning_configuration("STANDARD_NC6", max_nodes=4, fallback="cpu")
+    ComputeTarget.create(project.workspace, "gpus", with_fallback).ready()

@@ -1,4 +1,4 @@
-"""GPUs as a compute target: whose GPU a step sees, who waits for one, and what is said where there are none."""
+"""GPUs as a compute target: whose GPU a step sees, who waits for one, and what is reported where there are none."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 
 import fake_gpu
 import pytest
+from waiting import eventually
 
 from stepwell import PipelineData
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
@@ -32,7 +33,7 @@ with open(args[0], 'w') as out:
 MEETS_THE_OTHER = """
 import os, time
 open(args[1] + '/' + args[2], 'w').close()
-deadline = time.time() + 30
+deadline = time.time() + 300
 while len(os.listdir(args[1])) < 2 and time.time() < deadline:
     time.sleep(0.02)
 met = 'met' if len(os.listdir(args[1])) == 2 else 'alone'
@@ -49,7 +50,7 @@ open(args[0], 'w').write('x')
 
 @pytest.fixture
 def attach(workspace):
-    """Makes a target of this workspace; what it connected to is closed after the test."""
+    """Return a function that attaches a target; what it connected to is closed after the test."""
     made = []
 
     def target(**fields):
@@ -106,7 +107,7 @@ def test_steps_share_a_gpu_if_they_ask_for_parts(project, attach, tmp_path):
 
 
 def meeting(project, folder, target, **more):
-    """Two steps that end when both are there."""
+    """Return a pipeline of two steps that end when both are there."""
     (folder / "meeting").mkdir()
     given = {"compute_target": target, **more}
     return project.pipeline(
@@ -148,7 +149,7 @@ def test_a_reused_step_asks_for_no_gpu(project):
 
 @needs_no_driver
 def test_a_step_that_may_be_reused_is_refused_when_its_turn_comes(project):
-    """Its input is not known before, so nobody could say so sooner."""
+    """Check a step whose input is not known before, so that it could not be refused sooner."""
     made, out = PipelineData("made"), PipelineData("out")
 
     def pipeline(text, target):
@@ -207,8 +208,8 @@ def test_what_is_missing_is_named(tmp_path, fields, variables, missing):
     environment = fake_gpu.with_library(fake_gpu.library(tmp_path), **variables)
     environment["PYTHONPATH"] = f"{tmp_path}:{environment.get('PYTHONPATH', '')}"
     line = [sys.executable, "-c", code, json.dumps(fields)]
-    told = json.loads(subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout)
-    assert (told is None) if missing is None else (missing in told)
+    found = json.loads(subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout)
+    assert (found is None) if missing is None else (missing in found)
 
 
 # What a target refuses, and what it passes on -----------------------------------------------------------------------------
@@ -261,13 +262,10 @@ def test_a_cluster_that_does_not_shrink_is_closed_when_idle():
     options = {"n_workers": 1, "processes": False, "dashboard_address": None, "resources": {"GPU": 1}}
     spec = ClusterSpec("t", "", "distributed.LocalCluster", options, {"GPU": 1.0}, 0, 1, 0.1, adaptive=False)
     cluster = cluster_of(spec)
-    with cluster.place("job", {"GPU": 1}, StopSignal()):
+    with cluster.hold_node("job", {"GPU": 1}, StopSignal()):
         time.sleep(1.5)
         assert known_cluster(spec) is cluster
-    deadline = time.monotonic() + 20
-    while known_cluster(spec) is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: known_cluster(spec) is None)
     again = cluster_of(spec)
     assert again is not cluster and again.alive
     again.close()

@@ -1,4 +1,4 @@
-"""What GPUs there are, and what they did while a step ran: by NVIDIA's library (a stand-in) and by its command line."""
+"""The GPUs that there are, and their use while a step ran: by NVIDIA's library (a stand-in) and by its command line."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ needs_library = pytest.mark.skipif(bool(fake_gpu.why_not()), reason=fake_gpu.why
 needs_no_driver = pytest.mark.skipif(fake_gpu.has_driver(), reason="this machine has a GPU's driver")
 
 
-def told(library, code, **variables):
-    """What a process that finds the stand-in prints as JSON."""
+def printed(library, code, **variables):
+    """Return what a process that finds the stand-in prints as JSON."""
     pytest.importorskip("pynvml")
     script = f"import json\nfrom dataclasses import asdict\nfrom stepwell.blocks.compute.dask import gpu\n{code}"
     environment = fake_gpu.with_library(library, **variables)
@@ -37,12 +37,14 @@ def library(tmp_path_factory):
 
 @needs_library
 def test_gpus_by_the_library(library):
-    found = told(library, "print(json.dumps([asdict(one) for one in gpu.gpus()]))")
+    found = printed(library, "print(json.dumps([asdict(one) for one in gpu.gpus()]))")
     assert found == [
         {"index": n, "uuid": f"GPU-0000000{n}-fake", "model": "Fake H-0", "driver": "999.01", "memory_mb": 8192}
         for n in range(2)
     ]
-    assert told(library, "print(json.dumps([gpu.gpus(), gpu.driver_loads(), gpu.trouble()]))", FAKE_GPUS="0") == [
+    assert printed(
+        library, "print(json.dumps([gpu.gpus(), gpu.driver_loads(), gpu.driver_error()]))", FAKE_GPUS="0"
+    ) == [
         [],
         True,
         "",
@@ -54,13 +56,13 @@ def test_a_gpu_is_found_by_number_and_by_id(library):
     code = (
         "print(json.dumps([f.index if (f := gpu.find(n)) else None for n in ('1', 'GPU-00000001', 'GPU-7', '9', '')]))"
     )
-    assert told(library, code) == [1, 1, None, None, None]
+    assert printed(library, code) == [1, 1, None, None, None]
 
 
 @needs_library
 def test_a_sample_by_the_library(library, tmp_path):
     (tmp_path / "processes").write_text(f"1 4711 {5 * MEBIBYTE}\n0 4712 {3 * MEBIBYTE}\n")
-    sample = told(library, "print(json.dumps(gpu.sampler('1')()))", FAKE_GPU_PROCESSES=str(tmp_path / "processes"))
+    sample = printed(library, "print(json.dumps(gpu.sampler('1')()))", FAKE_GPU_PROCESSES=str(tmp_path / "processes"))
     assert sample == [41, 1029 * MEBIBYTE, {"4711": 5 * MEBIBYTE}]
 
 
@@ -123,7 +125,7 @@ def test_where_processes_are_not_told_what_was_added_counts(monkeypatch):
 
 
 def watched(monkeypatch, samples, step_run_id):
-    """A watch that saw these samples, then an error for ever."""
+    """Return a watch that saw these samples, then an error for ever."""
     monkeypatch.setattr(gpu, "TICK_SECONDS", 0.001)
     waiting, seen = list(samples), threading.Event()
 

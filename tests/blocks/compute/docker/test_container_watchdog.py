@@ -7,10 +7,10 @@ import sys
 import time
 
 import pytest
+from waiting import eventually
 
 from stepwell.blocks.compute.docker import container_watchdog
 
-pytestmark = pytest.mark.timeout(900)
 HOST = """
 import os, subprocess, sys, time
 reader, writer = os.pipe()
@@ -19,7 +19,7 @@ watchdog = subprocess.Popen(words, stdin=reader, stdout=subprocess.DEVNULL, star
 for line in sys.argv[2:]:
     os.write(writer, line.encode() + b"\\n")
 print(watchdog.pid, flush=True)
-time.sleep(300)
+time.sleep(900)
 """
 
 
@@ -40,16 +40,11 @@ def host():
         process.stdout.close()
 
 
-def gone(pid, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except OSError:
-            return True
-        time.sleep(0.05)
-    return False
+def gone(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def up(engine, name, check=True):
@@ -66,7 +61,7 @@ def test_what_is_still_known_is_removed_and_what_has_ended_is_left_alone(docker_
         time.sleep(0.3)
         assert len(docker_engine.left()) == 2
         process.kill()
-        assert gone(watchdog)
+        eventually(lambda: gone(watchdog))
         assert [line.split()[0] for line in docker_engine.left()] == ["stepwell-test-other"]
     finally:
         docker_engine.docker("rm", "-f", "stepwell-test-known", "stepwell-test-other", check=False)
@@ -77,19 +72,20 @@ def test_one_that_is_made_late_is_removed_too(docker_engine, host):
     process.kill()
     time.sleep(1.0)
     up(docker_engine, "stepwell-test-late", check=False)  # it may be gone before it is started
-    assert gone(watchdog) and docker_engine.nothing_left()
+    eventually(lambda: gone(watchdog))
+    assert docker_engine.nothing_left()
 
 
 def test_it_ends_with_its_host_if_there_is_nothing_to_do(host):
     process, watchdog = host("unix:///nowhere a", "unix:///nowhere a")
     process.kill()
-    assert gone(watchdog, 5)
+    eventually(lambda: gone(watchdog))
 
 
 def test_an_engine_that_is_gone_is_given_up(host):
     process, watchdog = host("unix:///nowhere a", "tcp://127.0.0.1:9 b")
     process.kill()
-    assert gone(watchdog)
+    eventually(lambda: gone(watchdog))
 
 
 def test_over_tcp_it_speaks_the_same():

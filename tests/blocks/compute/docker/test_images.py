@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import threading
-import time
 import urllib.request
 import uuid
 
 import pytest
 from docker_packages import PASSWORD, index, write_wheel
+from waiting import eventually
 
 from stepwell.blocks.compute.docker.engine import connect
 from stepwell.blocks.compute.docker.images import REPOSITORY, Images
 from stepwell.blocks.compute.docker.recipe import Recipe
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException, StepFailedException
-
-pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
@@ -119,10 +118,9 @@ def test_a_stop_ends_the_making_of_an_image(engine, images, wheels):
     slow = Recipe(
         engine.image, requirements=("slow",), index_url="http://127.0.0.1:9/simple"
     )  # pip tries again and again
-    began = time.monotonic()
     with pytest.raises(StepFailedException, match="cancelled"):
         made.image_for(slow)
-    assert time.monotonic() - began < 10 and engine.nothing_left()
+    assert engine.nothing_left()
 
 
 def test_a_dockerfile_is_built_once_and_requirements_come_on_top(engine, images, wheels):
@@ -187,12 +185,13 @@ def registry(tmp_path):
     )
     process = subprocess.Popen([program, "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"http://{address}/v2/")
-                break
-            except OSError:
-                time.sleep(0.05)
+
+        def answers():
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://{address}/v2/"):
+                return True
+            return False
+
+        eventually(answers)
         yield address
     finally:
         process.terminate()
