@@ -216,7 +216,7 @@ def public_functions() -> dict[str, object]:
             for member, value in vars(kind).items():
                 plain = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
                 if inspect.isfunction(plain) and not member.startswith("_"):
-                    found[f"{name}.{member}"] = plain
+                    found.setdefault(f"{name}.{member}", plain)
     return found
 
 
