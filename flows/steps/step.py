@@ -42,6 +42,9 @@ class Step:
 
     Inside a flow of your own it is a Prefect task: call it, or `submit` it, with its parameters and inputs by name.
 
+    A new step type is one file with a subclass, whose `__init__` makes a `script` with `arguments`, or a command of them,
+    for the base class; one that needs no source folder sets `_needs_source = False`. The engine knows no types.
+
     Args:
         name: The step's name in pipelines, runs and logs.
         arguments: Texts and numbers, parameters, and inputs and outputs, which become paths.
