@@ -1,8 +1,9 @@
-"""One real Prefect server for all tests of a process, in a home of its own."""
+"""One real Prefect server for all tests of a process, in a home of its own; and which tests may run beside which."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,56 @@ settings.register_profile("patient", deadline=None)  # a busy machine is no fail
 settings.load_profile("patient")
 
 Workspace = Any  # what follows is imported late, so that tests without a server don't wait for Prefect
+
+LONGEST = [
+    "docker",
+    "tests/deployments/test_published_end_to_end.py",
+    "tests/flows/engine/test_reuse.py",
+    "tests/deployments/endpoint/test_fuzz.py",
+    "tests/blocks/environments/test_virtual_environment.py",
+    "tests/blocks/compute/test_compute_contract.py",
+    "tests/deployments/schedules/test_data_trigger.py",
+    "tests/flows/engine/test_tasks.py",
+    "tests/deployments/endpoint/test_app.py",
+    "tests/blocks/server/test_connection.py",
+    "tests/flows/publishing/test_publish.py",
+    "tests/deployments/schedules/test_schedule.py",
+    "tests/blocks/compute/dask/test_dask_compute.py",
+    "tests/deployments/cli/test_main.py",
+    "tests/flows/engine/test_scheduler.py",
+]
+"""The groups of tests that several workers begin with, so that none is left with a long one at the end."""
+
+
+def pytest_configure() -> None:
+    """Let interrupts count: a shell's background jobs, and all that they start, would ignore them."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let several workers begin with the groups that take longest."""
+    if hasattr(config, "workerinput"):
+        ranks = {group: rank for rank, group in enumerate(LONGEST)}
+        items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let a group of tests be one worker's."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """Return the file of the test, or what it shares with tests of other files."""
+    return "docker" if "/docker/" in nodeid or "[DockerCompute" in nodeid else nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session", autouse=True)

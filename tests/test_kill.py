@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 ROUNDS = int(os.environ.get("STEPWELL_KILL_ROUNDS", "8"))
@@ -59,12 +60,12 @@ def start(project):
 
 
 def finish(process):
-    out, err = process.communicate("go\n", timeout=60)
+    out, err = process.communicate("go\n", timeout=PATIENCE)
     assert process.returncode == 0, err
     return out
 
 
-@pytest.mark.timeout(60 + 15 * ROUNDS)
+@pytest.mark.timeout(PATIENCE * (ROUNDS + 4))
 def test_after_a_kill_at_any_moment_a_run_to_the_end_gives_the_same_bytes(project, start, server):
     from stepwell import Workspace
 
@@ -93,7 +94,7 @@ def test_two_processes_at_once_run_each_step_once(project, start):
     for process in both:
         process.stdin.write("go\n")
         process.stdin.flush()
-    first, second = (process.communicate(timeout=60) for process in both)
+    first, second = (process.communicate(timeout=PATIENCE) for process in both)
     assert [process.returncode for process in both] == [0, 0], (first[1], second[1])
     assert first[0] == second[0] and first[0].count("\n") == 5
     assert project.executions == {"work.py": 5}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -45,12 +45,20 @@ class Principal:
 class Authenticator:
     """Lets calls in, or raises HttpError. `host` is where the endpoint listens, `per_second` each principal's rate."""
 
-    def __init__(self, host: str, public_url: str, *, with_token: bool, per_second: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        public_url: str,
+        *,
+        with_token: bool,
+        per_second: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._with_token = with_token
         self._loopback = is_loopback(host)
         self._public = urlsplit(public_url).netloc.lower()
-        self._rate = RateLimit(per_second, max(1, round(per_second * _BURST_SECONDS)))
-        self._failed_attempts = FailedAttempts()
+        self._rate = RateLimit(per_second, max(1, round(per_second * _BURST_SECONDS)), clock)
+        self._failed_attempts = FailedAttempts(clock=clock)
 
     def check_origin(self, request: Request) -> None:
         """Raise HttpError for what a browser sends for another site, or after a name was rebound to this machine."""

@@ -73,11 +73,11 @@ async def _body(request: Request) -> bytes:
 Body = Annotated[bytes, Depends(_body)]
 
 
-def create_app(options: EndpointOptions) -> FastAPI:
-    """Return the ASGI application."""
+def create_app(options: EndpointOptions, clock: Callable[[], float] = time.monotonic) -> FastAPI:
+    """Return the ASGI application; its rate limits go by the clock."""
     app = FastAPI(title="Stepwell", openapi_url=None, docs_url=None, redoc_url=None)
     authenticator = Authenticator(
-        options.host, options.public_url, with_token=options.with_token, per_second=options.rate
+        options.host, options.public_url, with_token=options.with_token, per_second=options.rate, clock=clock
     )
     handlers = _Handlers(options, authenticator)
 

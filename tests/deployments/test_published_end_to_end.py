@@ -16,6 +16,7 @@ import httpx
 import psutil
 import pytest
 import requests
+from waiting import PATIENCE, eventually
 
 from stepwell import (
     AzureCliAuthentication,
@@ -41,14 +42,15 @@ def served(server, tmp_path_factory):
     with open(folder / "said", "wb") as said:
         words = ["serve", "--port", str(port), "--limit", "4"]
         process = subprocess.Popen([*CLI, *words], stdout=said, stderr=said, cwd=folder)
-    deadline = time.monotonic() + 90
-    while b"is serving" not in (folder / "said").read_bytes():
+
+    def is_serving():
         assert process.poll() is None, (folder / "said").read_text()
-        assert time.monotonic() < deadline, (folder / "said").read_text()
-        time.sleep(0.1)
+        return b"is serving" in (folder / "said").read_bytes()
+
+    eventually(is_serving)
     yield f"http://127.0.0.1:{port}"
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE) == 0
     assert "Everything is stopped" in (folder / "said").read_text()
     assert "Traceback" not in (folder / "said").read_text()
 
@@ -56,28 +58,28 @@ def served(server, tmp_path_factory):
 def forget_waiting_runs(server):
     """Those of other tests, which no worker was meant to begin, would come first."""
     waiting = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}, "limit": 200}
-    with httpx.Client(base_url=server, timeout=60) as api:
+    with httpx.Client(base_url=server, timeout=PATIENCE) as api:
         while runs := api.post("/flow_runs/filter", json=waiting).json():
             for run in runs:
                 api.delete(f"/flow_runs/{run['id']}")
 
 
-def ended(address, run_id, seconds=60):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        run = requests.get(f"{address}/runs/{run_id}", headers=header(), timeout=30).json()
-        if run["status"] in ("Finished", "Failed", "Canceled"):
-            return run
-        time.sleep(0.2)
-    raise AssertionError(run)
+def ended(address, run_id):
+    def look():
+        run = requests.get(f"{address}/runs/{run_id}", headers=header(), timeout=PATIENCE).json()
+        return run if run["status"] in ("Finished", "Failed", "Canceled") else None
+
+    return eventually(look)
 
 
 def prefects_own(address, body):
     """Prefect's answer, asked again while its SQLite database is busy, as every client of Prefect does."""
-    deadline = time.monotonic() + 60
-    while (answer := httpx.post(address, json=body, timeout=60)).status_code == 503 and time.monotonic() < deadline:
-        time.sleep(0.5)
-    return answer
+
+    def ask():
+        answer = httpx.post(address, json=body, timeout=PATIENCE)
+        return answer if answer.status_code != 503 else None
+
+    return eventually(ask)
 
 
 def header():
@@ -94,7 +96,7 @@ def saying(project, text):
 
 def said(address, run):
     (output,) = run["steps"][0]["outputs"]
-    return requests.get(output["url"], headers=header(), timeout=30).text
+    return requests.get(output["url"], headers=header(), timeout=PATIENCE).text
 
 
 def test_the_articles_own_call(served, project):
@@ -126,7 +128,7 @@ def test_two_versions_and_a_switched_default(served, project):
     body = {"ExperimentName": "versions"}
 
     def call(address):
-        response = requests.post(address, headers=header(), json=body, timeout=30)
+        response = requests.post(address, headers=header(), json=body, timeout=PATIENCE)
         assert response.status_code == 202, response.text
         return response.json()["Id"]
 
@@ -145,12 +147,12 @@ def test_two_versions_and_a_switched_default(served, project):
 def test_a_disabled_pipeline_is_refused_by_both_ways(served, server, project):
     published = saying(project, "never").publish("closed")
     published.disable()
-    response = requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=30)
+    response = requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=PATIENCE)
     assert (response.status_code, response.json()["error"]["code"]) == (403, "Disabled")
     own = prefects_own(f"{server}/deployments/{published.block.deployment_id}/create_flow_run", {})
     assert own.status_code == 409
     published.enable()
-    assert requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=30).ok
+    assert requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=PATIENCE).ok
 
 
 def test_prefects_own_way_runs_it_as_well(served, server, project):
@@ -166,16 +168,12 @@ def test_prefects_own_way_runs_it_as_well(served, server, project):
 
 def test_a_schedule_fires(served, project):
     published = saying(project, "scheduled").publish("by-time")
-    soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 4))
+    soon = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + AHEAD))
     recurrence = ScheduleRecurrence("Hour", 1, soon)
     schedule = Schedule.create(
         project.workspace, "hourly", published.id, "timed", recurrence, pipeline_parameters={"pipeline_arg": 3}
     )
-    deadline = time.monotonic() + 60
-    while schedule.get_last_pipeline_run() is None and time.monotonic() < deadline:
-        time.sleep(0.3)
-    run = schedule.get_last_pipeline_run()
-    assert run is not None
+    run = eventually(schedule.get_last_pipeline_run)
     assert said(served, ended(served, run.id)) == "scheduled 3"
     assert (run.get_status(), ended(served, run.id)["experiment"]) == ("Finished", "timed")
     schedule.disable()
@@ -212,22 +210,20 @@ pipeline = Pipeline(Workspace.get({project.workspace.name!r}), [step], name="ech
 def test_a_run_goes_on_though_worker_and_process_were_killed(served, project):
     """The reconciler schedules it again, and what was done is reused."""
     mark = project.folder / "mark"
-    slow = f"import os, time\nopen({str(mark)!r}, 'a').close()\ntime.sleep(0 if os.path.exists({str(mark)!r} + '2') else 60)"
+    slow = f"import os, time\nopen({str(mark)!r}, 'a').close()\ntime.sleep(0 if os.path.exists({str(mark)!r} + '2') else 900)"
     quick = PipelineData("quick")
     steps = [
         project.step("quick.py", "open(args[0], 'w').write('x')", arguments=[quick], outputs=[quick]),
         project.step("slow.py", slow, inputs=[quick]),
     ]
     published = project.pipeline(*steps, name="killed").publish()
-    response = requests.post(published.endpoint, headers=header(), json={"ExperimentName": "killed"}, timeout=30)
+    response = requests.post(published.endpoint, headers=header(), json={"ExperimentName": "killed"}, timeout=PATIENCE)
     run_id = response.json()["Id"]
-    deadline = time.monotonic() + 30
-    while not mark.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    eventually(mark.exists)
     Path(f"{mark}2").touch()
     for process in processes("prefect worker start", "stepwell.flows.worker_run"):
         process.kill()
-    run = ended(served, run_id, 90)
+    run = ended(served, run_id)
     assert run["status"] == "Finished"
     assert {step["name"]: step["status"] for step in run["steps"]} == {"quick.py": "reused", "slow.py": "ran"}
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import eventually
 
 from stepwell.blocks.processes import process_tree
 from stepwell.blocks.processes.command import Command
@@ -36,6 +36,10 @@ run_process(command, print, StopSignal())
 """
 
 
+OWN = f"987.{os.getpid()}"
+"""What 987 in a command becomes, so that its sleepers are known, and not taken for those of tests that run beside."""
+
+
 @dataclass
 class Bench:
     """A folder to run commands in, which knows every process that bears their marker."""
@@ -47,6 +51,7 @@ class Bench:
     def command(self, *argv: str, **changes: object) -> Command:
         paths = [self.folder / name for name in ("out.txt", "err.txt", "both.txt")]
         variables = {"PATH": os.environ["PATH"]}
+        argv = tuple(word.replace("987", OWN) for word in argv)
         return replace(Command(argv, self.folder, variables, self.marker, *paths), **changes)  # type: ignore[arg-type]
 
     def run(
@@ -66,7 +71,7 @@ class Bench:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         try:
-            return self.marker in process.environ().get("STEPWELL_MARKER", "") or "987" in process.cmdline()
+            return self.marker in process.environ().get("STEPWELL_MARKER", "") or OWN in process.cmdline()
         except psutil.Error:
             return False
 
@@ -81,15 +86,8 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     assert {p.pid for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE} <= zombies
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return condition()
-
-
 def start_host(bench: Bench, kind: str) -> subprocess.Popen[bytes]:
-    argv = [sys.executable, "-c", HOST, str(bench.folder), bench.marker, os.environ["PATH"], kind]
+    argv = [sys.executable, "-c", HOST.replace("987", OWN), str(bench.folder), bench.marker, os.environ["PATH"], kind]
     host = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
-    assert wait_for((bench.folder / "started").exists, 20)
+    eventually((bench.folder / "started").exists)
     return host

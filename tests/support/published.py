@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -18,9 +20,10 @@ from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
 BASE = "http://127.0.0.1:4280"
 
 
-def endpoint(**options: Any) -> TestClient:
+def endpoint(clock: Callable[[], float] = time.monotonic, **options: Any) -> TestClient:
     """Return a client of an endpoint in this process; errors of the server would be raised in the test."""
-    return TestClient(create_app(EndpointOptions(**{"with_token": False, "rate": 1e6, **options})), base_url=BASE)
+    made = create_app(EndpointOptions(**{"with_token": False, "rate": 1e6, **options}), clock)
+    return TestClient(made, base_url=BASE)
 
 
 def bearer(**scope: Any) -> dict[str, str]:

@@ -9,7 +9,8 @@ import sys
 import time
 
 import psutil
-from process_bench import Bench, bench, start_host, wait_for  # noqa: F401
+from process_bench import Bench, bench, start_host  # noqa: F401
+from waiting import eventually
 
 PRETENDER = """
 import os, subprocess, sys, time
@@ -27,7 +28,7 @@ def test_nothing_survives_a_host_that_is_killed(bench: Bench) -> None:
     assert len(bench.alive()) >= 3
     host.kill()
     host.wait()
-    assert wait_for(lambda: not bench.alive(), 2)
+    eventually(lambda: not bench.alive())
 
 
 def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(bench: Bench) -> None:
@@ -44,8 +45,8 @@ def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(benc
         time.sleep(0.1)
         assert all(sleeper.poll() is None for sleeper in sleepers.values())
         host.kill()
-    assert wait_for(lambda: not watchdog.is_running() or watchdog.status() == psutil.STATUS_ZOMBIE)
-    assert sleepers["running"].wait(1) == -signal.SIGKILL
+    eventually(lambda: not watchdog.is_running() or watchdog.status() == psutil.STATUS_ZOMBIE)
+    assert sleepers["running"].wait() == -signal.SIGKILL
     for kind in ("ended", "unreported"):
         assert sleepers[kind].poll() is None
         sleepers[kind].kill()
@@ -66,4 +67,4 @@ def test_watchdog_ends_with_a_host_that_ends_by_itself(bench: Bench) -> None:
             if host in line and any(text.endswith("processes/host_watchdog.py") for text in line)
         ]
 
-    assert wait_for(lambda: not watchdogs())
+    eventually(lambda: not watchdogs())

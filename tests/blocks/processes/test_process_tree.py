@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from process_bench import HOST, Bench, bench, start_host, wait_for  # noqa: F401
+from process_bench import HOST, Bench, bench, start_host  # noqa: F401
+from waiting import eventually, in_time
 
 from stepwell.blocks.processes import process_tree
 from stepwell.blocks.processes.process_tree import kill_stray
@@ -60,8 +61,11 @@ def test_daemon_that_overwrites_its_environment_and_breeds_dies_too(bench: Bench
 
 
 def test_daemon_dies_when_the_step_is_stopped(bench: Bench) -> None:
-    code = DAEMON.format(action="os.execvp('sleep', ['sleep', '987'])") + "\ntime.sleep(987)"
-    assert bench.python(code, timeout_seconds=0.5).timed_out
+    code = DAEMON.format(action="os.execvp('sleep', ['sleep', '987'])") + "\nopen('up', 'w')\ntime.sleep(987)"
+    ended = in_time(
+        lambda seconds: bench.python(code, timeout_seconds=seconds), lambda _: (bench.folder / "up").exists()
+    )
+    assert ended.timed_out
 
 
 def test_marker_and_relationship_are_enough_without_tags(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,8 +106,12 @@ def test_runs_do_not_touch_each_other(tmp_path: Path, bench: Bench) -> None:
 def test_run_within_a_run_ends_with_it(bench: Bench) -> None:
     argv = (str(bench.folder), "inner", os.environ["PATH"], "unwatched")
     variables = {"PYTHONPATH": os.pathsep.join(sys.path)}
-    ended = bench.run(sys.executable, "-c", HOST, *argv, variables=variables, timeout_seconds=1.5)
-    assert ended.timed_out and (bench.folder / "started").exists()
+    started = bench.folder / "started"
+    ended = in_time(
+        lambda seconds: bench.run(sys.executable, "-c", HOST, *argv, variables=variables, timeout_seconds=seconds),
+        lambda _: started.exists(),
+    )
+    assert ended.timed_out and started.exists()
 
 
 def test_stray_processes_of_a_dead_host_are_found_by_their_marker(bench: Bench) -> None:
@@ -115,7 +123,7 @@ def test_stray_processes_of_a_dead_host_are_found_by_their_marker(bench: Bench) 
     for pid in bench.alive():  # the one without an environment: only a living host finds it
         assert set(psutil.Process(pid).environ()) <= {"PWD"}
         os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: not bench.alive())
+    eventually(lambda: not bench.alive())
 
 
 def test_stray_search_kills_nobody_else(bench: Bench) -> None:

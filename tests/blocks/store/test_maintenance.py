@@ -240,11 +240,15 @@ def test_files_whose_writing_was_cut_off_long_ago_go(store: Store) -> None:
 def test_a_collection_waits_for_who_is_at_work_and_a_lookup_for_the_collection(store: Store) -> None:
     commit(store)
 
-    def blocked(action: Callable[[], object]) -> bool:
+    def begun(action: Callable[[], object]) -> int:
         child = os.fork()
         if child == 0:
             action()
             os._exit(0)
+        return child
+
+    def blocked(action: Callable[[], object]) -> bool:
+        child = begun(action)
         time.sleep(0.2)
         still = os.waitpid(child, os.WNOHANG) == (0, 0)
         if still:
@@ -252,9 +256,12 @@ def test_a_collection_waits_for_who_is_at_work_and_a_lookup_for_the_collection(s
             os.waitpid(child, 0)
         return still
 
+    def ends(action: Callable[[], object]) -> bool:
+        return os.waitpid(begun(action), 0)[1] == 0
+
     with shared(store.lock_file):
         assert blocked(lambda: collect(store))
-        assert not blocked(lambda: store.lookup(fingerprint().key))
+        assert ends(lambda: store.lookup(fingerprint().key))
     with exclusive(store.lock_file):
         assert blocked(lambda: store.lookup(fingerprint().key))
         assert blocked(lambda: commit(store))

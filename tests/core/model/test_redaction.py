@@ -157,6 +157,6 @@ def test_a_redactor_does_not_show_its_secrets():
 )
 def test_hostile_text_takes_linear_time(text):
     redactor = Redactor([f"{number:03}-secret-value" for number in range(50)])
-    start = time.perf_counter()
+    start = time.process_time()
     redactor.redact(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 5

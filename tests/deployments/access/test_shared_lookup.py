@@ -10,12 +10,14 @@ from stepwell.deployments.access.shared_lookup import SharedLookup
 
 
 def test_no_answer_is_older_than_its_question():
-    state, looks = [0], []
+    state, answered, looks = [0], [0], []
 
     def look():
         looks.append(1)
         seen = state[0]
         time.sleep(0.01)
+        while state[0] < min(answered[0] + 16, 200):  # until all who can ask do
+            time.sleep(0.001)
         return seen
 
     latest = SharedLookup(look)
@@ -25,7 +27,10 @@ def test_no_answer_is_older_than_its_question():
         with lock:
             state[0] += 1
             mine = state[0]
-        return latest.get() >= mine
+        answer = latest.get()
+        with lock:
+            answered[0] += 1
+        return answer >= mine
 
     with ThreadPoolExecutor(16) as several:
         assert all(several.map(ask, range(200)))

@@ -208,16 +208,15 @@ def test_tokens_open_what_they_are_for(published, project):
 
 
 def test_guessing_tokens_is_slow(published):
-    client = endpoint(with_token=True)
+    client = endpoint(lambda: 1000.0, with_token=True)
     wrong = {"Authorization": f"Bearer stw_{'0' * 12}_{'A' * 43}"}
     codes = [client.get("/pipelines", headers=wrong).status_code for _ in range(40)]
-    assert codes[:30] == [401] * 30
-    assert codes.count(429) >= 5
+    assert codes == [401] * 30 + [429] * 10
     assert client.get("/pipelines", headers=bearer()).status_code == 200
 
 
 def test_rates_and_waiting_runs_are_bounded(published):
-    slow = endpoint(rate=1)
+    slow = endpoint(lambda: 1000.0, rate=1)
     answers = [slow.get("/pipelines") for _ in range(6)]
     assert [answer.status_code for answer in answers] == [200] * 4 + [429] * 2
     assert int(answers[-1].headers["retry-after"]) >= 1

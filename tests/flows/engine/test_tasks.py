@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import httpx
 import pytest
 from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
+from waiting import PATIENCE, eventually
+
 from stepwell import PipelineData, PipelineParameter, Workspace
 from stepwell.blocks.server.connection import client_settings
 from stepwell.errors import StepFailedException, UserErrorException
@@ -72,14 +72,14 @@ def test_submitted_steps_run_on_the_flows_task_runner(project, steps, runner, se
     for state in ("Completed", "Cached"):
         results = run(body, task_runner=chosen)
         assert [text(project.workspace, result["doubled"]) for result in results] == ["xx", "yy"]
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            query = {"task_runs": {"flow_run_id": {"any_": [ids[-1]]}}}
-            states = [found["state_name"] for found in httpx.post(f"{server}/task_runs/filter", json=query).json()]
-            if states == [state] * 4:
-                break
-            time.sleep(0.1)
-        assert states == [state] * 4
+        query = {"task_runs": {"flow_run_id": {"any_": [ids[-1]]}}}
+
+        def ended(query=query):
+            found = httpx.post(f"{server}/task_runs/filter", json=query, timeout=PATIENCE).json()
+            states = [run["state_name"] for run in found]
+            return states if len(states) == 4 and not {"Pending", "Running"} & set(states) else None
+
+        assert eventually(ended) == [state] * 4
     assert project.executions == {"make.py": 2, "double.py": 2}
 
 

@@ -243,7 +243,7 @@ def test_values_of_every_kind_reach_the_script_as_one_argument_each(project, dum
 def test_values_of_every_kind_reach_the_script_of_a_submitted_run(project, dumping):
     values = {"depth": 7, "color": Color.BLUE, "sizes": [3, 4], "names": ["ü"], "share": 0, "pin": 7654321}
     run = Experiment(project.workspace, "trial").submit(dumping, pipeline_parameters=values)
-    assert run.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    assert run.wait_for_completion(show_output=False, timeout_seconds=300) == "Finished"
     result = dumping(**{**values, "sizes": (3, 4)})["dump.py"]
     assert result.record.run_id == run.id
     assert written(project, result["out"]) == ["7", "blue", "[3, 4]", '["ü"]', "0.0"]

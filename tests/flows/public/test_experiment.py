@@ -11,18 +11,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from waiting import PATIENCE, eventually
+
 from stepwell import Experiment, PipelineParameter, Workspace
 from stepwell.errors import ActivityFailedException, UserErrorException
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
-SLEEP = "import os, time\nopen(args[0], 'w').write(str(os.getpid()))\ntime.sleep(60)"
-
-
-def wait_until(look, seconds=30.0):
-    until = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.05)
+SLEEP = "import os, time\nopen(args[0], 'w').write(str(os.getpid()))\ntime.sleep(900)"
 
 
 @pytest.fixture
@@ -44,20 +39,21 @@ def test_a_submitted_run_runs_in_another_process_and_can_be_waited_for(project, 
     experiment = Experiment(project.workspace, "trial")
     run = experiment.submit(pipeline, tags={"team": "blue"})
     assert run.id in capsys.readouterr().out
-    assert run.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    assert run.wait_for_completion(show_output=False, timeout_seconds=PATIENCE) == "Finished"
     assert (run.get_status(), run.status, run.tags) == ("Finished", "Completed", {"team": "blue"})
     assert [step.name for step in run.get_steps()] == ["b.py", "a.py"]
     assert [found.id for found in experiment.get_runs(tags={"team": "blue"})] == [run.id]
     assert list(experiment.get_runs(tags={"team": "red"})) == []
     again = experiment.submit(pipeline)
-    assert again.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    assert again.wait_for_completion(show_output=False, timeout_seconds=PATIENCE) == "Finished"
     assert all(step.reused for step in again.get_steps()) and project.executions == {"a.py": 1, "b.py": 1}
     assert {step.id for step in again.get_steps()} == {step.id for step in run.get_steps()}
 
 
 def test_a_submitted_run_has_the_source_and_the_values_of_its_submission(project):
     rate = PipelineParameter("rate", 1)
-    body = "import time\ntime.sleep(0.5)\nprint('old', *args)"
+    go = project.folder / "go"
+    body = f"import os, time\nwhile not os.path.exists({str(go)!r}):\n    time.sleep(0.02)\nprint('old', *args)"
     first, second = (
         project.step("a.py", body, arguments=[rate]),
         project.step("b.py", "print('old', *args)", arguments=[rate]),
@@ -65,7 +61,8 @@ def test_a_submitted_run_has_the_source_and_the_values_of_its_submission(project
     second.run_after(first)
     run = Experiment(project.workspace, "trial").submit(project.pipeline(second), pipeline_parameters={"rate": 7})
     project.script("b.py", "print('new')")
-    assert run.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    go.touch()
+    assert run.wait_for_completion(show_output=False, timeout_seconds=PATIENCE) == "Finished"
     assert run.find_step_run("b.py")[0].get_stdout_log() == "old 7\n"
 
 
@@ -80,7 +77,7 @@ def test_wrong_parameters_raise_before_a_run_is_made(project, chain):
 
 def test_a_failed_run_raises_for_who_waits_unless_told_not_to(project):
     run = Experiment(project.workspace, "trial").submit(project.pipeline(project.step("a.py", "sys.exit(9)")))
-    assert run.wait_for_completion(show_output=False, timeout_seconds=60, raise_on_error=False) == "Failed"
+    assert run.wait_for_completion(show_output=False, timeout_seconds=PATIENCE, raise_on_error=False) == "Failed"
     with pytest.raises(ActivityFailedException, match="failed with exit code 9"):
         run.wait_for_completion(show_output=False)
 
@@ -88,10 +85,10 @@ def test_a_failed_run_raises_for_who_waits_unless_told_not_to(project):
 def test_a_time_out_of_waiting_leaves_the_run_alone_and_cancel_ends_it(project, sleeper):
     pipeline, place = sleeper
     run = Experiment(project.workspace, "trial").submit(pipeline)
-    wait_until(lambda: is_written(place))
+    eventually(lambda: is_written(place))
     assert run.wait_for_completion(show_output=False, timeout_seconds=0.1) == "Running"
     run.cancel()
-    assert run.wait_for_completion(show_output=False, timeout_seconds=20) == "Canceled"
+    assert run.wait_for_completion(show_output=False, timeout_seconds=PATIENCE) == "Canceled"
     assert not psutil.pid_exists(int(place.read_text()))
     assert {step.name: step.get_status() for step in run.get_steps()} == {"sleep.py": "Canceled", "last.py": "Canceled"}
     assert project.records() == [] and project.executions == {"sleep.py": 1}
@@ -105,7 +102,7 @@ from stepwell import Experiment, Pipeline, PythonScriptStep, Workspace
 ws = Workspace.get(sys.argv[1])
 step = PythonScriptStep("a.py", source_directory=sys.argv[2])
 print(Experiment(ws, "far").submit(Pipeline(ws, [step])).id, flush=True)
-import time; time.sleep(60)
+import time; time.sleep(900)
 """
 
 
@@ -128,7 +125,7 @@ def test_a_run_outlives_its_submitter_and_is_found_from_another_process(project)
     submitter.communicate()
     go.touch()
     run = Workspace.get(project.workspace.name).get_run(lines[-1].strip())
-    assert run.wait_for_completion(show_output=False, timeout_seconds=60) == "Finished"
+    assert run.wait_for_completion(show_output=False, timeout_seconds=PATIENCE) == "Finished"
     assert run.find_step_run("a.py")[0].get_stdout_log() == "done\n"
     assert list(Workspace.get(project.workspace.name).experiments) == ["far"]
 
@@ -136,9 +133,9 @@ def test_a_run_outlives_its_submitter_and_is_found_from_another_process(project)
 def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project, sleeper):
     pipeline, place = sleeper
     run = Experiment(project.workspace, "trial").submit(pipeline)
-    wait_until(lambda: is_written(place))
+    eventually(lambda: is_written(place))
     script = psutil.Process(int(place.read_text()))
     (runner,) = [p for p in psutil.process_iter(["cmdline"]) if any(run.id in word for word in p.info["cmdline"] or ())]
     runner.kill()
-    wait_until(lambda: run.get_status() == "Failed", 10)
-    wait_until(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE, 10)
+    eventually(lambda: run.get_status() == "Failed")
+    eventually(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE)

@@ -1,0 +1,30 @@
+"""Waiting for what other processes and threads do: as long as it takes, for only what hangs may end a wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+PATIENCE = 300.0
+"""The seconds after which whatever is waited for has hung, even on a machine with much else to do."""
+
+Found = TypeVar("Found")
+
+
+def eventually(look: Callable[[], Found], seconds: float = PATIENCE) -> Found:
+    """Return what `look` returns as soon as that is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
+    return found
+
+
+def in_time(attempt: Callable[[float], Found], came_far_enough: Callable[[Found], object]) -> Found:
+    """Attempt it within a short time limit, then within longer ones until it came far enough; return the result."""
+    for seconds in (0.5, 3.0, 20.0):
+        found = attempt(seconds)
+        if came_far_enough(found):
+            return found
+    return attempt(120.0)
