@@ -1,6 +1,7 @@
 # The user's two commands are `run` and `test`; `check`, `docs` and `bench` are for contributors.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 3
 export DO_NOT_TRACK := 1
 
 .PHONY: run test check docs bench gpu-wheels clean
@@ -12,7 +13,7 @@ run: .venv/examples
 	@echo && echo "Stop the local Prefect server with: $(BIN)/stepwell server stop"
 
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS)
 
 check: .venv/dev
 	$(BIN)/ruff check .
