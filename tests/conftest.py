@@ -15,6 +15,8 @@ from hypothesis import settings
 from projects import Project
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+# Prefect's client reads all certificates again for each of its calls; no test needs any.
+os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")
 settings.register_profile("patient", deadline=None)  # a busy machine is no failure
 settings.load_profile("patient")
 
@@ -109,6 +111,14 @@ def workspace(server: str) -> Workspace:
     from stepwell import Workspace
 
     return Workspace.create(f"t-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture(scope="module")
+def shared_workspace(server: str) -> Workspace:
+    """A workspace of the module's, for tests that leave it as it is."""
+    from stepwell import Workspace
+
+    return Workspace.create(f"m-{uuid.uuid4().hex[:12]}")
 
 
 @pytest.fixture

@@ -56,11 +56,11 @@ def test_a_missing_target_has_the_message_that_notebooks_look_for(workspace):
     "name",
     ["local", "amlcompute", "AmlCompute", "containerinstance", "", "x", "1st", "a b", "a/b", "a-", "a" * 65, None],
 )
-def test_names_that_no_target_may_have(workspace, make, name):
-    before = set(workspace.compute_targets)
+def test_names_that_no_target_may_have(shared_workspace, make, name):
+    before = set(shared_workspace.compute_targets)
     with pytest.raises(UserErrorException):
-        make(workspace, name, LocalCompute())
-    assert set(workspace.compute_targets) == before
+        make(shared_workspace, name, LocalCompute())
+    assert set(shared_workspace.compute_targets) == before
 
 
 def test_making_a_target_again_changes_it_unless_it_is_of_another_kind(workspace):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+from waiting import PATIENCE
 
 from stepwell import ComputeTarget, DaskCompute, LocalCompute
 from stepwell.blocks.compute.compute_target import all_kinds
@@ -23,13 +24,13 @@ SOURCE = Path(__file__).parents[3] / "src"
 @pytest.fixture
 def compute(workspace):
     """What `stepwell compute WORDS` prints; its errors are raised."""
+    return lambda *words: printed(workspace, *words)
 
-    def call(*words):
-        done = CliRunner().invoke(app, ["compute", *words, "-w", workspace.name], catch_exceptions=False)
-        assert done.exit_code == 0
-        return done.stdout
 
-    return call
+def printed(workspace, *words):
+    done = CliRunner().invoke(app, ["compute", *words, "-w", workspace.name], catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.stdout
 
 
 def test_the_life_of_a_target(workspace, compute):
@@ -92,12 +93,12 @@ def test_the_help_names_every_kind():
         (("delete", "dask"), "one that every workspace has"),
     ],
 )
-def test_mistakes_are_told_and_change_nothing(workspace, compute, words, title):
-    ComputeTarget.attach(workspace, "box", LocalCompute(max_concurrent=3))
+def test_mistakes_are_told_and_change_nothing(shared_workspace, words, title):
+    ComputeTarget.attach(shared_workspace, "box", LocalCompute(max_concurrent=3))
     with pytest.raises(StepwellError, match=title) as raised:
-        compute(*words)
+        printed(shared_workspace, *words)
     assert raised.value.hint
-    assert set(workspace.compute_targets) - {kind.default_name for kind in all_kinds()} == {"box"}
+    assert set(shared_workspace.compute_targets) - {kind.default_name for kind in all_kinds()} == {"box"}
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def stepwell(project):
         return subprocess.run(
             [sys.executable, "-m", "stepwell.deployments.cli", *words],
             cwd=project.folder, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True,
-            timeout=90, check=False,
+            timeout=PATIENCE, check=False,
         )  # fmt: skip
 
     return call
