@@ -19,7 +19,7 @@ argv = [sys.executable, "-I", "-S", process_watchdog.__file__, str(os.getpid()),
 watchdog = subprocess.Popen(argv, stdin=subprocess.PIPE, bufsize=0)
 watchdog.stdin.write(sys.argv[1].encode())
 print(watchdog.pid, flush=True)
-time.sleep(60)
+time.sleep(900)
 """
 
 
@@ -34,7 +34,7 @@ def test_nothing_survives_a_host_that_is_killed(bench: Bench) -> None:
 def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(bench: Bench) -> None:
     markers = {kind: f"{bench.marker}-{kind}" for kind in ("ended", "running", "unreported")}
     sleepers = {
-        kind: subprocess.Popen(["sleep", "60"], env={"STEPWELL_MARKER": f"outer {marker}"})
+        kind: subprocess.Popen(["sleep", "900"], env={"STEPWELL_MARKER": f"outer {marker}"})
         for kind, marker in markers.items()
     }
     lines = f"{markers['ended']} 1\n{markers['running']} 2\n{markers['ended']} 1\n"

@@ -74,15 +74,15 @@ def test_marker_and_relationship_are_enough_without_tags(bench: Bench, monkeypat
 
 
 def test_other_children_of_the_host_are_left_alone(bench: Bench) -> None:
-    mine = subprocess.Popen(["sleep", "30"], start_new_session=True)
-    parent = subprocess.Popen(["sh", "-c", "sleep 31 & wait"])
+    mine = subprocess.Popen(["sleep", "900"], start_new_session=True)
+    parent = subprocess.Popen(["sh", "-c", "sleep 901 & wait"])
     with ThreadPoolExecutor(1) as pool:
         pending = pool.submit(bench.run, "sh", "-c", "setsid sleep 987 & sleep 0.5")
         time.sleep(0.2)
-        orphan = int(subprocess.check_output(["sh", "-c", "sleep 32 >/dev/null & echo $!"]))
+        orphan = int(subprocess.check_output(["sh", "-c", "sleep 902 >/dev/null & echo $!"]))
         assert pending.result().ok
     others = [psutil.Process(mine.pid), *psutil.Process(parent.pid).children(), psutil.Process(orphan)]
-    assert [other.cmdline() for other in others] == [["sleep", "30"], ["sleep", "31"], ["sleep", "32"]]
+    assert [other.cmdline() for other in others] == [["sleep", "900"], ["sleep", "901"], ["sleep", "902"]]
     for other in others:
         other.kill()
     assert parent.wait() == 0 and mine.wait() == -9

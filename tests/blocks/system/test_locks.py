@@ -26,7 +26,7 @@ from pathlib import Path
 from stepwell.blocks.system.locks import KeyLocks
 KeyLocks(Path(sys.argv[1])).acquire_lock("key", "other")
 print("held", flush=True)
-time.sleep(60)
+time.sleep(900)
 """
 
 COUNTER = """

@@ -145,11 +145,7 @@ def random_body(dice):
     raw = json.dumps(body, ensure_ascii=dice.random() < 0.5).encode()
     if dice.random() < 0.1:
         position = dice.randrange(len(raw))
-        raw = (
-            raw[:position]
-            + bytes([dice.randrange(256)]) * dice.randrange(3)
-            + raw[position + dice.randrange(3) :]
-        )
+        raw = raw[:position] + bytes([dice.randrange(256)]) * dice.randrange(3) + raw[position + dice.randrange(3) :]
     return raw
 
 

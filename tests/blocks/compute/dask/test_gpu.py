@@ -108,7 +108,7 @@ def test_a_machine_without_a_driver():
 
 def test_a_step_is_charged_with_its_own_processes(monkeypatch):
     environment = {**os.environ, "STEPWELL_MARKER": "stepwell-outer stepwell-mine"}
-    with subprocess.Popen(["sleep", "60"], env=environment) as own, subprocess.Popen(["sleep", "60"]) as other:
+    with subprocess.Popen(["sleep", "900"], env=environment) as own, subprocess.Popen(["sleep", "900"]) as other:
         try:
             samples = [Sample(50, 900 * MEBIBYTE, {other.pid: 800 * MEBIBYTE, own.pid: 100 * MEBIBYTE})]
             samples += [Sample(100, 1100 * MEBIBYTE, {other.pid: 800 * MEBIBYTE, own.pid: 300 * MEBIBYTE})]
@@ -136,7 +136,7 @@ def watched(monkeypatch, samples, step_run_id):
 
     watch = Watch(sample, step_run_id)
     watch.start()
-    assert seen.wait(10)
+    assert seen.wait(300)
     watch.finish()
     return watch
 

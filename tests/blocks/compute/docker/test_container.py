@@ -14,7 +14,6 @@ from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 
 
-
 @pytest.fixture
 def run(docker_engine):
     """Return a function that runs a command in a container; it returns the exit and what came on both channels."""

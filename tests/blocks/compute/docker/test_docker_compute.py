@@ -209,7 +209,6 @@ time.sleep(900)
     experiment = Experiment(project.workspace, "live")
     begun = experiment.submit(project.pipeline(step_of(project, "a.py", body)))
 
-
     def heard(stream):
         return "".join(path.read_text() for path in begun.folder.path.glob(f"steps/*/logs/{stream}.txt"))
 
@@ -242,7 +241,9 @@ time.sleep(900)
         return in_time(attempt, lambda text: "up" in text)
 
     assert limited("polite.py", polite) == "up\nbye\n"
-    deaf = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(900)"
+    deaf = (
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(900)"
+    )
     assert limited("deaf.py", deaf) == "up\n"
 
 
