@@ -39,14 +39,18 @@ def markdown(summary: RunSummary) -> str:
     """Return the summary in Markdown: a line, a table of the steps, and the reasons, which the page wraps as it likes."""
     lines = [f"**{summary.headline}**", "", "| step | what happened | seconds | seconds saved |", "|---|---|--:|--:|"]
     lines += [
-        f"| {_cell(step.id)} | {step.happened} | {_number(step.seconds)} | {_number(step.saved)} |"
+        f"| {_escaped(step.id)} | {step.happened} | {_number(step.seconds)} | {_number(step.saved)} |"
         for step in summary.steps
     ]
-    lines += ["", *([f"**{_cell(summary.problem)}**"] if summary.problem else [])]
-    lines += ["", *(f"- Warning: {_cell(warning)}" for warning in summary.warnings)]
-    lines += [f"- **{_cell(step.id)}**: {_cell(step.error.splitlines()[0])}" for step in summary.steps if step.error]
+    lines += ["", *([f"**{_escaped(summary.problem)}**"] if summary.problem else [])]
+    lines += ["", *(f"- Warning: {_escaped(warning)}" for warning in summary.warnings)]
+    lines += [
+        f"- **{_escaped(step.id)}**: {_escaped(step.error.splitlines()[0])}" for step in summary.steps if step.error
+    ]
     reasons = [(step, reason) for step in summary.steps for reason in step.why]
-    lines += ["", "**Why**", "", *(f"- {_cell(step.id)} {step.happened}: {_cell(reason)}" for step, reason in reasons)]
+    if reasons:
+        lines += ["", "**Why**", ""]
+    lines += [f"- {_escaped(step.id)} {step.happened}: {_escaped(reason)}" for step, reason in reasons]
     return "\n".join(lines)
 
 
@@ -79,7 +83,7 @@ def _key(*names: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", "-".join(names).lower()).strip("-")[:200] or "run"
 
 
-def _cell(text: str) -> str:
+def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text.replace("\n", " "))
 
 

@@ -24,3 +24,7 @@ def test_reasons_stand_below_the_table() -> None:
 def test_texts_are_no_markup() -> None:
     step = StepSummary("a|b", "reused", ("script __init__.py\nchanged <b>",))
     assert r"- a\|b reused: script \_\_init\_\_.py changed \<b\>" in text_of(step)
+
+
+def test_no_heading_stands_over_no_reasons() -> None:
+    assert "**Why**" not in text_of()
