@@ -68,7 +68,7 @@ def _path_item(block: PublishedPipelineBlock, title: str, endpoint: PipelineEndp
             "operationId": f"run_{unique}",
             "parameters": [_KEY],
             "requestBody": {"required": True, "content": {"application/json": {"schema": body_schema(block)}}},
-            "responses": _responses("202", "The run is ordered.", {"$ref": "#/components/schemas/Submitted"}),
+            "responses": _responses("202", "The run is submitted.", {"$ref": "#/components/schemas/Submitted"}),
         },
         "get": {
             **common,
@@ -164,7 +164,7 @@ _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key orders the same run, however often it is sent.",
+    "description": "The same key stands for the same run, however often it is sent.",
     "schema": {"type": "string", "pattern": "^[!-~]{1,200}$"},
 }
 _DATA_PATH = {
