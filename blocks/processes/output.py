@@ -103,7 +103,7 @@ class Stream(Text):
         return self.take(data) if data else b""
 
     def drain(self) -> bytes:
-        """Do so for all bytes that are there now; bounded even if somebody keeps writing."""
+        """Do as `read` with all bytes that are there now; bounded even if somebody keeps writing."""
         (left,) = struct.unpack("i", fcntl.ioctl(self._pipe, termios.FIONREAD, bytes(4)))
         parts = [self.read(min(CHUNK, left - done)) for done in range(0, left, CHUNK)]
         return b"".join(parts)
@@ -173,7 +173,7 @@ class _Lines:
 
 
 def _latest(data: bytes) -> bytes:
-    """Drop lines that end with a carriage return, but the last one if nothing took its place."""
+    """Drop the lines that end with a carriage return, except the last one if nothing took its place."""
     if b"\r" not in data:
         return data
     lines = data.splitlines(keepends=True)

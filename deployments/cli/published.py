@@ -140,7 +140,10 @@ def disable(name: str = _NAME, workspace: str = _WORKSPACE) -> None:
 
 
 def find_published(name: str, workspace: str) -> PublishedPipeline:
-    """Return the published pipeline of that id, NAME@VERSION, or newest of that name; raise UserErrorException."""
+    """Return the published pipeline of that id or NAME@VERSION, or the newest of that name.
+
+    If there is none, raise UserErrorException.
+    """
     from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.errors import UserErrorException
     from stepwell.flows.public.published_pipeline import PublishedPipeline

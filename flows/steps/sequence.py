@@ -14,7 +14,7 @@ class StepSequence:
     Every step of a stage waits for every step of the stage before it. Iterating yields the steps in order.
 
     Args:
-        steps: The items in order; an item that is a list is a stage whose steps run in parallel. None is no step.
+        steps: The items in order; an item that is a list is a stage whose steps run in parallel. None: no steps.
 
     Attributes:
         stages: The steps of each stage, in order.
