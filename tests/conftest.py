@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from projects import Project
+from waiting import ended_with_us
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
@@ -90,9 +91,13 @@ def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def server(stepwell_home: Path) -> Iterator[str]:
     """The API URL of the session's server."""
-    from stepwell.blocks.server.connection import ensure_server, stop
+    from stepwell.blocks.server.connection import ensure_server, status, stop
 
-    yield ensure_server()
+    url = ensure_server()
+    process = status().pid
+    assert process is not None
+    with ended_with_us(process):
+        yield url
     stop()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from waiting import PATIENCE, eventually
+from waiting import PATIENCE, ended_with_us, eventually
 
 SUITE, PACKAGES = "bookworm", "python3,python3-pip,ca-certificates"
 CACHE = "STEPWELL_TEST_CACHE"
@@ -83,7 +83,8 @@ def _started(folder: Path) -> Iterator[str]:
         while subprocess.run(["docker", "-H", address, "version"], capture_output=True).returncode:
             assert process.poll() is None and time.monotonic() < deadline, log.read_text()[-3000:]
             time.sleep(0.2)
-        yield address
+        with ended_with_us(process.pid):
+            yield address
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -1,9 +1,11 @@
-"""Waiting for what other processes and threads do: as long as it takes, for only what hangs may end a wait."""
+"""Waiting for what other processes and threads do, as long as it takes, for only what hangs may end a wait; and their end."""
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 PATIENCE = 300.0
@@ -28,3 +30,15 @@ def in_time(attempt: Callable[[float], Found], came_far_enough: Callable[[Found]
         if came_far_enough(found):
             return found
     return attempt(120.0)
+
+
+@contextlib.contextmanager
+def ended_with_us(group: int) -> Iterator[None]:
+    """Let the group of processes end with this process, should it be killed while the block runs."""
+    line = f"trap '' INT; cat > /dev/null; kill -TERM -- -{group} 2> /dev/null"
+    watcher = subprocess.Popen(["sh", "-c", line], stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield
+    finally:
+        watcher.kill()
+        watcher.communicate()
