@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from projects import Project
-from waiting import ended_with_us
+from waiting import PATIENCE, ended_with_us
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
@@ -91,8 +91,10 @@ def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def server(stepwell_home: Path) -> Iterator[str]:
     """The API URL of the session's server."""
+    from stepwell.blocks.server import process as server_process
     from stepwell.blocks.server.connection import ensure_server, status, stop
 
+    server_process._SECONDS_TO_START = PATIENCE
     url = ensure_server()
     process = status().pid
     assert process is not None
@@ -161,4 +163,5 @@ def docker_engine() -> Iterator[Any]:
         pytest.skip(f"no Docker engine: {reason}")
     with docker_daemon.daemon() as engine, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", engine.address)
+        patch.setattr("stepwell.blocks.compute.docker.engine._CONNECT_SECONDS", PATIENCE)
         yield engine

@@ -8,6 +8,9 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
+
+from waiting import PATIENCE
 
 SOURCE = Path(__file__).parent / "fixtures" / "fake_nvml" / "nvml.c"
 
@@ -31,13 +34,18 @@ def workers(*visible: str, threads: int = 4) -> Iterator[str]:
     """Run a scheduler with one worker of one GPU for each value of CUDA_VISIBLE_DEVICES, and yield its address."""
     from distributed import Nanny, Scheduler, SpecCluster
 
+    from stepwell.blocks.compute.dask import cluster as dask_cluster
+
     options = {"nthreads": threads, "resources": {"GPU": 1, "cpus": threads}, "memory_limit": 0, "dashboard": False}
     nannies = {
         number: {"cls": Nanny, "options": {**options, "env": {"CUDA_VISIBLE_DEVICES": devices}}}
         for number, devices in enumerate(visible)
     }
     scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
-    with SpecCluster(scheduler=scheduler, workers=nannies, silence_logs=50) as cluster:
+    with (
+        SpecCluster(scheduler=scheduler, workers=nannies, silence_logs=50) as cluster,
+        mock.patch.object(dask_cluster, "CONNECT_SECONDS", PATIENCE),
+    ):
         yield cluster.scheduler_address
 
 

@@ -20,6 +20,7 @@ from waiting import PATIENCE
 from stepwell.blocks.system.home import home, signing_key
 from stepwell.errors import StepwellError
 
+HEAD = f"server.process._SECONDS_TO_START = {PATIENCE}\n"
 STATUS = "import dataclasses, json; print(json.dumps(dataclasses.asdict(server.status()), default=str))"
 
 
@@ -31,7 +32,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 
 
 def begin(code: str, folder: Path, **more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", f"from stepwell.blocks.server import connection as server\n{code}"]
+    command = [sys.executable, "-c", f"from stepwell.blocks.server import connection as server\n{HEAD}{code}"]
     # As a job of a terminal has it: a group of its own, which Ctrl-C interrupts.
     return subprocess.Popen(command, env=environment(folder, **more), cwd=folder, process_group=0, text=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
@@ -138,7 +139,7 @@ import os, signal, subprocess as s, sys, time
 server.ensure_server()
 os.kill({old["pid"]}, signal.SIGKILL)
 time.sleep(0.2)
-again = [sys.executable, '-c', 'from stepwell.blocks.server import connection as server; print(server.ensure_server())']
+again = [sys.executable, '-c', 'from stepwell.blocks.server import connection as server; {HEAD.strip()}; print(server.ensure_server())']
 print(s.check_output(again, text=True).strip(), server.ensure_server(), server.status().pid)"""
     child, own, pid = python(code, folder).split()
     assert child == own == old["url"]

@@ -244,7 +244,7 @@ def test_a_key_submits_one_run(anybody, published, project):
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["Id"] for answer in answers}) == 1
     assert [answer.headers.get("idempotency-replayed") for answer in answers].count("true") == 3
-    assert error(call("k1", whole=3)) == (422, "Idempotency-Key", "KeyReused")
+    assert error(call("k1", whole=3)) == (422, "Idempotency-Key", "KeyUsedTwice")
     assert call("k2", whole=2).json()["Id"] != answers[0].json()["Id"]
     assert error(call("k" * 201))[:2] == (400, "Idempotency-Key")
 

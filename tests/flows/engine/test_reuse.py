@@ -135,7 +135,7 @@ def test_on_a_random_walk_plan_run_and_model_agree(project, monkeypatch, seed):
         lambda _, modules: {"fakelib": walk.state["package"]} if "fakelib" in modules else {},
     )
     walk.go()
-    for _ in range(18):
+    for _ in range(12):
         name = randomly.choice(sorted(CHOICES))
         walk.state[name] = randomly.choice([value for value in CHOICES[name] if value != walk.state[name]])
         walk.go()

@@ -49,18 +49,23 @@ def test_a_called_step_returns_its_outputs_and_takes_those_of_others(project, st
     assert project.executions == {"make.py": 1, "double.py": 1}
 
 
+@pytest.fixture
+def dask_cluster(server):
+    """Start a cluster of one worker process, which lasts for several flows, and return its address."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
+
+
 @pytest.mark.parametrize("runner", ["threads", "dask"])
-def test_submitted_steps_run_on_the_flows_task_runner(project, steps, runner, server):
+def test_submitted_steps_run_on_the_flows_task_runner(project, steps, runner, server, request):
     make, double = steps
+    ids, chosen = [], ThreadPoolTaskRunner(max_workers=2)
     if runner == "dask":
         from prefect_dask import DaskTaskRunner
 
-        chosen = DaskTaskRunner(
-            cluster_kwargs={"n_workers": 1, "threads_per_worker": 2, "processes": True, "dashboard_address": None}
-        )
-    else:
-        chosen = ThreadPoolTaskRunner(max_workers=2)
-    ids = []
+        chosen = DaskTaskRunner(address=request.getfixturevalue("dask_cluster"))
 
     def body():
         from prefect.runtime import flow_run

@@ -14,6 +14,7 @@ import share_nothing
 from waiting import PATIENCE, eventually
 
 from stepwell import Datastore, Experiment, PipelineData
+from stepwell.blocks.compute.dask import cluster as dask_cluster
 from stepwell.blocks.compute.dask.cluster import cluster_of, known_cluster
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 from stepwell.blocks.processes.runner import StopSignal
@@ -23,8 +24,9 @@ REPOSITORY = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture
-def make(workspace):
+def make(workspace, monkeypatch):
     """Return a function that makes a target of this workspace; its cluster is closed after the test."""
+    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", PATIENCE)
     made = []
 
     def target(name="workers", **fields):
@@ -148,7 +150,8 @@ def test_a_host_that_is_killed_takes_its_steps_along(project, make):
     eventually(lambda: not Path(f"/proc/{pid}").exists())
 
 
-def test_a_scheduler_that_does_not_answer_is_named_within_seconds(project, make):
+def test_a_scheduler_that_does_not_answer_is_named(project, make, monkeypatch):
+    monkeypatch.setattr(dask_cluster, "CONNECT_SECONDS", 0.5)
     compute = make(address="tcp://127.0.0.1:9")
     out = PipelineData("out")
     first = project.step("first.py", "open(args[0], 'w').write('x')", arguments=[out], outputs=[out])

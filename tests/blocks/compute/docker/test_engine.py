@@ -38,7 +38,8 @@ def test_a_closed_port_is_told_at_once():
         assert refused(f"tcp://127.0.0.1:{free.getsockname()[1]}").facts["reason"] == "Connection refused"
 
 
-def test_one_that_takes_calls_and_says_nothing_is_given_up(tmp_path):
+def test_one_that_takes_calls_and_says_nothing_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("stepwell.blocks.compute.docker.engine._CONNECT_SECONDS", 0.5)
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(str(tmp_path / "mute.sock"))
         mute.listen()
