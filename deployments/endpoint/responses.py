@@ -28,7 +28,7 @@ def error_response(error: StepwellError) -> JSONResponse:
         field = error.field if isinstance(error, BadRequest) else ""
         return _error(error.status, error.code, error.title, field, error.hint, headers)
     if isinstance(error, KeyReused):
-        return _error(422, "KeyReused", error.title, "Idempotency-Key", error.hint)
+        return _error(422, "KeyUsedTwice", error.title, "Idempotency-Key", error.hint)
     if isinstance(error, ServerException):
         return _error(503, "Unavailable", "Prefect's server does not answer", "", "Try again.", {"Retry-After": "2"})
     if isinstance(error, (UserErrorException, DatastoreException)):
