@@ -27,9 +27,9 @@ import psutil
 
 _VICTIMS = {
     "endpoint": "stepwell.deployments.endpoint",
-    "worker": "prefect worker start",
+    "worker": "serve.worker worker start",
     "run": "stepwell.flows.worker_run",
-    "server": "prefect server start",
+    "server": "stepwell.blocks.server.guarded_app",
 }
 _ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 

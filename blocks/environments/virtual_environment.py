@@ -122,7 +122,9 @@ class _Build:
         self.on_output(f"Built the environment in {time.monotonic() - started:.1f} s\n")
 
     def _run_command(self, argv: tuple[str, ...], scratch: Path, started: float) -> None:
-        variables = self.recipe.variables({name: v for name, v in os.environ.items() if name not in _FOREIGN})
+        # Packages that are built run code of their own, which has no business with Prefect's server.
+        own = {name: v for name, v in os.environ.items() if name not in _FOREIGN and not name.startswith("PREFECT_")}
+        variables = self.recipe.variables(own)
         command = Command(
             argv=argv,
             folder=scratch,

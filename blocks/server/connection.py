@@ -7,27 +7,32 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepwell.blocks.server import process
-from stepwell.blocks.server.health import trouble
-from stepwell.blocks.server.settings import API_URL, activate, users_url
-from stepwell.errors import ServerException
+from stepwell.blocks.server import process, sign_in
+from stepwell.blocks.server.health import lets_in_everybody, trouble
+from stepwell.blocks.server.settings import API_URL, AUTH_STRING, OWN_URL, activate, users_url
+from stepwell.errors import ServerException, UserErrorException
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 _SECONDS_TRUSTED = 10.0
 
 _answered: dict[str, float] = {}
+_looked_at: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """State and address of a server; `managed`: it is this home's own, so its process and database are known."""
+    """State and address of a server; `managed`: it is this home's own, so its process and database are known.
+
+    `guarded`: it is so, and asks for this home's password.
+    """
 
     running: bool
     url: str | None
@@ -35,18 +40,20 @@ class ServerStatus:
     ui_url: str | None
     database: Path | None
     managed: bool
+    guarded: bool = False
 
 
 def ensure_server(log: Callable[[str], None] = lambda _: None) -> str:
     """Start a server if none runs, put it in force for this process and its children, and return its API URL."""
     os.environ["PREFECT_SERVER_EPHEMERAL_ENABLED"] = "false"
-    users = users_url()
+    users = _users_url()
     if users is not None:
         _require_answer(users)
-        activate(users, own=False)
+        activate(users)
+        _warn_if_open(users)
         return users
     url = process.running(log).url
-    activate(url, own=True)
+    activate(url, process.own_auth_string())
     return url
 
 
@@ -63,7 +70,7 @@ def stop() -> bool:
 
 def status() -> ServerStatus:
     """Return the status of the server that `ensure_server` would return, without starting one."""
-    users = users_url()
+    users = _users_url()
     if users is not None:
         return ServerStatus(trouble(users) is None, users, None, _ui_url(users), None, managed=False)
     recorded = process.recorded()
@@ -71,7 +78,27 @@ def status() -> ServerStatus:
     if recorded is None or not recorded.alive:
         return ServerStatus(False, None, None, None, database, managed=True)
     healthy = trouble(recorded.url) is None
-    return ServerStatus(healthy, recorded.url, recorded.pid, _ui_url(recorded.url), database, managed=True)
+    ui_url, guarded = _ui_url(recorded.url), recorded.guarded
+    return ServerStatus(healthy, recorded.url, recorded.pid, ui_url, database, managed=True, guarded=guarded)
+
+
+def ui_link(log: Callable[[str], None] = lambda _: None) -> str:
+    """Return the address of Prefect's UI; that of this home's own signs a browser in, once and within a minute."""
+    url = ensure_server(log)
+    return sign_in.link(url, process.own_auth_string()) if _users_url() is None else _ui_url(url)
+
+
+def password(log: Callable[[str], None] = lambda _: None) -> str:
+    """Return the auth string of this home's own server, which is what Prefect's UI asks for."""
+    _own_url(log)
+    return process.own_auth_string()
+
+
+def variables(log: Callable[[str], None] = lambda _: None) -> dict[str, str]:
+    """Return the variables with which Prefect's own commands reach this home's own server."""
+    url = _own_url(log)
+    # With the last, Stepwell still knows it as its own, and may start it again.
+    return {API_URL: url, AUTH_STRING: process.own_auth_string(), OWN_URL: url}
 
 
 @contextmanager
@@ -89,7 +116,7 @@ def wait_until_available(seconds: float) -> bool:
     """Return whether the server in force answers, or does within `seconds`; one's own is started again."""
     deadline = time.monotonic() + seconds
     while True:
-        users = users_url()
+        users = _users_url()
         if users is None:
             with suppress(ServerException):
                 ensure_server()
@@ -111,6 +138,38 @@ def stop_client_retries() -> None:
         settings = context.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
         SettingsContext(profile=context.profile, settings=settings).__enter__()  # for the rest of the process
     os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
+
+
+def _users_url() -> str | None:
+    """Return the API URL that the user names, unless it is that of this home's own server."""
+    url = users_url()
+    own = process.recorded() if url is not None else None
+    return None if own is not None and own.url == url and own.alive else url
+
+
+def _own_url(log: Callable[[str], None]) -> str:
+    url = ensure_server(log)
+    if _users_url() is not None:
+        raise UserErrorException(
+            "Prefect's server is one that you named, so Stepwell knows no password of it.",
+            {"address": _redacted(url)},
+            "Use what you signed in with there, or unset PREFECT_API_URL to use Stepwell's own.",
+        )
+    return url
+
+
+def _warn_if_open(url: str) -> None:
+    """Tell, once in a process, that the user's server does what anybody asks who reaches it."""
+    if url in _looked_at:
+        return
+    _looked_at.add(url)
+    if lets_in_everybody(url):
+        print(
+            f"Warning: Prefect's server at {_redacted(url)} asks for no password: web pages and other users of its network"
+            " can read its secrets and start runs.\nHint: Start it with PREFECT_SERVER_API_AUTH_STRING=USER:PASSWORD and"
+            " PREFECT_SERVER_CORS_ALLOWED_ORIGINS=ITS_ADDRESS, and set PREFECT_API_AUTH_STRING=USER:PASSWORD here.",
+            file=sys.stderr,
+        )
 
 
 def _require_answer(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from prefect.settings import get_current_settings
 from pydantic import ValidationError
 
 from stepwell.blocks.server.connection import ensure_server
+from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.errors import ServerException
 from stepwell.model.digests import digest
 
@@ -25,7 +27,7 @@ _PAGE = 200
 
 
 @cache
-def _client_of(_url: str) -> SyncPrefectClient:
+def _client_of(_url: str, _auth_string: str | None) -> SyncPrefectClient:
     return get_client(
         {}, sync_client=True
     )  # with settings, lest it be the one that a run of Prefect's closes at its end
@@ -36,7 +38,7 @@ def client() -> Iterator[SyncPrefectClient]:
     """Provide a client of the server in force; raise ServerException if the server can't be reached."""
     url = ensure_server()
     try:
-        yield _client_of(url)
+        yield _client_of(url, os.environ.get(AUTH_STRING))
     except httpx.TransportError as error:
         raise ServerException(
             "Prefect's server does not answer",

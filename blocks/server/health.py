@@ -1,4 +1,4 @@
-"""Health check of a Prefect server, made without Prefect, and always in time."""
+"""What a Prefect server answers to anybody: that it is healthy, or too much. Asked without Prefect, and always in time."""
 
 from __future__ import annotations
 
@@ -6,20 +6,36 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 from urllib.parse import urlsplit
+
+T = TypeVar("T")
 
 _SECONDS_TO_ANSWER = 2.5
 
 
 def trouble(url: str, seconds: float = _SECONDS_TO_ANSWER) -> str | None:
     """Return why the server can't be used, or None if it answers in time."""
-    found: list[str | None] = []
+    found = _in_time(lambda: _request_health(url, seconds), seconds)
+    return found[0] if found else f"no answer within {seconds:g} s"
+
+
+def lets_in_everybody(url: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:
+    """Return whether the server tells its version, which is behind its password, to somebody without one."""
+    found = _in_time(lambda: _request_version(url, seconds), seconds)
+    return bool(found) and found[0]
+
+
+def _in_time(ask: Callable[[], T], seconds: float) -> list[T]:
+    """Return what was asked as a list of one; an empty list if that takes longer."""
+    found: list[T] = []
     # A timeout of urllib holds for each read of each address alone, and for no name look-up.
-    request = threading.Thread(target=lambda: found.append(_request_health(url, seconds)), daemon=True)
+    request = threading.Thread(target=lambda: found.append(ask()), daemon=True)
     request.start()
     request.join(seconds)
-    return found[0] if found else f"no answer within {seconds:g} s"
+    return found
 
 
 def _request_health(url: str, seconds: float) -> str | None:
@@ -36,6 +52,15 @@ def _request_health(url: str, seconds: float) -> str | None:
     except Exception as error:  # noqa: BLE001  (whatever is wrong, the server is of no use)
         return str(error) or type(error).__name__
     return None if answer.strip() == b"true" else "what answers is no Prefect API; its address mostly ends in /api"
+
+
+def _request_version(url: str, seconds: float) -> bool:
+    try:
+        opener = _opener(urlsplit(url).hostname or "")
+        with opener.open(f"{url.rstrip('/')}/admin/version", timeout=seconds) as response:
+            return bool(response.read(1000))
+    except Exception:  # noqa: BLE001  (whatever is wrong, nobody is let in)
+        return False
 
 
 @cache

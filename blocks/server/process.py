@@ -16,11 +16,14 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
+from stepwell.blocks.server.auth_string import auth_string
+from stepwell.blocks.server.guarded_app import HOST, origins
 from stepwell.blocks.server.health import trouble
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import exclusive
 from stepwell.errors import ServerException, StepwellError
+from stepwell.model.digests import digest
 
 _SECONDS_TO_START = 90.0
 _SECONDS_TO_STOP = 10.0
@@ -43,11 +46,15 @@ _SERVER_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """A server's address and process; a pid means the same process only with the time it started."""
+    """A server's address and process; a pid means the same process only with the time it started.
+
+    `auth` is a digest of the auth string that it asks for, '' if it is of an older Stepwell and lets in everybody.
+    """
 
     url: str
     pid: int
     started: str
+    auth: str = ""
 
     @property
     def alive(self) -> bool:
@@ -56,6 +63,11 @@ class ServerProcess:
         if child is not None:
             child.poll()
         return bool(self.started) and _started(self.pid) == self.started
+
+    @property
+    def guarded(self) -> bool:
+        """Whether it asks for this home's auth string."""
+        return self.auth == _auth_digest()
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -88,9 +100,14 @@ def recorded() -> ServerProcess | None:
     """Return the process that was started last, which may have ended since."""
     try:
         data = json.loads(_read(_record_file()))
-        return ServerProcess(str(data["url"]), int(data["pid"]), str(data["started"]))
+        return ServerProcess(str(data["url"]), int(data["pid"]), str(data["started"]), str(data.get("auth", "")))
     except (ValueError, KeyError, TypeError):
         return None
+
+
+def own_auth_string() -> str:
+    """Return what this home's server asks for."""
+    return auth_string(_folder())
 
 
 def database() -> Path:
@@ -103,13 +120,16 @@ def database() -> Path:
 
 def _start_once(log: Callable[[str], None]) -> ServerProcess:
     process = recorded()
-    if process is not None and process.alive and trouble(process.url) is None:
+    if process is not None and process.alive and process.guarded and trouble(process.url) is None:
         return process
     with exclusive(_folder() / "lock"):
         process = recorded()
-        if process is not None and process.alive:
+        if process is not None and process.alive and process.guarded:
             log("Waiting for Prefect's server")
             return _wait(process)
+        if process is not None and process.alive:
+            log("Replacing this home's running Prefect server, which does not ask for this home's password")
+            _terminate(process)
         log(f"Starting Prefect's server{'' if database().exists() else ', which takes a while the first time'}")
         for attempt in range(1, _START_ATTEMPTS + 1):
             process = _launch(_free_port(last=attempt == 1))
@@ -127,7 +147,7 @@ def _launch(port: int) -> ServerProcess:
     log = _log()
     if log.exists():
         log.replace(log.with_suffix(".log.old"))
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "stepwell.blocks.server.guarded_app", str(port)]
     try:
         with log.open("wb") as output:
             # The folder is one where Prefect finds no settings of the user's project.
@@ -138,7 +158,7 @@ def _launch(port: int) -> ServerProcess:
     except OSError as error:
         raise ServerException("Prefect's server can't be started.", {"reason": error}) from None
     _children[child.pid] = child
-    process = ServerProcess(f"http://127.0.0.1:{port}/api", child.pid, _started(child.pid) or "")
+    process = ServerProcess(f"http://{HOST}:{port}/api", child.pid, _started(child.pid) or "", _auth_digest())
     write_atomically(_record_file(), json.dumps(asdict(process)).encode())
     write_atomically(folder / "port", str(port).encode())
     return process
@@ -147,7 +167,15 @@ def _launch(port: int) -> ServerProcess:
 def _environment(folder: Path, port: int) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "STEPWELL_OWN_"))}
     # The UI calls the port that is named here, not the one on the command line.
-    own = {"PREFECT_HOME": str(folder), "PREFECT_SERVER_API_HOST": "127.0.0.1", "PREFECT_SERVER_API_PORT": str(port)}
+    own = {
+        "PREFECT_HOME": str(folder),
+        "PREFECT_SERVER_API_HOST": HOST,
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_API_AUTH_STRING": own_auth_string(),
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins(port)),
+    }
+    if "PYTHONPATH" in kept:  # the server runs in another folder
+        kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, kept["PYTHONPATH"].split(os.pathsep)))
     spec = importlib.util.find_spec("prefect")
     if spec is not None and not all(os.access(place, os.W_OK) for place in spec.submodule_search_locations or ()):
         # Prefect unpacks its UI beside its own code, or else goes without.
@@ -196,7 +224,7 @@ def _free_port(*, last: bool) -> int:
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                trial.bind(("127.0.0.1", port))
+                trial.bind((HOST, port))
             except (OSError, OverflowError):
                 continue
         return port
@@ -214,6 +242,10 @@ def _folder() -> Path:
         hint = "Set STEPWELL_HOME to a folder that you can write to."
         raise StepwellError("Stepwell's home can't be written.", {"folder": folder, "reason": error}, hint) from None
     return folder
+
+
+def _auth_digest() -> str:
+    return digest("auth-string", own_auth_string())
 
 
 def _record_file() -> Path:

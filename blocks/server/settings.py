@@ -6,14 +6,24 @@ import os
 import sys
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-API_URL = "PREFECT_API_URL"
+from stepwell.model.digests import digest
 
-_OWN_URL = "STEPWELL_OWN_API_URL"
+if TYPE_CHECKING:
+    from prefect.settings import Settings
+
+API_URL, AUTH_STRING = "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"
+
+OWN_URL = "STEPWELL_OWN_API_URL"
 """Beside PREFECT_API_URL and equal to it: tells a child process that Stepwell set it, not the user."""
 
+_OWN_AUTH = "STEPWELL_OWN_API_AUTH"
+"""Beside PREFECT_API_AUTH_STRING, and a digest of it: says the same of that one."""
+
 _own_urls: set[str] = set()
-_refreshed_for: list[str | None] = []
+_own_auth_strings: set[str] = set()
+_refreshed_for: list[tuple[str | None, str | None]] = []
 
 
 def users_url() -> str | None:
@@ -23,31 +33,64 @@ def users_url() -> str | None:
     return next((url for url in (current, os.environ.get(API_URL)) if url and not _is_own(url)), None)
 
 
-def activate(url: str, *, own: bool) -> None:
-    """Make this process and its children use the server at the URL; `own`: Stepwell names it, not the user."""
-    if own:
+def activate(url: str, own_auth_string: str | None = None) -> None:
+    """Make this process and its children use the server at the URL; with an auth string it is Stepwell's own."""
+    if own_auth_string is not None:
         _own_urls.add(url)
-        os.environ.update({API_URL: url, _OWN_URL: url})
+        _own_auth_strings.add(own_auth_string)
+        named = {API_URL: url, OWN_URL: url, AUTH_STRING: own_auth_string, _OWN_AUTH: _digest(own_auth_string)}
+        os.environ.update(named)
         _bypass_proxies()
+    elif _is_own_auth_string(os.environ.get(AUTH_STRING)):
+        del os.environ[AUTH_STRING]  # nobody else's server is told
     if "prefect" not in sys.modules:
         return
     from prefect import context
-    from prefect.settings import PREFECT_API_URL
+    from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, get_current_settings
 
-    if _prefects_url() == url:
+    _refresh()
+    auth_string = own_auth_string or _users_auth_string()
+    outside = context.GLOBAL_SETTINGS_CONTEXT.settings
+    if _named_by(get_current_settings()) == (url, auth_string):
         # What only a `with temporary_settings(...)` names must not outlive it.
-        if context.GLOBAL_SETTINGS_CONTEXT.settings.api.url == url:
+        if outside.api.url == url:
             os.environ[API_URL] = url
-            _refreshed_for[:] = [url]
+            _refreshed_for[:] = [_named_by_environment()]
         return
     # Settings entered before the server was known hide the global ones. A context within theirs ends when theirs does.
     outer = context.get_settings_context()
-    settings = outer.settings.copy_with_update({PREFECT_API_URL: url})
+    settings = outer.settings.copy_with_update({PREFECT_API_URL: url, PREFECT_API_AUTH_STRING: auth_string})
     context.SettingsContext(profile=outer.profile, settings=settings).__enter__()
 
 
 def _is_own(url: str) -> bool:
-    return url in _own_urls or url == os.environ.get(_OWN_URL)
+    return url in _own_urls or url == os.environ.get(OWN_URL)
+
+
+def _is_own_auth_string(text: str | None) -> bool:
+    return text is not None and (text in _own_auth_strings or _digest(text) == os.environ.get(_OWN_AUTH))
+
+
+def _users_auth_string() -> str | None:
+    """Return the auth string that Prefect would use now, or else outside of what we have put in force; none of ours."""
+    from prefect import context
+    from prefect.settings import get_current_settings
+
+    found = (_named_by(settings)[1] for settings in (get_current_settings(), context.GLOBAL_SETTINGS_CONTEXT.settings))
+    return next((text for text in found if text and not _is_own_auth_string(text)), None)
+
+
+def _named_by(settings: Settings) -> tuple[str | None, str | None]:
+    secret = settings.api.auth_string
+    return settings.api.url, secret.get_secret_value() if secret else None
+
+
+def _named_by_environment() -> tuple[str | None, str | None]:
+    return os.environ.get(API_URL), os.environ.get(AUTH_STRING)
+
+
+def _digest(auth_string: str) -> str:
+    return digest("own-auth-string", auth_string)
 
 
 def _configured() -> bool:
@@ -70,8 +113,8 @@ def _prefects_url() -> str | None:
 
 
 def _refresh() -> None:
-    """Make Prefect read the environment again if its API URL has changed since."""
-    named = os.environ.get(API_URL)
+    """Make Prefect read the environment again if what that says of the server has changed since."""
+    named = _named_by_environment()
     if _refreshed_for == [named]:
         return
     from prefect.context import refresh_global_settings_context

@@ -29,7 +29,7 @@ def signing_key() -> str:
     try:
         return _read_key(path)
     except FileNotFoundError:
-        _make_key(path)
+        make_key(path)
     return _read_key(path)
 
 
@@ -47,7 +47,8 @@ def _read_key(path: Path) -> str:
     return key
 
 
-def _make_key(path: Path) -> None:
+def make_key(path: Path) -> None:
+    """Write 64 random hex digits to the file, for its owner only, unless another process was faster."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
@@ -62,4 +63,4 @@ def _make_key(path: Path) -> None:
             draft.unlink(missing_ok=True)
     except OSError as error:
         hint = "Set STEPWELL_HOME to a folder that you can write to, on a file system with hard links."
-        raise StepwellError("The signing key can't be written.", {"file": path, "reason": error}, hint) from None
+        raise StepwellError("A key of this home can't be written.", {"file": path, "reason": error}, hint) from None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
+import webbrowser
+from html import escape
 
 import typer
 
@@ -40,4 +43,41 @@ def status() -> None:
         print("No server runs")
         raise typer.Exit(1)
     owner = "Stepwell's own" if found.managed else "set by PREFECT_API_URL"
-    print(f"Prefect's server runs ({owner})\n  API  {found.url}\n  UI   {found.ui_url}")
+    print(f"Prefect's server runs ({owner})\n  API      {found.url}\n  UI       {found.ui_url}")
+    if found.guarded:
+        print("  sign in  stepwell server open, or with what `stepwell server password` prints")
+    elif found.managed:
+        print("It was started by an older Stepwell and lets in everybody; the next command that needs it replaces it")
+
+
+@app.command("open")
+def open_ui() -> None:
+    """Open Prefect's UI in a browser, signed in."""
+    from stepwell.blocks.server import connection
+    from stepwell.blocks.system.files import write_atomically
+    from stepwell.blocks.system.home import home
+
+    link = connection.ui_link(log)
+    # Command lines, a browser's too, can be read by everybody on this machine: so the link goes there in a file.
+    page = home() / "server" / "open.html"
+    write_atomically(page, f'<!doctype html><meta http-equiv="refresh" content="0; url={escape(link)}">'.encode())
+    opened = webbrowser.open(page.as_uri())
+    where = "If no page opens, open" if opened else "No browser was found. Open"
+    print(f"{where} this on this machine; it works once, within a minute:\n  {link}")
+
+
+@app.command()
+def password() -> None:
+    """Print what Prefect's UI asks for when you sign in by hand."""
+    from stepwell.blocks.server import connection
+
+    print(connection.password(log))
+
+
+@app.command()
+def env() -> None:
+    """Print variables for `prefect` commands of your own: eval "$(stepwell server env)"."""
+    from stepwell.blocks.server import connection
+
+    for name, value in connection.variables(log).items():
+        print(f"export {name}={shlex.quote(value)}")

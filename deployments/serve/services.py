@@ -133,7 +133,7 @@ def _endpoint_command(options: ServeOptions) -> tuple[str, ...]:
 
 def _worker_command(options: ServeOptions) -> tuple[str, ...]:
     worker = ("worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name())
-    return (sys.executable, "-m", "prefect", *worker, "--limit", str(options.limit))
+    return (sys.executable, "-m", "stepwell.deployments.serve.worker", *worker, "--limit", str(options.limit))
 
 
 def _environment() -> dict[str, str]:

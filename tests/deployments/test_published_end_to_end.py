@@ -231,7 +231,7 @@ def test_a_run_goes_on_though_worker_and_process_were_killed(served, project):
     run_id = response.json()["Id"]
     eventually(mark.exists)
     Path(f"{mark}2").touch()
-    for process in processes("prefect worker start", "stepwell.flows.worker_run"):
+    for process in processes("serve.worker worker start", "stepwell.flows.worker_run"):
         process.kill()
     run = ended(served, run_id)
     assert run["status"] == "Finished"

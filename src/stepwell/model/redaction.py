@@ -15,7 +15,7 @@ _SHORTEST_BASE64 = 7
 _TRIVIAL = {"true", "false", "none", "null", "localhost", "default", "password", "secret", "enabled", "disabled"}
 _NOT_SECRET = {"PWD", "OLDPWD"}
 _SECRET_NAME = re.compile(
-    r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|CONN(?:ECTION)?_?STR(?:ING)?)S?(?![A-Z])"
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|(?:CONN(?:ECTION)?|AUTH)_?STR(?:ING)?)S?(?![A-Z])"
     r"|(?:API|ACCESS|ACCOUNT|PRIVATE|SHARED|MASTER|STORAGE|SIGNING|ENCRYPTION|SUBSCRIPTION)_?KEYS?(?![A-Z])"
     r"|(?:^|_)(?:PWD|SAS|JWT|PASS$)(?![A-Z])"
 )
