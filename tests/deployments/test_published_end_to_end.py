@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import httpx
+import prefect_api
 import psutil
 import pytest
 import requests
@@ -58,7 +59,7 @@ def served(server, tmp_path_factory):
 def forget_waiting_runs(server):
     """Those of other tests, which no worker was meant to begin, would come first."""
     waiting = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED", "PENDING"]}}}, "limit": 200}
-    with httpx.Client(base_url=server, timeout=PATIENCE) as api:
+    with httpx.Client(base_url=server, timeout=PATIENCE, auth=prefect_api.auth()) as api:
         while runs := api.post("/flow_runs/filter", json=waiting).json():
             for run in runs:
                 api.delete(f"/flow_runs/{run['id']}")

@@ -7,7 +7,7 @@ import hmac
 import json
 import uuid
 
-import httpx
+import prefect_api
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,7 +41,7 @@ def test_a_token_opens_what_its_block_says_and_its_secret_is_kept_nowhere(server
     assert found.expires == pytest.approx(found.created + 2 * 86400)
     assert tokens.is_valid(found, secret, found.created)
     body = {"block_types": {"slug": {"any_": ["stepwell-token"]}}, "include_secrets": True}
-    everything = httpx.post(f"{server}/block_documents/filter", json=body, trust_env=False).text
+    everything = prefect_api.post(f"{server}/block_documents/filter", json=body).text
     assert token_id in everything and secret not in everything
     assert secret not in repr(found) + str(found) and found.digest not in repr(found)
 
@@ -115,7 +115,7 @@ def test_a_damaged_block_opens_nothing_and_is_in_nobodys_way(server, label):
     found = documents.load(tokens.TokenBlock, f"token-{made.token_id}")
     data = {"data": {"created": "long ago"}, "merge_existing_data": True}
     place = f"{server}/block_documents/{found._block_document_id}"
-    assert httpx.patch(place, json=data, trust_env=False).is_success
+    assert prefect_api.patch(place, json=data).is_success
     assert tokens.find(made.token_id) is None
     other, _ = tokens.create(label + "-2")
     assert other.token_id in [block.token_id for block in tokens.listed()]

@@ -96,7 +96,13 @@ def test_values_are_spelled_as_the_endpoint_reads_them(monkeypatch):
         ]
     }
     given = ["n=5", "maybe=null", "sizes=[1, x]", "flags=true,False", "other=a=b"]
-    assert parse_assignments(known, given) == {"n": "5", "maybe": None, "sizes": [1, "x"], "flags": [True, False], "other": "a=b"}
+    assert parse_assignments(known, given) == {
+        "n": "5",
+        "maybe": None,
+        "sizes": [1, "x"],
+        "flags": [True, False],
+        "other": "a=b",
+    }
     monkeypatch.setattr("sys.stdin", io.StringIO("s3cret\n"))
     assert parse_assignments(known, ["token=-"]) == {"token": "s3cret"}
     for wrong in ("token=s3cret", "n"):

@@ -8,6 +8,7 @@ import zipfile
 from urllib.parse import quote
 
 import httpx
+import prefect_api
 import pytest
 from prefect.exceptions import PrefectHTTPStatusError
 from published import BASE, bearer, endpoint, every_kind, work
@@ -278,17 +279,22 @@ def test_secrets_are_seen_by_the_step_alone(anybody, server, project, caplog):
     response = post(anybody, published, assign(token="s3cret-of-the-call"))
     run_id = response.json()["Id"]
     assert error(post(anybody, published, assign(token=5)))[:2] == (400, "ParameterAssignments.token")
-    said = [response.text, httpx.get(f"{server}/flow_runs/{run_id}").text]
+    said = [response.text, prefect_api.get(f"{server}/flow_runs/{run_id}").text]
     assert work(run_id) == "Completed"
     run = anybody.get(f"/runs/{run_id}")
-    said += [run.text, caplog.text, httpx.get(f"{server}/flow_runs/{run_id}").text, anybody.get("/openapi.json").text]
+    said += [
+        run.text,
+        caplog.text,
+        prefect_api.get(f"{server}/flow_runs/{run_id}").text,
+        anybody.get("/openapi.json").text,
+    ]
     folder = project.workspace.store.run_folder(run_id)
     said += [path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file()]
     assert not [text for text in said if "s3cret" in text]
     output = run.json()["steps"][0]["outputs"][0]
     assert anybody.get(output["url"].removeprefix(BASE)).text == str(len("s3cret-of-the-call"))
     asked = {"block_types": {"slug": {"any_": ["stepwell-run-secrets"]}}, "include_secrets": True}
-    left = httpx.post(f"{server}/block_documents/filter", json=asked).text
+    left = prefect_api.post(f"{server}/block_documents/filter", json=asked).text
     assert "s3cret-of-the-call" not in left
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import httpx
+import prefect_api
 import pytest
 from published import every_kind, work
 
@@ -16,7 +16,7 @@ def published(project):
 
 
 def in_prefect(server, published):
-    return httpx.get(f"{server}/deployments/{published.block.deployment_id}").json()["schedules"]
+    return prefect_api.get(f"{server}/deployments/{published.block.deployment_id}").json()["schedules"]
 
 
 def test_prefect_gets_the_times_and_all_values(server, project, published):

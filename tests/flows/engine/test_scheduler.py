@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import psutil
+import prefect_api
 import pytest
 from waiting import PATIENCE, eventually, in_time
 
@@ -179,9 +179,7 @@ def test_prefect_shows_edges_names_and_cached_states(project, chain, server):
     pipeline, _ = chain("a.py", "b.py", "c.py")
 
     def nodes(summary):
-        response = (
-            httpx.get(f"{server}/flow_runs/{summary.run_id}/graph-v2", timeout=PATIENCE).raise_for_status().json()
-        )
+        response = prefect_api.get(f"{server}/flow_runs/{summary.run_id}/graph-v2").raise_for_status().json()
         found = dict(response["nodes"])
         label = {key: node["label"] for key, node in found.items()}
         edges = {(label.get(p["id"]), node["label"]) for node in found.values() for p in node["parents"]}
@@ -189,7 +187,7 @@ def test_prefect_shows_edges_names_and_cached_states(project, chain, server):
 
     def states(summary):
         query = {"task_runs": {"flow_run_id": {"any_": [summary.run_id]}}}
-        found = httpx.post(f"{server}/task_runs/filter", json=query, timeout=PATIENCE).raise_for_status().json()
+        found = prefect_api.post(f"{server}/task_runs/filter", json=query).raise_for_status().json()
         states = {task["name"]: task["state_name"] for task in found}
         return states if len(states) == 3 and not {"Pending", "Running"} & set(states.values()) else None
 
@@ -204,5 +202,5 @@ def test_the_flow_runs_state_tells_how_the_run_ended(project, server):
         pipeline = project.pipeline(project.step("a.py", body))
         with client_settings():
             state = pipeline.flow(return_state=True)
-        run = httpx.get(f"{server}/flow_runs/{state.state_details.flow_run_id}").json()
+        run = prefect_api.get(f"{server}/flow_runs/{state.state_details.flow_run_id}").json()
         assert run["state_type"] == state.type.value == expected

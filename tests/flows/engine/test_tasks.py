@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import prefect_api
 import pytest
 from prefect import flow, task
 from prefect.task_runners import ThreadPoolTaskRunner
@@ -80,7 +80,7 @@ def test_submitted_steps_run_on_the_flows_task_runner(project, steps, runner, se
         query = {"task_runs": {"flow_run_id": {"any_": [ids[-1]]}}}
 
         def ended(query=query):
-            found = httpx.post(f"{server}/task_runs/filter", json=query, timeout=PATIENCE).json()
+            found = prefect_api.post(f"{server}/task_runs/filter", json=query).json()
             states = [run["state_name"] for run in found]
             return states if len(states) == 4 and not {"Pending", "Running"} & set(states) else None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import prefect_api
 import pytest
 from prefect import Flow, flow
 from prefect.exceptions import ParameterTypeError
@@ -101,8 +102,8 @@ def test_a_secret_reaches_the_script_and_nothing_else(project, server, stepwell_
     pipeline = project.pipeline(step)
     result = pipeline(token=secret)["a.py"]
     assert project.workspace.store.tree_path(result["out"].digest).read_text() == "True"
-    flow_run = httpx.get(f"{server}/flow_runs/{result.record.run_id}").text
-    logs = httpx.post(f"{server}/logs/filter", json={}).text
+    flow_run = prefect_api.get(f"{server}/flow_runs/{result.record.run_id}").text
+    logs = prefect_api.post(f"{server}/logs/filter", json={}).text
     assert secret not in flow_run and secret not in logs
     spoilt = [path for path in stepwell_home.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
     assert spoilt == []
