@@ -146,6 +146,51 @@ print(s.check_output(again, text=True).strip(), server.ensure_server(), server.s
     assert servers(folder) == [int(pid)] != [old["pid"]]
 
 
+SHOW_AUTH = """
+import os
+from prefect.settings import get_current_settings
+secret = get_current_settings().api.auth_string
+print(os.environ.get('PREFECT_API_AUTH_STRING'), secret and secret.get_secret_value())"""
+
+
+def test_password_is_in_force_whenever_prefect_was_imported(folder: Path) -> None:
+    password = f"stepwell:{(folder / 'home' / 'server' / 'password').read_text().strip()}"
+    within = "import prefect.settings as s; s.temporary_settings({s.PREFECT_LOGGING_LEVEL: 'INFO'}).__enter__()"
+    for code in ("server.ensure_server(); import prefect", "import prefect; server.ensure_server()",
+                 f"{within}; server.ensure_server()"):  # fmt: skip
+        for mine in ({}, {"PREFECT_API_AUTH_STRING": "me:secret"}):
+            assert python(code + SHOW_AUTH, folder, **mine) == f"{password} {password}"
+
+
+def test_own_server_named_by_the_user_without_a_password_is_still_known(folder: Path) -> None:
+    url = str(status(folder)["url"])
+    code = "from stepwell.blocks.server.documents import client\nwith client() as api: api.api_version()\n"
+    said = python(
+        f"{code}print(server.status().managed, server.variables()['PREFECT_API_URL'])", folder, PREFECT_API_URL=url
+    )
+    assert said == f"True {url}"
+
+
+def test_running_server_that_asks_for_no_password_is_replaced_by_the_next_start(folder: Path) -> None:
+    record = folder / "home" / "server" / "server.json"
+    old = json.loads(record.read_text())
+    record.write_text(json.dumps({name: old[name] for name in ("url", "pid", "started")}))  # as older versions wrote it
+    assert status(folder)["guarded"] is False
+    said = python("print(server.ensure_server(print))", folder).splitlines()
+    assert "Replacing" in said[0] and said[-1] == old["url"]
+    now = status(folder)
+    assert now["guarded"] and servers(folder) == [now["pid"]] != [old["pid"]]
+
+
+def test_password_that_was_deleted_means_another_server(folder: Path) -> None:
+    place, now = folder / "home" / "server" / "password", status(folder)
+    kept = place.read_text()
+    place.unlink()
+    assert status(folder) == {**now, "guarded": False} and place.read_text() != kept
+    place.write_text(kept)
+    assert status(folder) == now
+
+
 def test_stop_leaves_no_process_and_no_trust_in_a_reused_pid(folder: Path) -> None:
     record = folder / "home" / "server" / "server.json"
     stale = record.read_text()
@@ -204,8 +249,9 @@ def test_server_of_the_active_profile_counts_as_the_users(tmp_path: Path) -> Non
 
 @pytest.fixture
 def responses() -> Iterator[tuple[dict[str, bytes], str]]:
-    """Provide a server's responses, path to body, and its address; it is silent on other paths."""
+    """Provide a server's responses, path to body (none is a 401), and its address; it is silent on other paths."""
     bodies: dict[str, bytes] = {}
+    sent: list[str] = []
     over = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -213,7 +259,8 @@ def responses() -> Iterator[tuple[dict[str, bytes], str]]:
             if self.path not in bodies:
                 over.wait(PATIENCE)
                 return
-            self.send_response(200)
+            sent.append(f"{self.path} {self.headers.get('Authorization')}")
+            self.send_response(200 if bodies[self.path] else 401)
             self.end_headers()
             self.wfile.write(bodies[self.path])
 
@@ -225,6 +272,7 @@ def responses() -> Iterator[tuple[dict[str, bytes], str]]:
         yield bodies, f"http://127.0.0.1:{one.server_port}"
         over.set()
         one.shutdown()
+    assert not [line for line in sent if "None" not in line]
 
 
 def test_silent_server_of_the_user_is_given_up_in_time(tmp_path: Path, responses: tuple[dict[str, bytes], str]) -> None:
@@ -239,6 +287,34 @@ def test_server_of_the_user_is_used_past_any_proxy(tmp_path: Path, responses: tu
     assert said == f"{address}/api"
     said, _ = refused(tmp_path, PREFECT_API_URL=address)
     assert "ends in /api" in said
+
+
+def test_open_server_of_the_user_is_warned_of_once(tmp_path: Path, responses: tuple[dict[str, bytes], str]) -> None:
+    bodies, address = responses
+    for version, times in ((b'"3.8.8"', 1), (b"", 0)):
+        bodies |= {"/api/health": b"true", "/api/admin/version": version}
+        process = begin("server.ensure_server(); server.ensure_server()", tmp_path, PREFECT_API_URL=f"{address}/api")
+        out, said = process.communicate(timeout=60)
+        assert process.returncode == 0 and out == ""
+        assert said.count("asks for no password") == said.count("PREFECT_SERVER_API_AUTH_STRING") == times
+
+
+@pytest.mark.parametrize("first", ["", "import prefect; "])
+def test_password_of_the_own_server_is_kept_from_another_one(
+    folder: Path, responses: tuple[dict[str, bytes], str], first: str
+) -> None:
+    bodies, address = responses
+    bodies |= {"/api/health": b"true", "/api/admin/version": b""}
+    code = (
+        f"{first}server.ensure_server()\nimport os, subprocess, sys\nos.environ['PREFECT_API_URL'] = '{address}/api'\n"
+    )
+    there = "from stepwell.blocks.server import connection as server\nprint(server.ensure_server())" + SHOW_AUTH
+    child = f"print(subprocess.check_output([sys.executable, '-c', {there!r}], text=True))"
+    for here in (there, child):
+        assert python(code + here, folder).split() == [f"{address}/api", "None", "None"]
+    users = f"os.environ['PREFECT_API_AUTH_STRING'] = 'me:secret'\n"
+    for here in (there, child):
+        assert python(code + users + here, folder).split() == [f"{address}/api", "me:secret", "me:secret"]
 
 
 # Home ---------------------------------------------------------------------------------------------------------------
