@@ -80,7 +80,9 @@ def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in [
-            name for name in os.environ if name in ("PREFECT_API_URL", "STEPWELL_OWN_API_URL", "PREFECT_PROFILE")
+            name
+            for name in os.environ
+            if name.startswith(("PREFECT_API_", "STEPWELL_OWN_")) or name == "PREFECT_PROFILE"
         ]:
             patch.delenv(name)
         patch.setenv("PREFECT_HOME", str(folder / "prefect"))

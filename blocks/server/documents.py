@@ -35,7 +35,7 @@ def _client_of(_url: str, _auth_string: str | None) -> SyncPrefectClient:
 
 @contextmanager
 def client() -> Iterator[SyncPrefectClient]:
-    """Provide a client of the server in force; raise ServerException if the server can't be reached."""
+    """Provide a client of the server in force; raise ServerException if it can't be reached, or lets nobody in."""
     url = ensure_server()
     try:
         yield _client_of(url, os.environ.get(AUTH_STRING))
@@ -45,6 +45,11 @@ def client() -> Iterator[SyncPrefectClient]:
             {"url": url, "reason": str(error) or type(error).__name__},
             "Check that it runs with `stepwell server status`.",
         ) from error
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != httpx.codes.UNAUTHORIZED:
+            raise
+        hint = f"Set {AUTH_STRING} to the USER:PASSWORD that the server was started with."
+        raise ServerException("Prefect's server asks for another password", {"url": url}, hint) from None
 
 
 def ui_url(path: str = "") -> str:

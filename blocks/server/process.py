@@ -77,7 +77,7 @@ _known: dict[Path, ServerProcess] = {}
 def running(log: Callable[[str], None]) -> ServerProcess:
     """Return the server of this home, healthy when first returned; who else asks meanwhile waits for the same one."""
     process = _known.get(home())
-    if process is None or not process.alive:
+    if process is None or not process.alive or not process.guarded:
         process = _known[home()] = _start_once(log)
     return process
 
@@ -128,7 +128,8 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
             log("Waiting for Prefect's server")
             return _wait(process)
         if process is not None and process.alive:
-            log("Replacing this home's running Prefect server, which does not ask for this home's password")
+            # Told to whoever caused it, log or none: older processes that still use it are refused from now on.
+            print("Replacing Prefect's running server, which does not ask for this home's password", file=sys.stderr)
             _terminate(process)
         log(f"Starting Prefect's server{'' if database().exists() else ', which takes a while the first time'}")
         for attempt in range(1, _START_ATTEMPTS + 1):

@@ -18,6 +18,7 @@ from typing import Any
 
 from stepwell.blocks.server import connection
 from stepwell.blocks.server.health import trouble
+from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.blocks.server.work_pool import POOL, ensure_pool
 from stepwell.blocks.system.home import home
 from stepwell.deployments.access.authentication import is_loopback
@@ -154,16 +155,16 @@ def _worker_environment() -> dict[str, str]:
 
 
 class _ServerMonitor:
-    """Starts this home's own server again when it has died; notices when that had to move to another port."""
+    """Starts this home's own server again when it has died; notices when that has another address or password."""
 
     def __init__(self) -> None:
-        self._url = connection.ensure_server()
+        self._place = (connection.ensure_server(), os.environ.get(AUTH_STRING))
         self._moved = threading.Event()
 
     def check(self) -> None:
-        url = connection.ensure_server(log_to_stderr)
-        if url != self._url:
-            self._url = url
+        place = (connection.ensure_server(log_to_stderr), os.environ.get(AUTH_STRING))
+        if place != self._place:
+            self._place = place
             self._moved.set()
 
     def has_moved(self) -> bool:
@@ -260,8 +261,9 @@ def table(options: ServeOptions) -> str:
     """Return the text that says where everything is, and what to do next."""
     base = (options.public_url or options.address).rstrip("/")
     runs = f"{options.limit} {'run' if options.limit == 1 else 'runs'} at once"
+    server = connection.status()
     rows = {
-        "Prefect's UI": connection.status().ui_url or "",
+        "Prefect's UI": f"{server.ui_url or ''}{' (sign in: stepwell server open)' if server.guarded else ''}",
         "endpoint": base if options.token else f"{base} (open to everybody on this machine)",
         "its pages": f"{base}/docs",
         "worker": f"{worker_name()}, {runs}" if options.limit else "none here",

@@ -77,7 +77,7 @@ def prefects_own(address, body):
     """Prefect's answer, asked again while its SQLite database is busy, as every client of Prefect does."""
 
     def ask():
-        answer = httpx.post(address, json=body, timeout=PATIENCE)
+        answer = httpx.post(address, json=body, timeout=PATIENCE, auth=prefect_api.auth())
         return answer if answer.status_code != 503 else None
 
     return eventually(ask)
