@@ -47,7 +47,7 @@ def status() -> None:
     if found.guarded:
         print("  sign in  stepwell server open, or with what `stepwell server password` prints")
     elif found.managed:
-        print("It was started by an older Stepwell and lets in everybody; the next command that needs it replaces it")
+        print("It does not ask for this home's password; the next command that needs it replaces it")
 
 
 @app.command("open")
