@@ -55,7 +55,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="Small sizes, few repetitions: below a minute.")
+    parser.add_argument("--quick", action="store_true", help="Small sizes, few repetitions: two minutes.")
     parser.add_argument("--full", action="store_true", help="More repetitions: ten minutes.")
     parser.add_argument("--only", action="append", choices=list(BENCHMARKS), help="This benchmark; may be repeated.")
     parser.add_argument("--save", type=Path, metavar="FILE", help="Also write the rows to FILE, as JSON.")

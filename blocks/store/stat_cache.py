@@ -14,11 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from stepwell.blocks.store.write_back import may_be_written, times_tell
 from stepwell.model.digests import file_digest
 from stepwell.model.tree import DigestFile
-
-RACY_NS = 50_000_000
-"""A file that changed less than this before it was read could change again and keep its times."""
 
 SETTLED_NS = 60_000_000_000
 """After this long the kernel has written content back: a power cut can't keep a file's times but lose its content."""
@@ -26,6 +24,9 @@ SETTLED_NS = 60_000_000_000
 ATTEMPTS = 3
 LARGE = 64 << 20
 """Bytes from which a file's digest is saved at once: hashing it again would cost more than the transaction."""
+
+ASKED = 64 << 10
+"""Bytes from which it is asked each time who writes to a file: below, reading the file costs no more than that."""
 
 MOST_BYTES = 256 << 20
 """A cache that has grown beyond this, by files long gone, starts anew."""
@@ -46,21 +47,27 @@ class _Row(NamedTuple):
 class StatCache:
     """SHA-256 of files in one SQLite file, found again by path, device, inode, size, mtime and ctime.
 
+    A file is remembered only if its times tell of every later change: not while it is fresh, or open for writing.
     It is safe among threads, forks and processes, and it never fails its caller: a cache that can't be read, written or
     trusted is bypassed or replaced.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, believes: bool = True) -> None:
         self._path = path
+        self._believes = believes
         self._guard = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._paused_until = 0.0
         _caches.add(self)
 
+    def reading_all(self) -> StatCache:
+        """Return the same cache as one that believes nothing: it reads every byte, and remembers what it read."""
+        return StatCache(self._path, believes=False)
+
     def digest_file(self, path: str, status: os.stat_result) -> str:
         """Return the SHA-256 of the file at `path`, read only if nothing is known for this `status`."""
         for row in self._rows("path = ?", os.fsencode(path)):
-            if _believed(row, status):
+            if _believed(row, path, status):
                 return row.digest.decode()
         digest, new = _read(path)
         if new:
@@ -82,7 +89,7 @@ class StatCache:
                 return self.digest_file(path, status)
             unseen.discard(name)
             row = new.get(name) or known.get(name)
-            if row and _believed(row, status):
+            if row and _believed(row, path, status):
                 return row.digest.decode()
             digest, read = _read(path)
             if read:
@@ -107,7 +114,7 @@ class StatCache:
                 map(_Row._make, connection.execute(f"SELECT {_COLUMNS} FROM digests WHERE {condition}", values))  # noqa: S608
             )
 
-        return self._use(read, [])
+        return self._use(read, []) if self._believes else []
 
     def _save(self, rows: Iterable[_Row], gone: Iterable[bytes] = ()) -> None:
         new, old = list(rows), [(path,) for path in gone]
@@ -203,29 +210,32 @@ def _identity(status: os.stat_result) -> bytes:
 
 
 def _checksum(path: bytes, identity: bytes, digest: bytes, boot: bytes) -> int:
-    return zlib.crc32(b"\0".join((path, identity, digest, boot)))
+    return zlib.crc32(b"\0".join((_RULES, path, identity, digest, boot)))
 
 
-def _believed(row: _Row, status: os.stat_result) -> bool:
-    return row.identity == _identity(status) and row.boot in (b"", _THIS_BOOT) and row.check == _checksum(*row[:4])
+_RULES = b"2"
+"""The version of the rules by which files are remembered; rows of other rules count as damaged."""
+
+
+def _believed(row: _Row, path: str, status: os.stat_result) -> bool:
+    known = row.identity == _identity(status) and row.boot in (b"", _THIS_BOOT) and row.check == _checksum(*row[:4])
+    return known and not (status.st_size >= ASKED and may_be_written(path))
 
 
 def _read(path: str) -> tuple[str, _Row | None]:
-    """Return the file's digest, and the row to save unless the file changed lately or while it was read."""
+    """Return the file's digest, and the row to save if its times will tell of every change since it was read."""
     for _ in range(ATTEMPTS):
         with open(path, "rb", buffering=0) as stream:
-            before = os.fstat(stream.fileno())
-            started = time.time_ns()
+            before, started = os.fstat(stream.fileno()), time.time_ns()
+            telling = times_tell(stream.fileno(), path, before, started)
             digest = file_digest(stream)
             after = os.fstat(stream.fileno())
         if _identity(before) == _identity(after):
-            return digest, _row(path, after, digest, started)
+            return digest, _row(path, after, digest, started) if telling else None
     return digest, None
 
 
-def _row(path: str, status: os.stat_result, digest: str, started: int) -> _Row | None:
-    if started - max(status.st_mtime_ns, status.st_ctime_ns) < RACY_NS:
-        return None
+def _row(path: str, status: os.stat_result, digest: str, started: int) -> _Row:
     boot = b"" if started - status.st_ctime_ns >= SETTLED_NS else _THIS_BOOT
     facts = os.fsencode(path), _identity(status), digest.encode(), boot
     return _Row(*facts, _checksum(*facts))

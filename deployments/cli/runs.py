@@ -21,6 +21,7 @@ _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _COMPUTE = typer.Option("", "--compute", help="Run every step on this compute target.", metavar="NAME")
 _REGENERATE = typer.Option(False, "--regenerate", help="Run every step anew.")
+_VERIFY = typer.Option(False, "--verify", help="Read every byte, whatever digests are remembered.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,6 +35,7 @@ def run(
     parameters: list[str] = _PARAMETERS,
     compute: str = _COMPUTE,
     regenerate: bool = _REGENERATE,
+    verify: bool = _VERIFY,
     keep_going: bool = typer.Option(False, "--continue", help="Go on with steps that don't depend on a failed one."),
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default the pipeline's name."),
     as_json: bool = _JSON,
@@ -50,7 +52,7 @@ def run(
     pipeline = pipeline.on(compute) if compute else pipeline
     values = read_parameters(pipeline, parameters)
     progress = Progress.of_terminal()
-    options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, listeners=(progress,))
+    options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify, listeners=(progress,))
     folder = register(pipeline, experiment or pipeline.name, values, {}, options)
     with progress:
         summary = execute(pipeline, folder, values, options)
@@ -63,6 +65,7 @@ def plan(
     parameters: list[str] = _PARAMETERS,
     compute: str = _COMPUTE,
     regenerate: bool = _REGENERATE,
+    verify: bool = _VERIFY,
     as_json: bool = _JSON,
 ) -> None:
     """Say for every step whether it would run, and why; run nothing."""
@@ -70,7 +73,8 @@ def plan(
 
     pipeline = _load(file, load_pipeline)
     pipeline = pipeline.on(compute) if compute else pipeline
-    decisions = pipeline.plan(regenerate_outputs=regenerate, **read_parameters(pipeline, parameters))
+    values = read_parameters(pipeline, parameters)
+    decisions = pipeline.plan(regenerate_outputs=regenerate, verify_digests=verify, **values)
     if as_json:
         print(
             json.dumps(

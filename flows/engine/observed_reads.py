@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.fingerprint import Fingerprint, Row
@@ -69,7 +70,7 @@ def _with_changed_files(before: StepCall, after: StepCall, began: int) -> StepCa
     decided = {row.name: row.value for row in before.fingerprint.rows if row.kind == "read"}
     rows = tuple(
         row._replace(value=f"changed while the step ran ({began})")
-        if row.kind == "read" and (decided.get(row.name, row.value) != row.value or _touched(row.name, began))
+        if row.kind == "read" and _changed(row, decided.get(row.name), began)
         else row
         for row in after.fingerprint.rows
     )
@@ -80,11 +81,14 @@ def _with_rows(call: StepCall, rows: tuple[Row, ...]) -> StepCall:
     return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
 
 
-def _touched(path: str, began: int) -> bool:
-    """Return whether a file outside the snapshot changed since then."""
-    if not os.path.isabs(path):
+def _changed(row: Row, decided: str | None, began: int) -> bool:
+    """Return whether a file changed since then, or may have: one outside the snapshot that no one had looked at before."""
+    if decided is not None and decided != row.value:
+        return True
+    if not os.path.isabs(row.name):
         return False
     with suppress(OSError):
-        status = os.stat(path)
-        return max(status.st_mtime_ns, status.st_ctime_ns) >= began - _CLOCK_TICK_NS
+        status = os.stat(row.name)
+        touched = max(status.st_mtime_ns, status.st_ctime_ns) >= began - _CLOCK_TICK_NS
+        return touched or (decided is None and may_be_written(row.name))  # through a map, and its times don't tell
     return False

@@ -38,7 +38,10 @@ Listener = Callable[[Event], None]
 
 
 class RunContext:
-    """Everything that is looked up once per run. `listeners` are called with every event."""
+    """Everything that is looked up once per run. `listeners` are called with every event.
+
+    `verify`: every byte is read, whatever digests are remembered.
+    """
 
     def __init__(
         self,
@@ -47,10 +50,11 @@ class RunContext:
         *,
         snapshots: Mapping[str, str] | None = None,
         regenerate: bool = False,
+        verify: bool = False,
         listeners: Iterable[Listener] = (),
     ) -> None:
         self.workspace = workspace
-        self.store = workspace.store
+        self.store = workspace.store.reading_all() if verify else workspace.store
         self.run = RunFolder(self.store.run_folder(run_id))
         self.regenerate = regenerate
         self.stop = StopSignal()
@@ -216,7 +220,7 @@ class RunContext:
 
     def _live_source(self, directory: str) -> Source:
         root = Path(directory)
-        with self.workspace.digests.under(root) as digest_file:
+        with self.store.digests.under(root) as digest_file:
             tree = source_tree(root, digest_file)
         warning = size_warning(root, tree)
         if warning:
@@ -309,6 +313,6 @@ class RunContext:
         if not os.path.isabs(path):
             return self.source(call.definition.source_directory).content(path)
         try:
-            return CONTENT + self.workspace.digests.digest_file(path, os.stat(path))
+            return CONTENT + self.store.digests.digest_file(path, os.stat(path))
         except OSError:
             return ABSENT

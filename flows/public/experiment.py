@@ -59,6 +59,7 @@ class Experiment:
         pipeline_params: Mapping[str, Any] | None = None,
         regenerate_outputs: bool = False,
         continue_on_step_failure: bool = False,
+        verify_digests: bool = False,
         **ignored: Any,
     ) -> PipelineRun:
         """Start the pipeline, or a published one, in a process of its own that outlives this one.
@@ -73,6 +74,8 @@ class Experiment:
             regenerate_outputs: Whether every step runs anew, whatever earlier runs left.
             continue_on_step_failure: Whether steps that do not depend on a failed one go on. False leaves it to what a
                 published pipeline was published with.
+            verify_digests: Whether every byte is read, instead of believing digests of files that look unchanged; of a Pipeline
+                only.
             **ignored: Accepted for v1's sake; not used.
 
         Returns:
@@ -89,7 +92,9 @@ class Experiment:
                 self.workspace, self.name, given, None, go_on, tags=tags, regenerate_outputs=regenerate_outputs
             )
         values = config.values(given)
-        options = RunOptions(regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure)
+        options = RunOptions(
+            regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure, verify=verify_digests
+        )
         folder = register(config, self.name, values, tags or {}, options)
         detach(config, folder, values)
         run = PipelineRun(self, folder.run_id)

@@ -15,7 +15,7 @@ from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.drawing import draw
 from stepwell.flows.runs.flow_run import preflight
-from stepwell.flows.runs.pipeline_flow import RESERVED, PipelineFlow
+from stepwell.flows.runs.pipeline_flow import RESERVED, VERIFY, PipelineFlow
 from stepwell.flows.steps.graph import Graph
 from stepwell.flows.steps.step import Step
 from stepwell.model.definitions import PipelineDefinition
@@ -80,7 +80,7 @@ class Pipeline(PipelineFlow):
         self._steps = graph.steps
         for step in graph.steps:
             step.workspace = step.workspace or workspace
-        taken = sorted({parameter.name for parameter in self.definition.parameters} & set(RESERVED))
+        taken = sorted({parameter.name for parameter in self.definition.parameters} & {*RESERVED, VERIFY})
         if taken:
             raise UserErrorException(f"{taken[0]!r} can't name a pipeline parameter", hint="Rename it.")
         self._refuse_missing_scripts()
@@ -126,11 +126,14 @@ class Pipeline(PipelineFlow):
                     errors.append(error.title)
         return errors
 
-    def plan(self, *, regenerate_outputs: bool = False, **parameters: Any) -> tuple[Decision, ...]:
+    def plan(
+        self, *, regenerate_outputs: bool = False, verify_digests: bool = False, **parameters: Any
+    ) -> tuple[Decision, ...]:
         """Tell for every step what a run with these parameters would do, and why, without running anything.
 
         Args:
             regenerate_outputs: Whether the run would be told to run every step anew.
+            verify_digests: Whether every byte is read, instead of believing digests of files that look unchanged.
             **parameters: Values by parameter; the others keep their defaults.
 
         Returns:
@@ -141,7 +144,8 @@ class Pipeline(PipelineFlow):
             StepwellError: Something that no run could get past: a missing script, compute target or input.
         """
         values = self.values(parameters)
-        with closing(RunContext(self.workspace, "plan", regenerate=regenerate_outputs)) as context:
+        context = RunContext(self.workspace, "plan", regenerate=regenerate_outputs, verify=verify_digests)
+        with closing(context):
             preflight(context, self.definition, values)
             return plan(context, self.definition, values)
 

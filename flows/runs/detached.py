@@ -22,7 +22,11 @@ def main() -> None:
     facts, payload = run.facts(), json.load(sys.stdin)
     definition = PipelineDefinition.from_json(payload["pipeline"])
     values = unpacked(definition, payload["values"])
-    options = RunOptions(regenerate=facts["regenerate"], continue_on_failure=facts["continue_on_failure"])
+    options = RunOptions(
+        regenerate=facts["regenerate"],
+        continue_on_failure=facts["continue_on_failure"],
+        verify=facts.get("verify", False),
+    )
     pipeline = PipelineFlow.of(definition, BaseWorkspace.get(facts["workspace"]))
     summary = execute(pipeline, run, values, options)
     leave(run, 0 if summary.status == "Finished" else 1)

@@ -38,13 +38,14 @@ _SECONDS_WITHOUT_SERVER = 30.0
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How to run: force every step, go on past failures, what is known of the run beforehand, who listens to its events.
+    """How to run: force every step, go on past failures, read every byte, what is known of the run, who listens to it.
 
     `known` is what `run.json` would hold, above all frozen `snapshots`.
     """
 
     regenerate: bool = False
     continue_on_failure: bool = False
+    verify: bool = False
     known: Mapping[str, Any] = field(default_factory=dict, compare=False)
     listeners: tuple[Listener, ...] = field(default=(), compare=False)
 
@@ -63,6 +64,7 @@ def run_pipeline(
         run_id,
         snapshots=known.get("snapshots", {}),
         regenerate=options.regenerate,
+        verify=options.verify,
         listeners=options.listeners,
     )
     with context.run.alive(), closing(context):

@@ -40,7 +40,7 @@ def register(
     """Register a new run with Prefect, and return its folder: definition, values, snapshots and commit, all frozen now."""
     definition = pipeline.definition
     provenance = provenance_of(definition)
-    context = RunContext(pipeline.workspace, "registration")
+    context = RunContext(pipeline.workspace, "registration", verify=options.verify)
     context.hide(secrets_of(definition.steps, values))
     for step in definition.steps:
         context.source(step.source_directory)
@@ -72,6 +72,7 @@ def register(
                 "properties": provenance,
                 "regenerate": options.regenerate,
                 "continue_on_failure": options.continue_on_failure,
+                "verify": options.verify,
             }
         )
     return run

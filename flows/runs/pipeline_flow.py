@@ -23,6 +23,8 @@ from stepwell.model.definitions import PipelineDefinition
 from stepwell.model.records import StepResult
 
 RESERVED = ("regenerate_outputs", "continue_on_step_failure")
+VERIFY = "verify_digests"
+"""An option of a call from Python; no parameter of the flow, so that forms and published schemas stay as they are."""
 
 
 class PipelineFlow:
@@ -125,7 +127,8 @@ class PipelineFlow:
         """Run the pipeline here and now as a Prefect flow.
 
         Args:
-            **parameters: Values by parameter, `regenerate_outputs` and `continue_on_step_failure`.
+            **parameters: Values by parameter, `regenerate_outputs`, `continue_on_step_failure` and `verify_digests`: read every
+                byte, instead of believing digests of files that look unchanged.
 
         Returns:
             The result of each step by its id.
@@ -134,6 +137,7 @@ class PipelineFlow:
             UserErrorException: A parameter is unknown, or its value has a wrong type.
             ActivityFailedException: A step failed.
         """
+        verify = bool(parameters.pop(VERIFY, False))
         names = {*RESERVED, *(definition.name for definition in self.definition.parameters)}
         self.values(dict.fromkeys(set(parameters) - names))  # raises if there are any
         known = {definition.name: definition for definition in self.definition.parameters}
@@ -141,7 +145,7 @@ class PipelineFlow:
             name: for_prefect(known[name], value) if name in known else value for name, value in parameters.items()
         }
         with client_settings():
-            return self.flow(**given)  # type: ignore[no-any-return]
+            return (self.flow_with(RunOptions(verify=True)) if verify else self.flow)(**given)  # type: ignore[no-any-return]
 
     def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
         return {

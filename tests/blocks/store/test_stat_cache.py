@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stepwell.model import digests
-from stepwell.blocks.store import stat_cache
+from stepwell.blocks.store import stat_cache, write_back
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.model.tree import scan
 
@@ -24,10 +24,20 @@ def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+SOON_NS = 50_000_000
+
+
+@pytest.fixture(autouse=True)
+def quick_write_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file settles soon, on whatever file system the tests run."""
+    monkeypatch.setattr(write_back, "interval_ns", lambda: SOON_NS)
+    monkeypatch.setattr(write_back, "_file_system", lambda _: 0xEF53)
+
+
 def write(path: Path, content: bytes) -> str:
     """Write a file that is old enough for the cache, and return its digest."""
     path.write_bytes(content)
-    time.sleep(stat_cache.RACY_NS / 1e9 + 0.02)
+    time.sleep(SOON_NS / 1e9 + 0.02)
     return sha(content)
 
 
@@ -122,11 +132,11 @@ def test_another_boot_believes_settled_files_only(
     monkeypatch.setattr(stat_cache, "SETTLED_NS", 0)
     write(tmp_path / "settled", b"settled")
     look(cache, tmp_path / "settled")
-    monkeypatch.undo()
     monkeypatch.setattr(stat_cache, "_THIS_BOOT", b"another boot")
     known = {row.path: row for row in cache._rows("1 = 1")}
-    assert stat_cache._believed(known[os.fsencode(tmp_path / "settled")], (tmp_path / "settled").stat())
-    assert not stat_cache._believed(known[os.fsencode(tmp_path / "fresh")], (tmp_path / "fresh").stat())
+    for name in ("settled", "fresh"):
+        path = tmp_path / name
+        assert stat_cache._believed(known[os.fsencode(path)], str(path), path.stat()) == (name == "settled")
     assert look(cache, tmp_path / "fresh") == sha(b"fresh")
 
 
@@ -178,6 +188,53 @@ def test_what_was_read_is_saved_although_the_scan_fails(cache: StatCache, tmp_pa
         raise KeyError
     assert look(cache, file) == digest
     assert len(reads) == 1
+
+
+def test_all_is_read_where_asked_and_remembered_for_others(cache: StatCache, tmp_path: Path, reads: list[str]) -> None:
+    digest = write(tmp_path / "a", b"content")
+    careful = cache.reading_all()
+    for _ in range(2):
+        assert look(careful, tmp_path / "a") == digest
+        with careful.under(tmp_path) as digest_file:
+            assert digest_file(str(tmp_path / "a"), (tmp_path / "a").stat()) == digest
+    assert len(reads) == 4
+    assert look(cache, tmp_path / "a") == digest
+    assert len(reads) == 4
+
+
+def test_rows_of_earlier_rules_are_not_believed(
+    cache: StatCache, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = write(tmp_path / "a", b"content")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(stat_cache, "_RULES", b"1")
+        look(cache, tmp_path / "a")
+    assert [look(cache, tmp_path / "a") for _ in range(2)] == [digest] * 2
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize("size", [10, stat_cache.ASKED])
+def test_a_file_open_for_writing_is_not_remembered(
+    size: int, cache: StatCache, tmp_path: Path, reads: list[str]
+) -> None:
+    digest = write(tmp_path / "a", b"a" * size)
+    with open(tmp_path / "a", "r+b"):
+        assert [look(cache, tmp_path / "a") for _ in range(2)] == [digest] * 2
+    assert len(reads) == 2
+    assert [look(cache, tmp_path / "a") for _ in range(2)] == [digest] * 2
+    assert len(reads) == 3
+
+
+def test_a_remembered_file_is_read_again_while_somebody_can_write_to_it(
+    cache: StatCache, tmp_path: Path, reads: list[str]
+) -> None:
+    write(tmp_path / "a", b"a" * stat_cache.ASKED)
+    look(cache, tmp_path / "a")
+    with open(tmp_path / "a", "r+b"):
+        look(cache, tmp_path / "a")
+    assert len(reads) == 2
+    look(cache, tmp_path / "a")
+    assert len(reads) == 2
 
 
 def test_an_error_of_the_file_is_the_callers(cache: StatCache, tmp_path: Path) -> None:
@@ -283,8 +340,10 @@ def test_threads_share_a_cache(cache: StatCache, tmp_path: Path) -> None:
 PROCESS = """
 import sys
 from pathlib import Path
+from stepwell.blocks.store import write_back
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.model.tree import scan
+write_back.interval_ns, write_back._file_system = lambda: 50_000_000, lambda _: 0xEF53
 cache, root = StatCache(Path(sys.argv[1])), Path(sys.argv[2])
 for _ in range(5):
     with cache.under(root) as digest_file:

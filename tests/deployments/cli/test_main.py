@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from waiting import PATIENCE, eventually
 
+from stepwell.blocks.store import stat_cache
+
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 PIPELINE = """
 from stepwell import Pipeline, PipelineData, PipelineParameter, PythonScriptStep, Workspace
@@ -97,6 +99,18 @@ def test_errors_are_one_message_with_a_hint(project, shell):
     (project.source / "train.py").unlink()
     assert "script not found at" in shell.bad("plan", "pipeline.py")
     assert not project.executions
+
+
+def test_verify_reads_what_a_remembered_digest_hides(project, shell):
+    shell.good("run", "pipeline.py")
+    script, digests = project.source / "prepare.py", project.workspace.digests
+    [before] = project.workspace.store.tree_at(script).entries
+    script.write_text(script.read_text() + "# more\n")
+    path = os.path.realpath(script)
+    digests._save([stat_cache._row(path, os.stat(path), before.digest, time.time_ns())])
+    assert "prepare.py  reuse" in shell.good("plan", "pipeline.py")
+    assert "prepare.py  run" in shell.good("plan", "pipeline.py", "--verify")
+    assert "Finished: 1 ran, 1 reused" in shell.good("run", "pipeline.py", "--verify")
 
 
 def test_a_failed_step_fails_the_command_and_shows_why(project, shell):
