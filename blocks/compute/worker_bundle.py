@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from stepwell.blocks.system.files import copy_file, remove
+from stepwell.blocks.system.home import make_folder
 from stepwell.script import launcher, package_init
 
 _PACKAGE = Path(launcher.__file__).parents[1]
@@ -70,7 +71,7 @@ def bundle_folder(cache_folder: Path) -> Path:
     """Return the folder of the bundle, to be put on `sys.path`; it is made below `cache_folder` if it isn't there."""
     target = cache_folder / "worker-bundles" / bundle_digest()
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(target.parent)
         draft = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
         for name, path in bundle_files().items():
             (draft / name).parent.mkdir(parents=True, exist_ok=True)

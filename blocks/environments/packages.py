@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.system.home import make_folder
 from stepwell.errors import UserErrorException
 from stepwell.model.digests import bytes_digest, digest
 
@@ -307,7 +308,7 @@ def _load(file: Path) -> _Survey | None:
 def _save(file: Path, survey: _Survey, stamps: Mapping[str, Stamp]) -> None:
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         unfinished.write_text(json.dumps({"marks": stamps, "survey": asdict(survey)}))
         os.replace(unfinished, file)
     except OSError:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from stepwell.blocks.store.write_back import may_be_written, times_tell
+from stepwell.blocks.system.home import make_folder
 from stepwell.model.digests import file_digest
 from stepwell.model.tree import DigestFile
 
@@ -145,7 +146,7 @@ class StatCache:
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self._path.parent)
             if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
                 self._drop()
             self._connection = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)

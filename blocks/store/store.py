@@ -25,6 +25,7 @@ from typing import Any
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.system.files import copy_named, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
+from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
@@ -122,7 +123,7 @@ class Store:
         protect(target)
 
     def _install(self, scratch: Path, place: Path, tree: str) -> None:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         for _ in range(5):
             try:
                 os.rename(scratch, place)
@@ -270,7 +271,7 @@ class Store:
     def scratch_folder(self) -> Path:
         """Make a new empty folder on the store's own file system, named after this process."""
         folder = self.written / "work"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
 
     def run_folder(self, run_id: str) -> Path:
@@ -351,13 +352,13 @@ def _names(folder: Path) -> list[str]:
 
 def _touch(path: Path) -> None:
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         path.touch()
 
 
 def _writable(folder: Path) -> bool:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):
             return True
     except OSError as error:

@@ -10,6 +10,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from stepwell.blocks.system.home import make_folder
 from stepwell.model.tree import Tree
 
 _FICLONE = 0x40049409
@@ -17,7 +18,7 @@ _FICLONE = 0x40049409
 
 def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Write `data` to `path` as a whole: a reader never finds a part. `durable`: it survives a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, scratch = tempfile.mkstemp(prefix=".", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:

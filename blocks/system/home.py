@@ -13,14 +13,34 @@ from stepwell.errors import StepwellError
 
 def home() -> Path:
     """Return the folder that `STEPWELL_HOME` names, or `~/.stepwell`; made for its owner only when first asked for."""
-    named = os.environ.get("STEPWELL_HOME") or "~/.stepwell"
+    named = _named()
     try:
-        folder = Path(os.path.abspath(Path(named).expanduser()))
+        folder = _path_of(named)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (OSError, RuntimeError) as error:
         hint = "Set STEPWELL_HOME to a folder that you can write to."
         raise StepwellError("Stepwell's home can't be made.", {"folder": named, "reason": error}, hint) from None
     return folder
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder, and those above it, if they are missing; below the home for its owner only, whatever the umask."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_folder(path.parent)
+    private = False
+    with suppress(OSError, RuntimeError):  # there may be no home, and nothing below it then
+        private = path.is_relative_to(_path_of(_named()))
+    path.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+
+
+def _named() -> str:
+    return os.environ.get("STEPWELL_HOME") or "~/.stepwell"
+
+
+def _path_of(named: str) -> Path:
+    return Path(os.path.abspath(Path(named).expanduser()))
 
 
 def signing_key() -> str:

@@ -16,7 +16,7 @@ from prefect.types import SecretDict
 from pydantic import Field
 
 from stepwell.blocks.store.remote_store import RemoteStore
-from stepwell.blocks.system.home import home
+from stepwell.blocks.system.home import home, make_folder
 from stepwell.errors import DatastoreException
 
 PRIVATE = ".stepwell"
@@ -79,7 +79,7 @@ class DatastoreFiles:
                 "Install the fsspec driver that the URL needs, or correct the URL.",
             ) from error
         if self.local_root:
-            self.local_root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.local_root)
         return filesystem
 
     @property

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stepwell.blocks.system.files import copy_file, remove
+from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_context import RunContext
@@ -53,7 +54,7 @@ def _link(tree: Path, place: Path) -> None:
         target = os.path.relpath(tree, place.parent)
         if os.path.islink(place) and os.readlink(place) == target:
             return
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         remove(place)
         os.symlink(target, place)
 
@@ -85,9 +86,9 @@ def _entries_at(context: RunContext, datastore: Datastore, path: str) -> dict[st
 def _write_entry(source: Path, place: Path, entry: Entry) -> None:
     try:
         if entry.kind == "folder":
-            place.mkdir(parents=True, exist_ok=True)
+            make_folder(place)
             return
-        place.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(place.parent)
         scratch = Path(tempfile.mkdtemp(prefix=".materialize-", dir=place.parent))
         try:
             if entry.kind == "link":

@@ -13,6 +13,7 @@ from prefect.client.schemas.objects import State, StateType
 from stepwell.blocks.processes.process_tree import kill_stray
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.home import make_folder
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.summary import FINAL
 
@@ -51,7 +52,7 @@ def _cancelled_in_prefect(run_id: str) -> bool:
 
 def ask_to_cancel(run: RunFolder) -> None:
     """Ask the process of the run, if it is at work on this machine, to end it within seconds."""
-    run.path.mkdir(parents=True, exist_ok=True)
+    make_folder(run.path)
     (run.path / _MARKER).touch()
 
 

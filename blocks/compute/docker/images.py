@@ -27,7 +27,7 @@ from stepwell.blocks.compute.docker.recipe import Recipe
 from stepwell.blocks.environments.package_index import index_variables, options_without_indexes
 from stepwell.blocks.environments.requirements import without_user_info
 from stepwell.blocks.processes.output import Text
-from stepwell.blocks.system.home import home
+from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.locks import exclusive
 from stepwell.errors import ComputeTargetException, StepFailedException
 from stepwell.model.digests import digest
@@ -108,7 +108,7 @@ class Images:
     def _lock(self, tag: str) -> Iterator[None]:
         """Keep other processes of this home from making the image while the block runs."""
         path = home() / "locks" / f"image-{tag}"
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         while True:
             self._check_stop()
             with exclusive(path, blocking=False) as mine:
