@@ -7,6 +7,7 @@ from typing import Any
 
 from stepwell.blocks.environments.package_index import secrets_in
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
+from stepwell.flows.parameters.values import masks_short_values
 from stepwell.model.definitions import StepDefinition
 from stepwell.model.digests import digest
 from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
@@ -22,6 +23,14 @@ def secrets_of(steps: Iterable[StepDefinition], values: Mapping[str, Value]) -> 
             yield from (piece.value for piece in argument if piece.kind == "text" and is_secret_name(name))
         yield from (text for name, text in step.environment.variables.items() if is_secret_name(name))
         yield from secrets_in((step.environment.index_url, *step.environment.requirements))
+
+
+def declared_secrets(steps: Iterable[StepDefinition], values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield the values of parameters that somebody called secret, which are masked though they are short."""
+    for parameter in (p for step in steps for p in step.parameters if masks_short_values(p)):
+        yield as_text(parameter.default)
+        if parameter.name in values:
+            yield as_text(values[parameter.name])
 
 
 def redacted(data: Any, redactor: Redactor) -> Any:

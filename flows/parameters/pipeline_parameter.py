@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.kinds import Kind, kind_of
-from stepwell.flows.parameters.values import Value, as_text, check, parse, plain
+from stepwell.flows.parameters.values import Value, as_text, check, masks_short_values, parse, plain
 from stepwell.model.definitions import ParameterDefinition, Scalar
 from stepwell.model.redaction import is_secret_name
 
@@ -29,7 +29,8 @@ class PipelineParameter:
         name: The parameter's name, unique in its pipeline: letters, digits and underscores, the first a letter.
         default_value: The value of runs that pass none; its type is the parameter's type.
         secret: Whether values stay out of keys, logs, command lines and Prefect; scripts then get the environment
-            variable only. None: names that sound secret (token, password …) are secret.
+            variable only. They have four characters at least, or none. None: names that sound secret (token, password
+            …) are secret.
         type: The type where the default, None or an empty list, can't tell it: `int`, `list[int]`, an Enum class.
         choices: The only values that are allowed, or the only items of a list.
         minimum: The least number that is allowed, or the least item of a list.
@@ -118,7 +119,8 @@ def _limit(definition: ParameterDefinition, what: str, limit: Any) -> Any:
 
 def _item_of(definition: ParameterDefinition) -> ParameterDefinition:
     """Return the definition of the parameter's choices and limits: of single values that are never None."""
-    return replace(definition, type=cast("Any", definition.item_type or definition.type), item_type="", nullable=False)
+    kind = cast("Any", definition.item_type or definition.type)
+    return replace(definition, type=kind, item_type="", nullable=False, secret=False)
 
 
 def _check_contradictions(definition: ParameterDefinition, default: Any) -> None:
@@ -132,6 +134,10 @@ def _check_contradictions(definition: ParameterDefinition, default: Any) -> None
     if definition.secret and (definition.choices or definition.type == "list"):
         raise _invalid(
             name, "is secret, and a list or one of some known choices", "Pass `secret=False` if it is no secret."
+        )
+    if definition.type == "bool" and masks_short_values(definition):
+        raise _invalid(
+            name, "is secret and a bool, which anybody guesses", "Pass `secret=False`, or the secret as text."
         )
     if definition.secret and definition.nullable and default is not None:
         raise _invalid(name, "is secret and nullable, but its default isn't None", "Pass None as its default.")

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, cast
 from stepwell.blocks.workspace.references import DataPath
 from stepwell.errors import UserErrorException
 from stepwell.model.definitions import DataSource, ParameterDefinition, Scalar
+from stepwell.model.redaction import SHORTEST_DECLARED, is_secret_name
 
 Value = Scalar | DataSource | tuple[Scalar, ...]
 SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
@@ -85,6 +86,10 @@ def _validated_scalar(definition: ParameterDefinition, kind: str, value: Any) ->
         raise _InvalidValue("be a text that a program can be given: without NUL, in valid Unicode")
     if definition.choices and found not in definition.choices:
         raise _InvalidValue("be one of its choices")
+    if masks_short_values(definition) and 0 < len(str(found).strip()) < SHORTEST_DECLARED:
+        raise _InvalidValue(
+            f"have at least {SHORTEST_DECLARED} characters, since a shorter secret can't be masked: any text may hold it"
+        )
     low, high = definition.minimum, definition.maximum
     if (low is not None and cast("float", found) < low) or (high is not None and cast("float", found) > high):
         raise _InvalidValue(f"be {_limits(definition)}")
@@ -104,6 +109,14 @@ def _typed(kind: str, value: Any) -> Scalar:
     except (OverflowError, ValueError):
         return None
     return cast("Scalar", value)
+
+
+def masks_short_values(definition: ParameterDefinition) -> bool:
+    """Return whether the parameter's values are masked though they are short, or refused if they are too short for that.
+
+    Numbers are so only if they were called secret: of those with names that sound so, most only count something.
+    """
+    return definition.secret and (definition.type == "str" or not is_secret_name(definition.name))
 
 
 # Descriptions -------------------------------------------------------------------------------------------------------

@@ -162,7 +162,8 @@ def test_choices_and_limits_have_the_parameters_type():
      (1, {"minimum": True}, "minimum of .* must be of type int"),
      ("a", {"minimum": 1}, "has a minimum but is no number"), (True, {"maximum": 1}, "has a maximum but is no number"),
      ("a", {"secret": True, "choices": ["a"]}, "is secret"), (["a"], {"secret": True}, "is secret"),
-     ("a", {"secret": True, "nullable": True}, "secret and nullable"),
+     ("a", {"secret": True, "nullable": True}, "secret and nullable"), (True, {"secret": True}, "anybody guesses"),
+     ("abc", {"secret": True}, "default .* at least 4 characters"),
      ("a", {"description": 5}, "description that is no text")],
 )  # fmt: skip
 def test_nonsense_is_refused_in_words(default, more, words):

@@ -101,11 +101,28 @@ def test_values_too_large_or_too_deep_to_show_are_refused_too():
 
 
 def test_no_error_shows_a_secret():
-    secret = made(5, secret=True, maximum=9)
+    secret = made(5000, secret=True, maximum=9000)
     for text in ("1234567", "hunter2"):
         with pytest.raises(UserErrorException) as caught:
             parse(secret, text)
         assert text not in caught.value.message and "***" in caught.value.message
+
+
+@pytest.mark.parametrize("value", ["a", "abc", " ab ", 12, 0.5])
+def test_secrets_too_short_to_be_masked_are_refused_with_the_reason(value):
+    definition = made("" if isinstance(value, str) else value * 10000, secret=True)
+    with pytest.raises(
+        UserErrorException, match="at least 4 characters, since a shorter secret can't be masked"
+    ) as caught:
+        check(definition, value)
+    assert "***" in caught.value.message
+    assert check(made("" if isinstance(value, str) else value), value) == value
+
+
+def test_secrets_may_be_empty_or_only_sound_like_one():
+    assert check(made("", secret=True), "") == ""
+    assert check(PipelineParameter("max_tokens", 50).definition, 8) == 8
+    assert check(PipelineParameter("use_token", True).definition, False) is False
 
 
 def test_members_of_enumerations_stand_for_their_values():

@@ -44,8 +44,30 @@ def test_a_process_without_secrets_is_started_as_it_is():
     assert without_secrets(("a", "b"), {"X": "1"}, b"input", lambda text: text) == (("a", "b"), {"X": "1"}, b"input")
 
 
-def test_a_name_that_no_shell_knows_stays_with_the_others():
-    process = without_secrets(
-        ("a",), {"X-Y": "secret-1", "Z": "secret-2"}, None, Redactor(["secret-1", "secret-2"]).redact
-    )
-    assert process.variables == {"X-Y": "secret-1"} and b"secret-2" in process.stdin
+NAMES = ["MY-SECRET", "my.token", "9 lives", "ä", "TOKEN"]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_no_engine_sees_a_secret_whatever_its_name(tmp_path, value):
+    out, words = str(tmp_path / "out"), ["", "a b", "new\nline", "$0", "*"]
+    plain = {"OUT": out, "PLAIN": "plain", "A-B": "plain", "PATH": os.defpath}
+    argv = (sys.executable, "-c", DUMP, *words)
+    process = without_secrets(argv, {**plain, **dict.fromkeys(NAMES, value)}, b"the input\n", Redactor([value]).redact)
+    assert value not in repr(process.argv) and process.variables == plain
+    subprocess.run(process.argv, env=process.variables, input=process.stdin, check=True)
+    found, arguments, stdin = json.loads((tmp_path / "out").read_text())
+    assert {name: found.get(name) for name in NAMES} == dict.fromkeys(NAMES, value)
+    assert arguments == words and stdin == "the input\n"
+    assert not {"STEPWELL_SECRET_VARIABLES", "stepwell_python"} & set(found)
+
+
+def test_names_that_sound_secret_are_hidden_whatever_their_value():
+    process = without_secrets(("a",), {"my.token": "dev", "DB_PASSWORD": "", "X": "dev"}, None, lambda text: text)
+    assert process.variables == {"DB_PASSWORD": "", "X": "dev"}
+
+
+def test_an_image_without_python_is_told_what_is_missing(tmp_path):
+    process = without_secrets(("/bin/true",), {"MY-SECRET": "secret-1"}, None, Redactor(["secret-1"]).redact)
+    done = subprocess.run(process.argv, env={"PATH": str(tmp_path)}, input=process.stdin, capture_output=True)
+    assert done.returncode == 127
+    assert b"MY-SECRET" in done.stderr and b"no Python" in done.stderr and b"secret-1" not in done.stderr
