@@ -26,6 +26,7 @@ from stepwell.errors import UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
 from stepwell.model.records import StepCall
 from stepwell.script import launcher
+from stepwell.script.events import mask_events
 
 OWN_VARIABLES = ("PREFECT_", "STEPWELL_")
 _LARGEST_LOG = 64 << 20
@@ -147,7 +148,8 @@ def _below(folder: Path, path: str) -> Path:
 
 def redact_record(job: Job, redact: Redact) -> None:
     """Replace the secrets in the texts that the script left for the record."""
-    for path in (job.control / "events.jsonl", *(job.record / "user_logs").rglob("*")):
+    mask_events(job.control, redact)
+    for path in (job.record / "user_logs").rglob("*"):
         if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_LOG:
             continue
         text = path.read_bytes().decode(errors="surrogateescape")
@@ -193,6 +195,7 @@ def _write_context(job: Job, directory: WorkingDirectory) -> None:
         "name": job.call.definition.name,
         "input_datasets": {name: str(path) for name, path in directory.inputs.items()},
         "output_datasets": {name: str(path) for name, path in directory.outputs.items()},
+        "secret_variables": [_parameter_variable(p.name) for p in job.call.definition.parameters if p.secret],
     }
     (job.control / "context.json").write_text(json.dumps(context))
 
@@ -228,10 +231,9 @@ def _variables(job: Job, directory: WorkingDirectory) -> dict[str, str]:
     call, definition = job.call, job.call.definition
     data = {port.variable: str(directory.inputs[port.name]) for port in definition.inputs}
     data |= {port.variable: str(directory.outputs[port.name]) for port in definition.outputs}
-    values = {f"AML_PARAMETER_{_variable_name(name)}": text for name, text in call.parameters.items()}
+    values = {_parameter_variable(name): text for name, text in call.parameters.items()}
     values |= {
-        f"AML_PARAMETER_{_variable_name(name)}": _rendered(value, call, directory)
-        for name, value in definition.params.items()
+        _parameter_variable(name): _rendered(value, call, directory) for name, value in definition.params.items()
     }
     own = {
         "AZUREML_RUN_ID": job.step_run_id,
@@ -241,5 +243,5 @@ def _variables(job: Job, directory: WorkingDirectory) -> dict[str, str]:
     return {**data, **values, **own, **definition.environment.variables}
 
 
-def _variable_name(name: str) -> str:
-    return re.sub(r"\W", "_", name)
+def _parameter_variable(name: str) -> str:
+    return "AML_PARAMETER_" + re.sub(r"\W", "_", name)

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.system.files import write_atomically
+from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import exclusive, shared
 
 Event = dict[str, Any]
+
+TEXTS = ("error", "warning", "problem", "why", "ran_on")
+"""The fields of an event that hold words for people; secrets in them are masked."""
+
+_NUMBER = (int, float)
+_EVENT_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("at", "step", "status", "step_run_id", "from_run", "key", "action", "server"), str),
+    **dict.fromkeys(("error", "warning", "problem"), str),
+    **dict.fromkeys(("seconds", "saved"), _NUMBER),
+    **dict.fromkeys(("why", "upstream"), list),
+    "ran_on": dict,
+}
+_FACT_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("id", "name", "workspace", "experiment", "kind"), str),
+    **dict.fromkeys(("number", "restarts", "pid"), int),
+    "created": _NUMBER,
+    **dict.fromkeys(("tags", "pipeline", "parameters", "snapshots", "properties"), dict),
+}
 
 
 class RunFolder:
@@ -31,17 +50,18 @@ class RunFolder:
         write_atomically(self.path / "run.json", json.dumps({**self.facts(), **facts}, indent=1).encode())
 
     def facts(self) -> dict[str, Any]:
-        """Return what `run.json` holds; empty if there is none."""
+        """Return what `run.json` holds; empty if there is none. A known fact of a wrong type is left out."""
         try:
             found = json.loads((self.path / "run.json").read_bytes())
         except (OSError, ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        facts = found if isinstance(found, dict) else {}
+        return {name: fact for name, fact in facts.items() if _fits(name, fact, _FACT_TYPES)}
 
     def append(self, event: Event) -> None:
         """Append `event` to the journal, on a line of its own though the one before was cut off."""
         line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         descriptor = os.open(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(descriptor, line)
@@ -49,23 +69,19 @@ class RunFolder:
             os.close(descriptor)
 
     def journal(self) -> list[Event]:
-        """Return every event so far; a line that was cut off is left out."""
+        """Return every event so far; what was cut off, or is no event that was written here, is left out."""
         events = []
         with suppress(OSError):
             for line in (self.path / "journal.jsonl").read_bytes().splitlines():
                 with suppress(ValueError, RecursionError):
                     event = json.loads(line)
-                    if isinstance(event, dict):
+                    if _is_event(event):
                         events.append(event)
         return events
 
     def steps(self) -> dict[str, Event]:
         """Return the latest state of each step by its id, in the order of definition or first appearance."""
-        known: dict[str, Event] = {}
-        for event in self.journal():
-            if "step" in event:
-                known.setdefault(event["step"], {}).update(event)
-        return known
+        return latest_states(self.journal())
 
     def status(self) -> Event:
         """Return the latest state of the whole run."""
@@ -82,7 +98,7 @@ class RunFolder:
     @contextmanager
     def alive(self) -> Iterator[None]:
         """Mark the run as living for as long as the block, or the process, lasts."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         with exclusive(self.path / "alive.lock"):
             yield
 
@@ -92,3 +108,25 @@ class RunFolder:
             return False
         with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
             return not free
+
+
+def latest_states(journal: Iterable[Event]) -> dict[str, Event]:
+    """Return the latest state of each step that the events name, by its id, in the order of first appearance."""
+    known: dict[str, Event] = {}
+    for event in journal:
+        if "step" in event:
+            known.setdefault(event["step"], {}).update(event)
+    return known
+
+
+def _is_event(event: Any) -> bool:
+    """Return whether all that is known of events has its type, and ids name no other folder."""
+    if not isinstance(event, dict) or not all(_fits(name, value, _EVENT_TYPES) for name, value in event.items()):
+        return False
+    texts = (*event.get("why", ()), *event.get("upstream", ()), *event.get("ran_on", {}).values())
+    ids = (event.get("step_run_id", ""), event.get("from_run", ""))
+    return all(isinstance(text, str) for text in texts) and not any("/" in name or name == ".." for name in ids)
+
+
+def _fits(name: str, value: Any, types: dict[str, type | tuple[type, ...]]) -> bool:
+    return name not in types or (isinstance(value, types[name]) and not isinstance(value, bool))

@@ -23,6 +23,7 @@ from stepwell.flows.runs.cancel import ask_to_cancel
 from stepwell.flows.runs.names import usual_experiment
 from stepwell.flows.runs.states import status_of
 from stepwell.flows.runs.summary import FINAL
+from stepwell.model.redaction import here, redacted
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def run_response(known: KnownRun, address: str, page: str) -> dict[str, Any]:
             "version": known.published.version,
         },
         "experiment": known.run.experiment_name,
-        "tags": {**run_labels.facts(known.flow_run).get("tags", {}), **known.run.tags},
+        "tags": {**redacted(run_labels.facts(known.flow_run).get("tags", {}), here().redact), **known.run.tags},
         "parameters": summary.facts.get("parameters") or _shown(known),
         "started": started,
         "ended": (summary.ended or _ended(known)) if ended else None,

@@ -46,8 +46,9 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             context.remote_store,
         )
         started, clock = datetime.now(UTC), time.monotonic()
-        finished = compute.run(job, on_output, context.stop, context.redactor.redact)
-        redact_record(job, context.redactor.redact)
+        redact = context.redactor.redact
+        finished = compute.run(job, on_output, context.stop, redact)
+        redact_record(job, redact)
         if finished.facts:
             context.emit({"step": call.definition.id, "ran_on": finished.facts})
         for warning in finished.warnings:
@@ -69,7 +70,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             step_run_id=step_run_id,
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
-            metrics=tuple(event for event in read_events(job.control) if event["type"] in ("metric", "image")),
+            metrics=tuple(event for event in read_events(job.control, redact) if event["type"] in ("metric", "image")),
         )
         record = _commit(context, record, staged)
         materialize(context, call.definition, record, fresh=True)

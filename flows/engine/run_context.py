@@ -19,7 +19,7 @@ from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.source.snapshot import size_warning, source_tree
 from stepwell.blocks.store.remote_store import RemoteStore
-from stepwell.blocks.store.run_folder import Event, RunFolder
+from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -27,7 +27,7 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException, SnapshotException
 from stepwell.flows.engine.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
-from stepwell.flows.engine.secret_values import redacted_rows, secrets_of
+from stepwell.flows.engine.secret_values import declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
 from stepwell.model.fingerprint import CONTENT
@@ -64,6 +64,7 @@ class RunContext:
         self._data: dict[DataSource, Artifact] = {}
         self._foreign_packages: dict[str, Packages] = {}
         self._secrets: list[str] = []
+        self._declared: list[str] = []
         self._lock = threading.RLock()
         self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
 
@@ -71,6 +72,7 @@ class RunContext:
         """Append the event, stamped with the time, to the run's journal and notify the listeners."""
         stamped = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
         with self._lock:
+            stamped |= {name: redacted(event[name], self._redactor) for name in TEXTS if name in event}
             self.run.append(stamped)
             for listener in self._listeners:
                 listener(stamped)
@@ -138,14 +140,21 @@ class RunContext:
     def redactor(self) -> Redactor:
         """The redactor that takes secrets out of what people see."""
         self.datastores  # noqa: B018  (what opens them is secret, too)
-        return Redactor.of_environment(os.environ, self._secrets)
+        return self._redactor
 
-    def hide(self, secrets: Iterable[str]) -> None:
-        """Keep the values out of every log, record and key from now on."""
-        new = set(secrets) - set(self._secrets)
-        if new:
+    @cached_property
+    def _redactor(self) -> Redactor:
+        """The redactor for the secrets that are known without asking Prefect's server."""
+        return Redactor.of_environment(os.environ, self._secrets, self._declared)
+
+    def hide(self, secrets: Iterable[str], declared: Iterable[str] = ()) -> None:
+        """Keep the values out of every log, record and key from now on; `declared` ones, though they are short."""
+        new, new_declared = set(secrets) - set(self._secrets), set(declared) - set(self._declared)
+        if new or new_declared:
             self._secrets += sorted(new)
+            self._declared += sorted(new_declared)
             self.__dict__.pop("redactor", None)
+            self.__dict__.pop("_redactor", None)
 
     def compute(self, name: str) -> Compute:
         """Return the compute target of that name; raise ComputeTargetException if the workspace has none."""
@@ -289,7 +298,7 @@ class RunContext:
                 value = values[port.source.parameter]
                 assert isinstance(value, DataSource)
                 filled[port.name] = self.artifact(value)
-        self.hide(secrets_of((definition,), values))
+        self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
         definition = self._where_it_runs(definition)
         own_image = definition.environment.image or definition.environment.dockerfile
         packages = self.packages if own_image else self.packages_of(definition.environment.interpreter)

@@ -110,8 +110,9 @@ class PipelineRun:
     @property
     def tags(self) -> dict[str, str]:
         """The tags that the run was submitted with, and those that its scripts set."""
-        tags = dict(self.folder.facts().get("tags", {}))
-        for step in self.summary().steps:
+        summary = self.summary()
+        tags = dict(summary.facts.get("tags", {}))
+        for step in summary.steps:
             tags |= {e["name"]: str(e["value"]) for e in step.events if e["type"] == "tag" and e["scope"] == "parent"}
         return tags
 

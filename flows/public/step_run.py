@@ -12,6 +12,7 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, DatastoreException, UserErrorException
 from stepwell.flows.runs.summary import FINAL, StepSummary
 from stepwell.model.records import Artifact, StepRecord
+from stepwell.model.redaction import here
 from stepwell.script.events import read_events
 from stepwell.script.metrics import metrics_of
 
@@ -159,7 +160,7 @@ class StepRun:
         Returns:
             The metrics by name.
         """
-        events = read_events(self.folder / "control") if self.id else []
+        events = read_events(self.folder / "control", here().redact) if self.id else []
         return {key: value for key, value in metrics_of(events, "step").items() if name in (None, key)}
 
     def get_file_names(self) -> list[str]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ from stepwell.flows.runs import run_labels
 from stepwell.flows.runs.flow_run import run_tags, shown_values
 from stepwell.flows.runs.names import check_experiment, run_name
 from stepwell.model.definitions import DataSource, ParameterDefinition
+from stepwell.model.redaction import Redactor, redacted
 
 _SECONDS_WITHOUT_SERVER = 20.0
 _one_at_a_time = threading.Lock()
@@ -95,6 +97,8 @@ def submit_run(
     secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in request.parameters}
     shown = shown_values(definitions, values)
     digest = _digest(request, secret, shown, workspace)
+    redact = Redactor.of_environment(os.environ, declared=secret.values()).redact
+    request = replace(request, tags=redacted(dict(request.tags), redact), notes=redacted(dict(request.notes), redact))
     flow_run, made, number = (_earlier(request.key) if request.key else None), False, 0
     if flow_run is None:
         secrets_document = with_retries(lambda: run_labels.keep_secrets(secret), _SECONDS_WITHOUT_SERVER)

@@ -22,7 +22,7 @@ from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import shared
 from stepwell.errors import ExperimentExecutionException, ServerException
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.engine.secret_values import redacted, secrets_of
+from stepwell.flows.engine.secret_values import declared_secrets, redacted, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value, check
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, provenance_of, run_tags, shown_values
@@ -41,7 +41,9 @@ def register(
     definition = pipeline.definition
     provenance = provenance_of(definition)
     context = RunContext(pipeline.workspace, "registration", verify=options.verify)
-    context.hide(secrets_of(definition.steps, values))
+    context.hide(secrets_of(definition.steps, values), declared_secrets(definition.steps, values))
+    redact = context.redactor.redact
+    tags = {redact(name): redact(text) for name, text in tags.items()}
     for step in definition.steps:
         context.source(step.source_directory)
     with shared(context.store.lock_file):  # a collector must not see snapshots that no run claims yet

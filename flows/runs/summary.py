@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.run_folder import Event, RunFolder
+from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder, latest_states
+from stepwell.model.redaction import here, redacted
 from stepwell.script.events import read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
@@ -75,8 +76,14 @@ class RunSummary:
 
 
 def summarize(run: RunFolder) -> RunSummary:
-    """Return what is known of a run now. One that claims to be running though its process is gone counts as failed."""
-    facts, journal = run.facts(), run.journal()
+    """Return what is known of a run now, its secrets masked once more.
+
+    One that claims to be running though its process is gone counts as failed.
+    """
+    redact = here().redact
+    facts = run.facts()
+    facts |= {name: redacted(facts[name], redact) for name in ("tags", "parameters") if name in facts}
+    journal = [event | {n: redacted(event[n], redact) for n in TEXTS if n in event} for event in run.journal()]
     status = next(
         (event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted"
     )
@@ -89,11 +96,11 @@ def summarize(run: RunFolder) -> RunSummary:
         status=status,
         pipeline=str(facts.get("pipeline", {}).get("name") or facts.get("name") or "run"),
         facts=facts,
-        steps=tuple(_step(run, step_id, state) for step_id, state in run.steps().items()),
+        steps=tuple(_step(run, step_id, state) for step_id, state in latest_states(journal).items()),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
         problem=next((str(event["problem"]) for event in journal if "problem" in event), ""),
-        started=journal[0]["at"] if journal else "",
-        ended=journal[-1]["at"] if journal and status in FINAL else "",
+        started=journal[0].get("at", "") if journal else "",
+        ended=journal[-1].get("at", "") if journal and status in FINAL else "",
     )
 
 
@@ -119,5 +126,5 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         upstream=tuple(state.get("upstream", ())),
         ran_on=dict(state.get("ran_on", {})),
     )
-    events = tuple(read_events(summary.folder(run) / "control")) if summary.step_run_id else ()
+    events = tuple(read_events(summary.folder(run) / "control", here().redact)) if summary.step_run_id else ()
     return StepSummary(**{**summary.__dict__, "events": events})

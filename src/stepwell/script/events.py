@@ -11,7 +11,8 @@ An event is {"type", "scope", "name", "value", "time"}, with "kind" for metrics 
     kind      one of `metrics.KINDS`
     value     of a metric as `metrics.encoded` writes it; of image and file the path of the kept file below its folder
 
-Events stay encoded, so they can be kept in any JSON; `metrics.metrics_of` decodes.
+Events stay encoded, so they can be kept in any JSON; `metrics.metrics_of` decodes. Secrets are masked where an event is
+written, so that nobody meets one while the step runs or after it was killed, and once more where it is read.
 """
 
 from __future__ import annotations
@@ -24,21 +25,25 @@ from stepwell.script.metrics import KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
     from stepwell.script.metrics import Scope
+
+    Redact = Callable[[str], str]
 
 EVENTS = "events.jsonl"
 CONTEXT = "context.json"
 FOLDERS = {"step": "files", "parent": "parent_files"}
 LONGEST_LINE = 64 << 20
 
+_PLAIN = ("type", "scope", "kind", "step", "time")  # what can't hold a secret
 _FIELDS = ("type", "scope", "name", "kind", "value", "step", "description", "time")
 
 
-def read_events(control: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Read the events logged in a control folder, oldest first, still encoded.
+def read_events(control: str | os.PathLike[str], redact: Redact | None = None) -> list[dict[str, Any]]:
+    """Read the events logged in a control folder, oldest first, still encoded, and masked by `redact`.
 
     Torn lines and garbage are left out.
     """
@@ -50,11 +55,44 @@ def read_events(control: str | os.PathLike[str]) -> list[dict[str, Any]]:
             event = loads(line.decode("utf-8", "replace"), parse_float=_finite, parse_constant=_finite)
             if b"\\u" in line:  # half of a pair of surrogates can't be written as UTF-8 later on
                 event = loads(dumps(event, ensure_ascii=False).encode("utf-8", "replace"))
+            if _is_event(event):
+                known = {key: event[key] for key in _FIELDS if key in event}
+                events.append(masked(known, redact) if redact else known)
         except (ValueError, RecursionError):
             continue
-        if _is_event(event):
-            events.append({key: event[key] for key in _FIELDS if key in event})
     return events
+
+
+def masked(event: Mapping[str, Any], redact: Redact) -> dict[str, Any]:
+    """Return the event with `***` for every secret in its name, value and description."""
+    from stepwell.model.redaction import redacted
+
+    return {key: value if key in _PLAIN else redacted(value, redact) for key, value in event.items()}
+
+
+def mask_events(control: str | os.PathLike[str], redact: Redact) -> None:
+    """Mask the secrets in the events of a control folder, also those that something else than `Run` wrote there."""
+    path = os.path.join(control, EVENTS)
+    lines = list(_lines(path))
+    clean = [_masked_line(line, redact) for line in lines]
+    if clean != lines:
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(descriptor, "wb") as stream:
+            stream.writelines(clean)
+
+
+def _masked_line(line: bytes, redact: Redact) -> bytes:
+    from json import dumps, loads
+
+    text = line.decode("utf-8", "surrogateescape")
+    try:
+        event = loads(text)
+        if isinstance(event, dict):
+            clean = masked(event, redact)
+            return line if clean == event else f"{dumps(clean)}\n".encode("ascii")
+    except (ValueError, RecursionError):
+        pass
+    return redact(text).encode("utf-8", "surrogateescape")
 
 
 def files_of(control: Path, events: Iterable[Mapping[str, Any]], scope: Scope = "step") -> dict[str, Path]:

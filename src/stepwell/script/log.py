@@ -5,24 +5,28 @@ from __future__ import annotations
 import os
 
 from stepwell.errors import UserErrorException
-from stepwell.script.events import CONTEXT, EVENTS, FOLDERS, LONGEST_LINE, read_events
+from stepwell.script.events import CONTEXT, EVENTS, FOLDERS, LONGEST_LINE, masked, read_events
 from stepwell.script.metrics import decoded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import IO, Any
 
+    from stepwell.model.redaction import Redactor
     from stepwell.script.metrics import Scope
 
 _CHUNK = 1 << 20
 
 
 class FolderLog:
-    """The log of a step: a control folder, shared with whoever else writes to it."""
+    """The log of a step: a control folder, shared with whoever else writes to it. What is secret is masked."""
 
     def __init__(self, control: str) -> None:
         self._control = control
         self._context: dict[str, Any] | None = None
+        self._variables = dict(os.environ)  # also those that the script removes later on
+        self._earlier: list[str] = []
+        self._redactor: Redactor | None = None
 
     @property
     def context(self) -> dict[str, Any]:
@@ -45,6 +49,7 @@ class FolderLog:
         """Append an event to the log, whole, however many log at once."""
         from json import dumps
 
+        event = self.masked(event)
         # Begins with a line break, lest a torn line before it takes it along.
         line = f"\n{dumps(event, allow_nan=False)}\n".encode("ascii")
         if len(line) > LONGEST_LINE:
@@ -57,6 +62,19 @@ class FolderLog:
                 line = line[os.write(descriptor, line) :]
         finally:
             os.close(descriptor)
+
+    def masked(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the event without the secrets that this process has, or had, in its environment."""
+        known = {**self._variables, **os.environ}
+        if self._redactor is None or known != self._variables:
+            from stepwell.model.redaction import Redactor, is_secret_name
+
+            self._earlier += [
+                text for name, text in self._variables.items() if known[name] != text and is_secret_name(name)
+            ]
+            declared = [known[name] for name in self.context.get("secret_variables", ()) if name in known]
+            self._variables, self._redactor = known, Redactor.of_environment(known, self._earlier, declared)
+        return masked(event, self._redactor.redact)
 
     def place(self, scope: Scope, name: str) -> str:
         """Return the path of a kept file."""
@@ -94,7 +112,7 @@ class ScreenLog:
         return self._events
 
     def append(self, event: dict[str, Any]) -> None:
-        """Show an event, and remember it."""
+        """Show an event, and remember it; to whom runs the script by hand, nothing is a secret."""
         match event["type"]:
             case "metric" | "image":
                 kind = event.get("kind", "image")
@@ -104,6 +122,10 @@ class ScreenLog:
             case "failed":
                 print(f"Attempted to record a failure: {event['value']}")
         self._events.append(event)
+
+    def masked(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return the event itself."""
+        return event
 
     def place(self, scope: Scope, name: str) -> str:
         """Return no real path: nothing is kept."""

@@ -211,14 +211,15 @@ class Recorder(FileRecorder):
         """
         known = self.get_properties()
         for key, value in properties.items():
-            if known.get(key, str(value)) != str(value):
+            text = self._log.masked({"value": str(value)})["value"]
+            if known.get(key, text) != text:
                 raise UserErrorException(
                     f"Property {key!r} is set and can't be changed",
-                    {"is": known[key], "asked for": value},
+                    {"is": known[key], "asked for": text},
                     "Use a tag for what changes.",
                 )
             if key not in known:
-                self._emit("property", key, str(value))
+                self._emit("property", key, text)
 
     def get_properties(self) -> dict[str, Any]:
         """Return all properties.

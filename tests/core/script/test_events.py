@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepwell.script.events import files_of, read_events
+from stepwell.model.redaction import Redactor
+from stepwell.script.events import files_of, mask_events, read_events
 from stepwell.script.log import FolderLog
 from stepwell.script.metrics import metrics_of
 
@@ -94,3 +95,64 @@ def test_links_and_pipes_are_not_followed(tmp_path):
 def test_half_a_surrogate_becomes_a_mark(tmp_path):
     FolderLog(str(tmp_path)).append({**GOOD, "name": "caf\udce9 \N{GRINNING FACE}"})
     assert read_events(tmp_path)[0]["name"] == "caf? \N{GRINNING FACE}"
+
+
+# Secrets --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secret_log(tmp_path, monkeypatch):
+    """A log of a process whose environment holds a secret token, and a short value that was declared secret."""
+    (tmp_path / "context.json").write_text(json.dumps({"secret_variables": ["AML_PARAMETER_code"]}))
+    monkeypatch.setenv("SOME_TOKEN", "hunter2-pw")
+    monkeypatch.setenv("AML_PARAMETER_code", "4711")
+    return FolderLog(str(tmp_path))
+
+
+def test_secrets_are_masked_when_they_are_logged(tmp_path, secret_log, monkeypatch):
+    event = {"type": "metric", "scope": "step", "kind": "scalar", "time": 1.5}
+    secret_log.append({**event, "name": "hunter2-pw", "value": {"a": ["x hunter2-pw", 4711, 47110, 0.5]}})
+    secret_log.append({**event, "type": "tag", "name": "t", "value": "4711", "description": "hunter2-pw"})
+    monkeypatch.delenv("SOME_TOKEN")
+    monkeypatch.setenv("LATER_TOKEN", "hunter3-pw")
+    secret_log.append({**event, "type": "tag", "name": "t", "value": "hunter2-pw hunter3-pw"})
+    written = (tmp_path / "events.jsonl").read_text()
+    assert "hunter" not in written and '"4711"' not in written and " 4711," not in written
+    found = read_events(tmp_path)
+    assert [(e["name"], e["value"]) for e in found] == [
+        ("***", {"a": ["x ***", "***", 47110, 0.5]}), ("t", "***"), ("t", "*** ***"),
+    ]  # fmt: skip
+
+
+def test_a_property_that_holds_a_secret_can_be_set_again(secret_log):
+    from stepwell.script.run import Run
+
+    run = Run(secret_log, "id")
+    run.add_properties({"p": "hunter2-pw", "q": "4711"})
+    run.add_properties({"p": "hunter2-pw", "q": "4711"})
+    assert run.get_properties() == {"p": "***", "q": "***"}
+
+
+def test_secrets_that_others_logged_are_masked_when_they_are_read_and_when_the_step_ends(tmp_path):
+    redact = Redactor(["hunter2-pw", "123456"]).redact
+    lines = [
+        json.dumps({**GOOD, "value": {"a": "hunter2-pw"}, "foreign": "hunter2-pw", "time": 1.123456}),
+        json.dumps({**GOOD, "value": 123456}), "torn hunter2-pw", json.dumps(["hunter2-pw"]), json.dumps(GOOD),
+    ]  # fmt: skip
+    (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n")
+    expected = [{**GOOD, "value": {"a": "***"}, "time": 1.123456}, {**GOOD, "value": "***"}, GOOD]
+    assert read_events(tmp_path, redact) == expected
+    mask_events(tmp_path, redact)
+    assert "hunter2" not in (tmp_path / "events.jsonl").read_text()
+    assert read_events(tmp_path) == expected
+    before = (tmp_path / "events.jsonl").stat().st_mtime_ns
+    mask_events(tmp_path, redact)
+    assert (tmp_path / "events.jsonl").stat().st_mtime_ns == before
+
+
+def test_masking_follows_no_link(tmp_path):
+    (tmp_path / "other").write_text("hunter2-pw")
+    (tmp_path / "events.jsonl").symlink_to(tmp_path / "other")
+    mask_events(tmp_path, Redactor(["hunter2-pw"]).redact)
+    mask_events(tmp_path / "missing", Redactor(["hunter2-pw"]).redact)
+    assert (tmp_path / "other").read_text() == "hunter2-pw"
