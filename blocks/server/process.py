@@ -19,6 +19,7 @@ from pathlib import Path
 from stepwell.blocks.server.auth_string import auth_string
 from stepwell.blocks.server.guarded_app import HOST, origins
 from stepwell.blocks.server.health import trouble
+from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import exclusive
@@ -78,7 +79,8 @@ def running(log: Callable[[str], None]) -> ServerProcess:
     """Return the server of this home, healthy when first returned; who else asks meanwhile waits for the same one."""
     process = _known.get(home())
     if process is None or not process.alive or not process.guarded:
-        process = _known[home()] = _start_once(log)
+        with told_in_words("Prefect's server can't be started, since Stepwell's home can't be written", _folder()):
+            process = _known[home()] = _start_once(log)
     return process
 
 

@@ -279,6 +279,12 @@ class Store:
         folder = self.root / "runs" / run_id
         return self.written / "runs" / run_id if self._scratch and not folder.exists() else folder
 
+    def run_folders(self) -> list[Path]:
+        """Return the folders of all runs, also those of a store that can't be written."""
+        return [
+            path for root in self._roots for path in sorted((root / "runs").glob("*")) if (path / "run.json").is_file()
+        ]
+
     def next_run_number(self) -> int:
         """Return 1 for the first run, 2 for the next …: the order of runs, whatever the clock tells."""
         counter = self.written / "runs" / "counter"

@@ -41,6 +41,11 @@ def find_run(run_id: str, workspace: str) -> PipelineRun:
         return found[0]
     raise UserErrorException(
         f"Several runs start with {run_id!r}" if found else f"There is no run {run_id!r}",
+        {
+            "read-only": f"{one.store.root}; its new runs are kept while they last"
+            for one in workspaces
+            if one.store.read_only
+        },
         hint="List the runs with `stepwell runs`.",
     )
 

@@ -38,6 +38,7 @@ app.add_typer(tokens.app, name="token")
 
 def main() -> None:
     """Run the command line; an error is one message on stderr with a hint, and exit code 1."""
+    from stepwell.blocks.system.disk import in_words, is_of_disk
     from stepwell.errors import StepwellError
 
     for name in ("HANDLERS_CONSOLE_LEVEL", "INTERNAL_LEVEL"):  # our progress shows the rest
@@ -55,6 +56,10 @@ def main() -> None:
     except Exception as error:
         if _debug:
             raise
+        if isinstance(error, OSError) and is_of_disk(error):
+            told = in_words("A file can't be written or read", error)
+            print(f"Error: {told.message}", file=sys.stderr)
+            sys.exit(1)
         print(f"Error: {type(error).__name__}: {error}\nHint: Run again with --debug to see where.", file=sys.stderr)
         sys.exit(1)
 

@@ -151,8 +151,9 @@ def outputs(
     workspace: str = _WORKSPACE,
     as_json: bool = _JSON,
 ) -> None:
-    """List a run's outputs, or copy them out of the store."""
+    """List a run's outputs, or copy them out of the store; exit code 1 if the store no longer has some."""
     from stepwell.deployments.cli.lookup import find_run
+    from stepwell.flows.public.pipeline_run import gone_error
 
     found = find_run(run_id, workspace)
     rows = [
@@ -171,6 +172,8 @@ def outputs(
     else:
         for step, name, data in rows:
             print(f"{data.artifact.digest if digests else data.local_path}  {step}/{name}")
+    if gone := found.gone_outputs():
+        raise gone_error(gone)
 
 
 def cancel(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:

@@ -18,6 +18,7 @@ from prefect.states import Cancelled
 from prefect.transactions import IsolationLevel
 
 from stepwell.blocks.server.connection import ensure_server
+from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference
@@ -256,17 +257,18 @@ def _flow_name() -> str:
 def _context_of(workspace: str, run_id: str) -> RunContext:
     context = RunContext(BaseWorkspace.get(workspace), run_id)
     if not context.run.facts():
-        number = context.store.next_run_number()
-        context.run.describe(
-            {
-                "id": run_id,
-                "number": number,
-                "created": time.time(),
-                "workspace": workspace,
-                "kind": "flow",
-                "name": _flow_name(),
-            }
-        )
+        with told_in_words("The run can't be recorded", context.run.path):
+            number = context.store.next_run_number()
+            context.run.describe(
+                {
+                    "id": run_id,
+                    "number": number,
+                    "created": time.time(),
+                    "workspace": workspace,
+                    "kind": "flow",
+                    "name": _flow_name(),
+                }
+            )
     return context
 
 

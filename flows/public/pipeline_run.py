@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import ActivityFailedException, ExperimentExecutionException, UserErrorException
+from stepwell.errors import (
+    ActivityFailedException,
+    DatastoreException,
+    ExperimentExecutionException,
+    UserErrorException,
+)
 from stepwell.flows.public.step_run import PortDataReference, StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.progress import Progress, follow
@@ -306,13 +311,25 @@ class PipelineRun:
             How many files were copied.
 
         Raises:
-            DatastoreException: An output is gone or was damaged.
+            DatastoreException: An output is gone or was damaged; the others were copied.
         """
-        count = 0
+        count, gone = 0, self.gone_outputs()
         for step, outputs in self.get_outputs().items():
             for name, data in outputs.items():
-                count += data.copy_to(Path(target) / step.replace("/", "_") / name, overwrite)
+                if name not in gone.get(step, ()):
+                    count += data.copy_to(Path(target) / step.replace("/", "_") / name, overwrite)
+        if gone:
+            raise gone_error(gone, count)
         return count
+
+    def gone_outputs(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of outputs that the run made or used, and the store no longer has.
+
+        Returns:
+            The names by step; empty if everything is there.
+        """
+        found = {step.name: step.gone_outputs() for step in self.get_steps()}
+        return {step: names for step, names in found.items() if names}
 
     def get_metrics(self, name: str | None = None, recursive: bool = False) -> dict[str, Any]:
         """Collect the metrics that scripts logged on the run itself (`run.parent.log`).
@@ -335,8 +352,17 @@ class PipelineRun:
 
 
 def _folders(workspace: BaseWorkspace) -> list[RunFolder]:
-    root = workspace.store.run_folder("x").parent
-    return [RunFolder(path) for path in sorted(root.glob("*")) if (path / "run.json").is_file()]
+    return [RunFolder(path) for path in workspace.store.run_folders()]
+
+
+def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
+    """Return the error that names the outputs which are gone."""
+    facts = {step: ", ".join(names) for step, names in gone.items()}
+    return DatastoreException(
+        "Outputs of the run are gone: the store no longer keeps them",
+        facts if copied is None else {**facts, "files copied": copied},
+        "Run the pipeline again: they will be made anew.",
+    )
 
 
 def all_runs(workspace: BaseWorkspace) -> list[PipelineRun]:

@@ -206,6 +206,23 @@ class StepRun:
             for name, artifact in record.outputs.items()
         }
 
+    def gone_outputs(self) -> tuple[str, ...]:
+        """Return the names of the outputs that the step made or reused, and the store no longer has.
+
+        Returns:
+            The names; empty if everything is there, or the step has not ended well.
+        """
+        if not self._summary.key or self._summary.status not in ("done", "reused"):
+            return ()
+        store = self._run.workspace.store
+        record = store.read_record(self._summary.key)
+        if isinstance(record, StepRecord):
+            return tuple(n for n, a in record.outputs.items() if not store.tree_path(a.digest).exists())
+        steps = self._run.folder.facts().get("pipeline", {}).get("steps")
+        if steps is None:  # a step of the user's own flow, whose definition nobody has noted
+            return ("all outputs",)
+        return tuple(port["name"] for step in steps if step["id"] == self._summary.id for port in step["outputs"])
+
     def get_output_data(self, name: str) -> PortDataReference:
         """Find an output by name.
 

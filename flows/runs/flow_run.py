@@ -18,6 +18,7 @@ from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.server.connection import stop_client_retries, wait_until_available
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.source.provenance import git_provenance
+from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, StepwellError
 from stepwell.flows.engine.environment_checks import check_environment
@@ -67,7 +68,7 @@ def run_pipeline(
         verify=options.verify,
         listeners=options.listeners,
     )
-    with context.run.alive(), closing(context):
+    with told_in_words("The run can't be recorded", context.run.path), context.run.alive(), closing(context):
         if options.known:
             context.run.describe(known)
         outcome = _run(context, pipeline, values, options, known)

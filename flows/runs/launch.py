@@ -7,17 +7,19 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 from uuid import UUID
 
 import httpx
 from prefect.flow_engine import run_flow
-from prefect.states import Pending
+from prefect.states import Failed, Pending
 
 from stepwell.blocks.server.connection import client_settings, ensure_server
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import shared
 from stepwell.errors import ExperimentExecutionException, ServerException
@@ -38,6 +40,13 @@ def register(
     pipeline: PipelineFlow, experiment: str, values: Mapping[str, Value], tags: Mapping[str, str], options: RunOptions
 ) -> RunFolder:
     """Register a new run with Prefect, and return its folder: definition, values, snapshots and commit, all frozen now."""
+    with told_in_words("The run can't be recorded, so it was not started", pipeline.workspace.store.written):
+        return _register(pipeline, experiment, values, tags, options)
+
+
+def _register(
+    pipeline: PipelineFlow, experiment: str, values: Mapping[str, Value], tags: Mapping[str, str], options: RunOptions
+) -> RunFolder:
     definition = pipeline.definition
     provenance = provenance_of(definition)
     context = RunContext(pipeline.workspace, "registration", verify=options.verify)
@@ -59,25 +68,37 @@ def register(
                 state=Pending(),
             )
         run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
-        run.describe(
-            {
-                "id": run.run_id,
-                "number": number,
-                "created": time.time(),
-                "name": flow_run.name,
-                "workspace": pipeline.workspace.name,
-                "experiment": experiment,
-                "tags": dict(tags),
-                "pipeline": redacted(definition.to_json(), context.redactor),
-                "parameters": shown,
-                "snapshots": snapshots,
-                "properties": provenance,
-                "regenerate": options.regenerate,
-                "continue_on_failure": options.continue_on_failure,
-                "verify": options.verify,
-            }
-        )
+        with _given_up(flow_run.id):
+            run.describe(
+                {
+                    "id": run.run_id,
+                    "number": number,
+                    "created": time.time(),
+                    "name": flow_run.name,
+                    "workspace": pipeline.workspace.name,
+                    "experiment": experiment,
+                    "tags": dict(tags),
+                    "pipeline": redacted(definition.to_json(), context.redactor),
+                    "parameters": shown,
+                    "snapshots": snapshots,
+                    "properties": provenance,
+                    "regenerate": options.regenerate,
+                    "continue_on_failure": options.continue_on_failure,
+                    "verify": options.verify,
+                }
+            )
     return run
+
+
+@contextmanager
+def _given_up(flow_run_id: UUID) -> Iterator[None]:
+    """Tell Prefect, if the block fails, that the run will never begin."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(Exception), client() as api:
+            api.set_flow_run_state(flow_run_id, Failed(message=f"The run can't be recorded: {error}"), force=True)
+        raise
 
 
 def _for_prefect(pipeline: PipelineDefinition, values: Mapping[str, Value], *, secrets: bool) -> dict[str, Any]:
@@ -125,7 +146,7 @@ def detach(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value]) 
     """Start a process of its own for the registered run, and wait until it is at work."""
     log = run.path / "process.log"
     ensure_server()
-    with open(log, "wb") as output:
+    with told_in_words("The run can't be recorded, so it was not started", log), open(log, "wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "stepwell.flows.runs.detached", str(run.path)],
             stdin=subprocess.PIPE,

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.runs.summary import summarize
 
 
 @pytest.fixture
@@ -143,3 +144,36 @@ def test_each_step_has_a_folder(run: RunFolder) -> None:
 def test_facts_are_readable_json(run: RunFolder) -> None:
     run.describe({"name": "é"})
     assert json.loads((run.path / "run.json").read_text()) == {"name": "é"}
+
+
+GARBAGE = [
+    *({"step": ["x"]}, {"step": {}}, {"step": None}, {"status": 5}, {"at": 1}, {"seconds": "long"}, {"seconds": True}),
+    *({"saved": []}, {"why": "text"}, {"why": [1]}, {"upstream": {}}, {"ran_on": []}, {"ran_on": {"a": 1}}),
+    *({"warning": {}}, {"error": 1}, {"problem": None}, {"key": 1}, {"step_run_id": "../../x"}, {"from_run": ".."}),
+    *({"step_run_id": 7},),
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=str)
+def test_what_is_no_event_is_left_out(garbage: dict, run: RunFolder) -> None:
+    run.append({"at": "2026", "status": "Running"})
+    run.append({"step": "a", "status": "done", **garbage})
+    run.append({"step": "b", "status": "done"})
+    assert [event.get("step") for event in run.journal()] == [None, "b"]
+    assert summarize(run).steps[0].id == "b"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [{"created": "now"}, {"number": "1"}, {"number": True}, {"pipeline": []}, {"tags": "x"}, {"parameters": 1}],
+)
+def test_facts_of_a_wrong_type_are_left_out(garbage: dict, run: RunFolder) -> None:
+    run.describe({"name": "one"})
+    (run.path / "run.json").write_text(json.dumps({"name": "one", **garbage}))
+    assert run.facts() == {"name": "one"}
+    assert summarize(run).pipeline == "one"
+
+
+def test_a_journal_whose_events_have_no_time_can_be_shown(run: RunFolder) -> None:
+    run.append({"status": "Canceled"})
+    assert (summarize(run).status, summarize(run).started, summarize(run).ended) == ("Canceled", "", "")

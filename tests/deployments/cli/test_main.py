@@ -147,3 +147,16 @@ def test_an_interrupt_cancels_the_run_and_its_steps(project, shell, number):
     assert "Traceback" not in err and "Canceled: 1 ran, 1 cancelled" in out
     assert not Path(f"/proc/{pid_file.read_text()}").exists()
     assert "prepare.py  reuse" in shell.good("plan", "pipeline.py")
+
+
+def test_a_disk_that_fails_anywhere_is_told_in_words(monkeypatch, capsys):
+    from stepwell.deployments.cli import main
+
+    def full():
+        raise OSError(28, "No space left on device", "/full/file")
+
+    monkeypatch.setattr(main, "app", full)
+    with pytest.raises(SystemExit, match="1"):
+        main.main()
+    words = capsys.readouterr().err
+    assert "/full/file" in words and "No space left" in words and "Hint: Free space" in words and "--debug" not in words
