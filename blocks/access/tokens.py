@@ -130,7 +130,7 @@ def _digest(secret: str) -> str:
 
 
 def _document(token_id: str) -> str:
-    return documents.document_name("token", token_id)
+    return f"token-{token_id}"
 
 
 def _check(label: str, names: Iterable[str], days: float | None) -> None:

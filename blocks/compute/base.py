@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from prefect.blocks.core import Block
 from pydantic import Field
 
 from stepwell.blocks.compute.status import SUCCEEDED, ComputeStatus, NodeCounts, ScaleSettings
@@ -27,7 +26,7 @@ LOCAL = "local"
 """The name of the compute target that steps run on unless they say otherwise: processes on this machine."""
 
 
-class Compute(Block, abc.ABC):
+class Compute(documents.NamedBlock, abc.ABC):
     """Where steps run. A new kind is one file `*_compute.py` with one subclass.
 
     Every workspace has a target of each kind, with its defaults, under the kind's `default_name`, unless that is empty.
@@ -129,7 +128,7 @@ class Compute(Block, abc.ABC):
         """
         refuse_inside_step("attach")
         self.workspace, self.name = workspace.name, name
-        documents.save(self, self._document)
+        documents.save_named(self)
         return self
 
     def delete(self) -> None:  # type: ignore[override]  # (Prefect's own takes the name of a document)
@@ -139,7 +138,7 @@ class Compute(Block, abc.ABC):
             ComputeTargetException: There is no such target, every workspace has it, or a step called it.
         """
         refuse_inside_step("delete")
-        if documents.delete(type(self), self._document):
+        if documents.delete_named(type(self), self.workspace, self.name):
             return
         if self.name == self.default_name:
             title, hint = f"The compute target {self.name!r} is one that every workspace has", "Leave it as it is."
@@ -197,7 +196,7 @@ class Compute(Block, abc.ABC):
         Raises:
             ComputeTargetException: The target is gone from the workspace.
         """
-        saved = documents.load(type(self), self._document)
+        saved = documents.load_named(type(self), self.workspace, self.name)
         if saved is not None:
             for name in type(self).model_fields:
                 setattr(self, name, getattr(saved, name))
@@ -252,10 +251,6 @@ class Compute(Block, abc.ABC):
             "provisioningState": self.provisioning_state,
             "properties": self.settings(),
         }
-
-    @property
-    def _document(self) -> str:
-        return documents.document_name(self.workspace, self.name)
 
 
 def _redacted(name: str, value: Any) -> Any:

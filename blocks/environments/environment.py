@@ -254,7 +254,7 @@ class Environment:
                 digest=content_digest,
                 content=SecretDict(content),
             )
-            documents.save(latest, documents.document_name(workspace.name, self.name, f"{latest.version}"))
+            documents.save_named(latest)
         return _of_block(latest)
 
     @classmethod

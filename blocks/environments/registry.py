@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from prefect.blocks.core import Block
 from prefect.types import SecretDict
 from pydantic import Field
 
@@ -15,12 +14,13 @@ if TYPE_CHECKING:
     from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 
-class EnvironmentBlock(Block):
+class EnvironmentBlock(documents.NamedBlock):
     """One version of a registered environment; its content is kept secret, as variables and index URLs may be."""
 
     _block_type_name: ClassVar[str] = "Stepwell Environment"
     _block_type_slug: ClassVar[str] = "stepwell-environment"
     _description: ClassVar[str] = "Packages, variables and image of steps."
+    named_by: ClassVar[tuple[str, ...]] = ("workspace", "name", "version")
 
     workspace: str = Field(description="The workspace that the environment belongs to.")
     name: str = Field(description="The environment's name.")

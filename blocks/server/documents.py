@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import httpx
 from prefect.blocks.core import Block
@@ -20,10 +19,24 @@ from pydantic import ValidationError
 from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.errors import ServerException
-from stepwell.model.digests import digest
+from stepwell.model.names import earlier_joined_name, joined_name
+
+_PAGE = 200
+
+
+class NamedBlock(Block):
+    """A block that is known by some of its fields: its document's name is made of them, for it alone."""
+
+    named_by: ClassVar[tuple[str, ...]] = ("workspace", "name")
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The values of these fields."""
+        return tuple(str(getattr(self, field)) for field in self.named_by)
+
 
 B = TypeVar("B", bound=Block)
-_PAGE = 200
+N = TypeVar("N", bound=NamedBlock)
 
 
 @cache
@@ -57,15 +70,10 @@ def ui_url(path: str = "") -> str:
     return (get_current_settings().ui_url or ensure_server().removesuffix("/api")) + path
 
 
-def document_name(*names: str) -> str:
-    """Return a document's name for `names`: lower-case letters, digits and dashes, distinct for distinct names."""
-    joined = "-".join(names)
-    slug = re.sub(r"[^a-z0-9]+", "-", joined.lower()).strip("-")
-    return slug if slug == joined else f"{slug}-{digest('document-name', list(names))[:8]}"
-
-
 def save(block: Block, name: str) -> None:
     """Save `block` as the document `name`, in place of what the document held."""
+    if _document_of(block) != name:
+        block._block_document_id = None  # noqa: SLF001  (else Prefect would overwrite the document that it came from)
     with client():
         block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
 
@@ -80,6 +88,49 @@ def load(cls: type[B], name: str) -> B | None:
     return _block_from(cls, document)
 
 
+# Blocks that are known by their fields ----------------------------------------------------------------------------------
+
+
+def save_named(block: NamedBlock) -> None:
+    """Save `block` under the name that its fields make; where earlier releases kept it, there is nothing left."""
+    names = block.own_names
+    save(block, joined_name(*names))
+    _delete(document for document in _documents_of(type(block), names) if document.name != joined_name(*names))
+
+
+def load_named(cls: type[N], *names: str) -> N | None:
+    """Return the block whose fields have these values, or None; one of other values is never returned."""
+    found = _documents_of(cls, names)
+    return _block_from(cls, found[0]) if found else None
+
+
+def delete_named(cls: type[NamedBlock], *names: str) -> bool:
+    """Delete the block whose fields have these values, and return whether there was one."""
+    return _delete(_documents_of(cls, names))
+
+
+def _documents_of(cls: type[NamedBlock], names: tuple[str, ...]) -> list[BlockDocument]:
+    """Return the documents of a block of these names: where it is saved now, then where it once was, as others were."""
+    places = list(dict.fromkeys((joined_name(*names), earlier_joined_name(*names))))
+    found = _read_documents([cls], {"block_documents": {"name": {"any_": places}}})
+    own = [document for document in found if tuple(str(document.data.get(field)) for field in cls.named_by) == names]
+    return sorted(own, key=lambda document: places.index(str(document.name)))
+
+
+def _delete(found: Iterable[BlockDocument]) -> bool:
+    """Delete the documents, and return whether any was still there."""
+    deleted = False
+    with client() as api:
+        for document in found:
+            with suppress(ObjectNotFound):
+                api.delete_block_document(document.id)
+                deleted = True
+    return deleted
+
+
+# Many blocks ------------------------------------------------------------------------------------------------------------
+
+
 def load_all(cls: type[B], **fields: str) -> list[B]:
     """Return every saved block of the class whose fields have these values."""
     with client() as api:
@@ -91,27 +142,49 @@ def load_all(cls: type[B], **fields: str) -> list[B]:
             if error.response.status_code != httpx.codes.NOT_FOUND:
                 raise
             return []
-    found = [_block_from(cls, document) for document in documents]
-    return [block for block in found if all(getattr(block, field) == value for field, value in fields.items())]
+    return _those_of([_block_from(cls, document) for document in documents], fields)
 
 
 def load_any(classes: Iterable[type[B]], **fields: str) -> list[B]:
     """Return every saved block of any of the classes whose fields have these values, in one round trip for each 200."""
     by_slug = {cls.get_block_type_slug(): cls for cls in classes}
-    body: dict[str, Any] = {"block_types": {"slug": {"any_": list(by_slug)}}, "include_secrets": True}
-    documents: list[BlockDocument] = []
-    with client() as api:
-        while True:
-            page = api.request("POST", "/block_documents/filter", json={**body, "offset": len(documents)}).json()
-            documents += [BlockDocument.model_validate(document) for document in page]
-            if len(page) < _PAGE:
-                break
     found = []
-    for document in documents:
+    for document in _read_documents(by_slug.values(), {}):
         assert document.block_type
         with suppress(ValidationError):  # one that can't be read must not be in the way of the others
             found.append(_block_from(by_slug[str(document.block_type.slug)], document))
-    return [block for block in found if all(getattr(block, field) == value for field, value in fields.items())]
+    return _those_of(found, fields)
+
+
+def _read_documents(classes: Iterable[type[Block]], wanted: Mapping[str, Any]) -> list[BlockDocument]:
+    slugs = [cls.get_block_type_slug() for cls in classes]
+    body = {"block_types": {"slug": {"any_": slugs}}, "include_secrets": True, **wanted}
+    found: list[BlockDocument] = []
+    with client() as api:
+        while True:
+            page = api.request("POST", "/block_documents/filter", json={**body, "offset": len(found)}).json()
+            found += [BlockDocument.model_validate(document) for document in page]
+            if len(page) < _PAGE:
+                return found
+
+
+def _those_of(blocks: Iterable[B], fields: Mapping[str, str]) -> list[B]:
+    """Return the blocks whose fields have these values, without what was left where earlier releases kept a block."""
+    found = [block for block in blocks if all(getattr(block, field) == value for field, value in fields.items())]
+    moved = {_identity(block) for block in found if _is_in_place(block)}
+    return [block for block in found if _is_in_place(block) or _identity(block) not in moved]
+
+
+def _identity(block: Block) -> tuple[object, ...]:
+    return (type(block), *(block.own_names if isinstance(block, NamedBlock) else ()))
+
+
+def _is_in_place(block: Block) -> bool:
+    return not isinstance(block, NamedBlock) or _document_of(block) == joined_name(*block.own_names)
+
+
+def _document_of(block: Block) -> str | None:
+    return block._block_document_name  # noqa: SLF001  (Prefect has no public word for it)
 
 
 def _block_from(cls: type[B], document: BlockDocument) -> B:

@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
 from stepwell.blocks.server import documents
@@ -19,6 +18,7 @@ from stepwell.blocks.system.home import home, signing_key
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
+from stepwell.model.names import joined_name
 from stepwell.model.records import Artifact
 
 BLOB_STORE, FILE_STORE = "workspaceblobstore", "workspacefilestore"
@@ -26,7 +26,7 @@ _CONFIG_FOLDERS = (".azureml", "aml_config", ".")
 _CONFIG_NAMES = ("config.json", "project.json")
 
 
-class WorkspaceBlock(Block):
+class WorkspaceBlock(documents.NamedBlock):
     """The saved facts of a workspace; its data stand in its datastores."""
 
     _block_type_name: ClassVar[str] = "Stepwell Workspace"
@@ -34,6 +34,7 @@ class WorkspaceBlock(Block):
     _description: ClassVar[str] = (
         "A home for pipelines: datastores, compute targets and results that can be used again."
     )
+    named_by: ClassVar[tuple[str, ...]] = ("name",)
 
     name: str = Field(description="The workspace's name.")
     subscription_id: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
@@ -102,7 +103,7 @@ class BaseWorkspace:
                 f"{name!r} can't name a workspace",
                 hint="Use 2 to 33 letters, digits, '_' and '-', the first a letter or digit.",
             )
-        known = documents.load(WorkspaceBlock, documents.document_name(name))
+        known = documents.load_named(WorkspaceBlock, name)
         if known is not None:
             if not exist_ok:
                 raise WorkspaceException(
@@ -122,7 +123,7 @@ class BaseWorkspace:
         workspace = cls(_block=block)
         Datastore.register(workspace, BLOB_STORE, overwrite=True)
         Datastore.register(workspace, FILE_STORE, overwrite=True)
-        documents.save(block, documents.document_name(name))
+        documents.save_named(block)
         return workspace
 
     @classmethod
@@ -151,7 +152,7 @@ class BaseWorkspace:
         Raises:
             WorkspaceException: There is no workspace of that name.
         """
-        block = documents.load(WorkspaceBlock, documents.document_name(name))
+        block = documents.load_named(WorkspaceBlock, name)
         if block is None:
             raise WorkspaceException(
                 f"There is no workspace {name!r}",
@@ -292,7 +293,7 @@ class BaseWorkspace:
         """
         Datastore(self, name)
         self._block.default_datastore = name
-        documents.save(self._block, documents.document_name(self.name))
+        documents.save_named(self._block)
 
     def get_details(self) -> dict[str, Any]:
         """Return everything known of the workspace but its secrets.
@@ -301,7 +302,7 @@ class BaseWorkspace:
             The workspace's id and facts, ready for JSON.
         """
         details = self._block.model_dump(mode="json", exclude={"signing_key", "block_type_slug"})
-        return {"id": documents.document_name(self.name), **details}
+        return {"id": joined_name(self.name), **details}
 
     def path_of(self, artifact: Artifact) -> Path:
         """Return where the bytes of a step's output are on this machine. They must not be changed there.

@@ -61,7 +61,7 @@ class Datastore(DatastoreFiles):
     ) -> None:
         self.workspace = workspace
         name = name or workspace.default_datastore_name
-        block = _block or documents.load(DatastoreBlock, documents.document_name(workspace.name, name))
+        block = _block or documents.load_named(DatastoreBlock, workspace.name, name)
         if block is None:
             raise DatastoreException(
                 f"There is no datastore {name!r} in workspace {workspace.name!r}",
@@ -130,8 +130,7 @@ class Datastore(DatastoreFiles):
             raise DatastoreException(
                 "A datastore's URL can't hold a password", hint="Pass it in `options`, which are secret."
             )
-        document = documents.document_name(workspace.name, name)
-        if not overwrite and documents.load(DatastoreBlock, document) is not None:
+        if not overwrite and documents.load_named(DatastoreBlock, workspace.name, name) is not None:
             raise DatastoreException(
                 f"The datastore {name!r} exists already", hint="Pass `overwrite=True` to replace it."
             )
@@ -140,7 +139,7 @@ class Datastore(DatastoreFiles):
         )
         datastore = cls(workspace, name, _block=block)
         datastore.filesystem  # noqa: B018  (an unusable URL must fail before anything is saved)
-        documents.save(block, document)
+        documents.save_named(block)
         return datastore
 
     # Data in and out ------------------------------------------------------------------------------------------------
@@ -314,7 +313,7 @@ class Datastore(DatastoreFiles):
 
     def unregister(self) -> None:
         """Remove the datastore from the workspace. Its data stay."""
-        documents.delete(DatastoreBlock, documents.document_name(self.workspace.name, self.name))
+        documents.delete_named(DatastoreBlock, self.workspace.name, self.name)
 
     def __repr__(self) -> str:
         shown = {

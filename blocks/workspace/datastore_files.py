@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import fsspec
-from prefect.blocks.core import Block
 from prefect.types import SecretDict
 from pydantic import Field
 
+from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.errors import DatastoreException
@@ -23,7 +23,7 @@ PRIVATE = ".stepwell"
 """The folder of a default datastore that holds the store of results; no path of a user leads there."""
 
 
-class DatastoreBlock(Block):
+class DatastoreBlock(NamedBlock):
     """The place of a datastore's data, and the secrets that open it."""
 
     _block_type_name: ClassVar[str] = "Stepwell Datastore"

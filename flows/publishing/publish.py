@@ -183,13 +183,16 @@ def _deploy(pipeline: FrozenPipeline, pool: WorkPool) -> PublishedPipelineBlock:
 
 
 def _free_name(api: SyncPrefectClient, block: PublishedPipelineBlock) -> str:
-    """Return a name that no deployment of the flow has: creating one under a name that is taken would change that one."""
-    name = f"{block.name}-{block.version}"
+    """Return a name that no deployment of the flow has: creating one under a name that is taken would change that one.
+
+    The flow is shared by all workspaces, which don't wait for one another, so the name has the pipeline's id in it.
+    """
+    name = f"{block.name}-{block.version}-{block.published_id[:8]}"
     try:
         api.read_deployment_by_name(f"{block.name}/{name}")
     except ObjectNotFound:
         return name
-    return f"{name}-{block.published_id[:8]}"
+    return f"{block.name}-{block.version}-{block.published_id}"
 
 
 def _pool(name: str) -> WorkPool:

@@ -12,6 +12,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
+from stepwell.model.names import joined_name
 from stepwell.script.events import files_of
 from stepwell.script.metrics import metrics_of
 
@@ -22,17 +23,17 @@ _SYNC: dict[str, Any] = {"_sync": True}  # in a notebook too, where Prefect woul
 def publish_artifacts(run: RunFolder) -> None:
     """Put the run's summary, metrics and images on its page in the UI."""
     summary = summarize(run)
+    of_pipeline = (str(summary.facts.get("workspace", "")), summary.pipeline)
     create_markdown_artifact(
-        markdown(summary), key=_key("summary", summary.pipeline), description="What ran, and why", **_SYNC
+        markdown(summary), key=joined_name("summary", *of_pipeline), description="What ran, and why", **_SYNC
     )
     rows = [row for step in summary.steps for row in metric_rows(step)]
     if rows:
-        create_table_artifact(rows, key=_key("metrics", summary.pipeline), description="Metrics of the run", **_SYNC)
+        create_table_artifact(rows, key=joined_name("metrics", *of_pipeline), description="Metrics of the run", **_SYNC)
     for step in summary.steps:
         for name, path in images(run, step):
-            create_image_artifact(
-                _data_url(path), key=_key(step.id, name), description=f"{name}, logged by {step.id}", **_SYNC
-            )
+            key, words = joined_name("image", *of_pipeline, step.id, name), f"{name}, logged by {step.id}"
+            create_image_artifact(_data_url(path), key=key, description=words, **_SYNC)
 
 
 def markdown(summary: RunSummary) -> str:
@@ -77,10 +78,6 @@ def images(run: RunFolder, step: StepSummary) -> Iterable[tuple[str, Path]]:
 def _data_url(path: Path) -> str:
     kind = {".jpg": "jpeg", ".jpeg": "jpeg", ".svg": "svg+xml", ".gif": "gif"}.get(path.suffix.lower(), "png")
     return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _key(*names: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(names).lower()).strip("-")[:200] or "run"
 
 
 def _escaped(text: str) -> str:

@@ -174,7 +174,7 @@ class AmlCompute(DaskCompute):
         refuse_inside_step("update")
         for name in given:
             setattr(self, name, getattr(wanted, name))
-        documents.save(self, self._document)
+        documents.save_named(self)
 
     @property
     def status(self) -> ComputeStatus:

@@ -1,15 +1,135 @@
-"""Block documents in numbers: listing them ends, and finds each once."""
+"""Block documents: listing them ends and finds each once, and none is found under the names of another."""
 
 from __future__ import annotations
 
+import uuid
+
+import pytest
+
+from stepwell import AmlCompute, ComputeTarget, DaskCompute, Datastore, Environment, Workspace
+from stepwell.blocks.compute.dask.dask_compute import DaskCompute as DaskBlock
+from stepwell.blocks.environments.registry import EnvironmentBlock
 from stepwell.blocks.server import documents
+from stepwell.blocks.workspace.base_workspace import WorkspaceBlock
 from stepwell.blocks.workspace.datastore_files import DatastoreBlock
+from stepwell.errors import DatastoreException, WorkspaceException
+from stepwell.model.names import earlier_joined_name, joined_name
+
+
+@pytest.fixture
+def pair(server):
+    """Two workspaces, the first one's name with `-gpu` behind being the second's."""
+    name = f"t-{uuid.uuid4().hex[:10]}-p"
+    return Workspace.create(name), Workspace.create(f"{name}-gpu")
+
+
+def save_as_earlier(block):
+    """Save the block where earlier releases did."""
+    documents.save(block, earlier_joined_name(*block.own_names))
+
+
+def names_of(cls, **fields):
+    """The names of the documents that are there for a block."""
+    return sorted(d.name for d in documents._read_documents([cls], {}) if fields.items() <= d.data.items())
 
 
 def test_more_documents_than_prefect_has_on_a_page_are_all_found(workspace):
     names = {f"d{i}" for i in range(101)}
     for name in names:
         block = DatastoreBlock(workspace=workspace.name, name=name)
-        documents.save(block, documents.document_name(workspace.name, name))
+        documents.save_named(block)
     found = [block.name for block in documents.load_all(DatastoreBlock, workspace=workspace.name)]
     assert len(found) == 103 and names < set(found)
+
+
+def test_blocks_of_two_workspaces_stay_apart(pair):
+    one, other = pair
+    ComputeTarget.attach(one, "gpu-big", DaskCompute(max_nodes=1))
+    ComputeTarget.attach(other, "big", DaskCompute(max_nodes=2))
+    Environment("gpu-big").register(one)
+    Environment("big").register(other)
+    Datastore.register(one, "gpu_big", overwrite=True)
+    Datastore.register(one, "GPU_BIG")
+    assert ComputeTarget(one, "gpu-big").max_nodes == 1 and ComputeTarget(other, "big").max_nodes == 2
+    assert list(Environment.list(one)) == ["gpu-big"] and list(Environment.list(other)) == ["big"]
+    assert {"gpu_big", "GPU_BIG"} < set(one.datastores)
+    ComputeTarget(one, "gpu-big").delete()
+    assert "gpu-big" not in one.compute_targets and ComputeTarget(other, "big").max_nodes == 2
+
+
+def test_a_workspace_can_not_be_made_over_one_of_an_earlier_release(server):
+    earlier = WorkspaceBlock(name=f"T-{uuid.uuid4().hex[:10]}", location="first")
+    save_as_earlier(earlier)
+    place = earlier_joined_name(earlier.name)
+    with pytest.raises(WorkspaceException):
+        Workspace.get(place)
+    Workspace.create(place, location="second")
+    assert (Workspace.get(earlier.name).location, Workspace.get(place).location) == ("first", "second")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda ws: WorkspaceBlock(name=ws.replace("-", "_")),
+        lambda ws: DatastoreBlock(workspace=ws, name="data"),
+        lambda ws: DaskBlock(workspace=ws, name="gpu-big"),
+        lambda ws: EnvironmentBlock(workspace=ws, name="env", version=3, digest="d", content={"a": 1}),
+    ],
+)
+def test_a_block_of_an_earlier_release_is_found_and_saving_moves_it(server, make):
+    block = make(f"t-{uuid.uuid4().hex[:10]}")
+    kind, names = type(block), block.own_names
+    fields = dict(zip(block.named_by, names, strict=True)) | ({"version": 3} if "version" in block.named_by else {})
+    save_as_earlier(block)
+    found = documents.load_named(kind, *names)
+    assert found is not None and found.own_names == names
+    documents.save_named(found)
+    assert names_of(kind, **fields) == [joined_name(*names)]
+    assert documents.load_named(kind, *names).own_names == names
+    assert documents.delete_named(kind, *names) and not documents.delete_named(kind, *names)
+    assert names_of(kind, **fields) == []
+
+
+def test_another_ones_block_at_the_earlier_place_is_neither_found_nor_removed(pair):
+    one, other = pair
+    save_as_earlier(DaskBlock(workspace=one.name, name="gpu-big", max_nodes=7))
+    assert documents.load_named(DaskBlock, other.name, "big") is None
+    ComputeTarget.attach(other, "big", DaskCompute(max_nodes=2))
+    ComputeTarget(other, "big").delete()
+    assert ComputeTarget(one, "gpu-big").max_nodes == 7
+    ComputeTarget(one, "gpu-big").delete()
+    assert names_of(DaskBlock, workspace=one.name) == []
+
+
+def test_what_was_left_at_the_earlier_place_counts_no_more(workspace):
+    save_as_earlier(DaskBlock(workspace=workspace.name, name="big", max_nodes=7))
+    documents.save(DaskBlock(workspace=workspace.name, name="big", max_nodes=2), joined_name(workspace.name, "big"))
+    assert ComputeTarget(workspace, "big").max_nodes == 2
+    assert [b.max_nodes for b in documents.load_all(DaskBlock, workspace=workspace.name)] == [2]
+    assert documents.load_named(DaskBlock, workspace.name, "big").max_nodes == 2
+    documents.delete_named(DaskBlock, workspace.name, "big")
+    assert "big" not in workspace.compute_targets
+
+
+def test_attaching_a_target_under_another_name_leaves_the_first_as_it_was(workspace):
+    ComputeTarget.attach(workspace, "first", DaskCompute(max_nodes=1))
+    ComputeTarget.attach(workspace, "second", DaskCompute(max_nodes=2))
+    ComputeTarget(workspace, "first").attach_to(workspace, "second")
+    targets = {
+        name: target.max_nodes for name, target in workspace.compute_targets.items() if name in ("first", "second")
+    }
+    assert targets == {"first": 1, "second": 1}
+
+
+def test_an_updated_target_moves_too(workspace):
+    save_as_earlier(AmlCompute(workspace=workspace.name, name="cpu-cluster", max_nodes=1))
+    ComputeTarget(workspace, "cpu-cluster").update(max_nodes=3)
+    assert ComputeTarget(workspace, "cpu-cluster").max_nodes == 3
+    assert names_of(AmlCompute, workspace=workspace.name) == [joined_name(workspace.name, "cpu-cluster")]
+
+
+def test_an_unregistered_datastore_of_an_earlier_release_is_gone(workspace):
+    save_as_earlier(DatastoreBlock(workspace=workspace.name, name="old"))
+    Datastore(workspace, "old").unregister()
+    with pytest.raises(DatastoreException):
+        Datastore(workspace, "old")

@@ -91,3 +91,15 @@ def test_details_tell_what_happened_to_each_step(run):
     assert details["startTimeUtc"] < details["endTimeUtc"]
     assert run.id in run.get_portal_url()
     assert run.find_step_run("a.py")[0].why and run.find_step_run("b.py") == []
+
+
+def test_outputs_of_steps_with_names_alike_are_copied_apart(project, tmp_path):
+    steps = []
+    for name in ("x/a", "x_a", ".."):
+        out = PipelineData("out")
+        body = f"import os\nos.makedirs(args[-1])\nopen(args[-1] + '/f', 'w').write({name!r})\n"
+        steps.append(project.step(f"s{len(steps)}.py", body, name=name, arguments=[out], outputs=[out]))
+    run = project.workspace.get_run(project.run(project.pipeline(*steps)).run_id)
+    assert run.download(tmp_path / "all" / "in") == 3
+    written = {str(p.relative_to(tmp_path / "all")): p.read_text() for p in (tmp_path / "all").rglob("f")}
+    assert written == {"in/x_a/out/f": "x_a", "in/x_a_/out/f": "x/a", "in/.._/out/f": ".."}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import uuid
 
 import pytest
 from published import every_kind, work
@@ -48,6 +49,38 @@ def test_versions_count_up_and_are_found(project):
     for unknown in ({"id": "x"}, {"name": "x"}, {"name": "p", "version": "9"}):
         with pytest.raises(ExperimentExecutionException):
             find(project.workspace, **unknown)
+
+
+def test_two_workspaces_publish_under_one_name_at_once(tmp_path, server, monkeypatch):
+    name, made = f"p-{uuid.uuid4().hex[:10]}", []
+    (tmp_path / "a.py").write_text("")
+    pipelines = [
+        Pipeline(Workspace.create(f"{name}-{end}"), [PythonScriptStep("a.py", source_directory=tmp_path)], name=name)
+        for end in "ab"
+    ]
+    real = publish._deploy
+
+    def deploy(pipeline, pool):
+        if not made:  # the other publishes between our look at the names that are taken and our creation
+            made.append(None)
+            with monkeypatch.context() as patch:
+                patch.setattr(publish, "_free_name", lambda api, block: during(taken(api, block)))
+                return real(pipeline, pool)
+        return real(pipeline, pool)
+
+    def during(free):
+        monkeypatch.setattr(publish, "_free_name", taken)
+        made[0] = pipelines[1].publish()
+        return free
+
+    taken = publish._free_name
+    monkeypatch.setattr(publish, "_deploy", deploy)
+    first = pipelines[0].publish()
+    assert first.deployment != made[0].deployment
+    with client() as api:
+        for one in (first, made[0]):
+            deployment = api.read_deployment_by_name(one.deployment)
+            assert deployment.entrypoint.endswith(one.id.replace("-", ""))
 
 
 def test_the_deployment_has_a_strict_described_form(project):

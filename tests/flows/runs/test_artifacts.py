@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.runs import artifacts
 from stepwell.flows.runs.artifacts import markdown
 from stepwell.flows.runs.summary import RunSummary, StepSummary
 
@@ -28,3 +32,21 @@ def test_texts_are_no_markup() -> None:
 
 def test_no_heading_stands_over_no_reasons() -> None:
     assert "**Why**" not in text_of()
+
+
+def test_each_workspace_pipeline_step_and_image_has_an_artifact_of_its_own(tmp_path, monkeypatch):
+    keys = []
+    for kind in ("markdown", "table", "image"):
+        monkeypatch.setattr(artifacts, f"create_{kind}_artifact", lambda *_, key, **__: keys.append(key))
+    monkeypatch.setattr(artifacts, "images", lambda _, step: [(name, tmp_path / "x.png") for name in ("b-c", "c", "C")])
+    monkeypatch.setattr(artifacts, "metric_rows", lambda _: [{"metric": 1}])
+    (tmp_path / "x.png").write_bytes(b"png")
+    steps = (StepSummary("a", "done"), StepSummary("a-b", "done"), StepSummary("summary", "done"))
+    for workspace, pipeline in (("ml", "prod-p"), ("ml-prod", "p"), ("ml", "prod p")):
+        summary = RunSummary("1", "Finished", pipeline, {"workspace": workspace}, steps, ())
+        monkeypatch.setattr(artifacts, "summarize", lambda _, found=summary: found)
+        artifacts.publish_artifacts(RunFolder(tmp_path))
+    assert len(keys) == len(set(keys)) == 3 * (2 + 9)
+    assert {key for key in keys if key.startswith("summary-ml-prod-p--")} and all(
+        map(re.compile("[a-z0-9-]+").fullmatch, keys)
+    )
