@@ -13,6 +13,7 @@ import yaml
 from stepwell.blocks.environments.conda_packages import name_of
 from stepwell.blocks.environments.requirements import Requirements, normal, read_requirements
 from stepwell.errors import UserErrorException
+from stepwell.model.regular_files import read_text
 
 FILE_NAME = "conda_dependencies.yml"
 _DEFAULT_NAME = "project_environment"
@@ -317,7 +318,7 @@ class CondaDependencies:
 
 def _read(file: Path) -> Any:
     try:
-        return yaml.safe_load(file.read_text())
+        return yaml.safe_load(read_text(file))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _unreadable(str(file), getattr(error, "strerror", None) or " ".join(str(error).split())) from error
 

@@ -19,6 +19,7 @@ from stepwell.blocks.server import documents
 from stepwell.errors import UserErrorException
 from stepwell.model.definitions import EnvironmentDefinition
 from stepwell.model.digests import digest
+from stepwell.model.regular_files import read_text
 
 if TYPE_CHECKING:
     from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -362,7 +363,7 @@ class Environment:
         """
         file = Path(path) / _JSON_NAME
         try:
-            data = json.loads(file.read_text())
+            data = json.loads(read_text(file))
         except (OSError, ValueError) as error:
             facts = {"file": file, "reason": error}
             raise UserErrorException("An environment can't be read", facts, "Correct the path.") from error

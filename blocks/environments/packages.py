@@ -19,6 +19,7 @@ from typing import Any
 from stepwell.blocks.system.home import make_folder
 from stepwell.errors import UserErrorException
 from stepwell.model.digests import bytes_digest, digest
+from stepwell.model.regular_files import read_text
 
 SECONDS = 30.0
 """How long an interpreter may take to say where it looks for packages."""
@@ -212,7 +213,7 @@ def _infos(search: Sequence[str]) -> Iterator[Path]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text("utf-8", "replace")
+        return read_text(file, "utf-8", "replace")
     except OSError:
         return ""
 

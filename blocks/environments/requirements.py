@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from stepwell.errors import UserErrorException
 from stepwell.model.digests import bytes_digest
 from stepwell.model.fingerprint import CONTENT
+from stepwell.model.regular_files import read_bytes, read_text
 
 REPLACED = "azureml"
 """Packages of that name, and those that begin with it and a dash, are not installed: Stepwell stands in for them."""
@@ -20,6 +21,8 @@ _ARCHIVES = (".whl", ".tar.gz", ".tar.bz2", ".zip")
 _NAMED = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*(.*)", re.DOTALL)
 _REST = re.compile(r"(?:$|[;@(]|--|[=!<>~]=|===|[<>])")
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#]+@")
+_DEEPEST = 10
+_MOST_FILES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +99,9 @@ def normal(name: str) -> str:
 # ------------------------------------------------------------------------------------------------------------------------
 
 
-def _expanded(lines: Iterable[str], folder: Path, depth: int = 0) -> Iterator[str]:
-    """List the lines without comments, those of files that they name included."""
+def _expanded(lines: Iterable[str], folder: Path, depth: int = 0, read: list[Path] | None = None) -> Iterator[str]:
+    """List the lines without comments, those of files that they name included; `read` are all of those so far."""
+    read = [] if read is None else read
     text = re.sub(r"\\\n", " ", "\n".join(str(line) for line in lines))
     for whole in text.splitlines():
         line = re.sub(r"(^|\s)#.*$", "", whole).strip()
@@ -107,13 +111,14 @@ def _expanded(lines: Iterable[str], folder: Path, depth: int = 0) -> Iterator[st
             continue
         file = folder / value
         try:
-            inner = file.read_text().splitlines()
+            inner = read_text(file).splitlines()
         except OSError as error:
             facts = {"file": file, "reason": error.strerror}
             raise UserErrorException("A file of requirements can't be read", facts, "Correct its path.") from error
-        if depth >= 10:
+        read.append(file)
+        if depth >= _DEEPEST or len(read) > _MOST_FILES:
             raise UserErrorException("Files of requirements name each other", {"file": file}, "Untie them.")
-        yield from _expanded(inner, file.parent, depth + 1)
+        yield from _expanded(inner, file.parent, depth + 1, read)
 
 
 def _option(line: str) -> tuple[str, str]:
@@ -171,7 +176,7 @@ def _of_archive(name: str) -> str:
 def _content(url: str) -> str:
     file = Path(unquote(urlsplit(url).path))
     try:
-        return CONTENT + bytes_digest(file.read_bytes())
+        return CONTENT + bytes_digest(read_bytes(file))
     except OSError as error:
         facts = {"file": file, "reason": error.strerror}
         raise UserErrorException("A package can't be read", facts, "Correct its path.") from error

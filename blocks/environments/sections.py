@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.environments.conda_dependencies import CondaDependencies
+from stepwell.model.regular_files import read_text
 
 DEFAULT_CPU_IMAGE = "stepwell/default-cpu"
 DEFAULT_GPU_IMAGE = "stepwell/default-gpu"
@@ -162,4 +163,4 @@ def text_of(dockerfile: str | None) -> str:
     """Return the text of a Dockerfile that is given as text or as a path."""
     if not dockerfile or "\n" in dockerfile or not os.path.isfile(dockerfile):
         return dockerfile or ""
-    return Path(dockerfile).read_text()
+    return read_text(dockerfile)

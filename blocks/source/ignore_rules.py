@@ -16,6 +16,7 @@ from pathlib import Path
 from pathspec import PathSpec, RegexPattern
 
 from stepwell.errors import SnapshotException
+from stepwell.model.regular_files import read_bytes
 
 IGNORE_FILES = (".amlignore", ".gitignore")
 """In the order in which they are looked for; the first that exists is used alone."""
@@ -45,12 +46,12 @@ class IgnoreRules:
         """Read the rules of `directory`'s ignore file; parents and nested folders are not looked at."""
         for name in IGNORE_FILES:
             try:
-                return cls(directory, name, (directory / name).read_bytes())
+                return cls(directory, name, read_bytes(directory / name))
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 continue
             except OSError as error:
                 facts = {"file": directory / name, "reason": error.strerror}
-                raise SnapshotException("The ignore file can't be read", facts, "Make it readable.") from error
+                raise SnapshotException("The ignore file can't be read", facts, "Make it a readable file.") from error
         return cls(directory, "", b"")
 
     def excludes(self, path: str, is_folder: bool) -> bool:

@@ -6,11 +6,15 @@ import importlib
 import os
 import re
 import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 SECONDS = 5.0
 """How long git may take for one command."""
+
+_READER_SECONDS = 5.0
 
 _REPOSITORY = "azureml.git.repository_uri"
 _BRANCH = "azureml.git.branch"
@@ -44,7 +48,7 @@ def git_provenance(directory: Path) -> dict[str, str]:
     git itself is asked; where there is none, or it refuses (another owner) or takes too long, GitPython reads the
     repository's files, and only `dirty` stays unknown. Variables `AZUREML_GIT_*` win over both.
     """
-    found = _from_git(directory) or _from_files(directory)
+    found = (_from_git(directory) or _from_files(directory)) if _is_readable(directory) else {}
     found |= {name: os.environ[variable] for variable, name in _OVERRIDES.items() if os.environ.get(variable)}
     found = {name: without_credentials(value) if name.endswith("_uri") else value for name, value in found.items()}
     return found | {alias: found[name] for name, alias in _MLFLOW.items() if name in found}
@@ -64,6 +68,21 @@ def without_credentials(url: str) -> str:
     user, _, host = place.rpartition("@")
     name = user.partition(":")[0] if "ssh" in scheme else ""
     return f"{scheme}://{name}{'@' if name else ''}{host}{path}"
+
+
+_READ_FIRST = ("HEAD", "config", "index", "packed-refs", "commondir", "gitdir")
+"""What git and GitPython open in a repository, without a look at what it is."""
+
+
+def _is_readable(directory: Path) -> bool:
+    """Return whether none of these files is a pipe or device, which git would wait for."""
+    folder = Path(os.path.abspath(directory))
+    for parent in (folder, *folder.parents):
+        place = parent / ".git"
+        if os.path.lexists(place):
+            names = (place, *(place / name for name in _READ_FIRST))
+            return all(path.is_file() or path.is_dir() or not path.exists() for path in names)
+    return True
 
 
 def _from_git(directory: Path) -> dict[str, str]:
@@ -109,10 +128,16 @@ def _from_files(directory: Path) -> dict[str, str]:
     folder = Path(os.path.abspath(directory))
     if not any(os.path.lexists(parent / ".git") for parent in (folder, *folder.parents)):
         return {}
-    try:
-        return _from_gitpython(folder)
-    except Exception:  # noqa: BLE001  GitPython raises much besides its own errors, and a run must not fail for its provenance
-        return {}
+    found: list[dict[str, str]] = []
+
+    def read() -> None:
+        with suppress(Exception):  # GitPython raises much besides its own errors; no run must fail for its provenance
+            found.append(_from_gitpython(folder))
+
+    reader = threading.Thread(target=read, name="stepwell-provenance", daemon=True)
+    reader.start()
+    reader.join(_READER_SECONDS)  # a reference may be a pipe, or a file that the settings include
+    return found[0] if found else {}
 
 
 def _from_gitpython(directory: Path) -> dict[str, str]:

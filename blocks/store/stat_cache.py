@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 from stepwell.blocks.store.write_back import may_be_written, times_tell
 from stepwell.blocks.system.home import make_folder
 from stepwell.model.digests import file_digest
+from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import DigestFile
 
 SETTLED_NS = 60_000_000_000
@@ -226,7 +227,7 @@ def _believed(row: _Row, path: str, status: os.stat_result) -> bool:
 def _read(path: str) -> tuple[str, _Row | None]:
     """Return the file's digest, and the row to save if its times will tell of every change since it was read."""
     for _ in range(ATTEMPTS):
-        with open(path, "rb", buffering=0) as stream:
+        with open(path, "rb", buffering=0, opener=regular_only) as stream:
             before, started = os.fstat(stream.fileno()), time.time_ns()
             telling = times_tell(stream.fileno(), path, before, started)
             digest = file_digest(stream)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stepwell.blocks.system.home import make_folder
+from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import Tree
 
 _FICLONE = 0x40049409
@@ -34,7 +35,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 def copy_file(source: str | Path, target: str | Path) -> None:
     """Copy the bytes and the executable bit of `source` to a new writable file, sharing blocks if it can."""
-    with open(source, "rb") as read, open(target, "wb") as write:
+    with open(source, "rb", opener=regular_only) as read, open(target, "wb") as write:
         try:
             fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())
         except OSError:

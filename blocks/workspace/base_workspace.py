@@ -20,6 +20,7 @@ from stepwell.blocks.workspace.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
 from stepwell.model.names import joined_name
 from stepwell.model.records import Artifact
+from stepwell.model.regular_files import read_text
 
 BLOB_STORE, FILE_STORE = "workspaceblobstore", "workspacefilestore"
 _CONFIG_FOLDERS = (".azureml", "aml_config", ".")
@@ -195,7 +196,7 @@ class BaseWorkspace:
         """
         config = _find_config(Path(path or "."))
         try:
-            data = json.loads(config.read_text())
+            data = json.loads(read_text(config))
             name = data["workspace_name"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserErrorException(

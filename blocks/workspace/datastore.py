@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from prefect.types import SecretDict
 
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.datastore_files import DatastoreBlock, DatastoreFiles
+from stepwell.blocks.workspace.datastore_urls import absolute_url
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import DatastoreException
 
@@ -112,7 +112,8 @@ class Datastore(DatastoreFiles):
         Args:
             workspace: The workspace that the datastore will belong to.
             name: 1 to 255 letters, digits and underscores.
-            url: The fsspec URL of the datastore's root, without a password; by default a folder in Stepwell's home.
+            url: The fsspec URL of the datastore's root, without a password; by default a folder in Stepwell's home. A
+                relative path of a folder is made absolute now.
             options: Arguments of the fsspec file system, such as account keys; kept as secrets.
             overwrite: Whether to replace a datastore that has the name already.
 
@@ -120,16 +121,14 @@ class Datastore(DatastoreFiles):
             The datastore.
 
         Raises:
-            DatastoreException: The name is taken or is none, or the URL holds a password or can't be opened.
+            DatastoreException: The name is taken or is none, or the URL holds a password, can't be opened, or could
+                mean several places, as `file://data` does.
         """
         if not re.fullmatch(r"\w{1,255}", name):
             raise DatastoreException(
                 f"{name!r} can't name a datastore", hint="Use letters, digits and underscores only."
             )
-        if urlsplit(url).password:
-            raise DatastoreException(
-                "A datastore's URL can't hold a password", hint="Pass it in `options`, which are secret."
-            )
+        url = absolute_url(url)
         if not overwrite and documents.load_named(DatastoreBlock, workspace.name, name) is not None:
             raise DatastoreException(
                 f"The datastore {name!r} exists already", hint="Pass `overwrite=True` to replace it."
@@ -204,7 +203,8 @@ class Datastore(DatastoreFiles):
             A reference to `target_path`.
 
         Raises:
-            DatastoreException: The local folder does not exist, or `target_path` leads out of the datastore.
+            DatastoreException: The local folder does not exist or holds a pipe, socket, device or broken link, or
+                `target_path` leads out of the datastore.
         """
         root = Path(src_dir)
         if not root.is_dir():
@@ -218,6 +218,10 @@ class Datastore(DatastoreFiles):
         self, files: dict[Path, str], target_path: str | None, overwrite: bool, show_progress: bool
     ) -> DataReference:
         target, uploaded = self.inside(target_path), 0
+        for source in files:
+            if not source.is_file():
+                hint = "Remove it, or name the files themselves with `upload_files`."
+                raise DatastoreException("Only files can be uploaded", {"path": source}, hint)
         for source, name in sorted(files.items()):
             place = f"{target}/{name}".lstrip("/")
             if not overwrite and self.exists(place):

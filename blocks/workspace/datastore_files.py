@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,10 @@ from pydantic import Field
 from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
-from stepwell.errors import DatastoreException
+from stepwell.blocks.system.walk import files_below
+from stepwell.blocks.workspace.datastore_urls import local_path
+from stepwell.errors import DatastoreException, StepwellError
+from stepwell.model.regular_files import regular_only
 
 PRIVATE = ".stepwell"
 """The folder of a default datastore that holds the store of results; no path of a user leads there."""
@@ -61,10 +65,14 @@ class DatastoreFiles:
     @cached_property
     def local_root(self) -> Path | None:
         """The datastore's folder when it stands on a local file system, else None."""
-        scheme, separator, path = self.url.partition("://")
-        if separator and scheme not in ("file", "local"):
-            return None
-        return Path(path if separator else self.url)
+        path = local_path(self.url)
+        if path is not None and not os.path.isabs(os.path.expanduser(path)):  # registered by an earlier release
+            warnings.warn(
+                f"The datastore {self.name!r} has the URL {self.url!r}, which means another folder wherever a process works: "
+                "register it again with `overwrite=True` and the whole path",
+                stacklevel=2,
+            )
+        return None if path is None else Path(os.path.abspath(os.path.expanduser(path)))
 
     @cached_property
     def filesystem(self) -> Any:
@@ -72,14 +80,14 @@ class DatastoreFiles:
         options = self._block.options.get_secret_value() if self._block.options else {}
         try:
             filesystem, _ = fsspec.core.url_to_fs(self.url, **options)
+            if self.local_root:
+                make_folder(self.local_root)
         except (ImportError, ValueError, OSError, TypeError) as error:
             raise DatastoreException(
                 f"The datastore {self.name!r} can't be opened",
                 {"url": self.url, "reason": error},
-                "Install the fsspec driver that the URL needs, or correct the URL.",
+                "Install the fsspec driver that the URL needs, or correct the URL or the rights on its folder.",
             ) from error
-        if self.local_root:
-            make_folder(self.local_root)
         return filesystem
 
     @property
@@ -170,6 +178,8 @@ class DatastoreFiles:
     def files(self, prefix: str | None = None) -> Iterator[str]:
         """List every file whose path on the datastore starts with `prefix`, sorted.
 
+        Links are followed, but neither out of the datastore nor in circles; pipes, sockets and devices are no files.
+
         Args:
             prefix: How the paths begin, not necessarily a whole folder; by default all files are listed.
 
@@ -177,7 +187,7 @@ class DatastoreFiles:
             The paths, relative to the datastore's root.
 
         Raises:
-            DatastoreException: The prefix leads out of the datastore.
+            DatastoreException: The prefix leads out of the datastore, or its folders link each other too often.
         """
         wanted = (prefix or "").lstrip("/")
         folder = wanted.rpartition("/")[0]
@@ -200,7 +210,7 @@ class DatastoreFiles:
             return
         handle, scratch = tempfile.mkstemp(prefix=".upload-", dir=os.path.dirname(place))
         try:
-            with os.fdopen(handle, "wb") as target, open(source, "rb") as stream:
+            with os.fdopen(handle, "wb") as target, open(source, "rb", opener=regular_only) as stream:
                 shutil.copyfileobj(stream, target, 1 << 20)
             os.chmod(scratch, 0o644 | (source.stat().st_mode & 0o111))
             os.replace(scratch, place)
@@ -228,12 +238,10 @@ class DatastoreFiles:
             ):
                 yield str(found).removeprefix(root).lstrip("/")
             return
-        for place, folders, names in os.walk(self.local_root / folder, followlinks=True):
-            relative = os.path.relpath(place, self.local_root)
-            if relative == ".":
-                folders[:] = [name for name in folders if name != PRIVATE]
-            for name in names:
-                yield os.path.normpath(os.path.join(relative, name))
+        try:
+            yield from files_below(self.local_root, folder, without=PRIVATE)
+        except StepwellError as error:
+            raise DatastoreException(error.title, {"datastore": self.name, **error.facts}, error.hint) from None
 
 
 def _texts(value: Any) -> Iterator[str]:

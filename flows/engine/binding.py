@@ -18,6 +18,7 @@ from stepwell.model.digests import RECIPE, digest
 from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
 from stepwell.model.imports import Imports, find_imports
 from stepwell.model.records import Artifact, StepCall
+from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import Entry, Tree
 
 ABSENT = "absent"
@@ -45,9 +46,7 @@ class Source:
     def imports(self, script: str) -> Imports:
         """Return what the script imports, parsed once."""
         if script not in self._imports:
-            self._imports[script] = find_imports(
-                script, self.entries.keys(), lambda path: (self.root / path).read_bytes()
-            )
+            self._imports[script] = find_imports(script, self.entries.keys(), lambda path: read_bytes(self.root / path))
         return self._imports[script]
 
     def resolve(self, path: str) -> str:

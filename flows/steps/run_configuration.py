@@ -14,6 +14,7 @@ from stepwell.blocks.environments.conda_dependencies import CondaDependencies
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.environments.sections import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE, Section
 from stepwell.errors import UserErrorException
+from stepwell.model.regular_files import read_text
 
 __all__ = ["DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE", "DockerConfiguration", "RunConfiguration"]
 
@@ -188,7 +189,7 @@ class RunConfiguration:
             files = [file / folder / f"{name}{suffix}" for folder in _FOLDERS for suffix in ("", *_SUFFIXES)]
             file = next((candidate for candidate in files if candidate.is_file()), files[1])
         try:
-            data = yaml.safe_load(file.read_text())
+            data = yaml.safe_load(read_text(file))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise _unreadable(file, getattr(error, "strerror", None) or " ".join(str(error).split())) from error
         if not isinstance(data, dict):

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest, file_digest
+from stepwell.model.regular_files import regular_only
 
 Kind = Literal["file", "link", "folder"]
 
@@ -82,7 +83,7 @@ def _by_path(tree: Tree) -> Mapping[str, Entry]:
 
 def plain_digest(path: str, _: os.stat_result) -> str:
     """Return the SHA-256 of a file, read anew."""
-    with open(path, "rb", buffering=0) as stream:
+    with open(path, "rb", buffering=0, opener=regular_only) as stream:
         return file_digest(stream)
 
 

@@ -1,0 +1,63 @@
+"""URLs of datastores on local file systems: which folder they name, the same in every process."""
+
+from __future__ import annotations
+
+import os
+import re
+from urllib.parse import urlsplit
+
+import fsspec
+
+from stepwell.errors import DatastoreException
+
+_LOCAL = re.compile("(?:file|local):(//)?", re.IGNORECASE)
+
+
+def local_path(url: str) -> str | None:
+    """Return the path that a URL, or a path without a scheme, names on this machine; None if it names something else."""
+    scheme = _LOCAL.match(url)
+    if scheme is None:
+        return None if "://" in url or "::" in url else url
+    return None if "::" in url else url[scheme.end() :]
+
+
+def absolute_url(url: str) -> str:
+    """Return the URL with a local path made absolute; raise DatastoreException if it could mean several places."""
+    try:
+        has_password = bool(urlsplit(url).password)
+    except ValueError as error:
+        raise _refused(url, str(error)) from error
+    if has_password:
+        raise DatastoreException(
+            "A datastore's URL can't hold a password", hint="Pass it in `options`, which are secret."
+        )
+    if "::" in url:
+        _check_chain(url)
+        return url
+    path = local_path(url)
+    if not path:
+        return url if path is None or not url else _refuse(url, "it has no path")
+    scheme = url.removesuffix(path)
+    host, slash, rest = path.partition("/")
+    if scheme.endswith("//") and host not in ("", ".", "..") and not host.startswith("~"):
+        if host.lower() != "localhost" or not slash:
+            _refuse(url, f"{host!r} would be the name of a machine")
+        path = slash + rest
+    return scheme + os.path.abspath(os.path.expanduser(path))
+
+
+def _check_chain(url: str) -> None:
+    """Raise DatastoreException if a part of a chained URL is a path that depends on where a process works."""
+    for part in url.split("::"):
+        path = local_path(part)
+        if path and not os.path.isabs(path) and part not in fsspec.available_protocols():
+            _refuse(url, f"{part!r} is relative")
+
+
+def _refuse(url: str, reason: str) -> str:
+    raise _refused(url, reason)
+
+
+def _refused(url: str, reason: str) -> DatastoreException:
+    hint = "Write a URL with the whole path, as in file:///data."
+    return DatastoreException("The URL can't be that of a datastore", {"url": url, "reason": reason}, hint)

@@ -1,0 +1,140 @@
+"""Datastores: one folder whatever process asks, and listings and uploads that end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stepwell import Datastore
+from stepwell.blocks.server import documents
+from stepwell.blocks.workspace.datastore_files import DatastoreBlock
+from stepwell.blocks.workspace.datastore_urls import absolute_url, local_path
+from stepwell.errors import DatastoreException
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("", ""),
+        ("data", "{cwd}/data"),
+        ("./data/", "{cwd}/data"),
+        ("../x", "{up}/x"),
+        ("~/data", "{home}/data"),
+        ("/data", "/data"),
+        ("file:///data/x", "file:///data/x"),
+        ("file://./data", "file://{cwd}/data"),
+        ("file://../data", "file://{up}/data"),
+        ("file://~/data", "file://{home}/data"),
+        ("file:data", "file:{cwd}/data"),
+        ("local://./data", "local://{cwd}/data"),
+        ("file://localhost/data", "file:///data"),
+        ("file://LOCALHOST/data", "file:///data"),
+        ("memory://data", "memory://data"),
+        ("s3://bucket/folder", "s3://bucket/folder"),
+        ("simplecache::s3://bucket/folder", "simplecache::s3://bucket/folder"),
+        ("dir::file:///data", "dir::file:///data"),
+    ],
+)
+def test_a_local_path_is_absolute_from_its_registration_on(tmp_path, monkeypatch, url, expected):
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path / "in")
+    monkeypatch.setenv("HOME", "/home/u")
+    assert absolute_url(url) == expected.format(cwd=tmp_path / "in", up=tmp_path, home="/home/u")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("file://data", "file://server/share", "file://localhost", "file://", "file:", "http://[::1/x"),
+        *("simplecache::data/x", "dir::file://data", "dir::file:data", "sftp://u:pw@host/x"),
+    ],
+)
+def test_what_could_mean_several_places_is_refused(url):
+    with pytest.raises(DatastoreException):
+        absolute_url(url)
+
+
+def test_only_local_urls_have_a_local_path():
+    assert [local_path(url) for url in ("file:///a", "FILE:b", "/c", "s3://d", "dir::e")] == [
+        "/a",
+        "b",
+        "/c",
+        None,
+        None,
+    ]
+
+
+def test_another_process_finds_the_files_elsewhere(workspace, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "one")
+    store = Datastore.register(workspace, "data", "stuff")
+    (tmp_path / "f").write_text("content")
+    store.upload_files([str(tmp_path / "f")])
+    code = f"from stepwell import Workspace; print(*Workspace.get({workspace.name!r}).datastores['data'].files())"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "two", capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["f"] and (tmp_path / "one" / "stuff" / "f").read_text() == "content"
+
+
+def test_a_relative_one_of_an_earlier_release_is_used_and_warned_of(workspace, tmp_path, monkeypatch):
+    documents.save_named(DatastoreBlock(workspace=workspace.name, name="old", url="file://localhost/x"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.warns(UserWarning, match="register it again"):
+        store = Datastore(workspace, "old")
+        assert store.local_root == Path(tmp_path, "localhost/x")
+    monkeypatch.chdir("/")
+    assert store.local_root == Path(tmp_path, "localhost/x")
+
+
+def test_a_folder_that_can_not_be_made_is_no_traceback(workspace, tmp_path):
+    (tmp_path / "file").write_text("")
+    for url in (f"{tmp_path}/file/below", f"{tmp_path}/nul\0"):
+        with pytest.raises(DatastoreException):
+            Datastore.register(workspace, "bad", url)
+    assert "bad" not in workspace.datastores
+
+
+@pytest.mark.timeout(60, func_only=True)
+def test_a_listing_ends_whatever_the_links_and_holds_files_only(workspace, tmp_path):
+    store = Datastore.register(workspace, "data", f"file://{tmp_path}/data")
+    root = tmp_path / "data"
+    (root / "a").mkdir()
+    (root / "a" / "f").write_text("content")
+    for name in ("x", "y"):
+        (root / name).symlink_to(".")
+        (root / "a" / name).symlink_to("..")
+    (root / "out").symlink_to("/proc")
+    os.mkfifo(root / "pipe")
+    assert list(store.files()) == ["a/f"] == list(store.files("a/"))
+    assert store.download(str(tmp_path / "copy"), show_progress=False) == 1
+    with pytest.raises(OSError):
+        store.get_file("pipe", tmp_path / "copy" / "pipe")
+
+
+@pytest.mark.timeout(60, func_only=True)
+@pytest.mark.parametrize("kind", ["pipe", "broken link", "device"])
+def test_nothing_but_files_is_uploaded(workspace, tmp_path, kind):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_text("")
+    if kind == "pipe":
+        os.mkfifo(source / "b")
+    else:
+        (source / "b").symlink_to("nothing" if kind == "broken link" else "/dev/zero")
+    store = workspace.get_default_datastore()
+    with pytest.raises(DatastoreException, match="Only files"):
+        store.upload(str(source))
+    with pytest.raises(DatastoreException):
+        store.upload_files([str(source / "b")])
+    assert list(store.files()) == []
+    (source / "b").unlink()
+    (source / "b").symlink_to("a")
+    (source / "loop").symlink_to(".")
+    store.upload(str(source), show_progress=False)
+    assert list(store.files()) == ["a", "b"]
