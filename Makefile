@@ -41,4 +41,4 @@ gpu-wheels:
 	@touch $@
 
 clean:
-	rm -rf .venv build site dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build site dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
