@@ -1,4 +1,4 @@
-"""The commands about pipelines and runs: run, plan, runs, show, logs, outputs, cancel."""
+"""The commands about pipelines and runs: run, plan, runs, show, logs, outputs, cancel, rerun, check."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import contextlib
 import json
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
     from stepwell.blocks.store.run_folder import RunFolder
+    from stepwell.flows.engine.repetition import Comparison
+    from stepwell.flows.public.pipeline_run import PipelineRun
     from stepwell.flows.runs.summary import RunSummary
 
+T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
 _PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: name=value.", metavar="NAME=VALUE")
 _RUN = typer.Argument(..., help="The run's id, its beginning, or `last`.", metavar="RUN")
@@ -26,7 +31,7 @@ _VERIFY = typer.Option(False, "--verify", help="Read every byte, whatever digest
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    for command in (run, plan, runs, show, logs, outputs, cancel):
+    for command in (run, plan, runs, show, logs, outputs, cancel, rerun, check):
         app.command()(command)
 
 
@@ -185,18 +190,143 @@ def cancel(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
     print(f"Run {found.id[:8]}: {found.get_status()}")
 
 
+def rerun(
+    run_id: str = _RUN,
+    exact: bool = typer.Option(
+        False, "--exact", help="With the run's own snapshots, inputs, parameters and environment; nothing is kept."
+    ),
+    parameters: list[str] = _PARAMETERS,
+    workspace: str = _WORKSPACE,
+    as_json: bool = _JSON,
+) -> None:
+    """Run a run's steps again and compare the bytes that they write with those that it recorded.
+
+    What differs is named by file and place, what was collected or changed since by name; exit code 1 if there is any.
+    Secret parameters are not kept: pass them with -p.
+    """
+    from stepwell.deployments.cli.lookup import find_run, read_values
+    from stepwell.errors import UserErrorException
+    from stepwell.flows.engine.repetition import definition_of
+    from stepwell.flows.engine.repetition import rerun as repeat
+
+    if not exact:
+        raise UserErrorException(
+            "A run is run again exactly, or not at all",
+            hint="Pass --exact; to run what is on disk now, use `stepwell run`.",
+        )
+    found = _connected(lambda: find_run(run_id, workspace))
+    given = read_values(definition_of(found.folder).parameters, parameters)
+    _print_comparisons(repeat(found.workspace, found.folder, given, _ignore), as_json=as_json, words="as recorded")
+
+
+def check(
+    target: str = typer.Argument(
+        ..., help="A step of the last run, or a Python file that defines a Pipeline.", metavar="STEP|FILE"
+    ),
+    twice: bool = typer.Option(False, "--twice", help="Run each step twice, in fresh folders; nothing is kept."),
+    parameters: list[str] = _PARAMETERS,
+    run_id: str = typer.Option("last", "--run", help="The run that STEP is of, by id.", metavar="RUN"),
+    workspace: str = _WORKSPACE,
+    as_json: bool = _JSON,
+) -> None:
+    """Run a step, or every step of a pipeline, twice and compare what it writes, byte by byte.
+
+    What differs is named by file and place; exit code 1 if there is any. A step of a run gets the snapshot and inputs that it
+    had there, the steps of a file what is on disk now.
+    """
+    from stepwell.deployments.cli.lookup import load_pipeline, read_parameters, read_values
+    from stepwell.errors import UserErrorException
+    from stepwell.flows.engine.repetition import definition_of, run_twice, step_twice
+
+    if not twice:
+        raise UserErrorException("There is one check, --twice", hint="Pass --twice.")
+    known = _connected(lambda: _run_with_step(target, run_id, workspace))
+    if known:
+        print(f"Step {target} of run {known.id[:8]}", file=sys.stderr)
+        given = read_values(definition_of(known.folder).parameters, parameters)
+        comparisons = step_twice(known.workspace, known.folder, target, given, _ignore)
+    else:
+        pipeline = _load(target, load_pipeline)
+        values = read_parameters(pipeline, parameters)
+        comparisons = run_twice(pipeline.workspace, pipeline.definition, values, _ignore)
+    _print_comparisons(comparisons, as_json=as_json, words="the same twice")
+
+
+def _run_with_step(target: str, run_id: str, workspace: str) -> PipelineRun | None:
+    """Return the run if it has a step of that name, else None; without either a file, raise what is wrong with the name."""
+    from pathlib import Path
+
+    from stepwell.deployments.cli.lookup import find_run
+    from stepwell.errors import UserErrorException
+    from stepwell.flows.engine.repetition import definition_of
+
+    is_file = Path(target).exists() or Path(target.rpartition(":")[0]).is_file()
+    try:
+        found = find_run(run_id, workspace)
+        steps = definition_of(found.folder).steps
+    except UserErrorException:
+        if is_file:
+            return None
+        raise
+    if any(target in (step.id, step.name) for step in steps):
+        return found
+    if is_file:
+        return None
+    raise UserErrorException(
+        f"{target!r} is no step of run {found.id[:8]}, and no file",
+        {"steps": ", ".join(step.id for step in steps)},
+        "Name a step of that run or a file, or another run with --run.",
+    )
+
+
+def _print_comparisons(comparisons: Generator[Comparison], *, as_json: bool, words: str) -> None:
+    """Print each comparison as it comes; exit with code 1 if anything differs or could not be repeated."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    seen = []
+    with contextlib.closing(comparisons):
+        for one in comparisons:
+            seen.append(one)
+            if not as_json:
+                _print_comparison(one, words)
+    if as_json:
+        rows = [
+            {"step": c.step, "same": c.same, "differs": list(c.differs), "not_repeated": list(c.obstacles)}
+            for c in seen
+        ]
+        print(json.dumps({"steps": rows}, indent=1))
+    if not all(one.same for one in seen):
+        raise typer.Exit(1)
+
+
+def _print_comparison(one: Comparison, words: str) -> None:
+    what = f"{one.outputs} output{'' if one.outputs == 1 else 's'} {words}"
+    print(f"{one.step}  {what if one.same else 'not repeated' if one.obstacles else 'DIFFERS'}", flush=True)
+    for text in (*one.obstacles, *one.differs):
+        print("    " + text.replace("\n", "\n    "), flush=True)
+
+
+def _ignore(_: str) -> None:
+    """Let the output of a script go."""
+
+
 def _interrupt(*_: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: the steps are being stopped
     raise KeyboardInterrupt
 
 
 def _load(file: str, load: Any) -> Any:
+    with contextlib.redirect_stdout(sys.stderr):  # what the file prints is no result of ours
+        return _connected(lambda: load(file))
+
+
+def _connected(find: Callable[[], T]) -> T:
+    """Return what is found, once Prefect's server answers."""
     from stepwell.blocks.server.connection import ensure_server
     from stepwell.deployments.cli.server import log
 
     ensure_server(log)
-    with contextlib.redirect_stdout(sys.stderr):  # what the file prints is no result of ours
-        return load(file)
+    return find()
 
 
 def _as_json(summary: RunSummary) -> dict[str, Any]:

@@ -32,8 +32,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
     remove(record_folder)  # what an attempt before this one left
     folder, began = context.store.scratch_folder(), time.time_ns()
     try:
-        compute = context.compute(call.definition.compute_target)
-        compute.check(call.definition)
+        context.compute(call.definition.compute_target).check(call.definition)
         inputs = {name: context.locate(artifact) for name, artifact in call.inputs.items()}
         job = Job(
             call,
@@ -46,18 +45,11 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             context.remote_store,
         )
         started, clock = datetime.now(UTC), time.monotonic()
-        redact = context.redactor.redact
-        finished = compute.run(job, on_output, context.stop, redact)
-        redact_record(job, redact)
-        if finished.facts:
-            context.emit({"step": call.definition.id, "ran_on": finished.facts})
-        for warning in finished.warnings:
-            context.warn(warning)
-        _check_exit(job, finished.exit)
+        finished = run_job(context, job, on_output)
         _check_inputs(context, call)
         notes = read_notes(job.reads, inside_only=not finished.same_files)
         call = account_for_reads(context, call, notes, began, on_output)
-        staged = _scan_outputs(call, finished)
+        staged = scan_outputs(call, finished)
         record = StepRecord(
             key=call.key,
             step=call.definition.name,
@@ -84,6 +76,19 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         raise StepFailedException(title, facts, hint) from error
     finally:
         context.remove_later(folder)
+
+
+def run_job(context: RunContext, job: Job, on_output: Callable[[str], None]) -> Finished:
+    """Run the job on its target and return how it finished; raise StepFailedException if not well."""
+    compute = context.compute(job.call.definition.compute_target)
+    finished = compute.run(job, on_output, context.stop, context.redactor.redact)
+    redact_record(job, context.redactor.redact)
+    if finished.facts:
+        context.emit({"step": job.call.definition.id, "ran_on": finished.facts})
+    for warning in finished.warnings:
+        context.warn(warning)
+    _check_exit(job, finished.exit)
+    return finished
 
 
 # After the process ------------------------------------------------------------------------------------------------------
@@ -142,7 +147,8 @@ def _digest_now(context: RunContext, artifact: Artifact) -> str:
 # Outputs ----------------------------------------------------------------------------------------------------------------
 
 
-def _scan_outputs(call: StepCall, finished: Finished) -> dict[str, tuple[Path, Tree]]:
+def scan_outputs(call: StepCall, finished: Finished) -> dict[str, tuple[Path, Tree]]:
+    """Return where each output stands, and its tree; raise StepFailedException if one was not written."""
     staged = {}
     for name, path in finished.outputs.items():
         try:

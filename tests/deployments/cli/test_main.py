@@ -113,6 +113,39 @@ def test_verify_reads_what_a_remembered_digest_hides(project, shell):
     assert "Finished: 1 ran, 1 reused" in shell.good("run", "pipeline.py", "--verify")
 
 
+def test_a_run_is_repeated_exactly(project, shell):
+    shell.good("run", "pipeline.py", "-p", "rate=20")
+    project.script("prepare.py", "raise SystemExit('changed since')")
+    run = json.loads(shell.good("runs", "--workspace", shell.workspace, "--json"))[0]["id"]
+    said = shell.good("rerun", run[:8], "--exact").splitlines()
+    assert said == ["prepare.py  1 output as recorded", "train.py  1 output as recorded"]
+    assert project.executions == {"prepare.py": 2, "train.py": 2}
+    for path in (project.workspace.store.root / "records").glob("*/*"):
+        path.unlink()
+    done = shell("rerun", run, "--exact", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["steps"][1] == {
+        "step": "train.py", "same": False, "differs": [], "not_repeated": ["the record of its result was removed"]
+    }  # fmt: skip
+    assert "Hint: Pass --exact" in shell.bad("rerun", run)
+
+
+def test_steps_are_checked_by_running_them_twice(project, shell):
+    out = shell.good("check", "pipeline.py", "--twice", "-p", "rate=3")
+    assert out.splitlines() == ["prepare.py  1 output the same twice", "train.py  1 output the same twice"]
+    project.script("train.py", "import os\nopen(args[2], 'w').write(args[1] + '\\n' + os.urandom(4).hex())")
+    (project.folder / "train.py").write_text("raise SystemExit('a step of the run, not a pipeline')")
+    shell.good("run", "pipeline.py", "-p", "rate=3")
+    run = json.loads(shell.good("runs", "--workspace", shell.workspace, "--json"))[0]["id"]
+    done = shell("check", "train.py", "--twice", "--run", run)
+    assert done.returncode == 1, done.stderr
+    assert f"Step train.py of run {run[:8]}" in done.stderr
+    assert done.stdout.startswith("train.py  DIFFERS\n    output 'model', the file: line 2: '")
+    assert shell.good("check", "prepare.py", "--twice", "--run", run) == "prepare.py  1 output the same twice\n"
+    assert "no step of run" in (said := shell.bad("check", "none.py", "--twice", "--run", run)) and "prepare.py" in said
+    assert "Hint: Pass --twice" in shell.bad("check", "pipeline.py")
+
+
 def test_a_failed_step_fails_the_command_and_shows_why(project, shell):
     project.script("train.py", "raise ValueError('too steep')")
     done = shell("run", "pipeline.py")

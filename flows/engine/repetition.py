@@ -1,0 +1,294 @@
+"""Repetition: a step runs again in a fresh folder, and its bytes are compared; nothing is kept, nothing is reused.
+
+`rerun` repeats what a run did, with the same snapshots, inputs, parameters and environment, and compares with the digests
+that its records hold. `run_twice` runs steps two times and compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from stepwell.blocks.compute.job import Job
+from stepwell.blocks.store.differences import differences
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.files import copy_named, remove
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.errors import StepFailedException, StepwellError, StoreException, UserErrorException
+from stepwell.flows.engine.binding import with_reads
+from stepwell.flows.engine.environment_checks import check_environment
+from stepwell.flows.engine.execution import run_job, scan_outputs
+from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.parameters.pipeline_parameter import Value, parse
+from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
+from stepwell.model.records import Artifact, StepCall, StepRecord
+from stepwell.model.redaction import MASK
+from stepwell.model.tree import scan
+
+Written = dict[str, Path]
+"""Where each output of one execution stands, by name."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A step that was repeated, and what differed; or why it could not be repeated."""
+
+    step: str
+    differs: tuple[str, ...] = ()
+    obstacles: tuple[str, ...] = ()
+    outputs: int = 0
+
+    @property
+    def same(self) -> bool:
+        """Whether it was repeated, and every byte came out as before."""
+        return not (self.differs or self.obstacles)
+
+
+@dataclass
+class _Place:
+    """A context whose run is a scratch folder: no run of the workspace knows of what happens there."""
+
+    context: RunContext
+    folder: Path
+    on_output: Callable[[str], None]
+    count: int = field(default=0)
+
+    def perform(self, call: StepCall, inputs: Mapping[str, Path]) -> Written:
+        """Run the call in a fresh folder and return where its outputs stand; raise StepwellError if it fails."""
+        self.count += 1
+        context, place, name = self.context, self.folder / str(self.count), f"{self.folder.name}-{self.count}"
+        try:
+            for folder in (place / "job", place / "record"):
+                folder.mkdir(parents=True)
+            context.compute(call.definition.compute_target).check(call.definition)
+            job = Job(
+                call,
+                name,
+                self._snapshot(call),
+                dict(inputs),
+                place / "job",
+                place / "record",
+                context.script_context,
+                context.remote_store,
+            )
+            return {port: path for port, (path, _) in scan_outputs(call, run_job(context, job, self.on_output)).items()}
+        except OSError as error:
+            title, hint = f"The step {call.definition.name!r} can't be run here", "Free space or mend the folder."
+            raise StepFailedException(title, {"reason": error, "folder": place}, hint) from error
+
+    def _snapshot(self, call: StepCall) -> Path | None:
+        """Return a copy of the call's snapshot, which no collector of garbage knows of."""
+        if not call.definition.source_directory:
+            return None
+        copy = self.folder / "snapshots" / call.snapshot
+        if not copy.exists():
+            source = self.context.source(call.definition.source_directory)
+            copy.parent.mkdir(exist_ok=True)
+            copy_named(source.root, copy, source.tree)
+            if scan(copy).digest != call.snapshot:
+                raise StoreException("A file changed while it was copied", {"path": source.root}, "Start again.")
+        return copy
+
+
+@contextmanager
+def _place(
+    workspace: BaseWorkspace, snapshots: Mapping[str, str], on_output: Callable[[str], None]
+) -> Iterator[_Place]:
+    context = RunContext(workspace, "repetition", snapshots=snapshots)
+    folder = context.store.scratch_folder()
+    context.run = RunFolder(folder / "run")
+    try:
+        with closing(context):
+            yield _Place(context, folder, on_output)
+    finally:
+        remove(folder)
+
+
+# A run again ------------------------------------------------------------------------------------------------------------
+
+
+def definition_of(run: RunFolder) -> PipelineDefinition:
+    """Return the pipeline that a run was of; raise UserErrorException if it was a flow of the user's own."""
+    try:
+        return PipelineDefinition.from_json(run.facts()["pipeline"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserErrorException(
+            f"What the run {run.run_id[:8]} consisted of is not known",
+            {"folder": run.path},
+            "Name a run of a pipeline: a flow of your own is run by you.",
+        ) from error
+
+
+def values_of(run: RunFolder, definition: PipelineDefinition, given: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the values that the run had; those that are secret are not kept, and have to be `given`."""
+    texts = run.facts().get("parameters", {})
+    return {
+        p.name: given[p.name] if p.name in given else p.default if p.secret else parse(p, str(texts[p.name]))
+        for p in definition.parameters
+        if p.name in given or p.name in texts
+    }
+
+
+def rerun(
+    workspace: BaseWorkspace, run: RunFolder, given: Mapping[str, Value], on_output: Callable[[str], None]
+) -> Generator[Comparison]:
+    """Run every step of a run again, and compare what each writes with what its record says that it wrote."""
+    definition = definition_of(run)
+    values = values_of(run, definition, given)
+    hidden = {p.name for p in definition.parameters if p.secret and p.name not in given}
+    with _place(workspace, run.facts().get("snapshots", {}), on_output) as place:
+        records = _records(place, run)
+        for step in definition.steps:
+            record = records.get(step.id)
+            if not isinstance(record, StepRecord):
+                yield Comparison(step.id, obstacles=(record or "it did not end well in this run",))
+                continue
+            call, inputs, obstacles = _bound(place, step, values, records)
+            obstacles += [
+                f"the secret value of parameter {p.name!r} is not kept" for p in step.parameters if p.name in hidden
+            ]
+            if call is not None:
+                obstacles += [] if obstacles else _changes(place, call, record)
+            if call is None or obstacles:
+                yield Comparison(step.id, obstacles=tuple(obstacles))
+            else:
+                yield _compare(place, call, inputs, record)
+
+
+def _records(place: _Place, run: RunFolder) -> dict[str, StepRecord | str]:
+    """Return the record of each step that ended well, or why there is none."""
+    found: dict[str, StepRecord | str] = {}
+    for step, state in run.steps().items():
+        if state.get("status") in ("done", "reused") and state.get("key"):
+            record = place.context.store.read_record(state["key"])
+            gone = "" if isinstance(record, StepRecord) else record.reason or "the record of its result was removed"
+            found[step] = record if isinstance(record, StepRecord) else gone
+    return found
+
+
+def _bound(
+    place: _Place, step: StepDefinition, values: Mapping[str, Value], records: Mapping[str, StepRecord | str]
+) -> tuple[StepCall | None, dict[str, Path], list[str]]:
+    """Return the call of a step, with the outputs that earlier steps recorded as inputs, and what stands in the way."""
+    context, artifacts, obstacles = place.context, dict[str, Artifact](), list[str]()
+    for port in step.inputs:
+        if isinstance(port.source, OutputSource):
+            record = records.get(port.source.step)
+            artifact = record.outputs.get(port.source.output) if isinstance(record, StepRecord) else None
+            name = f"its input {port.name!r}, output {port.source.output!r} of {port.source.step!r},"
+            if artifact is None:
+                obstacles.append(f"{name} is not known: {record or 'that step did not end well'}")
+            elif not context.store.tree_intact(artifact.digest):
+                what = "was damaged" if context.store.tree_path(artifact.digest).exists() else "was removed"
+                obstacles.append(f"{name} {what} (digest {artifact.digest[:12]})")
+            else:
+                artifacts[port.name] = artifact
+    try:
+        call = context.call(step, values, artifacts)
+        inputs = {name: context.locate(artifact) for name, artifact in call.inputs.items()}
+        check_environment(context, step)
+    except StepwellError as error:
+        facts = ", ".join(f"{name} {value}" for name, value in error.facts.items())
+        return None, {}, [*obstacles, error.title[0].lower() + error.title[1:] + (f" ({facts})" if facts else "")]
+    return call, inputs, obstacles
+
+
+def _changes(place: _Place, call: StepCall, record: StepRecord) -> list[str]:
+    """Return in words what is not as it was when the record was made."""
+    reads = [row.name for row in record.fingerprint.rows if row.kind == "read"]
+    now = with_reads(call, reads, {path: place.context.content(call, path) for path in reads}).fingerprint
+    words = list(now.diff(record.fingerprint, place.context.store.explain_trees))
+    if words and MASK in str(replace(call.definition, parameters=()).to_json()):
+        words.append("secret values in its definition are not kept")
+    return words
+
+
+def _compare(place: _Place, call: StepCall, inputs: Mapping[str, Path], record: StepRecord) -> Comparison:
+    store, found = place.context.store, list[str]()
+    try:
+        written = place.perform(call, inputs)
+    except StepwellError as error:
+        return Comparison(call.definition.id, differs=(f"it fails now: {error.message}",))
+    for name, artifact in sorted(record.outputs.items()):
+        tree = scan(written[name])
+        if tree.digest == artifact.digest:
+            continue
+        if store.tree_intact(artifact.digest):
+            lines = differences(store.tree_path(artifact.digest), written[name])
+        else:
+            known = store.manifest(artifact.digest)
+            lines = list(tree.diff(known)) if known else []
+            lines.append(f"its recorded bytes were removed; digest {artifact.digest[:12]}, now {tree.digest[:12]}")
+        found += [f"output {name!r}, {line}" for line in lines]
+    return Comparison(call.definition.id, differs=tuple(found), outputs=len(record.outputs))
+
+
+# Twice ------------------------------------------------------------------------------------------------------------------
+
+
+def run_twice(
+    workspace: BaseWorkspace,
+    definition: PipelineDefinition,
+    values: Mapping[str, Value],
+    on_output: Callable[[str], None],
+) -> Generator[Comparison]:
+    """Run every step of a pipeline two times, each on what the first execution of the steps before it wrote; compare."""
+    written: dict[str, Written] = {}
+    with _place(workspace, {}, on_output) as place:
+        for step in definition.steps:
+            lacking = [before for before in step.upstream if before not in written]
+            if lacking:
+                yield Comparison(step.id, obstacles=(f"step {lacking[0]!r} before it failed",))
+                continue
+            try:
+                check_environment(place.context, step)
+                call, inputs = _fresh_call(place, step, values, written)
+                first, second = (place.perform(call, inputs) for _ in range(2))
+            except StepwellError as error:
+                yield Comparison(step.id, obstacles=(error.message,))
+                continue
+            written[step.id] = first
+            yield Comparison(step.id, _between(first, second), outputs=len(first))
+
+
+def step_twice(
+    workspace: BaseWorkspace, run: RunFolder, step: str, given: Mapping[str, Value], on_output: Callable[[str], None]
+) -> Generator[Comparison]:
+    """Run one step of a run two times, on the snapshot and inputs that it had there, and compare."""
+    definition = definition_of(run)
+    values = values_of(run, definition, given)
+    with _place(workspace, run.facts().get("snapshots", {}), on_output) as place:
+        for one in definition.steps:
+            if step in (one.id, one.name):
+                call, inputs, obstacles = _bound(place, one, values, _records(place, run))
+                if call is None or obstacles:
+                    yield Comparison(one.id, obstacles=tuple(obstacles))
+                    continue
+                try:
+                    first, second = (place.perform(call, inputs) for _ in range(2))
+                except StepwellError as error:
+                    yield Comparison(one.id, obstacles=(error.message,))
+                    continue
+                yield Comparison(one.id, _between(first, second), outputs=len(first))
+
+
+def _fresh_call(
+    place: _Place, step: StepDefinition, values: Mapping[str, Value], written: Mapping[str, Written]
+) -> tuple[StepCall, dict[str, Path]]:
+    context, artifacts, paths = place.context, dict[str, Artifact](), dict[str, Path]()
+    for port in step.inputs:
+        if isinstance(port.source, OutputSource):
+            path = written[port.source.step][port.source.output]
+            tree = scan(path)
+            artifacts[port.name] = Artifact("", "", tree.digest, tree.size, kept=True)
+            paths[port.name] = path
+    call = context.call(step, values, artifacts)
+    return call, {name: paths[name] if name in paths else context.locate(a) for name, a in call.inputs.items()}
+
+
+def _between(first: Written, second: Written) -> tuple[str, ...]:
+    return tuple(
+        f"output {name!r}, {line}" for name in sorted(first) for line in differences(first[name], second[name])
+    )
