@@ -30,13 +30,13 @@ class Job:
 
     @property
     def control(self) -> Path:
-        """Where the script leaves metrics, tags and files for the run."""
+        """Where the script leaves metrics, tags, files and notes: all of the record that a container sees."""
         return self.record / "control"
 
     @property
     def reads(self) -> Path:
         """Where the launcher notes what the script reads."""
-        return self.record / "reads.jsonl"
+        return self.control / "reads.jsonl"
 
     @property
     def logs(self) -> Path:

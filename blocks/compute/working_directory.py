@@ -8,6 +8,7 @@ tmp/       TMPDIR
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -21,12 +22,13 @@ from pathlib import Path
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
-from stepwell.blocks.system.files import copy_tree
-from stepwell.errors import UserErrorException
+from stepwell.blocks.system.files import copy_tree, replace_file, take
+from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
+from stepwell.model.nofollow import files_below, open_file, open_folder
 from stepwell.model.records import StepCall
 from stepwell.script import launcher
-from stepwell.script.events import mask_events
+from stepwell.script.events import EVENTS, masked_events
 
 OWN_VARIABLES = ("PREFECT_", "STEPWELL_")
 _LARGEST_LOG = 64 << 20
@@ -109,8 +111,31 @@ def keep_files(job: Job, directory: WorkingDirectory) -> None:
     """Copy what the script left in `outputs/` and `logs/` to the record."""
     for name, kept in (("outputs", "outputs"), ("logs", "user_logs")):
         with suppress(OSError):
-            if any((directory.source / name).iterdir()):
-                copy_tree(directory.source / name, job.record / kept)
+            left = directory.source / name
+            folder = open_folder(directory.folder, left.relative_to(directory.folder))
+            try:
+                empty = not os.listdir(folder)
+            finally:
+                os.close(folder)
+            if not empty:
+                copy_tree(left, job.record / kept, below=directory.folder)
+
+
+def take_output(job: Job, name: str, path: Path, place: Path) -> None:
+    """Move an output out of the step's reach, to `place`.
+
+    A missing one raises FileNotFoundError, a link or special file in its place or on the way StepFailedException.
+    """
+    try:
+        take(path, place, below=job.folder)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EINVAL):
+            raise
+        raise StepFailedException(
+            f"The output {name!r} of step {job.call.definition.name!r} is a link or special file, so its result was not kept",
+            {"path": path},
+            "Let the script write a file or folder at the path that it is given, and put no link on the way.",
+        ) from error
 
 
 def _input_path(port: InputPort, data: Path, directory: WorkingDirectory) -> Path:
@@ -148,13 +173,17 @@ def _below(folder: Path, path: str) -> Path:
 
 def redact_record(job: Job, redact: Redact) -> None:
     """Replace the secrets in the texts that the script left for the record."""
-    mask_events(job.control, redact)
-    for path in (job.record / "user_logs").rglob("*"):
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_LOG:
-            continue
-        text = path.read_bytes().decode(errors="surrogateescape")
-        if redact(text) != text:
-            path.write_bytes(redact(text).encode(errors="surrogateescape"))
+    events = masked_events(job.control, redact)
+    if events is not None:
+        replace_file(job.record, f"{job.control.name}/{EVENTS}", events)
+    for path in [f"user_logs/{name}" for name in files_below(job.record, "user_logs")]:
+        with suppress(OSError):
+            with open_file(job.record, path) as stream:
+                if os.fstat(stream.fileno()).st_size > _LARGEST_LOG:
+                    continue
+                text = stream.read().decode(errors="surrogateescape")
+            if redact(text) != text:
+                replace_file(job.record, path, redact(text).encode(errors="surrogateescape"))
 
 
 def command(job: Job, directory: WorkingDirectory, python: Python, inherited: Mapping[str, str]) -> Command:
@@ -222,7 +251,7 @@ def _launch_spec(script: str, argv: tuple[str, ...], directory: WorkingDirectory
             "module_path": [str(directory.source), python.module_path],
             "watch": True,
             "quiet": [package, *map(str, quiet), *(os.path.realpath(path) for path in directory.inputs.values())],
-            "reads": str(directory.record / "reads.jsonl"),
+            "reads": str(directory.record / "control" / "reads.jsonl"),
         }
     ).encode()
 

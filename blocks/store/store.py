@@ -31,7 +31,7 @@ from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
 from stepwell.model.fingerprint import Fingerprint
 from stepwell.model.records import StepRecord
-from stepwell.model.tree import Tree, scan
+from stepwell.model.tree import DigestFile, Tree, scan
 
 FORMAT = 1
 _NEAREST = 20
@@ -116,6 +116,8 @@ class Store:
     def _stage(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
         if owned and not source.is_symlink() and not _is_shared(source):  # what links point to is not ours
             move_path(source, target)
+            if scan(target, _known_digests(target, tree)).digest != tree.digest:
+                raise StoreException("A file changed while it was kept", {"path": source}, "Start again.")
         else:
             copy_named(source, target, tree)
             if scan(target).digest != tree.digest:
@@ -337,6 +339,12 @@ class Store:
 def partial_key(fingerprint: Fingerprint) -> str:
     """Return the key of the rows that are known before any input is: without content of inputs and observed reads."""
     return fingerprint.without("input", "read").key
+
+
+def _known_digests(root: Path, tree: Tree) -> DigestFile:
+    """Return what finds the digests of files by their paths in `tree`: to compare all but their bytes."""
+    known, start = {entry.path: entry.digest for entry in tree.entries}, len(os.path.realpath(root)) + 1
+    return lambda path, _: known.get(path[start:], "")
 
 
 def _is_shared(path: Path) -> bool:

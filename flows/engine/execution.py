@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,18 +10,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from stepwell.blocks.compute.job import Finished, Job
-from stepwell.blocks.compute.working_directory import redact_record
+from stepwell.blocks.compute.working_directory import redact_record, take_output
 from stepwell.blocks.system.files import remove
 from stepwell.errors import DatastoreException, StepFailedException, StoreException
 from stepwell.flows.engine.materialization import materialize, output_path
 from stepwell.flows.engine.observed_reads import account_for_reads, read_notes
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import DataSource, OutputPort
+from stepwell.model.nofollow import open_file
 from stepwell.model.records import Artifact, Exit, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
 from stepwell.script.events import read_events
 
-_SHOWN_LINES = 12
+_SHOWN_LINES, _SHOWN_BYTES = 12, 20_000
 
 
 def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
@@ -30,7 +32,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
     """
     record_folder = context.run.step_folder(step_run_id)
     remove(record_folder)  # what an attempt before this one left
-    folder, began = context.store.scratch_folder(), time.time_ns()
+    folder, taken, began = context.store.scratch_folder(), context.store.scratch_folder(), time.time_ns()
     try:
         context.compute(call.definition.compute_target).check(call.definition)
         inputs = {name: context.locate(artifact) for name, artifact in call.inputs.items()}
@@ -49,7 +51,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         _check_inputs(context, call)
         notes = read_notes(job.reads, inside_only=not finished.same_files)
         call = account_for_reads(context, call, notes, began, on_output)
-        staged = scan_outputs(call, finished)
+        staged = take_outputs(job, finished, taken)
         record = StepRecord(
             key=call.key,
             step=call.definition.name,
@@ -76,6 +78,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         raise StepFailedException(title, facts, hint) from error
     finally:
         context.remove_later(folder)
+        context.remove_later(taken)
 
 
 def run_job(context: RunContext, job: Job, on_output: Callable[[str], None]) -> Finished:
@@ -114,8 +117,9 @@ def _check_exit(job: Job, end: Exit) -> None:
 
 def _last_lines(job: Job) -> str:
     for name in ("stderr.txt", "stdout.txt"):
-        with suppress(OSError):
-            text = (job.logs / name).read_bytes()[-20_000:].decode(errors="replace").strip()
+        with suppress(OSError), open_file(job.record, f"logs/{name}") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - _SHOWN_BYTES))
+            text = stream.read().decode(errors="replace").strip()
             if text:
                 return "\n".join(text.splitlines()[-_SHOWN_LINES:])
     return ""
@@ -147,15 +151,20 @@ def _digest_now(context: RunContext, artifact: Artifact) -> str:
 # Outputs ----------------------------------------------------------------------------------------------------------------
 
 
-def scan_outputs(call: StepCall, finished: Finished) -> dict[str, tuple[Path, Tree]]:
-    """Return where each output stands, and its tree; raise StepFailedException if one was not written."""
-    staged = {}
-    for name, path in finished.outputs.items():
+def take_outputs(job: Job, finished: Finished, taken: Path) -> dict[str, tuple[Path, Tree]]:
+    """Move the outputs out of the step's reach, into the folder `taken`, and return where they are and what they hold."""
+    staged, step = {}, job.call.definition.name
+    for number, (name, path) in enumerate(finished.outputs.items()):
+        place = taken / str(number)
         try:
-            staged[name] = (path, scan(path))
+            if path.is_relative_to(job.folder):
+                take_output(job, name, path, place)
+            else:  # a target of the user's own has put it there
+                place = path
+            staged[name] = (place, scan(place))
         except FileNotFoundError:
             raise StepFailedException(
-                f"Declared output missing: step {call.definition.name!r} did not write {name!r}, so its result was not kept",
+                f"Declared output missing: step {step!r} did not write {name!r}, so its result was not kept",
                 {"path": path},
                 "Let the script write a file or folder at the path that it is given.",
             ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
@@ -13,6 +14,7 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import OutputPort, StepDefinition
+from stepwell.model.nofollow import leads_out
 from stepwell.model.records import Artifact, StepRecord
 from stepwell.model.tree import Entry, Tree, scan
 
@@ -70,7 +72,7 @@ def _copy(context: RunContext, datastore: Datastore, path: str, artifact: Artifa
             if entry.kind == "file" and (fresh or datastore.size(name) != entry.size):
                 datastore.put_file(source, name)
         elif present.get(entry.path) != entry:
-            _write_entry(source, datastore.local_root / name, entry)
+            _write_entry(root if entry.path else root.parent, source, datastore.local_root / name, entry)
 
 
 def _entries_at(context: RunContext, datastore: Datastore, path: str) -> dict[str, Entry]:
@@ -83,7 +85,7 @@ def _entries_at(context: RunContext, datastore: Datastore, path: str) -> dict[st
     return {entry.path: entry for entry in found.entries}
 
 
-def _write_entry(source: Path, place: Path, entry: Entry) -> None:
+def _write_entry(root: Path, source: Path, place: Path, entry: Entry) -> None:
     try:
         if entry.kind == "folder":
             make_folder(place)
@@ -92,9 +94,11 @@ def _write_entry(source: Path, place: Path, entry: Entry) -> None:
         scratch = Path(tempfile.mkdtemp(prefix=".materialize-", dir=place.parent))
         try:
             if entry.kind == "link":
-                os.symlink(os.readlink(source), scratch / "x")
+                if leads_out(entry.path, entry.digest):
+                    raise OSError(errno.ELOOP, "A link that leads out of its output", entry.digest)
+                os.symlink(entry.digest, scratch / "x")
             else:
-                copy_file(source, scratch / "x")
+                copy_file(source, scratch / "x", below=root)
             os.replace(scratch / "x", place)
         finally:
             remove(scratch)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stepwell.blocks.store.write_back import may_be_written
-from stepwell.errors import StepFailedException
+from stepwell.errors import StepFailedException, printable
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.fingerprint import Fingerprint, Row
+from stepwell.model.nofollow import read_file
 from stepwell.model.records import StepCall
 
 _CLOCK_TICK_NS = 20_000_000
@@ -28,7 +29,7 @@ class Note(NamedTuple):
 def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
     """Yield what the launcher noted, whatever else stands in its file; `inside_only`: of reads inside the snapshot."""
     with suppress(OSError):
-        for line in notes.read_bytes().splitlines():
+        for line in read_file(notes.parents[1], f"{notes.parent.name}/{notes.name}").splitlines():
             with suppress(ValueError, TypeError, KeyError):
                 note = json.loads(line)
                 if inside_only and os.path.isabs(note["path"]):
@@ -57,7 +58,7 @@ def account_for_reads(
 
 
 def _warn(context: RunContext, call: StepCall, paths: list[str], on_output: Callable[[str], None]) -> None:
-    shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+    shown = ", ".join(map(printable, paths[:5])) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
     name, hint = call.definition.name, "Add the files to `hash_paths` or pass them as inputs."
     if call.definition.strict:
         raise StepFailedException(f"The strict step {name!r} read what it does not declare", {"files": shown}, hint)

@@ -19,7 +19,7 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepFailedException, StepwellError, StoreException, UserErrorException
 from stepwell.flows.engine.binding import with_reads
 from stepwell.flows.engine.environment_checks import check_environment
-from stepwell.flows.engine.execution import run_job, scan_outputs
+from stepwell.flows.engine.execution import run_job, take_outputs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.parameters.pipeline_parameter import Value, parse
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
@@ -60,7 +60,7 @@ class _Place:
         self.count += 1
         context, place, name = self.context, self.folder / str(self.count), f"{self.folder.name}-{self.count}"
         try:
-            for folder in (place / "job", place / "record"):
+            for folder in (place / "job", place / "record", place / "outputs"):
                 folder.mkdir(parents=True)
             context.compute(call.definition.compute_target).check(call.definition)
             job = Job(
@@ -73,7 +73,8 @@ class _Place:
                 context.script_context,
                 context.remote_store,
             )
-            return {port: path for port, (path, _) in scan_outputs(call, run_job(context, job, self.on_output)).items()}
+            taken = take_outputs(job, run_job(context, job, self.on_output), place / "outputs")
+            return {port: path for port, (path, _) in taken.items()}
         except OSError as error:
             title, hint = f"The step {call.definition.name!r} can't be run here", "Free space or mend the folder."
             raise StepFailedException(title, {"reason": error, "folder": place}, hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -322,6 +323,9 @@ class RunContext:
         if not os.path.isabs(path):
             return self.source(call.definition.source_directory).content(path)
         try:
-            return CONTENT + self.store.digests.digest_file(path, os.stat(path))
+            status = os.stat(path)
+            if not stat.S_ISREG(status.st_mode):  # a note may name anything
+                return ABSENT
+            return CONTENT + self.store.digests.digest_file(path, status)
         except OSError:
             return ABSENT

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from stepwell.blocks.system.files import copy_tree
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, DatastoreException, UserErrorException
 from stepwell.flows.runs.summary import FINAL, StepSummary
+from stepwell.model.nofollow import files_below, is_file, open_file
 from stepwell.model.records import Artifact, StepRecord
 from stepwell.model.redaction import here
 from stepwell.script.events import read_events
@@ -148,8 +151,14 @@ class StepRun:
         return self._log("70_driver_log.txt")
 
     def _log(self, name: str) -> str:
-        path = self.folder / "logs" / name
-        return path.read_text(errors="replace") if self.id and path.is_file() else ""
+        if not self.id:
+            return ""
+        try:
+            stream = open_file(self.folder, f"logs/{name}")
+        except OSError:
+            return ""
+        with io.TextIOWrapper(stream, errors="replace") as text:
+            return text.read()
 
     def get_metrics(self, name: str | None = None) -> dict[str, Any]:
         """Collect the metrics that the script logged.
@@ -171,8 +180,7 @@ class StepRun:
         """
         found = []
         for folder, prefix in _FILES.items():
-            root = self.folder / folder
-            found += [f"{prefix}{p.relative_to(root).as_posix()}" for p in sorted(root.rglob("*")) if p.is_file()]
+            found += [f"{prefix}{name}" for name in files_below(self.folder, folder)]
         return found
 
     def download_file(self, name: str, output_file_path: str | None = None) -> None:
@@ -186,9 +194,9 @@ class StepRun:
             UserErrorException: The step left no such file.
         """
         for folder, prefix in _FILES.items():
-            path = self.folder / folder / name.removeprefix(prefix)
-            if name in self.get_file_names() and name.startswith(prefix) and path.is_file():
-                copy_tree(path, Path(output_file_path or path.name))
+            path = f"{folder}/{name.removeprefix(prefix)}"
+            if name in self.get_file_names() and name.startswith(prefix) and is_file(self.folder, path):
+                copy_tree(self.folder / path, Path(output_file_path or os.path.basename(path)), below=self.folder)
                 return
         raise UserErrorException(f"The step left no file {name!r}", hint="List the files with `get_file_names()`.")
 
@@ -337,7 +345,8 @@ class PortDataReference:
         for entry in tree.entries:
             place = target / entry.path if entry.path else target
             if entry.kind == "file" and (overwrite or not place.exists()):
-                copy_tree(self.local_path / entry.path if entry.path else self.local_path, place)
+                root = self.local_path
+                copy_tree(root / entry.path, place, below=root if entry.path else root.parent)
                 count += 1
         return count
 

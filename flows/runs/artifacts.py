@@ -13,6 +13,7 @@ from prefect.artifacts import create_image_artifact, create_markdown_artifact, c
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.model.names import joined_name
+from stepwell.model.nofollow import read_file
 from stepwell.script.events import files_of
 from stepwell.script.metrics import metrics_of
 
@@ -33,7 +34,7 @@ def publish_artifacts(run: RunFolder) -> None:
     for step in summary.steps:
         for name, path in images(run, step):
             key, words = joined_name("image", *of_pipeline, step.id, name), f"{name}, logged by {step.id}"
-            create_image_artifact(_data_url(path), key=key, description=words, **_SYNC)
+            create_image_artifact(_data_url(path, step.folder(run)), key=key, description=words, **_SYNC)
 
 
 def markdown(summary: RunSummary) -> str:
@@ -71,13 +72,13 @@ def images(run: RunFolder, step: StepSummary) -> Iterable[tuple[str, Path]]:
     kept = files_of(step.folder(run) / "control", step.events)
     for event in step.events:
         path = kept.get(str(event["value"])) if event["type"] == "image" and event["scope"] == "step" else None
-        if path is not None and path.stat().st_size <= _LARGEST_IMAGE:
+        if path is not None and path.lstat().st_size <= _LARGEST_IMAGE:
             yield str(event["name"]), path
 
 
-def _data_url(path: Path) -> str:
+def _data_url(path: Path, below: Path) -> str:
     kind = {".jpg": "jpeg", ".jpeg": "jpeg", ".svg": "svg+xml", ".gif": "gif"}.get(path.suffix.lower(), "png")
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    return f"data:image/{kind};base64,{base64.b64encode(read_file(below, path.relative_to(below))).decode()}"
 
 
 def _escaped(text: str) -> str:

@@ -52,6 +52,11 @@ class StepwellError(Exception):
         return f"{type(self).__name__}({self.title!r})"
 
 
+def printable(text: str) -> str:
+    """Return the text on one line: what would end the line or move a terminal's cursor stands there escaped."""
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)
+
+
 def _indented(value: str, columns: int) -> str:
     return value.replace("\n", "\n" + " " * columns)
 

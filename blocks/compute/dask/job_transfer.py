@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import pickle
 import select
-import shutil
 from asyncio import CancelledError
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,7 +24,7 @@ from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.worker_bundle import bundle_archive, bundle_digest
 from stepwell.blocks.processes.output import OnOutput
 from stepwell.blocks.processes.runner import StopSignal
-from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.files import remove, replace_file, take
 from stepwell.errors import ComputeTargetException, StepFailedException, StepwellError
 from stepwell.model.records import Exit
 
@@ -116,10 +115,11 @@ class JobTransfer:
             self._began.stop()
             if self._attempts > 1:
                 self._on_output(f"The worker is gone; the step runs again on {event['began']}\n")
-            log.write_bytes(b"")
+            with suppress(OSError):
+                replace_file(self._request.job.record, f"logs/{log.name}", b"")
         elif "text" in event:
             text = str(event["text"])
-            with suppress(OSError), open(log, "a", errors="surrogateescape") as stream:
+            with suppress(OSError), open(log, "a", errors="surrogateescape", opener=_open_log) as stream:
                 stream.write(text)
             self._on_output(text)
         elif "report" in event:
@@ -153,6 +153,15 @@ def _start_by_value() -> Any:
     return start
 
 
+def _below(folder: Path, path: str) -> Path:
+    """Return the path of an output that a worker names, or one where nothing is if it isn't below the job's folder."""
+    return Path(path) if Path(path).is_relative_to(folder) else folder / "outputs" / "none" / Path(path).name
+
+
+def _open_log(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
 def _wait_for_first(*signals: StopSignal, seconds: float | None = None) -> StopSignal | None:
     """Wait for the signals and return the first that is raised; None if none is in time."""
     poll = select.poll()
@@ -183,7 +192,8 @@ def collect_results(job: Job, report: Report) -> Finished:
     if not report.record:
         return Finished(report.exit, {})
     if report.shared:
-        record, outputs = Path(report.record), {name: Path(path) for name, path in report.outputs.items()}
+        record = Path(report.record)
+        outputs = {name: _below(job.folder, path) for name, path in report.outputs.items()}
     else:
         assert job.remote_store
         record = job.remote_store.get(report.record, job.folder / "record")
@@ -195,5 +205,10 @@ def collect_results(job: Job, report: Report) -> Finished:
             for port in job.call.definition.outputs
         }
     remove(job.record)
-    shutil.move(record, job.record)
+    try:
+        take(record, job.record, below=job.folder)
+    except OSError as error:
+        facts = {"record": record, "reason": error.strerror or error}
+        title = f"What step {job.call.definition.name!r} logged on a Dask worker can't be taken over"
+        raise StepFailedException(title, facts, "Let the script leave its log where it is.") from error
     return Finished(report.exit, outputs, same_files=report.same_files, facts=report.facts)

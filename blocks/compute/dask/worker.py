@@ -19,12 +19,13 @@ from typing import Any
 from stepwell.blocks.compute.dask.gpu_lease import GpuLease, lease
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.compute.local_run import run_here
+from stepwell.blocks.compute.working_directory import take_output
 from stepwell.blocks.environments.base_interpreter import base_interpreter
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.store.remote_store import RemoteStore
-from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.files import remove, take
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException
 from stepwell.model.records import Exit
@@ -119,7 +120,7 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
         if not request.here:
             _check_data(job)
         stopped = stop.stopped
-    facts = {"worker": str(worker.name), "address": str(worker.address), **gpu.facts}
+    facts = {"worker": str(worker.name), "address": str(worker.address), **gpu.facts, **finished.facts}
     if shared:
         outputs = {name: str(path) for name, path in finished.outputs.items()}
         return Report((), finished.exit, outputs, str(job.record), same_files=request.here, facts=facts)
@@ -127,13 +128,18 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
     if stopped:  # nobody waits for it
         return Report((), finished.exit, shared=False)
     outputs = {}
-    for name, path in finished.outputs.items() if finished.exit.ok else ():
+    taken = job.folder / "taken"
+    taken.mkdir()
+    for number, (name, path) in enumerate(finished.outputs.items() if finished.exit.ok else ()):
         with suppress(FileNotFoundError):
-            digest = outputs[name] = scan(path).digest
+            place = taken / str(number)
+            take_output(job, name, path, place)
+            digest = outputs[name] = scan(place).digest
             if not job.remote_store.has(digest):
-                job.remote_store.put(path, digest)
+                job.remote_store.put(place, digest)
     record = f"record-{job.step_run_id}-{job.folder.name}"
-    job.remote_store.put(job.record, record)
+    take(job.record, taken / "record", below=job.folder)
+    job.remote_store.put(taken / "record", record)
     return Report((), finished.exit, outputs, record, shared=False, same_files=False, facts=facts)
 
 

@@ -31,6 +31,10 @@ _HEAD = 8
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.1
 _KILL_SECONDS = 5.0
 _LONGEST_WAIT_SECONDS = 1e6
+MOST_PROCESSES = 4096
+"""How many processes and threads a container may have, unless it is made with another limit."""
+
+_CONFINED: dict[str, Any] = {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "PidsLimit": MOST_PROCESSES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class ContainerSpec:
     def complete(self) -> dict[str, Any]:
         """The settings, with those that every container has."""
         reads = self.stdin is not None
-        host = {"Init": True, "LogConfig": {"Type": "none"}, **self.settings.get("HostConfig", {})}
+        host = {"Init": True, "LogConfig": {"Type": "none"}, **_CONFINED, **self.settings.get("HostConfig", {})}
         own = {"AttachStdout": True, "AttachStderr": True, "Healthcheck": {"Test": ["NONE"]}}
         stdin = {"AttachStdin": reads, "OpenStdin": reads, "StdinOnce": reads}
         return {**own, **stdin, **self.settings, "HostConfig": host}

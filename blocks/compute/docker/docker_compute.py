@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PrivateAttr
 
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.compute.docker.container import ERR, OUT, ContainerExit, ContainerSpec, run_container
+from stepwell.blocks.compute.docker.container import (
+    ERR,
+    MOST_PROCESSES,
+    OUT,
+    ContainerExit,
+    ContainerSpec,
+    run_container,
+)
+from stepwell.blocks.compute.docker.container_user import ContainerUser, container_user
 from stepwell.blocks.compute.docker.engine import Engine, connect
 from stepwell.blocks.compute.docker.gpus import Gpus
 from stepwell.blocks.compute.docker.images import Images
@@ -61,6 +69,8 @@ class DockerCompute(Compute):
         memory: The most memory of a step, such as `2g`; by default there is no limit.
         cpus: The most processors of a step; 0 is no limit.
         shm_size: The size of /dev/shm, such as `1g`; by default the engine's.
+        pids_limit: The most processes and threads of a step; 0 is no limit.
+        user: Who steps are in the container, as `1000:1000` or `root`; by default you, or nobody if you are root.
     """
 
     _block_type_name: ClassVar[str | None] = "Stepwell Docker Compute"
@@ -98,6 +108,14 @@ class DockerCompute(Compute):
         default=0, ge=0, allow_inf_nan=False, description="The most processors of a step; 0 is no limit."
     )
     shm_size: str = Field(default="", pattern=_SIZE, description="The size of /dev/shm, such as `1g`.")
+    pids_limit: int = Field(
+        default=MOST_PROCESSES, ge=0, description="The most processes and threads of a step; 0 is no limit."
+    )
+    user: str = Field(
+        default="",
+        pattern=r"^(root|\d+(:\d+)?)?$",
+        description="Who steps are in the container: `root` or numbers; '' is you, or nobody if you are root.",
+    )
     _known_gpus: Gpus | None = PrivateAttr(None)
 
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
@@ -117,6 +135,7 @@ class DockerCompute(Compute):
             StepFailedException: The image lacks the step's program, or the run was cancelled before it began.
         """
         engine = self._engine()
+        user = container_user(self.user, rootless=engine.rootless, target=engine.target)
         image = self._images(engine, on_output, stop, redact).image_for(recipe_for(job.call, self.image))
         directory = prepare(job, job.folder)
         seen, mounts = _in_container(directory, job)
@@ -126,12 +145,14 @@ class DockerCompute(Compute):
         argv = tuple(_STDIN if word == PAYLOAD else word for word in process.argv) if process.payload else process.argv
         shown = without_secrets(argv, process.variables, process.payload, redact)
         name = f"stepwell-{job.step_run_id}-{secrets.token_hex(3)}"  # an earlier try may not be gone yet
-        with self._gpus.assigned(job.call.definition) as devices:
-            settings = self._settings(job, shown, process.folder, image, mounts, engine, devices)
+        with self._gpus.assigned(job.call.definition) as devices, user.owns(job.folder, job.control):
+            settings = self._settings(job, shown, process.folder, image, mounts, user, devices)
             spec = ContainerSpec(name, settings, shown.stdin, process.timeout_seconds, process.grace_seconds)
             end = self._follow(engine, spec, process, on_output, stop, redact)
         keep_files(job, directory)
-        return Finished(end, directory.outputs, same_files=False, facts={"image": image, "container": name})
+        return Finished(
+            end, directory.outputs, same_files=False, facts={"image": image, "container": name, "guard": "container"}
+        )
 
     def check(self, step: StepDefinition) -> None:
         """Raise ComputeTargetException if the target could never run the step; the engine is not asked.
@@ -237,7 +258,7 @@ class DockerCompute(Compute):
         folder: Path,
         image: str,
         mounts: list[dict[str, Any]],
-        engine: Engine,
+        user: ContainerUser,
         devices: list[dict[str, Any]],
     ) -> dict[str, Any]:
         wanted, environment = job.call.definition.resources or Resources(cpus=0), job.call.definition.environment
@@ -248,14 +269,14 @@ class DockerCompute(Compute):
             "NetworkMode": self.network,
             "NanoCpus": round((wanted.cpus or self.cpus) * 1e9),
             "DeviceRequests": devices,
-            "SecurityOpt": ["no-new-privileges"],
+            "PidsLimit": self.pids_limit or -1,
         }
         host |= {"Memory": memory, "MemorySwap": memory} if memory else {}
         host |= {"ShmSize": shared} if shared else {}
-        host |= {"GroupAdd": [str(group) for group in os.getgroups()]} if engine.user != "0:0" else {}
+        host |= {"GroupAdd": [str(group) for group in os.getgroups()]} if user.is_caller else {}
         return {
             "Image": image,
-            "User": engine.user,
+            "User": f"{user.number}:{user.group}",
             "WorkingDir": str(folder),
             "Entrypoint": shown.argv[:1],
             "Cmd": shown.argv[1:],
@@ -296,7 +317,7 @@ def _in_container(directory: WorkingDirectory, job: Job) -> tuple[WorkingDirecto
     record, bundle = _ROOT / "record", _ROOT / "bundle"
     mounts = [
         _mount(directory.folder, _ROOT),
-        _mount(job.record, record),
+        _mount(job.control, record / "control"),
         _mount(bundle_folder(home() / "cache"), bundle, read_only=True),
     ]
     inputs = {}

@@ -37,7 +37,7 @@ class Engine:
         self.address = address
         self.api = api
         options = api.info().get("SecurityOptions") or ()
-        self.user = "0:0" if "name=rootless" in options else f"{os.getuid()}:{os.getgid()}"
+        self.rootless = "name=rootless" in options
         self._removers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="stepwell-docker")
         self._remove_orphans()
 

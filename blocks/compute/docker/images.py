@@ -64,6 +64,9 @@ with tempfile.TemporaryDirectory() as folder:
     command = [sys.executable, "-m", "pip", "install", *spec["options"], "-r", file]
     sys.exit(subprocess.call(command, env={**os.environ, **spec["variables"]}))
 """
+_INSTALLER = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"]
+"""What root needs to write the files of packages; it gets no other capability."""
+
 _VERSION = "import platform; print(platform.python_version())"
 
 
@@ -181,7 +184,9 @@ class Images:
                 if on_success:
                     self.on_output(data.decode("utf-8", "replace"))
 
-        host = {"NetworkMode": self.network or "default"} if on_success else {"NetworkMode": "none"}
+        host: dict[str, Any] = {"NetworkMode": "none"}
+        if on_success:
+            host = {"NetworkMode": self.network or "default", "CapAdd": _INSTALLER}
         settings = {"Image": image["Id"], "User": "0:0", "Cmd": ["python3", "-c", program], "HostConfig": host}
         if (image["Config"] or {}).get("Entrypoint"):  # else none is named: a commit would keep it
             settings |= {"Entrypoint": ["python3"], "Cmd": ["-c", program]}

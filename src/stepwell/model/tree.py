@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest, file_digest
-from stepwell.model.regular_files import regular_only
+from stepwell.model.nofollow import MOST_DEPTH, leads_out, open_file, open_folder
 
 Kind = Literal["file", "link", "folder"]
 
@@ -82,8 +82,12 @@ def _by_path(tree: Tree) -> Mapping[str, Entry]:
 
 
 def plain_digest(path: str, _: os.stat_result) -> str:
-    """Return the SHA-256 of a file, read anew."""
-    with open(path, "rb", buffering=0, opener=regular_only) as stream:
+    """Return the SHA-256 of a file, read anew; a link or pipe in its place raises OSError."""
+    return _digest_at(os.path.dirname(path), os.path.basename(path))
+
+
+def _digest_at(folder: str | int, name: str) -> str:
+    with open_file(folder, name) as stream:
         return file_digest(stream)
 
 
@@ -98,44 +102,78 @@ def scan(
     """Return the tree at `root`, a file or a folder, without what `skip` passes by.
 
     Links inside `confine` (default: `root`) stay links; a link that leads out of it, and a pipe, socket or device,
-    raise StoreException. A missing `root` raises FileNotFoundError.
+    raise StoreException. A missing `root` raises FileNotFoundError. No link below `root` is followed, whenever it comes.
     """
     status = root.stat()
+    top = os.path.realpath(root)
     if stat.S_ISREG(status.st_mode):
-        return Tree((_file_entry("", str(root), status, digest_file),))
+        entry = Entry("", "file", digest_file(top, status), status.st_size, bool(status.st_mode & 0o100))
+        return Tree((entry,))
     if not stat.S_ISDIR(status.st_mode):
         raise _special_file(str(root))
-    border = os.path.realpath(confine or root)
-    return Tree(tuple(sorted(_entries(os.path.realpath(root), "", border, digest_file, skip))))
+    walk = _Walk(top, os.path.realpath(confine or root), digest_file, skip)
+    folder = open_folder(top)
+    try:
+        return Tree(tuple(sorted(walk.entries(folder, ""))))
+    finally:
+        os.close(folder)
 
 
-def _entries(folder: str, prefix: str, border: str, digest_file: DigestFile, skip: Skip) -> Iterator[Entry]:
-    with os.scandir(folder) as found:
-        children = [child for child in found if not skip(prefix + child.name, child.is_dir(follow_symlinks=False))]
-    if not children and prefix:
-        yield Entry(prefix.rstrip("/"), "folder", "", 0, False)
-    for child in children:
-        path = prefix + child.name
-        if child.is_symlink():
-            yield _link_entry(path, child.path, border)
-        elif child.is_dir(follow_symlinks=False):
-            yield from _entries(child.path, path + "/", border, digest_file, skip)
-        elif child.is_file(follow_symlinks=False):
-            yield _file_entry(path, child.path, child.stat(follow_symlinks=False), digest_file)
+class _Walk(NamedTuple):
+    """A walk through the folder `top`, each folder opened relative to the one before."""
+
+    top: str
+    border: str
+    digest_file: DigestFile
+    skip: Skip
+
+    def entries(self, folder: int, prefix: str, depth: int = 0) -> Iterator[Entry]:
+        """Yield what an open folder holds, as entries with this prefix."""
+        with os.scandir(folder) as found:
+            inner = [child for child in found if not self.skip(prefix + child.name, _is_folder(child))]
+        if not inner and prefix:
+            yield Entry(prefix.rstrip("/"), "folder", "", 0, False)
+        for child in inner:
+            path = prefix + child.name
+            if child.is_symlink():
+                yield _link_entry(path, f"{self.top}/{path}", os.readlink(child.name, dir_fd=folder), self.border)
+            elif _is_folder(child):
+                yield from self._folder(folder, child.name, path, depth)
+            elif child.is_file(follow_symlinks=False):
+                yield self._file(folder, child, path)
+            else:
+                raise _special_file(f"{self.top}/{path}")
+
+    def _folder(self, folder: int, name: str, path: str, depth: int) -> Iterator[Entry]:
+        if depth == MOST_DEPTH:
+            raise StoreException(
+                "Folders are nested too deeply to be kept",
+                {"folder": self.top, "levels": f"more than {MOST_DEPTH}"},
+                "Nest them less, or pack them into an archive.",
+            )
+        inner = open_folder(folder, name)
+        try:
+            yield from self.entries(inner, f"{path}/", depth + 1)
+        finally:
+            os.close(inner)
+
+    def _file(self, folder: int, child: os.DirEntry[str], path: str) -> Entry:
+        status = child.stat(follow_symlinks=False)
+        if self.digest_file is plain_digest:
+            content = _digest_at(folder, child.name)
         else:
-            raise _special_file(child.path)
+            content = self.digest_file(f"{self.top}/{path}", status)
+        return Entry(path, "file", content, status.st_size, bool(status.st_mode & 0o100))
 
 
-def _file_entry(path: str, full: str, status: os.stat_result, digest_file: DigestFile) -> Entry:
-    return Entry(path, "file", digest_file(full, status), status.st_size, bool(status.st_mode & 0o100))
+def _is_folder(child: os.DirEntry[str]) -> bool:
+    return child.is_dir(follow_symlinks=False)
 
 
-def _link_entry(path: str, full: str, border: str) -> Entry:
-    target = os.readlink(full)
-    by_name = os.path.normpath(os.path.join(os.path.relpath(os.path.dirname(full), border), target))
-    escapes = by_name.split(os.sep)[0] == os.pardir  # and comes back, perhaps, by a name that the folder won't keep
+def _link_entry(path: str, full: str, target: str, border: str) -> Entry:
+    below = os.path.relpath(full, border)  # a target may go up and come back by a name that the folder won't keep
     real = os.path.realpath(full)  # other links on the way may lead elsewhere than their names suggest
-    if os.path.isabs(target) or escapes or (real != border and not real.startswith(border + os.sep)):
+    if leads_out(below, target) or (real != border and not real.startswith(border + os.sep)):
         raise StoreException(
             "A symbolic link leads out of its folder",
             {"link": full, "leads to": target},

@@ -21,6 +21,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 
 from stepwell.errors import UserErrorException
+from stepwell.model.nofollow import is_file, open_file
 from stepwell.script.metrics import KINDS
 
 TYPE_CHECKING = False
@@ -50,7 +51,7 @@ def read_events(control: str | os.PathLike[str], redact: Redact | None = None) -
     from json import dumps, loads
 
     events = []
-    for line in _lines(os.path.join(control, EVENTS)):
+    for line in _lines(*os.path.split(os.path.normpath(control))):
         try:
             event = loads(line.decode("utf-8", "replace"), parse_float=_finite, parse_constant=_finite)
             if b"\\u" in line:  # half of a pair of surrogates can't be written as UTF-8 later on
@@ -70,15 +71,14 @@ def masked(event: Mapping[str, Any], redact: Redact) -> dict[str, Any]:
     return {key: value if key in _PLAIN else redacted(value, redact) for key, value in event.items()}
 
 
-def mask_events(control: str | os.PathLike[str], redact: Redact) -> None:
-    """Mask the secrets in the events of a control folder, also those that something else than `Run` wrote there."""
-    path = os.path.join(control, EVENTS)
-    lines = list(_lines(path))
+def masked_events(control: str | os.PathLike[str], redact: Redact) -> bytes | None:
+    """Return the log of a control folder with its secrets masked, also those that something else than `Run` wrote there.
+
+    None if it holds none.
+    """
+    lines = list(_lines(*os.path.split(os.fspath(control))))
     clean = [_masked_line(line, redact) for line in lines]
-    if clean != lines:
-        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with open(descriptor, "wb") as stream:
-            stream.writelines(clean)
+    return b"".join(clean) if clean != lines else None
 
 
 def _masked_line(line: bytes, redact: Redact) -> bytes:
@@ -96,12 +96,10 @@ def _masked_line(line: bytes, redact: Redact) -> bytes:
 
 
 def files_of(control: Path, events: Iterable[Mapping[str, Any]], scope: Scope = "step") -> dict[str, Path]:
-    """Return names of kept files and images with their places; only regular files inside the folder count."""
-    folder = control / FOLDERS[scope]
-    border = folder.resolve()
+    """Return names of kept files and images with their places; only regular files with no link on the way count."""
     names = {event["value"] for event in events if event["scope"] == scope and event["type"] in ("file", "image")}
-    places = {name: folder / name for name in sorted(names)}
-    return {name: place for name, place in places.items() if place.is_file() and place.resolve().is_relative_to(border)}
+    kept = (name for name in sorted(names) if is_file(control.parent, f"{control.name}/{FOLDERS[scope]}/{name}"))
+    return {name: control / FOLDERS[scope] / name for name in kept}
 
 
 def confined(name: str) -> str:
@@ -150,12 +148,11 @@ def _finite(text: str) -> float:
     return number
 
 
-def _lines(path: str) -> Iterator[bytes]:
-    """Yield the lines of a regular file, the longest in pieces; none if it is missing, a link, or would block."""
+def _lines(parent: str, control: str) -> Iterator[bytes]:
+    """Yield the lines of the log, the longest in pieces; none if it is missing, no regular file, or behind a link."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        stream = open_file(parent or ".", f"{control}/{EVENTS}")
     except OSError:
         return
-    with open(descriptor, "rb") as stream:
-        if os.fstat(descriptor).st_mode & 0o170000 == 0o100000:
-            yield from iter(lambda: stream.readline(LONGEST_LINE), b"")
+    with stream:
+        yield from iter(lambda: stream.readline(LONGEST_LINE), b"")

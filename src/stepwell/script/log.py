@@ -55,7 +55,7 @@ class FolderLog:
         if len(line) > LONGEST_LINE:
             facts = {"bytes": len(line), "limit": LONGEST_LINE}
             raise UserErrorException(f"{event['name']!r} is too large to log", facts)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(os.path.join(self._control, EVENTS), flags, 0o666)
         try:
             while line:

@@ -13,7 +13,18 @@ import pytest
 import strategies
 
 from stepwell.blocks.system import files
-from stepwell.blocks.system.files import copy_file, copy_named, copy_tree, move, protect, remove, write_atomically
+from stepwell.blocks.system.files import (
+    change_owner,
+    copy_file,
+    copy_named,
+    copy_tree,
+    move,
+    protect,
+    remove,
+    replace_file,
+    take,
+    write_atomically,
+)
 from stepwell.model.tree import scan
 
 
@@ -168,3 +179,77 @@ def test_files_pipes_dangling_links_and_nothing_are_removed(tmp_path: Path) -> N
     for name in ("file", "pipe", "dangling", "missing"):
         remove(tmp_path / name)
     assert os.listdir(tmp_path) == []
+
+
+# Where a step may have been ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reach(tmp_path: Path) -> Path:
+    """Make a folder in a step's reach, with links to another that is not."""
+    strategies.write_folder(tmp_path / "outside", {"file": b"secret"})
+    root = strategies.write_folder(tmp_path / "root", {"sub": {"file": b"own"}})
+    (root / "way").symlink_to(tmp_path / "outside")
+    (root / "link").symlink_to(tmp_path / "outside" / "file")
+    return root
+
+
+@pytest.mark.parametrize("path", ["way", "link", "way/file"])
+def test_neither_copy_nor_take_follows_a_link(path: str, reach: Path, tmp_path: Path) -> None:
+    for act in (copy_tree, take):
+        with pytest.raises(OSError):
+            act(reach / path, tmp_path / "target", below=reach)
+    with pytest.raises(OSError):
+        copy_file(reach / path, tmp_path / "target", below=reach)
+    assert not (tmp_path / "target").exists() and (tmp_path / "outside" / "file").read_bytes() == b"secret"
+
+
+def test_what_is_taken_stands_elsewhere_with_all_that_is_in_it(reach: Path, tmp_path: Path) -> None:
+    (reach / "sub" / "inner").symlink_to("file")
+    take(reach / "sub", tmp_path / "target", below=reach)
+    assert sorted(os.listdir(tmp_path / "target")) == ["file", "inner"] and not (reach / "sub").exists()
+
+
+def test_a_path_that_leads_up_is_not_taken(reach: Path, tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        take(reach / ".." / "outside" / "file", tmp_path / "target", below=reach)
+
+
+def test_a_folder_is_not_copied_into_what_a_link_leads_to(reach: Path, tmp_path: Path) -> None:
+    strategies.write_folder(tmp_path / "target", {})
+    (tmp_path / "target" / "sub").symlink_to(tmp_path / "outside")
+    (tmp_path / "all").symlink_to(tmp_path / "outside")
+    for target in (tmp_path / "target", tmp_path / "all"):
+        with pytest.raises(OSError):
+            copy_tree(reach, target, below=tmp_path)
+    assert (tmp_path / "outside" / "file").read_bytes() == b"secret"
+
+
+def test_a_file_is_replaced_and_what_else_has_its_content_is_not(reach: Path) -> None:
+    os.link(reach / "sub" / "file", reach / "twin")
+    replace_file(reach, "sub/file", b"new")
+    assert ((reach / "sub" / "file").read_bytes(), (reach / "twin").read_bytes()) == (b"new", b"own")
+    with pytest.raises(OSError):
+        replace_file(reach, "way/file", b"new")
+    replace_file(reach, "link", b"new")
+    assert os.listdir(reach / "sub") == ["file"] and not (reach / "link").is_symlink()
+
+
+def test_folders_that_are_nested_without_end_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    place = os.open(tmp_path / "root", os.O_RDONLY)
+    for _ in range(3000):
+        os.mkdir("d" * 20, dir_fd=place)
+        inner = os.open("d" * 20, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+    remove(tmp_path / "root")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give files away")
+def test_files_are_given_to_somebody_else_and_no_link_is_followed(reach: Path, tmp_path: Path) -> None:
+    change_owner(reach, 1234, 56)
+    assert {path.lstat().st_uid for path in (reach, *reach.rglob("*"))} == {1234}
+    assert (tmp_path / "outside").stat().st_uid == (tmp_path / "outside" / "file").stat().st_uid == 0
