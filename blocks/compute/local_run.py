@@ -41,7 +41,7 @@ def run_here(
     end = run_process(process, on_output, stop, redact)
     keep_files(job, directory)
     redact_record(job, redact)
-    return Finished(end, directory.outputs)
+    return Finished(end, directory.outputs, facts={"guard": end.guard} if end.guard else {})
 
 
 def python_for(job: Job, cache: Path, on_output: OnOutput, stop: StopSignal | None = None) -> Python:

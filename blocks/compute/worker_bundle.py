@@ -27,7 +27,7 @@ BLOCKS = {
         *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements"),
         "virtual_environment",
     ),
-    "processes": ("command", "host", "host_watchdog", "markers", "output", "process_tree", "runner", "table"),
+    "processes": ("cgroup", "command", "host", "host_watchdog", "markers", "output", "process_tree", "runner", "table"),
     "store": ("remote_store",),
     "system": ("files", "home", "locks"),
 }

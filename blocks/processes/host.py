@@ -36,8 +36,8 @@ class _Host:
         self._watchdog: int | None = None
 
     @contextlib.contextmanager
-    def running(self, marker: str) -> Iterator[None]:
-        """Adopt orphans while the block runs; if this process is killed, so is what bears the marker."""
+    def running(self, marker: str, cgroup: Path | None = None) -> Iterator[None]:
+        """Adopt orphans while the block runs; if this process is killed, so is what bears the marker or is in the cgroup."""
         with self._lock:
             if self._count == 0:
                 self._was_reaper = is_reaper()
@@ -45,11 +45,11 @@ class _Host:
             self._count += 1
             if self._watchdog is None:
                 self._watchdog = _start_watchdog()
-        self._notify_watchdog(marker)
+        self._notify_watchdog(marker, cgroup)
         try:
             yield
         finally:
-            self._notify_watchdog(marker)
+            self._notify_watchdog(marker, cgroup)
             with self._lock:
                 self._count -= 1
                 if self._count == 0:
@@ -61,11 +61,10 @@ class _Host:
             os.close(self._watchdog)
         self._begin()
 
-    def _notify_watchdog(self, marker: str) -> None:
+    def _notify_watchdog(self, marker: str, cgroup: Path | None) -> None:
+        line = b"%s %d %s\n" % (os.fsencode(marker), tag_for(marker), os.fsencode(cgroup or ""))
         with contextlib.suppress(OSError):
-            os.write(
-                -1 if self._watchdog is None else self._watchdog, b"%s %d\n" % (os.fsencode(marker), tag_for(marker))
-            )
+            os.write(-1 if self._watchdog is None else self._watchdog, line)
 
 
 host = _Host()

@@ -4,7 +4,8 @@ It is run as a program, by its path and apart from all installed packages, so th
 user's is in it; that is why it stands on the standard library, and reads markers of processes by itself.
 
 Its arguments are the host's number and the name of the variable that holds markers. On its standard input come lines
-of a marker and a tag: the first time when such a process tree begins, the second time when it has ended.
+of a marker, a tag and the folder of a cgroup, if there is one: the first time when such a process tree begins, the second
+time when it has ended.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ _ROUNDS, _PAUSE_SECONDS = 500, 0.01
 
 
 class _ProcessTrees:
-    """The marker and tag of each process tree that runs, as far as the host reported."""
+    """The marker, tag and cgroup of each process tree that runs, as far as the host reported."""
 
     def __init__(self) -> None:
-        self.running: set[tuple[bytes, int]] = set()
+        self.running: set[tuple[bytes, int, bytes]] = set()
         self._rest = b""
 
     def listen(self) -> bool:
         """Read what the host reports; return whether it may have more."""
         data = os.read(0, _CHUNK)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        for marker, tag in (line.split() for line in lines):
-            self.running ^= {(marker, int(tag))}
+        for marker, tag, *cgroup in (line.split(maxsplit=2) for line in lines):
+            self.running ^= {(marker, int(tag), cgroup[0] if cgroup else b"")}
         return bool(data)
 
 
@@ -45,17 +46,32 @@ def watch(host: int, variable: str) -> None:
     with contextlib.suppress(OSError):
         while process_trees.listen():
             pass
-    markers, tags = {marker for marker, _ in process_trees.running}, {tag for _, tag in process_trees.running}
+    markers, tags = {marker for marker, _, _ in process_trees.running}, {tag for _, tag, _ in process_trees.running}
+    cgroups = {cgroup for _, _, cgroup in process_trees.running if cgroup}
     for _ in range(_ROUNDS if markers else 0):
         found = [
             pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_one(pid, variable, markers, tags)
         ]
-        if not found:
+        cgroups = {cgroup for cgroup in cgroups if not _remove(cgroup)}
+        if not found and not cgroups:
             break
         for pid in found:
             with contextlib.suppress(OSError):
                 os.kill(pid, 9)
         time.sleep(_PAUSE_SECONDS)
+
+
+def _remove(cgroup: bytes) -> bool:
+    """Kill the members of a cgroup and remove it; return whether it is gone."""
+    with contextlib.suppress(OSError), open(cgroup + b"/cgroup.kill", "wb", buffering=0) as switch:
+        switch.write(b"1")
+    for folder, _, names in os.walk(cgroup, topdown=False):
+        with contextlib.suppress(OSError), open(folder + b"/cgroup.procs", "rb") as procs:
+            for pid in procs.read().split() if b"cgroup.kill" not in names else ():
+                os.kill(int(pid), 9)
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+    return not os.path.exists(cgroup)
 
 
 def _sleep(host: int, process_trees: _ProcessTrees) -> None:

@@ -3,11 +3,12 @@
 A member is known by three things, and has to lose all of them to get away: the process group, the words of the variable
 `STEPWELL_MARKER`, and a tag that every child inherits even if its environment is cleared. Once the main process is
 dead, members are looked for among the children of this process, its reaper, killed and reaped. Children of this process
-that have none of the three are left alone.
+that have none of the three are left alone. Where the kernel gives the tree a cgroup of its own, a member is in it whatever
+it does to group, environment and limits, and is killed with it.
 
-What can't be found: processes that another one starts on request (`docker run`, `systemd-run`, `at`, `ssh`), processes
-of another user (`sudo`), and a daemon that lost its parent and its environment in the first millisecond of the step.
-Where there is no /proc, only the process group is killed.
+What can't be found: processes that another one starts on request (`docker run`, `systemd-run`, `at`, `ssh`), without a
+cgroup processes of another user (`sudo`) and those that took off all three marks, and a daemon that lost its parent and
+its environment in the first millisecond of the step. Where there is no /proc, only the process group is killed.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from stepwell.blocks.processes.cgroup import Cgroup, find_cgroups
 from stepwell.blocks.processes.markers import markers_of, put_tag, tag_for, tag_of
 from stepwell.blocks.processes.table import Process, descendants, highest_number, line_of_ancestors, list_processes
 from stepwell.errors import UserErrorException
@@ -35,8 +37,11 @@ os.register_at_fork(after_in_child=_mains.clear)
 class ProcessTree:
     """A running process and its descendants."""
 
-    def __init__(self, process: subprocess.Popen[bytes], marker: str, started: float) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], marker: str, started: float, cgroup: Cgroup | None = None
+    ) -> None:
         self.pid = process.pid
+        self._cgroup = cgroup if cgroup is not None and cgroup.add(process.pid) else None
         self._process = process
         self._marker = marker
         self._tag = tag_for(marker)
@@ -47,6 +52,11 @@ class ProcessTree:
         self._descriptor = -1
         with contextlib.suppress(AttributeError, OSError):
             self._descriptor = os.pidfd_open(self.pid)
+
+    @property
+    def guard(self) -> str:
+        """What holds the members together: a `cgroup`, or the `marks` that they bear."""
+        return "cgroup" if self._cgroup else "marks"
 
     def fileno(self) -> int:
         """Return a descriptor that becomes readable when the main process ends; -1 where there is none."""
@@ -88,6 +98,8 @@ class ProcessTree:
         while found:
             for pid in found:
                 put_tag(pid, self._tag)
+                if self._cgroup:
+                    self._cgroup.add(pid)
             done |= found
             found = descendants({self.pid}, list_processes(self._first())) - done
 
@@ -103,16 +115,27 @@ class ProcessTree:
         """
         deadline = time.monotonic() + _LAST_WAIT_SECONDS
         while time.monotonic() < deadline:
+            held = self._kill_cgroup()
             table = list_processes(self._first())
             strays = {pid for pid, entry in table.items() if entry.parent == os.getpid() and self._owns(pid, entry)}
             if not strays:
-                return
+                if not held:
+                    return
+                time.sleep(0.001)
             for pid in strays:
                 _kill(pid)
             dying = {pid for pid in strays if not _reaped(pid)}  # a zombie shows no environment
             self._known |= dying | descendants(strays, table)
             if dying:
                 time.sleep(0.001)
+
+    def _kill_cgroup(self) -> bool:
+        """Kill the members of the cgroup, and return whether any live."""
+        if self._cgroup is None:
+            return False
+        self._known |= self._cgroup.members()
+        self._cgroup.kill()
+        return self._cgroup.populated()
 
     def _owns(self, pid: int, entry: Process) -> bool:
         if pid in _mains:
@@ -148,6 +171,9 @@ def kill_stray(marker_prefix: str) -> int:
         raise UserErrorException("A marker's prefix is empty", hint="Name the run whose processes are meant.")
     killed: set[int] = set()
     deadline = time.monotonic() + _LAST_WAIT_SECONDS
+    for cgroup in find_cgroups(marker_prefix):
+        killed |= cgroup.members()
+        cgroup.remove(_LAST_WAIT_SECONDS)
     while time.monotonic() < deadline and (found := _strays(marker_prefix)):
         for pid in found:
             _kill(pid)

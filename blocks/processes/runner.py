@@ -15,6 +15,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Literal
 
+from stepwell.blocks.processes.cgroup import new_cgroup
 from stepwell.blocks.processes.command import Command, check, start
 from stepwell.blocks.processes.host import host
 from stepwell.blocks.processes.output import Redact, Stream, open_log, unchanged
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1e6
+_LAST_SECONDS = 5.0
 
 
 class StopSignal:
@@ -76,10 +78,13 @@ def run_process(command: Command, on_text: Callable[[str], None], stop: StopSign
         )
         if stop.stopped:
             return Exit(-signal.SIGTERM, 0.0, cancelled=True)
-        stack.enter_context(host.running(command.marker))
+        cgroup = new_cgroup(command.marker)
+        if cgroup:
+            stack.callback(cgroup.remove, _LAST_SECONDS)
+        stack.enter_context(host.running(command.marker, cgroup.folder if cgroup else None))
         started = time.monotonic()
         process = start(command)
-        process_tree = ProcessTree(process, command.marker, started)
+        process_tree = ProcessTree(process, command.marker, started, cgroup)
         try:
             assert process.stdout
             assert process.stderr
@@ -94,7 +99,7 @@ def run_process(command: Command, on_text: Callable[[str], None], stop: StopSign
             _forward([stream.finish()], on_text)
         if code is None:
             raise _lost(command)
-        return Exit(code, seconds, timed_out=why == "timeout", cancelled=why == "stop")
+        return Exit(code, seconds, timed_out=why == "timeout", cancelled=why == "stop", guard=process_tree.guard)
 
 
 def _follow(

@@ -6,16 +6,17 @@ from typing import Any
 
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.errors import printable
 from stepwell.flows.runs.artifacts import images
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.script.metrics import metrics_of
 
-_HIDDEN = ("address", "container", "GPU's id")
+_HIDDEN = ("address", "container", "GPU's id", "guard")
 """What is recorded of the place where a step ran, and not printed."""
 
 
-def report(run: RunFolder) -> str:
-    """Return a few lines that a newcomer understands."""
+def report(run: RunFolder, *, guards: bool = False) -> str:
+    """Return a few lines that a newcomer understands; `guards`: with what held the processes of each step."""
     summary = summarize(run)
     pictures = [path for step in summary.steps for _, path in images(run, step)]
     width = max((len(step.id) for step in summary.steps), default=0)
@@ -29,12 +30,12 @@ def report(run: RunFolder) -> str:
         lines += [f"  {'':<{width}}  {'':<9} {'':>7}  {reason}" for reason in step.why[1:]]
         if step.error:
             lines += [f"      {line}" for line in step.error.splitlines()]
-    lines += _places(summary)
+    lines += _places(summary) + (_guards(summary) if guards else [])
     lines += [f"Warning: {warning}" for warning in summary.warnings]
     lines += _metrics(summary)
     lines += [f"Picture: {path}" for path in pictures]
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _places(summary: RunSummary) -> list[str]:
@@ -44,7 +45,16 @@ def _places(summary: RunSummary) -> list[str]:
         if step.ran_on:
             place = ", ".join(f"{name} {value}" for name, value in step.ran_on.items() if name not in _HIDDEN)
             places.setdefault(place, []).append(step.id)
-    return [f"Ran on {place}: {', '.join(steps)}" for place, steps in places.items()]
+    return [f"Ran on {place}: {', '.join(steps)}" for place, steps in places.items() if place]
+
+
+def _guards(summary: RunSummary) -> list[str]:
+    """Return what held the processes of steps together, so that none outlived its step."""
+    guards: dict[str, list[str]] = {}
+    for step in summary.steps:
+        if step.ran_on.get("guard"):
+            guards.setdefault(step.ran_on["guard"], []).append(step.id)
+    return [f"Processes held by {guard}: {', '.join(steps)}" for guard, steps in guards.items()]
 
 
 def _metrics(summary: RunSummary) -> list[str]:

@@ -126,7 +126,7 @@ def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON)
             )
         )
     else:
-        print(_text(found.folder))
+        print(_text(found.folder, guards=True))
 
 
 def logs(
@@ -343,6 +343,7 @@ def _as_json(summary: RunSummary) -> dict[str, Any]:
                 "seconds": step.seconds,
                 "saved": step.saved,
                 "error": step.error or None,
+                "guard": step.ran_on.get("guard"),
             }
             for step in summary.steps
         ],
@@ -351,7 +352,7 @@ def _as_json(summary: RunSummary) -> dict[str, Any]:
     }
 
 
-def _text(run: RunFolder) -> str:
+def _text(run: RunFolder, *, guards: bool = False) -> str:
     from stepwell.deployments.cli.report import report
 
-    return report(run)
+    return report(run, guards=guards)

@@ -45,12 +45,16 @@ class StepCall(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class Exit(Jsonable):
-    """How a process ended: its code (negative: the signal), whether it was stopped, and seconds of wall time."""
+    """How a process ended: its code (negative: the signal), whether it was stopped, and seconds of wall time.
+
+    `guard` is what held its descendants, so that none outlived it: a `cgroup`, or the `marks` that they bear.
+    """
 
     code: int
     seconds: float
     timed_out: bool = False
     cancelled: bool = False
+    guard: str = ""
 
     @property
     def ok(self) -> bool:
