@@ -64,7 +64,11 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             step_run_id=step_run_id,
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
-            metrics=tuple(event for event in read_events(job.control, redact) if event["type"] in ("metric", "image")),
+            metrics=tuple(
+                event
+                for event in read_events(job.control, context.redactor.redact)
+                if event["type"] in ("metric", "image")
+            ),
         )
         record = _commit(context, record, staged)
         materialize(context, call.definition, record, fresh=True)
