@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,11 +14,14 @@ from starlette.requests import Request
 
 from stepwell.blocks.access import tokens
 from stepwell.blocks.access.tokens import Action, TokenBlock
-from stepwell.deployments.access.http_errors import HttpError
+from stepwell.deployments.access.addresses import network_of
+from stepwell.deployments.access.http_errors import BadRequest, HttpError
 from stepwell.deployments.access.rate_limits import FailedAttempts, RateLimit
 from stepwell.deployments.access.registry import SHARED, Registry
 
 _BURST_SECONDS = 4
+_SECONDS_KNOWN = 2.0
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -63,40 +67,61 @@ class Authenticator:
     def check_origin(self, request: Request) -> None:
         """Raise HttpError for what a browser sends for another site, or after a name was rebound to this machine."""
         host = request.headers.get("host", "").lower()
-        if (self._loopback or self._public) and not (is_loopback(_without_port(host)) or host == self._public):
+        found = _HOST.fullmatch(host)
+        if host and not found:
+            raise BadRequest(
+                400, "Host", "The Host header is no name with a port", "Call the address that was printed."
+            )
+        name = found["name"] if found else ""
+        if (self._loopback or self._public) and not (is_loopback(name) or host == self._public):
             raise HttpError(
                 421, "WrongHost", "The Host header names another machine", "Call the address that was printed."
             )
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() not in (host, self._public or host):
+        if origin is not None and (_netloc(origin) or "?") not in (host, self._public or host):
             raise HttpError(403, "WrongOrigin", "Pages of other sites may not call this", "Call from a program.")
 
     def authenticate(self, request: Request) -> Principal:
         """Return the principal, whose token is in force; raise HttpError with status 401 or 429 if there is none."""
         address = request.client.host if request.client else ""
-        principal = Principal(SHARED.get(), None)
-        if self._with_token:
-            principal = Principal(principal.registry, self._token(request, principal.registry, address))
-        wait = self._rate.wait(principal.name if principal.token else address)
+        if not self._with_token:
+            self._slow_down(network_of(address))
+            return Principal(SHARED.get(), None)
+        token_id, secret = self._offered(request, address)
+        registry = SHARED.get()
+        block = registry.token(token_id)
+        if block is None or not tokens.is_valid(block, secret, time.time()):
+            raise self._failed(address, "The token is not in force")
+        self._slow_down(block.token_id)
+        return Principal(registry, block)
+
+    def _offered(self, request: Request, address: str) -> tuple[str, str]:
+        """Return the id and secret that are worth a look at the registry; raise HttpError for others."""
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        offered = tokens.parsed(text.strip()) if scheme.lower() == "bearer" else None
+        if offered is None:
+            raise self._failed(address, "The token is not in force" if text else "A token in force is needed")
+        wait = self._failed_attempts.wait(address)
+        # Who guesses at an address must not lock out its other users: tokens that were there a moment ago are looked at.
+        known = SHARED.recent(_SECONDS_KNOWN) if wait else None
+        if known and not tokens.is_valid(known.token(offered[0]), offered[1], time.time()):
+            raise _too_many_failures(wait)
+        return offered
+
+    def _failed(self, address: str, title: str) -> HttpError:
+        """Count a failed attempt, and return the error to raise."""
+        wait = self._failed_attempts.count(address)
+        hint = "Send the header `Authorization: Bearer TOKEN`; make one with `stepwell token create`."
+        return _too_many_failures(wait) if wait else HttpError(401, "Unauthorized", title, hint)
+
+    def _slow_down(self, principal: str) -> None:
+        wait = self._rate.wait(principal)
         if wait:
             raise HttpError(429, "TooManyRequests", "Too many calls at once", "Wait, then call again.", wait=wait)
-        return principal
 
-    def _token(self, request: Request, registry: Registry, address: str) -> TokenBlock:
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        token_id, secret = tokens.parsed(text.strip()) or ("", "")
-        block = registry.token(token_id)
-        if tokens.is_valid(block, secret, time.time()) and scheme.lower() == "bearer" and block is not None:
-            return block
-        wait = self._failed_attempts.count(address)
-        if wait:
-            raise HttpError(429, "TooManyRequests", "Too many failed tokens", "Wait, then check the token.", wait=wait)
-        raise HttpError(
-            401,
-            "Unauthorized",
-            "A token in force is needed" if not text else "The token is not in force",
-            "Send the header `Authorization: Bearer TOKEN`; make one with `stepwell token create`.",
-        )
+
+def _too_many_failures(wait: float) -> HttpError:
+    return HttpError(429, "TooManyRequests", "Too many failed tokens", "Wait, then check the token.", wait=wait)
 
 
 def is_loopback(host: str) -> bool:
@@ -107,9 +132,12 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def _without_port(host: str) -> str:
-    """Return the name in a Host header."""
-    return host.partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+def _netloc(url: str) -> str:
+    """Return the name and port in an Origin header, '' if it has none."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def retry_after(seconds: float) -> str:

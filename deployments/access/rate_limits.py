@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+
+from stepwell.deployments.access.addresses import network_of
 
 _MOST_KEYS = 10_000
 _ROUNDING = 1e-9
@@ -68,19 +69,8 @@ class FailedAttempts:
 
     def wait(self, address: str) -> float:
         """Return the seconds to wait before the address may try again, 0 if it may go ahead; count nothing."""
-        return self._limit.peek(_network(address))
+        return self._limit.peek(network_of(address))
 
     def count(self, address: str) -> float:
         """Count a failure and return 0, or return the seconds to wait if there were too many before."""
-        return self._limit.wait(_network(address))
-
-
-def _network(address: str) -> str:
-    """Return what one client can't leave by itself: its IPv4 address, or its /64 of IPv6; other texts as they are."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if found.version == 4:
-        return str(found)
-    return str(found.ipv4_mapped or ipaddress.ip_network((found, 64), strict=False))
+        return self._limit.wait(network_of(address))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -18,6 +19,7 @@ class SharedLookup(Generic[T]):
         self._busy = False
         self._begun = self._ended = 0
         self._outcome: tuple[T | None, Exception | None] = (None, None)
+        self._last: tuple[T | None, float] = (None, 0.0)
 
     def get(self) -> T:
         """Return the outcome; raise an error of the lookup in every thread that waited for it."""
@@ -32,8 +34,15 @@ class SharedLookup(Generic[T]):
         outcome = self._attempt()
         with self._changed:
             self._outcome, self._busy, self._ended = outcome, False, self._begun
+            self._last = (outcome[0], time.monotonic()) if outcome[1] is None else self._last
             self._changed.notify_all()
             return self._result()
+
+    def recent(self, seconds: float) -> T | None:
+        """Return what was looked up last, without a lookup; None if that is longer ago."""
+        with self._changed:
+            value, at = self._last
+        return value if time.monotonic() - at < seconds else None
 
     def _attempt(self) -> tuple[T | None, Exception | None]:
         try:

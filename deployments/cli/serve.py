@@ -7,6 +7,9 @@ import typer
 _HOST = typer.Option("127.0.0.1", "--host", help="Where the endpoint listens.")
 _PORT = typer.Option(4280, "--port", min=1, max=65535, help="Where the endpoint listens.")
 _PUBLIC = typer.Option("", "--public-url", help="The address that callers use, if it is another.", metavar="URL")
+_PROXY = typer.Option(
+    [], "--proxy", help="A proxy whose X-Forwarded-For tells who calls: an address or a network.", metavar="ADDRESS"
+)
 _OPEN = typer.Option(False, "--no-token", help="Let everybody on this machine call without a token.")
 _WITHOUT = typer.Option(False, "--without-worker", help="Leave the runs to workers elsewhere.")
 _LIMIT = typer.Option(
@@ -25,6 +28,7 @@ def serve(
     host: str = _HOST,
     port: int = _PORT,
     public_url: str = _PUBLIC,
+    proxy: list[str] = _PROXY,
     no_token: bool = _OPEN,
     without_worker: bool = _WITHOUT,
     limit: int | None = _LIMIT,
@@ -40,6 +44,7 @@ def serve(
             host=host,
             port=port,
             public_url=public_url,
+            proxies=tuple(proxy),
             token=not no_token,
             limit=0 if without_worker else limit or usual.limit,
             rate=rate,

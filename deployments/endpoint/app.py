@@ -8,12 +8,14 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import quote
 
 from fastapi import Depends, FastAPI, Request
 from prefect.exceptions import PrefectHTTPStatusError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from stepwell.blocks.server.documents import ui_url
@@ -22,6 +24,7 @@ from stepwell.deployments.access.http_errors import BadRequest
 from stepwell.deployments.access.registry import Target
 from stepwell.deployments.access.waiting_runs import check_queue
 from stepwell.deployments.endpoint import docs_page
+from stepwell.deployments.endpoint.connections import check_framing
 from stepwell.deployments.endpoint.openapi import body_schema, document
 from stepwell.deployments.endpoint.request_body import parse
 from stepwell.deployments.endpoint.responses import (
@@ -44,7 +47,10 @@ _log = logging.getLogger("stepwell.endpoint")
 
 @dataclass(frozen=True)
 class EndpointOptions:
-    """Where the endpoint listens, and its limits: calls a second for each principal, and runs that may wait."""
+    """Where the endpoint listens, and its limits: calls a second for each principal, and runs that may wait.
+
+    `proxies` are the addresses and networks that may say in X-Forwarded-For for whom they call.
+    """
 
     host: str = "127.0.0.1"
     port: int = 4280
@@ -52,6 +58,7 @@ class EndpointOptions:
     with_token: bool = True
     rate: float = 100.0
     most_waiting: int = 1000
+    proxies: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -60,17 +67,35 @@ class EndpointOptions:
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
 
+class _Call(NamedTuple):
+    """A call that is let in: by whom, and its body."""
+
+    principal: Principal
+    raw: bytes
+
+
+async def _admitted(request: Request) -> _Call:
+    """Return the call; read no body of somebody without a token."""
+    principal = await run_in_threadpool(request.app.state.authenticator.authenticate, request)
+    return _Call(principal, await _body(request))
+
+
 async def _body(request: Request) -> bytes:
     """Return the body; raise BadRequest once it is larger than is allowed, and read no further."""
     raw = b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > _MOST_BYTES:
-            raise BadRequest(413, "body", f"The body has more than {_MOST_BYTES} bytes", "Pass data by a data path.")
+    try:
+        async for chunk in request.stream():
+            raw += chunk
+            if len(raw) > _MOST_BYTES:
+                raise BadRequest(
+                    413, "body", f"The body has more than {_MOST_BYTES} bytes", "Pass data by a data path."
+                )
+    except ClientDisconnect:
+        raise BadRequest(400, "body", "The body does not arrive", "Send all of it.") from None
     return raw
 
 
-Body = Annotated[bytes, Depends(_body)]
+Call = Annotated[_Call, Depends(_admitted)]
 
 
 def create_app(options: EndpointOptions, clock: Callable[[], float] = time.monotonic) -> FastAPI:
@@ -79,16 +104,21 @@ def create_app(options: EndpointOptions, clock: Callable[[], float] = time.monot
     authenticator = Authenticator(
         options.host, options.public_url, with_token=options.with_token, per_second=options.rate, clock=clock
     )
+    app.state.authenticator = authenticator
     handlers = _Handlers(options, authenticator)
 
     @app.middleware("http")
     async def _guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        response: Response
         began = time.perf_counter()
         try:
+            check_framing(request)
             authenticator.check_origin(request)
-            response = await call_next(request)
         except StepwellError as error:
             response = error_response(error)
+            response.headers["Connection"] = "close"  # nobody reads what follows
+        else:
+            response = await call_next(request)
         took = (time.perf_counter() - began) * 1000
         _log.info("%s %s %d %.0f ms", request.method, quote(request.url.path), response.status_code, took)
         return response
@@ -183,15 +213,15 @@ class _Handlers:
         self._options = options
         self._authenticator = authenticator
 
-    def submitting(self, find: Find) -> Callable[[Request, bytes], Response]:
+    def submitting(self, find: Find) -> Callable[[Request, _Call], Response]:
         """Return the handler that submits a run of what `find` finds."""
 
-        def submit(request: Request, raw: Body) -> Response:
-            principal = self._authenticator.authenticate(request)
+        def submit(request: Request, call: Call) -> Response:
+            principal = call.principal
             target = find(request, principal)
             published = target.published
             principal.require("run", principal.registry.names_of(published))
-            body = parse(raw, request.headers.get("content-type"), most_bytes=_MOST_BYTES)
+            body = parse(call.raw, request.headers.get("content-type"), most_bytes=_MOST_BYTES)
             run_request = parse_run_request(body, definitions_of(published), published.continue_on_failure)
             key = _key(request, principal, target)
             check_queue(self._options.most_waiting)
@@ -240,33 +270,32 @@ class _Handlers:
     def show(self, request: Request) -> Response:
         """Describe a run."""
         _query(request)
-        known, _ = self._run(request, "read")
+        known = self._run(request, self._authenticator.authenticate(request), "read")
         return JSONResponse(run_response(known, self._options.address, ui_url(f"/runs/flow-run/{known.run.id}")))
 
-    def cancel(self, request: Request, raw: Body) -> Response:
+    def cancel(self, request: Request, call: Call) -> Response:
         """Cancel a run."""
         _query(request)
-        known, principal = self._run(request, "run")
-        if raw.strip() not in (b"", b"{}"):
+        known = self._run(request, call.principal, "run")
+        if call.raw.strip() not in (b"", b"{}"):
             raise BadRequest(400, "body", "Cancelling takes no body", "Leave it out.")
         cancel_run(known)
-        again = find_run(known.run.id, principal.registry)
+        again = find_run(known.run.id, call.principal.registry)
         return JSONResponse({"id": again.run.id, "status": again.status}, 202)
 
     def output(self, request: Request) -> Response:
         """Download an output."""
         query = _query(request, "step", "output", "path")
-        known, _ = self._run(request, "read")
+        known = self._run(request, self._authenticator.authenticate(request), "read")
         for name in ("step", "output"):
             if not query[name]:
                 raise BadRequest(400, f"?{name}", "The query parameter is missing", f"Add {name}=NAME.")
         return download(known, str(query["step"]), str(query["output"]), query["path"])
 
-    def _run(self, request: Request, action: Any) -> tuple[KnownRun, Principal]:
-        principal = self._authenticator.authenticate(request)
+    def _run(self, request: Request, principal: Principal, action: Any) -> KnownRun:
         known = find_run(request.path_params["run_id"], principal.registry)
         principal.require(action, principal.registry.names_of(known.published))
-        return known, principal
+        return known
 
     def _readable(self, principal: Principal) -> Any:
         registry = principal.registry

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import uvicorn
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
@@ -12,13 +15,14 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.workspace.publications import EndpointAddressBlock
+from stepwell.deployments.access.addresses import networks
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.deployments.endpoint.app import EndpointOptions, create_app
+from stepwell.deployments.endpoint.connections import ConnectionLimits, Connections, GuardedProtocol
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.public.published_pipeline import ADDRESS_DOCUMENT
 
 _SECONDS_TO_FINISH = 4
-_MOST_AT_ONCE = 500
 
 
 def serve(options: EndpointOptions) -> None:
@@ -32,16 +36,22 @@ def serve(options: EndpointOptions) -> None:
     ensure_server()
     documents.save(EndpointAddressBlock(url=options.address), ADDRESS_DOCUMENT)
     with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):  # `with_retries` asks again, and sooner
-        uvicorn.run(
-            create_app(options),
-            host=options.host,
-            port=options.port,
-            access_log=False,  # it would tell queries
-            log_level="warning",
-            server_header=False,
-            limit_concurrency=_MOST_AT_ONCE,
-            timeout_graceful_shutdown=_SECONDS_TO_FINISH,
-        )
+        uvicorn.run(create_app(options), host=options.host, port=options.port, **server_settings(options.proxies))
+
+
+def server_settings(proxies: Sequence[str] = (), **limits: Any) -> dict[str, Any]:
+    """Return uvicorn's settings; who calls is told by the connection, and by X-Forwarded-For of the proxies alone."""
+    connections = Connections(ConnectionLimits(proxies=networks(proxies), **limits))
+    return {
+        "http": partial(GuardedProtocol, connections),
+        "ws": "none",  # would leave the protocol that has the deadlines
+        "proxy_headers": bool(proxies),
+        "forwarded_allow_ips": [*proxies],
+        "access_log": False,  # it would tell queries
+        "log_level": "warning",
+        "server_header": False,
+        "timeout_graceful_shutdown": _SECONDS_TO_FINISH,
+    }
 
 
 def main() -> None:
@@ -51,6 +61,7 @@ def main() -> None:
     parser.add_argument("--host", default=usual.host, help="where to listen")
     parser.add_argument("--port", default=usual.port, type=int, help="where to listen")
     parser.add_argument("--public-url", default="", help="the address that callers use, if it is another")
+    parser.add_argument("--proxy", default=[], action="append", help="a proxy whose X-Forwarded-For is believed")
     parser.add_argument("--no-token", action="store_true", help="let everybody on this machine call")
     parser.add_argument("--rate", default=usual.rate, type=float, help="calls a second for each caller")
     parser.add_argument("--most-waiting", default=usual.most_waiting, type=int, help="how many runs may wait")
@@ -60,7 +71,13 @@ def main() -> None:
     try:
         serve(
             EndpointOptions(
-                given.host, given.port, given.public_url, not given.no_token, given.rate, given.most_waiting
+                given.host,
+                given.port,
+                given.public_url,
+                not given.no_token,
+                given.rate,
+                given.most_waiting,
+                tuple(given.proxy),
             )
         )
     except StepwellError as error:

@@ -13,7 +13,10 @@ from stepwell.flows.publishing.run_requests import RunRequest
 from stepwell.flows.runs.names import check_experiment
 from stepwell.model.definitions import DataSource, ParameterDefinition
 
-_NUMBERS = {"int": re.compile(r"[+-]?\d{1,300}"), "float": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")}
+_NUMBERS = {
+    "int": re.compile(r"[+-]?\d{1,300}", re.ASCII),
+    "float": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII),
+}
 _BOOLS = {"true": True, "false": False}
 _MOST_TAGS, _LONGEST_NAME, _LONGEST_TEXT = 50, 256, 5_000
 

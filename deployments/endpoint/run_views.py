@@ -46,6 +46,8 @@ def find_run(run_id: str, registry: Registry) -> KnownRun:
         flow_run_id = UUID(run_id)
     except ValueError:
         raise _unknown() from None
+    if str(flow_run_id) != run_id.lower():  # Python also reads braces, prefixes and the digits of every script
+        raise _unknown()
     try:
         flow_run = with_retries(lambda: _read(flow_run_id), SECONDS_WITHOUT_SERVER)
     except ObjectNotFound:

@@ -21,6 +21,7 @@ from stepwell.blocks.server.health import trouble
 from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.blocks.server.work_pool import POOL, ensure_pool
 from stepwell.blocks.system.home import home
+from stepwell.deployments.access.addresses import networks
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.deployments.schedules.data_trigger import poll
 from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
@@ -52,6 +53,7 @@ class ServeOptions:
     limit: int = os.cpu_count() or 1
     rate: float | None = None
     most_waiting: int | None = None
+    proxies: tuple[str, ...] = ()
 
     @property
     def address(self) -> str:
@@ -129,6 +131,7 @@ def _endpoint_command(options: ServeOptions) -> tuple[str, ...]:
         "--most-waiting": options.most_waiting,
     }
     command += [part for name, value in more.items() if value is not None for part in (name, value)]
+    command += [part for proxy in options.proxies for part in ("--proxy", proxy)]
     return tuple(map(str, command if options.token else [*command, "--no-token"]))
 
 
@@ -184,6 +187,7 @@ def _check(options: ServeOptions) -> None:
             {"host": options.host},
             "Leave out `--no-token`, or `--host`.",
         )
+    networks(options.proxies)
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     with socket.socket(family) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -96,9 +96,12 @@ def test_data_paths_are_confined(anybody, published, project):
         (assign(nope=1), "ParameterAssignments.nope"),
         (assign(whole=10), "ParameterAssignments.whole"),
         (assign(whole="ten"), "ParameterAssignments.whole"),
+        (assign(whole="٣"), "ParameterAssignments.whole"),
+        (assign(whole="1_0"), "ParameterAssignments.whole"),
         (assign(whole=True), "ParameterAssignments.whole"),
         (assign(whole=None), "ParameterAssignments.whole"),
         (assign(real="nan"), "ParameterAssignments.real"),
+        (assign(real="٣.5"), "ParameterAssignments.real"),
         (assign(flag="yes"), "ParameterAssignments.flag"),
         (assign(text=5), "ParameterAssignments.text"),
         (assign(colour="blue"), "ParameterAssignments.colour"),
@@ -136,6 +139,7 @@ def shared_published(server, tmp_path_factory):
         (b'{"ExperimentName": "e", "ExperimentName": "f"}', "application/json", 400),
         (b"[" * 100_000, "application/json", 400),
         (b"{", "application/json", 400),
+        ('{"ExperimentName": "e", "ParameterAssignments": {"whole": ٣}}'.encode(), "application/json", 400),
         (b"\xff", "application/json", 400),
         (b" " * 10_000_000, "application/json", 413),
         (b'{"ExperimentName": "e"}', "text/plain", 415),
@@ -210,10 +214,10 @@ def test_tokens_open_what_they_are_for(published, project):
 
 def test_guessing_tokens_is_slow(published):
     client = endpoint(lambda: 1000.0, with_token=True)
-    wrong = {"Authorization": f"Bearer stw_{'0' * 12}_{'A' * 43}"}
+    good, wrong = bearer(), {"Authorization": f"Bearer stw_{'0' * 12}_{'A' * 43}"}
     codes = [client.get("/pipelines", headers=wrong).status_code for _ in range(40)]
     assert codes == [401] * 30 + [429] * 10
-    assert client.get("/pipelines", headers=bearer()).status_code == 200
+    assert client.get("/pipelines", headers=good).status_code == 200
 
 
 def test_rates_and_waiting_runs_are_bounded(published):
@@ -326,7 +330,8 @@ def test_runs_are_cancelled_before_they_begin_and_unknown_ones_are_unknown(anybo
     run_id = post(anybody, published).json()["Id"]
     assert anybody.post(f"/runs/{run_id}/cancel").json() == {"id": run_id, "status": "Canceled"}
     assert anybody.post(f"/runs/{run_id}/cancel").json()["status"] == "Canceled"
-    for unknown in ("x", "00000000-0000-4000-8000-000000000000"):
+    unusual = (f"{{{run_id}}}", f"urn:uuid:{run_id}", run_id.replace("-", ""), f"{run_id[:-1]}٣")
+    for unknown in ("x", "00000000-0000-4000-8000-000000000000", *map(quote, unusual)):
         assert anybody.get(f"/runs/{unknown}").status_code == anybody.post(f"/runs/{unknown}/cancel").status_code == 404
 
 
