@@ -21,7 +21,7 @@ from stepwell.deployments.schedules.prefect_schedules import (
     target_of,
 )
 from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
-from stepwell.deployments.schedules.schedule_checks import check_consistency, check_trigger
+from stepwell.deployments.schedules.schedule_checks import check_consistency, check_enabled, check_trigger
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
@@ -86,7 +86,8 @@ class Schedule:
             The new schedule, which is active.
 
         Raises:
-            UserErrorException: If the arguments contradict each other, or the runs could not be given them.
+            UserErrorException: If the arguments contradict each other, the runs could not be given them, or the pipeline
+                is disabled.
             ExperimentExecutionException: If there is no such pipeline.
         """
         block = ScheduleBlock(
@@ -106,6 +107,7 @@ class Schedule:
         )
         check_consistency(block)
         published = target_of(block)
+        check_enabled(block, published)
         go_on = published.continue_on_failure if continue_on_step_failure is None else continue_on_step_failure
         values = plain_values(published, pipeline_parameters or {})
         block = block.model_copy(update={"continue_on_failure": go_on, "parameters": values})
@@ -276,6 +278,9 @@ class Schedule:
         Args:
             wait_for_provisioning: Accepted for v1's sake; not used.
             wait_timeout: Accepted for v1's sake; not used.
+
+        Raises:
+            UserErrorException: If the pipeline is disabled.
         """
         self._change(lambda block: block.model_copy(update={"status": "Active", "seen": None}))
 
@@ -384,6 +389,8 @@ class Schedule:
             check_consistency(block)
             check_trigger(self.workspace, block)
             published = target_of(block)
+            if block.status == "Active" != before.status:
+                check_enabled(block, published)
             check(block, published)
             if block.recurrence is not None and block.status == "Active":
                 block = activate(block, published)

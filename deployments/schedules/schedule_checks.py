@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.blocks.workspace.publications import ScheduleBlock
+from stepwell.blocks.workspace.publications import PipelineEndpointBlock, PublishedPipelineBlock, ScheduleBlock
 from stepwell.deployments.schedules.prefect_schedules import target_of
 from stepwell.errors import UserErrorException
 
@@ -48,3 +49,21 @@ def check_trigger(workspace: BaseWorkspace, block: ScheduleBlock) -> None:
                 f"The parameter {block.data_path_parameter!r} is what the trigger sets",
                 hint="Leave it out of `pipeline_parameters`.",
             )
+
+
+def check_enabled(block: ScheduleBlock, published: PublishedPipelineBlock) -> None:
+    """Raise UserErrorException if what the schedule is to run is disabled, or the endpoint over it is."""
+    endpoints = documents.load_any([PipelineEndpointBlock], endpoint_id=block.pipeline_endpoint_id)
+    for endpoint in endpoints if block.pipeline_endpoint_id else []:
+        if endpoint.status != "Active":
+            raise UserErrorException(
+                f"The pipeline endpoint {endpoint.name!r} is {endpoint.status.lower()}, so no schedule can run it",
+                {"schedule": block.name},
+                "Enable it with `endpoint.reactivate()` first.",
+            )
+    if published.status != "Active":
+        raise UserErrorException(
+            f"The published pipeline {published.name!r} is disabled, so no schedule can run it",
+            {"schedule": block.name, "id": published.published_id},
+            f"Enable it with `stepwell enable {published.published_id}` first.",
+        )

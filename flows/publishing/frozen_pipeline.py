@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
 from prefect.client.schemas.objects import FlowRun
@@ -13,6 +14,7 @@ from prefect.context import FlowRunContext
 from pydantic import Field, SecretStr
 
 from stepwell.blocks.server import documents
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import (
     FrozenPipelineBlock,
@@ -20,7 +22,7 @@ from stepwell.blocks.workspace.publications import (
     published_document,
     published_facts,
 )
-from stepwell.errors import ExperimentExecutionException
+from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.parameters.schema import schema
 from stepwell.flows.runs import run_labels
 from stepwell.flows.runs.flow_run import RunOptions
@@ -100,6 +102,7 @@ class FrozenPipeline(PipelineFlow):
         return own.replace(parameters=[*own.parameters.values(), extra])
 
     def _options(self, given: dict[str, Any], options: RunOptions) -> RunOptions:
+        self._refuse_if_disabled()
         flow_run = _flow_run()
         named = str(given.pop(EXPERIMENT, "")) if EXPERIMENT in self._reserved else ""
         requested = {"experiment": named or usual_experiment(self.published.name), **run_labels.facts(flow_run)}
@@ -111,6 +114,22 @@ class FrozenPipeline(PipelineFlow):
             known={**self.facts, **requested},
             continue_on_failure=chosen.continue_on_failure or self.published.continue_on_failure,
         )
+
+    def _refuse_if_disabled(self) -> None:
+        """Raise UserErrorException unless the pipeline is enabled now: Prefect lets its callers skip the check of schemas."""
+        block = documents.load(PublishedPipelineBlock, self.published.document)
+        if block is not None and block.status == "Active":
+            return
+        error = UserErrorException(
+            f"The published pipeline {self.published.name!r} is disabled",
+            {"version": self.published.version, "id": self.published.published_id},
+            "Enable it with `stepwell enable`, then ask for a new run.",
+        )
+        self._ended()
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        run = RunFolder(self.workspace.store.run_folder(str(_flow_run().id)))
+        run.append({"at": at, "status": "Failed", "problem": error.message})
+        raise error
 
     def _ended(self) -> None:
         run_labels.forget_secrets(_flow_run())

@@ -115,6 +115,33 @@ def test_what_cannot_run_is_not_scheduled(server, project, published):
     assert Schedule.list(project.workspace, active_only=False) == []
 
 
+def test_what_is_disabled_is_not_scheduled(server, project, published):
+    endpoint = PipelineEndpoint.publish(project.workspace, "stable", "", published)
+    rests = Schedule.create(project.workspace, "rests", published.id, "e", HOURLY)
+    rests.disable()
+    made = Schedule.create(project.workspace, "s", published.id, "e", HOURLY)
+    published.disable()
+    now, data = {"recurrence": ScheduleRecurrence("Day", 1)}, {"datastore": "given"}
+    for more in ({"recurrence": HOURLY}, now, data):
+        with pytest.raises(UserErrorException, match="is disabled") as caught:
+            Schedule.create(project.workspace, "s", published.id, "e", **more)
+        assert published.id in caught.value.hint
+        with pytest.raises(UserErrorException, match="is disabled"):
+            Schedule.create_for_pipeline_endpoint(project.workspace, "s", endpoint.id, "e", **more)
+    for wake in (rests.enable, lambda: rests.update(status="Active")):
+        with pytest.raises(UserErrorException, match="is disabled"):
+            wake()
+    made.update(name="t")
+    assert [one.name for one in Schedule.list(project.workspace)] == ["t"]
+    published.enable()
+    for close, word in ((endpoint.disable, "disabled"), (endpoint.archive, "archived")):
+        close()
+        with pytest.raises(UserErrorException, match=f"'stable' is {word}"):
+            Schedule.create_for_pipeline_endpoint(project.workspace, "s", endpoint.id, "e", HOURLY)
+    rests.enable()
+    assert len(Schedule.list(project.workspace)) == 2
+
+
 def test_schedules_hold_no_secrets(project):
     step = project.step("s.py", "pass", params={"token": PipelineParameter("token", "x")})
     published = project.pipeline(step).publish("secret")

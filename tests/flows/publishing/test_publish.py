@@ -13,11 +13,12 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.store.claims import claimed
-from stepwell.blocks.workspace.publications import FrozenPipelineBlock
+from stepwell.blocks.workspace.publications import FrozenPipelineBlock, RunSecretsBlock
 from stepwell.blocks.store.maintenance import collect
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.publishing import publish
 from stepwell.flows.publishing.run_requests import RunRequest, submit_run
+from stepwell.flows.runs import run_labels
 
 
 def test_what_was_published_runs_though_the_source_changed(project):
@@ -81,6 +82,11 @@ def test_two_workspaces_publish_under_one_name_at_once(tmp_path, server, monkeyp
         for one in (first, made[0]):
             deployment = api.read_deployment_by_name(one.deployment)
             assert deployment.entrypoint.endswith(one.id.replace("-", ""))
+
+
+def test_only_versions_in_plain_digits_are_counted(project):
+    pipeline = project.pipeline(project.step("a.py", "pass"), name="p")
+    assert [pipeline.publish(version=version).version for version in ("٣", None, None)] == ["٣", "1", "2"]
 
 
 def test_the_deployment_has_a_strict_described_form(project):
@@ -163,6 +169,25 @@ def test_what_is_disabled_cannot_be_submitted(project):
         published.submit(project.workspace, "e")
     published.enable()
     assert published.submit(project.workspace, "e").wait_for_completion(show_output=False) == "Finished"
+
+
+def test_a_run_that_waits_is_refused_once_its_pipeline_is_disabled(project):
+    """Prefect's own check is not asked: runs are created as a caller who switched it off would."""
+    published = project.pipeline(
+        project.step("a.py", "pass", params={"token": PipelineParameter("token", "")})
+    ).publish()
+    run_id = submit_run(published.block, RunRequest("e", {"token": "s3cret-of-the-call"}), project.workspace).run_id
+    published.disable()
+    assert (work(run_id), dict(project.executions)) == ("Failed", {})
+    with client() as api:
+        state, labels = (run := api.read_flow_run(run_id)).state, run.labels
+    assert "is disabled" in state.message
+    assert documents.load(RunSecretsBlock, labels[run_labels.SECRETS]) is None
+    (known,) = project.workspace.experiments["e"].get_runs()
+    assert (known.get_status(), "is disabled" in known.summary().problem) == ("Failed", True)
+    published.enable()
+    run_id = submit_run(published.block, RunRequest("e"), project.workspace).run_id
+    assert (work(run_id), dict(project.executions)) == ("Completed", {"a.py": 1})
 
 
 def test_wrong_requests_start_nothing(project):
