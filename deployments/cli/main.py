@@ -20,8 +20,20 @@ app = typer.Typer(
 _debug = False
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"stepwell {version('stepwell')}")
+        raise typer.Exit
+
+
+_DEBUG = typer.Option(False, "--debug", help="Show the traceback of an error.")
+_VERSION = typer.Option(False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+
+
 @app.callback()
-def _options(debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error.")) -> None:
+def _options(debug: bool = _DEBUG, _version: bool = _VERSION) -> None:
     global _debug  # noqa: PLW0603  (read by `main`, which has no other way to see an option)
     _debug = debug
 

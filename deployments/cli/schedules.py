@@ -115,7 +115,7 @@ def _recurrence(every: str, at: str, on: list[str], start: str, time_zone: str) 
 
     words = every.lower().split()
     number = words[0] if len(words) == 2 else "1"
-    if not 1 <= len(words) <= 2 or not number.isdecimal():
+    if not 1 <= len(words) <= 2 or not (number.isascii() and number.isdecimal()):
         raise UserErrorException(f"{every!r} is no interval", hint="Write --every day, or --every '2 hours'.")
     return ScheduleRecurrence(
         words[-1].removesuffix("s").capitalize(),

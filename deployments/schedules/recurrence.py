@@ -189,7 +189,7 @@ def _days(given: Iterable[str] | None) -> Sequence[str]:
 def _time_of_day(text: str, hours: Sequence[int], minutes: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
     if hours or minutes:
         raise _wrong("A time of day and hours or minutes are given", "Leave the one or the others out.")
-    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text) if isinstance(text, str) else None
+    match = re.fullmatch(r"([01]?[0-9]|2[0-3]):([0-5][0-9])", text) if isinstance(text, str) else None
     if not match:
         raise _wrong(f"{text!r} is no time of day", "Write hh:mm.")
     return (int(match[1]),), (int(match[2]),)

@@ -194,6 +194,8 @@ def _read(definition: ParameterDefinition, text: str) -> Any:
 
 
 def _read_scalar(kind: str, text: str) -> Any:
+    if kind in ("int", "float") and not text.isascii():  # Python reads the digits of every script
+        raise ValueError(text)
     return _BOOLS[text.strip().lower()] if kind == "bool" else SCALARS[kind](text)
 
 

@@ -212,7 +212,7 @@ def _version(workspace: BaseWorkspace, name: str, version: str | None) -> str:
     if version is not None:
         return check_name(str(version), "version")
     known = documents.load_any([PublishedPipelineBlock], workspace=workspace.name, name=name)
-    numbers = [int(block.version) for block in known if block.version.isdecimal()]
+    numbers = [int(block.version) for block in known if block.version.isascii() and block.version.isdecimal()]
     return str(max(numbers, default=0) + 1)
 
 

@@ -68,7 +68,7 @@ def resources_of(resources: Resources | Mapping[str, Any] | None) -> Resources |
 
 def memory_of(size: Any) -> int:
     """Return the bytes that a number or a text such as `4GB`, `512MiB` or `2g` means."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", str(size).lower())
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?i?)b?\s*", str(size).lower())
     if isinstance(size, bool) or not match or match[2] not in _UNITS:
         raise UserErrorException(
             "A size of memory can't be read", {"value": repr(size)}, "Write it as bytes, or as in '4GB' or '512MiB'."

@@ -273,7 +273,7 @@ def is_gpu_size(vm_size: str) -> bool:
 
 
 def _number(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not re.fullmatch(r"\s*\d{1,9}(\.0+)?\s*", str(value)):
+    if isinstance(value, bool) or not re.fullmatch(r"\s*[0-9]{1,9}(\.0+)?\s*", str(value)):
         raise _invalid(f"{name} must be a whole number of at least 0", **{name: value})
     return int(float(value))
 

@@ -46,7 +46,7 @@ _ROOT = Path("/stepwell")
 _STDIN = "/dev/fd/0"
 _VARIABLES = {"HOME": "/tmp", "TINI_KILL_PROCESS_GROUP": "1"}  # noqa: S108
 _NOT_STARTED, _INIT_FAILED, _CHUNK = (126, 127), b"[FATAL tini (", 4096
-_SIZE = r"^(\d+(\.\d+)?\s*[bkmgtBKMGT]?[bB]?)?$"
+_SIZE = r"^([0-9]+(\.[0-9]+)?\s*[bkmgtBKMGT]?[bB]?)?$"
 
 
 def _processors() -> int:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,10 @@ def test_the_words_of_a_users_first_day(project, shell):
     assert (project.folder / "copies" / "train.py" / "model").read_text() == "t20"
     listed = json.loads(shell.good("runs", "--workspace", shell.workspace, "--json"))
     assert len(listed) == 2 and listed[0]["id"] == changed["id"]
+
+
+def test_the_version_is_told(project, shell):
+    assert shell.good("--version") == f"stepwell {version('stepwell')}\n"
 
 
 def test_errors_are_one_message_with_a_hint(project, shell):

@@ -94,6 +94,7 @@ def test_without_a_start_the_first_run_is_at_once_and_the_next_an_interval_later
         (("Day", 1), {"week_days": ["Monday"]}),
         (("Week", 1), {"week_days": ["Mon"]}),
         (("Day", 1), {"time_of_day": "25:00"}),
+        (("Day", 1), {"time_of_day": "1٣:00"}),
         (("Day", 1), {"time_of_day": "10:00", "hours": [1]}),
         (("Day", 1), {"start_time": "tomorrow"}),
         (("Day", 1), {"time_zone": "Mars"}),

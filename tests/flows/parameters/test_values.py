@@ -78,6 +78,8 @@ def test_a_text_of_the_command_line_means(definition, text, value):
      (made([1]), "[true]", "must be of type list[int]", ""), (made([1]), "[null]", "must be of type list[int]", ""),
      (made([0.5]), "[NaN]", "must be of type list[float]", ""), (made([0.5]), "[1e400]", "must be of type list[float]", ""),
      (made([1]), "[" * 100_000, "must be of type list[int]", ""), (made([1]), "9" * 5000, "must be of type list[int]", ""),
+     (made(1), "٣", "must be of type int", ""), (made(0.5), "٣.5", "must be of type float", ""),
+     (made([1]), "1,２", "must be of type list[int]", ""), (made([1]), "[２]", "must be of type list[int]", ""),
      (made([1], minimum=1), "1,0", "must be at least 1", "Pass a list, each item a whole number, at least 1."),
      (made("a"), "a\0", "must be a text that a program can be given", "Pass a text."),
      (made(["a"]), "a,\udcff", "must be a text that a program can be given", ""),

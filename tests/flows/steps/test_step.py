@@ -153,6 +153,12 @@ def test_impossible_numbers_are_refused(more):
         PythonScriptStep("a.py", **more)
 
 
+@pytest.mark.parametrize("size", ["٣GB", "1.٣", "1e3", "-1", True])
+def test_a_size_of_memory_is_written_in_plain_digits(size):
+    with pytest.raises(UserErrorException, match="size of memory"):
+        PythonScriptStep("a.py", resources={"memory": size})
+
+
 def test_making_a_step_reads_and_starts_nothing(tmp_path):
     step = PythonScriptStep("missing.py", source_directory=tmp_path / "missing")
     assert define(step).source_directory == str(tmp_path / "missing")
