@@ -121,3 +121,15 @@ def test_the_page_of_the_command_line_names_every_command():
     commands = re.findall(r"^  (\w+)  ", help_text.partition("Commands:")[2], re.MULTILINE)
     assert commands
     assert [name for name in commands if f"\n## stepwell {name}\n" not in page] == []
+
+
+def test_every_line_of_the_threats_names_tests_that_are_there():
+    page = (DOCS / "concepts" / "threats.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("|") and not re.match(r"\|( who may do what |-)", line)]
+    named = [re.findall(r"`([\w/.]+)::(test_\w+)`", row) for row in rows]
+    assert rows
+    assert [row for row, tests in zip(rows, named, strict=True) if not tests] == []
+    texts = {file: (ROOT / "tests" / file) for tests in named for file, _ in tests}
+    texts = {file: path.read_text() if path.is_file() else "" for file, path in texts.items()}
+    lost = [f"{file}::{test}" for tests in named for file, test in tests if f"def {test}(" not in texts[file]]
+    assert lost == []
