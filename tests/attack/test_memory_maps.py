@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stepwell import DataReference, PipelineData
+from stepwell import DataReference, Experiment, PipelineData
 from stepwell.blocks.store import stat_cache
 
 COPY = "open(args[1], 'wb').write(open(args[0], 'rb').read(1))\n"
@@ -102,7 +102,8 @@ def test_an_undeclared_read_that_changes_through_a_map_gives_no_later_hit(projec
         assert project.happened(pipeline) == {"s": "reused"}
 
 
-def test_a_digest_remembered_wrongly_is_found_out_by_verify(project, data):
+@pytest.mark.parametrize("way", ["called", "submitted"])
+def test_a_digest_remembered_wrongly_is_found_out_by_verify(project, data, way):
     data.write_bytes(b"a")
     pipeline = reader(project, data)
     assert written(project, pipeline) == b"a"
@@ -112,5 +113,10 @@ def test_a_digest_remembered_wrongly_is_found_out_by_verify(project, data):
     project.workspace.digests._save([stat_cache._row(path, os.stat(path), known.digest, time.time_ns())])
     assert pipeline.plan()[0].action == "reuse"
     assert pipeline.plan(verify_digests=True)[0].why == ("input raw changed",)
-    results = pipeline(verify_digests=True)
-    assert project.workspace.path_of(results["s"]["out"]).read_bytes() == b"b"
+    if way == "called":
+        path = project.workspace.path_of(pipeline(verify_digests=True)["s"]["out"])
+    else:
+        run = Experiment(project.workspace, "careful").submit(pipeline, verify_digests=True)
+        assert run.wait_for_completion(show_output=False) == "Finished"
+        path = run.get_outputs()["s"]["out"].local_path
+    assert path.read_bytes() == b"b"
