@@ -125,7 +125,9 @@ def test_the_page_of_the_command_line_names_every_command():
 
 def test_every_line_of_the_threats_names_tests_that_are_there():
     page = (DOCS / "concepts" / "threats.md").read_text()
-    rows = [line for line in page.splitlines() if line.startswith("|") and not re.match(r"\|( who may do what |-)", line)]
+    rows = [
+        line for line in page.splitlines() if line.startswith("|") and not re.match(r"\|( who may do what |-)", line)
+    ]
     named = [re.findall(r"`([\w/.]+)::(test_\w+)`", row) for row in rows]
     assert rows
     assert [row for row, tests in zip(rows, named, strict=True) if not tests] == []
