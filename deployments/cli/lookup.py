@@ -39,10 +39,10 @@ def find_run(run_id: str, workspace: str) -> PipelineRun:
         found = [run for one in workspaces for run in all_runs(one) if run.id.startswith(run_id)]
     if len(found) == 1:
         return found[0]
-    read_only = [one.store.root for one in workspaces if one.store.read_only]
+    read_only = [str(one.store.root) for one in workspaces if one.store.read_only]
     raise UserErrorException(
         f"Several runs start with {run_id!r}" if found else f"There is no run {run_id!r}",
-        {"read-only": f"{read_only[0]}; its new runs are kept while they last"} if read_only else {},
+        {"read-only": ", ".join(read_only) + "; new runs there are kept while they last"} if read_only else {},
         hint="List the runs with `stepwell runs`.",
     )
 

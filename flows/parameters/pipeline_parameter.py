@@ -12,7 +12,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.kinds import Kind, kind_of
 from stepwell.flows.parameters.values import Value, as_text, check, masks_short_values, parse, plain
 from stepwell.model.definitions import ParameterDefinition, Scalar
-from stepwell.model.redaction import is_secret_name
+from stepwell.model.redaction import SHORTEST_DECLARED, is_secret_name
 
 __all__ = ["PipelineParameter", "Value", "as_text", "assign", "check", "merge", "parse"]
 
@@ -86,7 +86,11 @@ class PipelineParameter:
             maximum=_limit(bare, "maximum", maximum),
         )
         _check_contradictions(bounded, default_value)
-        self.definition = replace(bounded, default=_checked(bounded, "default", default_value))
+        placeholder = (
+            secret is None and len(str(default_value)) < SHORTEST_DECLARED
+        )  # what only sounds secret may have one
+        checked = replace(bounded, secret=bounded.secret and not placeholder)
+        self.definition = replace(bounded, default=_checked(checked, "default", default_value))
 
     def __repr__(self) -> str:
         shown = "***" if self.definition.secret else repr(self.default_value)

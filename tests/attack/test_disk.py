@@ -66,7 +66,7 @@ def test_the_runs_of_a_store_that_can_not_be_written_are_found(project, pipeline
     assert find_run("last", project.workspace.name).id == first.run_id  # the other is this process's own
     with pytest.raises(UserErrorException, match="There is no run") as caught:
         find_run("nope", project.workspace.name)
-    assert "kept while they last" in caught.value.facts["read-only"]
+    assert "are kept while they last" in caught.value.facts["read-only"]
 
 
 def test_outputs_that_were_collected_are_named(project, pipeline, tmp_path, capsys):

@@ -123,6 +123,9 @@ def test_secrets_too_short_to_be_masked_are_refused_with_the_reason(value):
 
 def test_secrets_may_be_empty_or_only_sound_like_one():
     assert check(made("", secret=True), "") == ""
+    assert PipelineParameter("token", "x").default_value == "x"
+    with pytest.raises(UserErrorException, match="at least 4 characters"):
+        PipelineParameter("token", "x", secret=True)
     assert check(PipelineParameter("max_tokens", 50).definition, 8) == 8
     assert check(PipelineParameter("use_token", True).definition, False) is False
 
