@@ -10,7 +10,7 @@ import termios
 import time
 from collections.abc import Callable, Iterator
 from io import FileIO
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from stepwell.errors import StepFailedException
 
@@ -22,6 +22,10 @@ HELD = 64 * 1024  # bytes of an unfinished line that wait for redaction
 OVERLAP = 8 * 1024  # a secret shorter than this is found even where a long line is cut
 LONGEST = 1024 * 1024  # bytes of a line that are forwarded as one text
 UPDATE_SECONDS = 0.1
+LOG_BYTES = "STEPWELL_LOG_BYTES"
+"""The variable that says how many bytes a log keeps."""
+
+_USUAL_BYTES, _LEAST_BYTES = 64 << 20, 4096
 
 OnOutput = Callable[[str], None]
 """Takes the output of a process as it comes."""
@@ -34,11 +38,62 @@ def unchanged(text: str) -> str:
     return text
 
 
+class Log(FileIO):
+    """A log file of a bounded size: of what is longer, the beginning and the end stay, and between them stands how much went."""
+
+    def __init__(self, path: Path, most: int) -> None:
+        super().__init__(path, "wb+")
+        self._most = most
+        self._size = self._head = self._tail = self._cut = 0
+
+    def write(self, data: Any) -> int:
+        """Write the bytes at the end, and cut the middle out if that is too much; return how many were written."""
+        count = super().write(data)
+        self._size += count
+        if self._size > self._most:
+            self._cut_middle()
+        return count
+
+    def _cut_middle(self) -> None:
+        if not self._head:
+            self.seek(0)
+            head = _read(self, self._most // 2)
+            self._head = self._tail = head.rfind(b"\n") + 1 or len(head)
+        start = max(self._size - self._most // 4, self._tail)
+        self.seek(start)
+        rest = _read(self, self._size - start)
+        begin = rest.find(b"\n") + 1
+        rest = rest[begin:]
+        self._cut += start + begin - self._tail
+        words = (
+            f"[stepwell: {self._cut} bytes were cut out here, as a log keeps {self._most}; {LOG_BYTES} says how many]\n"
+        )
+        kept = words.encode() + rest
+        self.seek(self._head)
+        while kept:
+            kept = kept[super().write(kept) :]
+        self._tail, self._size = self._head + len(words), self.tell()
+        self.truncate(self._size)
+
+
+def _read(file: FileIO, most: int) -> bytes:
+    parts = []
+    while most > 0 and (part := file.read(most)):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
+def _most_bytes() -> int:
+    text = os.environ.get(LOG_BYTES, "")
+    return max(int(text), _LEAST_BYTES) if text.isdecimal() else _USUAL_BYTES
+
+
 @contextlib.contextmanager
 def open_log(path: Path) -> Iterator[FileIO]:
-    """Open a log file, empty at first, for as long as the block runs."""
+    """Open a log file, empty at first and of a bounded size, for as long as the block runs."""
     try:
-        file = FileIO(path, "wb")
+        file = Log(path, _most_bytes())
     except OSError as error:
         raise _no_log(path, error) from error
     with file:

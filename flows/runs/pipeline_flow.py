@@ -13,8 +13,9 @@ from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
-from stepwell.blocks.server.connection import client_settings
+from stepwell.blocks.server.connection import client_settings, ensure_server
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.results import results_block
 from stepwell.flows.engine.scheduler import MOST_AT_ONCE
 from stepwell.flows.parameters.pipeline_parameter import Value, assign
 from stepwell.flows.parameters.schema import docstring, flow_parameter, for_prefect, from_prefect
@@ -108,6 +109,7 @@ class PipelineFlow:
             description=summary,
             task_runner=ThreadPoolTaskRunner(max_workers=MOST_AT_ONCE),  # type: ignore[arg-type]
             persist_result=False,
+            result_storage=results_block(ensure_server()),  # else Prefect pickles the error of each run that fails
             validate_parameters=True,
         )
 

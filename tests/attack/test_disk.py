@@ -86,3 +86,12 @@ def test_outputs_that_were_collected_are_named(project, pipeline, tmp_path, caps
             runs.outputs(run.id, to, digests=False, workspace=project.workspace.name, as_json=False)
         assert caught.value.facts.items() >= {"one.py": "one", "two.py": "two"}.items()
     assert "Copied" not in capsys.readouterr().out
+
+
+def test_a_run_that_fails_leaves_no_pickles_with_prefect(project, monkeypatch, tmp_path):
+    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+
+    with temporary_settings({PREFECT_LOCAL_STORAGE_PATH: tmp_path / "storage"}):
+        summary = project.run(project.pipeline(project.step("bad.py", "raise SystemExit(3)")))
+    assert summary.status == "Failed"
+    assert not [path for path in (tmp_path / "storage").rglob("*") if path.is_file()]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from process_bench import Bench, bench  # noqa: F401
 
+from stepwell.blocks.processes.output import Text, open_log, unchanged
 from stepwell.errors import StepFailedException
 
 
@@ -86,3 +87,29 @@ def test_secrets_are_redacted_before_they_reach_a_file_even_in_long_lines(bench:
 def test_log_that_can_not_be_written_ends_the_process(bench: Bench) -> None:
     with pytest.raises(StepFailedException, match="log can't be written"):
         bench.run("sh", "-c", "echo a; sleep 987", stdout=Path("/dev/full"))
+
+
+@pytest.mark.parametrize("chunk", [1, 100, 3000])
+def test_of_a_long_log_beginning_and_end_stay_and_the_cut_is_told(tmp_path, monkeypatch, chunk):
+    monkeypatch.setenv("STEPWELL_LOG_BYTES", "8192")
+    lines = [f"line {number:05}\n".encode() for number in range(5000)]
+    with open_log(tmp_path / "log") as log:
+        for at in range(0, len(lines), chunk):
+            Text((log,), unchanged).take(b"".join(lines[at : at + chunk]))
+            assert (tmp_path / "log").stat().st_size <= 8192
+    found = (tmp_path / "log").read_bytes()
+    (told,) = [line for line in found.splitlines() if line.startswith(b"[stepwell: ")]
+    head, _, tail = found.partition(told + b"\n")
+    whole = b"".join(lines)
+    assert whole.startswith(head) and whole.endswith(tail) and len(head) > 4000 and tail
+    assert f"{len(whole) - len(head) - len(tail)} bytes were cut".encode() in told
+
+
+def test_a_short_log_and_one_without_lines_are_bounded_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEPWELL_LOG_BYTES", "1")
+    with open_log(tmp_path / "log") as log:
+        log.write(b"x" * 4096)
+        assert (tmp_path / "log").read_bytes() == b"x" * 4096
+        log.write(b"y" * 4096)
+    found = (tmp_path / "log").read_bytes()
+    assert found.startswith(b"x" * 2048 + b"[stepwell: ") and found.endswith(b"y" * 1024) and len(found) < 4096
