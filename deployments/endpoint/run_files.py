@@ -15,6 +15,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from stepwell.deployments.access.http_errors import HttpError
 from stepwell.deployments.endpoint.run_views import KnownRun
 from stepwell.flows.public.step_run import PortDataReference
+from stepwell.model.nofollow import open_file
 from stepwell.model.tree import Tree
 
 _CHUNK = 1 << 20
@@ -62,7 +63,7 @@ def _zip(root: Path, tree: Tree, name: str) -> Response:
             if entry.kind == "file":
                 shown = os.fsencode(entry.path).decode(errors="replace")
                 with (
-                    open(root / entry.path, "rb") as source,
+                    open_file(root, entry.path) as source,
                     archive.open(zipfile.ZipInfo(shown, _EARLIEST), "w") as sink,
                 ):
                     while data := source.read(_CHUNK):

@@ -151,6 +151,56 @@ def test_the_control_channel_may_hold_anything(project, target, outside, name, k
     assert names == []
 
 
+def test_a_file_with_a_second_name_is_kept_as_a_copy_and_stays_as_it_is(project, server):
+    other = project.folder / "other"
+    other.write_text("of the user")
+    other.chmod(0o640)
+    out = PipelineData("out")
+    body = "import os\nos.link(args[1], args[0])"
+    summary = project.run(project.pipeline(project.step("a.py", body, arguments=[out, other], outputs=[out])))
+    assert summary.steps[0].happened == "ran", summary.steps[0].error
+    run = project.workspace.get_run(summary.run_id).find_step_run("a.py")[0]
+    kept = run.get_output_data("out").local_path
+    assert kept.read_text() == "of the user" and not kept.samefile(other)
+    assert other.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_container_can_give_no_file_of_the_host_a_second_name(project, outside, request):
+    data = project.workspace.get_default_datastore()
+    (data.local_root / "one.csv").write_text("data")
+    name = docker(request, project.workspace)
+    mounted, out = data.path("one.csv", "file").as_mount(), PipelineData("out")
+    body = """
+    import os, sys
+    out, control = sys.argv[1], os.environ['STEPWELL_CONTROL']
+    refused = 0
+    for source, target in ((sys.argv[2], out), (sys.argv[2], control + '/x'), (control + '/context.json', out)):
+        try:
+            os.link(source, target)
+        except OSError:
+            refused += 1
+    for device in (0o020000, 0o060000):
+        try:
+            os.mknod(control + '/device', device | 0o666, os.makedev(1, 5))
+        except OSError:
+            refused += 1
+    open(out, 'w').write(str(refused))
+    """
+    (project.source / "a.py").write_text(textwrap.dedent(body))
+    step = PythonScriptStep(
+        "a.py",
+        source_directory=project.source,
+        arguments=[out, mounted],
+        inputs=[mounted],
+        outputs=[out],
+        compute_target=name,
+    )
+    summary = project.run(project.pipeline(step))
+    assert summary.steps[0].happened == "ran", summary.steps[0].error
+    run = project.workspace.get_run(summary.run_id).find_step_run("a.py")[0]
+    assert run.get_output_data("out").local_path.read_text() == "5"
+
+
 def test_outputs_that_is_a_link_is_not_kept(project, target, outside):
     step, names = attack(project, target, outside, "open(out, 'w').write('own'); swap('outputs', outside)")
     assert step.happened == "ran" and names == []
