@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,8 @@ from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.parameters.schema import for_prefect, from_prefect
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.run_requests import RunRequest, check_request, definitions_of, prefect_parameters
+
+_PAGE = 200
 
 
 def target_of(schedule: ScheduleBlock) -> PublishedPipelineBlock:
@@ -101,3 +103,18 @@ def deactivate(schedule: ScheduleBlock) -> None:
     if schedule.prefect_schedule_ids:
         with client() as api, suppress(ObjectNotFound):
             api.delete_deployment_schedule(UUID(schedule.deployment_id), UUID(schedule.prefect_schedule_ids[-1]))
+
+
+def run_ids_of(schedule: ScheduleBlock) -> Sequence[str]:
+    """Return the ids of its runs, newest first: Prefect knows the schedule of those it made, submitted ones have its tag."""
+    by = [{"tags": {"all_": [f"ScheduleId:{schedule.schedule_id}"]}}]
+    if schedule.prefect_schedule_ids:
+        by.append({"created_by": {"id_": schedule.prefect_schedule_ids}})
+    found: dict[str, str] = {}
+    with client() as api:
+        for origin in by:
+            begun = {**origin, "state": {"name": {"not_any_": ["Scheduled"]}}}
+            body = {"flow_runs": begun, "sort": "START_TIME_DESC", "limit": _PAGE}
+            for run in api.request("POST", "/flow_runs/filter", json=body).json():
+                found[run["id"]] = str(run["expected_start_time"])
+    return sorted(found, key=lambda run_id: found[run_id], reverse=True)

@@ -9,7 +9,6 @@ from typing import Any, Self
 from uuid import uuid4
 
 from stepwell.blocks.server import documents
-from stepwell.blocks.server.documents import client
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import ScheduleBlock, check_name
 from stepwell.deployments.schedules.prefect_schedules import (
@@ -17,6 +16,7 @@ from stepwell.deployments.schedules.prefect_schedules import (
     check,
     deactivate,
     plain_values,
+    run_ids_of,
     run_request_for,
     target_of,
 )
@@ -27,8 +27,6 @@ from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.publishing.lock import publications_locked
 from stepwell.flows.publishing.run_requests import submit_run
-
-_PAGE = 200
 
 
 class Schedule:
@@ -355,7 +353,7 @@ class Schedule:
             The runs.
         """
         experiment = Experiment(self.workspace, self.block.experiment_name)
-        return [PipelineRun(experiment, run_id) for run_id in self._run_ids()]
+        return [PipelineRun(experiment, run_id) for run_id in run_ids_of(self.block)]
 
     def get_last_pipeline_run(self) -> PipelineRun | None:
         """Return the run that it started last.
@@ -365,20 +363,6 @@ class Schedule:
         """
         runs = self.get_pipeline_runs()
         return runs[0] if runs else None
-
-    def _run_ids(self) -> Sequence[str]:
-        """Return the ids of its runs: Prefect knows the schedule of those that it made, submitted ones have its tag."""
-        by = [{"tags": {"all_": [f"ScheduleId:{self.id}"]}}]
-        if self.block.prefect_schedule_ids:
-            by.append({"created_by": {"id_": self.block.prefect_schedule_ids}})
-        found: dict[str, str] = {}
-        with client() as api:
-            for origin in by:
-                begun = {**origin, "state": {"name": {"not_any_": ["Scheduled"]}}}
-                body = {"flow_runs": begun, "sort": "START_TIME_DESC", "limit": _PAGE}
-                for run in api.request("POST", "/flow_runs/filter", json=body).json():
-                    found[run["id"]] = str(run["expected_start_time"])
-        return sorted(found, key=lambda run_id: found[run_id], reverse=True)
 
     # ----------------------------------------------------------------------------------------------------------------
 
