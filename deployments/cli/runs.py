@@ -24,6 +24,7 @@ _PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: 
 _RUN = typer.Argument(..., help="The run's id, its beginning, or `last`.", metavar="RUN")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
+_GC_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
 _COMPUTE = typer.Option("", "--compute", help="Run every step on this compute target.", metavar="NAME")
 _REGENERATE = typer.Option(False, "--regenerate", help="Run every step anew.")
 _VERIFY = typer.Option(False, "--verify", help="Read every byte, whatever digests are remembered.")
@@ -31,8 +32,13 @@ _VERIFY = typer.Option(False, "--verify", help="Read every byte, whatever digest
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    for command in (run, plan, runs, show, logs, outputs, cancel, rerun, check):
+    for command in (run, plan, show, logs, outputs, cancel, rerun, check):
         app.command()(command)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(runs)
+    for retention in (gc, pin, unpin):
+        group.command()(retention)
+    app.add_typer(group, name="runs")
 
 
 def run(
@@ -95,11 +101,14 @@ def plan(
 
 
 def runs(
+    context: typer.Context,
     workspace: str = _WORKSPACE,
     as_json: bool = _JSON,
     limit: int = typer.Option(20, "--limit", "-n", help="How many runs to list."),
 ) -> None:
     """List runs, newest first."""
+    if context.invoked_subcommand:
+        return
     from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.flows.public.pipeline_run import all_runs
 
@@ -308,6 +317,43 @@ def _print_comparison(one: Comparison, words: str) -> None:
 
 def _ignore(_: str) -> None:
     """Let the output of a script go."""
+
+
+def gc(
+    workspace: str = _GC_WORKSPACE,
+    days: float = typer.Option(90, "--older-than", min=0, help="Keep the runs of the last DAYS days."),
+    most: int = typer.Option(10_000, "--keep", min=0, help="Keep this many runs at most, the newest."),
+    gigabytes: float = typer.Option(50, "--max-gb", min=0, help="Keep this many gigabytes of runs at most."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
+) -> None:
+    """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
+    from stepwell.blocks.store.retention import Limits, collect_runs
+    from stepwell.deployments.cli.lookup import find_workspaces
+
+    for store in [found.store for found in find_workspaces(workspace)]:
+        removed = collect_runs(store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
+        word = "Would remove" if dry_run else "Removed"
+        print(f"{word} {removed.runs} runs, {removed.bytes / 1e6:.1f} MB, from {store.root}")
+
+
+def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
+    """Keep a run, however old it gets."""
+    from stepwell.blocks.store.retention import PINNED
+    from stepwell.deployments.cli.lookup import find_run
+
+    found = find_run(run_id, workspace)
+    (found.folder.path / PINNED).touch()
+    print(f"Run {found.id[:8]} is pinned")
+
+
+def unpin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
+    """Let `gc` remove a run that was pinned."""
+    from stepwell.blocks.store.retention import PINNED
+    from stepwell.deployments.cli.lookup import find_run
+
+    found = find_run(run_id, workspace)
+    (found.folder.path / PINNED).unlink(missing_ok=True)
+    print(f"Run {found.id[:8]} is no longer pinned")
 
 
 def _interrupt(*_: object) -> None:

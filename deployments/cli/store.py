@@ -43,13 +43,16 @@ def gc(
     days: float = typer.Option(30, "--older-than", help="Keep what was made or used in the last DAYS days."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
 ) -> None:
-    """Remove results that nobody used for a while, and what interrupted runs left behind."""
+    """Remove results that nobody used for a while, what interrupted runs left behind, and runs as `runs gc` does."""
     from stepwell.blocks.store.maintenance import collect
+    from stepwell.blocks.store.retention import Limits, collect_runs
 
     word = "Would remove" if dry_run else "Removed"
     for store in _stores(workspace):
         report = collect(store, days=days, dry_run=dry_run)
         print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}, from {store.root}")
+        runs = collect_runs(store, Limits(), dry_run=dry_run)
+        print(f"{word} {runs.runs} runs, {_size(runs.bytes)}, from {store.root}")
 
 
 @app.command()

@@ -19,6 +19,7 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.work_pool import POOL, ensure_pool
 from stepwell.blocks.store.claims import claim, disclaim
+from stepwell.blocks.store.retention import PUBLISHED
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.locks import shared
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -91,7 +92,10 @@ def publish_run(
         _refuse_lost_snapshots(run, workspace, snapshots)
         go_on = bool(facts.get("continue_on_failure")) if continue_on_failure is None else continue_on_failure
         options = _Options(version, go_on, POOL)
-        return _publish(workspace, definition, snapshots, dict(facts.get("properties", {})), options)
+        block = _publish(workspace, definition, snapshots, dict(facts.get("properties", {})), options)
+    with suppress(OSError):
+        (run.path / PUBLISHED).touch()  # so that the run is kept
+    return block
 
 
 def open_deployment(published: PublishedPipelineBlock, pipeline: FrozenPipeline) -> None:

@@ -198,3 +198,13 @@ def test_a_disk_that_fails_anywhere_is_told_in_words(monkeypatch, capsys):
         main.main()
     words = capsys.readouterr().err
     assert "/full/file" in words and "No space left" in words and "Hint: Free space" in words and "--debug" not in words
+
+
+def test_runs_are_pinned_and_collected(project, shell):
+    shell.good("run", "pipeline.py")
+    assert "2 ran" in shell.good("runs", "-n", "1")
+    assert "is pinned" in shell.good("runs", "pin", "last")
+    assert "Would remove 0 runs" in shell.good("runs", "gc", "--older-than", "0", "--dry-run")
+    assert "no longer pinned" in shell.good("runs", "unpin", "last")
+    assert "Removed 0 runs" in shell.good("store", "gc")
+    assert "2 ran" in shell.good("runs")

@@ -1,0 +1,109 @@
+"""Which runs are kept: the newest, within limits of age, count and size, and those that are pinned, published or at work."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.locks import exclusive
+from stepwell.errors import StoreException
+from stepwell.model.records import StepRecord
+
+PINNED, PUBLISHED = "pinned", "published"
+"""Files in a run's folder that say that it stays."""
+
+_DAY = 86_400
+_GRACE_SECONDS, _UNFINISHED_SECONDS = 3_600, 7 * _DAY
+_FINAL = ("Finished", "Failed", "Canceled")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How old a run may be, how many there may be, and how many bytes they may have."""
+
+    days: float = 90
+    runs: int = 10_000
+    bytes: int = 50 << 30
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How many runs were removed, and how many bytes."""
+
+    runs: int
+    bytes: int
+
+
+def collect_runs(store: Store, limits: Limits, *, dry_run: bool = False) -> Removed:
+    """Remove the oldest runs beyond the limits, and return how much that was.
+
+    Those that are pinned or published, at work or not yet finished stay, and count. Of a run that goes, the logs and
+    metrics of results that the store still has stay too, since a step that reuses such a result shows them.
+    """
+    if store.read_only and not dry_run:
+        raise StoreException("The store of results can't be written", {"folder": store.root}, "Make it writable first.")
+    trash = store.scratch_folder()
+    removed_runs = removed_bytes = count = size = 0
+    try:
+        with exclusive(store.lock_file):
+            needed = {r.step_run_id for _, r in store.records() if isinstance(r, StepRecord)}
+            folders = [path for path in (store.root / "runs").glob("*") if path.is_dir() and not path.is_symlink()]
+            for path in sorted(folders, key=_last_change, reverse=True):
+                entries = _entries(path, needed)
+                own = sum(map(_bytes, entries))
+                count, size = count + 1, size + own
+                old = _last_change(path) < time.time() - limits.days * _DAY
+                if not entries or _stays(path) or not (old or count > limits.runs or size > limits.bytes):
+                    continue
+                count, size, removed_runs, removed_bytes = count - 1, size - own, removed_runs + 1, removed_bytes + own
+                if not dry_run:
+                    _move(path, entries, trash / path.name)
+    finally:
+        remove(trash)
+    return Removed(removed_runs, removed_bytes)
+
+
+def _stays(path: Path) -> bool:
+    """Return whether the run is pinned or published, at work, or may yet go on."""
+    if (path / PINNED).exists() or (path / PUBLISHED).exists():
+        return True
+    run, idle = RunFolder(path), time.time() - _last_change(path)
+    ended = run.facts().get("kind") == "flow" or run.status().get("status") in _FINAL
+    return idle < _GRACE_SECONDS or run.is_alive() or (not ended and idle < _UNFINISHED_SECONDS)
+
+
+def _last_change(path: Path) -> float:
+    times = [0.0]
+    for name in ("run.json", "journal.jsonl"):
+        with suppress(OSError):
+            times.append((path / name).lstat().st_mtime)
+    return max(times) or path.lstat().st_mtime
+
+
+def _entries(path: Path, needed: set[str]) -> list[Path]:
+    """Return what goes of the run's folder, what lists it first; all but the steps whose results are kept."""
+    found = [path / name for name in os.listdir(path) if name != "steps"]
+    with suppress(OSError):
+        found += [path / "steps" / name for name in os.listdir(path / "steps") if name not in needed]
+    return sorted(found, key=lambda entry: entry.name != "run.json")
+
+
+def _move(path: Path, entries: list[Path], target: Path) -> None:
+    target.mkdir()
+    for number, entry in enumerate(entries):
+        os.rename(entry, target / str(number))
+    for folder in (path / "steps", path):
+        with suppress(OSError):  # something in it is still needed
+            folder.rmdir()
+
+
+def _bytes(path: Path) -> int:
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(path) for name in names)
