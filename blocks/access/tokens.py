@@ -38,7 +38,9 @@ class TokenBlock(Block):
     digest: str = Field(description="The SHA-256 of the secret part.", repr=False)
     run: bool = Field(default=True, description="Whether it may start and cancel runs.")
     read: bool = Field(default=True, description="Whether it may see pipelines, runs and outputs.")
-    endpoints: list[str] = Field(default=[], description="Names or ids that it is limited to; empty: all.")
+    endpoints: list[str] = Field(
+        default=[], description="Names, `workspace/name`s or ids that it is limited to; empty: all."
+    )
     created: float = Field(description="When it was made, in seconds since 1970.")
     expires: float | None = Field(default=None, description="When it ends, in seconds since 1970.")
     revoked: float | None = Field(default=None, description="When it was revoked, in seconds since 1970.")

@@ -14,7 +14,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
-from pydantic import ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.server.settings import AUTH_STRING
@@ -33,6 +33,18 @@ class NamedBlock(Block):
     def own_names(self) -> tuple[str, ...]:
         """The values of these fields."""
         return tuple(str(getattr(self, field)) for field in self.named_by)
+
+
+class DatedBlock(Block):
+    """A block that knows when it was first saved, by the server's clock."""
+
+    created: float = Field(default=0, description="When it was made, in seconds since 1970.")
+    _first_saved: float | None = PrivateAttr(default=None)
+
+    @property
+    def first_saved(self) -> float:
+        """When it was first saved, in seconds since 1970; if it was not loaded, when it says that it was made."""
+        return self.created if self._first_saved is None else self._first_saved
 
 
 B = TypeVar("B", bound=Block)
@@ -192,6 +204,8 @@ def _block_from(cls: type[B], document: BlockDocument) -> B:
     block = cls(**{field: value for field, value in document.data.items() if field in cls.model_fields})
     block._block_document_id = document.id
     block._block_document_name = document.name
+    if isinstance(block, DatedBlock):
+        block._first_saved = document.created.timestamp() if document.created else None
     return block
 
 

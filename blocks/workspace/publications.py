@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
+from stepwell.blocks.server.documents import DatedBlock
 from stepwell.errors import UserErrorException
 
 
-class PublishedPipelineBlock(Block):
+class PublishedPipelineBlock(DatedBlock):
     """A published pipeline as its users see it; what it runs is in the FrozenPipelineBlock of the same id."""
 
     _block_type_name: ClassVar[str] = "Stepwell Published Pipeline"
@@ -23,7 +24,6 @@ class PublishedPipelineBlock(Block):
     version: str = Field(default="", description="Its version among those of the same name.")
     description: str = Field(default="", description="What it is for.")
     status: str = Field(default="Active", description="`Active` or `Disabled`.")
-    created: float = Field(default=0, description="When it was published, in seconds since 1970.")
     deployment_id: str = Field(default="", description="The Prefect deployment that runs it.")
     deployment: str = Field(default="", description="That deployment's name, `<flow>/<deployment>`.")
     steps: list[str] = Field(default_factory=list, description="The names of its steps.")
@@ -51,7 +51,7 @@ class FrozenPipelineBlock(Block):
     properties: dict[str, str] = Field(default_factory=dict, description="What is known of the source in Git.")
 
 
-class PipelineEndpointBlock(Block):
+class PipelineEndpointBlock(DatedBlock):
     """One name over many published pipelines, one of which is the default."""
 
     _block_type_name: ClassVar[str] = "Stepwell Pipeline Endpoint"
@@ -63,7 +63,6 @@ class PipelineEndpointBlock(Block):
     name: str = Field(description="Its name, unique in the workspace.")
     description: str = Field(default="", description="What it is for.")
     status: str = Field(default="Active", description="`Active`, `Disabled` or `Archived`.")
-    created: float = Field(default=0, description="When it was made, in seconds since 1970.")
     default_version: str = Field(default="0", description="The version that is run if none is named.")
     versions: dict[str, str] = Field(default_factory=dict, description="Ids of published pipelines by version.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 from prefect.blocks.core import Block
@@ -32,7 +33,10 @@ class Target:
 
 @dataclass(frozen=True)
 class Registry:
-    """Published pipelines (newest first), the endpoints over them, tokens, and workspaces."""
+    """Published pipelines (newest first), the endpoints over them, tokens, and workspaces.
+
+    A name without a workspace is that of the workspace that had it first: nobody turns the address of others away.
+    """
 
     published: tuple[PublishedPipelineBlock, ...] = ()
     endpoints: tuple[PipelineEndpointBlock, ...] = ()
@@ -52,15 +56,15 @@ class Registry:
 
     def by_endpoint_name(self, name: str, version: str | None, workspace: str | None = None) -> Target:
         """Return a version, or the default, of the pipeline endpoint of that name."""
-        return self._version_of(_first(self._endpoints(name, workspace), f"pipeline endpoint {name!r}"), version)
+        owner = _first_owner(one for one in self.endpoints if one.name == name) if workspace is None else workspace
+        return self._version_of(_first(self._endpoints(name, owner), f"pipeline endpoint {name!r}"), version)
 
     def by_name(self, name: str, version: str | None, workspace: str | None = None) -> Target:
         """Return what the pipeline endpoint of that name runs, or else the newest published pipeline of that name."""
-        if self._endpoints(name, workspace):
-            return self.by_endpoint_name(name, version, workspace)
-        named = [block for block in self.published if block.name == name and workspace in (None, block.workspace)]
-        if len({block.workspace for block in named}) > 1:
-            raise _ambiguous(name)
+        owner = self._owners.get(name, "") if workspace is None else workspace
+        if self._endpoints(name, owner):
+            return self.by_endpoint_name(name, version, owner)
+        named = [block for block in self.published if block.name == name and block.workspace == owner]
         found = [block for block in named if version in (None, block.version)]
         active = [block for block in found if block.status == "Active"]
         if version is not None and len(active) > 1:
@@ -72,10 +76,8 @@ class Registry:
         chosen = _active((active or found)[0])
         return Target(chosen, chosen.published_id if version is not None else f"{chosen.workspace}/{name}")
 
-    def _endpoints(self, name: str, workspace: str | None) -> list[PipelineEndpointBlock]:
-        found = [one for one in self.endpoints if one.name == name and workspace in (None, one.workspace)]
-        if len({one.workspace for one in found}) > 1:
-            raise _ambiguous(name)
+    def _endpoints(self, name: str, workspace: str) -> list[PipelineEndpointBlock]:
+        found = [one for one in self.endpoints if one.name == name and one.workspace == workspace]
         return [one for one in found if one.status != "Archived"] or found
 
     def _version_of(self, endpoint: PipelineEndpointBlock, version: str | None) -> Target:
@@ -108,8 +110,31 @@ class Registry:
 
     def names_of(self, published: PublishedPipelineBlock) -> set[str]:
         """Return the ids and names that a token's scope can mean it by: its own, and those of endpoints over it."""
-        over = [one for one in self.endpoints if published.published_id in one.versions.values()]
-        return {published.published_id, published.name, *(text for one in over for text in (one.endpoint_id, one.name))}
+        over = [
+            one
+            for one in self.endpoints
+            if one.workspace == published.workspace and published.published_id in one.versions.values()
+        ]
+        own = {published.published_id, *self._scopes(published)}
+        return own.union(*(self.names_of_endpoint(one) for one in over))
+
+    def names_of_endpoint(self, endpoint: PipelineEndpointBlock) -> set[str]:
+        """Return the id and names that a token's scope can mean the endpoint by."""
+        return {endpoint.endpoint_id, *self._scopes(endpoint)}
+
+    def _scopes(self, block: PublishedPipelineBlock | PipelineEndpointBlock) -> set[str]:
+        """Return the block's name as one of its workspace, and also alone if that had the name first."""
+        alone = {block.name} if self._owners.get(block.name) == block.workspace else set()
+        return {f"{block.workspace}/{block.name}", *alone}
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        """The workspace that had each name first, also if what has it there is disabled or archived by now."""
+        known: tuple[PublishedPipelineBlock | PipelineEndpointBlock, ...] = (*self.published, *self.endpoints)
+        named: dict[str, list[PublishedPipelineBlock | PipelineEndpointBlock]] = {}
+        for block in known:
+            named.setdefault(block.name, []).append(block)
+        return {name: _first_owner(blocks) for name, blocks in named.items()}
 
     def token(self, token_id: str) -> TokenBlock | None:
         """Return the token of that id, None if there is none."""
@@ -131,6 +156,11 @@ SHARED = SharedLookup(_load)
 """The registry, never older than the call that asks for it."""
 
 
+def _first_owner(blocks: Iterable[PublishedPipelineBlock | PipelineEndpointBlock]) -> str:
+    """Return the workspace of the block that was saved first; '' without any."""
+    return min(((block.first_saved, block.workspace) for block in blocks), default=(0, ""))[1]
+
+
 def _first(found: Iterable[B], what: str) -> B:
     for block in found:
         return block
@@ -149,7 +179,3 @@ def _unknown(what: str) -> HttpError:
 
 def _disabled(what: str) -> HttpError:
     return HttpError(403, "Disabled", f"The {what} is disabled", "Ask its owner to enable it.")
-
-
-def _ambiguous(name: str) -> BadRequest:
-    return BadRequest(409, "workspace", f"Several workspaces have a pipeline {name!r:.300}", "Add ?workspace=NAME.")

@@ -88,7 +88,9 @@ def pipelines(
 
 
 def call(
-    name: str = typer.Argument(..., help="A published pipeline or endpoint: NAME or NAME@VERSION.", metavar="NAME"),
+    name: str = typer.Argument(
+        ..., help="A published pipeline or endpoint: [WORKSPACE/]NAME[@VERSION].", metavar="NAME"
+    ),
     parameters: list[str] = _PARAMETERS,
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default made of the name."),
     tags: list[str] = _TAGS,

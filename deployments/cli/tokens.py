@@ -18,7 +18,11 @@ _LABEL = typer.Argument(..., help="Whose it is, or what for.", metavar="LABEL")
 _RUN = typer.Option(True, "--run/--no-run", help="Whether it may start and cancel runs.")
 _READ = typer.Option(True, "--read/--no-read", help="Whether it may see pipelines, runs and outputs.")
 _ENDPOINT = typer.Option(
-    None, "--endpoint", help="A name or id that it is limited to; repeatable.", metavar="NAME", show_default="all"
+    None,
+    "--endpoint",
+    help="What it is limited to: a name, WORKSPACE/NAME or an id; repeatable.",
+    metavar="NAME",
+    show_default="all",
 )
 _DAYS = typer.Option(None, "--days", help="How long it lasts.", metavar="N", show_default="for ever")
 _WHICH = typer.Argument(..., help="The token's id, its label, or how only its label begins.", metavar="ID")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self, TextIO
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from uuid import uuid4
 
 import httpx
@@ -86,7 +86,10 @@ class Endpoint:
 
 
 def _path(name: str, version: str) -> str:
-    return f"/pipelines/{quote(name, safe='')}" + (f"?version={quote(version, safe='')}" if version else "")
+    """Return the path of `NAME` or `WORKSPACE/NAME`."""
+    workspace, _, pipeline = name.rpartition("/")
+    query = urlencode({key: text for key, text in (("version", version), ("workspace", workspace)) if text})
+    return f"/pipelines/{quote(pipeline, safe='')}" + (f"?{query}" if query else "")
 
 
 def _decode(response: httpx.Response) -> dict[str, Any]:

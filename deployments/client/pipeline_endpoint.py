@@ -153,7 +153,8 @@ class PipelineEndpoint:
     @property
     def endpoint_by_name(self) -> str:
         """Another address of it, by its name; `&pipelineVersion=` after it names a version."""
-        return f"{endpoint_address()}/PipelineEndpoints/Name?name={quote(self.name, safe='')}"
+        query = f"name={quote(self.name, safe='')}&workspace={quote(self.workspace.name, safe='')}"
+        return f"{endpoint_address()}/PipelineEndpoints/Name?{query}"
 
     @property
     def swaggerurl(self) -> str:

@@ -300,7 +300,7 @@ class _Handlers:
     def _readable(self, principal: Principal) -> Any:
         registry = principal.registry
         known = [block for block in registry.published if principal.may("read", registry.names_of(block))]
-        return known, [one for one in registry.endpoints if principal.may("read", (one.endpoint_id, one.name))]
+        return known, [one for one in registry.endpoints if principal.may("read", registry.names_of_endpoint(one))]
 
     def _address_of(self, published_id: str) -> str:
         return f"{self._options.address}/PipelineRuns/PipelineSubmit/{published_id}"

@@ -108,3 +108,8 @@ def test_values_are_spelled_as_the_endpoint_reads_them(monkeypatch):
     for wrong in ("token=s3cret", "n"):
         with pytest.raises(UserErrorException):
             parse_assignments(known, [wrong])
+
+
+def test_a_pipeline_of_another_workspace_is_named_with_it():
+    assert endpoint_client._path("p", "") == "/pipelines/p"
+    assert endpoint_client._path("ws/a b", "1 2") == "/pipelines/a%20b?version=1+2&workspace=ws"

@@ -27,7 +27,7 @@ def test_versions_are_counted_and_one_is_the_default(project, pipelines):
     assert (again.id, again.description, again.status) == (endpoint.id, "words", "Active")
     assert again.pipeline_version_list == [("0", first.id), ("1", second.id), ("2", third.id)]
     assert [one.id for one in again.list_pipelines()] == [first.id, second.id, third.id]
-    assert again.endpoint.split("Id")[0] + "Name?name=e" == again.endpoint_by_name
+    assert again.endpoint.split("Id")[0] + f"Name?name=e&workspace={project.workspace.name}" == again.endpoint_by_name
     for wrong in (
         lambda: endpoint.set_default_version("9"),
         lambda: endpoint.get_pipeline("x"),

@@ -11,9 +11,10 @@ import httpx
 import prefect_api
 import pytest
 from prefect.exceptions import PrefectHTTPStatusError
+from projects import Project
 from published import BASE, bearer, endpoint, every_kind, work
 
-from stepwell import PipelineData, PipelineEndpoint, PipelineParameter, PublishedPipeline
+from stepwell import PipelineData, PipelineEndpoint, PipelineParameter, PublishedPipeline, Workspace
 from stepwell.blocks.access import tokens
 from stepwell.deployments.access.registry import Registry
 from stepwell.errors import ServerException
@@ -367,6 +368,25 @@ def test_a_server_that_is_away_is_told_so(anybody, monkeypatch):
     response = anybody.get("/pipelines")
     assert (response.status_code, response.headers["retry-after"]) == (503, "2")
     assert "pass" not in response.text
+
+
+def test_a_name_in_two_workspaces_is_called_in_the_first_and_by_its_own_tokens(project, tmp_path_factory):
+    other = Project(tmp_path_factory.mktemp("other"), Workspace.create(f"{project.workspace.name}-2"))
+    name = f"churn-{project.workspace.name}"
+    first, second = (one.pipeline(one.step("x.py", "pass")).publish(name) for one in (project, other))
+    client, limited = endpoint(with_token=True), bearer(endpoints=[name])
+    called = post(client, f"/pipelines/{name}", headers=limited)
+    assert (called.status_code, called.json()["PipelineId"]) == (202, first.id)
+    elsewhere = f"/pipelines/{name}?workspace={other.workspace.name}"
+    assert post(client, elsewhere, headers=limited).status_code == 403
+    assert post(client, second, headers=limited).status_code == 403
+    own = bearer(endpoints=[f"{other.workspace.name}/{name}"])
+    assert post(client, elsewhere, headers=own).json()["PipelineId"] == second.id
+    assert post(client, f"/pipelines/{name}", headers=own).status_code == 403
+    listed = [client.get("/pipelines", headers=header).json()["Pipelines"] for header in (limited, own)]
+    assert [[one["Id"] for one in pipelines] for pipelines in listed] == [[first.id], [second.id]]
+    run = post(client, elsewhere, headers=own).json()["Id"]
+    assert client.get(f"/runs/{run}", headers=limited).status_code == 403
 
 
 def test_names_that_need_quoting_are_found(anybody, project):
