@@ -1,4 +1,4 @@
-"""The text that ends a run: what ran, what was reused and why, metrics, where pictures and the UI are."""
+"""The text that ends a run or a repetition: what ran, what was reused and why, metrics, where pictures and the UI are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.errors import printable
+from stepwell.flows.engine.repetition import Comparison
 from stepwell.flows.runs.artifacts import images
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.script.metrics import metrics_of
@@ -74,3 +75,11 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value) if isinstance(value, (int, str)) else ""
+
+
+def comparison_text(one: Comparison, words: str) -> str:
+    """Return what a step's repetition showed: a line for the step, then what differs, and why it could not be repeated."""
+    what = f"{one.outputs} output{'' if one.outputs == 1 else 's'} {words}"
+    lines = [f"{one.step}  {what if one.same else 'not repeated' if one.obstacles else 'DIFFERS'}"]
+    lines += ["    " + text.replace("\n", "\n    ") for text in (*one.obstacles, *one.differs)]
+    return "\n".join(lines)

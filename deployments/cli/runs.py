@@ -290,6 +290,8 @@ def _run_with_step(target: str, run_id: str, workspace: str) -> PipelineRun | No
 
 def _print_comparisons(comparisons: Generator[Comparison], *, as_json: bool, words: str) -> None:
     """Print each comparison as it comes; exit with code 1 if anything differs or could not be repeated."""
+    from stepwell.deployments.cli.report import comparison_text
+
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     seen = []
@@ -297,7 +299,7 @@ def _print_comparisons(comparisons: Generator[Comparison], *, as_json: bool, wor
         for one in comparisons:
             seen.append(one)
             if not as_json:
-                _print_comparison(one, words)
+                print(comparison_text(one, words), flush=True)
     if as_json:
         rows = [
             {"step": c.step, "same": c.same, "differs": list(c.differs), "not_repeated": list(c.obstacles)}
@@ -306,13 +308,6 @@ def _print_comparisons(comparisons: Generator[Comparison], *, as_json: bool, wor
         print(json.dumps({"steps": rows}, indent=1))
     if not all(one.same for one in seen):
         raise typer.Exit(1)
-
-
-def _print_comparison(one: Comparison, words: str) -> None:
-    what = f"{one.outputs} output{'' if one.outputs == 1 else 's'} {words}"
-    print(f"{one.step}  {what if one.same else 'not repeated' if one.obstacles else 'DIFFERS'}", flush=True)
-    for text in (*one.obstacles, *one.differs):
-        print("    " + text.replace("\n", "\n    "), flush=True)
 
 
 def _ignore(_: str) -> None:
