@@ -73,7 +73,7 @@ def runs_of(server: str, deployment: str) -> list[dict[str, Any]]:
 
 def test_without_the_password_nothing_is_read_and_nothing_is_run(server: str, workspace: Any, deployment: str) -> None:
     block = DatastoreBlock(workspace=workspace.name, name="secret")
-    documents.save(block, documents.document_name(workspace.name, "secret"))
+    documents.save_named(block)
     wrong = {"authorization": "Basic " + base64.b64encode(b"stepwell:" + b"0" * 64).decode()}
     for headers in ({}, wrong, {"authorization": "Bearer x"}, {"authorization": "Basic ="}):
         assert asked(server, "POST", "/block_documents/filter", SECRETS, **headers)[0] == 401

@@ -37,8 +37,8 @@ def test_ignored_files_are_out_and_ignored_folders_not_entered(tmp_path: Path, m
     entered: list[str] = []
     scandir = os.scandir
 
-    def watched(folder: str) -> object:
-        entered.append(os.path.relpath(folder, tmp_path))
+    def watched(folder: int) -> object:
+        entered.append(os.path.relpath(os.readlink(f"/proc/self/fd/{folder}"), tmp_path))
         return scandir(folder)
 
     monkeypatch.setattr(os, "scandir", watched)

@@ -40,7 +40,7 @@ def test_each_workspace_pipeline_step_and_image_has_an_artifact_of_its_own(tmp_p
         monkeypatch.setattr(artifacts, f"create_{kind}_artifact", lambda *_, key, **__: keys.append(key))
     monkeypatch.setattr(artifacts, "images", lambda _, step: [(name, tmp_path / "x.png") for name in ("b-c", "c", "C")])
     monkeypatch.setattr(artifacts, "metric_rows", lambda _: [{"metric": 1}])
-    (tmp_path / "x.png").write_bytes(b"png")
+    monkeypatch.setattr(artifacts, "_data_url", lambda *_: "")
     steps = (StepSummary("a", "done"), StepSummary("a-b", "done"), StepSummary("summary", "done"))
     for workspace, pipeline in (("ml", "prod-p"), ("ml-prod", "p"), ("ml", "prod p")):
         summary = RunSummary("1", "Finished", pipeline, {"workspace": workspace}, steps, ())

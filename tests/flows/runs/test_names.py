@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.utilities.names import generate_slug
 
 from stepwell.blocks.server.connection import client_settings
@@ -29,9 +30,10 @@ def test_a_name_is_made_that_experiments_can_have() -> None:
         check_experiment("a b")
 
 
-def names_in_prefect() -> list[str]:
+def names_in_prefect(*names: str) -> set[str]:
+    wanted = FlowRunFilter(name=FlowRunFilterName(any_=list(names)))
     with client() as api:
-        return [run.name for run in api.read_flow_runs()]
+        return {run.name for run in api.read_flow_runs(flow_run_filter=wanted)}
 
 
 def test_runs_are_called_after_pipeline_and_number(project: Any) -> None:
@@ -41,7 +43,7 @@ def test_runs_are_called_after_pipeline_and_number(project: Any) -> None:
     run.wait_for_completion(show_output=False)
     expected = [run_name(pipeline.name, number) for number in (1, 2)]
     assert [first.facts["name"], run.folder.facts()["name"]] == expected
-    assert set(expected) <= set(names_in_prefect())
+    assert names_in_prefect(*expected) == set(expected)
 
 
 def test_a_chosen_name_stays(project: Any) -> None:
@@ -49,4 +51,4 @@ def test_a_chosen_name_stays(project: Any) -> None:
     name = f"chosen for {project.workspace.name}"
     with client_settings():
         pipeline.flow.with_options(flow_run_name=name)()
-    assert name in names_in_prefect()
+    assert names_in_prefect(name) == {name}
