@@ -169,7 +169,8 @@ def test_encodings(source):
 
 def test_bad_escapes_stay_silent(recwarn):
     find({"train.py": r"x = '\d'"})
-    assert not list(recwarn)
+    escapes = (SyntaxWarning, DeprecationWarning)  # others may come from what earlier tests left to be collected
+    assert not [warning for warning in recwarn if issubclass(warning.category, escapes)]
 
 
 def test_every_file_is_read_once():

@@ -28,8 +28,25 @@ pipeline = Pipeline(ws, steps=[train])
 
 
 class Shell:
-    def __init__(self, folder, workspace):
-        self.folder, self.workspace = folder, workspace
+    """The command line in processes of its own, or in this one, which need not import Prefect first."""
+
+    def __init__(self, folder, workspace, monkeypatch, capfd):
+        self.folder, self.workspace, self.monkeypatch, self.capfd = folder, workspace, monkeypatch, capfd
+
+    def here(self, *words):
+        """Return what a process would: the output and the code of the command."""
+        from stepwell.deployments.cli.main import main
+
+        self.capfd.readouterr()
+        with self.monkeypatch.context() as patch:
+            patch.chdir(self.folder)
+            patch.setattr(sys, "argv", ["stepwell", *words])
+            patch.setattr(sys, "path", list(sys.path))
+            for name in ("HANDLERS_CONSOLE_LEVEL", "INTERNAL_LEVEL"):  # what `main` sets is gone afterwards
+                patch.setenv(f"PREFECT_LOGGING_{name}", "CRITICAL")
+            with pytest.raises(SystemExit) as ended:
+                main()
+        return subprocess.CompletedProcess(words, ended.value.code or 0, *self.capfd.readouterr())
 
     def __call__(self, *words, **variables):
         command = [sys.executable, "-m", "stepwell.deployments.cli", *words]
@@ -39,13 +56,13 @@ class Shell:
         )
 
     def good(self, *words):
-        done = self(*words)
+        done = self.here(*words)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def bad(self, *words, **variables):
         """What the command says when it fails: one message with a hint, and no traceback."""
-        done = self(*words, **variables)
+        done = self(*words, **variables) if variables else self.here(*words)
         assert done.returncode not in (0, 130) and done.stdout == ""
         starts = [line.partition(" ")[0] for line in done.stderr.splitlines()]
         assert (starts[0], starts[-1]) == ("Error:", "Hint:") and starts.count("Error:") == starts.count(
@@ -56,12 +73,12 @@ class Shell:
 
 
 @pytest.fixture
-def shell(project):
+def shell(project, monkeypatch, capfd):
     project.script("prepare.py", "open(args[0], 'w').write('t')\nprint('prepared')")
     project.script("train.py", "open(args[2], 'w').write(open(args[0]).read() + args[1])\nprint('trained', args[1])")
     text = PIPELINE.format(workspace=project.workspace.name, source=str(project.source))
     (project.folder / "pipeline.py").write_text(text)
-    return Shell(project.folder, project.workspace.name)
+    return Shell(project.folder, project.workspace.name, monkeypatch, capfd)
 
 
 def test_the_words_of_a_users_first_day(project, shell):
