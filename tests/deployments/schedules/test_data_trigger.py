@@ -33,7 +33,9 @@ def watched(project):
     published = every_kind(project).publish()
     folder.mkdir()
     (folder / "old.csv").write_text("old")
-    return published, folder
+    yield published, folder
+    for schedule in Schedule.list(project.workspace):  # later tests would poll it too
+        schedule.disable()
 
 
 def runs(project):
