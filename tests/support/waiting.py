@@ -35,7 +35,7 @@ def in_time(attempt: Callable[[float], Found], came_far_enough: Callable[[Found]
 @contextlib.contextmanager
 def ended_with_us(group: int) -> Iterator[None]:
     """Let the group of processes end with this process, should it be killed while the block runs."""
-    line = f"trap '' INT; cat > /dev/null; kill -TERM -- -{group} 2> /dev/null"
+    line = f"trap '' INT; cat > /dev/null; kill -TERM -{group} 2> /dev/null"
     watcher = subprocess.Popen(["sh", "-c", line], stdin=subprocess.PIPE, start_new_session=True)
     try:
         yield
