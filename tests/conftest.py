@@ -42,6 +42,9 @@ LONGEST = [
 ]
 """The groups of tests that several workers begin with, so that none is left with a long one at the end."""
 
+_DOCKER = ("/docker/", "[DockerCompute", "tests/attack/test_links.py")
+"""What stands in the id of a test that needs the Docker engine; a second one takes two minutes to start."""
+
 
 def pytest_configure() -> None:
     """Let interrupts count: a shell's background jobs, and all that they start, would ignore them."""
@@ -71,7 +74,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def group_of(nodeid: str) -> str:
     """Return the file of the test, or what it shares with tests of other files."""
-    return "docker" if "/docker/" in nodeid or "[DockerCompute" in nodeid else nodeid.partition("::")[0]
+    return "docker" if any(sign in nodeid for sign in _DOCKER) else nodeid.partition("::")[0]
 
 
 @pytest.fixture(scope="session", autouse=True)
