@@ -221,7 +221,8 @@ pipeline = Pipeline(Workspace.get({project.workspace.name!r}), [step], name="ech
 def test_a_run_goes_on_though_worker_and_process_were_killed(served, project):
     """The reconciler schedules it again, and what was done is reused."""
     mark = project.folder / "mark"
-    slow = f"import os, time\nopen({str(mark)!r}, 'a').close()\ntime.sleep(0 if os.path.exists({str(mark)!r} + '2') else 900)"
+    again = f"again = os.path.exists({str(mark)!r} + '2')"  # before it is told that it may be killed
+    slow = f"import os, time\n{again}\nopen({str(mark)!r}, 'a').close()\ntime.sleep(0 if again else 900)"
     quick = PipelineData("quick")
     steps = [
         project.step("quick.py", "open(args[0], 'w').write('x')", arguments=[quick], outputs=[quick]),
