@@ -10,7 +10,8 @@ run: .venv/examples
 	@echo "== The pipeline as it is: what never ran here runs" && $(BIN)/stepwell run examples/digits/pipeline.py
 	@echo && echo "== The same with one parameter changed: what does not depend on it is reused"
 	@$(BIN)/stepwell run examples/digits/pipeline.py -p gamma=0.002
-	@echo && echo "Stop the local Prefect server with: $(BIN)/stepwell server stop"
+	@echo && echo "See the runs in Prefect's UI, signed in: $(BIN)/stepwell server open"
+	@echo "Stop the local Prefect server with:      $(BIN)/stepwell server stop"
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n $(WORKERS)
