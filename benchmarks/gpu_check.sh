@@ -19,9 +19,8 @@ compgen -G "$WHEELS/*.whl" >/dev/null || { echo "There are no wheels in $WHEELS:
 site=$scratch/site-packages
 "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-compile --no-cache-dir --target "$site" "$WHEELS"/*.whl
 code=$scratch/code
-mkdir -p "$code/stepwell"
-cp src/stepwell/*.py "$code/stepwell/"
-cp -r flows blocks deployments "$code/stepwell/"
+mkdir "$code"
+cp -rL src/stepwell "$code/"
 
 unset "${!PREFECT_@}" "${!STEPWELL_@}"
 export PYTHONPATH=$code:$site PYTHONUNBUFFERED=1
