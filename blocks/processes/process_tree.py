@@ -8,7 +8,8 @@ it does to group, environment and limits, and is killed with it.
 
 What can't be found: processes that another one starts on request (`docker run`, `systemd-run`, `at`, `ssh`), without a
 cgroup processes of another user (`sudo`) and those that took off all three marks, and a daemon that lost its parent and
-its environment in the first millisecond of the step. Where there is no /proc, only the process group is killed.
+its environment in the first millisecond of the step, or its tag too in the first few. Where there is no /proc, only the
+process group is killed.
 """
 
 from __future__ import annotations
@@ -41,14 +42,17 @@ class ProcessTree:
         self, process: subprocess.Popen[bytes], marker: str, started: float, cgroup: Cgroup | None = None
     ) -> None:
         self.pid = process.pid
-        self._cgroup = cgroup if cgroup is not None and cgroup.add(process.pid) else None
         self._process = process
         self._marker = marker
         self._tag = tag_for(marker)
         self._known: set[int] = set()
         self._started = started
+        self._cgroup: Cgroup | None = None
         _mains.add(self.pid)
         self._put_tags()
+        if cgroup is not None and cgroup.add(self.pid):  # takes the kernel up to 20 ms
+            self._cgroup = cgroup
+            self._put_tags()
         self._descriptor = -1
         with contextlib.suppress(AttributeError, OSError):
             self._descriptor = os.pidfd_open(self.pid)
@@ -93,15 +97,21 @@ class ProcessTree:
         return self._code()
 
     def _put_tags(self) -> None:
-        """Tag the process and its children, which a fast program has by the time that it can be tagged."""
+        """Tag the process and its descendants, which a fast program has by the time that it can be tagged."""
         done, found = set[int](), {self.pid}
         while found:
             for pid in found:
                 put_tag(pid, self._tag)
-                if self._cgroup:
+                if self._cgroup and pid != self.pid:
                     self._cgroup.add(pid)
             done |= found
-            found = descendants({self.pid}, list_processes(self._first())) - done
+            table = list_processes(self._first())
+            roots = {self.pid, *self._orphans(table)}
+            found = (roots | descendants(roots, table)) - done
+
+    def _orphans(self, table: dict[int, Process]) -> set[int]:
+        """Return the members that lost their parents and have become our children."""
+        return {pid for pid, entry in table.items() if entry.parent == os.getpid() and self._owns(pid, entry)}
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -117,7 +127,7 @@ class ProcessTree:
         while time.monotonic() < deadline:
             held = self._kill_cgroup()
             table = list_processes(self._first())
-            strays = {pid for pid, entry in table.items() if entry.parent == os.getpid() and self._owns(pid, entry)}
+            strays = self._orphans(table)
             if not strays:
                 if not held:
                     return

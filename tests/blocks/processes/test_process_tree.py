@@ -16,6 +16,7 @@ from process_bench import HOST, Bench, bench, start_host  # noqa: F401
 from waiting import eventually, in_time
 
 from stepwell.blocks.processes import process_tree
+from stepwell.blocks.processes.cgroup import Cgroup
 from stepwell.blocks.processes.process_tree import kill_stray
 from stepwell.errors import UserErrorException
 from stepwell.model.records import Exit
@@ -55,8 +56,20 @@ def test_daemon_that_forks_twice_dies_with_the_step(bench: Bench) -> None:
 
 
 def test_daemon_that_overwrites_its_environment_and_breeds_dies_too(bench: Bench) -> None:
-    script = "while :; do setsid sleep 987 & sleep 0.01; done"
+    script = "for _ in $(seq 999); do setsid sleep 987 & sleep 0.01; done; exec sleep 987"
     action = f"os.execve('/bin/sh', ['sh', '-c', '{script}'], {{'PATH': os.environ['PATH']}})"
+    assert bench.python(DAEMON.format(action=action)).ok
+
+
+def test_daemon_that_was_quicker_than_the_cgroup_dies_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = Cgroup.add
+
+    def slow(cgroup: Cgroup, pid: int) -> bool:
+        eventually((bench.folder / "left").exists)
+        return add(cgroup, pid)
+
+    monkeypatch.setattr(Cgroup, "add", slow)
+    action = "open('left', 'w'); os.execve('/bin/sleep', ['sleep', '987'], {})"
     assert bench.python(DAEMON.format(action=action)).ok
 
 
@@ -121,7 +134,7 @@ def test_stray_processes_of_a_dead_host_are_found_by_their_marker(bench: Bench) 
     assert len(bench.alive()) >= 3
     assert kill_stray(bench.marker[:20]) >= 2
     for pid in bench.alive():  # the one without an environment: only a living host finds it
-        assert set(psutil.Process(pid).environ()) <= {"PWD"}
+        assert "STEPWELL_MARKER" not in psutil.Process(pid).environ()
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not bench.alive())
 

@@ -90,7 +90,10 @@ def test_a_file_replaced_by_another_is_seen(cache: StatCache, tmp_path: Path) ->
     assert look(cache, tmp_path / "a") == sha(b"two")
 
 
-def test_a_file_changed_just_now_is_not_remembered(cache: StatCache, tmp_path: Path, reads: list[str]) -> None:
+def test_a_file_changed_just_now_is_not_remembered(
+    cache: StatCache, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(write_back, "interval_ns", lambda: 3600 * 10**9)
     (tmp_path / "a").write_bytes(b"content")
     look(cache, tmp_path / "a")
     look(cache, tmp_path / "a")
