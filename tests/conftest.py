@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -156,6 +158,16 @@ def chain(project: Project) -> Callable[..., tuple[Any, Sequence[Any]]]:
         return project.pipeline(*steps), steps
 
     return make
+
+
+@pytest.fixture(scope="session")
+def new_pid_namespace() -> list[str]:
+    """What to put before a command so that it runs in a PID namespace of its own, as in another container."""
+    command = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--pid", "--fork", "--mount-proc",
+               "--kill-child"]  # fmt: skip
+    if not shutil.which("unshare") or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("the kernel gives us no PID namespace")
+    return command
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,8 @@ from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import remove
-from stepwell.blocks.system.locks import exclusive
+from stepwell.blocks.system.living import is_owner_name, noticed_dead, owners
+from stepwell.blocks.system.locks import can_lock, exclusive
 from stepwell.errors import StoreException
 from stepwell.model.tree import scan
 
@@ -69,9 +70,7 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
     Returned is what was removed. What a living run uses stays: its snapshots, and every result touched since the first
     living run began. So do the snapshots of published pipelines.
     """
-    if store.read_only and not dry_run:
-        raise StoreException("The store of results can't be written", {"folder": store.root}, "Make it writable first.")
-    trash = store.scratch_folder()
+    check_collectable(store, dry_run)
     with exclusive(store.lock_file):
         living = [run for run in _runs(store) if run.is_alive() or _is_starting(run)]
         cutoff = min([time.time() - days * _DAY, *(_began(run) for run in living)])
@@ -84,12 +83,27 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
                 needed |= {artifact.digest for artifact in record.outputs.values()}
         trees = [tree for tree in _trees(store) if tree.name not in needed and _old(tree, living)]
         amount = Amount(len(expired), len(trees), sum(map(_bytes, trees)))
-        if not dry_run:
-            for number, path in enumerate((*expired, *_index(store, {path.stem for path in expired}), *trees)):
-                os.rename(path, trash / str(number))
-    for leftover in [trash, *(() if dry_run else _leftovers(store))]:
+        if dry_run:
+            return amount
+        trash = store.scratch_folder()
+        for number, path in enumerate((*expired, *_index(store, {path.stem for path in expired}), *trees)):
+            os.rename(path, trash / str(number))
+    remove(trash)
+    for leftover in _leftovers(store, idle=not living):  # each while its lock is held
         remove(leftover)
     return amount
+
+
+def check_collectable(store: Store, dry_run: bool) -> None:
+    """Raise StoreException if nothing can be removed from the store, or nobody can tell what is in use."""
+    if store.read_only and not dry_run:
+        raise StoreException("The store of results can't be written", {"folder": store.root}, "Make it writable first.")
+    if not store.read_only and not can_lock(store.lock_file):
+        raise StoreException(
+            "The store's file system has no locks, so nothing tells what is in use and what may be removed",
+            {"folder": store.root},
+            "Mount it with locks (NFS: without `nolock`), or move the store to another file system.",
+        )
 
 
 def measure(store: Store) -> Amount:
@@ -131,13 +145,19 @@ def _bytes(tree: Path) -> int:
     return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(tree) for name in names)
 
 
-def _leftovers(store: Store) -> Iterator[Path]:
-    """Yield scratch folders whose process is gone, and files whose writing was cut off."""
+def _leftovers(store: Store, *, idle: bool) -> Iterator[Path]:
+    """Yield scratch folders whose owner is dead, and files whose writing was cut off. `idle`: no run lives."""
+    scratch: dict[str, list[Path]] = {}
     for path in (store.root / "work").glob("*-*"):
-        pid = path.name.partition("-")[0]
-        if pid.isdecimal() and not _lives(int(pid)):
-            yield path
-    for path in store.root.glob("[mor]*/*/.*"):
+        scratch.setdefault(path.name.partition("-")[0], []).append(path)
+    for name in owners(store.owners_folder) | set(filter(is_owner_name, scratch)):
+        with noticed_dead(store.owners_folder, name) as dead:
+            if dead:
+                yield from scratch.get(name, ())
+    # Earlier releases named them after processes, which may live in another PID namespace or on another machine.
+    earlier = [path for name, paths in scratch.items() if name.isdecimal() and not _lives(int(name)) for path in paths]
+    unfinished = store.root.glob("[mor]*/*/.*")
+    for path in (*(earlier if idle else ()), *unfinished):
         with suppress(OSError):
             if path.stat().st_mtime < time.time() - _DAY:
                 yield path

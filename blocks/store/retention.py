@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepwell.blocks.store.maintenance import check_collectable
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.locks import exclusive
-from stepwell.errors import StoreException
 from stepwell.model.records import StepRecord
 
 PINNED, PUBLISHED = "pinned", "published"
@@ -46,8 +46,7 @@ def collect_runs(store: Store, limits: Limits, *, dry_run: bool = False) -> Remo
     Those that are pinned or published, at work or not yet finished stay, and count. Of a run that goes, the logs and
     metrics of results that the store still has stay too, since a step that reuses such a result shows them.
     """
-    if store.read_only and not dry_run:
-        raise StoreException("The store of results can't be written", {"folder": store.root}, "Make it writable first.")
+    check_collectable(store, dry_run)
     trash = store.scratch_folder()
     removed_runs = removed_bytes = count = size = 0
     try:

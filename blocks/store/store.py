@@ -4,7 +4,8 @@ trees/<digest>/data      the bytes of an output or a snapshot, write-protected
 manifests/<digest>.json  what a tree consists of, also of inputs that are not kept: names what changed
 records/<key>.json       a signed record: the only truth about a result
 index/, observed/        finds the nearest earlier record, and reads that no row declared; both can be lost
-work/, runs/, locks/     scratch of running steps, files of runs, who is at work on what
+work/, alive/            scratch of running steps, and whose it is, by locks of those who live
+runs/, locks/            files of runs, who is at work on what
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.system.files import copy_named, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
 from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.living import Owner
 from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
@@ -56,6 +58,7 @@ class Store:
         if self._scratch:
             weakref.finalize(self, remove, self._scratch)
         self.locks = KeyLocks(self.written / "locks")
+        self._owner = Owner(self.owners_folder)
 
     def reading_all(self) -> Store:
         """Return the same store as one that believes no remembered digest, but reads every byte."""
@@ -77,6 +80,11 @@ class Store:
     def lock_file(self) -> Path:
         """Held shared by whoever adds or looks up a result, exclusively by the collector of garbage."""
         return self.written / "store.lock"
+
+    @property
+    def owners_folder(self) -> Path:
+        """Where it is told who lives of those who have scratch folders."""
+        return self.written / "alive"
 
     @property
     def _roots(self) -> tuple[Path, ...]:
@@ -271,10 +279,10 @@ class Store:
     # Folders --------------------------------------------------------------------------------------------------------
 
     def scratch_folder(self) -> Path:
-        """Make a new empty folder on the store's own file system, named after this process."""
+        """Make a new empty folder on the store's own file system, which stays while this store is in use here."""
         folder = self.written / "work"
         make_folder(folder)
-        return Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=folder))
+        return Path(tempfile.mkdtemp(prefix=f"{self._owner.name()}-", dir=folder))
 
     def run_folder(self, run_id: str) -> Path:
         """Return the folder of a run's files, whether or not it is there."""

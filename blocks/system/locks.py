@@ -29,7 +29,8 @@ LONGEST_WAIT_SECONDS = 0.05
 T = TypeVar("T")
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
-_NO_LOCKS_HERE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
+NO_LOCKS_HERE = {errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP}
+"""What says that a file there can't be locked."""
 
 
 @contextlib.contextmanager
@@ -63,7 +64,7 @@ class KeyLocks:
             return True
         try:
             if acquire_timeout is None:
-                descriptor = _file_lock(self._path(key), fcntl.LOCK_EX)
+                descriptor = file_lock(self._path(key), fcntl.LOCK_EX)
             else:
                 descriptor = _wait_until(acquire_timeout, lambda: self._try(key))
         except OSError as error:
@@ -135,7 +136,7 @@ class KeyLocks:
         return os.path.abspath(self._path(key))
 
     def _try(self, key: str) -> int | None:
-        while (descriptor := _file_lock(self._path(key), fcntl.LOCK_EX | fcntl.LOCK_NB)) is None and self._is_free(key):
+        while (descriptor := file_lock(self._path(key), fcntl.LOCK_EX | fcntl.LOCK_NB)) is None and self._is_free(key):
             time.sleep(FIRST_WAIT_SECONDS)  # somebody was only looking, or has just freed it
         return descriptor
 
@@ -170,7 +171,7 @@ class KeyLocks:
         held.free()
 
     def _without(self, key: str, holder: str, error: OSError) -> bool:
-        if error.errno not in _NO_LOCKS_HERE:
+        if error.errno not in NO_LOCKS_HERE:
             raise error
         with _guard:
             _lockless.add((self._name(key), holder))
@@ -215,7 +216,20 @@ def _forked() -> None:
 os.register_at_fork(after_in_child=_forked)
 
 
-def _file_lock(path: Path, operation: int) -> int | None:
+def can_lock(path: Path) -> bool:
+    """Return whether locks are to be had there: not on a file system without them, or where nothing can be written."""
+    try:
+        descriptor = file_lock(path, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS_HERE:
+            raise
+        return False
+    if descriptor is not None:
+        os.close(descriptor)
+    return True
+
+
+def file_lock(path: Path, operation: int) -> int | None:
     """Return a descriptor that holds the lock of the file now at the path; None if it is taken and we don't wait."""
     while True:
         descriptor = _opened(path)
@@ -240,7 +254,7 @@ def _opened(path: Path) -> int:
         make_folder(path.parent)
         return os.open(path, flags, 0o666)
     except OSError as error:
-        if error.errno not in _NO_LOCKS_HERE or not path.exists():
+        if error.errno not in NO_LOCKS_HERE or not path.exists():
             raise
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # somebody else's file can be locked as well
 
@@ -275,9 +289,9 @@ def _wait_until(timeout: float, attempt: Callable[[], T | None]) -> T | None:
 @contextlib.contextmanager
 def _whole_file(path: Path, operation: int, blocking: bool) -> Iterator[bool]:
     try:
-        descriptor = _file_lock(path, operation if blocking else operation | fcntl.LOCK_NB)
+        descriptor = file_lock(path, operation if blocking else operation | fcntl.LOCK_NB)
     except OSError as error:
-        if error.errno not in _NO_LOCKS_HERE:
+        if error.errno not in NO_LOCKS_HERE:
             raise
         yield True
         return

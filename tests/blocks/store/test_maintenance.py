@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import strategies
 from keeping import OUTPUTS, commit, files_below, fingerprint, in_child, open_store, overwrite, cached
+from waiting import eventually
 
 from stepwell.blocks.system.files import remove
+from stepwell.blocks.store.retention import Limits, collect_runs
+from stepwell.blocks.system.living import owners
 from stepwell.blocks.system.locks import exclusive, shared
+from stepwell.errors import StoreException
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.store.maintenance import Amount, collect, measure, verify
@@ -161,7 +169,6 @@ def test_a_dry_run_tells_the_same_and_removes_nothing(store: Store) -> None:
     before = everything(store)
     planned = collect(store, dry_run=True)
     assert everything(store) == before
-    assert os.listdir(store.root / "work") == []
     assert collect(store) == planned == Amount(1, 2, 16)
 
 
@@ -216,14 +223,65 @@ def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(store: Sto
     def leave() -> None:
         (store.scratch_folder() / "half").write_bytes(b"written")
 
-    assert in_child(leave) == 0
     mine = store.scratch_folder()
-    for name in ("99999999999999999999999-x", "²-x", "no number", "-"):
+    assert in_child(leave) == 0
+    for name in ("²-x", "no number", "-"):
         (store.root / "work" / name).mkdir()
-    assert len(os.listdir(store.root / "work")) == 6
+    assert len(os.listdir(store.root / "work")) == 5 and len(owners(store.owners_folder)) == 2
     collect(store)
     assert mine.exists()
     assert set(os.listdir(store.root / "work")) == {mine.name, "²-x", "no number", "-"}
+    assert owners(store.owners_folder) == {mine.name.partition("-")[0]}
+
+
+def test_scratch_of_earlier_releases_goes_once_it_is_old_and_nothing_runs(store: Store) -> None:
+    """Its name holds a process number, which may be that of a process in another namespace or on another machine."""
+    work = store.root / "work"
+    for name in ("99999999999999999999999-old", "99999999999999999999999-new", f"{os.getpid()}-mine"):
+        (work / name).mkdir(parents=True)
+        if not name.endswith("new"):
+            age(work / name, 2)
+    with RunFolder(store.run_folder("run")).alive():
+        collect(store)
+    assert len(os.listdir(work)) == 3
+    collect(store)
+    assert set(os.listdir(work)) == {"99999999999999999999999-new", f"{os.getpid()}-mine"}
+
+
+def test_scratch_of_another_pid_namespace_stays_while_its_process_lives(
+    store: Store, tmp_path: Path, new_pid_namespace: list[str]
+) -> None:
+    code = """
+import sys, time; from pathlib import Path
+from keeping import open_store
+store = open_store(Path(sys.argv[1]))
+print(store.scratch_folder().name, flush=True); sys.stdin.read()"""
+    command = [*new_pid_namespace, sys.executable, "-c", code, str(store.root)]
+    support = {"PYTHONPATH": str(Path(strategies.__file__).parent)}
+    with subprocess.Popen(command, env=os.environ | support, stdin=PIPE, stdout=PIPE, text=True) as other:
+        assert other.stdin is not None and other.stdout is not None
+        name = other.stdout.readline().strip()
+        collect(store)
+        assert os.listdir(store.root / "work") == [name]
+        os.kill(other.pid, signal.SIGKILL)
+        other.stdin.close()
+    eventually(lambda: collect(store) and os.listdir(store.root / "work") == [])
+
+
+def test_nothing_is_collected_where_locks_can_not_be_had(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(store)
+    age(record_path(store), 31)
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    mine = store.scratch_folder()
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    other = open_store(store.root).scratch_folder()
+    for action in (collect, lambda store: collect_runs(store, Limits(days=0))):
+        with pytest.raises(StoreException, match="no locks"):
+            action(store)
+    assert mine.exists() and other.exists() and cached(store) == OUTPUTS
 
 
 def test_files_whose_writing_was_cut_off_long_ago_go(store: Store) -> None:
