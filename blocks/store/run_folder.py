@@ -12,6 +12,7 @@ from typing import Any
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import exclusive, shared
+from stepwell.model.regular_files import read_bytes
 
 Event = dict[str, Any]
 
@@ -19,6 +20,7 @@ TEXTS = ("error", "warning", "problem", "why", "ran_on")
 """The fields of an event that hold words for people; secrets in them are masked."""
 
 _NUMBER = (int, float)
+_LARGEST = 1e11  # what is larger is no time and no count, and can't be shown as one
 _EVENT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("at", "step", "status", "step_run_id", "from_run", "key", "action", "server"), str),
     **dict.fromkeys(("error", "warning", "problem"), str),
@@ -52,7 +54,7 @@ class RunFolder:
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds; empty if there is none. A known fact of a wrong type is left out."""
         try:
-            found = json.loads((self.path / "run.json").read_bytes())
+            found = json.loads(read_bytes(self.path / "run.json"))
         except (OSError, ValueError, RecursionError):
             return {}
         facts = found if isinstance(found, dict) else {}
@@ -72,7 +74,7 @@ class RunFolder:
         """Return every event so far; what was cut off, or is no event that was written here, is left out."""
         events = []
         with suppress(OSError):
-            for line in (self.path / "journal.jsonl").read_bytes().splitlines():
+            for line in read_bytes(self.path / "journal.jsonl").splitlines():
                 with suppress(ValueError, RecursionError):
                     event = json.loads(line)
                     if _is_event(event):
@@ -129,4 +131,8 @@ def _is_event(event: Any) -> bool:
 
 
 def _fits(name: str, value: Any, types: dict[str, type | tuple[type, ...]]) -> bool:
-    return name not in types or (isinstance(value, types[name]) and not isinstance(value, bool))
+    if name not in types:
+        return True
+    if isinstance(value, (int, float)) and (isinstance(value, bool) or not 0 <= value < _LARGEST):
+        return False
+    return isinstance(value, types[name])

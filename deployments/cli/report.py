@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from datetime import UTC, datetime
 from typing import Any
 
 from stepwell.blocks.server.documents import ui_url
@@ -83,3 +85,47 @@ def comparison_text(one: Comparison, words: str) -> str:
     lines = [f"{one.step}  {what if one.same else 'not repeated' if one.obstacles else 'DIFFERS'}"]
     lines += ["    " + text.replace("\n", "\n    ") for text in (*one.obstacles, *one.differs)]
     return "\n".join(lines)
+
+
+def summary_or_none(run: RunFolder) -> RunSummary | None:
+    """Return the run's summary; say on stderr that there is none if what is kept of the run is damaged."""
+    try:
+        return summarize(run)
+    except Exception as error:  # noqa: BLE001  (whatever is in one run's folder, the others are listed)
+        print(f"Run {printable(run.run_id)} can't be read: {printable(str(error))}", file=sys.stderr)
+        return None
+
+
+def run_line(summary: RunSummary) -> str:
+    """Return the run's line in a list of runs."""
+    started = (summary.started or _created(summary))[:19].replace("T", " ")
+    return printable(f"{summary.run_id[:8]}  {started}  {summary.facts.get('experiment', '')}  {summary.headline}")
+
+
+def _created(summary: RunSummary) -> str:
+    created = summary.facts.get("created")
+    return datetime.fromtimestamp(created, UTC).isoformat() if created else ""
+
+
+def in_json(summary: RunSummary) -> dict[str, Any]:
+    """Return the run as `--json` prints it."""
+    return {
+        "id": summary.run_id,
+        "status": summary.status,
+        "experiment": summary.facts.get("experiment"),
+        "parameters": summary.facts.get("parameters", {}),
+        "steps": [
+            {
+                "name": step.id,
+                "happened": step.happened,
+                "why": list(step.why),
+                "seconds": step.seconds,
+                "saved": step.saved,
+                "error": step.error or None,
+                "guard": step.ran_on.get("guard"),
+            }
+            for step in summary.steps
+        ],
+        "warnings": list(summary.warnings),
+        "problem": summary.problem or None,
+    }

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from stepwell.blocks.store.run_folder import RunFolder
     from stepwell.flows.engine.repetition import Comparison
     from stepwell.flows.public.pipeline_run import PipelineRun
-    from stepwell.flows.runs.summary import RunSummary
 
 T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
@@ -53,6 +52,7 @@ def run(
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
     from stepwell.deployments.cli.lookup import load_pipeline, read_parameters
+    from stepwell.deployments.cli.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
     from stepwell.flows.runs.progress import Progress
@@ -67,7 +67,7 @@ def run(
     folder = register(pipeline, experiment or pipeline.name, values, {}, options)
     with progress:
         summary = execute(pipeline, folder, values, options)
-    print(json.dumps(_as_json(summary), indent=1) if as_json else _text(folder))
+    print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder))
     leave(folder, {"Finished": 0, "Canceled": 130}.get(summary.status, 1))
 
 
@@ -110,30 +110,28 @@ def runs(
     if context.invoked_subcommand:
         return
     from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.cli.report import in_json, run_line, summary_or_none
     from stepwell.flows.public.pipeline_run import all_runs
 
     known = [run for ws in find_workspaces(workspace) for run in all_runs(ws)[:limit]]
     known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
-    found = [run.summary() for run in known[:limit]]
+    found = [summary for run in known[:limit] if (summary := summary_or_none(run.folder))]
     if as_json:
-        print(json.dumps([_as_json(summary) for summary in found], indent=1))
+        print(json.dumps([in_json(summary) for summary in found], indent=1))
         return
     for summary in found:
-        started = summary.started[:19].replace("T", " ")
-        print(f"{summary.run_id[:8]}  {started}  {summary.facts.get('experiment', '')}  {summary.headline}")
+        print(run_line(summary))
 
 
 def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """Show what happened to each step of a run, and why. RUN is an id, its beginning, or `last`."""
     from stepwell.deployments.cli.lookup import find_run
+    from stepwell.deployments.cli.report import in_json
 
     found = find_run(run_id, workspace)
     if as_json:
-        print(
-            json.dumps(
-                {**_as_json(found.summary()), "metrics": found.get_metrics(recursive=True)}, indent=1, default=str
-            )
-        )
+        shown = {**in_json(found.summary()), "metrics": found.get_metrics(recursive=True)}
+        print(json.dumps(shown, indent=1, default=str))
     else:
         print(_text(found.folder, guards=True))
 
@@ -368,29 +366,6 @@ def _connected(find: Callable[[], T]) -> T:
 
     ensure_server(log)
     return find()
-
-
-def _as_json(summary: RunSummary) -> dict[str, Any]:
-    return {
-        "id": summary.run_id,
-        "status": summary.status,
-        "experiment": summary.facts.get("experiment"),
-        "parameters": summary.facts.get("parameters", {}),
-        "steps": [
-            {
-                "name": step.id,
-                "happened": step.happened,
-                "why": list(step.why),
-                "seconds": step.seconds,
-                "saved": step.saved,
-                "error": step.error or None,
-                "guard": step.ran_on.get("guard"),
-            }
-            for step in summary.steps
-        ],
-        "warnings": list(summary.warnings),
-        "problem": summary.problem or None,
-    }
 
 
 def _text(run: RunFolder, *, guards: bool = False) -> str:

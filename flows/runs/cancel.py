@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect.client.schemas.objects import State, StateType
@@ -69,7 +70,7 @@ def cancel(run: RunFolder) -> None:
     for step in run.steps().values():
         if step.get("step_run_id"):
             kill_stray(f"stepwell-{step['step_run_id']}")
-    run.append({"status": "Canceled"})
+    run.append({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "status": "Canceled"})
     with client() as api:
         api.set_flow_run_state(
             UUID(run.run_id), State(type=StateType.CANCELLED, message="The run was cancelled"), force=True

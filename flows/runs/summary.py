@@ -99,7 +99,7 @@ def summarize(run: RunFolder) -> RunSummary:
         steps=tuple(_step(run, step_id, state) for step_id, state in latest_states(journal).items()),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
         problem=next((str(event["problem"]) for event in journal if "problem" in event), ""),
-        started=journal[0].get("at", "") if journal else "",
+        started=next((e.get("at", "") for e in journal if "step" in e or e.get("status") not in (None, *FINAL)), ""),
         ended=journal[-1].get("at", "") if journal and status in FINAL else "",
     )
 
