@@ -37,7 +37,7 @@ BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
 
 
 def main() -> None:
-    """Nothing; the table is printed, and saved where asked."""
+    """Print the table, and save it where asked."""
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     before, rows = time.monotonic(), []

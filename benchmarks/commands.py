@@ -43,7 +43,7 @@ def _scaled(word: str, few: int, many: int, small: list[Timed], large: list[Time
 
 
 def memory(place: Place) -> Iterator[Row]:
-    """The peak memory of `stepwell run`."""
+    """Yield the peak memory of `stepwell run`."""
     count, salt = 100, new_salt()
     executed, reused = place.run(count, salt), place.run(count, salt)
     peak = max(executed.megabytes, reused.megabytes)
@@ -53,7 +53,7 @@ def memory(place: Place) -> Iterator[Row]:
 
 
 def help_text(place: Place) -> Iterator[Row]:
-    """How soon the command line answers."""
+    """Yield how soon the command line answers."""
     taken = [place.command(*CLI, "--help") for _ in range(3 + place.repeat)]
     yield Row("stepwell --help", _seconds(taken), 0.3, "s", f"CPU {_cpu(taken):.2f} s")
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def spread(place: Place) -> Iterator[Row]:
-    """Steps on Dask: the overhead of one over the bare command there, twenty of half a second, and the first of all."""
+    """Yield the figures of steps on Dask: the overhead of one over the bare command there, twenty of half a second, and the first of all."""
     place.settle()
     few, many = (4, 16) if place.quick else (5, 35)
     arguments = json.dumps({"few": few, "many": many, "repeat": place.repeat})
@@ -50,7 +50,7 @@ def spread(place: Place) -> Iterator[Row]:
 
 
 def measure(folder: Path, few: int, many: int, repeat: int) -> dict[str, float]:
-    """Seconds, each the median of several rounds."""
+    """Return seconds, each the median of several rounds."""
     from place import new_salt, settle
 
     from stepwell.blocks.compute.dask.cluster import close_all, cluster_of
@@ -89,7 +89,7 @@ def _bare(client: Any, folder: Path, count: int) -> None:
 
 
 def sleepers(folder: Path, count: int, seconds: float, name: str) -> Pipeline:
-    """A pipeline of steps that only take time, on the target `wide`."""
+    """Return a pipeline of steps that only take time, on the target `wide`."""
     from stepwell import Pipeline, PythonScriptStep, Workspace
 
     (folder / "sleep").mkdir(exist_ok=True)
@@ -138,7 +138,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def nodes_over_time(folder: Path, steps: int, seconds: float, idle: float) -> list[tuple[float, int]]:
-    """How many nodes there were at which second, while a wide pipeline ran on a cold cluster and until it was idle."""
+    """Return how many nodes there were at which second, while a wide pipeline ran on a cold cluster and until it was idle."""
     from place import new_salt
 
     from stepwell.blocks.compute.dask.cluster import close_all, known_cluster
@@ -167,7 +167,7 @@ def nodes_over_time(folder: Path, steps: int, seconds: float, idle: float) -> li
 
 
 def plot(file: Path) -> None:
-    """Nothing; the file shows how a cluster grows and shrinks."""
+    """Draw how a cluster grows and shrinks."""
     import matplotlib as mpl
     from place import place
 

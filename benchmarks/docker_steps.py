@@ -28,7 +28,7 @@ IMAGE = "BENCH_DOCKER_IMAGE"
 
 
 def contained(place: Place) -> Iterator[Row]:
-    """The cost of one more executed step in a container, as a ratio to that of a bare container; no row without an engine."""
+    """Yield the cost of one more executed step in a container, as a ratio to that of a bare container; no row without an engine."""
     image = os.environ.get(IMAGE, "")
     if not image or not shutil.which("docker"):
         print(f"Skipped: {IMAGE} names no image, or there is no `docker`", file=sys.stderr)
@@ -46,7 +46,7 @@ def contained(place: Place) -> Iterator[Row]:
 
 
 def measure(folder: Path, image: str, few: int, many: int, repeat: int) -> dict[str, float]:
-    """Seconds of one more step and of one more bare container, and their ratio, each the median of several rounds."""
+    """Return seconds of one more step and of one more bare container, and their ratio, each the median of several rounds."""
     from place import new_salt
 
     _build(1, new_salt(), image)()  # everything is loaded

@@ -104,7 +104,7 @@ def _publish() -> str:
 
 
 def _call(address: str, number: int) -> str:
-    """The id of the run, however often the call had to be repeated."""
+    """Return the id of the run, however often the call had to be repeated."""
     body = json.dumps({"ExperimentName": "kill", "ParameterAssignments": {"number": number}}).encode()
     headers = {"Content-Type": "application/json", "Idempotency-Key": uuid4().hex}
     while True:
@@ -120,7 +120,7 @@ def _call(address: str, number: int) -> str:
 
 
 def _watch(wanted: set[str], seconds: float = 900) -> bool:
-    """Whether every run has ended in time."""
+    """Return whether every run has ended in time."""
     from stepwell.blocks.server.documents import client
     from stepwell.blocks.server.retry import with_retries
 

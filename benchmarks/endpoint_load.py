@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def measure(name: str, calls: int, at_once: int) -> tuple[list[float], bool]:
-    """The seconds that each call took, and whether all was well."""
+    """Return the seconds that each call took, and whether all was well."""
     published_id = _publish()
     with _endpoint() as base:
         address = f"{base}/PipelineRuns/PipelineSubmit/{published_id}"
@@ -102,7 +102,7 @@ def _answers(address: str) -> bool:
 
 
 def _call(address: str, number: int) -> tuple[int, str, float]:
-    """The status, the run's id, and the seconds."""
+    """Return the status, the run's id, and the seconds."""
     body = json.dumps({"ExperimentName": "load", "ParameterAssignments": {"number": number}}).encode()
     asked = request.Request(address, body, {"Content-Type": "application/json"})
     began = time.perf_counter()
@@ -114,7 +114,7 @@ def _call(address: str, number: int) -> tuple[int, str, float]:
 
 
 def _compare(acknowledged: set[str], calls: int) -> tuple[int, int]:
-    """How many acknowledged runs Prefect lacks, and how many runs it has for a call that has another."""
+    """Return how many acknowledged runs Prefect lacks, and how many runs it has for a call that has another."""
     from stepwell.blocks.server.documents import client
 
     numbers: Counter[int] = Counter()
@@ -132,7 +132,7 @@ def _compare(acknowledged: set[str], calls: int) -> tuple[int, int]:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[None]:
-    """A server of Prefect's on a PostgreSQL of its own, in force for all that follows."""
+    """Give a server of Prefect's on a PostgreSQL of its own, in force for all that follows."""
     root = os.geteuid() == 0  # as whom PostgreSQL does not run
     prefix = ["runuser", "-u", "postgres", "--"] if root else []
     data = Path(tempfile.mkdtemp(prefix="stepwell-postgres-"))
@@ -199,7 +199,7 @@ def _free_port() -> int:
 
 
 def plot(measured: dict[str, list[float]], given: argparse.Namespace, file: Path) -> None:
-    """Nothing; the file shows which share of the calls was answered within which time."""
+    """Draw which share of the calls was answered within which time."""
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -17,7 +17,7 @@ FILES, FOLDERS = 10_000, 100
 
 
 def snapshot(place: Place) -> Iterator[Row]:
-    """The snapshot of 10,000 small files: new, with the copy into the store, and once more."""
+    """Yield the snapshot of 10,000 small files: new, with the copy into the store, and once more."""
     count = 1 if place.quick else place.repeat
     sources = [_many_files(place.folder / f"many{number}", number) for number in range(count)]
     rest = interval_ns() / 1e9 + 1
@@ -35,7 +35,7 @@ def _many_files(root: Path, number: int) -> Path:
 
 
 def hashing(place: Place) -> Iterator[Row]:
-    """A large input: hashed first, beside `sha256sum`; hashed again unchanged, fresh, then settled, and mapped by somebody."""
+    """Yield a large input: hashed first, beside `sha256sum`; hashed again unchanged, fresh, then settled, and mapped by somebody."""
     megabytes = 500
     file = place.folder / "large.bin"
     with open(file, "wb") as out:

@@ -38,7 +38,7 @@ class Skipped(Exception):
 
 
 def need(found: object, what: str) -> None:
-    """Nothing; what is not so fails the check."""
+    """Fail the check if what was looked for is not so."""
     if not found:
         raise AssertionError(what)
 
@@ -56,7 +56,7 @@ class Proof:
         self.training: RunSummary | None = None
 
     def check(self, name: str, body: Callable[[], str]) -> None:
-        """Nothing; the check is a line of the table."""
+        """Make the check a line of the table."""
         began = time.monotonic()
         try:
             word, told = "PASS", body()
@@ -68,27 +68,27 @@ class Proof:
         self.say(f"{word}  {name:<58} {told}  [{time.monotonic() - began:.1f} s]")
 
     def say(self, line: str) -> None:
-        """Nothing; the line is printed and kept."""
+        """Print and keep the line."""
         self.lines.append(line)
         print(line, flush=True)
 
     # Running --------------------------------------------------------------------------------------------------------
 
     def step(self, out: str, *arguments: str, target: str = "gpu", **more: Any) -> PythonScriptStep:
-        """A step that trains."""
+        """Return a step that trains."""
         data = PipelineData(out)
         words = ["--out", data, *arguments]
         given = {"outputs": [data], "compute_target": target, "source_directory": HERE / "gpu_project", **more}
         return PythonScriptStep("train.py", out, words, **given)
 
     def run(self, *steps: PythonScriptStep) -> RunSummary:
-        """The summary of a run of these steps."""
+        """Return the summary of a run of these steps."""
         with connection.client_settings():
             state = Pipeline(self.workspace, list(steps)).flow(return_state=True)
         return summarize(RunFolder(self.workspace.store.run_folder(str(state.state_details.flow_run_id))))
 
     def told(self, summary: RunSummary, step: str) -> dict[str, Any]:
-        """What the step's script wrote."""
+        """Return what the step's script wrote."""
         (found,) = [one for one in summary.steps if one.id == step]
         need(found.status in ("done", "reused"), f"step {step} {found.status}: {found.error}")
         (run,) = self.workspace.get_run(summary.run_id).find_step_run(step)
@@ -97,13 +97,13 @@ class Proof:
     # Checks ---------------------------------------------------------------------------------------------------------
 
     def machine(self) -> str:
-        """The GPUs there are."""
+        """Return the GPUs there are."""
         found = gpu.gpus()
         need(found, "no GPU")
         return "; ".join(f"{one.index} {one.model} {one.memory_mb} MiB, driver {one.driver}" for one in found)
 
     def trains(self) -> str:
-        """A step trains on the GPU, the cluster being started for it."""
+        """Check that a step trains on the GPU, the cluster being started for it."""
         self.training = self.run(self.step("model", "--seconds", "6"))
         self.trained = self.told(self.training, "model")
         need(self.trained["last_loss"] < self.trained["first_loss"], f"nothing was learnt: {self.trained}")
@@ -111,7 +111,7 @@ class Proof:
         return f"{self.trained['steps']} steps on {self.trained['device']} {self.trained['name']}"
 
     def right_device(self) -> str:
-        """The step saw one GPU: the worker's own."""
+        """Check that the step saw one GPU: the worker's own."""
         visible, order = self.trained["visible"], self.trained["order"]
         need(visible == self.ran_on()["device"], f"saw {visible}, was lent {self.ran_on()['device']}")
         need("," not in visible and order == "PCI_BUS_ID", f"saw {visible} in the order {order}")
@@ -135,7 +135,7 @@ class Proof:
         return dict(self.training.steps[0].ran_on)
 
     def measured(self) -> str:
-        """The GPU's use is among the step's metrics."""
+        """Check that the GPU's use is among the step's metrics."""
         assert self.training
         metrics = metrics_of(self.training.steps[0].events)
         names = ("gpu_utilization_mean", "gpu_utilization_max", "gpu_memory_peak_mb")
@@ -145,7 +145,7 @@ class Proof:
         return ", ".join(f"{name.removeprefix('gpu_')} {metrics[name]}" for name in names)
 
     def reused(self) -> str:
-        """The same step again is reused, and no cluster is started for it."""
+        """Check that the same step again is reused, and no cluster is started for it."""
         cluster.close_all()
         began = time.monotonic()
         summary = self.run(self.step("model", "--seconds", "6"))
@@ -185,7 +185,7 @@ class Proof:
         return f"GPUs {first['visible']} and {second['visible']}"
 
     def overhead(self) -> str:
-        """A warm step takes hardly longer than the training command by itself."""
+        """Check that a warm step takes hardly longer than the training command by itself."""
         bare, stepped, steps = [], [], self.bare("--seconds", f"{TRAINING_SECONDS}")[1]["steps"]
         for n in range(PAIRS):
             bare.append(self.bare("--steps", f"{steps}", "--salt", f"{n}")[0])
@@ -199,7 +199,7 @@ class Proof:
         return told
 
     def bare(self, *words: str) -> tuple[float, dict[str, Any]]:
-        """Seconds of the training command as it is typed, and what it wrote."""
+        """Return seconds of the training command as it is typed, and what it wrote."""
         out = Path(os.environ["STEPWELL_HOME"]) / "bare.json"
         line = [sys.executable, str(HERE / "gpu_project" / "train.py"), "--out", str(out), *words]
         shown = {"CUDA_VISIBLE_DEVICES": self.trained["visible"], "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
@@ -233,7 +233,7 @@ class Proof:
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """A process whose environment hides all GPUs."""
+    """Hide all GPUs by the environment of this process."""
     before = os.environ.get("CUDA_VISIBLE_DEVICES")
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     try:
@@ -246,7 +246,7 @@ def hidden() -> Iterator[None]:
 
 @contextmanager
 def without_driver() -> Iterator[None]:
-    """What Stepwell sees on a machine without NVIDIA's driver."""
+    """Show Stepwell a machine without NVIDIA's driver."""
     before = gpu.LIBRARY, os.environ["PATH"], sys.modules.get("pynvml")
     gpu.LIBRARY, os.environ["PATH"], sys.modules["pynvml"] = "libnvidia-none.so.1", "", None  # type: ignore[assignment]
     try:
@@ -294,7 +294,7 @@ def main() -> int:
 
 
 def keep(lines: list[str]) -> None:
-    """Nothing; the table is a file, unless a stand-in made it."""
+    """Write the table to a file, unless a stand-in made it."""
     if STAND_IN:
         return
     model = next((one.model for one in gpu.gpus()), "none").replace(" ", "-")

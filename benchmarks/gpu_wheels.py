@@ -41,7 +41,7 @@ TARGET = [
 
 
 def main() -> None:
-    """The folder holds the wheels and no others; ends with 1 if they are too large to be carried."""
+    """Fill the folder with the wheels and no others; end with 1 if they are too large to be carried."""
     python = _python()
     with tempfile.TemporaryDirectory() as scratch:
         wanted = _resolved(python, Path(scratch))

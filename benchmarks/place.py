@@ -48,7 +48,7 @@ class Place:
         shutil.copytree(HERE / "project", self.project, ignore=shutil.ignore_patterns("__pycache__"))
 
     def command(self, *words: str, **variables: str) -> Timed:
-        """What a process of this Python took; one that fails ends the benchmark with what it said."""
+        """Return what a process of this Python took; one that fails ends the benchmark with what it said."""
         self.settle()
         with open(self.folder / "said.txt", "wb") as said:
             before = time.perf_counter()
@@ -62,12 +62,12 @@ class Place:
         return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
     def run(self, count: int, salt: str, *options: str, shape: str = "flat") -> Timed:
-        """What `stepwell run` took for a pipeline of that many steps."""
+        """Return what `stepwell run` took for a pipeline of that many steps."""
         variables = {"BENCH_STEPS": str(count), "BENCH_SHAPE": shape, "BENCH_SALT": salt}
         return self.command(*CLI, "run", "pipeline.py", *options, **variables)
 
     def ask(self, task: str, **arguments: Any) -> Any:
-        """What `worker.py`, a process of its own, measured from within."""
+        """Return what `worker.py`, a process of its own, measured from within."""
         self.settle()
         words = [sys.executable, str(HERE / "worker.py"), task, str(self.folder), json.dumps(arguments)]
         done = subprocess.run(words, cwd=self.project, capture_output=True, text=True, check=False)
@@ -76,23 +76,23 @@ class Place:
         return json.loads(done.stdout.splitlines()[-1])
 
     def settle(self) -> None:
-        """Nothing; the server is at rest."""
+        """Bring the server to rest."""
         settle()
 
 
 def new_salt() -> str:
-    """A word that no step of this process's benchmarks has had in its name."""
+    """Return a word that no step of this process's benchmarks has had in its name."""
     return f"{'abcdefghij'[os.getpid() % 10]}{os.getpid()}x{next(_salts)}"
 
 
 def server_cpu() -> float:
-    """The processor seconds that the server has used so far."""
+    """Return the processor seconds that the server has used so far."""
     fields = Path(f"/proc/{connection.status().pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def settle(most: float = 20.0) -> None:
-    """Nothing; the server, which records what runs tell it some time later, has caught up."""
+    """Wait until the server, which records what runs tell it some time later, has caught up."""
     deadline, before = time.monotonic() + most, server_cpu()
     while time.monotonic() < deadline:
         time.sleep(0.25)
@@ -106,7 +106,7 @@ def settle(most: float = 20.0) -> None:
 def place(
     *, quick: bool, full: bool, prepare: Callable[[Path], AbstractContextManager[object]] = nullcontext
 ) -> Iterator[Place]:
-    """A place whose server runs; server and folder are gone at the end, however it ends. `prepare` is around the server.
+    """Give a place whose server runs; server and folder are gone at the end, however it ends. `prepare` is around the server.
 
     What the environment says of Prefect and Stepwell counts no more; this checkout's code does, whatever is installed.
     """
@@ -134,7 +134,7 @@ def _environment(folder: Path) -> Mapping[str, str]:
 
 
 def _left(folder: Path, seconds: float = 5.0) -> list[int]:
-    """The processes that still know of the folder after so many seconds; normally none."""
+    """Return the processes that still know of the folder after so many seconds; normally none."""
     deadline, name = time.monotonic() + seconds, str(folder).encode()
     while (found := [pid for pid in _others() if name in _surroundings(pid)]) and time.monotonic() < deadline:
         time.sleep(0.1)

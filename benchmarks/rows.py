@@ -28,12 +28,12 @@ class Row:
 
     @property
     def measured(self) -> str:
-        """The figure with its unit."""
+        """Return the figure with its unit."""
         return self._with_unit(self.value)
 
     @property
     def allowed(self) -> str:
-        """The budget with its unit."""
+        """Return the budget with its unit."""
         return f"<= {self._with_unit(self.budget)}"
 
     def _with_unit(self, number: float) -> str:
@@ -45,19 +45,19 @@ HEAD = ("name", "measured", "budget", "verdict", "made of")
 
 
 def table(rows: Iterable[Row]) -> str:
-    """The rows as text, in columns."""
+    """Return the rows as text, in columns."""
     cells = [HEAD, *((row.name, row.measured, row.allowed, row.verdict, row.detail) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 
 
 def save(rows: Iterable[Row], path: Path) -> None:
-    """Nothing; the file holds the rows as JSON, with the machine and the moment."""
+    """Write the rows as JSON, with the machine and the moment."""
     kept = [{**asdict(row), "verdict": row.verdict} for row in rows]
     facts = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "python": platform.python_version(), **machine()}
     path.write_text(json.dumps({**facts, "rows": kept}, indent=1) + "\n")
 
 
 def machine() -> dict[str, object]:
-    """How many processors there are, and how busy they have been for a minute."""
+    """Return how many processors there are, and how busy they have been for a minute."""
     return {"processors": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}

@@ -9,7 +9,7 @@ from rows import Row
 
 
 def executed(place: Place) -> Iterator[Row]:
-    """The overhead of an executed step over its bare process, in a flat pipeline and in a chain."""
+    """Yield the overhead of an executed step over its bare process, in a flat pipeline and in a chain."""
     few, many = (4, 16) if place.quick else (5, 35)
     for shape in ("flat", "chain"):
         found = place.ask("executed", shape=shape, few=few, many=many, repeat=place.repeat)
@@ -19,7 +19,7 @@ def executed(place: Place) -> Iterator[Row]:
 
 
 def reused(place: Place) -> Iterator[Row]:
-    """The cost of one more reused step in a process that is warm."""
+    """Yield the cost of one more reused step in a process that is warm."""
     few, many = (10, 40) if place.quick else (20, 100)
     found = place.ask("reused", few=few, many=many, repeat=place.repeat + 1)
     step, task = ([1000 * seconds for seconds in found[name]] for name in ("step", "task"))

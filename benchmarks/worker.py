@@ -27,7 +27,7 @@ Cost = tuple[float, float, float]
 
 
 def cost(work: Callable[[], object]) -> Cost:
-    """What the work took; the server's share counts until it has caught up."""
+    """Return what the work took; the server's share counts until it has caught up."""
     settle()
     before = time.perf_counter(), _cpu(), server_cpu()
     work()
@@ -54,7 +54,7 @@ def _middle(costs: list[Cost]) -> list[float]:
 
 
 def executed(folder: Path, shape: str, few: int, many: int, repeat: int) -> dict[str, list[float]]:
-    """The cost of one more executed step, and that of its bare process, from the same minute."""
+    """Return the cost of one more executed step, and that of its bare process, from the same minute."""
     from pipeline import build
 
     places = 1 if shape == "chain" else build(1, shape, "x").workspace.compute_targets["local"].max_concurrent
@@ -79,7 +79,7 @@ def _bare(folder: Path, count: int, places: int) -> None:
 
 
 def reused(folder: Path, few: int, many: int, repeat: int) -> dict[str, list[float]]:
-    """The cost of one more reused step, and that of one more task of Prefect's own that does nothing."""
+    """Return the cost of one more reused step, and that of one more task of Prefect's own that does nothing."""
     from pipeline import build
 
     salt = new_salt()
@@ -119,7 +119,7 @@ def _empty_tasks() -> Callable[[int], None]:
 
 
 def snapshot(folder: Path, sources: list[str], unchanged: int, rest: float) -> dict[str, float]:
-    """Seconds for the snapshot of each source directory, new to the store; and of the last one, once all has settled."""
+    """Return seconds for the snapshot of each source directory, new to the store; and of the last one, once all has settled."""
     from stepwell import Workspace
 
     workspace = Workspace.create("bench", exist_ok=True)
@@ -139,7 +139,7 @@ def _snapshot(workspace: Workspace, source: str) -> None:
 
 
 def hashing(folder: Path, file: str, repeat: int) -> dict[str, float]:
-    """Seconds to hash a file that no cache knows, with `sha256sum`, and once more; and the ratio of the first two."""
+    """Return seconds to hash a file that no cache knows, with `sha256sum`, and once more; and the ratio of the first two."""
     from stepwell.blocks.store.stat_cache import StatCache
 
     rounds = [_hashed(StatCache(folder / f"cache{number}" / "digests.sqlite3"), file) for number in range(repeat)]

@@ -81,7 +81,7 @@ def group_of(nodeid: str) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A temporary STEPWELL_HOME, and no server of the user's."""
+    """Give a temporary STEPWELL_HOME, and no server of the user's."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         for name in [
@@ -97,7 +97,7 @@ def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server(stepwell_home: Path) -> Iterator[str]:
-    """The API URL of the session's server."""
+    """Give the API URL of the session's server."""
     from stepwell.blocks.server import process as server_process
     from stepwell.blocks.server.connection import ensure_server, status, stop
 
@@ -121,7 +121,7 @@ def no_clusters_left() -> Iterator[None]:
 
 @pytest.fixture
 def workspace(server: str) -> Workspace:
-    """A workspace of the test's own."""
+    """Give a workspace of the test's own."""
     from stepwell import Workspace
 
     return Workspace.create(f"t-{uuid.uuid4().hex[:12]}")
@@ -129,7 +129,7 @@ def workspace(server: str) -> Workspace:
 
 @pytest.fixture(scope="module")
 def shared_workspace(server: str) -> Workspace:
-    """A workspace of the module's, for tests that leave it as it is."""
+    """Give a workspace of the module's, for tests that leave it as it is."""
     from stepwell import Workspace
 
     return Workspace.create(f"m-{uuid.uuid4().hex[:12]}")
@@ -137,7 +137,7 @@ def shared_workspace(server: str) -> Workspace:
 
 @pytest.fixture
 def project(tmp_path: Path, workspace: Workspace) -> Project:
-    """A project in a workspace of its own."""
+    """Give a project in a workspace of its own."""
     return Project(tmp_path, workspace)
 
 
@@ -162,7 +162,7 @@ def chain(project: Project) -> Callable[..., tuple[Any, Sequence[Any]]]:
 
 @pytest.fixture(scope="session")
 def new_pid_namespace() -> list[str]:
-    """What to put before a command so that it runs in a PID namespace of its own, as in another container."""
+    """Give what to put before a command so that it runs in a PID namespace of its own, as in another container."""
     command = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--pid", "--fork", "--mount-proc",
                "--kill-child"]  # fmt: skip
     if not shutil.which("unshare") or subprocess.run([*command, "true"], capture_output=True, check=False).returncode:
@@ -172,7 +172,7 @@ def new_pid_namespace() -> list[str]:
 
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[Any]:
-    """A real Docker engine with a base image; without one the test is skipped. It is this process's DOCKER_HOST."""
+    """Give a real Docker engine with a base image; without one the test is skipped. It is this process's DOCKER_HOST."""
     import docker_daemon
 
     reason = docker_daemon.why_not()

@@ -5,7 +5,7 @@ from prefect import flow
 
 @flow
 def empty() -> None:
-    """Nothing."""
+    """Do nothing."""
 
 
 empty()

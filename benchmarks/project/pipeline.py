@@ -24,5 +24,5 @@ def build(count: int, shape: str, salt: str, **more: str) -> Pipeline:
 
 
 def pipeline() -> Pipeline:
-    """What `stepwell run pipeline.py` runs."""
+    """Return what `stepwell run pipeline.py` runs."""
     return build(int(os.environ["BENCH_STEPS"]), os.environ["BENCH_SHAPE"], os.environ["BENCH_SALT"])

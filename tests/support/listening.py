@@ -34,7 +34,7 @@ class Listening:
         return client
 
     def said(self, sent: bytes) -> bytes:
-        """All that comes back until the endpoint closes."""
+        """Return all that comes back until the endpoint closes."""
         return everything(self.connect(sent))
 
 

@@ -21,20 +21,20 @@ class Project:
         self.log = folder / "executions"
 
     def write(self, name: str, text: str) -> Path:
-        """The file `name` of the source directory, which holds `text` now."""
+        """Return the file `name` of the source directory, which holds `text` now."""
         path = self.source / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(textwrap.dedent(text))
         return path
 
     def script(self, name: str, body: str = "") -> str:
-        """The name of a script that notes its execution, then runs `body` with `sys` and its arguments as `args`."""
+        """Return the name of a script that notes its execution, then runs `body` with `sys` and its arguments as `args`."""
         note = f"import sys\nargs = sys.argv[1:]\nwith open({str(self.log)!r}, 'a') as log:\n    log.write({name!r} + '\\n')\n"
         self.write(name, note + textwrap.dedent(body))
         return name
 
     def step(self, script: str, body: str | None = None, /, **more: Any) -> Any:
-        """A PythonScriptStep of the script, which is written first if there is a `body`."""
+        """Return a PythonScriptStep of the script, which is written first if there is a `body`."""
         from stepwell import PythonScriptStep
 
         if body is not None:
@@ -42,13 +42,13 @@ class Project:
         return PythonScriptStep(script, source_directory=self.source, **more)
 
     def pipeline(self, *steps: Any, **more: Any) -> Any:
-        """A pipeline of the steps."""
+        """Return a pipeline of the steps."""
         from stepwell import Pipeline
 
         return Pipeline(self.workspace, list(steps), **more)
 
     def run(self, pipeline: Any, **parameters: Any) -> Any:
-        """The summary of a run of the pipeline, however it ended."""
+        """Return the summary of a run of the pipeline, however it ended."""
         from stepwell.blocks.store.run_folder import RunFolder
         from stepwell.blocks.server.connection import client_settings
         from stepwell.flows.runs.summary import summarize
@@ -58,14 +58,14 @@ class Project:
         return summarize(RunFolder(self.workspace.store.run_folder(str(state.state_details.flow_run_id))))
 
     def happened(self, pipeline: Any, **parameters: Any) -> dict[str, str]:
-        """What happened to each step of a new run."""
+        """Return what happened to each step of a new run."""
         return {step.id: step.happened for step in self.run(pipeline, **parameters).steps}
 
     @property
     def executions(self) -> Counter[str]:
-        """How often each script was run."""
+        """Return how often each script was run."""
         return Counter(self.log.read_text().split("\n")[:-1] if self.log.exists() else [])
 
     def records(self) -> list[Path]:
-        """The files of the kept results."""
+        """Return the files of the kept results."""
         return sorted((self.workspace.store.root / "records").glob("*/*.json"))

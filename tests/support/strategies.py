@@ -87,7 +87,7 @@ def _limits(scalars: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]
 
 
 def parameter_values(definition: definitions.ParameterDefinition) -> st.SearchStrategy[Any]:
-    """The values that the parameter may have."""
+    """Return the values that the parameter may have."""
     kind, low, high = definition.item_type or definition.type, definition.minimum, definition.maximum
     if definition.choices:
         found = st.sampled_from(definition.choices)
@@ -112,7 +112,7 @@ def write_folder(place: Path, folder: Folder) -> Path:
 
 
 def read_folder(place: Path) -> Folder | bytes:
-    """What `write_folder` wrote."""
+    """Return what `write_folder` wrote."""
     if place.is_file():
         return place.read_bytes()
     return {child.name: read_folder(child) for child in place.iterdir()}
