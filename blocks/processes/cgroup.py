@@ -36,8 +36,8 @@ class Cgroup:
         return True
 
     def members(self) -> set[int]:
-        """Return the processes in the cgroup and in those below it."""
-        return {int(line) for folder in self._folders() for line in read(f"{folder}/cgroup.procs").split()}
+        """Return the processes in the cgroup and in those below it; without those of other PID namespaces, shown as 0."""
+        return {int(line) for folder in self._folders() for line in read(f"{folder}/cgroup.procs").split()} - {0}
 
     def populated(self) -> bool:
         """Return whether a member lives."""

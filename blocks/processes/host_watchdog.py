@@ -67,7 +67,8 @@ def _remove(cgroup: bytes) -> bool:
         switch.write(b"1")
     for folder, _, names in os.walk(cgroup, topdown=False):
         with contextlib.suppress(OSError), open(folder + b"/cgroup.procs", "rb") as procs:
-            for pid in procs.read().split() if b"cgroup.kill" not in names else ():
+            pids = set(procs.read().split()) - {b"0"}  # so are processes of other PID namespaces shown
+            for pid in pids if b"cgroup.kill" not in names else ():
                 os.kill(int(pid), 9)
         with contextlib.suppress(OSError):
             os.rmdir(folder)

@@ -1,9 +1,14 @@
-"""The processes of this machine, as /proc shows them: who is whose child. Where there is no /proc there are none."""
+"""The processes of this machine, as /proc shows them: who is whose child. Where there is no /proc there are none.
+
+Numbers of processes mean something within one PID namespace only, and there until they are given anew.
+"""
 
 from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 from typing import NamedTuple
 
 _CHUNK = 64 * 1024
@@ -48,6 +53,31 @@ def line_of_ancestors(pid: int, table: dict[int, Process]) -> set[int]:
         pid = table[pid].parent
         line.add(pid)
     return line
+
+
+def started(pid: int) -> str | None:
+    """Return when the process started, in words that no other process of this machine shares; None if it has ended."""
+    if not sys.platform.startswith("linux"):
+        command = ["ps", "-o", "lstart=", "-p", str(pid)]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
+    fields = read(f"/proc/{pid}/stat").decode(errors="replace").rpartition(")")[2].split()
+    # A zombie without further threads has ended; only its parent has not looked yet.
+    if not fields or (fields[0] in "ZX" and int(fields[17]) <= 1):
+        return None
+    return f"{_boot()}:{fields[19]}"
+
+
+def namespace() -> str:
+    """Return what names the PID namespace of this process; '' where there are none."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
+
+
+@functools.cache
+def _boot() -> str:
+    return read("/proc/sys/kernel/random/boot_id").decode().strip()
 
 
 @functools.cache

@@ -31,7 +31,8 @@ _looked_at: set[str] = set()
 class ServerStatus:
     """State and address of a server; `managed`: it is this home's own, so its process and database are known.
 
-    `guarded`: it is so, and asks for this home's password.
+    `guarded`: it is so, and asks for this home's password. `elsewhere`: it lives on that host, where it can't be reached
+    from here. The pid is None if the process can't be seen from here.
     """
 
     running: bool
@@ -41,6 +42,7 @@ class ServerStatus:
     database: Path | None
     managed: bool
     guarded: bool = False
+    elsewhere: str = ""
 
 
 def ensure_server(log: Callable[[str], None] = lambda _: None) -> str:
@@ -77,9 +79,17 @@ def status() -> ServerStatus:
     database = process.database()
     if recorded is None or not recorded.alive:
         return ServerStatus(False, None, None, None, database, managed=True)
-    healthy = trouble(recorded.url) is None
-    ui_url, guarded = _ui_url(recorded.url), recorded.guarded
-    return ServerStatus(healthy, recorded.url, recorded.pid, ui_url, database, managed=True, guarded=guarded)
+    healthy, here = recorded.trouble is None, recorded.here
+    return ServerStatus(
+        healthy,
+        recorded.url,
+        recorded.pid if here else None,
+        _ui_url(recorded.url),
+        database,
+        managed=True,
+        guarded=recorded.guarded,
+        elsewhere="" if healthy or here else recorded.host or "another host",
+    )
 
 
 def ui_link(log: Callable[[str], None] = lambda _: None) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hmac
+import secrets
 import ssl
 import threading
 import urllib.error
@@ -10,6 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
 from urllib.parse import urlsplit
+
+from stepwell.blocks.server.guarded_app import SERVER_PATH, proof
 
 T = TypeVar("T")
 
@@ -22,10 +26,19 @@ def trouble(url: str, seconds: float = _SECONDS_TO_ANSWER) -> str | None:
     return found[0] if found else f"no answer within {seconds:g} s"
 
 
+def is_own(url: str, auth_string: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:
+    """Return whether what answers is this home's server: it proves to know the auth string, which it isn't told."""
+    nonce = secrets.token_hex(16)
+    address = f"{url.removesuffix('/api')}{SERVER_PATH}{nonce}"
+    found = _in_time(lambda: _request_text(address, seconds), seconds)
+    return bool(found) and hmac.compare_digest(found[0], proof(auth_string, nonce).encode())
+
+
 def lets_in_everybody(url: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:
     """Return whether the server tells its version, which is behind its password, to somebody without one."""
-    found = _in_time(lambda: _request_version(url, seconds), seconds)
-    return bool(found) and found[0]
+    address = f"{url.rstrip('/')}/admin/version"
+    found = _in_time(lambda: _request_text(address, seconds), seconds)
+    return bool(found and found[0])
 
 
 def _in_time(ask: Callable[[], T], seconds: float) -> list[T]:
@@ -54,13 +67,13 @@ def _request_health(url: str, seconds: float) -> str | None:
     return None if answer.strip() == b"true" else "what answers is no Prefect API; its address mostly ends in /api"
 
 
-def _request_version(url: str, seconds: float) -> bool:
+def _request_text(address: str, seconds: float) -> bytes:
+    """Return the beginning of what is answered; b'' if that is no success."""
     try:
-        opener = _opener(urlsplit(url).hostname or "")
-        with opener.open(f"{url.rstrip('/')}/admin/version", timeout=seconds) as response:
-            return bool(response.read(1000))
+        with _opener(urlsplit(address).hostname or "").open(address, timeout=seconds) as response:
+            return bytes(response.read(1000))
     except Exception:  # noqa: BLE001  (whatever is wrong, nobody is let in)
-        return False
+        return b""
 
 
 @cache

@@ -1,8 +1,13 @@
-"""The server of this home: launched once for all who ask, told from other processes with the same pid, and ended."""
+"""The server of this home: launched once for all who ask, wherever they are, told from other processes, and ended.
+
+It holds a lock for as long as it lives, so that no second one is started on its database, in another PID namespace (a
+second container on the same volume) or on another machine neither; who can reach its address uses it from there.
+"""
 
 from __future__ import annotations
 
-import importlib.util
+import base64
+import fcntl
 import json
 import os
 import random
@@ -11,64 +16,71 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cache
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from stepwell.blocks.processes.table import namespace, started
 from stepwell.blocks.server.auth_string import auth_string
-from stepwell.blocks.server.guarded_app import HOST, origins
-from stepwell.blocks.server.health import trouble
+from stepwell.blocks.server.guarded_app import HOST, SERVER_PATH, environment
+from stepwell.blocks.server.health import is_own, trouble
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
-from stepwell.blocks.system.locks import exclusive
+from stepwell.blocks.system.locks import NO_LOCKS_HERE, exclusive, file_lock, shared
 from stepwell.errors import ServerException, StepwellError
 from stepwell.model.digests import digest
 
 _SECONDS_TO_START = 90.0
+_SECONDS_TO_ANSWER_ELSEWHERE = 5.0
 _SECONDS_TO_STOP = 10.0
 _START_ATTEMPTS = 3
-
-_SERVER_SETTINGS = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-    # In batches of one, Prefect's default, recording a task run costs four times as much.
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "50",
-    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "50",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "50",
-    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "200",
-    "PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED": "false",
-    # By default after 15 s: calls that wait for a worker would each be written again, in the way of new ones.
-    "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "3600",
-}
 
 
 @dataclass(frozen=True, slots=True)
 class ServerProcess:
-    """A server's address and process; a pid means the same process only with the time it started.
+    """A server's address and process; a pid means the same process only with its namespace and the time it started.
 
     `auth` is a digest of the auth string that it asks for, '' if it is of an older Stepwell and lets in everybody.
+    `locked`: it holds the lock of the database while it lives; one of an older Stepwell doesn't.
     """
 
     url: str
     pid: int
     started: str
     auth: str = ""
+    host: str = ""
+    namespace: str = ""
+    locked: bool = False
 
     @property
     def alive(self) -> bool:
-        """Whether the process has not ended."""
+        """Whether the process has not ended, wherever it is."""
         child = _children.get(self.pid)
         if child is not None:
             child.poll()
-        return bool(self.started) and _started(self.pid) == self.started
+        return (recorded() == self and _is_locked()) if self.locked else self.here
+
+    @property
+    def here(self) -> bool:
+        """Whether the process is one that can be seen, and ended, from here."""
+        same = self.namespace in ("", namespace())
+        return same and bool(self.started) and started(self.pid) == self.started
 
     @property
     def guarded(self) -> bool:
         """Whether it asks for this home's auth string."""
         return self.auth == _auth_digest()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the server can't be used from here, or None if it answers in time."""
+        reason = trouble(self.url)
+        if reason is None and self.locked and self.guarded and not is_own(self.url, own_auth_string()):
+            return "what answers there is another server"
+        return reason
 
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -102,7 +114,9 @@ def recorded() -> ServerProcess | None:
     """Return the process that was started last, which may have ended since."""
     try:
         data = json.loads(_read(_record_file()))
-        return ServerProcess(str(data["url"]), int(data["pid"]), str(data["started"]), str(data.get("auth", "")))
+        more = {name: str(data.get(name, "")) for name in ("auth", "host", "namespace")}
+        locked = data.get("locked") is True
+        return ServerProcess(str(data["url"]), int(data["pid"]), str(data["started"]), **more, locked=locked)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -122,7 +136,7 @@ def database() -> Path:
 
 def _start_once(log: Callable[[str], None]) -> ServerProcess:
     process = recorded()
-    if process is not None and process.alive and process.guarded and trouble(process.url) is None:
+    if process is not None and process.alive and process.guarded and process.trouble is None:
         return process
     with exclusive(_folder() / "lock"):
         process = recorded()
@@ -133,6 +147,7 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
             # Told to whoever caused it, log or none: older processes that still use it are refused from now on.
             print("Replacing Prefect's running server, which does not ask for this home's password", file=sys.stderr)
             _terminate(process)
+        _record_file().unlink(missing_ok=True)  # what it says is over, whatever becomes of the next one
         log(f"Starting Prefect's server{'' if database().exists() else ', which takes a while the first time'}")
         for attempt in range(1, _START_ATTEMPTS + 1):
             process = _launch(_free_port(last=attempt == 1))
@@ -147,61 +162,96 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
 
 def _launch(port: int) -> ServerProcess:
     folder = _folder()
+    lock = _lock_database()
     log = _log()
     if log.exists():
         log.replace(log.with_suffix(".log.old"))
-    command = [sys.executable, "-m", "stepwell.blocks.server.guarded_app", str(port)]
+    descriptors = () if lock is None else (lock,)
+    command = [sys.executable, "-m", "stepwell.blocks.server.guarded_app", str(port), *map(str, descriptors)]
+    process = ServerProcess(
+        f"http://{HOST}:{port}/api", 0, "", _auth_digest(), socket.gethostname(), namespace(), lock is not None
+    )
     try:
+        _record(process)  # before it lives, so that it is found though we were killed now
         with log.open("wb") as output:
             # The folder is one where Prefect finds no settings of the user's project.
             child = subprocess.Popen(
-                command, cwd=folder, env=_environment(folder, port), start_new_session=True,
+                command, cwd=folder, env=environment(folder, port, own_auth_string()), start_new_session=True, pass_fds=descriptors,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
     except OSError as error:
         raise ServerException("Prefect's server can't be started.", {"reason": error}) from None
+    finally:
+        if lock is not None:
+            os.close(lock)  # the server has it now
     _children[child.pid] = child
-    process = ServerProcess(f"http://{HOST}:{port}/api", child.pid, _started(child.pid) or "", _auth_digest())
-    write_atomically(_record_file(), json.dumps(asdict(process)).encode())
+    process = replace(process, pid=child.pid, started=started(child.pid) or "")
+    _record(process)
     write_atomically(folder / "port", str(port).encode())
     return process
 
 
-def _environment(folder: Path, port: int) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "STEPWELL_OWN_"))}
-    # The UI calls the port that is named here, not the one on the command line.
-    own = {
-        "PREFECT_HOME": str(folder),
-        "PREFECT_SERVER_API_HOST": HOST,
-        "PREFECT_SERVER_API_PORT": str(port),
-        "PREFECT_SERVER_API_AUTH_STRING": own_auth_string(),
-        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": ",".join(origins(port)),
-    }
-    if "PYTHONPATH" in kept:  # the server runs in another folder
-        kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, kept["PYTHONPATH"].split(os.pathsep)))
-    spec = importlib.util.find_spec("prefect")
-    if spec is not None and not all(os.access(place, os.W_OK) for place in spec.submodule_search_locations or ()):
-        # Prefect unpacks its UI beside its own code, or else goes without.
-        own["PREFECT_UI_STATIC_DIRECTORY"] = str(folder / "ui")
-    return kept | _SERVER_SETTINGS | own
+def _record(process: ServerProcess) -> None:
+    write_atomically(_record_file(), json.dumps(asdict(process)).encode())
+
+
+def _lock_database() -> int | None:
+    """Return a descriptor with the lock that a living server holds, None where locks can't be had."""
+    deadline = time.monotonic() + _SECONDS_TO_STOP
+    while True:
+        try:
+            descriptor = file_lock(_lock_file(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in NO_LOCKS_HERE:
+                raise
+            return None
+        if descriptor is not None:
+            return descriptor
+        if time.monotonic() > deadline:
+            raise _elsewhere(None)
+        time.sleep(0.02)  # somebody may only be looking, or ending
 
 
 def _wait(process: ServerProcess) -> ServerProcess:
     """Wait until the process is healthy and return it; raise ServerException if it ends or takes too long."""
-    deadline = time.monotonic() + _SECONDS_TO_START
+    seconds = _SECONDS_TO_START if process.here else _seconds_left_elsewhere()
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if trouble(process.url) is None:
+        if process.trouble is None:
             return process
         if not process.alive:
             hint = "Read the log; `stepwell server start` tries again."
             raise ServerException("Prefect's server stopped while it started.", _log_facts(), hint)
         time.sleep(0.05)
+    if not process.here:
+        raise _elsewhere(process)
     hint = "Run `stepwell server stop`, and try again."
     raise ServerException(f"Prefect's server did not answer within {_SECONDS_TO_START:g} s.", _log_facts(), hint)
 
 
+def _seconds_left_elsewhere() -> float:
+    """Return how long to wait for a server that was started elsewhere, perhaps just now."""
+    age = 0.0
+    with suppress(OSError):
+        age = max(0.0, time.time() - _record_file().stat().st_mtime)
+    return max(_SECONDS_TO_ANSWER_ELSEWHERE, _SECONDS_TO_START - age)
+
+
+def _elsewhere(process: ServerProcess | None) -> ServerException:
+    """Return the error for a server that lives where its process can't be seen nor its address be reached."""
+    facts = {"home": home(), "host": process and process.host, "address": process and process.url}
+    return ServerException(
+        "Prefect's server of this home runs in another container or on another machine, and can't be reached from here.",
+        {name: fact for name, fact in facts.items() if fact},
+        "Run `stepwell server stop` there, or set PREFECT_API_URL to a server that both reach, or STEPWELL_HOME to another"
+        " folder here.",
+    )
+
+
 def _terminate(process: ServerProcess) -> None:
     """Terminate the server and what it started: asked first, then killed."""
+    if process.alive and not process.here:
+        _terminate_elsewhere(process)
     for number in (signal.SIGTERM, signal.SIGKILL):
         if not process.alive:
             break
@@ -212,11 +262,32 @@ def _terminate(process: ServerProcess) -> None:
         except PermissionError as error:
             facts = {"pid": process.pid, "reason": error}
             raise ServerException("Prefect's server can't be stopped.", facts, "Stop it as its owner.") from None
-        deadline = time.monotonic() + _SECONDS_TO_STOP
-        while process.alive and time.monotonic() < deadline:
-            time.sleep(0.02)
+        _await_end(process)
     if child := _children.pop(process.pid, None):
         child.poll()
+
+
+def _terminate_elsewhere(process: ServerProcess) -> None:
+    """Ask a server whose process can't be seen from here to end, and wait for that."""
+    if process.trouble is None and process.guarded:
+        token = base64.b64encode(own_auth_string().encode()).decode()
+        request = urllib.request.Request(  # noqa: S310  (our own server's address)
+            f"{process.url.removesuffix('/api')}{SERVER_PATH}stop",
+            data=b"",
+            headers={"Authorization": f"Basic {token}"},
+            method="POST",
+        )
+        with suppress(OSError):
+            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=_SECONDS_TO_STOP).close()
+        _await_end(process)
+    if process.alive:
+        raise _elsewhere(process)
+
+
+def _await_end(process: ServerProcess) -> None:
+    deadline = time.monotonic() + _SECONDS_TO_STOP
+    while process.alive and time.monotonic() < deadline:
+        time.sleep(0.02)
 
 
 def _free_port(*, last: bool) -> int:
@@ -255,6 +326,15 @@ def _record_file() -> Path:
     return _folder() / "server.json"
 
 
+def _lock_file() -> Path:
+    return _folder() / "alive.lock"
+
+
+def _is_locked() -> bool:
+    with shared(_lock_file(), blocking=False) as free:  # shared: others who ask don't look alive
+        return not free
+
+
 def _log() -> Path:
     return _folder() / "server.log"
 
@@ -265,23 +345,6 @@ def _log_tail() -> str:
 
 def _log_facts() -> dict[str, object]:
     return {"log": _log(), "last lines": _log_tail() or "empty"}
-
-
-def _started(pid: int) -> str | None:
-    """Return when the process started, in words that no other process of this machine shares; None if it has ended."""
-    if not sys.platform.startswith("linux"):
-        command = ["ps", "-o", "lstart=", "-p", str(pid)]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or None
-    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
-    # A zombie without further threads has ended; only its parent has not looked yet.
-    if not fields or (fields[0] in "ZX" and int(fields[17]) <= 1):
-        return None
-    return f"{_boot()}:{fields[19]}"
-
-
-@cache
-def _boot() -> str:
-    return _read(Path("/proc/sys/kernel/random/boot_id"))
 
 
 def _read(path: Path) -> str:

@@ -39,6 +39,10 @@ def status() -> None:
     from stepwell.blocks.server import connection
 
     found = connection.status()
+    if found.elsewhere:
+        print(f"Prefect's server of this home runs in another container or on another machine ({found.elsewhere})")
+        print("It can't be reached from here")
+        raise typer.Exit(1)
     if not found.running:
         print("No server runs")
         raise typer.Exit(1)

@@ -69,7 +69,7 @@ def serve(options: ServeOptions) -> None:
     with only_one(folder), _stop_signals() as stop:
         log = ChildLog(folder, "keeper")
         server = connection.status()
-        started_here = server.managed and server.pid is None
+        started_here = server.managed and server.url is None
         try:
             connection.ensure_server(log_to_stderr)
             if options.limit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepwell.blocks.processes.table import namespace
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import exclusive
@@ -152,14 +154,36 @@ class _SupervisedChild:
 def only_one(folder: Path) -> Iterator[None]:
     """Keep others from supervising in this folder while the block runs; raise UserErrorException if somebody does."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    pid_file = folder / "pid"
+    pid_file, place_file = folder / "pid", folder / "place"
     with exclusive(folder / "lock", blocking=False) as taken:
         if not taken:
-            pid = pid_file.read_text().strip() if pid_file.exists() else "unknown"
-            facts = {"pid": pid, "home": home()}
-            raise UserErrorException("Stepwell is served from this home already", facts, f"End it first: kill {pid}")
+            raise _served_already(_read(pid_file), _read(place_file))
+        write_atomically(place_file, _place().encode())
         write_atomically(pid_file, str(os.getpid()).encode())
         try:
             yield
         finally:
             pid_file.unlink(missing_ok=True)
+            place_file.unlink(missing_ok=True)
+
+
+def _served_already(pid: str, place: str) -> UserErrorException:
+    facts = {"pid": pid or "unknown", "home": home()}
+    hint = f"End it first: kill {pid}"
+    if place not in ("", _place()):  # there the number means another process than here
+        facts, hint = (
+            {"host": place.split(maxsplit=1)[0], "home": home()},
+            "End it first, in the container or on the machine it is on.",
+        )
+    return UserErrorException("Stepwell is served from this home already", facts, hint)
+
+
+def _place() -> str:
+    """Return what names this host and PID namespace."""
+    return f"{socket.gethostname()} {namespace()}"
+
+
+def _read(file: Path) -> str:
+    with suppress(OSError):
+        return file.read_text().strip()
+    return ""

@@ -15,54 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from server_processes import HEAD, begin, environment, python, servers, status
 from waiting import PATIENCE
 
 from stepwell.blocks.system.home import home, signing_key
 from stepwell.errors import StepwellError
-
-HEAD = f"server.process._SECONDS_TO_START = {PATIENCE}\n"
-STATUS = "import dataclasses, json; print(json.dumps(dataclasses.asdict(server.status()), default=str))"
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Return the variables of a user who keeps Stepwell and Prefect in `folder` and has set nothing else but `more`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "STEPWELL"))}
-    mine = {"STEPWELL_HOME": str(folder / "home"), "PREFECT_HOME": str(folder / "prefect")}
-    return kept | mine | {"PREFECT_LOGGING_LEVEL": "ERROR"} | more
-
-
-def begin(code: str, folder: Path, **more: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", f"from stepwell.blocks.server import connection as server\n{HEAD}{code}"]
-    # As a job of a terminal has it: a group of its own, which Ctrl-C interrupts.
-    return subprocess.Popen(command, env=environment(folder, **more), cwd=folder, process_group=0, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-
-
-def python(code: str, folder: Path, **more: str) -> str:
-    """Run the code in a process of its own and return its output."""
-    process = begin(code, folder, **more)
-    out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, err
-    return out.strip()
-
-
-def status(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads(python(STATUS, folder))
-    return found
-
-
-def servers(folder: Path) -> list[int]:
-    """Return the pids of the servers whose home is in the folder."""
-    wanted = f"PREFECT_HOME={folder / 'home' / 'server'}".encode()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            running = (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-            if running and wanted in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
-        except OSError:
-            continue
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -109,4 +109,8 @@ def test_only_one_supervises_a_folder(tmp_path):
         pass
     with only_one(tmp_path):
         assert (tmp_path / "pid").read_text() == str(os.getpid())
+        (tmp_path / "place").write_text("far pid:[1]")
+        with pytest.raises(UserErrorException, match="machine it is on") as raised, only_one(tmp_path):
+            pass
+        assert "far" in str(raised.value) and str(os.getpid()) not in str(raised.value)
     assert not (tmp_path / "pid").exists()

@@ -14,6 +14,7 @@ import pytest
 from waiting import PATIENCE, eventually
 
 from stepwell import Experiment, PipelineParameter, Workspace
+from stepwell.blocks.store.maintenance import collect
 from stepwell.errors import ActivityFailedException, UserErrorException
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
@@ -128,6 +129,29 @@ def test_a_run_outlives_its_submitter_and_is_found_from_another_process(project)
     assert run.wait_for_completion(show_output=False, timeout_seconds=PATIENCE) == "Finished"
     assert run.find_step_run("a.py")[0].get_stdout_log() == "done\n"
     assert list(Workspace.get(project.workspace.name).experiments) == ["far"]
+
+
+def test_a_run_of_another_pid_namespace_is_seen_collected_around_and_cancelled(project, sleeper, new_pid_namespace):
+    """As of a container that shares this home."""
+    _, place = sleeper
+    project.script("a.py", SLEEP.replace("args[0]", repr(str(place))))
+    command = [*new_pid_namespace, sys.executable, "-c", SUBMIT, project.workspace.name, str(project.source)]
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as submitter:
+        try:
+            assert submitter.stdout is not None
+            run_id = [submitter.stdout.readline() for _ in range(3)][-1].strip()
+            eventually(lambda: is_written(place))
+            work = project.workspace.store.root / "work"
+            scratch = set(os.listdir(work))
+            collect(project.workspace.store, days=0)
+            run = Workspace.get(project.workspace.name).get_run(run_id)
+            assert scratch and scratch == set(os.listdir(work)) and run.get_status() == "Running"
+            run.cancel()
+            assert run.wait_for_completion(show_output=False, timeout_seconds=PATIENCE) == "Canceled"
+            eventually(lambda: os.listdir(work) == [])
+        finally:
+            submitter.kill()
 
 
 def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project, sleeper):
