@@ -76,7 +76,7 @@ def status() -> ServerStatus:
     if users is not None:
         return ServerStatus(trouble(users) is None, users, None, _ui_url(users), None, managed=False)
     recorded = process.recorded()
-    database = process.database()
+    database = process.database_file()
     if recorded is None or not recorded.alive:
         return ServerStatus(False, None, None, None, database, managed=True)
     healthy, here = recorded.trouble is None, recorded.here

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import secrets
 import ssl
@@ -9,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -32,6 +34,16 @@ def is_own(url: str, auth_string: str, seconds: float = _SECONDS_TO_ANSWER) -> b
     address = f"{url.removesuffix('/api')}{SERVER_PATH}{nonce}"
     found = _in_time(lambda: _request_text(address, seconds), seconds)
     return bool(found) and hmac.compare_digest(found[0], proof(auth_string, nonce).encode())
+
+
+def ask_to_end(url: str, auth_string: str, seconds: float = _SECONDS_TO_ANSWER) -> None:
+    """Ask this home's server, which proved that it is, to end."""
+    request = urllib.request.Request(  # noqa: S310  (our own server's address)
+        f"{url.removesuffix('/api')}{SERVER_PATH}stop", data=b"", method="POST",
+        headers={"Authorization": f"Basic {base64.b64encode(auth_string.encode()).decode()}"},
+    )  # fmt: skip
+    with suppress(OSError), _opener(urlsplit(url).hostname or "").open(request, timeout=seconds):
+        pass
 
 
 def lets_in_everybody(url: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:

@@ -6,8 +6,6 @@ second container on the same volume) or on another machine neither; who can reac
 
 from __future__ import annotations
 
-import base64
-import fcntl
 import json
 import os
 import random
@@ -16,21 +14,21 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stepwell.blocks.processes.table import namespace, started
+from stepwell.blocks.server import database
 from stepwell.blocks.server.auth_string import auth_string
-from stepwell.blocks.server.guarded_app import HOST, SERVER_PATH, environment
-from stepwell.blocks.server.health import is_own, trouble
+from stepwell.blocks.server.guarded_app import HOST, environment
+from stepwell.blocks.server.health import ask_to_end, is_own, trouble
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
-from stepwell.blocks.system.locks import NO_LOCKS_HERE, exclusive, file_lock, shared
-from stepwell.errors import ServerException, StepwellError
+from stepwell.blocks.system.locks import exclusive
+from stepwell.errors import ServerException, StepwellError, UserErrorException
 from stepwell.model.digests import digest
 
 _SECONDS_TO_START = 90.0
@@ -61,7 +59,7 @@ class ServerProcess:
         child = _children.get(self.pid)
         if child is not None:
             child.poll()
-        return (recorded() == self and _is_locked()) if self.locked else self.here
+        return (recorded() == self and database.is_locked(_folder())) if self.locked else self.here
 
     @property
     def here(self) -> bool:
@@ -126,9 +124,24 @@ def own_auth_string() -> str:
     return auth_string(_folder())
 
 
-def database() -> Path:
+def database_file() -> Path:
     """Return the path of the server's database."""
-    return _folder() / "prefect.db"
+    return database.database(_folder())
+
+
+def restore(*, empty: bool = False) -> str:
+    """Go back to the newest copy of the database that this Prefect can use, or to none, and return what was done."""
+    with exclusive(_folder() / "lock"):
+        process = recorded()
+        if process is not None and process.alive:
+            raise UserErrorException("Prefect's server is at work on the database.", {"address": process.url},
+                                     "Run `stepwell server stop` first.")  # fmt: skip
+        lock = _lock_database()
+        try:
+            return database.restore(_folder(), empty=empty)
+        finally:
+            if lock is not None:
+                os.close(lock)
 
 
 # Starting and ending -----------------------------------------------------------------------------------------------------
@@ -137,6 +150,8 @@ def database() -> Path:
 def _start_once(log: Callable[[str], None]) -> ServerProcess:
     process = recorded()
     if process is not None and process.alive and process.guarded and process.trouble is None:
+        if database.is_migrating(_folder()):
+            database.finish(_folder())
         return process
     with exclusive(_folder() / "lock"):
         process = recorded()
@@ -148,30 +163,35 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
             print("Replacing Prefect's running server, which does not ask for this home's password", file=sys.stderr)
             _terminate(process)
         _record_file().unlink(missing_ok=True)  # what it says is over, whatever becomes of the next one
-        log(f"Starting Prefect's server{'' if database().exists() else ', which takes a while the first time'}")
+        log(f"Starting Prefect's server{'' if database_file().exists() else ', which takes a while the first time'}")
         for attempt in range(1, _START_ATTEMPTS + 1):
-            process = _launch(_free_port(last=attempt == 1))
+            process = _launch(_free_port(last=attempt == 1), log)
             try:
-                return _wait(process)
+                _wait(process)
             except ServerException:
                 # Between the look for a free port and its use, another process may have taken it.
                 if attempt == _START_ATTEMPTS or process.alive or "already in use" not in _log_tail().lower():
+                    if not process.alive:
+                        database.check(_folder())  # which may be the reason
                     raise
+            database.finish(_folder())
+            return process
     raise AssertionError("unreachable")
 
 
-def _launch(port: int) -> ServerProcess:
+def _launch(port: int, say: Callable[[str], None]) -> ServerProcess:
     folder = _folder()
     lock = _lock_database()
     log = _log()
-    if log.exists():
-        log.replace(log.with_suffix(".log.old"))
     descriptors = () if lock is None else (lock,)
     command = [sys.executable, "-m", "stepwell.blocks.server.guarded_app", str(port), *map(str, descriptors)]
     process = ServerProcess(
         f"http://{HOST}:{port}/api", 0, "", _auth_digest(), socket.gethostname(), namespace(), lock is not None
     )
     try:
+        database.prepare(folder, say)
+        if log.exists():
+            log.replace(log.with_suffix(".log.old"))
         _record(process)  # before it lives, so that it is found though we were killed now
         with log.open("wb") as output:
             # The folder is one where Prefect finds no settings of the user's project.
@@ -196,20 +216,10 @@ def _record(process: ServerProcess) -> None:
 
 
 def _lock_database() -> int | None:
-    """Return a descriptor with the lock that a living server holds, None where locks can't be had."""
-    deadline = time.monotonic() + _SECONDS_TO_STOP
-    while True:
-        try:
-            descriptor = file_lock(_lock_file(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in NO_LOCKS_HERE:
-                raise
-            return None
-        if descriptor is not None:
-            return descriptor
-        if time.monotonic() > deadline:
-            raise _elsewhere(None)
-        time.sleep(0.02)  # somebody may only be looking, or ending
+    try:
+        return database.lock(_folder(), _SECONDS_TO_STOP)
+    except TimeoutError:
+        raise _elsewhere(None) from None
 
 
 def _wait(process: ServerProcess) -> ServerProcess:
@@ -270,15 +280,7 @@ def _terminate(process: ServerProcess) -> None:
 def _terminate_elsewhere(process: ServerProcess) -> None:
     """Ask a server whose process can't be seen from here to end, and wait for that."""
     if process.trouble is None and process.guarded:
-        token = base64.b64encode(own_auth_string().encode()).decode()
-        request = urllib.request.Request(  # noqa: S310  (our own server's address)
-            f"{process.url.removesuffix('/api')}{SERVER_PATH}stop",
-            data=b"",
-            headers={"Authorization": f"Basic {token}"},
-            method="POST",
-        )
-        with suppress(OSError):
-            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=_SECONDS_TO_STOP).close()
+        ask_to_end(process.url, own_auth_string())
         _await_end(process)
     if process.alive:
         raise _elsewhere(process)
@@ -326,15 +328,6 @@ def _record_file() -> Path:
     return _folder() / "server.json"
 
 
-def _lock_file() -> Path:
-    return _folder() / "alive.lock"
-
-
-def _is_locked() -> bool:
-    with shared(_lock_file(), blocking=False) as free:  # shared: others who ask don't look alive
-        return not free
-
-
 def _log() -> Path:
     return _folder() / "server.log"
 
@@ -344,7 +337,7 @@ def _log_tail() -> str:
 
 
 def _log_facts() -> dict[str, object]:
-    return {"log": _log(), "last lines": _log_tail() or "empty"}
+    return {"log": _log(), **database.facts_of_migration(_folder()), "last lines": _log_tail() or "empty"}
 
 
 def _read(path: Path) -> str:

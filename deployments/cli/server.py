@@ -34,6 +34,18 @@ def stop() -> None:
 
 
 @app.command()
+def restore(
+    empty: bool = typer.Option(
+        False, "--empty", help="Begin with an empty database instead: workspaces are to be made again."
+    ),
+) -> None:
+    """Go back to the newest copy of Prefect's database that this Prefect can use."""
+    from stepwell.blocks.server import process
+
+    print(process.restore(empty=empty))
+
+
+@app.command()
 def status() -> None:
     """Tell whether a server runs, and where."""
     from stepwell.blocks.server import connection
