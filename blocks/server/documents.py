@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
+import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -12,16 +15,21 @@ import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import BlockDocument
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 from pydantic import Field, PrivateAttr, ValidationError
 
 from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.server.settings import AUTH_STRING
+from stepwell.blocks.system.disk import told_in_words
+from stepwell.blocks.system.home import home
+from stepwell.blocks.system.locks import KeyLocks
 from stepwell.errors import ServerException
 from stepwell.model.names import earlier_joined_name, joined_name
 
 _PAGE = 200
+_SAVE_ATTEMPTS, _SAVE_PAUSE = 6, 0.05
+_SECONDS_FOR_OTHERS = 30.0
 
 
 class NamedBlock(Block):
@@ -86,8 +94,33 @@ def save(block: Block, name: str) -> None:
     """Save `block` as the document `name`, in place of what the document held."""
     if _document_of(block) != name:
         block._block_document_id = None  # noqa: SLF001  (else Prefect would overwrite the document that it came from)
-    with client():
-        block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
+    with registering("blocks"), client():
+        for attempt in range(_SAVE_ATTEMPTS):
+            try:
+                block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
+            except (ObjectAlreadyExists, ObjectNotFound):  # whoever has another home was faster, or deleted it again
+                if attempt == _SAVE_ATTEMPTS - 1:
+                    raise
+                time.sleep(random.uniform(0, _SAVE_PAUSE * 2**attempt))  # noqa: S311  (lest all come back at once)
+            else:
+                return
+
+
+@contextmanager
+def registering(what: str) -> Iterator[None]:
+    """Let nobody else of this home look for what is missing and make it while the block runs: two would make it twice.
+
+    Who waits for too long, since a server is silent perhaps, goes on without.
+    """
+    ensure_server()
+    locks, holder = KeyLocks(home() / "locks"), uuid.uuid4().hex
+    with told_in_words("Stepwell's home can't be written", home()):
+        held = locks.acquire_lock(what, holder, acquire_timeout=_SECONDS_FOR_OTHERS)
+    try:
+        yield
+    finally:
+        if held:
+            locks.release_lock(what, holder)
 
 
 def load(cls: type[B], name: str) -> B | None:

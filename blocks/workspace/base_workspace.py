@@ -59,6 +59,7 @@ class BaseWorkspace:
         return {"_block": self._block}  # the rest was looked up, and can be again in whatever process this comes to
 
     @classmethod
+    @documents.registering("workspaces")
     def create(
         cls,
         name: str,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 
 import pytest
+from prefect.blocks.core import Block
+from prefect.exceptions import ObjectAlreadyExists
 
 from stepwell import AmlCompute, ComputeTarget, DaskCompute, Datastore, Environment, Workspace
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute as DaskBlock
@@ -133,3 +138,77 @@ def test_an_unregistered_datastore_of_an_earlier_release_is_gone(workspace):
     Datastore(workspace, "old").unregister()
     with pytest.raises(DatastoreException):
         Datastore(workspace, "old")
+
+
+# Many at once -----------------------------------------------------------------------------------------------------------
+
+
+def new_kind():
+    """Return a class of blocks that the server has never seen."""
+    slug = f"kind-{uuid.uuid4().hex[:12]}"
+    fields = {
+        "_block_type_name": slug,
+        "_block_type_slug": slug,
+        "__module__": __name__,
+        "__annotations__": {"at": int},
+    }
+    return type("Kind", (Block,), fields)
+
+
+def all_at_once(actions):
+    """Return what the actions returned, each in a thread, begun together."""
+    together = threading.Barrier(len(actions))
+
+    def act(action):
+        together.wait()
+        return action()
+
+    with ThreadPoolExecutor(len(actions)) as pool:
+        return list(pool.map(act, actions))
+
+
+@pytest.mark.parametrize("one_home", [True, False])
+def test_many_who_register_a_kind_at_once_all_succeed(server, monkeypatch, one_home):
+    if not one_home:
+        monkeypatch.setattr(documents, "registering", lambda _: nullcontext())
+    kind = new_kind()
+    all_at_once([lambda at=at: documents.save(kind(at=at), f"one-{at}") for at in range(8)])
+    all_at_once([lambda at=at: documents.save(kind(at=at), "same") for at in range(8)])
+    assert {block.at for block in documents.load_all(kind)} == set(range(8))
+
+
+def test_a_save_that_somebody_elses_comes_before_is_tried_again_and_not_for_ever(server, monkeypatch):
+    kind, tries = new_kind(), []
+
+    def save(self, name, **_):
+        tries.append(name)
+        if len(tries) != enough:
+            raise ObjectAlreadyExists(http_exc=Exception())
+
+    monkeypatch.setattr(kind, "save", save)
+    monkeypatch.setattr(documents, "_SAVE_PAUSE", 0.001)
+    enough = 3
+    documents.save(kind(at=1), "x")
+    assert len(tries) == 3
+    enough = -1
+    with pytest.raises(ObjectAlreadyExists):
+        documents.save(kind(at=1), "x")
+
+
+def test_many_who_create_a_workspace_at_once_get_one(server):
+    name = f"t-{uuid.uuid4().hex[:12]}"
+    made = all_at_once([lambda: Workspace.create(name, exist_ok=True) for _ in range(6)])
+    assert {workspace.name for workspace in made} == {name} and len({workspace.sign("x") for workspace in made}) == 1
+    other = f"t-{uuid.uuid4().hex[:12]}"
+
+    def create():
+        with suppress(WorkspaceException):
+            return Workspace.create(other)
+
+    assert sum(workspace is not None for workspace in all_at_once([create] * 6)) == 1
+
+
+def test_who_waits_too_long_for_others_goes_on_without(server, monkeypatch):
+    monkeypatch.setattr(documents, "_SECONDS_FOR_OTHERS", 0.1)
+    with documents.registering("trial"), documents.registering("trial"):
+        pass
