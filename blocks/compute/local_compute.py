@@ -31,8 +31,8 @@ class LocalCompute(Compute):
 
     Attributes:
         max_concurrent: How many steps of a pipeline run at once; by default as many as there are processors.
-        cpus: Processors that steps may take together; by default all. A step takes 1 unless it says otherwise.
-        memory: Bytes of memory that steps may take together; by default all.
+        cpus: Processors that steps which ask for some may take together; by default all.
+        memory: Bytes of memory that steps which ask for some may take together; by default all.
     """
 
     _block_type_name: ClassVar[str | None] = "Stepwell Local Compute"
@@ -48,7 +48,7 @@ class LocalCompute(Compute):
         default_factory=_processors,
         gt=0,
         allow_inf_nan=False,
-        description="Processors that steps may take together, each 1 by default.",
+        description="Processors that steps which ask for some may take together.",
     )
     memory: int = Field(default_factory=_memory, gt=0, description="Bytes of memory that steps may take together.")
 
@@ -97,7 +97,7 @@ class LocalCompute(Compute):
         return {"steps": self.max_concurrent, "cpus": self.cpus, "memory": self.memory}
 
     def demand(self, step: StepDefinition) -> Mapping[str, float]:
-        """Return the processors and bytes of memory that the step takes.
+        """Return the processors and bytes of memory that the step asks for, none if it has no `resources`.
 
         Args:
             step: The definition of the step.
@@ -105,5 +105,5 @@ class LocalCompute(Compute):
         Returns:
             Amounts of `steps` (1), `cpus` and `memory` (bytes).
         """
-        wanted = step.resources or Resources()
-        return {"steps": 1, "cpus": wanted.cpus if step.resources else min(1, self.cpus), "memory": wanted.memory}
+        wanted = step.resources or Resources(cpus=0)
+        return {"steps": 1, "cpus": wanted.cpus, "memory": wanted.memory}

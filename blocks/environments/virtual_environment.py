@@ -19,7 +19,7 @@ from stepwell.blocks.processes.output import OnOutput
 from stepwell.blocks.processes.runner import StopSignal, run_process
 from stepwell.blocks.system.files import remove, write_atomically
 from stepwell.blocks.system.locks import exclusive
-from stepwell.errors import EnvironmentException
+from stepwell.errors import EnvironmentException, StepCancelledException
 from stepwell.model.definitions import EnvironmentDefinition
 from stepwell.model.digests import digest
 from stepwell.model.redaction import Redactor
@@ -156,5 +156,5 @@ class _Build:
         return emit
 
 
-def _stopped() -> EnvironmentException:
-    return EnvironmentException("The environment was not built, since the run was stopped", hint="Run it again.")
+def _stopped() -> StepCancelledException:
+    return StepCancelledException("The environment was not built, since the run was stopped", hint="Run it again.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
 from stepwell.blocks.system.files import remove
-from stepwell.errors import DatastoreException, StepFailedException, StoreException
+from stepwell.errors import DatastoreException, StepCancelledException, StepFailedException, StoreException
 from stepwell.flows.engine.materialization import materialize, output_path
 from stepwell.flows.engine.observed_reads import account_for_reads, read_notes
 from stepwell.flows.engine.run_context import RunContext
@@ -116,7 +116,8 @@ def _check_exit(job: Job, end: Exit) -> None:
         cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
         title, hint = f"The step {name!r} {cause}", "Read the whole log, mend the script, and run the pipeline again."
     facts = {"last lines": _last_lines(job), "log": job.logs / "70_driver_log.txt"}
-    raise StepFailedException(title, {k: v for k, v in facts.items() if v}, hint)
+    error = StepCancelledException if end.cancelled else StepFailedException
+    raise error(title, {k: v for k, v in facts.items() if v}, hint)
 
 
 def _last_lines(job: Job) -> str:

@@ -20,8 +20,11 @@ from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.records import Artifact, StepCall, StepResult
 
-MOST_AT_ONCE = 64
+_MOST_REUSED_AT_ONCE = 64
+"""Steps to reuse take no place of their target, only a thread each."""
+
 _ROUNDING = 1e-6
+_FAILED = "another step failed"
 
 
 @contextmanager
@@ -70,6 +73,10 @@ class Engine:
         self._values = values
         self._continue = continue_on_failure
         self._waiting = {step.id: set(step.upstream) for step in pipeline.steps}
+        self._dependants: dict[str, list[str]] = defaultdict(list)
+        for step in pipeline.steps:
+            for before in step.upstream:
+                self._dependants[before].append(step.id)
         self._futures: dict[str, StepFuture] = {}
         self._running: dict[str, StepCall] = {}
         self._dispatched: set[str] = set()
@@ -84,7 +91,7 @@ class Engine:
             self._context.emit({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
         with _without_lines_of_reused_steps():
             self._loop()
-        self._outcome.cancelled = self._context.stop.stopped and not self._outcome.failures
+        self._outcome.cancelled = self._context.stop.stopped and self._context.stop.reason != _FAILED
         return self._outcome
 
     def _loop(self) -> None:
@@ -104,14 +111,12 @@ class Engine:
                 self._give_up(step, "cancelled")
             return
         for step_id in [step for step, upstream in self._waiting.items() if not upstream]:
-            if len(self._running) >= MOST_AT_ONCE:
-                return
             self._try_launch(self._steps[step_id])
 
     def _try_launch(self, step: StepDefinition) -> None:
         try:
             call, decided = self._postponed.get(step.id) or self._decide(step)
-            if not decided.record and not self._has_capacity_for(step):
+            if not (self._may_reuse() if decided.record else self._has_capacity_for(step)):
                 self._postponed[step.id] = call, decided
                 return
             if not self._forced(step) and call.key in {running.key for running in self._running.values()}:
@@ -127,6 +132,9 @@ class Engine:
     def _decide(self, step: StepDefinition) -> tuple[StepCall, CacheDecision]:
         call = self._context.call(step, self._values, self._inputs(step))
         return call, decide(self._context, call)
+
+    def _may_reuse(self) -> bool:
+        return len(self._running.keys() - self._dispatched) < _MOST_REUSED_AT_ONCE
 
     def _has_capacity_for(self, step: StepDefinition) -> bool:
         compute, in_use = self._context.compute(step.compute_target), self._in_use[step.compute_target]
@@ -191,9 +199,10 @@ class Engine:
         result: Any = state.result(raise_on_failure=False)
         if state.is_completed() and isinstance(result, StepResult):
             self._outcome.results[step_id] = result
-            for upstream in self._waiting.values():
-                upstream.discard(step_id)
-        elif state.is_cancelled() or self._context.stop.stopped:
+            for later in self._dependants[step_id]:
+                if later in self._waiting:
+                    self._waiting[later].discard(step_id)
+        elif state.is_cancelled():
             self._context.emit({"step": step_id, "status": "cancelled"})
             self._outcome.skipped.append(step_id)
         else:
@@ -203,12 +212,16 @@ class Engine:
         self._outcome.failures[step_id] = message
         self._context.emit({"step": step_id, "status": "failed", "error": message})
         if not self._continue:
-            self._context.stop.stop("another step failed")
-        for later in [step for step in self._waiting if self._needs(step, step_id)]:
-            self._give_up(later, "skipped")
+            self._context.stop.stop(_FAILED)
+        self._skip_after(step_id)
 
-    def _needs(self, step: str, failed: str) -> bool:
-        return any(before == failed or self._needs(before, failed) for before in self._steps[step].upstream)
+    def _skip_after(self, failed: str) -> None:
+        found = [failed]
+        for step in found:  # grows
+            for later in self._dependants[step]:
+                if later in self._waiting:
+                    self._give_up(later, "skipped")
+                    found.append(later)
 
     def _give_up(self, step: str, status: str) -> None:
         del self._waiting[step]

@@ -23,7 +23,7 @@ from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer, results_block
-from stepwell.errors import StepwellError, StoreException, UserErrorException
+from stepwell.errors import StepCancelledException, StepwellError, StoreException, UserErrorException
 from stepwell.flows.engine.execution import perform
 from stepwell.flows.engine.materialization import materialize
 from stepwell.flows.engine.reuse import CacheDecision, decide
@@ -48,6 +48,8 @@ class CacheLookup:
         self.call = call
         self._decision = decision
         self._hit: CacheHit | None = None
+        self.failure: StepwellError | None = None
+        """Why the attempt before this one failed."""
 
     def look_up(self, _: str) -> CacheHit:
         """Return the checked record, its outputs materialized; raise StoreException if the call has to be performed.
@@ -139,7 +141,13 @@ def make_task(
         refresh_cache=always or not definition.allow_reuse,
         retries=definition.retries,
         retry_delay_seconds=definition.retry_delay_seconds,
+        retry_condition_fn=_may_retry,
     )
+
+
+def _may_retry(*_: object) -> bool:
+    current = _CURRENT.get()
+    return not (current and isinstance(current[1], CacheLookup) and current[1].context.stop.stopped)
 
 
 def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
@@ -151,14 +159,17 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
         raise lookup
     context, call, logger = lookup.context, lookup.call, get_run_logger()
     step, step_run_id = call.definition.id, str(task_context.task_run.id)
+    if lookup.failure and context.stop.stopped:  # it failed by itself, and won't be tried again
+        raise lookup.failure
     context.emit({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
         record = perform(context, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
+    except StepCancelledException as error:
+        context.emit({"step": step, "status": "cancelled"})
+        return Cancelled(message=error.title)
     except StepwellError as error:
-        if context.stop.stopped:
-            context.emit({"step": step, "status": "cancelled"})
-            return Cancelled(message=error.title)
-        last = task_context.task_run.run_count > call.definition.retries
+        lookup.failure = error
+        last = task_context.task_run.run_count > call.definition.retries or context.stop.stopped
         context.emit({"step": step, "status": "failed" if last else "retrying", "error": error.message})
         raise
     context.emit({"step": step, "status": "done", "seconds": record.seconds, "key": record.key})

@@ -16,7 +16,6 @@ from pydantic import Field
 from stepwell.blocks.server.connection import client_settings, ensure_server
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.results import results_block
-from stepwell.flows.engine.scheduler import MOST_AT_ONCE
 from stepwell.flows.parameters.pipeline_parameter import Value, assign
 from stepwell.flows.parameters.schema import docstring, flow_parameter, for_prefect, from_prefect
 from stepwell.flows.runs.flow_run import RunCancelled, RunOptions, run_pipeline
@@ -107,7 +106,7 @@ class PipelineFlow:
             body,
             name=self.name,
             description=summary,
-            task_runner=ThreadPoolTaskRunner(max_workers=MOST_AT_ONCE),  # type: ignore[arg-type]
+            task_runner=ThreadPoolTaskRunner(max_workers=max(1, len(self.definition.steps))),  # type: ignore[arg-type]
             persist_result=False,
             result_storage=results_block(ensure_server()),  # else Prefect pickles the error of each run that fails
             validate_parameters=True,

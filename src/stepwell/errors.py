@@ -13,6 +13,7 @@ StepwellError
  ├─ ExperimentExecutionException  a run could not be started, found or followed
  └─ ActivityFailedException       a run ended in failure
      └─ StepFailedException       a step ended in failure
+         └─ StepCancelledException  a step was ended because its run was stopped
 """
 
 from __future__ import annotations
@@ -107,3 +108,7 @@ class ActivityFailedException(StepwellError):
 
 class StepFailedException(ActivityFailedException):
     """A step ended in failure; its facts hold the step, the exit and the log's place."""
+
+
+class StepCancelledException(StepFailedException):
+    """A step was ended, or not begun, because its run was stopped."""

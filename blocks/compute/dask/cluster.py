@@ -94,6 +94,10 @@ class Cluster:
             return {}
         return dict(source.scheduler_info["workers"])
 
+    def threads(self) -> int:
+        """Return how many threads the workers had when the client last heard of them; asks nobody."""
+        return int(getattr(self.client, "_scheduler_identity", {}).get("total_threads", 0))
+
     def declared(self) -> set[str]:
         """Return the resources that workers are known to have."""
         if self.on_this_machine:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from stepwell.blocks.compute.base import Compute, refuse_inside_step
-from stepwell.blocks.compute.dask.cluster import Cluster, ClusterSpec, cluster_of
+from stepwell.blocks.compute.dask.cluster import Cluster, ClusterSpec, cluster_of, known_cluster
 from stepwell.blocks.compute.dask.job_transfer import JobTransfer, collect_results
 from stepwell.blocks.compute.dask.nodes import await_nodes, count_nodes
 from stepwell.blocks.compute.dask.worker import JobRequest
@@ -21,6 +22,8 @@ from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import Resources, StepDefinition
 
+_FEWEST_SENT = 64
+
 
 class DaskCompute(Compute):
     """Workers of a Dask cluster: one of its own, with `min_nodes` to `max_nodes` workers, or the one at `address`.
@@ -28,6 +31,8 @@ class DaskCompute(Compute):
     Workers need Python and Dask; packages of a step have to be the same as those in use here, which is checked.
 
     Attributes:
+        max_concurrent: How many steps of a pipeline are sent to the cluster at once; 0 (the default) sends as many as its
+            nodes may have room for, and 64 at least.
         address: The address of a running scheduler; by default the target has a cluster of its own.
         cluster_class: The class of its own cluster, such as `dask_jobqueue.SLURMCluster`.
         cluster_options: What the class is called with.
@@ -46,6 +51,9 @@ class DaskCompute(Compute):
     _description: ClassVar[str | None] = "Runs steps on the workers of a Dask cluster."
     default_name: ClassVar[str] = "dask"
 
+    max_concurrent: int = Field(
+        default=0, ge=0, description="How many steps are sent to the cluster at once; 0: as many as there is room for."
+    )
     address: str = Field(default="", description="The address of a running scheduler; empty: a cluster of its own.")
     cluster_class: str = Field(
         default="distributed.LocalCluster",
@@ -111,6 +119,21 @@ class DaskCompute(Compute):
                     {resource: f"{amount:g}", "a node has": f"{node.get(resource, 0):g}"},
                     "Ask for less, or make the target's nodes larger.",
                 )
+
+    def capacity(self) -> Mapping[str, float]:
+        """Return how many steps of one pipeline are sent to the cluster at once; there they wait for a worker.
+
+        Returns:
+            The number of `steps`.
+        """
+        return {"steps": self.max_concurrent or max(_FEWEST_SENT, self._places())}
+
+    def _places(self) -> int:
+        """Return how many steps of one processor the nodes have room for; of a cluster elsewhere, those that it has now."""
+        if not self.address:
+            return self.scale_settings.maximum_node_count * self.cpus_per_node
+        cluster = known_cluster(self.spec())
+        return cluster.threads() if cluster else 0
 
     # Its nodes --------------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from stepwell.model.records import Exit
 _GRACE_SECONDS = 12.0
 _NOTICE_SECONDS = 5.0
 _MOST_SENDS = 5
+_CANCELLED = Report(exit=Exit(-15, 0.0, cancelled=True))
 
 
 class JobTransfer:
@@ -74,13 +75,15 @@ class JobTransfer:
     def _send(self, archive: bytes | None) -> Any:
         self._attempts = 0
         if self._stop.stopped:
-            return Report(exit=Exit(-15, 0.0, cancelled=True))
+            return _CANCELLED
         try:
             future = _submit(self._cluster, self._request, archive, self._demand)
             return self._await_reply(future)
         except StepwellError:
             raise
         except (Exception, CancelledError) as error:
+            if self._stop.stopped:  # whatever ends a run may end its cluster, too
+                return _CANCELLED
             if isinstance(error, CancelledError) or not self._cluster.alive:
                 raise unreachable(self._cluster.spec, "its scheduler went away while the step ran") from error
             raise _translated(error, self._request.job) from error
@@ -96,7 +99,8 @@ class JobTransfer:
         future.cancel(force=True)
         if self._attempts:
             _wait_for_first(self._ended, seconds=_GRACE_SECONDS)
-        return Report(exit=Exit(-15, 0.0, cancelled=True))
+        by_itself = self._report and self._report.exit and not self._report.exit.cancelled
+        return self._report if by_itself else _CANCELLED
 
     def _supply(self, digests: tuple[str, ...]) -> None:
         job = self._request.job
@@ -125,6 +129,7 @@ class JobTransfer:
         elif "report" in event:
             self._report = pickle.loads(event["report"])  # noqa: S301  (as Dask does with results)
             self._done.stop()
+            self._ended.stop()
         elif "ended" in event:
             self._ended.stop()
 

@@ -132,7 +132,8 @@ class DockerCompute(Compute):
 
         Raises:
             ComputeTargetException: The engine can't be reached or lacks something, or the image can't be made.
-            StepFailedException: The image lacks the step's program, or the run was cancelled before it began.
+            StepFailedException: The image lacks the step's program.
+            StepCancelledException: The run was stopped while the image was made.
         """
         engine = self._engine()
         user = container_user(self.user, rootless=engine.rootless, target=engine.target)
@@ -196,7 +197,7 @@ class DockerCompute(Compute):
         return {"steps": self.max_concurrent, "cpus": _processors(), "memory": memory, **numbered}
 
     def demand(self, step: StepDefinition) -> Mapping[str, float]:
-        """Return what the step asks for, or what the target gives to each step.
+        """Return what the step asks for, or the limits that the target gives to each step, if it has any.
 
         Args:
             step: The definition of the step.
@@ -204,7 +205,7 @@ class DockerCompute(Compute):
         Returns:
             Amounts by resource, in the units of `capacity`.
         """
-        wanted = step.resources or Resources(cpus=min(self.cpus or 1, _processors()), memory=_bytes(self.memory))
+        wanted = step.resources or Resources(cpus=min(self.cpus, _processors()), memory=_bytes(self.memory))
         numbered = {"gpus": self._gpus.count(step)} if self._gpus.ids else {}
         return {"steps": 1, "cpus": wanted.cpus, "memory": wanted.memory or _bytes(self.memory), **numbered}
 

@@ -29,7 +29,7 @@ from stepwell.blocks.environments.requirements import without_user_info
 from stepwell.blocks.processes.output import Text
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.locks import exclusive
-from stepwell.errors import ComputeTargetException, StepFailedException
+from stepwell.errors import ComputeTargetException, StepCancelledException, StepFailedException
 from stepwell.model.digests import digest
 
 if TYPE_CHECKING:
@@ -332,7 +332,7 @@ class Images:
 
     def _check_stop(self) -> None:
         if self.stop.stopped:
-            raise StepFailedException("The step was cancelled before it began", {"signal": signal.SIGTERM.name})
+            raise StepCancelledException("The step was cancelled before it began", {"signal": signal.SIGTERM.name})
 
     def _missing(self, image: str, reason: str) -> ComputeTargetException:
         return ComputeTargetException(

@@ -14,7 +14,7 @@ from stepwell.blocks.environments import virtual_environment
 from stepwell.blocks.environments.base_interpreter import base_interpreter
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.environments.virtual_environment import COMPLETE, interpreter_of
-from stepwell.errors import EnvironmentException, UserErrorException
+from stepwell.errors import EnvironmentException, StepCancelledException, UserErrorException
 from stepwell.model.definitions import EnvironmentDefinition
 
 BESIDE = Path(sys.executable).with_name("uv")
@@ -124,7 +124,7 @@ def test_a_failed_build_says_why_shows_no_secret_and_leaves_nothing(tmp_path, to
 def test_a_stopped_build_leaves_nothing(tmp_path, tools):
     stop = StopSignal()
     stop.stop()
-    with pytest.raises(EnvironmentException, match="the run was stopped"):
+    with pytest.raises(StepCancelledException, match="the run was stopped"):
         interpreter_of(tiny(tmp_path), tmp_path / "c", print, stop)
     assert [path.suffix for path in (tmp_path / "c" / "environments").iterdir()] == [".lock"]
 

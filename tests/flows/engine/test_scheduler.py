@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import psutil
@@ -9,7 +10,7 @@ import prefect_api
 import pytest
 from waiting import PATIENCE, eventually, in_time
 
-from stepwell import LocalCompute, PipelineData
+from stepwell import CommandStep, LocalCompute, PipelineData
 from stepwell.blocks.server.connection import client_settings
 from stepwell.errors import ActivityFailedException
 
@@ -126,6 +127,55 @@ def test_a_failed_pipeline_raises_with_the_first_failure(two_branches):
     assert "failed with exit code 1" in caught.value.facts["first failure"]
 
 
+def test_a_step_that_fails_by_itself_after_another_failed_is_no_cancelled_one(project, monkeypatch):
+    run, began = LocalCompute.run, project.folder / "began"
+
+    def late(self, job, on_output, stop, redact):
+        finished = run(self, job, on_output, stop, redact)
+        if job.call.definition.name == "late.py":  # its process ended before anything was stopped
+            eventually(lambda: stop.stopped)
+        return finished
+
+    monkeypatch.setattr(LocalCompute, "run", late)
+    project.script(
+        "first.py", f"import os, time\nwhile not os.path.exists({str(began)!r}):\n    time.sleep(0.01)\nsys.exit(2)"
+    )
+    project.script("late.py", f"print('my reason')\nopen({str(began)!r}, 'w')\nsys.exit(3)")
+    names = ("first.py", "late.py", "slow.py")
+    project.script("slow.py", "import time\ntime.sleep(900)")
+    LocalCompute(max_concurrent=3).attach_to(project.workspace, "wide")
+    steps = [project.step(name, retries=int(name == "late.py"), compute_target="wide") for name in names]
+    summary = project.run(project.pipeline(*steps))
+    assert happened(summary) == {"first.py": "failed", "late.py": "failed", "slow.py": "cancelled"}
+    error = error_of(summary, "late.py")
+    assert "failed with exit code 3" in error and "my reason" in error and "70_driver_log.txt" in error
+    assert summary.status == "Failed" and project.executions["late.py"] == 1  # a run that ends tries nothing again
+
+
+def test_a_failure_is_told_to_all_that_wait_for_it_however_many_ways_lead_there(project):
+    script, before, steps = project.script("a.py"), [], []
+    for layer in range(30):
+        before, earlier = [project.step(script, name=f"{layer}-{i}") for i in range(2)], before
+        steps += before
+        for step in before:
+            for other in earlier:
+                step.run_after(other)
+    failing = project.step("bad.py", "sys.exit(1)")
+    for step in steps[:2]:
+        step.run_after(failing)
+    summary = project.run(project.pipeline(failing, *steps), continue_on_step_failure=True)
+    assert Counter(happened(summary).values()) == {"failed": 1, "skipped": 60}
+
+
+def test_a_failure_at_the_start_of_a_long_chain_skips_the_rest(project):
+    script, steps = project.script("a.py"), [project.step("bad.py", "sys.exit(1)")]
+    for number in range(1100):  # more than Python's calls may be nested
+        steps.append(project.step(script, name=str(number)))
+        steps[-1].run_after(steps[-2])
+    summary = project.run(project.pipeline(*steps))
+    assert Counter(happened(summary).values()) == {"failed": 1, "skipped": 1100}
+
+
 # Retries, limits, places --------------------------------------------------------------------------------------------
 
 
@@ -163,6 +213,16 @@ def test_a_compute_target_runs_no_more_steps_at_once_than_it_has_places(project)
     steps = [project.step("a.py", body, name=str(i), arguments=[log, i], compute_target="narrow") for i in range(4)]
     assert set(project.happened(project.pipeline(*steps)).values()) == {"ran"}
     assert log.read_text() == "()" * 4
+
+
+def test_max_concurrent_alone_says_how_many_steps_without_resources_run_at_once(project):
+    count, folder = 66, project.folder / "here"
+    folder.mkdir()
+    LocalCompute(max_concurrent=count).attach_to(project.workspace, "wide")
+    meet = f"touch {folder}/$AML_PARAMETER_i; until test $(ls {folder} | wc -l) = {count}; do sleep 0.2; done"
+    steps = [CommandStep(meet, name=str(i), params={"i": i}, compute_target="wide") for i in range(count)]
+    found = project.happened(project.pipeline(*steps, default_source_directory=project.source))
+    assert Counter(found.values()) == {"ran": count}
 
 
 def test_steps_that_wait_for_nothing_run_side_by_side(project):

@@ -271,3 +271,10 @@ def test_without_a_datastore_in_common_the_reason_is_told(project, make, far_wor
     step = project.step("a.py", "pass", compute_target=make(address=far_worker))
     (failed,) = project.run(project.pipeline(step)).steps
     assert "shares no disk" in failed.error and "set_default_datastore" in failed.error
+
+
+def test_as_many_steps_are_sent_as_the_cluster_may_have_room_for():
+    assert DaskCompute(max_nodes=50, cpus_per_node=4).capacity() == {"steps": 200}
+    assert DaskCompute(max_nodes=2).capacity() == {"steps": 64}  # they wait there
+    assert DaskCompute(max_nodes=50, max_concurrent=3).capacity() == {"steps": 3}
+    assert DaskCompute(address="tcp://nobody.invalid:1").capacity() == {"steps": 64}

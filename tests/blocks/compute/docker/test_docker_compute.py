@@ -424,7 +424,8 @@ def test_a_target_gives_no_more_than_there_is():
     target = DockerCompute(gpus="0, 1", memory="1g", max_concurrent=3)
     capacity = target.capacity()
     assert capacity["steps"] == 3 and capacity["gpus"] == 2
-    assert target.demand(step()) == {"steps": 1, "cpus": 1, "memory": 1 << 30, "gpus": 2}
+    assert target.demand(step()) == {"steps": 1, "cpus": 0, "memory": 1 << 30, "gpus": 2}
+    assert DockerCompute(cpus=2).demand(step())["cpus"] == 2
     wanted = Resources(cpus=2, memory=5, gpus=0.5)
     assert target.demand(step(resources=wanted)) == {"steps": 1, "cpus": 2, "memory": 5, "gpus": 1}
     target.check(step(resources=wanted))
