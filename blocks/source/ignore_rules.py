@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
@@ -25,9 +25,19 @@ NEVER_KEPT = frozenset({".git", "__pycache__", ".ipynb_checkpoints"})
 """Left out at any depth without being listed: tools write them while a step runs or a user looks at it, no script reads
 them, and their content would make unchanged steps run again. v1 leaves out nothing that isn't listed."""
 
-VENV_MARK = "pyvenv.cfg"
-"""A folder that holds this file is a virtual environment, and left out too: it stands for packages, which count by
-version, and its links lead out of the source directory."""
+LITTER = frozenset(
+    {
+        *(".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis", ".pytype", ".coverage"),
+        *(".tox", ".nox", ".pixi", ".direnv", ".eggs", "__pypackages__", "node_modules", "conda-meta"),
+        *(".idea", ".vscode", ".DS_Store"),
+    }
+)
+"""Left out at any depth, as is what ends in `.egg-info`, unless the ignore file asks for it by name (`!node_modules`):
+what tools keep beside the code."""
+
+MARKS = ("pyvenv.cfg", "conda-meta", "CACHEDIR.TAG")
+"""A folder that holds one of these is a virtual environment, a conda environment or a cache, and left out likewise: it
+stands for packages, which count by version, and links of environments lead out of the source directory."""
 
 
 class IgnoreRules:
@@ -38,7 +48,10 @@ class IgnoreRules:
         self.source = source
         """The name of the ignore file in use; '' if there is none."""
         # The other backends know neither atomic groups nor what stands behind.
-        self._patterns = PathSpec(_patterns(patterns), backend="simple")
+        lines = list(_lines(patterns))
+        self._patterns = PathSpec(_patterns(lines), backend="simple")
+        named = (line for line in lines if not re.fullmatch(r"![*/]+", line))  # all that there is, is no name
+        self._names = PathSpec(_patterns(named), backend="simple")
         self._folders: dict[str, bool] = {"": False}
 
     @classmethod
@@ -67,15 +80,19 @@ class IgnoreRules:
         folder, _, name = path.rpartition("/")
         if name in NEVER_KEPT or self.excludes(folder, is_folder=True):
             return True
-        if is_folder and os.path.lexists(self.directory / path / VENV_MARK):
-            return True
-        return self._patterns.match_file(os.fsencode(path).decode("latin-1") + "/" * is_folder)
+        text = os.fsencode(path).decode("latin-1") + "/" * is_folder
+        if name in LITTER or name.endswith(".egg-info") or (is_folder and self._is_marked(path)):
+            return self._names.check_file(text).include is not False
+        return self._patterns.match_file(text)
+
+    def _is_marked(self, path: str) -> bool:
+        return any(os.path.lexists(self.directory / path / mark) for mark in MARKS)
 
 
-def _patterns(content: bytes) -> Iterator[RegexPattern]:
+def _patterns(lines: Iterable[str]) -> Iterator[RegexPattern]:
     """Yield one for each stretch of lines of the same sign: as the last match wins, they mean the same, but faster."""
-    for negated, lines in groupby(_lines(content), key=lambda line: line.startswith("!")):
-        yield RegexPattern(re.compile("|".join(map(_paths, lines)), re.DOTALL), not negated)
+    for negated, stretch in groupby(lines, key=lambda line: line.startswith("!")):
+        yield RegexPattern(re.compile("|".join(map(_paths, stretch)), re.DOTALL), not negated)
 
 
 def _lines(content: bytes) -> Iterator[str]:

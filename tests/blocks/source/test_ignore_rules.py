@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.blocks.source.ignore_rules import IgnoreRules
+from stepwell.blocks.source.ignore_rules import LITTER, MARKS, IgnoreRules
 from stepwell.errors import SnapshotException
 
 SETS_OF_PATTERNS = 1200
@@ -160,6 +160,29 @@ def test_what_tools_write_never_counts(tmp_path: Path) -> None:
         assert found.excludes(path, True), path
     assert found.excludes("module/.git", False)  # a submodule's pointer
     assert not found.excludes("lib", True) and not found.excludes("legacy.pyc", False)
+
+
+def test_environments_and_caches_are_no_source_and_the_guide_lists_them(tmp_path: Path) -> None:
+    for mark in MARKS:
+        (tmp_path / "lib" / f"of {mark}" / mark).mkdir(parents=True)
+    found = rules(tmp_path, amlignore="*.log\n!keep.log\n!*/\n!**\n!/*\n")
+    for name in (*LITTER, "mine.egg-info", *(f"of {mark}" for mark in MARKS)):
+        assert found.excludes(f"lib/{name}", True) and found.excludes(f"lib/{name}/inner/file.json", False), name
+    assert not found.excludes("lib/of", True) and not found.excludes("conda", True)
+    guide = (Path(__file__).parents[3] / "docs" / "concepts" / "snapshots.md").read_text()
+    assert not [name for name in (*LITTER, *MARKS, "*.egg-info") if f"`{name}`" not in guide]
+
+
+def test_a_line_of_the_ignore_file_brings_an_environment_or_cache_back(tmp_path: Path) -> None:
+    for name in ("env", "other"):
+        (tmp_path / name / "conda-meta").mkdir(parents=True)
+    lines = "!node_modules\n!/lib/.tox/\n!*.egg-info\n!env\nnode_modules/*.map\n!.eggs\n.eggs\n"
+    found = rules(tmp_path, amlignore=lines)
+    for path in ("node_modules", "lib/node_modules/a", "lib/.tox", "a.egg-info", "env", "env/lib"):
+        assert not found.excludes(path, True), path
+    for path in (".tox", "other", "other/lib", ".eggs"):
+        assert found.excludes(path, True), path
+    assert found.excludes("node_modules/a.map", False) and not found.excludes("node_modules/a.js", False)
 
 
 def test_an_ignore_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
