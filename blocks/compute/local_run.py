@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Container, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +15,7 @@ from stepwell.blocks.compute.working_directory import Python, command, inherited
 from stepwell.blocks.environments.virtual_environment import activated, interpreter_of
 from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import run_process
+from stepwell.blocks.system.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from stepwell.blocks.processes.runner import StopSignal
@@ -36,12 +40,36 @@ def run_here(
     own = {name: value for name, value in inherited().items() if name not in without}
     if job.call.definition.environment.isolated:
         own = activated(python.interpreter, own)
-    directory = prepare(job, folder or job.folder)
-    process = command(job, directory, python, {**own, **(variables or {})})
-    end = run_process(process, on_output, stop, redact)
+    else:
+        own["PATH"] = path_of(python.interpreter, own.get("PATH", os.defpath), folder or job.folder)
+    with temporary_folder() as temporary:
+        directory = prepare(job, folder or job.folder, temporary)
+        process = replace(command(job, directory, python, {**own, **(variables or {})}), temporary=temporary)
+        end = run_process(process, on_output, stop, redact)
     keep_files(job, directory)
     redact_record(job, redact)
     return Finished(end, directory.outputs, facts={"guard": end.guard} if end.guard else {})
+
+
+def path_of(interpreter: str, path: str, folder: Path) -> str:
+    """Return PATH with the interpreter's programs first: `python` and `python3` are the interpreter, or start it.
+
+    What starts it is put below `folder`, if need be: not every interpreter is called so where it stands.
+    """
+    if not os.path.isabs(interpreter):
+        return path
+    place = os.path.dirname(interpreter)
+    names = [name for name in ("python", "python3") if not _is_same(os.path.join(place, name), interpreter)]
+    for name in names:
+        program = folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_bytes(b'#!/bin/sh\nexec %s "$@"\n' % os.fsencode(shlex.quote(interpreter)))
+        program.chmod(0o755)
+    return os.pathsep.join([*([str(folder / "bin")] if names else []), place, *([path] if path else [])])
+
+
+def _is_same(one: str, other: str) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other) and os.access(one, os.X_OK)
 
 
 def python_for(job: Job, cache: Path, on_output: OnOutput, stop: StopSignal | None = None) -> Python:

@@ -29,7 +29,7 @@ BLOCKS = {
     ),
     "processes": ("cgroup", "command", "host", "host_watchdog", "markers", "output", "process_tree", "runner", "table"),
     "store": ("remote_store",),
-    "system": ("files", "home", "locks"),
+    "system": ("files", "home", "locks", "temporary_folder"),
 }
 """The modules of `stepwell.blocks` that need the standard library alone, by room."""
 

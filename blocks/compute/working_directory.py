@@ -3,7 +3,8 @@
 source/    working directory: the snapshot, `outputs/` and `logs/`
 inputs/    downloads; data that is mounted stays where it is
 outputs/   what the step writes, until it is committed
-tmp/       TMPDIR
+tmp/       TMPDIR, unless the job has one at a shorter path
+bin/       what starts the interpreter in use, if it is not called `python` where it stands
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from pathlib import Path
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
-from stepwell.blocks.system.files import copy_tree, replace_file, take
+from stepwell.blocks.system.files import FileState, copy_tree, file_state, replace_file, take
 from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
 from stepwell.model.nofollow import files_below, open_file, open_folder
@@ -32,16 +33,26 @@ from stepwell.script.events import EVENTS, masked_events
 
 OWN_VARIABLES = ("PREFECT_", "STEPWELL_")
 _LARGEST_LOG = 64 << 20
+_KEPT = {"outputs": "outputs", "logs": "user_logs"}
+_AGE_NANOSECONDS = 10**10
+_BASH = 'command -v bash > /dev/null 2>&1 && exec bash -eo pipefail -c -- "$0"; exec /bin/sh -ec -- "$0"'
+_SHELL = ("/bin/sh", "-c", _BASH)
+"""Only where the command runs is it known whether there is bash."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkingDirectory:
-    """Where a job runs (`folder`), where its logs and metrics go (`record`), and the path of each port."""
+    """Where a job runs (`folder`), where its logs and metrics go (`record`), and the path of each port.
+
+    `temporary` is its TMPDIR; `found` are the files of `outputs/` and `logs/` that the step found there.
+    """
 
     folder: Path
     record: Path
     inputs: dict[str, Path]
     outputs: dict[str, Path]
+    temporary: Path
+    found: frozenset[FileState] = frozenset()
 
     @property
     def source(self) -> Path:
@@ -58,7 +69,8 @@ class WorkingDirectory:
             name: inputs[name] if name in inputs and not path.is_relative_to(self.folder) else moved(path)
             for name, path in self.inputs.items()
         }
-        return WorkingDirectory(folder, record, seen, {name: moved(path) for name, path in self.outputs.items()})
+        outputs = {name: moved(path) for name, path in self.outputs.items()}
+        return WorkingDirectory(folder, record, seen, outputs, moved(self.temporary))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +97,19 @@ class Python:
         return cls(interpreter, str(bundle / "stepwell" / "script" / "launcher.py"), str(bundle))
 
 
-def prepare(job: Job, folder: Path) -> WorkingDirectory:
-    """Make the working directory of a job in the empty `folder`."""
-    directory = WorkingDirectory(folder, job.record, {}, {})
+def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDirectory:
+    """Make the working directory of a job in the empty `folder`; `temporary` is by default a folder in it."""
+    found: frozenset[FileState] = frozenset()
     if job.snapshot is not None:
-        copy_tree(job.snapshot, directory.source)
+        copy_tree(job.snapshot, folder / "source")
+        found = frozenset(state for name in _KEPT for state in _aged(folder / "source" / name))
+    directory = WorkingDirectory(folder, job.record, {}, {}, temporary or folder / "tmp", found)
     for made in (
         directory.source,
         directory.source / "outputs",
         directory.source / "logs",
         folder / "outputs",
-        folder / "tmp",
+        directory.temporary,
     ):
         made.mkdir(exist_ok=True)
     for made in (job.control, job.logs):
@@ -107,9 +121,18 @@ def prepare(job: Job, folder: Path) -> WorkingDirectory:
     return directory
 
 
+def _aged(folder: Path) -> Iterator[FileState]:
+    """Let the files below a folder be some seconds old, so that any write is told by its time, and yield their states."""
+    for name in files_below(folder.parent, folder.name):
+        path = folder / name
+        status = path.lstat()
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - _AGE_NANOSECONDS))
+        yield file_state(path.lstat())
+
+
 def keep_files(job: Job, directory: WorkingDirectory) -> None:
-    """Copy what the script left in `outputs/` and `logs/` to the record."""
-    for name, kept in (("outputs", "outputs"), ("logs", "user_logs")):
+    """Copy what the script wrote to `outputs/` and `logs/` to the record, without what the source directory had there."""
+    for name, kept in _KEPT.items():
         with suppress(OSError):
             left = directory.source / name
             folder = open_folder(directory.folder, left.relative_to(directory.folder))
@@ -118,7 +141,7 @@ def keep_files(job: Job, directory: WorkingDirectory) -> None:
             finally:
                 os.close(folder)
             if not empty:
-                copy_tree(left, job.record / kept, below=directory.folder)
+                copy_tree(left, job.record / kept, below=directory.folder, without=directory.found)
 
 
 def take_output(job: Job, name: str, path: Path, place: Path) -> None:
@@ -196,7 +219,7 @@ def command(job: Job, directory: WorkingDirectory, python: Python, inherited: Ma
         payload = _launch_spec(definition.script, argv, directory, python)
         argv = (python.interpreter, python.launcher, PAYLOAD)
     elif definition.shell:
-        argv = ("/bin/sh", "-c", *argv)
+        argv = (*(definition.shell_command or _SHELL), *argv)
     elif argv[0] in ("python", "python3"):
         argv = (python.interpreter, *argv[1:])
     return Command(
@@ -235,7 +258,7 @@ def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory) -
 
 
 def _launch_spec(script: str, argv: tuple[str, ...], directory: WorkingDirectory, python: Python) -> bytes:
-    quiet = [directory.folder / "inputs", directory.folder / "outputs", directory.folder / "tmp", directory.record]
+    quiet = [directory.folder / "inputs", directory.folder / "outputs", directory.temporary, directory.record]
     quiet += [
         directory.source / "outputs",
         directory.source / "logs",
@@ -267,7 +290,7 @@ def _variables(job: Job, directory: WorkingDirectory) -> dict[str, str]:
     own = {
         "AZUREML_RUN_ID": job.step_run_id,
         "STEPWELL_CONTROL": str(directory.record / "control"),
-        "TMPDIR": str(directory.folder / "tmp"),
+        "TMPDIR": str(directory.temporary),
     }
     return {**data, **values, **own, **definition.environment.variables}
 

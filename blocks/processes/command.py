@@ -24,7 +24,8 @@ class Command:
     """A process to run: each string of `argv` is one argument, byte for byte; `variables` is its whole environment.
 
     `payload` is readable by the process under the path that replaces the first `{payload}` in `argv`. `combined` gets
-    both streams in order of arrival. `marker` is a unique word, by which `kill_stray` finds what a dead host left.
+    both streams in order of arrival. `marker` is a unique word, by which `kill_stray` finds what a dead host left; the
+    folder `temporary` is removed if the host dies.
     """
 
     argv: tuple[str, ...]
@@ -37,6 +38,7 @@ class Command:
     payload: bytes | None = None
     timeout_seconds: float | None = None
     grace_seconds: float = 5.0
+    temporary: Path | None = None
 
 
 def check(command: Command) -> None:

@@ -36,8 +36,11 @@ class _Host:
         self._watchdog: int | None = None
 
     @contextlib.contextmanager
-    def running(self, marker: str, cgroup: Path | None = None) -> Iterator[None]:
-        """Adopt orphans while the block runs; if this process is killed, so is what bears the marker or is in the cgroup."""
+    def running(self, marker: str, cgroup: Path | None = None, temporary: Path | None = None) -> Iterator[None]:
+        """Adopt orphans while the block runs; if this process is killed, so is what bears the marker or is in the cgroup.
+
+        Then the folder of temporary files is removed, too.
+        """
         with self._lock:
             if self._count == 0:
                 self._was_reaper = is_reaper()
@@ -45,11 +48,11 @@ class _Host:
             self._count += 1
             if self._watchdog is None:
                 self._watchdog = _start_watchdog()
-        self._notify_watchdog(marker, cgroup)
+        self._notify_watchdog(marker, cgroup, temporary)
         try:
             yield
         finally:
-            self._notify_watchdog(marker, cgroup)
+            self._notify_watchdog(marker, cgroup, temporary)
             with self._lock:
                 self._count -= 1
                 if self._count == 0:
@@ -61,8 +64,8 @@ class _Host:
             os.close(self._watchdog)
         self._begin()
 
-    def _notify_watchdog(self, marker: str, cgroup: Path | None) -> None:
-        line = b"%s %d %s\n" % (os.fsencode(marker), tag_for(marker), os.fsencode(cgroup or ""))
+    def _notify_watchdog(self, marker: str, *folders: Path | None) -> None:
+        line = b"%s %d %s\n" % (os.fsencode(marker), tag_for(marker), b"\0".join(os.fsencode(f or "") for f in folders))
         with contextlib.suppress(OSError):
             os.write(-1 if self._watchdog is None else self._watchdog, line)
 

@@ -4,8 +4,8 @@ It is run as a program, by its path and apart from all installed packages, so th
 user's is in it; that is why it stands on the standard library, and reads markers of processes by itself.
 
 Its arguments are the host's number and the name of the variable that holds markers. On its standard input come lines
-of a marker, a tag and the folder of a cgroup, if there is one: the first time when such a process tree begins, the second
-time when it has ended.
+of a marker, a tag, the folder of a cgroup, if there is one, and behind a zero byte that of temporary files: the first time
+when such a process tree begins, the second time when it has ended.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ _ROUNDS, _PAUSE_SECONDS = 500, 0.01
 
 
 class _ProcessTrees:
-    """The marker, tag and cgroup of each process tree that runs, as far as the host reported."""
+    """The marker, tag, cgroup and temporary folder of each process tree that runs, as far as the host reported."""
 
     def __init__(self) -> None:
-        self.running: set[tuple[bytes, int, bytes]] = set()
+        self.running: set[tuple[bytes, int, bytes, bytes]] = set()
         self._rest = b""
 
     def listen(self) -> bool:
         """Read what the host reports; return whether it may have more."""
         data = os.read(0, _CHUNK)
         *lines, self._rest = (self._rest + data).split(b"\n")
-        for marker, tag, *cgroup in (line.split(maxsplit=2) for line in lines):
-            self.running ^= {(marker, int(tag), cgroup[0] if cgroup else b"")}
+        for marker, tag, *more in (line.split(maxsplit=2) for line in lines):
+            cgroup, _, temporary = b"".join(more).partition(b"\0")
+            self.running ^= {(marker, int(tag), cgroup, temporary)}
         return bool(data)
 
 
@@ -46,8 +47,8 @@ def watch(host: int, variable: str) -> None:
     with contextlib.suppress(OSError):
         while process_trees.listen():
             pass
-    markers, tags = {marker for marker, _, _ in process_trees.running}, {tag for _, tag, _ in process_trees.running}
-    cgroups = {cgroup for _, _, cgroup in process_trees.running if cgroup}
+    markers, tags = {tree[0] for tree in process_trees.running}, {tree[1] for tree in process_trees.running}
+    cgroups = {cgroup for _, _, cgroup, _ in process_trees.running if cgroup}
     for _ in range(_ROUNDS if markers else 0):
         found = [
             pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _is_one(pid, variable, markers, tags)
@@ -59,6 +60,10 @@ def watch(host: int, variable: str) -> None:
             with contextlib.suppress(OSError):
                 os.kill(pid, 9)
         time.sleep(_PAUSE_SECONDS)
+    for folder in {temporary for *_, temporary in process_trees.running if temporary}:
+        import shutil  # most watchdogs need none
+
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove(cgroup: bytes) -> bool:

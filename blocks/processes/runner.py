@@ -81,7 +81,7 @@ def run_process(command: Command, on_text: Callable[[str], None], stop: StopSign
         cgroup = new_cgroup(command.marker)
         if cgroup:
             stack.callback(cgroup.remove, _LAST_SECONDS)
-        stack.enter_context(host.running(command.marker, cgroup.folder if cgroup else None))
+        stack.enter_context(host.running(command.marker, cgroup.folder if cgroup else None, command.temporary))
         started = time.monotonic()
         process = start(command)
         process_tree = ProcessTree(process, command.marker, started, cgroup)

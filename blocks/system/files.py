@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -64,10 +64,22 @@ def copy_file(source: str | Path, target: str | Path, *, below: Path | None = No
         _copy_stream(read, write)
 
 
-def copy_tree(source: Path, target: Path, *, below: Path | None = None) -> None:
+FileState = tuple[int, int, int]
+"""Inode, size and time of a file: those of one that nobody wrote to since are the same."""
+
+
+def file_state(status: os.stat_result) -> FileState:
+    """Return the state of the file whose status this is."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def copy_tree(
+    source: Path, target: Path, *, below: Path | None = None, without: Container[FileState] = frozenset()
+) -> None:
     """Make a writable copy of a file or folder: links stay links, pipes and devices stay out.
 
-    `below`: no link is followed on the way from this folder to `source`, nor if it is one itself.
+    `below`: no link is followed on the way from this folder to `source`, nor if it is one itself. `without`: files of a
+    folder that stay out.
     """
     folder, name = _trusted(source) if below is None else (below, os.path.relpath(source, below))
     if is_file(folder, name):
@@ -79,7 +91,7 @@ def copy_tree(source: Path, target: Path, *, below: Path | None = None) -> None:
         target.mkdir(parents=True, exist_ok=True)
         write = open_folder(target.parent, target.name)
         try:
-            _copy_folder(read, write)
+            _copy_folder(read, write, without)
         finally:
             os.close(write)
     finally:
@@ -191,7 +203,7 @@ def _copy_stream(read: IO[bytes], write: IO[bytes]) -> None:
         os.fchmod(write.fileno(), 0o755)
 
 
-def _copy_folder(read: int, write: int, depth: int = 0) -> None:
+def _copy_folder(read: int, write: int, without: Container[FileState], depth: int = 0) -> None:
     """Copy what an open folder holds into another one."""
     for child in _children(read, depth):
         name = child.name
@@ -204,13 +216,15 @@ def _copy_folder(read: int, write: int, depth: int = 0) -> None:
             try:
                 copy = open_folder(write, name)
                 try:
-                    _copy_folder(inner, copy, depth + 1)
+                    _copy_folder(inner, copy, without, depth + 1)
                 finally:
                     os.close(copy)
             finally:
                 os.close(inner)
         elif child.is_file(follow_symlinks=False):
             with open_file(read, name) as source:
+                if file_state(os.fstat(source.fileno())) in without:
+                    continue
                 handle = os.open(name, _NEW | os.O_TRUNC, 0o666, dir_fd=write)
                 with os.fdopen(handle, "wb") as target:
                     _copy_stream(source, target)

@@ -22,6 +22,7 @@ from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import Entry, Tree
 
 ABSENT = "absent"
+_SHELL = "bash -eo pipefail, else sh -e"
 _MOST_LINKS = 40
 
 
@@ -185,6 +186,8 @@ def _hashed_files(definition: StepDefinition, source: Source) -> Iterator[str]:
 
 
 def _argument_rows(definition: StepDefinition) -> Iterator[Row]:
+    if definition.shell:
+        yield Row("shell", "", shlex.join(definition.shell_command) or _SHELL)
     for position, argument in enumerate(definition.arguments, 1):
         yield Row("argument", str(position), template(argument))
     for name, argument in definition.params.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,8 @@ from stepwell.model.tree import Tree, scan
 from stepwell.script.events import read_events
 
 _SHOWN_LINES, _SHOWN_BYTES = 12, 20_000
+_READ_ONLY = re.compile(r"permission denied|read-?only|\bEACCES\b|\bEROFS\b|errno (?:13|30)\b", re.IGNORECASE)
+_READ_ONLY_DATABASE = re.compile(r"attempt to write a readonly database|unable to open database file", re.IGNORECASE)
 
 
 def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
@@ -104,7 +107,7 @@ def run_job(context: RunContext, job: Job, on_output: Callable[[str], None]) -> 
 def _check_exit(job: Job, end: Exit) -> None:
     if end.ok:
         return
-    name, limit = job.call.definition.name, job.call.definition.timeout_seconds
+    name, limit, lines = job.call.definition.name, job.call.definition.timeout_seconds, _last_lines(job)
     if end.cancelled:
         title, hint = f"The step {name!r} was cancelled", "Run the pipeline again: finished steps will be reused."
     elif end.timed_out:
@@ -114,10 +117,25 @@ def _check_exit(job: Job, end: Exit) -> None:
         )
     else:
         cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
-        title, hint = f"The step {name!r} {cause}", "Read the whole log, mend the script, and run the pipeline again."
-    facts = {"last lines": _last_lines(job), "log": job.logs / "70_driver_log.txt"}
+        hint = _hint_for(job, lines) or "Read the whole log, mend the script, and run the pipeline again."
+        title = f"The step {name!r} {cause}"
+    facts = {"last lines": lines, "log": job.logs / "70_driver_log.txt"}
     error = StepCancelledException if end.cancelled else StepFailedException
     raise error(title, {k: v for k, v in facts.items() if v}, hint)
+
+
+def _hint_for(job: Job, lines: str) -> str:
+    """Return what to do about a script that wrote to what it may only read, or beside it; '' if it doesn't look so."""
+    places = {
+        port.name: {str(job.inputs[port.name]), os.path.realpath(job.inputs[port.name]), f"/inputs/{port.name}"}
+        for port in job.call.definition.inputs
+        if port.mode == "mount"
+    }
+    named = [name for name, paths in places.items() if any(path in lines for path in paths)]
+    if not (_READ_ONLY_DATABASE.search(lines) and places) and not (_READ_ONLY.search(lines) and named):
+        return ""
+    names = " and ".join(map(repr, named or places))
+    return f"Pass the input {names} with `as_download()`: it is then a copy, which the step may write to and beside."
 
 
 def _last_lines(job: Job) -> str:
@@ -143,7 +161,8 @@ def _check_inputs(context: RunContext, call: StepCall) -> None:
             raise StepFailedException(
                 f"The input {name!r} changed while step {call.definition.name!r} read it, so its result was not kept",
                 {"datastore": artifact.datastore, "path": artifact.path},
-                "Run the pipeline again once the data is at rest; let no step write to its inputs.",
+                "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
+                "beside, with `as_download()`.",
             )
 
 

@@ -12,9 +12,10 @@ from stepwell.flows.steps.step import Step
 class CommandStep(Step):
     """A step that runs a command, with the source directory's snapshot as working directory.
 
-    A list is one `argv`, element by element, no shell. A text is a command line for `/bin/sh`, where the variables
-    `$AZUREML_DATAREFERENCE_<name>` and `$AML_PARAMETER_<name>` hold paths and values. Its result depends on every file
-    of the source directory, or with `hash_paths` on these and the files that the command names.
+    A list is one `argv`, element by element, no shell. A text is a command line for a shell, where the variables
+    `$AZUREML_DATAREFERENCE_<name>` and `$AML_PARAMETER_<name>` hold paths and values: `bash -eo pipefail -c` where there
+    is bash, else `sh -ec`, so that the step fails as soon as one of its commands does. Its result depends on every file of
+    the source directory, or with `hash_paths` on these and the files that the command names.
 
     Args:
         command: The command, a list or a text; a list may hold inputs, outputs and parameters. None: that of
@@ -31,6 +32,8 @@ class CommandStep(Step):
             pipeline's `default_source_directory`, else the current directory.
         allow_reuse: Whether an earlier result may be used again.
         version: Any text; another text means another result.
+        shell: The shell of a text: a name such as `zsh`, which gets the same options as far as it has them, or the words
+            before the text, such as `bash -c`; None: bash, else sh, as above.
         **more: Further keyword arguments of `Step`.
 
     Raises:
@@ -50,17 +53,24 @@ class CommandStep(Step):
         source_directory: Any = None,
         allow_reuse: bool = True,
         version: str | None = None,
+        shell: str | None = None,
         **more: Any,
     ) -> None:
         command = command or getattr(runconfig, "command", None)
         if not command:
             raise UserErrorException("A CommandStep needs a command", hint="Pass `command=` as a list or a text.")
-        shell = isinstance(command, str)
+        text = isinstance(command, str)
+        if shell is not None and not text:
+            raise UserErrorException(
+                "A command that is a list runs without a shell",
+                {"shell": repr(shell)},
+                "Pass the command as a text, or leave `shell` out.",
+            )
         arguments = [command] if isinstance(command, str) else list(command)
         super().__init__(
             name=name or str(arguments[0]).split()[0],
             arguments=arguments,
-            shell=shell,
+            shell=text if shell is None else shell,
             compute_target=compute_target,
             runconfig=runconfig,
             inputs=inputs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,11 @@ from stepwell.errors import UserErrorException
 from stepwell.model.definitions import EnvironmentDefinition, Resources
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+_STRICT = {
+    **dict.fromkeys(("bash", "zsh", "ksh", "mksh"), ("-eo", "pipefail", "-c")),
+    **dict.fromkeys(("sh", "dash", "ash"), ("-ec",)),
+}
+"""How shells are told to end at the first command that fails."""
 
 
 def environment_of(runconfig: Any, environment: Any, variables: Mapping[str, Any]) -> EnvironmentDefinition:
@@ -46,6 +52,23 @@ def _defined(environment: Any) -> EnvironmentDefinition:
         {"value": repr(environment)},
         "Pass one of these, such as ['numpy==2.4.6'].",
     )
+
+
+def shell_of(shell: bool | str) -> tuple[str, ...]:
+    """Return the words before a command line, of a shell's name or a whole command; () is the target's own choice."""
+    if isinstance(shell, bool):
+        return ()
+    try:
+        words = shlex.split(shell) if isinstance(shell, str) else []
+    except ValueError:
+        words = []
+    if not words:
+        raise UserErrorException(
+            "`shell` must name a shell",
+            {"value": repr(shell)},
+            "Pass a name such as 'bash', or a command such as 'bash -c'.",
+        )
+    return tuple(words) if len(words) > 1 else (*words, *_STRICT.get(words[0].rpartition("/")[2], ("-c",)))
 
 
 def timeout_of(runconfig: Any, timeout_seconds: float | None) -> float | None:

@@ -16,7 +16,7 @@ from stepwell.flows.engine.tasks import StepFuture, run_step, submit_step
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.steps.ports import access_of, is_among, is_port, name_of, original, port_of, workspace_of
-from stepwell.flows.steps.settings import environment_of, resources_of, timeout_of
+from stepwell.flows.steps.settings import environment_of, resources_of, shell_of, timeout_of
 from stepwell.model.definitions import (
     Argument,
     InputPort,
@@ -74,7 +74,7 @@ class Step:
         environment: An Environment, or a list of requirements for pip; None: that of `runconfig`, else the packages in
             use.
         script: The Python script that it runs, if it runs one.
-        shell: Whether the arguments are one command line for `/bin/sh`.
+        shell: Whether the arguments are one command line for a shell, or which: its name, or the command that starts it.
 
     Attributes:
         name: As the argument.
@@ -113,7 +113,7 @@ class Step:
         resources: Resources | Mapping[str, Any] | None = None,
         environment: Any = None,
         script: str | None = None,
-        shell: bool = False,
+        shell: bool | str = False,
     ) -> None:
         self.name = name
         self.inputs = list(inputs or ())
@@ -129,7 +129,8 @@ class Step:
         self._run_after: list[Step] = []
         self._settings: dict[str, Any] = {
             "script": script,
-            "shell": shell,
+            "shell": shell is not False,
+            "shell_command": shell_of(shell),
             "hash_paths": tuple(str(path) for path in hash_paths or ()),
             "environment": environment_of(runconfig, environment, environment_variables or {}),
             "resources": resources_of(resources),

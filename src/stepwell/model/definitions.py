@@ -141,7 +141,10 @@ class Resources(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class StepDefinition(Jsonable):
-    """A step with unbound inputs. `id` is unique in its pipeline; `arguments` of a command are the whole command."""
+    """A step with unbound inputs. `id` is unique in its pipeline; `arguments` of a command are the whole command.
+
+    `shell`: they are one line for a shell, which `shell_command` starts; () is bash where there is one, else sh.
+    """
 
     id: str
     name: str
@@ -165,6 +168,7 @@ class StepDefinition(Jsonable):
     retries: int = 0
     retry_delay_seconds: float = 0
     timeout_seconds: float | None = None
+    shell_command: tuple[str, ...] = ()
 
     @property
     def upstream(self) -> tuple[str, ...]:

@@ -248,6 +248,95 @@ def test_cancelling_stops_a_step_that_runs(project, target):
     eventually(lambda: target == "docker" or not any(map(alive, pids)))
 
 
+SOCKETS = """
+    import multiprocessing, os, socket, sys, tempfile
+    from multiprocessing.managers import SharedMemoryManager
+    from multiprocessing.reduction import recv_handle, send_handle
+
+    def pass_file(pipe, other):
+        with open(__file__) as file:
+            send_handle(pipe, file.fileno(), other)
+
+    def add(shared, value):
+        shared[value] = value * value
+
+    if __name__ == '__main__':
+        assert len(tempfile.gettempdir()) < 48, tempfile.gettempdir()
+        assert os.stat(tempfile.gettempdir()).st_mode & 0o077 == 0 or os.getcwd().startswith('/stepwell/')
+        open(tempfile.gettempdir() + '/left', 'w').write('x')
+        path = tempfile.mkdtemp() + '/' + 'a' * 40
+        socket.socket(socket.AF_UNIX).bind(path)
+        context = multiprocessing.get_context('forkserver')
+        with context.Manager() as manager, SharedMemoryManager(ctx=context) as memory:
+            shared, block = manager.dict(), memory.ShareableList([1, 2])
+            children = [context.Process(target=add, args=(shared, value)) for value in (2, 3)]
+            [child.start() for child in children]
+            [child.join() for child in children]
+            total = sum(shared.values()) + sum(block)
+        here, there = multiprocessing.Pipe()
+        child = context.Process(target=pass_file, args=(there, os.getpid()))
+        child.start()
+        assert open(recv_handle(here)).readable()
+        child.join()
+        open(sys.argv[1], 'w').write(f'{total} {tempfile.gettempdir()}')
+"""
+
+
+def test_processes_of_a_step_meet_at_unix_sockets(project, target):
+    out = PipelineData("out")
+    project.write("a.py", SOCKETS)
+    pipeline = project.pipeline(project.step("a.py", arguments=[out], outputs=[out], compute_target=target))
+    summary, step, run = outcome(project, pipeline)
+    assert step.happened == "ran" and not summary.warnings, step.error
+    total, folder = read(project, run, "out").split()
+    assert total == "16" and not os.path.exists(folder)
+
+
+def test_python_of_a_command_line_is_the_one_that_scripts_run_with(project, target, monkeypatch):
+    monkeypatch.setenv("PATH", "/usr/local/bin:/usr/bin:/bin")
+    project.write("which.py", "import sys\nopen(sys.argv[1], 'w').write(sys.prefix)")
+    where = {"source_directory": project.source, "compute_target": target}
+    outs = {name: PipelineData(name) for name in ("script", "words", "line")}
+    script, words, line = outs.values()
+    results = project.pipeline(
+        project.step("which.py", name="script", arguments=[script], outputs=[script], compute_target=target),
+        CommandStep(["python", "which.py", words], name="words", outputs=[words], **where),
+        CommandStep(f"python which.py {line} && python3 which.py {line}", name="line", outputs=[line], **where),
+    )()
+    found = {project.workspace.path_of(results[name][name]).read_text() for name in outs}
+    assert len(found) == 1, found
+
+
+@pytest.mark.parametrize(
+    "line", ["no-such-program\necho partial > {}", "(echo partial; exit 3) | tee {}", "false; echo partial > {}"]
+)
+def test_a_command_line_ends_at_the_first_command_that_fails(project, target, line):
+    out = PipelineData("out")
+    step = CommandStep(
+        line.format(out), name="line", outputs=[out], source_directory=project.source, compute_target=target
+    )
+    _, step, _ = outcome(project, project.pipeline(step))
+    assert step.happened == "failed" and "failed with exit code" in step.error and project.records() == []
+
+
+def test_what_lay_in_outputs_and_logs_before_is_none_of_the_steps_files(project, target):
+    for name in ("outputs/old", "outputs/in/same", "outputs/changed", "logs/old", "logs/more"):
+        project.write(name, "by hand")
+    project.write(
+        "a.py",
+        """
+        open('outputs/in/new', 'w').write('new')
+        open('outputs/in/same', 'w').write('by hand')
+        open('outputs/changed', 'a').write('!')
+        open('logs/more', 'r+').write('BY')
+        assert open('outputs/old').read() == 'by hand'
+        """,
+    )
+    _, step, run = outcome(project, project.pipeline(project.step("a.py", compute_target=target)))
+    assert step.happened == "ran", step.error
+    assert sorted(run.get_file_names()) == ["logs/more", "outputs/changed", "outputs/in/new", "outputs/in/same"]
+
+
 def test_a_command_runs_too(project, target):
     out = PipelineData("out")
     line = (

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 from process_bench import Bench, bench, start_host  # noqa: F401
@@ -17,7 +18,7 @@ import os, subprocess, sys, time
 from stepwell.blocks.processes import host_watchdog as process_watchdog
 argv = [sys.executable, "-I", "-S", process_watchdog.__file__, str(os.getpid()), "STEPWELL_MARKER"]
 watchdog = subprocess.Popen(argv, stdin=subprocess.PIPE, bufsize=0)
-watchdog.stdin.write(sys.argv[1].encode())
+watchdog.stdin.write(sys.argv[1].encode().replace(b"%00", b"\\0"))
 print(watchdog.pid, flush=True)
 time.sleep(900)
 """
@@ -31,15 +32,21 @@ def test_nothing_survives_a_host_that_is_killed(bench: Bench) -> None:
     eventually(lambda: not bench.alive())
 
 
-def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(bench: Bench) -> None:
+def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(bench: Bench, tmp_path: Path) -> None:
+    for kind in ("ended folder", "running folder"):
+        (tmp_path / kind / "inner").mkdir(parents=True)
     markers = {kind: f"{bench.marker}-{kind}" for kind in ("ended", "running", "unreported")}
     sleepers = {
         kind: subprocess.Popen(["sleep", "900"], env={"STEPWELL_MARKER": f"outer {marker}"})
         for kind, marker in markers.items()
     }
-    lines = f"{markers['ended']} 1\n{markers['running']} 2\n{markers['ended']} 1\n"
-    argv = [sys.executable, "-c", PRETENDER, lines]
-    host = subprocess.Popen(argv, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    lines = f"{markers['ended']} 1 \0{tmp_path}/ended folder\n{markers['running']} 2 \0{tmp_path}/running folder\n"
+    lines += f"{markers['ended']} 1 \0{tmp_path}/ended folder\n"
+    host = subprocess.Popen(
+        [sys.executable, "-c", PRETENDER, lines.replace("\0", "%00")],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
     with host:
         watchdog = psutil.Process(int(host.stdout.readline()))
         time.sleep(0.1)
@@ -47,6 +54,7 @@ def test_watchdog_kills_process_trees_that_run_and_forgets_those_that_ended(benc
         host.kill()
     eventually(lambda: not watchdog.is_running() or watchdog.status() == psutil.STATUS_ZOMBIE)
     assert sleepers["running"].wait() == -signal.SIGKILL
+    assert os.listdir(tmp_path) == ["ended folder"]
     for kind in ("ended", "unreported"):
         assert sleepers[kind].poll() is None
         sleepers[kind].kill()

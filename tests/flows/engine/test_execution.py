@@ -70,6 +70,33 @@ def test_a_shell_line_finds_paths_and_values_in_variables(project):
     assert text_of(project, pipeline(rate=6)["line"]["out"]) == "6|a b|news"
 
 
+def test_the_shell_of_a_command_line_counts(project):
+    out = PipelineData("out")
+
+    def happened(**more):
+        line = f"(echo partial; exit 3) | cat > {out}"
+        step = CommandStep(line, name="line", outputs=[out], source_directory=project.source, **more)
+        return project.happened(project.pipeline(step))["line"]
+
+    assert [happened(), happened(shell="bash -c"), happened(shell="bash -c"), happened(shell="bash -ec")] == [
+        "failed",
+        "ran",
+        "reused",
+        "ran",
+    ]
+    assert happened(shell="bash") == "failed" and happened(shell="sh") == "ran"  # sh knows no pipefail
+
+
+def test_without_bash_a_command_line_still_ends_at_the_first_failure(project, tmp_path):
+    (tmp_path / "bin").mkdir()
+    project.write("a.txt", "x")
+    for line, happened in (("false; true", "failed"), ('test -z "$BASH_VERSION"', "ran")):
+        step = CommandStep(
+            line, name=line, environment_variables={"PATH": str(tmp_path / "bin")}, source_directory=project.source
+        )
+        assert project.happened(project.pipeline(step)) == {line: happened}
+
+
 # The working directory ----------------------------------------------------------------------------------------------
 
 
@@ -79,7 +106,7 @@ def test_a_script_runs_in_a_copy_of_its_snapshot_and_its_mess_goes_away(project)
         import os, tempfile
         assert os.getcwd() == os.path.dirname(os.path.abspath(__file__)) != SOURCE, os.getcwd()
         assert os.path.isdir('outputs') and os.path.isdir('logs') and os.path.isfile('pkg/inner.py')
-        assert tempfile.gettempdir().startswith(os.path.dirname(os.getcwd()))
+        assert os.path.basename(tempfile.gettempdir()).startswith('stepwell-') and len(tempfile.gettempdir()) < 48
         assert not [name for name in os.environ if name.startswith('PREFECT_')]
         assert not os.path.exists(args[0]) and os.path.isdir(os.path.dirname(args[0]))
         assert args[0] == os.environ['AZUREML_DATAREFERENCE_out']
@@ -113,6 +140,28 @@ def test_a_download_is_a_copy_that_may_be_written_and_a_mount_is_the_data_itself
     summary = project.run(pipeline)
     assert summary.status == "Finished", summary.steps[0].error
     assert (data.local_root / "raw" / "x.txt").read_text() == "x" and not summary.warnings
+
+
+@pytest.mark.parametrize(
+    ("message", "mode", "told"),
+    [
+        ("sqlite3.OperationalError: attempt to write a readonly database", "mount", True),
+        ("sqlite3.OperationalError: unable to open database file", "mount", True),
+        ("PermissionError: [Errno 13] Permission denied: '{}/x.lock'", "mount", True),
+        ("OSError: [Errno 30] Read-only file system: '{}/x.idx'", "mount", True),
+        ("PermissionError: [Errno 13] Permission denied: '{}/x.lock'", "download", False),
+        ("PermissionError: [Errno 13] Permission denied: '/root/x.lock'", "mount", False),
+        ("ValueError: no such column in '{}/x.csv'", "mount", False),
+    ],
+)
+def test_a_step_that_writes_beside_what_it_may_only_read_is_told_of_copies(project, message, mode, told):
+    data = project.workspace.get_default_datastore()
+    (data.local_root / "raw").mkdir()
+    (data.local_root / "raw" / "x.txt").write_text("x")
+    raw = data.path("raw", "raw").as_mount() if mode == "mount" else data.path("raw", "raw").as_download()
+    step = project.step("a.py", f"sys.exit({message!r}.format(args[0]))", arguments=[raw], inputs=[raw])
+    (step,) = project.run(project.pipeline(step)).steps
+    assert step.happened == "failed" and ("Pass the input 'raw' with `as_download()`" in step.error) is told
 
 
 def test_an_output_of_another_step_can_be_downloaded_and_written(project, chain):

@@ -140,6 +140,30 @@ def test_a_command_is_a_list_or_a_line_for_the_shell():
         CommandStep([])
 
 
+@pytest.mark.parametrize(
+    ("shell", "words"),
+    [
+        (None, ()),
+        ("bash", ("bash", "-eo", "pipefail", "-c")),
+        ("/bin/dash", ("/bin/dash", "-ec")),
+        ("fish", ("fish", "-c")),
+        ("bash -c", ("bash", "-c")),
+        ("env -i 'my shell' -c", ("env", "-i", "my shell", "-c")),
+    ],
+)
+def test_the_shell_of_a_command_line_can_be_chosen(shell, words):
+    step = define(CommandStep("echo", shell=shell))
+    assert step.shell and step.shell_command == words
+
+
+@pytest.mark.parametrize("shell", ["", "'", 7, ["bash", "-c"]])
+def test_what_is_no_shell_is_refused(shell):
+    with pytest.raises(UserErrorException, match="must name a shell"):
+        CommandStep("echo", shell=shell)
+    with pytest.raises(UserErrorException, match="runs without a shell"):
+        CommandStep(["echo"], shell="bash")
+
+
 def test_a_transfer_needs_both_ends():
     with pytest.raises(UserErrorException, match="needs a source and a destination"):
         DataTransferStep("move", DataReference(LAKE, "a", "a"))
