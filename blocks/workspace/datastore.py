@@ -218,13 +218,14 @@ class Datastore(DatastoreFiles):
         self, files: dict[Path, str], target_path: str | None, overwrite: bool, show_progress: bool
     ) -> DataReference:
         target, uploaded = self.inside(target_path), 0
+        there = None if overwrite or self.local_root else set(self.listed(target))
         for source in files:
             if not source.is_file():
                 hint = "Remove it, or name the files themselves with `upload_files`."
                 raise DatastoreException("Only files can be uploaded", {"path": source}, hint)
         for source, name in sorted(files.items()):
             place = f"{target}/{name}".lstrip("/")
-            if not overwrite and self.exists(place):
+            if not overwrite and (self.exists(place) if there is None else place in there):
                 print(f"Skipped {place}: it exists already and overwrite is False")
                 continue
             self.put_file(source, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -20,6 +21,7 @@ from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
 from stepwell.blocks.workspace.datastore_urls import local_path
+from stepwell.blocks.workspace.remote_files import Facts, RemoteFiles
 from stepwell.errors import DatastoreException, StepwellError
 from stepwell.model.regular_files import regular_only
 
@@ -74,12 +76,20 @@ class DatastoreFiles:
             )
         return None if path is None else Path(os.path.abspath(os.path.expanduser(path)))
 
-    @cached_property
+    @property
     def filesystem(self) -> Any:
-        """The fsspec file system that holds the data; one that can't be opened raises DatastoreException."""
+        """The fsspec file system that holds the data, one for each thread; an unusable one raises DatastoreException."""
+        return self.remote.filesystem
+
+    @cached_property
+    def remote(self) -> RemoteFiles:
+        """The files as they are on the file system that the URL names."""
+        return RemoteFiles(self.name, self.url, self._opened)
+
+    def _opened(self, **more: Any) -> Any:
         options = self._block.options.get_secret_value() if self._block.options else {}
         try:
-            filesystem, _ = fsspec.core.url_to_fs(self.url, **options)
+            filesystem, _ = fsspec.core.url_to_fs(self.url, **options, **more)
             if self.local_root:
                 make_folder(self.local_root)
         except (ImportError, ValueError, OSError, TypeError) as error:
@@ -118,18 +128,38 @@ class DatastoreFiles:
         Raises:
             DatastoreException: The path leads out of the datastore, or to the folder that holds the store of results.
         """
-        parts = [part for part in (path or "").replace("\\", "/").split("/") if part not in ("", ".")]
-        outside = (path or "").startswith("/") or ".." in parts or "\0" in (path or "") or parts[:1] == [PRIVATE]
-        if not outside and self.local_root:
-            real, root = os.path.realpath(self.local_root.joinpath(*parts)), os.path.realpath(self.local_root)
-            outside = real != root and not real.startswith(root + os.sep)
-        if outside:
-            raise DatastoreException(
-                "A path leads out of its datastore",
-                {"datastore": self.name, "path": repr(path)},
-                "Use a path relative to the datastore's root.",
-            )
+        inner = self.readable(path)
+        if self.local_root:
+            real, root = os.path.realpath(self.local_root / inner), os.path.realpath(self.local_root)
+            if real != root and not real.startswith(root + os.sep):
+                raise self._leads_out(path)
+        return inner
+
+    def readable(self, path: str | None) -> str:
+        """Return `path` in its normal form as `inside` does, for data to read: links on the way may lead anywhere.
+
+        Args:
+            path: A path on the datastore; None and `''` are its root.
+
+        Returns:
+            The path with `/` between its parts, without `.` and empty parts.
+
+        Raises:
+            DatastoreException: The path itself leads out of the datastore, or to the folder that holds the store.
+        """
+        given = path or ""
+        parts = [part for part in given.split("/") if part not in ("", ".")]
+        steps = parts if self.local_root else re.split(r"[/\\]", given)  # some servers take both for separators
+        if given.startswith("/") or ".." in steps or "\0" in given or parts[:1] == [PRIVATE]:
+            raise self._leads_out(path)
         return "/".join(parts)
+
+    def _leads_out(self, path: str | None) -> DatastoreException:
+        return DatastoreException(
+            "A path leads out of its datastore",
+            {"datastore": self.name, "path": repr(path)},
+            "Use a path relative to the datastore's root.",
+        )
 
     def locate(self, path: str | None) -> str:
         """Return the path on `filesystem` of a path on the datastore.
@@ -158,7 +188,10 @@ class DatastoreFiles:
         Raises:
             DatastoreException: The path leads out of the datastore.
         """
-        return bool(self.filesystem.exists(self.locate(path)))
+        place = self.locate(path)
+        if self.local_root:
+            return bool(self.filesystem.exists(place))
+        return self.remote.facts(place) is not None
 
     def size(self, path: str) -> int | None:
         """Return the size of the file at a path.
@@ -173,7 +206,10 @@ class DatastoreFiles:
             DatastoreException: The path leads out of the datastore.
         """
         place = self.locate(path)
-        return int(self.filesystem.size(place)) if self.filesystem.isfile(place) else None
+        if self.local_root:
+            return int(self.filesystem.size(place)) if self.filesystem.isfile(place) else None
+        facts = self.remote.facts(place)
+        return int(facts["size"]) if facts and facts["type"] == "file" else None
 
     def files(self, prefix: str | None = None) -> Iterator[str]:
         """List every file whose path on the datastore starts with `prefix`, sorted.
@@ -190,8 +226,27 @@ class DatastoreFiles:
             DatastoreException: The prefix leads out of the datastore, or its folders link each other too often.
         """
         wanted = (prefix or "").lstrip("/")
-        folder = wanted.rpartition("/")[0]
-        yield from sorted(path for path in self._below(self.inside(folder)) if path.startswith(wanted))
+        folder = self.inside(wanted.rpartition("/")[0])
+        found = self._below(folder) if self.local_root else dict(self._starting(folder, wanted))
+        yield from sorted(path for path in found if path.startswith(wanted))
+
+    def listed(self, path: str) -> dict[str, Facts]:
+        """List the file at a path, or every file below it, of a datastore that stands elsewhere.
+
+        Args:
+            path: A path on the datastore.
+
+        Returns:
+            What fsspec tells of each file, by its path relative to the datastore's root; empty if there is none.
+
+        Raises:
+            DatastoreException: The path leads out of the datastore, or it can't be listed.
+        """
+        if not self.inside(path):
+            return dict(self._starting("", ""))
+        found = self.remote.below(self.locate(path))
+        below = {self._relative(place): facts for place, facts in found.items()}
+        return {name: facts for name, facts in below.items() if name}
 
     def put_file(self, source: Path, path: str) -> None:
         """Copy a local file to `path` on the datastore; on a local one, no part of it is ever seen there.
@@ -204,10 +259,10 @@ class DatastoreFiles:
             DatastoreException: The path leads out of the datastore.
         """
         place = self.locate(path)
-        self.filesystem.makedirs(os.path.dirname(place), exist_ok=True)
         if self.local_root is None:
-            self.filesystem.put_file(str(source), place)
+            self.remote.put(str(source), place)
             return
+        self.filesystem.makedirs(os.path.dirname(place), exist_ok=True)
         handle, scratch = tempfile.mkstemp(prefix=".upload-", dir=os.path.dirname(place))
         try:
             with os.fdopen(handle, "wb") as target, open(source, "rb", opener=regular_only) as stream:
@@ -228,16 +283,27 @@ class DatastoreFiles:
         Raises:
             DatastoreException: The path leads out of the datastore.
         """
-        self.filesystem.get_file(self.locate(path), str(target))
+        place = self.locate(path)
+        if self.local_root:
+            self.filesystem.get_file(place, str(target))
+        else:
+            self.remote.get(place, str(target))
+
+    def _relative(self, place: str) -> str:
+        return place.lstrip("/").removeprefix(self.locate("").lstrip("/")).lstrip("/")
+
+    def _starting(self, folder: str, wanted: str) -> Iterator[tuple[str, Facts]]:
+        """List the files of a folder elsewhere whose paths may start with `wanted`, without looking into other folders."""
+        if folder and wanted == f"{folder}/":
+            yield from self.listed(folder).items()
+            return
+        for facts in self.remote.children(self.locate(folder)):
+            path = self._relative(str(facts["name"])).rstrip("/")
+            if path and path != PRIVATE and path.startswith(wanted):
+                yield from self.listed(path).items() if facts["type"] == "directory" else ((path, facts),)
 
     def _below(self, folder: str) -> Iterator[str]:
-        if self.local_root is None:
-            root = self.locate("")
-            for found in (
-                self.filesystem.find(self.locate(folder)) if self.filesystem.exists(self.locate(folder)) else ()
-            ):
-                yield str(found).removeprefix(root).lstrip("/")
-            return
+        assert self.local_root is not None
         try:
             yield from files_below(self.local_root, folder, without=PRIVATE)
         except StepwellError as error:

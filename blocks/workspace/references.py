@@ -50,7 +50,7 @@ class DataReference:
         path_on_datastore: The path relative to the datastore's root; by default the root.
         mode: `mount` (read where it stands), `download` (copied to the step's folder) or `upload` (filled later).
         path_on_compute: Where the step finds the data, below its own folder; by default Stepwell chooses.
-        overwrite: Accepted for v1's sake; not used.
+        overwrite: As the argument of `as_upload`; of data to read it is not used.
 
     Raises:
         UserErrorException: The mode is not known.

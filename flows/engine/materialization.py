@@ -1,22 +1,20 @@
-"""Materialization of outputs at their places on datastores. What stood there and is no part of the output stays."""
+"""Materialization of outputs at their places on datastores. What others put there stays."""
 
 from __future__ import annotations
 
-import errno
 import os
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from stepwell.blocks.system.files import copy_file, remove
+from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.blocks.workspace.delivery import deliver
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import OutputPort, StepDefinition
-from stepwell.model.nofollow import leads_out
-from stepwell.model.records import Artifact, StepRecord
-from stepwell.model.tree import Entry, Tree, scan
+from stepwell.model.records import StepRecord
+from stepwell.model.tree import scan
 
 
 def output_path(port: OutputPort, step_run_id: str) -> str:
@@ -44,7 +42,7 @@ def materialize(context: RunContext, definition: StepDefinition, record: StepRec
         if port.destination is None and root and context.store.root.is_relative_to(root):
             _link(context.store.tree_path(artifact.digest), root / path)
         else:
-            _copy(context, datastore, path, artifact, fresh=fresh)
+            _deliver(context, definition, port, record, fresh)
 
 
 def _datastore(context: RunContext, port: OutputPort) -> Datastore:
@@ -61,50 +59,30 @@ def _link(tree: Path, place: Path) -> None:
         os.symlink(target, place)
 
 
-def _copy(context: RunContext, datastore: Datastore, path: str, artifact: Artifact, *, fresh: bool) -> None:
-    root = context.store.tree_path(artifact.digest)
-    tree = context.store.manifest(artifact.digest) or scan(root)
-    present = _entries_at(context, datastore, path)
-    for entry in tree.entries:
-        name = datastore.inside("/".join(filter(None, (path, entry.path))))
-        source = root / entry.path if entry.path else root
-        if datastore.local_root is None:
-            if entry.kind == "file" and (fresh or datastore.size(name) != entry.size):
-                datastore.put_file(source, name)
-        elif present.get(entry.path) != entry:
-            _write_entry(root if entry.path else root.parent, source, datastore.local_root / name, entry)
+def _deliver(
+    context: RunContext, definition: StepDefinition, port: OutputPort, record: StepRecord, fresh: bool
+) -> None:
+    artifact, datastore = record.outputs[port.name], _datastore(context, port)
+    path = output_path(port, record.step_run_id)
+    tree = context.store.manifest(artifact.digest) or scan(context.store.tree_path(artifact.digest))
+    fixed = port.destination is not None and "{run-id}" not in port.destination
+    who = f"{_whose(context)}/{definition.name}/{port.name}" if fixed else ""
+    done = deliver(context.store, datastore, path, tree, who=who, fresh=fresh, overwrite=port.overwrite)
+    place = f"{datastore.name}/{path}".rstrip("/")
+    if done.removed:
+        context.warn(f"Removed from {place} what an earlier run put there: {_some(done.removed)}")
+    if done.left:
+        context.warn(
+            f"Left in {place} what an earlier run put there, since it was changed or can't be removed: {_some(done.left)}"
+        )
 
 
-def _entries_at(context: RunContext, datastore: Datastore, path: str) -> dict[str, Entry]:
-    """Return what stands at the place already, by path."""
-    if datastore.local_root is None or datastore.inside(path) == "":
-        return {}
-    found = Tree(())
-    with suppress(Exception):  # whatever can't be read there is simply written
-        found = context.store.tree_at(datastore.local_root / datastore.inside(path))
-    return {entry.path: entry for entry in found.entries}
+def _whose(context: RunContext) -> str:
+    """Return the name of the pipeline, or of the flow, that runs."""
+    facts = context.run.facts()
+    return str(facts.get("pipeline", {}).get("name") or facts.get("name", ""))
 
 
-def _write_entry(root: Path, source: Path, place: Path, entry: Entry) -> None:
-    try:
-        if entry.kind == "folder":
-            make_folder(place)
-            return
-        make_folder(place.parent)
-        scratch = Path(tempfile.mkdtemp(prefix=".materialize-", dir=place.parent))
-        try:
-            if entry.kind == "link":
-                if leads_out(entry.path, entry.digest):
-                    raise OSError(errno.ELOOP, "A link that leads out of its output", entry.digest)
-                os.symlink(entry.digest, scratch / "x")
-            else:
-                copy_file(source, scratch / "x", below=root)
-            os.replace(scratch / "x", place)
-        finally:
-            remove(scratch)
-    except OSError as error:
-        raise DatastoreException(
-            "An output can't be copied to its destination",
-            {"place": place, "reason": error.strerror or error},
-            "Remove what stands there, or choose another destination.",
-        ) from error
+def _some(names: tuple[str, ...]) -> str:
+    words = [name.encode("utf-8", "backslashreplace").decode() for name in names[:5]]
+    return ", ".join(words) if len(names) <= 5 else f"{', '.join(words)} and {len(names) - 5} more"

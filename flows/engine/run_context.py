@@ -264,7 +264,7 @@ class RunContext:
         path = datastore.inside(data.path)
         target = self._downloads / datastore.name / path
         if not target.exists():
-            names = [name for name in datastore.files(path) if name == path or not path or name.startswith(path + "/")]
+            names = sorted(datastore.listed(path))
             if not names:
                 raise self._missing(data)
             for name in names:

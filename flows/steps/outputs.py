@@ -152,6 +152,7 @@ class OutputFileDatasetConfig:
         datastore: The datastore of the destination, None for the default one.
         destination: The path of the destination, None if there is none.
         source: As the argument.
+        overwrite: As the argument of `as_upload`.
         producer: The step that has it among its `outputs`, None if there is none yet.
 
     Raises:
@@ -169,6 +170,7 @@ class OutputFileDatasetConfig:
         self.name = name or "output"
         self.datastore, self.destination = _destination(destination)
         self.source = source
+        self.overwrite = False
         self.mode: Mode = "mount"
         self.producer: Producer | None = None
 
@@ -182,6 +184,7 @@ class OutputFileDatasetConfig:
             mode=self.mode,
             path_on_compute=self.source,
             destination=self.destination,
+            overwrite=self.overwrite,
         )
 
     def as_mount(self, disable_metadata_cache: bool = False) -> OutputFileDatasetConfig:
@@ -199,13 +202,16 @@ class OutputFileDatasetConfig:
         """Return the same output with the mode `upload`; files are copied when the step has succeeded.
 
         Args:
-            overwrite: Accepted for v1's sake; not used.
+            overwrite: Whether to remove from the destination also what an earlier run put there and somebody changed
+                since, and a file that stands in the way.
             source_globs: Accepted for v1's sake; not used.
 
         Returns:
             A copy that stands for the same output.
         """
-        return self._with("upload")
+        clone = self._with("upload")
+        clone.overwrite = overwrite
+        return clone
 
     def as_input(self, name: str | None = None) -> OutputInput:
         """Return these files as another step's input.

@@ -79,6 +79,7 @@ def port_of(item: Any) -> OutputPort:
             mode="upload" if item.mode == "upload" else "mount",
             path_on_compute=item.path_on_compute,
             destination=item.path_on_datastore or "",
+            overwrite=item.overwrite,
         )
     raise UserErrorException(
         f"Unexpected output type: {type(item).__name__}",

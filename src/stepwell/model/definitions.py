@@ -74,7 +74,10 @@ class InputPort(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class OutputPort(Jsonable):
-    """A named place for data to write; `destination` is a path template on `datastore` for outputs copied there."""
+    """A named place for data to write; `destination` is a path template on `datastore` for outputs copied there.
+
+    `overwrite`: what somebody else put in an output's way there, or changed since the last delivery, is replaced.
+    """
 
     name: str
     variable: str
@@ -83,6 +86,7 @@ class OutputPort(Jsonable):
     path_on_compute: str | None = None
     destination: str | None = None
     pipeline_output: str | None = None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,3 +50,36 @@ def test_a_data_parameter_whose_text_the_script_sees_is_part_of_the_key(project)
         assert (
             project.workspace.path_of(results["s.py"]["out"]) / "x"
         ).read_text() == f"workspaceblobstore/in/{name}.txt"
+
+
+@pytest.mark.parametrize("url", ["file://{}", "memory://{}"])
+def test_a_reused_step_brings_its_own_bytes_and_takes_away_parts_of_the_run_before(project, tmp_path, url):
+    store = Datastore.register(project.workspace, "away", url.format(tmp_path / "away"))
+    parts = PipelineParameter("parts", 4)
+    out = OutputFileDatasetConfig("table", destination=(store, "out")).as_upload()
+    body = "for i in range(int(args[1])):\n    open(f'{args[0]}/part-{i}', 'w').write(args[1])\n"
+    pipeline = project.pipeline(project.step("s.py", body, arguments=[out, parts]))
+    for value, happened in ((4, "ran"), (2, "ran"), (4, "reused"), (2, "reused")):
+        summary = project.run(pipeline, parts=value)
+        assert summary.steps[0].happened == happened
+        found = {name: store.filesystem.cat_file(store.locate(name)) for name in store.files("out/")}
+        assert found == {f"out/part-{i}": str(value).encode() for i in range(value)}
+    assert summary.warnings == ("Removed from away/out what an earlier run put there: part-2, part-3",)
+    other = OutputFileDatasetConfig("more", destination=(store, "out"))
+    assert project.run(project.pipeline(project.step("t.py", BODY, arguments=[other]))).status == "Finished"
+    assert set(store.files()) == {"out/part-0", "out/part-1", "out/x"}
+
+
+def test_the_root_of_a_datastore_elsewhere_is_an_input_without_what_stepwell_keeps_there(project):
+    store = Datastore.register(project.workspace, "away", f"memory://{project.workspace.name}")
+    for name, text in (("a", b"1"), ("deep/b", b"2"), (".stepwell/depot/c.tar", b"3")):
+        store.filesystem.pipe_file(f"{store.locate('')}/{name}", text)
+    out = OutputFileDatasetConfig("out")
+    body = "import os\nopen(args[0] + '/x', 'w').write(str(sorted(os.listdir(args[1]))))\n"
+    pipeline = project.pipeline(
+        project.step("s.py", body, arguments=[out, store.path()], inputs=[store.path()], outputs=[out])
+    )
+    results = pipeline()
+    assert (project.workspace.path_of(results["s.py"]["out"]) / "x").read_text() == "['a', 'deep']"
+    store.filesystem.pipe_file(f"{store.locate('')}/.stepwell/depot/d.tar", b"4")
+    assert project.happened(pipeline) == {"s.py": "reused"}

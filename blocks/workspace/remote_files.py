@@ -1,0 +1,137 @@
+"""The files of a datastore that stands elsewhere: as they are now, whatever fsspec remembers of them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
+
+import fsspec
+
+from stepwell.errors import DatastoreException
+
+Facts = dict[str, Any]
+"""What fsspec tells of a file: its name, type and size, and more that differs from store to store."""
+
+_T = TypeVar("_T")
+
+
+class RemoteFiles:
+    """An fsspec file system, opened once for each thread, whose cache of listings is never believed.
+
+    Places are paths of the file system. What fails raises DatastoreException, after a second try with a new connection:
+    servers end those that were idle for long.
+    """
+
+    def __init__(self, name: str, url: str, opened: Callable[..., Any]) -> None:
+        self._name = name
+        self._url = url
+        self._opened = opened
+        self._filesystems: dict[int, Any] = {}
+
+    @property
+    def filesystem(self) -> Any:
+        """The fsspec file system of this thread: a connection of FTP is good for one."""
+        if threading.get_ident() not in self._filesystems:
+            self._filesystems[threading.get_ident()] = self._opened()
+        return self._filesystems[threading.get_ident()]
+
+    def facts(self, place: str) -> Facts | None:
+        """Return what stands at a place, None if nothing does."""
+
+        def look(filesystem: Any) -> Facts | None:
+            try:
+                facts: Facts = filesystem.info(place)
+            except FileNotFoundError:
+                return None
+            return facts
+
+        return self._now(look)
+
+    def below(self, place: str) -> dict[str, Facts]:
+        """Return the file at a place, or all that are below it, by place; none of them if nothing is there."""
+
+        def find(filesystem: Any) -> dict[str, Facts]:
+            more: dict[str, Any] = {}
+            try:
+                if type(filesystem).find is fsspec.AbstractFileSystem.find:  # it passes by what it can't list
+                    facts = filesystem.info(place)
+                    if facts["type"] == "file":  # whose listing is a strange one by FTP
+                        return {place: facts}
+                    more["on_error"] = "raise"
+                found: dict[str, Facts] = filesystem.find(place, detail=True, **more)
+            except FileNotFoundError:
+                return {}
+            return {str(name): facts for name, facts in found.items() if not str(name).endswith("/")}
+
+        return self._now(find)
+
+    def children(self, place: str) -> list[Facts]:
+        """Return what stands directly in the folder at a place."""
+
+        def children(filesystem: Any) -> list[Facts]:
+            try:
+                return list(filesystem.ls(place, detail=True))
+            except FileNotFoundError:
+                return []
+
+        return self._now(children)
+
+    def open(self, place: str) -> BinaryIO:
+        """Open the file at a place to be read."""
+        stream: BinaryIO = self._now(lambda filesystem: filesystem.open(place, "rb"))
+        return stream
+
+    def put(self, source: str, place: str) -> None:
+        """Copy the local file `source` to a place, whose folder is made."""
+
+        def put(filesystem: Any) -> None:
+            filesystem.makedirs(os.path.dirname(place), exist_ok=True)
+            filesystem.put_file(source, place)
+
+        self._done(put)
+
+    def get(self, place: str, target: str) -> None:
+        """Copy the file at a place to the local file `target`."""
+        self._now(lambda filesystem: filesystem.get_file(place, target))
+
+    def remove(self, place: str) -> None:
+        """Remove the file at a place."""
+        self._done(lambda filesystem: filesystem.rm_file(place))
+
+    def remove_folder(self, place: str) -> None:
+        """Remove the empty folder at a place."""
+        self._done(lambda filesystem: filesystem.rmdir(place))
+
+    def _now(self, action: Callable[[Any], _T]) -> _T:
+        """Return what an action returns that sees what is there now."""
+
+        def fresh(filesystem: Any) -> _T:
+            filesystem.invalidate_cache()
+            return action(filesystem)
+
+        return self._done(fresh)
+
+    def _done(self, action: Callable[[Any], _T]) -> _T:
+        try:
+            return action(self.filesystem)
+        except DatastoreException:
+            raise
+        except Exception as error:  # each driver has errors of its own
+            if isinstance(error, FileNotFoundError):
+                raise self._failed(error) from error
+        try:
+            self._filesystems[threading.get_ident()] = self._opened(skip_instance_cache=True)
+            return action(self.filesystem)
+        except DatastoreException:
+            raise
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> DatastoreException:
+        return DatastoreException(
+            "A datastore can't be read or written",
+            {"datastore": self._name, "url": self._url, "reason": f"{type(error).__name__}: {error}"},
+            "Check that this machine reaches it, that the file is there, and your rights.",
+        )
