@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +22,7 @@ from stepwell.model.tree import scan
 
 _DAY = 86_400
 _GRACE_SECONDS = 3_600
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,15 @@ class Verification:
 
 @dataclass(frozen=True)
 class Amount:
-    """Records, trees and bytes: what there is, or what was removed."""
+    """Records, trees and bytes: what there is, or what was removed.
+
+    `unreadable` are records and runs that can't be read or understood. They stay, with all that they may need.
+    """
 
     records: int
     trees: int
     bytes: int
+    unreadable: tuple[Path, ...] = ()
 
 
 def verify(store: Store) -> Verification:
@@ -68,29 +75,36 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
     """Remove results not made or used for `days`, trees that no result needs, and leftovers of dead processes.
 
     Returned is what was removed. What a living run uses stays: its snapshots, and every result touched since the first
-    living run began. So do the snapshots of published pipelines.
+    living run began. So do the snapshots of published pipelines, and what can't be read or understood: another user's,
+    or another version's.
     """
     check_collectable(store, dry_run)
+    trash = store.scratch_folder()
     with exclusive(store.lock_file):
         living = [run for run in _runs(store) if run.is_alive() or _is_starting(run)]
         cutoff = min([time.time() - days * _DAY, *(_began(run) for run in living)])
-        expired, needed = [], {digest for run in living for digest in run.facts().get("snapshots", {}).values()}
-        needed |= claimed(store)
+        unreadable = [*_closed(store), *(run.path for run in living if not run.is_legible())]
+        needed = _Needed(set(claimed(store)), knows_all=not unreadable)
+        needed.trees |= {digest for run in living for digest in run.facts().get("snapshots", {}).values()}
+        expired = []
         for path, record in store.records():
-            if path.stat().st_mtime < cutoff or isinstance(record, Miss):
+            if isinstance(record, Miss):
+                unreadable.append(path)
+                needed.add_unknown(path)
+            elif path.stat().st_mtime < cutoff and (dry_run or _moved(path, trash / f"record-{len(expired)}")):
                 expired.append(path)
             else:
-                needed |= {artifact.digest for artifact in record.outputs.values()}
-        trees = [tree for tree in _trees(store) if tree.name not in needed and _old(tree, living)]
-        amount = Amount(len(expired), len(trees), sum(map(_bytes, trees)))
-        if dry_run:
-            return amount
-        trash = store.scratch_folder()
-        for number, path in enumerate((*expired, *_index(store, {path.stem for path in expired}), *trees)):
-            os.rename(path, trash / str(number))
+                needed.trees |= {artifact.digest for artifact in record.outputs.values()}
+        trees = {tree: _bytes(tree) for tree in _trees(store) if needed.lacks(tree.name) and _old(tree, living)}
+        if not dry_run:
+            trees = {tree: size for tree, size in trees.items() if _moved(tree, trash / f"tree-{tree.name}")}
+            for number, path in enumerate(_index(store, {path.stem for path in expired})):
+                _moved(path, trash / f"index-{number}")
+    amount = Amount(len(expired), len(trees), sum(trees.values()), tuple(unreadable))
     remove(trash)
-    for leftover in _leftovers(store, idle=not living):  # each while its lock is held
-        remove(leftover)
+    for leftover in () if dry_run else _leftovers(store, idle=not living):  # each while its lock is held
+        with suppress(OSError):  # another user's
+            remove(leftover)
     return amount
 
 
@@ -106,6 +120,35 @@ def check_collectable(store: Store, dry_run: bool) -> None:
         )
 
 
+@dataclass
+class _Needed:
+    """The digests of trees that something needs, and whether that is all of them."""
+
+    trees: set[str]
+    knows_all: bool
+
+    def lacks(self, tree: str) -> bool:
+        """Return whether nothing can need the tree."""
+        return self.knows_all and tree not in self.trees
+
+    def add_unknown(self, record: Path) -> None:
+        """Add whatever a record names that can't be understood; one that can't even be read may name anything."""
+        try:
+            outputs = json.loads(record.read_bytes())["record"]["outputs"]
+            self.trees |= {artifact["digest"] for artifact in outputs.values()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            self.knows_all = False
+
+
+def _moved(path: Path, target: Path) -> bool:
+    """Move it away; return whether this user may, and it was there."""
+    try:
+        os.rename(path, target)
+    except (PermissionError, FileNotFoundError):
+        return False
+    return True
+
+
 def measure(store: Store) -> Amount:
     """Return how much the store holds."""
     trees = list(_trees(store))
@@ -115,6 +158,17 @@ def measure(store: Store) -> Amount:
 def _runs(store: Store) -> Iterator[RunFolder]:
     for path in sorted((store.root / "runs").glob("*")):
         yield RunFolder(path)
+
+
+def _closed(store: Store) -> Iterator[Path]:
+    """Yield what may hold records and runs that can't be seen: folders that can't be entered, and files of no known kind."""
+    records = store.root / "records"
+    for folder in (records, *records.glob("*"), *(store.root / "runs").glob("*")):
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+            yield folder
+    for path in records.glob("*/*"):
+        if path.suffix != ".json" and not path.name.startswith("."):
+            yield path
 
 
 def _is_starting(run: RunFolder) -> bool:
@@ -133,7 +187,8 @@ def _index(store: Store, keys: set[str]) -> list[Path]:
 
 
 def _trees(store: Store) -> Iterator[Path]:
-    yield from sorted((store.root / "trees").glob("*/*"))
+    """Yield the kept trees; what else stands among them is not ours to judge."""
+    yield from sorted(path for path in (store.root / "trees").glob("*/*") if _DIGEST.fullmatch(path.name))
 
 
 def _old(tree: Path, living: list[RunFolder]) -> bool:

@@ -34,38 +34,48 @@ class Limits:
 
 @dataclass(frozen=True)
 class Removed:
-    """How many runs were removed, and how many bytes."""
+    """How many runs were removed, how many bytes, and which run folders stay since they can't be read or understood."""
 
     runs: int
     bytes: int
+    unreadable: tuple[Path, ...] = ()
 
 
 def collect_runs(store: Store, limits: Limits, *, dry_run: bool = False) -> Removed:
     """Remove the oldest runs beyond the limits, and return how much that was.
 
-    Those that are pinned or published, at work or not yet finished stay, and count. Of a run that goes, the logs and
+    Those that are pinned or published, at work or not yet finished stay, and count; so do those that can't be read or
+    understood: another user's, or another version's. Of a run that goes, the logs and
     metrics of results that the store still has stay too, since a step that reuses such a result shows them.
     """
     check_collectable(store, dry_run)
     trash = store.scratch_folder()
     removed_runs = removed_bytes = count = size = 0
+    unreadable = []
     try:
         with exclusive(store.lock_file):
-            needed = {r.step_run_id for _, r in store.records() if isinstance(r, StepRecord)}
+            found = [record for _, record in store.records()]
+            needed = {record.step_run_id for record in found if isinstance(record, StepRecord)}
+            unknown = len(needed) < len(found)  # a result that can't be understood may need any log
             folders = [path for path in (store.root / "runs").glob("*") if path.is_dir() and not path.is_symlink()]
             for path in sorted(folders, key=_last_change, reverse=True):
-                entries = _entries(path, needed)
+                if not RunFolder(path).is_legible():
+                    unreadable.append(path)
+                    count += 1
+                    continue
+                entries = _entries(path, None if unknown else needed)
                 own = sum(map(_bytes, entries))
                 count, size = count + 1, size + own
                 old = _last_change(path) < time.time() - limits.days * _DAY
                 if not entries or _stays(path) or not (old or count > limits.runs or size > limits.bytes):
                     continue
+                if not dry_run and not _move(path, entries, trash / path.name):
+                    unreadable.append(path)
+                    continue
                 count, size, removed_runs, removed_bytes = count - 1, size - own, removed_runs + 1, removed_bytes + own
-                if not dry_run:
-                    _move(path, entries, trash / path.name)
     finally:
         remove(trash)
-    return Removed(removed_runs, removed_bytes)
+    return Removed(removed_runs, removed_bytes, tuple(unreadable))
 
 
 def _stays(path: Path) -> bool:
@@ -85,21 +95,28 @@ def _last_change(path: Path) -> float:
     return max(times) or path.lstat().st_mtime
 
 
-def _entries(path: Path, needed: set[str]) -> list[Path]:
-    """Return what goes of the run's folder, what lists it first; all but the steps whose results are kept."""
+def _entries(path: Path, needed: set[str] | None) -> list[Path]:
+    """Return what goes of the run's folder, what lists it first; all but the steps whose results are kept (None: all)."""
     found = [path / name for name in os.listdir(path) if name != "steps"]
     with suppress(OSError):
+        if needed is None:
+            return sorted(found, key=lambda entry: entry.name != "run.json")
         found += [path / "steps" / name for name in os.listdir(path / "steps") if name not in needed]
     return sorted(found, key=lambda entry: entry.name != "run.json")
 
 
-def _move(path: Path, entries: list[Path], target: Path) -> None:
+def _move(path: Path, entries: list[Path], target: Path) -> bool:
+    """Move what goes away; return whether this user may."""
     target.mkdir()
-    for number, entry in enumerate(entries):
-        os.rename(entry, target / str(number))
+    try:
+        for number, entry in enumerate(entries):
+            os.rename(entry, target / str(number))
+    except PermissionError:
+        return False
     for folder in (path / "steps", path):
         with suppress(OSError):  # something in it is still needed
             folder.rmdir()
+    return True
 
 
 def _bytes(path: Path) -> int:

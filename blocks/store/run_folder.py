@@ -60,6 +60,20 @@ class RunFolder:
         facts = found if isinstance(found, dict) else {}
         return {name: fact for name, fact in facts.items() if _fits(name, fact, _FACT_TYPES)}
 
+    def is_legible(self) -> bool:
+        """Return whether what is there can be read and understood; what isn't may be another user's or version's."""
+        try:
+            os.listdir(self.path)
+            with suppress(FileNotFoundError):
+                os.listdir(self.path / "steps")
+            with suppress(FileNotFoundError), open(self.path / "journal.jsonl", "rb"):
+                pass
+            with suppress(FileNotFoundError):
+                return isinstance(json.loads((self.path / "run.json").read_bytes()), dict)
+        except (OSError, ValueError, RecursionError):
+            return False
+        return True
+
     def append(self, event: Event) -> None:
         """Append `event` to the journal, on a line of its own though the one before was cut off."""
         line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
@@ -106,7 +120,7 @@ class RunFolder:
 
     def is_alive(self) -> bool:
         """Return whether a process is at work on the run."""
-        if not (self.path / "alive.lock").exists():
+        if not os.path.exists(self.path / "alive.lock"):
             return False
         with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
             return not free

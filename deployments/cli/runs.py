@@ -322,11 +322,13 @@ def gc(
     """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
     from stepwell.blocks.store.retention import Limits, collect_runs
     from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.cli.store import tell_unreadable
 
     for store in [found.store for found in find_workspaces(workspace)]:
         removed = collect_runs(store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
         word = "Would remove" if dry_run else "Removed"
         print(f"{word} {removed.runs} runs, {removed.bytes / 1e6:.1f} MB, from {store.root}")
+        tell_unreadable(removed.unreadable)
 
 
 def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -53,6 +55,17 @@ def gc(
         print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}, from {store.root}")
         runs = collect_runs(store, Limits(), dry_run=dry_run)
         print(f"{word} {runs.runs} runs, {_size(runs.bytes)}, from {store.root}")
+        tell_unreadable((*report.unreadable, *runs.unreadable))
+
+
+def tell_unreadable(paths: Iterable[Path]) -> None:
+    """Name what a collection left since it can't be read or understood."""
+    found = sorted(set(paths))
+    if found:
+        print(
+            f"Kept {len(found)} that can't be read or understood, with all that they may need, such as {found[0]}: they may be "
+            "another user's or another version's; delete those that nobody needs"
+        )
 
 
 @app.command()

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ from stepwell.blocks.system.locks import exclusive, shared
 from stepwell.errors import StoreException
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Miss, Store
+from stepwell.blocks.store.retention import Limits, collect_runs
 from stepwell.blocks.store.maintenance import Amount, collect, measure, verify
 from stepwell.model.tree import scan
 
@@ -147,11 +149,82 @@ def test_snapshots_that_no_living_run_uses_go(store: Store, tmp_path: Path) -> N
     assert collect(store).trees == 1
 
 
-def test_damaged_records_go_with_their_trees_and_names(store: Store) -> None:
-    commit(store)
-    overwrite(record_path(store), b"{")
-    assert collect(store) == Amount(1, 2, 16)
-    assert (trees(store), index(store), list(store.records())) == ([], [], [])
+def foreign(path: Path) -> None:
+    """Make the record one of another version, whose JSON still tells what it needs."""
+    overwrite(path, path.read_bytes().replace(b'"format":1', b'"format":2'))
+
+
+def forged(path: Path) -> None:
+    overwrite(path, path.read_bytes().replace(b'"signature":"', b'"signature":"0'))
+
+
+def torn(path: Path) -> None:
+    overwrite(path, path.read_bytes()[:40])
+
+
+def of_another_kind(path: Path) -> None:
+    path.rename(path.with_suffix(".cbor"))
+
+
+@pytest.mark.parametrize("days", [0, 30])
+@pytest.mark.parametrize("change", [foreign, forged, torn, of_another_kind])
+def test_what_can_not_be_understood_is_never_garbage(store: Store, change: Callable[[Path], None], days: int) -> None:
+    commit(store, fingerprint(1), {"a": b"theirs"})
+    commit(store, fingerprint(2), {"a": b"old"})
+    for rows in (1, 2):
+        age(record_path(store, rows), 400)
+    change(record_path(store, 1))
+    theirs = [path for path, content in everything(store).items() if content == b"theirs"]
+    for dry_run in (True, False):
+        done = collect(store, days=days, dry_run=dry_run)
+        assert (done.records, len(done.unreadable)) == (1, 1), done
+    assert all(path.exists() for path in (*theirs, *done.unreadable))
+    assert len(trees(store)) == (1 if change in (foreign, forged) else 2)  # what names nothing may need anything
+    done.unreadable[0].unlink()
+    assert collect(store, days=days).unreadable == () and trees(store) == []
+
+
+def as_nobody(action: Callable[[], object]) -> int:
+    """Do something as another user, in a child, and return its exit code."""
+
+    def become_nobody() -> None:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        action()
+
+    return in_child(become_nobody)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("closed", ["records/*/*", "records/*", "records", "runs/*", "runs/*/run.json"])
+def test_another_users_results_and_runs_stay(closed: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o777)
+        store = open_store(Path(name) / "store")
+        kept = commit(store, fingerprint(1))
+        run = RunFolder(store.run_folder("run"))
+        run.describe({"id": "run", "snapshots": {}})
+        run.append({"status": "Finished"})
+        for path in (record_path(store, 1), run.path / "run.json", run.path / "journal.jsonl"):
+            age(path, 400)
+        for folder, _, files in os.walk(name):
+            os.chmod(folder, 0o777)
+            for file in files:
+                os.chmod(os.path.join(folder, file), 0o666)
+        for path in store.root.glob(closed):
+            path.chmod(0o700)
+        count = len(everything(store))
+
+        def collected() -> None:
+            theirs = open_store(store.root)
+            done, runs = collect(theirs, days=0 if "records" in closed else 1e4), collect_runs(theirs, Limits(days=0))
+            assert (done.records, done.trees, runs.runs) == (0, 0, 0 if "runs" in closed else 1), (done, runs)
+            assert done.unreadable or runs.unreadable
+
+        assert as_nobody(collected) == 0
+        assert store.read_record(kept.key) == kept and cached(store, fingerprint(1)) == OUTPUTS
+        assert len(everything(store)) >= count - 2
 
 
 def test_removed_results_are_no_longer_in_the_index(store: Store) -> None:
@@ -216,7 +289,7 @@ def test_a_run_that_can_not_be_described_stops_no_collection(content: bytes, sto
     run = RunFolder(store.run_folder("run"))
     with run.alive():
         (run.path / "run.json").write_bytes(content)
-        assert collect(store, days=0) == Amount(0, 0, 0)
+        assert collect(store, days=0) == Amount(0, 0, 0, () if content == b"{}" else (run.path,))
 
 
 def test_leftovers_of_dead_processes_go_and_those_of_living_ones_stay(store: Store) -> None:
@@ -331,12 +404,13 @@ def test_a_store_is_measured(store: Store) -> None:
     assert measure(store) == Amount(2, 2, 16)
 
 
-def test_strangers_among_the_trees_are_removed(store: Store) -> None:
+def test_strangers_among_the_trees_are_left_alone(store: Store) -> None:
     commit(store)
     (store.root / "trees" / "zz").mkdir()
     (store.root / "trees" / "zz" / "file").write_bytes(b"1")
     (store.root / "trees" / "zz" / "dangling").symlink_to("nothing")
-    assert collect(store).trees == 2
+    assert collect(store).trees == 0
+    assert sorted(os.listdir(store.root / "trees" / "zz")) == ["dangling", "file"]
     assert cached(store) == OUTPUTS
 
 
@@ -349,5 +423,5 @@ def test_another_program_collects_the_same_way(tmp_path: Path) -> None:
         f"print(collect(Store(Path(sys.argv[1]), {'5' * 64!r}, StatCache(Path(sys.argv[1] + '.db'))), days=0))"
     )
     run = subprocess.run([sys.executable, "-c", code, store.root], capture_output=True, text=True, check=True)
-    assert run.stdout == "Amount(records=1, trees=2, bytes=16)\n"
+    assert run.stdout == "Amount(records=1, trees=2, bytes=16, unreadable=())\n"
     assert cached(store) == Miss("")

@@ -68,3 +68,23 @@ def test_the_logs_of_a_result_that_is_kept_stay(store):
     assert left(store) == set()
     assert [path.name for path in (run.path / "steps").iterdir()] == [record.step_run_id]
     assert collect_runs(store, Limits()).runs == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000])
+def test_runs_that_can_not_be_understood_stay_and_are_named(store, content):
+    run, other = made(store, "other", 100), made(store, "old", 100)
+    (run.path / "run.json").write_bytes(content)
+    os.utime(run.path / "run.json", (1, 1))
+    removed = collect_runs(store, Limits(days=0, runs=0))
+    assert (removed.runs, removed.unreadable) == (1, (run.path,))
+    assert (run.path / "steps" / "s" / "log").exists() and not other.path.exists()
+
+
+def test_logs_that_a_result_of_another_version_may_need_stay(store):
+    record = commit(store)
+    path = next((store.root / "records").glob("*/*"))
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes().replace(b'"format":1', b'"format":2'))
+    run = made(store, "old", 100)
+    collect_runs(store, Limits())
+    assert record and (run.path / "steps" / "s" / "log").exists() and left(store) == set()
