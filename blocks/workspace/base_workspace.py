@@ -2,61 +2,29 @@
 
 from __future__ import annotations
 
-import hmac
 import json
 import re
-from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from stepwell.blocks.server import documents
-from stepwell.blocks.store.stat_cache import StatCache
-from stepwell.blocks.store.store import Store
-from stepwell.blocks.system.home import home, signing_key
+from stepwell.blocks.system.home import signing_key
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.blocks.workspace.datastore_files import PRIVATE, DatastoreBlock
+from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock, WorkspaceStore
 from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
 from stepwell.model.names import joined_name
 from stepwell.model.records import Artifact
 from stepwell.model.regular_files import read_text
 
-BLOB_STORE, FILE_STORE = "workspaceblobstore", "workspacefilestore"
+FILE_STORE = "workspacefilestore"
 _CONFIG_FOLDERS = (".azureml", "aml_config", ".")
 _CONFIG_NAMES = ("config.json", "project.json")
 
 
-class WorkspaceBlock(documents.NamedBlock):
-    """The saved facts of a workspace; its data stand in its datastores."""
-
-    _block_type_name: ClassVar[str] = "Stepwell Workspace"
-    _block_type_slug: ClassVar[str] = "stepwell-workspace"
-    _description: ClassVar[str] = (
-        "A home for pipelines: datastores, compute targets and results that can be used again."
-    )
-    named_by: ClassVar[tuple[str, ...]] = ("name",)
-
-    name: str = Field(description="The workspace's name.")
-    subscription_id: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
-    resource_group: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
-    location: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
-    friendly_name: str | None = Field(default=None, description="A name for people.")
-    tags: dict[str, str] = Field(default_factory=dict, description="Free labels.")
-    default_datastore: str = Field(default=BLOB_STORE, description="Where results and outputs are kept.")
-    signing_key: SecretStr = Field(
-        default=SecretStr(""), description="Signs records of results, so that none can be forged."
-    )
-
-
-class BaseWorkspace:
+class BaseWorkspace(WorkspaceStore):
     """A workspace without its experiments (which stand in an upper room)."""
-
-    def __init__(self, *, _block: WorkspaceBlock) -> None:
-        self._block = _block
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_block": self._block}  # the rest was looked up, and can be again in whatever process this comes to
 
     @classmethod
     @documents.registering("workspaces")
@@ -98,7 +66,7 @@ class BaseWorkspace:
 
         Raises:
             UserErrorException: The name can't name a workspace.
-            WorkspaceException: The name is taken, and `exist_ok` is False.
+            WorkspaceException: The name is taken, and `exist_ok` is False; or by another home's workspace.
         """
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{1,32}", name):
             raise UserErrorException(
@@ -112,7 +80,7 @@ class BaseWorkspace:
                     f"The workspace {name!r} exists already",
                     hint="Pass `exist_ok=True`, or open it with `Workspace.get`.",
                 )
-            return cls(_block=known)
+            return cls(_block=known).opened()
         block = WorkspaceBlock(
             name=name,
             subscription_id=subscription_id,
@@ -123,9 +91,10 @@ class BaseWorkspace:
             signing_key=SecretStr(signing_key()),
         )
         workspace = cls(_block=block)
+        workspace.is_here = workspace._has_folders = True
         Datastore.register(workspace, BLOB_STORE, overwrite=True)
         Datastore.register(workspace, FILE_STORE, overwrite=True)
-        documents.save_named(block)
+        workspace.adopt()
         return workspace
 
     @classmethod
@@ -152,7 +121,7 @@ class BaseWorkspace:
             The workspace.
 
         Raises:
-            WorkspaceException: There is no workspace of that name.
+            WorkspaceException: There is no workspace of that name, or it belongs to another home.
         """
         block = documents.load_named(WorkspaceBlock, name)
         if block is None:
@@ -161,7 +130,7 @@ class BaseWorkspace:
                 {"workspaces": ", ".join(cls.list()) or "none"},
                 "Create it with `Workspace.create(name)`.",
             )
-        return cls(_block=block)
+        return cls(_block=block).opened()
 
     @classmethod
     def list(cls, subscription_id: str | None = None, **azure: object) -> dict[str, Self]:
@@ -226,11 +195,6 @@ class BaseWorkspace:
     # What it holds --------------------------------------------------------------------------------------------------
 
     @property
-    def name(self) -> str:
-        """The workspace's name."""
-        return self._block.name
-
-    @property
     def subscription_id(self) -> str | None:
         """The subscription that `create` was given."""
         return self._block.subscription_id
@@ -250,60 +214,14 @@ class BaseWorkspace:
         """The workspace's labels."""
         return dict(self._block.tags)
 
-    @property
-    def default_datastore_name(self) -> str:
-        """The name of the datastore where results and outputs are kept."""
-        return self._block.default_datastore
-
-    @property
-    def datastores(self) -> dict[str, Datastore]:
-        """The workspace's datastores, by name."""
-        blocks = documents.load_all(DatastoreBlock, workspace=self.name)
-        return {block.name: Datastore(self, block.name, _block=block) for block in blocks}
-
-    def sign(self, text: str) -> str:
-        """Return a digest of `text` that nobody can compute without the workspace's secret.
-
-        Args:
-            text: Any text.
-
-        Returns:
-            The HMAC-SHA256 of the text, as 64 hexadecimal digits.
-        """
-        return hmac.new(self._signing_key.encode(), text.encode(), "sha256").hexdigest()
-
-    @property
-    def _signing_key(self) -> str:
-        return self._block.signing_key.get_secret_value() or signing_key()
-
-    def get_default_datastore(self) -> Datastore:
-        """Return the datastore where results and outputs are kept.
-
-        Returns:
-            The default datastore.
-        """
-        return Datastore(self)
-
-    def set_default_datastore(self, name: str) -> None:
-        """Make the datastore `name` the one where new results and outputs are kept.
-
-        Args:
-            name: The name of a datastore of this workspace.
-
-        Raises:
-            DatastoreException: There is no datastore of that name.
-        """
-        Datastore(self, name)
-        self._block.default_datastore = name
-        documents.save_named(self._block)
-
     def get_details(self) -> dict[str, Any]:
         """Return everything known of the workspace but its secrets.
 
         Returns:
             The workspace's id and facts, ready for JSON.
         """
-        details = self._block.model_dump(mode="json", exclude={"signing_key", "block_type_slug"})
+        hidden = {"signing_key", "block_type_slug", "store_id", "folders_id", "store_place"}
+        details = self._block.model_dump(mode="json", exclude=hidden)
         return {"id": joined_name(self.name), **details}
 
     def path_of(self, artifact: Artifact) -> Path:
@@ -324,22 +242,6 @@ class BaseWorkspace:
                 "An output is gone", {"output": artifact.path}, "Run its step again: it will be made anew."
             )
         return path
-
-    @cached_property
-    def folder(self) -> Path:
-        """The local folder of results, snapshots and runs: in the default datastore if that is local, else in the home."""
-        root = self.get_default_datastore().local_root
-        return (root or home() / "workspaces" / self.name) / PRIVATE
-
-    @cached_property
-    def digests(self) -> StatCache:
-        """The digests of files, remembered on this machine."""
-        return StatCache(home() / "cache" / "digests.sqlite3")
-
-    @cached_property
-    def store(self) -> Store:
-        """The store of results."""
-        return Store(self.folder, self._signing_key, self.digests)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.workspace.datastore_urls import absolute_url
 from stepwell.blocks.workspace.references import DataReference
-from stepwell.errors import DatastoreException
+from stepwell.errors import DatastoreException, WorkspaceException
 
 
 class DatastoreOwner(Protocol):
@@ -38,6 +39,10 @@ class DatastoreOwner(Protocol):
 
     def set_default_datastore(self, name: str) -> None:
         """Make the datastore `name` the default one."""
+        ...
+
+    def require_folders(self) -> None:
+        """Raise WorkspaceException if the folders of datastores without a URL are another home's."""
         ...
 
 
@@ -140,6 +145,30 @@ class Datastore(DatastoreFiles):
         datastore.filesystem  # noqa: B018  (an unusable URL must fail before anything is saved)
         documents.save_named(block)
         return datastore
+
+    @cached_property
+    def filesystem(self) -> Any:
+        """The fsspec file system that holds the data; WorkspaceException for a folder that is another home's."""
+        self.require_here()
+        return super().filesystem
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this home may look at the data: they don't stand in the folder of another one."""
+        try:
+            self.require_here()
+        except WorkspaceException:
+            return False
+        return True
+
+    def require_here(self) -> None:
+        """Raise WorkspaceException if the data stand in the folder of another home.
+
+        Raises:
+            WorkspaceException: They do.
+        """
+        if not self._block.url:
+            self.workspace.require_folders()
 
     # Data in and out ------------------------------------------------------------------------------------------------
 

@@ -29,9 +29,14 @@ def find_workspaces(name: str) -> list[Workspace]:
         return list(Workspace.list().values())
 
 
+def find_stores(name: str) -> list[Workspace]:
+    """Return what `find_workspaces` does, without those whose store is another home's."""
+    return [found for found in find_workspaces(name) if found.is_here]
+
+
 def find_run(run_id: str, workspace: str) -> PipelineRun:
     """Return the run whose id starts so, in the named workspace or in any; `last` is the newest."""
-    workspaces = [Workspace.get(workspace)] if workspace else list(Workspace.list().values())
+    workspaces = [Workspace.get(workspace)] if workspace else [ws for ws in Workspace.list().values() if ws.is_here]
     if run_id == "last":
         newest = [run for one in workspaces for run in all_runs(one)[:1]]
         found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]

@@ -109,11 +109,11 @@ def runs(
     """List runs, newest first."""
     if context.invoked_subcommand:
         return
-    from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.cli.lookup import find_stores
     from stepwell.deployments.cli.report import in_json, run_line, summary_or_none
     from stepwell.flows.public.pipeline_run import all_runs
 
-    known = [run for ws in find_workspaces(workspace) for run in all_runs(ws)[:limit]]
+    known = [run for ws in find_stores(workspace) for run in all_runs(ws)[:limit]]
     known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
     found = [summary for run in known[:limit] if (summary := summary_or_none(run.folder))]
     if as_json:
@@ -321,10 +321,10 @@ def gc(
 ) -> None:
     """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
     from stepwell.blocks.store.retention import Limits, collect_runs
-    from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.deployments.cli.store import tell_unreadable
+    from stepwell.deployments.cli.lookup import find_stores
 
-    for store in [found.store for found in find_workspaces(workspace)]:
+    for store in [found.store for found in find_stores(workspace)]:
         removed = collect_runs(store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
         word = "Would remove" if dry_run else "Removed"
         print(f"{word} {removed.runs} runs, {removed.bytes / 1e6:.1f} MB, from {store.root}")

@@ -17,9 +17,9 @@ _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by defau
 
 
 def _stores(workspace: str) -> list[Store]:
-    from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.cli.lookup import find_stores
 
-    return [found.store for found in find_workspaces(workspace)]
+    return [found.store for found in find_stores(workspace)]
 
 
 @app.command()

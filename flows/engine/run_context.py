@@ -171,6 +171,7 @@ class RunContext:
                 {"datastores": ", ".join(self.datastores)},
                 "Register it, or correct the name.",
             )
+        self.datastores[name].require_here()
         return self.datastores[name]
 
     @cached_property

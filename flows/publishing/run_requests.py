@@ -212,7 +212,7 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
         )
     datastore = datastores[value.datastore]
     path = datastore.inside(value.path)
-    if datastore.local_root is not None and not (datastore.local_root / path).exists():
+    if datastore.local_root is not None and datastore.is_here and not (datastore.local_root / path).exists():
         raise UserErrorException(
             f"The parameter {name!r} names data that are not there",
             {"datastore": value.datastore, "path": path or "/"},
@@ -223,7 +223,7 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
 def _next_number(workspace: BaseWorkspace) -> int:
     """Return the next run's number, or 0 if the run has to count by itself: elsewhere, or on a disk that it can write."""
     with suppress(OSError):
-        return workspace.store.next_run_number() if workspace.folder.exists() else 0
+        return workspace.store.next_run_number() if workspace.folder.exists() and workspace.is_here else 0
     return 0
 
 

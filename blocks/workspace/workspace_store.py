@@ -1,0 +1,197 @@
+"""The store of a workspace, and whose it is: a random id, which the store keeps and the workspace's document names."""
+
+from __future__ import annotations
+
+import hmac
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, SecretStr
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.server.connection import status as server_status
+from stepwell.blocks.store.stat_cache import StatCache
+from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.home import home, signing_key
+from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.blocks.workspace.datastore_files import PRIVATE, DatastoreBlock
+from stepwell.blocks.workspace.store_identity import elsewhere, keep_id, place_of, read_id
+from stepwell.errors import DatastoreException
+
+BLOB_STORE = "workspaceblobstore"
+
+
+class WorkspaceBlock(documents.NamedBlock):
+    """The saved facts of a workspace; its data stand in its datastores."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Workspace"
+    _block_type_slug: ClassVar[str] = "stepwell-workspace"
+    _description: ClassVar[str] = (
+        "A home for pipelines: datastores, compute targets and results that can be used again."
+    )
+    named_by: ClassVar[tuple[str, ...]] = ("name",)
+
+    name: str = Field(description="The workspace's name.")
+    subscription_id: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
+    resource_group: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
+    location: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
+    friendly_name: str | None = Field(default=None, description="A name for people.")
+    tags: dict[str, str] = Field(default_factory=dict, description="Free labels.")
+    default_datastore: str = Field(default=BLOB_STORE, description="Where results and outputs are kept.")
+    signing_key: SecretStr = Field(
+        default=SecretStr(""), description="Signs records of results, so that none can be forged."
+    )
+    store_id: str = Field(default="", description="The id of its store of results, which no other home's folder has.")
+    folders_id: str = Field(default="", description="The id of its folder in the home that made it.")
+    store_place: str = Field(default="", description="Where that store was when it was named, for people.")
+
+
+class WorkspaceStore:
+    """The datastores of a workspace, and its store of results: where it is, what signs its records, and whose it is."""
+
+    def __init__(self, *, _block: WorkspaceBlock) -> None:
+        self._block = _block
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_block": self._block}  # the rest was looked up, and can be again in whatever process this comes to
+
+    @property
+    def name(self) -> str:
+        """The workspace's name."""
+        return self._block.name
+
+    @property
+    def default_datastore_name(self) -> str:
+        """The name of the datastore where results and outputs are kept."""
+        return self._block.default_datastore
+
+    @property
+    def datastores(self) -> dict[str, Datastore]:
+        """The workspace's datastores, by name."""
+        blocks = documents.load_all(DatastoreBlock, workspace=self.name)
+        return {block.name: Datastore(self, block.name, _block=block) for block in blocks}
+
+    def get_default_datastore(self) -> Datastore:
+        """Return the datastore where results and outputs are kept.
+
+        Returns:
+            The default datastore.
+        """
+        return Datastore(self)
+
+    def set_default_datastore(self, name: str) -> None:
+        """Make the datastore `name` the one where new results and outputs are kept.
+
+        Args:
+            name: The name of a datastore of this workspace.
+
+        Raises:
+            DatastoreException: There is no datastore of that name.
+        """
+        Datastore(self, name)
+        self._block.default_datastore = name
+        for known in ("_default_root", "folder", "store"):
+            self.__dict__.pop(known, None)
+        self._adopt(store_id=self.folder)
+        self.is_here = True
+
+    def sign(self, text: str) -> str:
+        """Return a digest of `text` that nobody can compute without the workspace's secret.
+
+        Args:
+            text: Any text.
+
+        Returns:
+            The HMAC-SHA256 of the text, as 64 hexadecimal digits.
+        """
+        return hmac.new(self._signing_key.encode(), text.encode(), "sha256").hexdigest()
+
+    @property
+    def _signing_key(self) -> str:
+        return self._block.signing_key.get_secret_value() or signing_key()
+
+    @cached_property
+    def folder(self) -> Path:
+        """The local folder of results, snapshots and runs: in the default datastore if that is local, else in the home."""
+        return (self._default_root or self._home_folder) / PRIVATE
+
+    @cached_property
+    def _default_root(self) -> Path | None:
+        return self.get_default_datastore().local_root
+
+    @cached_property
+    def digests(self) -> StatCache:
+        """The digests of files, remembered on this machine."""
+        return StatCache(home() / "cache" / "digests.sqlite3")
+
+    @cached_property
+    def store(self) -> Store:
+        """The store of results; WorkspaceException if it is another home's."""
+        self.require_here()
+        return Store(self.folder, self._signing_key, self.digests)
+
+    @cached_property
+    def is_here(self) -> bool:
+        """Whether the store that the workspace's document means is the one that this home finds in its place.
+
+        Where the default datastore is remote, it is: each home has a copy of its own.
+        """
+        return self._default_root is None or self._is_own(self.folder, "store_id")
+
+    @cached_property
+    def _has_folders(self) -> bool:
+        return self._is_own(self._home_folder, "folders_id")
+
+    @property
+    def _home_folder(self) -> Path:
+        return home() / "workspaces" / self.name
+
+    def _is_own(self, folder: Path, field: str) -> bool:
+        """Return whether the folder has the id that the document names.
+
+        A document of an earlier release names none: the home that made the workspace says so on its first use.
+        """
+        found, named = read_id(folder), str(getattr(self._block, field))
+        if named:
+            lost = not found and self._was_made_here()  # its owner may remove the whole folder
+            return found == named or (lost and keep_id(folder, named) in (named, ""))
+        shared = not folder.is_relative_to(home()) and folder.exists()
+        if not (found or shared or self._was_made_here()):
+            return False
+        if keep_id(folder):  # nothing, on a disk that can't be written
+            self._adopt(**{field: folder})
+        return True
+
+    def require_here(self) -> None:
+        """Raise WorkspaceException if the workspace's store is another home's."""
+        if not self.is_here:
+            raise elsewhere(self.name, self._block.store_place)
+
+    def require_folders(self) -> None:
+        """Raise WorkspaceException if the folders of datastores without a URL are another home's."""
+        if not self._has_folders:
+            raise elsewhere(self.name, self._block.store_place)
+
+    def adopt(self) -> None:
+        """Make what this home finds in the place of the workspace's store and folders its own from now on."""
+        self._adopt(store_id=self.folder, folders_id=self._home_folder)
+        self.is_here = self._has_folders = True
+
+    def _adopt(self, **folders: Path) -> None:
+        for field, folder in folders.items():
+            setattr(self._block, field, keep_id(folder))
+        if "store_id" in folders:
+            self._block.store_place = place_of(self.folder)
+        documents.save_named(self._block)
+
+    def _was_made_here(self) -> bool:
+        key = self._block.signing_key.get_secret_value()
+        return key in ("", signing_key()) or server_status().managed
+
+    def opened(self) -> Self:
+        """Return the workspace; raise WorkspaceException if its results are in another home."""
+        with suppress(DatastoreException):  # whoever needs the datastore is told
+            self.require_here()
+        return self
