@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from stepwell.blocks.server import documents
 from stepwell.blocks.system.home import signing_key
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock, WorkspaceStore
+from stepwell.blocks.workspace.entered import EnteredWorkspace
+from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock
 from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
 from stepwell.model.names import joined_name
 from stepwell.model.records import Artifact
@@ -23,7 +24,7 @@ _CONFIG_FOLDERS = (".azureml", "aml_config", ".")
 _CONFIG_NAMES = ("config.json", "project.json")
 
 
-class BaseWorkspace(WorkspaceStore):
+class BaseWorkspace(EnteredWorkspace):
     """A workspace without its experiments (which stand in an upper room)."""
 
     @classmethod
@@ -234,8 +235,14 @@ class BaseWorkspace(WorkspaceStore):
             The path of the file or folder.
 
         Raises:
-            DatastoreException: The output is gone.
+            DatastoreException: The output is gone, or one of another workspace.
         """
+        if artifact.workspace not in ("", self.name):
+            raise DatastoreException(
+                f"The output is in workspace {artifact.workspace!r}, where its step ran",
+                {"output": artifact.path, "asked of": self.name},
+                f"Ask `Workspace.get({artifact.workspace!r}).path_of(…)`, or run the step in this one `with ws:`.",
+            )
         path = self.store.tree_path(artifact.digest)
         if not path.exists():
             raise DatastoreException(

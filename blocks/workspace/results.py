@@ -39,16 +39,19 @@ class StepResultSerializer(Serializer):  # type: ignore[type-arg]
 
     def dumps(self, obj: StepResult | BaseException) -> bytes:
         """Return the JSON text of a result; of an error, which Prefect hands over too, that of its message."""
-        return encode({"error": str(obj)} if isinstance(obj, BaseException) else obj.record.to_json())
+        if isinstance(obj, BaseException):
+            return encode({"error": str(obj)})
+        return encode({"record": obj.record.to_json(), "workspace": obj.workspace})
 
     def loads(self, blob: bytes) -> StepResult:
         """Return the result that `dumps` wrote."""
-        return StepResult(_record(blob))
+        return StepResult(*_record(blob))
 
 
 @lru_cache(maxsize=256)  # Prefect reads each result twice
-def _record(blob: bytes) -> StepRecord:
-    return StepRecord.from_json(json.loads(blob))
+def _record(blob: bytes) -> tuple[StepRecord, str]:
+    found = json.loads(blob)
+    return StepRecord.from_json(found["record"]), str(found["workspace"])
 
 
 class CacheHit:
@@ -66,7 +69,8 @@ class CacheHit:
                 serializer=StepResultSerializer(),
                 storage_block_id=block._block_document_id,  # noqa: SLF001
             )
-            self._bytes = ResultRecord(result=StepResult(self.record), metadata=metadata).serialize()
+            result = StepResult(self.record, path.partition(".")[0])
+            self._bytes = ResultRecord(result=result, metadata=metadata).serialize()
         return self._bytes
 
 

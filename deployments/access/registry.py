@@ -12,8 +12,8 @@ from prefect.blocks.core import Block
 from stepwell.blocks.access.tokens import TokenBlock
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.retry import with_retries
-from stepwell.blocks.workspace.base_workspace import WorkspaceBlock
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, PublishedPipelineBlock
+from stepwell.blocks.workspace.workspace_store import WorkspaceBlock
 from stepwell.deployments.access.http_errors import BadRequest, HttpError
 from stepwell.deployments.access.shared_lookup import SharedLookup
 from stepwell.flows.public.workspace import Workspace

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 from prefect import Task
 from prefect.cache_policies import CachePolicy
@@ -21,6 +21,7 @@ from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.entered import entered_workspace
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer, results_block
 from stepwell.errors import StepCancelledException, StepwellError, StoreException, UserErrorException
@@ -33,8 +34,6 @@ from stepwell.model.definitions import StepDefinition, UnboundInput
 from stepwell.model.records import Artifact, StepCall, StepRecord, StepResult
 
 StepFuture = PrefectFuture[StepResult]
-
-DEFAULT_WORKSPACE = "default"
 
 
 class CacheLookup:
@@ -173,7 +172,7 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
         context.emit({"step": step, "status": "failed" if last else "retrying", "error": error.message})
         raise
     context.emit({"step": step, "status": "done", "seconds": record.seconds, "key": record.key})
-    return StepResult(record)
+    return StepResult(record, context.workspace.name)
 
 
 def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | StepwellError:
@@ -186,21 +185,19 @@ def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | St
 # Steps in a flow of the user's own --------------------------------------------------------------------------------------
 
 
-def run_step(definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any]) -> StepResult:
+def run_step(definition: StepDefinition, named: NamedWorkspaces, bindings: Mapping[str, Any]) -> StepResult:
     """Run the step as a task of the calling flow and return what it wrote."""
-    return _task_of(definition, workspace, bindings)(bindings=dict(bindings))
+    return _task_of(definition, named, bindings)(bindings=dict(bindings))
 
 
 def submit_step(
-    definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any], wait_for: tuple[Any, ...]
+    definition: StepDefinition, named: NamedWorkspaces, bindings: Mapping[str, Any], wait_for: tuple[Any, ...]
 ) -> StepFuture:
     """Submit the step to the calling flow's task runner and return a future of what it writes."""
-    return _task_of(definition, workspace, bindings).submit(bindings=dict(bindings), wait_for=wait_for or None)
+    return _task_of(definition, named, bindings).submit(bindings=dict(bindings), wait_for=wait_for or None)
 
 
-def _task_of(
-    definition: StepDefinition, workspace: BaseWorkspace | None, bindings: Mapping[str, Any]
-) -> Task[..., StepResult]:
+def _task_of(definition: StepDefinition, named: NamedWorkspaces, bindings: Mapping[str, Any]) -> Task[..., StepResult]:
     wanted = {p.name for p in definition.parameters} | set(_unbound_inputs(definition))
     unknown = sorted(set(bindings) - wanted)
     missing = sorted(set(_unbound_inputs(definition)) - set(bindings))
@@ -212,10 +209,66 @@ def _task_of(
             {"parameters and inputs": ", ".join(sorted(wanted)) or "none"},
             "Pass each by its name.",
         )
-    home = workspace or _default_workspace()
-    return make_task(
-        definition, StepPreparation(definition, home.name), home.store.locks, results_block(ensure_server())
-    )
+    workspace = _workspace_of(definition.name, named, bindings)
+    preparation = StepPreparation(definition, workspace.name)
+    return make_task(definition, preparation, workspace.store.locks, results_block(ensure_server()))
+
+
+class NamedWorkspaces(NamedTuple):
+    """The workspaces that a step names: with `workspace=`, and by the datastores of its inputs and outputs."""
+
+    argument: BaseWorkspace | None
+    data: BaseWorkspace | None
+
+
+_OF_RUNS: dict[str, BaseWorkspace] = {}
+"""The workspace of each flow run of this process that had a step, the newest last."""
+_MOST_RUNS = 100
+
+
+def _workspace_of(step: str, named: NamedWorkspaces, bindings: Mapping[str, Any]) -> BaseWorkspace:
+    """Return where the step runs: `with ws:`, `workspace=`, its data, the run's steps before it, `config.json`, in this order."""
+    flow = FlowRunContext.get()
+    run_id = str(flow.flow_run.id) if flow is not None and flow.flow_run is not None else ""
+    entered = entered_workspace()
+    assert entered is None or isinstance(entered, BaseWorkspace)
+    given = next((place for place in map(_place_of, bindings.values()) if place), "")
+    before = _OF_RUNS.get(run_id)
+    if given and (before is None or before.name != given):
+        before = BaseWorkspace.get(given)
+    chosen = entered or named.argument or named.data or before or _configured_workspace(step)
+    for place in (named.data.name if named.data else "", *map(_place_of, bindings.values())):
+        if place not in ("", chosen.name):
+            raise UserErrorException(
+                f"The step {step!r} would run in workspace {chosen.name!r}, but its data are in {place!r}",
+                hint="Run all steps that share data `with ws:` of one workspace.",
+            )
+    if run_id:
+        _OF_RUNS[run_id] = chosen
+        while len(_OF_RUNS) > _MOST_RUNS:
+            _OF_RUNS.pop(next(iter(_OF_RUNS)))
+    return chosen
+
+
+def _place_of(value: Any) -> str:
+    """Return the name of the workspace that a binding belongs to, '' if it is not known (yet)."""
+    if isinstance(value, (Artifact, StepResult)):
+        return value.workspace
+    owner = getattr(value.datastore, "workspace", None) if isinstance(value, DataReference) else None
+    return owner.name if isinstance(owner, BaseWorkspace) else ""
+
+
+def _configured_workspace(step: str) -> BaseWorkspace:
+    try:
+        return BaseWorkspace.from_config()
+    except UserErrorException as error:
+        raise UserErrorException(
+            f"Nothing names the workspace in which the step {step!r} runs",
+            {
+                "tried": f"`with ws:`, `workspace=`, data, steps before it in the run, {error.facts.get('for', 'config.json')}"
+            },
+            "Call the flow, or the step in it, inside `with ws:`, or pass `workspace=ws` to the step.",
+        ) from None
 
 
 def _unbound_inputs(definition: StepDefinition) -> list[str]:
@@ -281,11 +334,3 @@ def _context_of(workspace: str, run_id: str) -> RunContext:
                 }
             )
     return context
-
-
-@cache
-def _default_workspace() -> BaseWorkspace:
-    try:
-        return BaseWorkspace.from_config()
-    except UserErrorException:
-        return BaseWorkspace.create(DEFAULT_WORKSPACE, exist_ok=True)

@@ -36,7 +36,8 @@ class Pipeline(PipelineFlow):
         steps: A step, a list of steps or of lists (at any depth), a StepSequence, or a PipelineData (its producer).
         description: What the pipeline is for; its name too, as in Azure ML SDK v1, where `name` is not given.
         default_datastore: Accepted for v1's sake; not used.
-        default_source_directory: The source directory of steps that name none; by default the current directory.
+        default_source_directory: The source directory of steps that name none; by default the folder of the file that
+            makes the step, if its script is there, else the current directory.
         resolve_closure: Whether steps that a listed step depends on belong to the pipeline too. If False, one that is not
             listed is an error.
         name: The pipeline's name, and that of its Prefect flow; by default the description, else `pipeline`.
@@ -74,7 +75,7 @@ class Pipeline(PipelineFlow):
             name=name or description or "pipeline",
             description=description or "",
             workspace=workspace.name,
-            steps=graph.define(Path(default_source_directory or Path.cwd())),
+            steps=graph.define(Path(default_source_directory) if default_source_directory else None),
             parameters=graph.parameters(),
         )
         self._steps = graph.steps
@@ -186,7 +187,8 @@ class Pipeline(PipelineFlow):
             if step.script is not None and not (Path(step.source_directory) / step.script).is_file():
                 raise UserErrorException(
                     f"Step [{step.name}]: script not found at: {Path(step.source_directory) / step.script}",
-                    hint="Correct `script_name`, or pass `source_directory=`: the default is the current directory.",
+                    hint="Correct `script_name`, or pass `source_directory=`: a script is looked for beside the file that makes the "
+                    "step, then in the current directory.",
                 )
 
     def _repr_svg_(self) -> str:

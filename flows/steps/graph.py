@@ -102,7 +102,7 @@ class Graph:
             left = [step for step in left if step not in done]
         return tuple(done)
 
-    def define(self, source_directory: Path) -> tuple[StepDefinition, ...]:
+    def define(self, source_directory: Path | None) -> tuple[StepDefinition, ...]:
         """Return the steps as plain values, tied to each other by id."""
         producers = {output: (self.ids[step], name) for step in self.steps for output, name in step.produced.items()}
         return tuple(

@@ -12,11 +12,18 @@ from stepwell.blocks.compute.base import LOCAL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.tasks import StepFuture, run_step, submit_step
+from stepwell.flows.engine.tasks import NamedWorkspaces, StepFuture, run_step, submit_step
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.steps.ports import access_of, is_among, is_port, name_of, original, port_of, workspace_of
-from stepwell.flows.steps.settings import environment_of, resources_of, shell_of, timeout_of
+from stepwell.flows.steps.settings import (
+    environment_of,
+    folder_of_caller,
+    resources_of,
+    shell_of,
+    timeout_of,
+    usual_folder,
+)
 from stepwell.model.definitions import (
     Argument,
     InputPort,
@@ -58,7 +65,8 @@ class Step:
         params: Values by name, for environment variables `AML_PARAMETER_<name>`; the argument `parameter:<name>` is
             one.
         source_directory: The folder whose snapshot is the working directory; None: the pipeline's
-            `default_source_directory`, else the current directory.
+            `default_source_directory`, else the folder of the file that makes the step, if the script is there, else
+            the current directory.
         allow_reuse: Whether an earlier result may be used again.
         version: Any text; another text means another result.
         hash_paths: Files and folders of the source directory whose content counts too.
@@ -67,8 +75,8 @@ class Step:
         retry_delay_seconds: The pause before each of them, in seconds.
         timeout_seconds: The limit of one attempt, in seconds; None: that of `runconfig`, else no limit.
         strict: Whether reading a file that nothing declares is an error, not a warning.
-        workspace: The workspace of its results in a flow of your own; None: that of its datastores, else that of
-            `config.json`, else one called `default`.
+        workspace: The workspace of its results in a flow of your own, unless `with ws:` names one; None: that of its
+            datastores, of its inputs, or of the run's steps before it, else that of `config.json`.
         resources: What it takes of its compute target, such as `{"cpus": 2, "memory": "4GB", "gpus": 0.5}`; None: what
             the target counts for a step by default.
         environment: An Environment, or a list of requirements for pip; None: that of `runconfig`, else the packages in
@@ -116,6 +124,7 @@ class Step:
         shell: bool | str = False,
     ) -> None:
         self.name = name
+        self._made_in = folder_of_caller()
         self.inputs = list(inputs or ())
         self.outputs = list(outputs or ())
         self.source_directory = None if source_directory is None else Path(source_directory)
@@ -183,12 +192,13 @@ class Step:
             step_id: The step's id in its pipeline.
             producers: The step's id and the output's name for each object that a step of the pipeline writes.
             ids: The ids of the pipeline's steps.
-            source_directory: The source directory of a step that names none.
+            source_directory: The source directory of a step that names none; None: the folder of the file that made
+                the step, if its script is there, else the current directory.
 
         Returns:
             The definition.
         """
-        folder = self.source_directory or source_directory
+        folder = self.source_directory or source_directory or usual_folder(self._settings["script"], self._made_in)
         return StepDefinition(
             id=step_id,
             name=self.name,
@@ -221,7 +231,7 @@ class Step:
             UserErrorException: An input is missing, or a name is none of a parameter or input.
             StepFailedException: The step failed.
         """
-        return run_step(self._standalone(), self.workspace, bindings)
+        return run_step(self._standalone(), self._named, bindings)
 
     def submit(self, *, wait_for: Iterable[Any] = (), **bindings: Any) -> StepFuture:
         """Submit the step to the task runner of the flow that calls it.
@@ -236,10 +246,14 @@ class Step:
         Raises:
             UserErrorException: An input is missing, or a name is none of a parameter or input.
         """
-        return submit_step(self._standalone(), self.workspace, bindings, tuple(wait_for))
+        return submit_step(self._standalone(), self._named, bindings, tuple(wait_for))
+
+    @property
+    def _named(self) -> NamedWorkspaces:
+        return NamedWorkspaces(self.workspace, workspace_of((*self.inputs, *self.outputs)))
 
     def _standalone(self) -> StepDefinition:
-        return self.define(step_id=self.name, producers={}, ids={}, source_directory=Path.cwd())
+        return self.define(step_id=self.name, producers={}, ids={})
 
     # ----------------------------------------------------------------------------------------------------------------
 

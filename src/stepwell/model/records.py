@@ -6,7 +6,7 @@ An *artifact* is the name of data, never data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from stepwell.model.definitions import StepDefinition
@@ -16,13 +16,21 @@ from stepwell.model.jsonable import Jsonable
 
 @dataclass(frozen=True, slots=True)
 class Artifact(Jsonable):
-    """The name of data: where it stands, its content digest and size. `kept`: the store holds it under its digest."""
+    """The name of data: where it stands, its content digest and size. `kept`: the store holds it under its digest.
+
+    `workspace` is that of the run which handed the data out, '' if none did; no record keeps it.
+    """
 
     datastore: str
     path: str
     digest: str
     size: int
     kept: bool
+    workspace: str = field(default="", compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field names and their plain values, without a workspace that is not known."""
+        return {name: value for name, value in Jsonable.to_json(self).items() if value or name != "workspace"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +88,15 @@ class StepRecord(Jsonable):
 
 
 class StepResult(dict[str, Artifact]):
-    """What a step wrote, by output name, and the whole `record` of how."""
+    """What a step wrote, by output name, and the whole `record` of how; `workspace` is that of the run."""
 
-    def __init__(self, record: StepRecord) -> None:
-        super().__init__(record.outputs)
+    def __init__(self, record: StepRecord, workspace: str = "") -> None:
+        super().__init__({name: replace(data, workspace=workspace) for name, data in record.outputs.items()})
         self.record = record
+        self.workspace = workspace
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return StepResult, (self.record,)
+        return StepResult, (self.record, self.workspace)
 
 
 Action = Literal["run", "reuse", "depends"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+
 import prefect_api
 import pytest
 from prefect import flow, task
@@ -10,7 +12,8 @@ from waiting import PATIENCE, eventually
 
 from stepwell import PipelineData, PipelineParameter, Workspace
 from stepwell.blocks.server.connection import client_settings
-from stepwell.errors import StepFailedException, UserErrorException
+from stepwell.blocks.workspace.entered import entered_workspace
+from stepwell.errors import DatastoreException, StepFailedException, UserErrorException
 
 
 @pytest.fixture
@@ -137,3 +140,65 @@ def test_a_step_in_a_flow_leaves_a_run_with_its_log(project):
     run_id = run(lambda: step()).record.run_id
     (found,) = Workspace.get(project.workspace.name).get_run(run_id).get_steps()
     assert (found.get_stdout_log(), found.get_status()) == ("hello\n", "Finished")
+
+
+@pytest.fixture
+def other_workspace(server):
+    return Workspace.create(f"o-{uuid.uuid4().hex[:12]}")
+
+
+@pytest.fixture
+def nameless(project):
+    """Returns a step that names no workspace, and one that reads what it wrote."""
+    word, data, doubled = PipelineData("word"), PipelineData("data"), PipelineData("doubled")
+    make = project.step("make.py", "open(args[0], 'w').write('a')", arguments=[word], outputs=[word])
+    double = project.step(
+        "double.py", "open(args[1], 'w').write(2 * open(args[0]).read())", arguments=[data, doubled], inputs=[data],
+        outputs=[doubled],
+    )  # fmt: skip
+    return make, double
+
+
+def test_a_step_runs_in_the_workspace_that_is_entered_before_all_others(project, nameless, other_workspace):
+    make, double = nameless
+    make.workspace = other_workspace
+    with other_workspace, project.workspace:
+        results = run(lambda: (one := make.submit()).result() and [one.result(), double(data=one)])
+    assert [result.workspace for result in results] == [project.workspace.name] * 2
+    assert project.workspace.path_of(results[1]["doubled"]).read_text() == "aa"
+    assert entered_workspace() is None
+
+
+def test_a_step_runs_in_its_own_workspace_or_that_of_the_steps_before_it(project, nameless):
+    make, double = nameless
+    make.workspace = project.workspace
+    results = run(lambda: [one := make(), double(data=one), run(lambda: double(data=one["word"]))])
+    assert {result.workspace for result in results} == {project.workspace.name}
+    again = run(lambda: [make(), double(data=make())])  # what is reused knows it too
+    assert {result["doubled"].workspace for result in again[1:]} == {project.workspace.name}
+
+
+def test_a_step_that_nothing_places_is_refused_with_the_choices(nameless, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserErrorException, match="Nothing names the workspace") as error:
+        run(lambda: nameless[0]())
+    assert "with ws:" in error.value.hint
+    assert "default" not in Workspace.list()
+
+
+def test_a_config_file_names_the_workspace_where_nothing_else_does(project, nameless, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    project.workspace.write_config()
+    assert run(lambda: nameless[0]()).workspace == project.workspace.name
+
+
+def test_data_of_another_workspace_are_refused_and_not_looked_for_here(project, nameless, other_workspace):
+    make, double = nameless
+    make.workspace = other_workspace
+    made = run(lambda: make())
+    with pytest.raises(DatastoreException, match=f"is in workspace '{other_workspace.name}'"):
+        project.workspace.path_of(made["word"])
+    for data in (made["word"], made, other_workspace.get_default_datastore().path("word.txt")):
+        with project.workspace, pytest.raises(UserErrorException, match="its data are in"):
+            run(lambda data=data: double(data=data))
+    assert other_workspace.path_of(made["word"]).read_text() == "a"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -203,3 +204,19 @@ def test_a_definition_survives_json():
     pipeline = PipelineDefinition("p", "", "ws", (step,), step.parameters)
     assert StepDefinition.from_json(step.to_json()) == step
     assert PipelineDefinition.from_json(pipeline.to_json()) == pipeline
+
+
+@pytest.mark.parametrize("here", ["", "cwd", "beside cwd", "beside"])
+def test_a_script_is_looked_for_beside_the_file_that_makes_the_step_then_in_the_current_directory(
+    here, tmp_path, monkeypatch
+):
+    for folder in ("beside", "cwd"):
+        (tmp_path / folder).mkdir()
+        if folder in here:
+            (tmp_path / folder / "a.py").touch()
+    maker = tmp_path / "beside" / "maker.py"
+    maker.write_text("from stepwell import PythonScriptStep\nstep = PythonScriptStep('a.py')\n")
+    monkeypatch.chdir(tmp_path / "cwd")
+    step = runpy.run_path(str(maker))["step"]
+    found = step.define(step_id="a", producers={}, ids={}).source_directory
+    assert found == str(tmp_path / ("beside" if "beside" in here else "cwd"))
