@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,7 +34,7 @@ _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "name", "workspace", "experiment", "kind"), str),
     **dict.fromkeys(("number", "restarts", "pid"), int),
     "created": _NUMBER,
-    **dict.fromkeys(("tags", "pipeline", "parameters", "snapshots", "properties"), dict),
+    **dict.fromkeys(("tags", "pipeline", "published", "parameters", "snapshots", "properties"), dict),
 }
 
 
@@ -46,6 +48,20 @@ class RunFolder:
     def run_id(self) -> str:
         """The run's id: that of Prefect's flow run."""
         return self.path.name
+
+    @property
+    def label(self) -> str:
+        """The run's short name in its workspace, such as `digits#12`; its id if it has no number yet."""
+        facts = self.facts()
+        names = [facts.get(kind, {}).get("name") for kind in ("pipeline", "published")]
+        named = next((name for name in names if isinstance(name, str)), None)
+        name = re.sub(" ?#[0-9]+$", "", str(facts.get("name", "run"))) if named is None else named
+        return run_label(name, facts["number"]) if "number" in facts else self.run_id
+
+    @property
+    def reference(self) -> str:
+        """The run's short name as a word of a shell's command."""
+        return self.label if re.fullmatch(r"[\w.@+-]+(#[0-9]+)?", self.label, re.ASCII) else shlex.quote(self.label)
 
     def describe(self, facts: dict[str, Any]) -> None:
         """Add these facts to `run.json`."""
@@ -124,6 +140,11 @@ class RunFolder:
             return False
         with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
             return not free
+
+
+def run_label(name: str, number: int) -> str:
+    """Return the short name of a run: that of its pipeline or flow, and its number in the workspace, as in `digits#12`."""
+    return f"{name}#{number}"
 
 
 def latest_states(journal: Iterable[Event]) -> dict[str, Event]:

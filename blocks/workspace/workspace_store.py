@@ -191,7 +191,14 @@ class WorkspaceStore:
         return key in ("", signing_key()) or server_status().managed
 
     def opened(self) -> Self:
-        """Return the workspace; raise WorkspaceException if its results are in another home."""
+        """Make sure that this home has the workspace's store.
+
+        Returns:
+            The workspace.
+
+        Raises:
+            WorkspaceException: Another home has it.
+        """
         with suppress(DatastoreException):  # whoever needs the datastore is told
             self.require_here()
         return self

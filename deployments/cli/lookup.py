@@ -15,6 +15,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import parse
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+from stepwell.flows.public.run_references import matching_runs
 from stepwell.flows.public.workspace import Workspace
 from stepwell.model.definitions import ParameterDefinition
 
@@ -35,20 +36,23 @@ def find_stores(name: str) -> list[Workspace]:
 
 
 def find_run(run_id: str, workspace: str) -> PipelineRun:
-    """Return the run whose id starts so, in the named workspace or in any; `last` is the newest."""
+    """Return the run of that name or id, in the named workspace or in any; `last` is the newest."""
     workspaces = [Workspace.get(workspace)] if workspace else [ws for ws in Workspace.list().values() if ws.is_here]
     if run_id == "last":
         newest = [run for one in workspaces for run in all_runs(one)[:1]]
         found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]
     else:
-        found = [run for one in workspaces for run in all_runs(one) if run.id.startswith(run_id)]
+        found = [PipelineRun.get(one, run.run_id) for one in workspaces for run in matching_runs(one, run_id)]
     if len(found) == 1:
         return found[0]
+    facts = {f"{run.name} in {run.workspace.name}": run.id for run in found[:5]}
     read_only = [str(one.store.root) for one in workspaces if one.store.read_only]
+    if read_only and not found:
+        facts = {"read-only": ", ".join(read_only) + "; new runs there are kept while they last"}
     raise UserErrorException(
-        f"Several runs start with {run_id!r}" if found else f"There is no run {run_id!r}",
-        {"read-only": ", ".join(read_only) + "; new runs there are kept while they last"} if read_only else {},
-        hint="List the runs with `stepwell runs`.",
+        f"{run_id!r} means several runs" if found else f"There is no run {run_id!r}",
+        facts,
+        "Name one by its id, or its workspace with -w." if found else "List the runs with `stepwell runs`.",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +24,7 @@ def report(run: RunFolder, *, guards: bool = False) -> str:
     summary = summarize(run)
     pictures = [path for step in summary.steps for _, path in images(run, step)]
     width = max((len(step.id) for step in summary.steps), default=0)
-    lines = [f"{summary.pipeline}  {summary.headline}"]
+    lines = [f"{summary.label}  {summary.headline}"]
     lines += [f"  {line}" for line in summary.problem.splitlines()]
     for step in summary.steps:
         seconds = f"{step.seconds:.1f} s" if step.seconds is not None and step.status == "done" else ""
@@ -96,10 +97,26 @@ def summary_or_none(run: RunFolder) -> RunSummary | None:
         return None
 
 
-def run_line(summary: RunSummary) -> str:
-    """Return the run's line in a list of runs."""
-    started = (summary.started or _created(summary))[:19].replace("T", " ")
-    return printable(f"{summary.run_id[:8]}  {started}  {summary.facts.get('experiment', '')}  {summary.headline}")
+def run_lines(runs: Sequence[RunSummary], ids: Mapping[str, str]) -> list[str]:
+    """Return a line for each run in a list of runs: id, name, time, experiment and what came of it, in columns."""
+    rows = [
+        (
+            ids[run.run_id],
+            run.label,
+            (run.started or _created(run))[:19].replace("T", " "),
+            str(run.facts.get("experiment", "")),
+            run.headline,
+        )
+        for run in runs
+    ]
+    return columns(rows)
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a line for each row, what stands in one column below each other."""
+    shown = [[printable(text) for text in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
 
 
 def _created(summary: RunSummary) -> str:
@@ -111,6 +128,8 @@ def in_json(summary: RunSummary) -> dict[str, Any]:
     """Return the run as `--json` prints it."""
     return {
         "id": summary.run_id,
+        "name": summary.label,
+        "workspace": summary.facts.get("workspace"),
         "status": summary.status,
         "experiment": summary.facts.get("experiment"),
         "parameters": summary.facts.get("parameters", {}),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
 _PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: name=value.", metavar="NAME=VALUE")
-_RUN = typer.Argument(..., help="The run's id, its beginning, or `last`.", metavar="RUN")
+_RUN = typer.Argument(..., help="`digits#12`, `#12`, the run's id, its beginning, or `last`.", metavar="RUN")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _GC_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
@@ -110,21 +110,23 @@ def runs(
     if context.invoked_subcommand:
         return
     from stepwell.deployments.cli.lookup import find_stores
-    from stepwell.deployments.cli.report import in_json, run_line, summary_or_none
+    from stepwell.deployments.cli.report import in_json, run_lines, summary_or_none
     from stepwell.flows.public.pipeline_run import all_runs
+    from stepwell.flows.public.run_references import short_ids
 
-    known = [run for ws in find_stores(workspace) for run in all_runs(ws)[:limit]]
+    known = [run for ws in find_stores(workspace) for run in all_runs(ws)]
+    ids = short_ids(run.id for run in known)
     known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
     found = [summary for run in known[:limit] if (summary := summary_or_none(run.folder))]
     if as_json:
         print(json.dumps([in_json(summary) for summary in found], indent=1))
         return
-    for summary in found:
-        print(run_line(summary))
+    for line in run_lines(found, ids):
+        print(line)
 
 
 def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
-    """Show what happened to each step of a run, and why. RUN is an id, its beginning, or `last`."""
+    """Show what happened to each step of a run, and why."""
     from stepwell.deployments.cli.lookup import find_run
     from stepwell.deployments.cli.report import in_json
 
@@ -194,7 +196,7 @@ def cancel(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
 
     found = find_run(run_id, workspace)
     found.cancel()
-    print(f"Run {found.id[:8]}: {found.get_status()}")
+    print(f"Run {found.name}: {found.get_status()}")
 
 
 def rerun(
@@ -232,7 +234,7 @@ def check(
     ),
     twice: bool = typer.Option(False, "--twice", help="Run each step twice, in fresh folders; nothing is kept."),
     parameters: list[str] = _PARAMETERS,
-    run_id: str = typer.Option("last", "--run", help="The run that STEP is of, by id.", metavar="RUN"),
+    run_id: str = typer.Option("last", "--run", help="The run that STEP is of.", metavar="RUN"),
     workspace: str = _WORKSPACE,
     as_json: bool = _JSON,
 ) -> None:
@@ -249,7 +251,7 @@ def check(
         raise UserErrorException("There is one check, --twice", hint="Pass --twice.")
     known = _connected(lambda: _run_with_step(target, run_id, workspace))
     if known:
-        print(f"Step {target} of run {known.id[:8]}", file=sys.stderr)
+        print(f"Step {target} of run {known.name}", file=sys.stderr)
         given = read_values(definition_of(known.folder).parameters, parameters)
         comparisons = step_twice(known.workspace, known.folder, target, given, _ignore)
     else:
@@ -280,7 +282,7 @@ def _run_with_step(target: str, run_id: str, workspace: str) -> PipelineRun | No
     if is_file:
         return None
     raise UserErrorException(
-        f"{target!r} is no step of run {found.id[:8]}, and no file",
+        f"{target!r} is no step of run {found.name}, and no file",
         {"steps": ", ".join(step.id for step in steps)},
         "Name a step of that run or a file, or another run with --run.",
     )
@@ -338,7 +340,7 @@ def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
 
     found = find_run(run_id, workspace)
     (found.folder.path / PINNED).touch()
-    print(f"Run {found.id[:8]} is pinned")
+    print(f"Run {found.name} is pinned")
 
 
 def unpin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
@@ -348,7 +350,7 @@ def unpin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
 
     found = find_run(run_id, workspace)
     (found.folder.path / PINNED).unlink(missing_ok=True)
-    print(f"Run {found.id[:8]} is no longer pinned")
+    print(f"Run {found.name} is no longer pinned")
 
 
 def _interrupt(*_: object) -> None:

@@ -161,13 +161,13 @@ class OrphanedRuns:
             # The number of a dead process would look like the next one's.
             api.request("PATCH", f"/flow_runs/{flow_run.id}", json={"infrastructure_pid": None})  # type: ignore[arg-type]
             api.set_flow_run_state(flow_run.id, Scheduled(scheduled_time=datetime.now(UTC), message=words), force=True)
-        self._log(f"run {flow_run.name} ({str(flow_run.id)[:8]}) is scheduled again: {words}")
+        self._log(f"run {flow_run.name} ({flow_run.id}) is scheduled again: {words}")
 
     def _end(self, flow_run: FlowRun, kind: StateType, words: str) -> None:
         with client() as api:
             api.set_flow_run_state(flow_run.id, State(type=kind, message=words), force=True)
         run_labels.forget_secrets(flow_run)
-        self._log(f"run {flow_run.name} ({str(flow_run.id)[:8]}) is {kind.value.lower()}: {words}")
+        self._log(f"run {flow_run.name} ({flow_run.id}) is {kind.value.lower()}: {words}")
 
 
 def _unfinished() -> Iterator[FlowRun]:

@@ -116,7 +116,7 @@ def definition_of(run: RunFolder) -> PipelineDefinition:
         return PipelineDefinition.from_json(run.facts()["pipeline"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserErrorException(
-            f"What the run {run.run_id[:8]} consisted of is not known",
+            f"What the run {run.label} consisted of is not known",
             {"folder": run.path},
             "Name a run of a pipeline: a flow of your own is run by you.",
         ) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
@@ -34,7 +35,7 @@ def decide(context: RunContext, call: StepCall) -> CacheDecision:
         return _run(call.definition, reason)
     found = context.store.lookup(call.key)
     if isinstance(found, StepRecord):
-        return CacheDecision(Decision(call.definition.id, "reuse", (f"the same as {_when(found)}",)), found)
+        return CacheDecision(Decision(call.definition.id, "reuse", (f"the same as {_when(context, found)}",)), found)
     if found.reason:
         return _run(call.definition, found.reason)
     return _run(call.definition, *_changes(context, call.definition, call.fingerprint))
@@ -131,12 +132,14 @@ def _changes(
         )
         for rows in (fingerprint.rows, nearest.fingerprint.rows)
     )
-    return now.diff(then, context.store.explain_trees) or (f"the result of {_when(nearest)} is gone",)
+    return now.diff(then, context.store.explain_trees) or (f"the result of {_when(context, nearest)} is gone",)
 
 
 def _run(step: StepDefinition, *why: str) -> CacheDecision:
     return CacheDecision(Decision(step.id, "run", why))
 
 
-def _when(record: StepRecord) -> str:
-    return f"in run {record.run_id[:8]} of {record.started[:19].replace('T', ' ')}"
+def _when(context: RunContext, record: StepRecord) -> str:
+    label = RunFolder(context.store.run_folder(record.run_id)).label
+    run = f"run {label}" if label == record.run_id else label
+    return f"in {run} of {record.started[:19].replace('T', ' ')}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
+from uuid import UUID
 
 from prefect import Task
 from prefect.cache_policies import CachePolicy
@@ -18,6 +20,9 @@ from prefect.states import Cancelled
 from prefect.transactions import IsolationLevel
 
 from stepwell.blocks.server.connection import ensure_server
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.made_up_names import is_generated
+from stepwell.blocks.store.run_folder import run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -321,6 +326,7 @@ def _flow_name() -> str:
 def _context_of(workspace: str, run_id: str) -> RunContext:
     context = RunContext(BaseWorkspace.get(workspace), run_id)
     if not context.run.facts():
+        name = _flow_name()
         with told_in_words("The run can't be recorded", context.run.path):
             number = context.store.next_run_number()
             context.run.describe(
@@ -330,7 +336,15 @@ def _context_of(workspace: str, run_id: str) -> RunContext:
                     "created": time.time(),
                     "workspace": workspace,
                     "kind": "flow",
-                    "name": _flow_name(),
+                    "name": name,
                 }
             )
+        _name_in_prefect(run_id, run_label(name, number))
     return context
+
+
+def _name_in_prefect(run_id: str, label: str) -> None:
+    """Give the flow run its short name, unless somebody chose another one."""
+    with suppress(Exception), client() as api:  # a step that is called outside any flow has no flow run
+        if is_generated(api.read_flow_run(UUID(run_id)).name):
+            api.update_flow_run(UUID(run_id), name=label)

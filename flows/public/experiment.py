@@ -98,7 +98,7 @@ class Experiment:
         folder = register(config, self.name, values, tags or {}, options)
         detach(config, folder, values)
         run = PipelineRun(self, folder.run_id)
-        print(f"Submitted PipelineRun {run.id}\n{run.get_portal_url()}")
+        print(f"Submitted PipelineRun {run.id} ({run.name})\n{run.get_portal_url()}")
         return run
 
     def get_runs(self, tags: Mapping[str, str] | None = None, **ignored: Any) -> Iterator[PipelineRun]:

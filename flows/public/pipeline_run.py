@@ -17,6 +17,7 @@ from stepwell.errors import (
     ExperimentExecutionException,
     UserErrorException,
 )
+from stepwell.flows.public.run_references import matching_runs
 from stepwell.flows.public.step_run import PortDataReference, StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.progress import Progress, follow
@@ -70,23 +71,23 @@ class PipelineRun:
 
     @classmethod
     def get(cls, workspace: BaseWorkspace, run_id: str) -> PipelineRun:
-        """Find a run by its id, or by the beginning of it.
+        """Find a run by its short name, its id, or the beginning of that.
 
         Args:
             workspace: The workspace to look in.
-            run_id: The id, or as much of its beginning as no other run has.
+            run_id: `digits#12`, `#12`, the id, or as much of its beginning as no other run has.
 
         Returns:
             The run.
 
         Raises:
-            ExperimentExecutionException: No run, or more than one, has an id that starts so.
+            ExperimentExecutionException: No run, or more than one, is meant.
         """
-        found = [run for run in _folders(workspace) if run.run_id.startswith(run_id)]
-        if len(found) != 1 or not run_id:
+        found = matching_runs(workspace, run_id)
+        if len(found) != 1:
             raise ExperimentExecutionException(
-                f"There is no run {run_id!r}" if not found else f"Several runs start with {run_id!r}",
-                {"workspace": workspace.name},
+                f"There is no run {run_id!r}" if not found else f"{run_id!r} means several runs",
+                {"workspace": workspace.name, **{run.label: run.run_id for run in found[:5]}},
                 "List the runs with `stepwell runs`.",
             )
         return cls(_Named(workspace, _experiment_of(found[0])), found[0].run_id)
@@ -97,6 +98,11 @@ class PipelineRun:
     def id(self) -> str:
         """The run's id: that of Prefect's flow run."""
         return self.folder.run_id
+
+    @property
+    def name(self) -> str:
+        """The run's short name in its workspace, such as `digits#12`: the flow run's in Prefect, unless somebody chose one."""
+        return self.folder.label
 
     @property
     def number(self) -> int:
@@ -216,7 +222,7 @@ class PipelineRun:
             raise ActivityFailedException(
                 failed[0].error.splitlines()[0] if failed else "The run failed",
                 {"run": self.id, **{step.id: step.error for step in failed[:3]}},
-                f"Look at `stepwell show {self.id[:8]}`.",
+                f"Look at `stepwell show {self.folder.reference}`.",
             )
         return status
 
@@ -350,7 +356,7 @@ class PipelineRun:
         return {key: value for key, value in own.items() if name in (None, key)}
 
     def __repr__(self) -> str:
-        return f"PipelineRun(id={self.id!r}, experiment={self.experiment_name!r})"
+        return f"PipelineRun(name={self.name!r}, id={self.id!r}, experiment={self.experiment_name!r})"
 
 
 def _folders(workspace: BaseWorkspace) -> list[RunFolder]:

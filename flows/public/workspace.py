@@ -24,15 +24,15 @@ class Workspace(BaseWorkspace):
         return {name: Experiment(self, name) for name in names}
 
     def get_run(self, run_id: str) -> PipelineRun:
-        """Find a run by its id, or by the beginning of it.
+        """Find a run by its short name, its id, or the beginning of that.
 
         Args:
-            run_id: The id, or as much of its beginning as no other run has.
+            run_id: `digits#12`, `#12`, the id, or as much of its beginning as no other run has.
 
         Returns:
             The run.
 
         Raises:
-            ExperimentExecutionException: No run, or more than one, has an id that starts so.
+            ExperimentExecutionException: No run, or more than one, is meant.
         """
         return PipelineRun.get(self, run_id)

@@ -18,7 +18,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.retry import send_once, with_retries
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import RunFolder, run_label
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PublishedPipelineBlock, published_facts
 from stepwell.errors import ServerException, UserErrorException
@@ -27,7 +27,7 @@ from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.publishing.frozen_pipeline import EXPERIMENT
 from stepwell.flows.runs import run_labels
 from stepwell.flows.runs.flow_run import run_tags, shown_values
-from stepwell.flows.runs.names import check_experiment, run_name
+from stepwell.flows.runs.names import check_experiment
 from stepwell.model.definitions import DataSource, ParameterDefinition
 from stepwell.model.redaction import Redactor, redacted
 
@@ -105,7 +105,7 @@ def submit_run(
         try:
             body = _body(published, request, values, digest, secrets_document, pending)
             number = _next_number(workspace)
-            named = {"name": run_name(published.name, number)} if number else {}
+            named = {"name": run_label(published.name, number)} if number else {}
             made, flow_run = _create(published, {**body, **named})
         finally:
             if not made:

@@ -17,7 +17,9 @@ from prefect.context import FlowRunContext
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.server.connection import stop_client_retries, wait_until_available
 from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.made_up_names import is_generated
 from stepwell.blocks.source.provenance import git_provenance
+from stepwell.blocks.store.run_folder import run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, StepwellError
@@ -30,7 +32,6 @@ from stepwell.flows.engine.secret_values import redacted
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
-from stepwell.flows.runs.names import is_generated, run_name
 from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
 from stepwell.model.records import StepResult
 
@@ -80,7 +81,7 @@ def run_pipeline(
             f"The pipeline failed: {len(outcome.failures)} of {len(pipeline.steps)} steps failed, "
             f"{len(outcome.skipped)} did not run",
             {"first failure": failed},
-            f"Look at `stepwell show {run_id[:8]}`; what succeeded will be reused.",
+            f"Look at `stepwell show {context.run.reference}`; what succeeded will be reused.",
         )
     return outcome.results
 
@@ -193,7 +194,7 @@ def _name(pipeline: PipelineDefinition, number: int) -> str:
     """Return the run's name: the one that somebody chose, or else the pipeline's and the run's number."""
     context, name = FlowRunContext.get(), _flow_run().name
     chosen = context is not None and context.flow is not None and context.flow.flow_run_name is not None
-    return name if chosen or not is_generated(name) else run_name(pipeline.name, number)
+    return name if chosen or not is_generated(name) else run_label(pipeline.name, number)
 
 
 def _flow_run() -> FlowRun:

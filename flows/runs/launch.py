@@ -18,7 +18,7 @@ from prefect.states import Failed, Pending
 
 from stepwell.blocks.server.connection import client_settings, ensure_server
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import RunFolder, run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import shared
@@ -28,7 +28,6 @@ from stepwell.flows.engine.secret_values import declared_secrets, redacted, secr
 from stepwell.flows.parameters.pipeline_parameter import Value, check
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, provenance_of, run_tags, shown_values
-from stepwell.flows.runs.names import run_name
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.model.definitions import DataSource, PipelineDefinition
@@ -62,7 +61,7 @@ def _register(
         with client() as api:
             flow_run = api.create_flow_run(
                 pipeline.flow,
-                name=run_name(pipeline.name, number),
+                name=run_label(pipeline.name, number),
                 parameters=_for_prefect(definition, values, secrets=False) | _reserved(options),
                 tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
                 state=Pending(),

@@ -56,6 +56,9 @@ class RunSummary:
     facts: Mapping[str, Any]
     steps: tuple[StepSummary, ...]
     warnings: tuple[str, ...]
+    label: str = ""
+    """The run's short name, such as `digits#12`."""
+
     problem: str = ""
     """Why the run ended before its first step, '' if it did not."""
 
@@ -98,6 +101,7 @@ def summarize(run: RunFolder) -> RunSummary:
         facts=facts,
         steps=tuple(_step(run, step_id, state) for step_id, state in latest_states(journal).items()),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
+        label=run.label,
         problem=next((str(event["problem"]) for event in journal if "problem" in event), ""),
         started=next((e.get("at", "") for e in journal if "step" in e or e.get("status") not in (None, *FINAL)), ""),
         ended=journal[-1].get("at", "") if journal and status in FINAL else "",

@@ -161,7 +161,7 @@ def test_steps_are_checked_by_running_them_twice(project, shell):
     run = json.loads(shell.good("runs", "--workspace", shell.workspace, "--json"))[0]["id"]
     done = shell("check", "train.py", "--twice", "--run", run)
     assert done.returncode == 1, done.stderr
-    assert f"Step train.py of run {run[:8]}" in done.stderr
+    assert "Step train.py of run pipeline#1" in done.stderr
     assert done.stdout.startswith("train.py  DIFFERS\n    output 'model', the file: line 2: '")
     assert shell.good("check", "prepare.py", "--twice", "--run", run) == "prepare.py  1 output the same twice\n"
     assert "no step of run" in (said := shell.bad("check", "none.py", "--twice", "--run", run)) and "prepare.py" in said

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 
+import prefect_api
 import pytest
 from typer.testing import CliRunner
 
+from stepwell import Pipeline, PipelineData, Workspace
 from stepwell.deployments.cli.main import app
+from stepwell.errors import UserErrorException
 
 
 @pytest.fixture
@@ -61,3 +65,38 @@ def test_what_is_no_file_is_never_waited_for_and_told(project, command):
     (folder / "alive.lock").mkdir()
     listed = command("runs", "--json")
     assert whole.run_id in [run["id"] for run in json.loads(listed.stdout)]
+
+
+def test_a_run_has_one_name_everywhere_and_every_command_takes_it(project, command, server):
+    pipeline = project.pipeline(
+        project.step("a.py", "open(args[0], 'w')", arguments=[out := PipelineData("o")], outputs=[out]), name="digits"
+    )
+    first = project.run(pipeline)
+    again = project.run(pipeline)
+    assert [run.label for run in (first, again)] == ["digits#1", "digits#2"]
+    assert again.steps[0].why[0].startswith("the same as in digits#1 of ")
+    assert prefect_api.get(f"{server}/flow_runs/{again.run_id}").json()["name"] == "digits#2"
+    listed = command("runs").stdout.splitlines()
+    assert [line.split()[:2] for line in listed] == [[again.run_id[:8], "digits#2"], [first.run_id[:8], "digits#1"]]
+    for word in ("digits#1", "#1", "1", first.run_id[:8]):
+        assert json.loads(command("show", word, "--json").stdout)["name"] == "digits#1"
+    for words in (
+        ["logs", "#2", "a.py"],
+        ["outputs", "#2"],
+        ["cancel", "#2"],
+        ["runs", "pin", "#2"],
+        ["runs", "unpin", "#2"],
+    ):
+        assert command(*words).exit_code == 0
+    assert "digits#2" in command("show", "digits#2").stdout.splitlines()[0]
+
+
+def test_a_name_that_two_workspaces_have_is_an_error_that_lists_them(project, command, server):
+    other = Workspace.create(f"o-{uuid.uuid4().hex[:12]}")
+    name = f"twice-{uuid.uuid4().hex[:6]}"
+    for workspace in (project.workspace, other):
+        Pipeline(workspace, [project.step("a.py", "")], name=name)()
+    error = command("show", f"{name}#1", workspace="").exception
+    assert isinstance(error, UserErrorException)
+    assert {key.rpartition(" ")[2] for key in error.facts} == {project.workspace.name, other.name}
+    assert command("show", f"{name}#1", workspace=other.name).exit_code == 0

@@ -135,10 +135,16 @@ def test_wrong_bindings_are_reported(steps, bindings, words):
         run(lambda: steps[1](**bindings))
 
 
-def test_a_step_in_a_flow_leaves_a_run_with_its_log(project):
+def test_a_step_in_a_flow_leaves_a_run_with_its_log_under_its_name(project, server):
     step = project.step("say.py", "print('hello')", workspace=project.workspace)
-    run_id = run(lambda: step()).record.run_id
-    (found,) = Workspace.get(project.workspace.name).get_run(run_id).get_steps()
+
+    def body():
+        return step()
+
+    run_id = run(body).record.run_id
+    known = Workspace.get(project.workspace.name).get_run("body#1")
+    assert known.id == run_id and prefect_api.get(f"{server}/flow_runs/{run_id}").json()["name"] == "body#1"
+    (found,) = known.get_steps()
     assert (found.get_stdout_log(), found.get_status()) == ("hello\n", "Finished")
 
 

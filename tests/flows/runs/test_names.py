@@ -10,8 +10,10 @@ from prefect.utilities.names import generate_slug
 
 from stepwell.blocks.server.connection import client_settings
 from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.made_up_names import is_generated
+from stepwell.blocks.store.run_folder import run_label
 from stepwell.errors import UserErrorException
-from stepwell.flows.runs.names import check_experiment, is_generated, run_name, usual_experiment
+from stepwell.flows.runs.names import check_experiment, usual_experiment
 from stepwell import Experiment
 
 
@@ -19,7 +21,7 @@ def test_names_that_prefect_makes_up_are_known() -> None:
     assert all(is_generated(generate_slug(2)) for _ in range(200))
 
 
-@pytest.mark.parametrize("name", ["nightly", "digits #12", "my-run", "", "2026-11-26", "big eel"])
+@pytest.mark.parametrize("name", ["nightly", "digits #12", "digits#12", "my-run", "", "2026-11-26", "big eel"])
 def test_other_names_are_somebodys_choice(name: str) -> None:
     assert not is_generated(name)
 
@@ -41,7 +43,7 @@ def test_runs_are_called_after_pipeline_and_number(project: Any) -> None:
     first = project.run(pipeline)
     run = Experiment(project.workspace, "names").submit(pipeline)
     run.wait_for_completion(show_output=False)
-    expected = [run_name(pipeline.name, number) for number in (1, 2)]
+    expected = [run_label(pipeline.name, number) for number in (1, 2)]
     assert [first.facts["name"], run.folder.facts()["name"]] == expected
     assert names_in_prefect(*expected) == set(expected)
 
