@@ -22,6 +22,8 @@ from stepwell.errors import ServerException, UserErrorException
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 _SECONDS_TRUSTED = 10.0
+_SECONDS_PATIENT = 15.0
+"""How long the user's own server, which may be far away and busy, is given to say that it is healthy."""
 
 _answered: dict[str, float] = {}
 _looked_at: set[str] = set()
@@ -79,7 +81,7 @@ def status() -> ServerStatus:
     database = process.database_file()
     if recorded is None or not recorded.alive:
         return ServerStatus(False, None, None, None, database, managed=True)
-    healthy, here = recorded.trouble is None, recorded.here
+    healthy, here = recorded.trouble() is None, recorded.here
     return ServerStatus(
         healthy,
         recorded.url,
@@ -113,41 +115,55 @@ def variables(log: Callable[[str], None] = lambda _: None) -> dict[str, str]:
 
 @contextmanager
 def client_settings() -> Iterator[None]:
-    """Apply the Prefect settings that Stepwell's own flows want, its server among them, while the block runs."""
-    ensure_server()
+    """Apply the Prefect settings that Stepwell's own flows want, its server among them, while the block runs.
+
+    Every call that Prefect makes for a flow has a deadline, and so has the end of this process.
+    """
+    url = ensure_server()
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    from stepwell.blocks.server.patience import end_in_time, patient_calls
+
+    end_in_time(url)
     # The heartbeat thread is joined at the end of each flow, which costs a second; no environment variable stops it.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), patient_calls():
         yield
 
 
 def wait_until_available(seconds: float) -> bool:
-    """Return whether the server in force answers, or does within `seconds`; one's own is started again."""
+    """Return whether the server in force answers, or does within `seconds`; one's own is started again if it has died."""
     deadline = time.monotonic() + seconds
-    while True:
+    while (left := deadline - time.monotonic()) > 0:
         users = _users_url()
-        if users is None:
+        recorded = process.recorded() if users is None else None
+        if users is None and not (recorded and recorded.alive and recorded.guarded):
             with suppress(ServerException):
                 ensure_server()
                 return True
-        elif trouble(users) is None:
+        elif trouble(recorded.url if recorded else users or "", left) is None:
             return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.5)
+        time.sleep(min(0.5, left))
+    return False
 
 
-def stop_client_retries() -> None:
-    """Make Prefect's client fail at once in this process from now on, instead of trying for minutes."""
-    from prefect.context import SettingsContext
-    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES
+def distrust() -> None:
+    """Have the server answer before `ensure_server` returns again: it did not answer somebody."""
+    _answered.clear()
+    process.distrust()
 
-    context = SettingsContext.get()
-    if context is not None:
-        settings = context.settings.copy_with_update(updates={PREFECT_CLIENT_MAX_RETRIES: 0})
-        SettingsContext(profile=context.profile, settings=settings).__enter__()  # for the rest of the process
-    os.environ["PREFECT_CLIENT_MAX_RETRIES"] = "0"
+
+def named_server() -> str:
+    """Return the API URL of the server that the user names, without what signs in to it; '' if this home's own is used."""
+    users = _users_url()
+    return "" if users is None else _redacted(users)
+
+
+def revive(log: Callable[[str], None] = lambda _: None) -> str:
+    """Do as `ensure_server`, and replace this home's own server if it lives and has been silent for half a minute."""
+    own = process.recorded() if _users_url() is None else None
+    if own is not None and trouble(own.url) is not None:
+        distrust()
+    return ensure_server(log)
 
 
 def _users_url() -> str | None:
@@ -185,7 +201,7 @@ def _warn_if_open(url: str) -> None:
 def _require_answer(url: str) -> None:
     if time.monotonic() - _answered.get(url, float("-inf")) < _SECONDS_TRUSTED:
         return
-    reason = trouble(url)
+    reason = trouble(url, _SECONDS_PATIENT)
     if reason is None:
         _answered[url] = time.monotonic()
         return

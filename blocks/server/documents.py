@@ -19,7 +19,9 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPS
 from prefect.settings import get_current_settings
 from pydantic import Field, PrivateAttr, ValidationError
 
-from stepwell.blocks.server.connection import ensure_server
+from stepwell.blocks.server.connection import distrust, ensure_server
+from stepwell.blocks.server.patience import does_not_answer, patient, patient_calls
+from stepwell.blocks.server.retry import cannot_answer
 from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
@@ -61,24 +63,23 @@ N = TypeVar("N", bound=NamedBlock)
 
 @cache
 def _client_of(_url: str, _auth_string: str | None) -> SyncPrefectClient:
-    return get_client(
-        {}, sync_client=True
-    )  # with settings, lest it be the one that a run of Prefect's closes at its end
+    # With settings, lest it be the one that a run of Prefect's closes at its end.
+    return patient(get_client({}, sync_client=True))
 
 
 @contextmanager
 def client() -> Iterator[SyncPrefectClient]:
     """Provide a client of the server in force; raise ServerException if it can't be reached, or lets nobody in."""
     url = ensure_server()
+    api = _client_of(url, os.environ.get(AUTH_STRING))
     try:
-        yield _client_of(url, os.environ.get(AUTH_STRING))
+        yield api
     except httpx.TransportError as error:
-        raise ServerException(
-            "Prefect's server does not answer",
-            {"url": url, "reason": str(error) or type(error).__name__},
-            "Check that it runs with `stepwell server status`.",
-        ) from error
+        distrust()
+        raise does_not_answer(api, error) from error
     except PrefectHTTPStatusError as error:
+        if error.response.is_server_error:
+            raise cannot_answer(error) from None
         if error.response.status_code != httpx.codes.UNAUTHORIZED:
             raise
         hint = f"Set {AUTH_STRING} to the USER:PASSWORD that the server was started with."
@@ -94,7 +95,7 @@ def save(block: Block, name: str) -> None:
     """Save `block` as the document `name`, in place of what the document held."""
     if _document_of(block) != name:
         block._block_document_id = None  # noqa: SLF001  (else Prefect would overwrite the document that it came from)
-    with registering("blocks"), client():
+    with registering("blocks"), client(), patient_calls():
         for attempt in range(_SAVE_ATTEMPTS):
             try:
                 block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)

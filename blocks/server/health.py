@@ -19,16 +19,16 @@ from stepwell.blocks.server.guarded_app import SERVER_PATH, proof
 
 T = TypeVar("T")
 
-_SECONDS_TO_ANSWER = 2.5
+SECONDS_TO_ANSWER = 2.5
 
 
-def trouble(url: str, seconds: float = _SECONDS_TO_ANSWER) -> str | None:
+def trouble(url: str, seconds: float = SECONDS_TO_ANSWER) -> str | None:
     """Return why the server can't be used, or None if it answers in time."""
     found = _in_time(lambda: _request_health(url, seconds), seconds)
     return found[0] if found else f"no answer within {seconds:g} s"
 
 
-def is_own(url: str, auth_string: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:
+def is_own(url: str, auth_string: str, seconds: float = SECONDS_TO_ANSWER) -> bool:
     """Return whether what answers is this home's server: it proves to know the auth string, which it isn't told."""
     nonce = secrets.token_hex(16)
     address = f"{url.removesuffix('/api')}{SERVER_PATH}{nonce}"
@@ -36,7 +36,7 @@ def is_own(url: str, auth_string: str, seconds: float = _SECONDS_TO_ANSWER) -> b
     return bool(found) and hmac.compare_digest(found[0], proof(auth_string, nonce).encode())
 
 
-def ask_to_end(url: str, auth_string: str, seconds: float = _SECONDS_TO_ANSWER) -> None:
+def ask_to_end(url: str, auth_string: str, seconds: float = SECONDS_TO_ANSWER) -> None:
     """Ask this home's server, which proved that it is, to end."""
     request = urllib.request.Request(  # noqa: S310  (our own server's address)
         f"{url.removesuffix('/api')}{SERVER_PATH}stop", data=b"", method="POST",
@@ -46,7 +46,7 @@ def ask_to_end(url: str, auth_string: str, seconds: float = _SECONDS_TO_ANSWER) 
         pass
 
 
-def lets_in_everybody(url: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:
+def lets_in_everybody(url: str, seconds: float = SECONDS_TO_ANSWER) -> bool:
     """Return whether the server tells its version, which is behind its password, to somebody without one."""
     address = f"{url.rstrip('/')}/admin/version"
     found = _in_time(lambda: _request_text(address, seconds), seconds)

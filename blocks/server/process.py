@@ -23,7 +23,7 @@ from stepwell.blocks.processes.table import namespace, started
 from stepwell.blocks.server import database
 from stepwell.blocks.server.auth_string import auth_string
 from stepwell.blocks.server.guarded_app import HOST, environment
-from stepwell.blocks.server.health import ask_to_end, is_own, trouble
+from stepwell.blocks.server.health import SECONDS_TO_ANSWER, ask_to_end, is_own, trouble
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
@@ -34,6 +34,10 @@ from stepwell.model.digests import digest
 _SECONDS_TO_START = 90.0
 _SECONDS_TO_ANSWER_ELSEWHERE = 5.0
 _SECONDS_TO_STOP = 10.0
+_SECONDS_SILENT = 30.0
+"""After how long without an answer a living server is replaced; one that answers in less is slow."""
+
+_SECONDS_SUSPICIOUS = 1.0
 _START_ATTEMPTS = 3
 
 
@@ -72,10 +76,9 @@ class ServerProcess:
         """Whether it asks for this home's auth string."""
         return self.auth == _auth_digest()
 
-    @property
-    def trouble(self) -> str | None:
-        """Why the server can't be used from here, or None if it answers in time."""
-        reason = trouble(self.url)
+    def trouble(self, seconds: float = SECONDS_TO_ANSWER) -> str | None:
+        """Return why the server can't be used from here, or None if it answers in time."""
+        reason = trouble(self.url, seconds)
         if reason is None and self.locked and self.guarded and not is_own(self.url, own_auth_string()):
             return "what answers there is another server"
         return reason
@@ -92,6 +95,11 @@ def running(log: Callable[[str], None]) -> ServerProcess:
         with told_in_words("Prefect's server can't be started, since Stepwell's home can't be written", _folder()):
             process = _known[home()] = _start_once(log)
     return process
+
+
+def distrust() -> None:
+    """Have the server answer before it is used again: it did not answer somebody."""
+    _known.pop(home(), None)
 
 
 def stop() -> bool:
@@ -149,16 +157,22 @@ def restore(*, empty: bool = False) -> str:
 
 def _start_once(log: Callable[[str], None]) -> ServerProcess:
     process = recorded()
-    if process is not None and process.alive and process.guarded and process.trouble is None:
+    if process is not None and process.alive and process.guarded and process.trouble() is None:
+        _note_answer(process)
         if database.is_migrating(_folder()):
             database.finish(_folder())
         return process
     with exclusive(_folder() / "lock"):
         process = recorded()
         if process is not None and process.alive and process.guarded:
-            log("Waiting for Prefect's server")
-            return _wait(process)
-        if process is not None and process.alive:
+            if not process.here:
+                return _wait(process)
+            if _answers(process, log):
+                return process
+            if process.alive:
+                print("Replacing Prefect's server", file=sys.stderr)
+                _terminate(process)
+        elif process is not None and process.alive:
             # Told to whoever caused it, log or none: older processes that still use it are refused from now on.
             print("Replacing Prefect's running server, which does not ask for this home's password", file=sys.stderr)
             _terminate(process)
@@ -227,7 +241,8 @@ def _wait(process: ServerProcess) -> ServerProcess:
     seconds = _SECONDS_TO_START if process.here else _seconds_left_elsewhere()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if process.trouble is None:
+        if process.trouble() is None:
+            _note_answer(process)
             return process
         if not process.alive:
             hint = "Read the log; `stepwell server start` tries again."
@@ -258,6 +273,36 @@ def _elsewhere(process: ServerProcess | None) -> ServerException:
     )
 
 
+def _answers(process: ServerProcess, log: Callable[[str], None]) -> bool:
+    """Return whether the living server answers, in time; one that never did is starting, which takes longer."""
+    silent = _has_answered(process)
+    deadline = time.monotonic() + (_SECONDS_SILENT if silent else _SECONDS_TO_START)
+    told = not silent
+    if told:
+        log("Waiting for Prefect's server")
+    while process.alive and (left := deadline - time.monotonic()) > 0:
+        if process.trouble(min(left, _SECONDS_SILENT if told else _SECONDS_SUSPICIOUS)) is None:
+            _note_answer(process)
+            return True
+        if not told:
+            told = True
+            print(
+                f"Prefect's server does not answer; it is replaced in {_SECONDS_SILENT:g} s unless it does",
+                file=sys.stderr,
+            )
+        time.sleep(0.05)
+    return False
+
+
+def _has_answered(process: ServerProcess) -> bool:
+    return _read(_folder() / "answered") == process.started
+
+
+def _note_answer(process: ServerProcess) -> None:
+    if not _has_answered(process):
+        write_atomically(_folder() / "answered", process.started.encode())
+
+
 def _terminate(process: ServerProcess) -> None:
     """Terminate the server and what it started: asked first, then killed."""
     if process.alive and not process.here:
@@ -267,19 +312,23 @@ def _terminate(process: ServerProcess) -> None:
             break
         try:
             os.killpg(process.pid, number)
+            os.killpg(process.pid, signal.SIGCONT)  # one that was stopped could not obey
         except ProcessLookupError:
             break
         except PermissionError as error:
             facts = {"pid": process.pid, "reason": error}
             raise ServerException("Prefect's server can't be stopped.", facts, "Stop it as its owner.") from None
         _await_end(process)
+    if process.alive:
+        hint = "It waits for its disk, or its debugger: end what keeps it."
+        raise ServerException("Prefect's server does not answer, and can't be ended.", {"pid": process.pid}, hint)
     if child := _children.pop(process.pid, None):
         child.poll()
 
 
 def _terminate_elsewhere(process: ServerProcess) -> None:
     """Ask a server whose process can't be seen from here to end, and wait for that."""
-    if process.trouble is None and process.guarded:
+    if process.trouble() is None and process.guarded:
         ask_to_end(process.url, own_auth_string())
         _await_end(process)
     if process.alive:

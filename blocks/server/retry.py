@@ -17,6 +17,9 @@ T = TypeVar("T")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0
 _SERVERS_FAULT = 500
 
+ONCE = "stepwell.once"
+"""The extension of a request that is not sent again, whatever comes back."""
+
 
 def with_retries(ask: Callable[[], T], seconds: float) -> T:
     """Return what `ask` does, asked again while the server is away or at fault; raise ServerException after `seconds`.
@@ -24,7 +27,7 @@ def with_retries(ask: Callable[[], T], seconds: float) -> T:
     What the server refuses for good is raised as Prefect's PrefectHTTPStatusError.
     """
     deadline = time.monotonic() + seconds
-    for pause in _pauses():
+    for pause in pauses():
         try:
             return ask()
         except ServerException:
@@ -34,12 +37,15 @@ def with_retries(ask: Callable[[], T], seconds: float) -> T:
             if error.response.status_code < _SERVERS_FAULT:
                 raise
             if time.monotonic() + pause > deadline:
-                facts = {"status": error.response.status_code, "reason": error.response.text[:300]}
-                raise ServerException(
-                    "Prefect's server can't answer", facts, "Try again; if that does not help, look at its log."
-                ) from None
+                raise cannot_answer(error) from None
         time.sleep(pause)
     raise AssertionError
+
+
+def cannot_answer(error: PrefectHTTPStatusError) -> ServerException:
+    """Return what a user is told of a server that is at fault."""
+    facts = {"status": error.response.status_code, "reason": error.response.text[:300]}
+    return ServerException("Prefect's server can't answer", facts, "Try again; if that does not help, look at its log.")
 
 
 def send_once(api: SyncPrefectClient, method: str, path: str, body: Any) -> httpx.Response:
@@ -50,14 +56,15 @@ def send_once(api: SyncPrefectClient, method: str, path: str, body: Any) -> http
     inner = api._client  # noqa: SLF001  (the one with the address, and with whatever opens the server)
     if getattr(inner, "enable_csrf_support", False):  # true before the first request, and where the server wants tokens
         return api.request(method, path, json=body)  # type: ignore[arg-type]
-    response = httpx.Client.send(inner, inner.build_request(method, path, json=body))
+    response = httpx.Client.send(inner, inner.build_request(method, path, json=body, extensions={ONCE: True}))
     try:
         return response.raise_for_status()
     except httpx.HTTPStatusError as error:
         raise PrefectHTTPStatusError.from_httpx_error(error) from error
 
 
-def _pauses() -> Iterator[float]:
+def pauses() -> Iterator[float]:
+    """Yield the seconds between one try and the next, more and more, without an end."""
     pause = _FIRST_PAUSE
     while True:
         yield pause * random.uniform(0.5, 1.5)  # noqa: S311  (lest all come back at once)

@@ -323,8 +323,8 @@ def gc(
 ) -> None:
     """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
     from stepwell.blocks.store.retention import Limits, collect_runs
-    from stepwell.deployments.cli.store import tell_unreadable
     from stepwell.deployments.cli.lookup import find_stores
+    from stepwell.deployments.cli.store import tell_unreadable
 
     for store in [found.store for found in find_stores(workspace)]:
         removed = collect_runs(store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)

@@ -66,6 +66,18 @@ def status() -> None:
         print("It does not ask for this home's password; the next command that needs it replaces it")
 
 
+@app.command()
+def sync() -> None:
+    """Tell Prefect's server how runs ended while it did not answer."""
+    from stepwell.blocks.server import connection
+    from stepwell.deployments.serve.untold_runs import UntoldRuns
+
+    connection.ensure_server(log)
+    told = UntoldRuns(print).tell_now()
+    if not told:
+        print("Prefect's server knows how the runs of this home ended")
+
+
 @app.command("open")
 def open_ui() -> None:
     """Open Prefect's UI in a browser, signed in."""

@@ -28,6 +28,7 @@ from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
 from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.deployments.serve.reconciler import Reconciler
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
+from stepwell.deployments.serve.untold_runs import UntoldRuns
 from stepwell.errors import ServerException, UserErrorException
 
 _SECONDS_TO_START = 90.0
@@ -82,10 +83,10 @@ def serve(options: ServeOptions) -> None:
 
 
 def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: _Stop) -> None:
-    orphaned_runs = OrphanedRuns(log.emit)
+    orphaned_runs, untold_runs = OrphanedRuns(log.emit), UntoldRuns(log.emit)
     supervisor = Supervisor(folder, children(options))
     server = _ServerMonitor()
-    reconciler = Reconciler([server.check, orphaned_runs.reconcile, poll], log)
+    reconciler = Reconciler([server.check, untold_runs.tell, orphaned_runs.reconcile, poll], log)
     stop.interrupts = False
     try:
         supervisor.start()
@@ -158,14 +159,14 @@ def _worker_environment() -> dict[str, str]:
 
 
 class _ServerMonitor:
-    """Starts this home's own server again when it has died; notices when that has another address or password."""
+    """Starts this home's own server again when it has died, or hangs; notices when that has another address or password."""
 
     def __init__(self) -> None:
         self._place = (connection.ensure_server(), os.environ.get(AUTH_STRING))
         self._moved = threading.Event()
 
     def check(self) -> None:
-        place = (connection.ensure_server(log_to_stderr), os.environ.get(AUTH_STRING))
+        place = (connection.revive(log_to_stderr), os.environ.get(AUTH_STRING))
         if place != self._place:
             self._place = place
             self._moved.set()

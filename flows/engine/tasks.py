@@ -54,6 +54,7 @@ class CacheLookup:
         self._hit: CacheHit | None = None
         self.failure: StepwellError | None = None
         """Why the attempt before this one failed."""
+        self.task_run_id = ""
 
     def look_up(self, _: str) -> CacheHit:
         """Return the checked record, its outputs materialized; raise StoreException if the call has to be performed.
@@ -72,6 +73,7 @@ class CacheLookup:
                     "status": "reused",
                     "from_run": found.run_id,
                     "step_run_id": found.step_run_id,
+                    "task_run_id": self.task_run_id,
                     "saved": found.seconds,
                     "key": found.key,
                 }
@@ -114,6 +116,7 @@ class StepReuse(CachePolicy):
         _CURRENT.set((task_ctx.task_run.id, lookup))
         if isinstance(lookup, StepwellError):
             return None
+        lookup.task_run_id = str(task_ctx.task_run.id)
         LOOKUP.set(lookup.look_up)
         return f"{lookup.context.workspace.name}.{lookup.call.key}"
 

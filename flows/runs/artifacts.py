@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from prefect.artifacts import create_image_artifact, create_markdown_artifact, create_table_artifact
+from prefect.client.schemas.actions import ArtifactCreate
 
+from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.model.names import joined_name
@@ -18,23 +21,29 @@ from stepwell.script.events import files_of
 from stepwell.script.metrics import metrics_of
 
 _LARGEST_IMAGE = 2_000_000
-_SYNC: dict[str, Any] = {"_sync": True}  # in a notebook too, where Prefect would hand back a coroutine
 
 
 def publish_artifacts(run: RunFolder) -> None:
     """Put the run's summary, metrics and images on its page in the UI."""
     summary = summarize(run)
     of_pipeline = (str(summary.facts.get("workspace", "")), summary.pipeline)
-    create_markdown_artifact(
-        markdown(summary), key=joined_name("summary", *of_pipeline), description="What ran, and why", **_SYNC
-    )
+    about = "What ran, and why"
+    _create(run, "markdown", joined_name("summary", *of_pipeline), about, markdown(summary))
     rows = [row for step in summary.steps for row in metric_rows(step)]
     if rows:
-        create_table_artifact(rows, key=joined_name("metrics", *of_pipeline), description="Metrics of the run", **_SYNC)
+        _create(run, "table", joined_name("metrics", *of_pipeline), "Metrics of the run", json.dumps(rows))
     for step in summary.steps:
         for name, path in images(run, step):
             key, words = joined_name("image", *of_pipeline, step.id, name), f"{name}, logged by {step.id}"
-            create_image_artifact(_data_url(path, step.folder(run)), key=key, description=words, **_SYNC)
+            _create(run, "image", key, words, _data_url(path, step.folder(run)))
+
+
+def _create(run: RunFolder, kind: str, key: str, description: str, data: str) -> None:
+    """Create an artifact of the run; Prefect's own functions do it within the run alone."""
+    with client() as api:
+        api.create_artifact(
+            ArtifactCreate(key=key, type=kind, description=description, data=data, flow_run_id=UUID(run.run_id))
+        )
 
 
 def markdown(summary: RunSummary) -> str:

@@ -12,7 +12,9 @@ from uuid import UUID
 from prefect.client.schemas.objects import State, StateType
 
 from stepwell.blocks.processes.process_tree import kill_stray
+from stepwell.blocks.server.connection import named_server
 from stepwell.blocks.server.documents import client
+from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.home import make_folder
 from stepwell.flows.engine.run_context import RunContext
@@ -26,7 +28,8 @@ _LOOK_SECONDS, _ASK_SECONDS, _WAIT_SECONDS = 0.2, 3.0, 15.0
 def watch_for_cancel(context: RunContext) -> Iterator[None]:
     """While the block runs, stop the steps if `cancel` leaves its marker in the run's folder or Prefect cancels the run."""
     done = threading.Event()
-    threading.Thread(target=_watch, args=(context, done), name="stepwell-cancel", daemon=True).start()
+    for look in (_watch, _watch_prefect):
+        threading.Thread(target=look, args=(context, done), name="stepwell-cancel", daemon=True).start()
     try:
         yield
     finally:
@@ -34,12 +37,15 @@ def watch_for_cancel(context: RunContext) -> Iterator[None]:
 
 
 def _watch(context: RunContext, done: threading.Event) -> None:
-    asked = time.monotonic()
     while not done.wait(_LOOK_SECONDS):
-        cancelled = (context.run.path / _MARKER).exists()
-        if not cancelled and time.monotonic() - asked > _ASK_SECONDS:
-            asked, cancelled = time.monotonic(), _cancelled_in_prefect(context.run.run_id)
-        if cancelled:
+        if (context.run.path / _MARKER).exists():
+            context.stop.stop("cancelled")
+            return
+
+
+def _watch_prefect(context: RunContext, done: threading.Event) -> None:
+    while not done.wait(_ASK_SECONDS):
+        if _cancelled_in_prefect(context.run.run_id) and not done.is_set():
             context.stop.stop("cancelled")
             return
 
@@ -71,7 +77,9 @@ def cancel(run: RunFolder) -> None:
         if step.get("step_run_id"):
             kill_stray(f"stepwell-{step['step_run_id']}")
     run.append({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "status": "Canceled"})
+    untold.note(run, named_server())
     with client() as api:
         api.set_flow_run_state(
             UUID(run.run_id), State(type=StateType.CANCELLED, message="The run was cancelled"), force=True
         )
+    untold.forget(run.run_id)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,10 +16,12 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.server.connection import stop_client_retries, wait_until_available
+from stepwell.blocks.server.connection import named_server, wait_until_available
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.made_up_names import is_generated
+from stepwell.blocks.server.patience import SECONDS_WITHOUT_ANSWER, give_up, when_sent, when_untold
 from stepwell.blocks.source.provenance import git_provenance
+from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -34,8 +37,6 @@ from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
 from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
 from stepwell.model.records import StepResult
-
-_SECONDS_WITHOUT_SERVER = 30.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def run_pipeline(
     with told_in_words("The run can't be recorded", context.run.path), context.run.alive(), closing(context):
         if options.known:
             context.run.describe(known)
+        _let_it_end_untold(context)
         outcome = _run(context, pipeline, values, options, known)
     if outcome.cancelled:
         raise RunCancelled
@@ -111,15 +113,23 @@ def _run(
         raise
     finally:
         context.emit({"status": status})
-        if wait_until_available(_SECONDS_WITHOUT_SERVER):
+        if wait_until_available(SECONDS_WITHOUT_ANSWER):
             with suppress(Exception):  # pictures of a run must not decide its fate
                 publish_artifacts(context.run)
         else:
-            context.emit(
-                {"warning": "Prefect's server went away and does not know how the run ended", "server": "lost"}
-            )
-            stop_client_retries()
+            give_up(str(_flow_context().client.api_url))
     return outcome
+
+
+def _let_it_end_untold(context: RunContext) -> None:
+    """Let the run end though Prefect's server can't be told so, which is said, and noted for `stepwell server sync`."""
+    words = (
+        "Prefect's server does not answer and does not know how the run ended; "
+        "`stepwell server sync` and `stepwell serve` tell it"
+    )
+    untold.note(context.run, named_server())
+    when_sent(partial(untold.forget, context.run.run_id))
+    when_untold(context.run.run_id, lambda: context.emit({"warning": words, "server": "lost"}))
 
 
 def preflight(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
@@ -198,7 +208,12 @@ def _name(pipeline: PipelineDefinition, number: int) -> str:
 
 
 def _flow_run() -> FlowRun:
+    flow_run = _flow_context().flow_run
+    assert flow_run is not None
+    return flow_run
+
+
+def _flow_context() -> FlowRunContext:
     context = FlowRunContext.get()
     assert context is not None
-    assert context.flow_run is not None
-    return context.flow_run
+    return context

@@ -9,15 +9,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 from uuid import UUID
 
-import httpx
 from prefect.flow_engine import run_flow
 from prefect.states import Failed, Pending
 
-from stepwell.blocks.server.connection import client_settings, ensure_server
+from stepwell.blocks.server.connection import client_settings, ensure_server, named_server
 from stepwell.blocks.server.documents import client
+from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import RunFolder, run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
@@ -110,21 +111,30 @@ def _reserved(options: RunOptions) -> dict[str, bool]:
 
 def execute(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value], options: RunOptions) -> RunSummary:
     """Run a registered run here and now, and return what became of it."""
-    with client_settings():
+    with _failed_if_it_never_began(run), client_settings():
         with client() as api:
             flow_run = api.read_flow_run(UUID(run.run_id))
         parameters = _for_prefect(pipeline.definition, values, secrets=True)
-        try:
-            run_flow(
-                pipeline.flow_with(options),
-                flow_run=flow_run,
-                parameters={**parameters, **_reserved(options)},
-                return_type="state",
-            )
-        except (httpx.TransportError, ServerException):
-            if not server_was_lost(run):
-                raise
+        run_flow(
+            pipeline.flow_with(options),
+            flow_run=flow_run,
+            parameters={**parameters, **_reserved(options)},
+            return_type="state",
+        )
     return summarize(run)
+
+
+@contextmanager
+def _failed_if_it_never_began(run: RunFolder) -> Iterator[None]:
+    """Record a run as failed that Prefect's server did not let begin."""
+    try:
+        yield
+    except ServerException as error:
+        if not run.status():
+            untold.note(run, named_server())
+            at = datetime.now(UTC).isoformat(timespec="milliseconds")
+            run.append({"at": at, "status": "Failed", "problem": error.message})
+        raise
 
 
 def server_was_lost(run: RunFolder) -> bool:

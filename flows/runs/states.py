@@ -11,7 +11,7 @@ from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.runs.summary import FINAL
 
-_ENDS = {
+ENDS = {
     StateType.COMPLETED: "Finished",
     StateType.FAILED: "Failed",
     StateType.CRASHED: "Failed",
@@ -27,8 +27,8 @@ def status_of(folder: RunFolder, state: State | None) -> str:
     reported = str(folder.status().get("status", "NotStarted"))
     if reported in FINAL or state is None:
         return reported
-    if state.type in _ENDS:
-        return _ENDS[state.type]
+    if state.type in ENDS:
+        return ENDS[state.type]
     return "Running" if state.type in (StateType.RUNNING, StateType.CANCELLING) else reported
 
 

@@ -104,7 +104,9 @@ def summarize(run: RunFolder) -> RunSummary:
         label=run.label,
         problem=next((str(event["problem"]) for event in journal if "problem" in event), ""),
         started=next((e.get("at", "") for e in journal if "step" in e or e.get("status") not in (None, *FINAL)), ""),
-        ended=journal[-1].get("at", "") if journal and status in FINAL else "",
+        ended=next((event["at"] for event in reversed(journal) if "status" in event and "at" in event), "")
+        if status in FINAL
+        else "",
     )
 
 

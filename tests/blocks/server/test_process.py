@@ -154,9 +154,9 @@ def test_another_server_at_the_address_is_not_taken_for_this_homes_nor_told_its_
         threading.Thread(target=other.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{other.server_port}/api"
         process = ServerProcess(url, 1, "", module._auth_digest(), "host", "pid:[1]", locked=True)
-        assert process.trouble == "what answers there is another server"
+        assert process.trouble() == "what answers there is another server"
         assert (
-            ServerProcess(url, 1, "", module._auth_digest()).trouble is None
+            ServerProcess(url, 1, "", module._auth_digest()).trouble() is None
         )  # of an older Stepwell, which can't prove it
         other.shutdown()
     assert len(heard) == 3 and "Authorization" not in "".join(heard) and own_auth_string() not in "".join(heard)

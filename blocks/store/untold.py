@@ -1,0 +1,49 @@
+"""Which runs of this home Prefect's server may not know the end of: noted while they run, forgotten once that is sure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.files import write_atomically
+from stepwell.blocks.system.home import home
+
+
+def note(run: RunFolder, server: str) -> None:
+    """Remember that `server`, '' for this home's own, has to be told of the run, however this process ends."""
+    with suppress(OSError):  # a full disk must not end a run
+        write_atomically(_folder() / run.run_id, json.dumps({"path": str(run.path), "server": server}).encode())
+
+
+def forget(run_id: str) -> None:
+    """Forget the run, of which the server knows all."""
+    with suppress(OSError):
+        (_folder() / run_id).unlink(missing_ok=True)
+
+
+def untold() -> Iterator[tuple[RunFolder, str]]:
+    """Yield each run that was noted, and its server; a note without a run is dropped."""
+    try:
+        noted = sorted(path for path in _folder().iterdir() if not path.name.startswith("."))
+    except OSError:
+        return
+    for path in noted:
+        try:
+            found = json.loads(path.read_bytes())
+            run, server = RunFolder(Path(found["path"])), str(found["server"])
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            forget(path.name)
+            continue
+        if run.run_id == path.name and run.path.is_dir():
+            yield run, server
+        else:
+            forget(path.name)
+
+
+def _folder() -> Path:
+    return home() / "untold"
