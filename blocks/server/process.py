@@ -164,18 +164,8 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
         return process
     with exclusive(_folder() / "lock"):
         process = recorded()
-        if process is not None and process.alive and process.guarded:
-            if not process.here:
-                return _wait(process)
-            if _answers(process, log):
-                return process
-            if process.alive:
-                print("Replacing Prefect's server", file=sys.stderr)
-                _terminate(process)
-        elif process is not None and process.alive:
-            # Told to whoever caused it, log or none: older processes that still use it are refused from now on.
-            print("Replacing Prefect's running server, which does not ask for this home's password", file=sys.stderr)
-            _terminate(process)
+        if process is not None and process.alive and _serves(process, log):
+            return process
         _record_file().unlink(missing_ok=True)  # what it says is over, whatever becomes of the next one
         log(f"Starting Prefect's server{'' if database_file().exists() else ', which takes a while the first time'}")
         for attempt in range(1, _START_ATTEMPTS + 1):
@@ -191,6 +181,23 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
             database.finish(_folder())
             return process
     raise AssertionError("unreachable")
+
+
+def _serves(process: ServerProcess, log: Callable[[str], None]) -> bool:
+    """Return whether the living server can be used; one that can't is ended, to be replaced."""
+    if process.guarded:
+        if not process.here:
+            return bool(_wait(process))
+        if _answers(process, log):
+            return True
+        if not process.alive:
+            return False
+        print("Replacing Prefect's server", file=sys.stderr)
+    else:
+        # Told to whoever caused it, log or none: older processes that still use it are refused from now on.
+        print("Replacing Prefect's running server, which does not ask for this home's password", file=sys.stderr)
+    _terminate(process)
+    return False
 
 
 def _launch(port: int, say: Callable[[str], None]) -> ServerProcess:

@@ -86,7 +86,7 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
         unreadable = [*_closed(store), *(run.path for run in living if not run.is_legible())]
         needed = _Needed(set(claimed(store)), knows_all=not unreadable)
         needed.trees |= {digest for run in living for digest in run.facts().get("snapshots", {}).values()}
-        expired = []
+        expired: list[Path] = []
         for path, record in store.records():
             if isinstance(record, Miss):
                 unreadable.append(path)
