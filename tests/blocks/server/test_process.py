@@ -131,6 +131,17 @@ def test_server_of_another_pid_namespace_is_stopped_from_here_and_another_one_st
     )
 
 
+@pytest.mark.parametrize("name", ["ho?me #1 %41%2F 'q\" \\ żó $(x);&|*[a]::b :memory:"])
+def test_home_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """A `?` would begin options in the address of a database, a `#` a fragment; other signs mean something to shells."""
+    folder = tmp_path / name
+    folder.mkdir()
+    show = "print(server.ensure_server()); print(server.status().database); print(server.stop())"
+    url, database, stopped = python(show, folder).splitlines()
+    assert url.startswith("http") and database == str(folder / "home" / "server" / "prefect.db") and stopped == "True"
+    assert Path(database).stat().st_size > 100_000 and [path.name for path in tmp_path.iterdir()] == [name]
+
+
 # Without a server ---------------------------------------------------------------------------------------------------
 
 

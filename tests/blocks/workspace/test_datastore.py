@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from stepwell import Datastore
 from stepwell.blocks.server import documents
-from stepwell.blocks.workspace.datastore_files import DatastoreBlock
+from stepwell.blocks.store.stat_cache import StatCache
+from stepwell.blocks.store.store import Store
+from stepwell.blocks.workspace.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.workspace.datastore_urls import absolute_url, local_path
 from stepwell.errors import DatastoreException
+from stepwell.model.tree import scan
 
 
 @pytest.mark.parametrize(
@@ -138,3 +142,23 @@ def test_nothing_but_files_is_uploaded(workspace, tmp_path, kind):
     (source / "loop").symlink_to(".")
     store.upload(str(source), show_progress=False)
     assert list(store.files()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["ho?me #1", "100%41 %2F", "q'\"$(x);&|", "żó [a]*{b}", "back\\slash", "~ file:x"])
+def test_a_home_may_have_any_name(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / name))
+    (tmp_path / "source").write_bytes(b"data")
+    path = f"in/{name.replace(chr(92), '')}"
+    files = DatastoreFiles(DatastoreBlock(workspace="w", name="n"))
+    files.put_file(tmp_path / "source", path)
+    assert files.local_root == tmp_path / name / "workspaces" / "w" / "n"
+    assert (list(files.files("in")), files.exists(path), files.size(path)) == ([path], True, 4)
+    files.get_file(path, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"data" and (tmp_path / name / "workspaces/w/n" / path).is_file()
+    digests = StatCache(tmp_path / name / "cache" / "digests.sqlite3")
+    with digests.under(tmp_path / name) as digest_file:
+        assert digest_file(str(tmp_path / "source"), os.stat(tmp_path / "source")) == sha256(b"data").hexdigest()
+    digests.close()
+    store = Store(tmp_path / name / "store", "5" * 64, digests)
+    store.add_tree(tmp_path / "source", scan(tmp_path / "source"), move=False)
+    assert store.tree_intact(scan(tmp_path / "source").digest)
