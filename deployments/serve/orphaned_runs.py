@@ -7,6 +7,7 @@ from this machine is left alone.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import time
@@ -25,7 +26,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Scheduled
 
-from stepwell.blocks.processes.table import read
+from stepwell.blocks.processes.table import namespace, read
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.work_pool import POOL
 from stepwell.blocks.store.run_folder import RunFolder
@@ -47,8 +48,13 @@ _STOPPED = "`stepwell serve` was stopped; the run goes on when it is started aga
 
 
 def worker_name() -> str:
-    """Return the name of this home's worker on this machine."""
-    return f"stepwell-{digest('home', str(home()))[:6]}@{socket.gethostname()}"
+    """Return the name of this home's worker on this machine, in this PID namespace, where its numbers mean something."""
+    space = re.sub(r"\D", "", namespace())
+    return f"{_home_name()}@{socket.gethostname()}{'+' if space else ''}{space}"
+
+
+def _home_name() -> str:
+    return f"stepwell-{digest('home', str(home()))[:6]}"
 
 
 class OrphanedRuns:
@@ -193,7 +199,12 @@ def _worker_of(flow_run: FlowRun) -> str:
 
 
 def _is_here(worker: str) -> bool:
-    return worker.startswith("stepwell-") and worker.partition("@")[2] == socket.gethostname()
+    """Return whether the worker is one whose processes can be seen from here, or could be if they lived."""
+    name, _, place = worker.partition("@")
+    host, _, space = place.partition("+")
+    seen = not space or space == worker_name().rpartition("+")[2]
+    # Of this home only one process serves at a time, and its workers die with it.
+    return name.startswith("stepwell-") and host == socket.gethostname() and (seen or name == _home_name())
 
 
 def _process_of(flow_run: FlowRun) -> str:

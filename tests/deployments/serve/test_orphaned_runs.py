@@ -69,8 +69,19 @@ def test_what_was_being_cancelled_is(orphaned):
     assert state() == "Cancelled"
 
 
-def test_other_machines_runs_are_left_alone(orphaned):
+@pytest.mark.parametrize("place", ["elsewhere", f"{socket.gethostname()}+1"])
+def test_other_machines_runs_are_left_alone(orphaned, place):
+    """As are those of another home in another PID namespace, whose processes can't be seen though the host is the same."""
     _, orphan, runs, state, _ = orphaned
-    orphan(worker="stepwell-abcdef@elsewhere")
+    orphan(worker=f"stepwell-abcdef@{place}")
     runs.reconcile()
     assert state() == "Running"
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_runs_of_this_homes_earlier_worker_are_settled(orphaned, earlier):
+    """It may have been in a container that is gone, or of an earlier release."""
+    _, orphan, runs, state, _ = orphaned
+    orphan(worker=worker_name().partition("+")[0] + ("" if earlier else "+1"))
+    runs.reconcile()
+    assert state() == "Scheduled"
