@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from process_bench import Bench, bench, start_host  # noqa: F401
 from waiting import eventually
 
-from stepwell.blocks.processes import cgroup, runner
+from stepwell.blocks.processes import cgroup, host_watchdog, runner
 from stepwell.blocks.processes.cgroup import Cgroup, find_cgroups, new_cgroup
 from stepwell.blocks.processes.process_tree import kill_stray
 
@@ -114,3 +115,18 @@ def test_a_run_within_a_run_has_a_cgroup_of_its_own(bench: Bench, given: None) -
     assert inner.add(process.pid)
     made.remove(5)
     assert process.wait() == -9 and not made.folder.exists()
+
+
+def test_processes_of_other_pid_namespaces_have_no_number_and_are_no_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their number reads as 0, which would mean our own group to `kill`."""
+    killed: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: killed.append(pid))
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        (folder / "cgroup.kill").mkdir(parents=True)  # as if there were no such switch, as in older kernels
+        (folder / "cgroup.procs").write_text("0\n0\n99999999\n")
+    assert Cgroup(tmp_path / "a").members() == {99999999}
+    Cgroup(tmp_path / "a").kill()
+    host_watchdog._remove(os.fsencode(tmp_path / "b"))
+    assert killed == [99999999] * 2
