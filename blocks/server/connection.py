@@ -126,8 +126,13 @@ def client_settings() -> Iterator[None]:
 
     end_in_time(url)
     # The heartbeat thread is joined at the end of each flow, which costs a second; no environment variable stops it.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}), patient_calls():
-        yield
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        try:
+            with patient_calls():
+                yield
+        except ServerException:
+            distrust()
+            raise
 
 
 def wait_until_available(seconds: float) -> bool:

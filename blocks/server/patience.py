@@ -30,7 +30,7 @@ SECONDS_WITHOUT_ANSWER = 30.0
 """How long a call waits for its answer, and a run for a server that is away; slow servers answer sooner."""
 
 _SECONDS_ONCE_SILENT = 3.0
-_MOST_SECONDS_AT_EXIT = 120.0
+_SECONDS_AT_EXIT, _MOST_SECONDS_AT_EXIT = 10.0, 120.0
 _SERVERS_FAULT = 500
 _PASSING_FAULTS = frozenset({502, 503, 504})
 
@@ -224,13 +224,12 @@ def end_in_time(url: str) -> None:
 def _drain(service: Any, url: str) -> None:
     """Wait until the service has sent what it holds, or the server has been silent for too long."""
     if is_silent(url):
+        service._stop(at_exit=True)  # noqa: SLF001
         return
     sent = service._drain(at_exit=True)  # noqa: SLF001
-    began = heard = time.monotonic()
+    began = time.monotonic()
     while not _is_done(sent):
-        if trouble(url) is None:
-            heard = time.monotonic()
-        if time.monotonic() - heard > SECONDS_WITHOUT_ANSWER or time.monotonic() - began > _MOST_SECONDS_AT_EXIT:
+        if time.monotonic() - began > _MOST_SECONDS_AT_EXIT or trouble(url, _SECONDS_AT_EXIT) is not None:
             give_up(url)
             return
 

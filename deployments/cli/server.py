@@ -73,9 +73,8 @@ def sync() -> None:
     from stepwell.deployments.serve.untold_runs import UntoldRuns
 
     connection.ensure_server(log)
-    told = UntoldRuns(print).tell_now()
-    if not told:
-        print("Prefect's server knows how the runs of this home ended")
+    if not UntoldRuns(print).tell_now():
+        print("Prefect's server knows how the runs of this home that are no longer at work ended")
 
 
 @app.command("open")

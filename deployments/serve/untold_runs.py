@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -128,7 +128,7 @@ def _tell_steps(api: SyncPrefectClient, flow_run: FlowRun, run: RunFolder) -> bo
     by_id, by_name = ({task_run[by]: task_run for task_run in known} for by in ("id", "name"))
     history: dict[str, dict[str, Event]] = {}
     for event in run.journal():
-        if "step" in event and "status" in event:
+        if "step" in event and "status" in event and "at" in event:
             history.setdefault(event["step"], {})[event["status"]] = event
     steps = run.steps()
     ids = {
@@ -137,15 +137,15 @@ def _tell_steps(api: SyncPrefectClient, flow_run: FlowRun, run: RunFolder) -> bo
     }
     events: list[dict[str, Any]] = []
     for step, state in steps.items():
-        if state.get("status") not in _ENDED_AS:
+        if state.get("status") not in _ENDED_AS or state["status"] not in history.get(step, {}):
             continue  # skipped: Prefect never had a task run of it
         task_run = by_id.get(ids[step]) or by_name.get(step) or {}
         kind, name = _ENDED_AS[state["status"]]
         if task_run.get("state_type") == kind:
             continue
         ids[step] = str(task_run.get("id", ids[step]))
-        end = history[step][state["status"]]
-        start = next((history[step][word] for word in ("running", "starting") if word in history[step]), end)
+        end = _later(history[step][state["status"]]["at"]) if kind != "CRASHED" else _now()
+        start = next((history[step][word] for word in ("running", "starting") if word in history[step]), {"at": end})
         waits_for = [
             {"input_type": "task_run", "id": ids[before]} for before in state.get("upstream", ()) if before in ids
         ]
@@ -159,9 +159,8 @@ def _tell_steps(api: SyncPrefectClient, flow_run: FlowRun, run: RunFolder) -> bo
             "start_time": start["at"],
             "task_inputs": {"bindings": [], "wait_for": waits_for},
         }
-        events.append(_event(flow_run, ids[step], facts, ("RUNNING", "Running"), start["at"]))
-        facts |= {"end_time": end["at"], "total_run_time": _seconds(start["at"], end["at"])}
-        events.append(_event(flow_run, ids[step], facts, (kind, name), end["at"], str(state.get("error", ""))))
+        facts |= {"end_time": end, "total_run_time": _seconds(start["at"], end)}
+        events.append(_event(flow_run, ids[step], facts, (kind, name), end, str(state.get("error", ""))))
     if events:
         api.request("POST", "/events", json=events)  # type: ignore[arg-type]
     return bool(events)
@@ -216,6 +215,15 @@ def _event(
             "task_run": dict(facts),
         },
     }
+
+
+def _later(at: str) -> str:
+    """Return the time a moment later: the journal's are rounded down, and what is not newer counts for nothing."""
+    return (datetime.fromisoformat(at) + timedelta(milliseconds=1)).isoformat()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _seconds(start: str, end: str) -> float:

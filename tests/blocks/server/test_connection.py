@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,62 @@ print(s.check_output(again, text=True).strip(), server.ensure_server(), server.s
     child, own, pid = python(code, folder).split()
     assert child == own == old["url"]
     assert servers(folder) == [int(pid)] != [old["pid"]]
+
+
+@contextmanager
+def stopped(pid: object) -> Iterator[None]:
+    """Let the process do nothing, and not end, while the block runs: it lives, and what it listens on accepts."""
+    with suppress(ProcessLookupError):
+        os.kill(int(str(pid)), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(int(str(pid)), signal.SIGCONT)
+
+
+def test_server_that_lives_and_does_not_answer_is_replaced_after_the_stated_time(folder: Path) -> None:
+    old = status(folder)
+    python("server.ensure_server()", folder)  # from now on, it is known to have answered
+    code = "server.process._SECONDS_SILENT = 3; print(server.ensure_server(), server.status().pid)"
+    with stopped(old["pid"]):
+        both = [begin(code, folder), begin(code, folder)]  # only one of them may replace it
+        told = [process.communicate(timeout=PATIENCE) for process in both]
+    assert {out.strip() for out, _ in told} == {f"{old['url']} {status(folder)['pid']}"}
+    said = "".join(err for _, err in told)
+    assert "it is replaced in 3 s" in said and said.count("Replacing") == 1
+    assert servers(folder) == [status(folder)["pid"]] != [old["pid"]]
+
+
+def test_server_that_answers_late_is_no_hung_one(folder: Path) -> None:
+    old = status(folder)
+    with stopped(old["pid"]):
+        asking = begin(f"server.process._SECONDS_SILENT = {PATIENCE}; print(server.ensure_server())", folder)
+        assert asking.stderr is not None
+        assert "does not answer" in asking.stderr.readline()
+    assert asking.communicate(timeout=PATIENCE)[0].strip() == old["url"]
+    assert status(folder)["pid"] == old["pid"]
+
+
+def test_a_run_waits_for_a_hung_server_and_leaves_it_who_keeps_it_replaces_it(folder: Path) -> None:
+    old = status(folder)
+    code = f"""
+import os, signal
+server.ensure_server()
+os.kill({old["pid"]}, signal.SIGSTOP)
+print(server.wait_until_available(0.5), server.ensure_server(), server.status().pid)
+server.process._SECONDS_SILENT = 0.5
+print(server.revive(), server.status().pid != {old["pid"]}, server.wait_until_available({PATIENCE}))"""
+    said = python(code, folder).splitlines()
+    assert said == [f"False {old['url']} {old['pid']}", f"{old['url']} True True"]
+
+
+def test_hung_server_can_be_stopped(folder: Path) -> None:
+    old = status(folder)
+    with stopped(old["pid"]):
+        assert python("print(server.stop())", folder) == "True"
+    assert servers(folder) == []
+    assert python("print(server.ensure_server())", folder) == old["url"]
 
 
 SHOW_AUTH = """

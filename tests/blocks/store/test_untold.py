@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from stepwell.blocks.store import untold
+from stepwell.blocks.store.run_folder import RunFolder
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "home"))
+
+
+def noted():
+    return [(run.run_id, server) for run, server in untold.untold()]
+
+
+def test_a_run_is_noted_until_it_is_forgotten(tmp_path):
+    assert noted() == []
+    for name, server in (("b", ""), ("a", "http://x/api")):
+        (tmp_path / name).mkdir()
+        untold.note(RunFolder(tmp_path / name), server)
+    assert noted() == [("a", "http://x/api"), ("b", "")]
+    untold.forget("a")
+    untold.forget("a")
+    assert noted() == [("b", "")]
+
+
+def test_what_names_no_run_is_dropped(tmp_path):
+    (tmp_path / "gone").mkdir()
+    untold.note(RunFolder(tmp_path / "gone"), "")
+    (tmp_path / "gone").rmdir()
+    folder = tmp_path / "home" / "untold"
+    for name, text in (("x", "no json"), ("y", "[]"), ("z", '{"path": "/", "server": ""}')):
+        (folder / name).write_text(text)
+    assert noted() == [] and list(folder.iterdir()) == []
