@@ -44,6 +44,9 @@ class Compute(documents.NamedBlock, abc.ABC):
     inherits_packages: ClassVar[bool] = False
     """Whether steps without packages of their own find those of the interpreter in use, as it is on this machine."""
 
+    follows_links: ClassVar[bool] = False
+    """Whether steps find what links in their data lead to, wherever on this machine; else they get copies without links."""
+
     uses_images: ClassVar[bool] = False
     """Whether the image of a step's environment counts there."""
 

@@ -49,7 +49,7 @@ class Finished:
     """How a job's process ended, and where each output stands on this machine, if it was written.
 
     `same_files`: the process saw this machine's files under their names here. `facts` say where it ran, for people, who
-    are also told of the `warnings`.
+    are also told of the `warnings`. `seen_at` are the paths where the process saw the outputs, if they are others.
     """
 
     exit: Exit
@@ -57,3 +57,4 @@ class Finished:
     same_files: bool = True
     facts: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    seen_at: dict[str, Path] = field(default_factory=dict)

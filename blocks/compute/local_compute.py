@@ -40,6 +40,7 @@ class LocalCompute(Compute):
     _description: ClassVar[str | None] = "Runs steps as processes of this machine."
     default_name: ClassVar[str] = LOCAL
     inherits_packages: ClassVar[bool] = True
+    follows_links: ClassVar[bool] = True
 
     max_concurrent: int = Field(
         default_factory=_processors, ge=1, description="How many steps of a pipeline run at once."

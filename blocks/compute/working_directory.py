@@ -23,7 +23,7 @@ from pathlib import Path
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
-from stepwell.blocks.system.files import FileState, copy_tree, file_state, replace_file, take
+from stepwell.blocks.system.files import FileState, copy_tree, file_state, relink, replace_file, take
 from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
 from stepwell.model.nofollow import files_below, open_file, open_folder
@@ -144,13 +144,15 @@ def keep_files(job: Job, directory: WorkingDirectory) -> None:
                 copy_tree(left, job.record / kept, below=directory.folder, without=directory.found)
 
 
-def take_output(job: Job, name: str, path: Path, place: Path) -> None:
-    """Move an output out of the step's reach, to `place`.
+def take_output(job: Job, name: str, path: Path, place: Path, seen_at: Path | None = None) -> None:
+    """Move an output out of the step's reach, to `place`, its links into itself made relative.
 
-    A missing one raises FileNotFoundError, a link or special file in its place or on the way StepFailedException.
+    `seen_at`: the path where the step saw it, by default `path`. A missing one raises FileNotFoundError, a link or special file in its place or on the way StepFailedException.
     """
+    names = dict.fromkeys(map(str, (seen_at or path, path, os.path.realpath(path))))
     try:
         take(path, place, below=job.folder)
+        relink(place, names)
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENOTDIR, errno.EINVAL):
             raise

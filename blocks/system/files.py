@@ -8,13 +8,13 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 from stepwell.blocks.system.home import make_folder
-from stepwell.model.nofollow import MOST_DEPTH, is_file, open_file, open_folder
+from stepwell.model.nofollow import MOST_DEPTH, is_file, leads_out, open_file, open_folder
 from stepwell.model.tree import Tree
 
 _FICLONE = 0x40049409
@@ -98,8 +98,11 @@ def copy_tree(
         os.close(read)
 
 
-def copy_named(source: Path, target: Path, tree: Tree) -> None:
-    """Make a writable copy of what `tree` names of the file or folder `source`, and of nothing else."""
+def copy_named(source: Path, target: Path, tree: Tree, *, through_links: bool = False) -> None:
+    """Make a writable copy of what `tree` names of the file or folder `source`, and of nothing else.
+
+    `through_links`: what the tree calls a file may be a link, or stand behind one.
+    """
     if tree.is_file:
         copy_file(source, target)
         return
@@ -108,7 +111,7 @@ def copy_named(source: Path, target: Path, tree: Tree) -> None:
         place = target / entry.path
         place.parent.mkdir(parents=True, exist_ok=True)
         if entry.kind == "file":
-            copy_file(source / entry.path, place, below=source)
+            copy_file(source / entry.path, place, below=None if through_links else source)
         elif entry.kind == "link":
             os.symlink(entry.digest, place)
         else:
@@ -133,6 +136,16 @@ def take(source: Path, target: Path, *, below: Path) -> None:
     finally:
         os.close(folder)
     _check_kind(target.lstat(), source)  # another one may have come in between
+
+
+def relink(path: Path, seen_at: Iterable[str]) -> None:
+    """Make links in a folder relative that lead to a place inside it by a path where it was seen; none is followed."""
+    if stat.S_ISDIR(path.lstat().st_mode):
+        folder = open_folder(path.parent, path.name)
+        try:
+            _relink_inside(folder, "", tuple(seen_at))
+        finally:
+            os.close(folder)
 
 
 def move(source: Path, target: Path) -> None:
@@ -235,6 +248,31 @@ def _children(folder: int, depth: int = 0) -> list[os.DirEntry[str]]:
         raise OSError(errno.ENAMETOOLONG, "Folders are nested too deeply")
     with os.scandir(folder) as found:
         return list(found)
+
+
+def _relink_inside(folder: int, prefix: str, seen_at: tuple[str, ...], depth: int = 0) -> None:
+    for child in _children(folder, depth):
+        path = prefix + child.name
+        if child.is_symlink():
+            inner = _seen_inside(path, os.readlink(child.name, dir_fd=folder), seen_at)
+            if inner is not None:
+                os.unlink(child.name, dir_fd=folder)
+                os.symlink(os.path.relpath(inner or ".", os.path.dirname(path) or "."), child.name, dir_fd=folder)
+        elif child.is_dir(follow_symlinks=False):
+            opened = open_folder(folder, child.name)
+            try:
+                _relink_inside(opened, f"{path}/", seen_at, depth + 1)
+            finally:
+                os.close(opened)
+
+
+def _seen_inside(path: str, target: str, seen_at: tuple[str, ...]) -> str | None:
+    """Return where in its folder a link leads that seems to lead out of it; None if it does, or needs no change."""
+    for root in seen_at if leads_out(path, target) else ():
+        full = os.path.normpath(os.path.join(root, os.path.dirname(path), target))
+        if f"{full}/".startswith(f"{root}/"):
+            return full[len(root) + 1 :]
+    return None
 
 
 def _protect_inside(folder: int, depth: int = 0) -> None:

@@ -309,7 +309,7 @@ class Datastore(DatastoreFiles):
         Raises:
             DatastoreException: The path leads out of the datastore.
         """
-        return DataReference(self, data_reference_name, self.inside(path))
+        return DataReference(self, data_reference_name, self.readable(path))
 
     def as_mount(self) -> DataReference:
         """Return a reference to the whole datastore, read where it stands.

@@ -51,6 +51,7 @@ class DataReference:
         mode: `mount` (read where it stands), `download` (copied to the step's folder) or `upload` (filled later).
         path_on_compute: Where the step finds the data, below its own folder; by default Stepwell chooses.
         overwrite: As the argument of `as_upload`; of data to read it is not used.
+        follow_links: Whether links that lead out of the datastore are followed; None: they are, with a warning.
 
     Raises:
         UserErrorException: The mode is not known.
@@ -62,6 +63,7 @@ class DataReference:
     mode: Mode = "mount"
     path_on_compute: str | None = None
     overwrite: bool = False
+    follow_links: bool | None = None
 
     def __post_init__(self) -> None:
         check_mode(self.mode)
@@ -165,6 +167,7 @@ class DataPathComputeBinding:
         mode: `mount` (read where it stands) or `download` (copied to the step's folder).
         path_on_compute: Where the step finds the data, below its own folder; by default Stepwell chooses.
         overwrite: Accepted for v1's sake; not used.
+        follow_links: Whether links that lead out of the datastore are followed; None: they are, with a warning.
 
     Raises:
         UserErrorException: The mode is not known.
@@ -173,6 +176,7 @@ class DataPathComputeBinding:
     mode: Mode = "mount"
     path_on_compute: str | None = None
     overwrite: bool = False
+    follow_links: bool | None = None
 
     def __post_init__(self) -> None:
         check_mode(self.mode)

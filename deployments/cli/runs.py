@@ -328,8 +328,9 @@ def gc(
 
     for store in [found.store for found in find_stores(workspace)]:
         removed = collect_runs(store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
-        word = "Would remove" if dry_run else "Removed"
-        print(f"{word} {removed.runs} runs, {removed.bytes / 1e6:.1f} MB, from {store.root}")
+        print(
+            f"{'Would remove' if dry_run else 'Removed'} {removed.runs} runs, {removed.bytes / 1e6:.1f} MB, from {store.root}"
+        )
         tell_unreadable(removed.unreadable)
 
 

@@ -38,7 +38,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
     folder, taken, began = context.store.scratch_folder(), context.store.scratch_folder(), time.time_ns()
     try:
         context.compute(call.definition.compute_target).check(call.definition)
-        inputs = {name: context.locate(artifact) for name, artifact in call.inputs.items()}
+        inputs = {name: context.input_path(call, name) for name in call.inputs}
         job = Job(
             call,
             step_run_id,
@@ -182,7 +182,7 @@ def take_outputs(job: Job, finished: Finished, taken: Path) -> dict[str, tuple[P
         place = taken / str(number)
         try:
             if path.is_relative_to(job.folder):
-                take_output(job, name, path, place)
+                take_output(job, name, path, place, finished.seen_at.get(name))
             else:  # a target of the user's own has put it there
                 place = path
             staged[name] = (place, scan(place))
@@ -192,6 +192,17 @@ def take_outputs(job: Job, finished: Finished, taken: Path) -> dict[str, tuple[P
                 {"path": path},
                 "Let the script write a file or folder at the path that it is given.",
             ) from None
+        except StoreException as error:
+            if "link" not in error.facts:
+                raise
+            raise StepFailedException(
+                f"The output {name!r} of step {step!r} holds a link that leads out of it, so its result was not kept",
+                {
+                    "link": os.path.relpath(error.facts["link"], os.path.realpath(place)),
+                    "leads to": error.facts["leads to"],
+                },
+                "Let the script copy the file there instead of linking it.",
+            ) from error
     return staged
 
 

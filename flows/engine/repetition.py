@@ -188,7 +188,7 @@ def _bound(
                 artifacts[port.name] = artifact
     try:
         call = context.call(step, values, artifacts)
-        inputs = {name: context.locate(artifact) for name, artifact in call.inputs.items()}
+        inputs = {name: context.input_path(call, name) for name in call.inputs}
         check_environment(context, step)
     except StepwellError as error:
         facts = ", ".join(f"{name} {value}" for name, value in error.facts.items())
@@ -286,7 +286,7 @@ def _fresh_call(
             artifacts[port.name] = Artifact("", "", tree.digest, tree.size, kept=True)
             paths[port.name] = path
     call = context.call(step, values, artifacts)
-    return call, {name: paths[name] if name in paths else context.locate(a) for name, a in call.inputs.items()}
+    return call, {name: paths[name] if name in paths else context.input_path(call, name) for name in call.inputs}
 
 
 def _between(first: Written, second: Written) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.blocks.workspace.local_data import LocalData, copy_without_links, look
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException, SnapshotException
 from stepwell.flows.engine.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
@@ -63,6 +64,7 @@ class RunContext:
         self._frozen = dict(snapshots or {})
         self._sources: dict[str, Source] = {"": EMPTY_SOURCE}
         self._data: dict[DataSource, Artifact] = {}
+        self._links: dict[tuple[str, str], LocalData] = {}
         self._foreign_packages: dict[str, Packages] = {}
         self._secrets: list[str] = []
         self._declared: list[str] = []
@@ -248,14 +250,14 @@ class RunContext:
     def digest_data(self, data: DataSource) -> Artifact:
         """Return the data with its content's digest as it is now."""
         datastore = self.datastore(data.datastore)
-        path = datastore.inside(data.path)
+        path = datastore.readable(data.path)
         if datastore.local_root is None:
             tree = self.store.tree_at(self.fetched(data))
         else:
-            place = datastore.local_root / path
-            if not place.exists():
+            if not (datastore.local_root / path).exists():
                 raise self._missing(data)
-            tree = self.store.tree_at(place, many=place.is_dir())
+            self._links[data.datastore, path] = found = look(self.store, datastore, path)
+            tree = found.tree
         self.store.note_tree(tree)
         return Artifact(data.datastore, path, tree.digest, tree.size, kept=False)
 
@@ -274,12 +276,43 @@ class RunContext:
                 datastore.get_file(name, place)
         return target
 
-    def locate(self, artifact: Artifact) -> Path:
-        """Return where the artifact's bytes are on this machine."""
+    def input_path(self, call: StepCall, name: str) -> Path:
+        """Return where the bytes of an input are on this machine; behind no link, if its step can't follow any."""
+        artifact = call.inputs[name]
         if artifact.kept:
             return self.store.tree_path(artifact.digest)
-        root = self.datastore(artifact.datastore).local_root
-        return root / artifact.path if root else self.fetched(DataSource(artifact.datastore, artifact.path))
+        root, found = (
+            self.datastore(artifact.datastore).local_root,
+            self._links.get((artifact.datastore, artifact.path)),
+        )
+        if root is None:
+            return self.fetched(DataSource(artifact.datastore, artifact.path))
+        copied = any(port.name == name and port.mode == "download" for port in call.definition.inputs)
+        if (
+            found is None
+            or found.as_it_is
+            or (self.compute(call.definition.compute_target).follows_links and not copied)
+        ):
+            return root / artifact.path
+        target = self._downloads / "without links" / artifact.digest / (root / artifact.path).name
+        with self._lock:
+            return copy_without_links(self.store, root / artifact.path, found.tree, target)
+
+    def check_links(self, name: str, data: DataSource, *, follow: bool | None) -> None:
+        """Warn of links that lead out of the datastore of an input, or raise DatastoreException, if nobody chose that."""
+        found = self._links.get((data.datastore, self.datastore(data.datastore).readable(data.path)))
+        for link, end in found.outward.items() if found and not follow else ():
+            if follow is None:
+                self.warn(
+                    f"The input {name!r} holds links that lead out of its datastore, such as {link}; they are followed "
+                    "(`follow_links=True` says that this is meant, False refuses it)"
+                )
+                return
+            raise DatastoreException(
+                f"The input {name!r} holds a link that leads out of its datastore",
+                {"datastore": data.datastore, "link": link, "leads to": end},
+                "Pass `follow_links=True` to follow it, or put there what it leads to.",
+            )
 
     def _missing(self, data: DataSource) -> DatastoreException:
         return DatastoreException(
@@ -296,10 +329,12 @@ class RunContext:
         for port in definition.inputs:
             if isinstance(port.source, DataSource):
                 filled[port.name] = self.artifact(port.source)
+                self.check_links(port.name, port.source, follow=port.follow_links)
             elif isinstance(port.source, ParameterSource):
                 value = values[port.source.parameter]
                 assert isinstance(value, DataSource)
                 filled[port.name] = self.artifact(value)
+                self.check_links(port.name, value, follow=port.follow_links)
         self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
         definition = self._where_it_runs(definition)
         own_image = definition.environment.image or definition.environment.dockerfile

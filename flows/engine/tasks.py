@@ -303,7 +303,9 @@ def _artifact(context: RunContext, name: str, value: Any) -> Artifact:
     if isinstance(value, Artifact):
         return value
     if isinstance(value, DataReference):
-        return context.artifact(value.source)
+        artifact = context.artifact(value.source)
+        context.check_links(name, value.source, follow=value.follow_links)
+        return artifact
     if isinstance(value, StepResult) and len(value) == 1:
         return next(iter(value.values()))
     raise UserErrorException(

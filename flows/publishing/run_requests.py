@@ -211,7 +211,7 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
             "Correct the name, or register the datastore.",
         )
     datastore = datastores[value.datastore]
-    path = datastore.inside(value.path)
+    path = datastore.readable(value.path)
     if datastore.local_root is not None and datastore.is_here and not (datastore.local_root / path).exists():
         raise UserErrorException(
             f"The parameter {name!r} names data that are not there",

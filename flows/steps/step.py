@@ -308,7 +308,8 @@ class Step:
         mode, place = access_of(item)
         dataset = isinstance(original(item), OutputFileDatasetConfig)
         variable = name if dataset else f"AZUREML_DATAREFERENCE_{name}"
-        return InputPort(name, self._source(item, name, producers), variable, mode, place)
+        follow = getattr(item[1] if isinstance(item, tuple) else item, "follow_links", None)
+        return InputPort(name, self._source(item, name, producers), variable, mode, place, follow)
 
     @staticmethod
     def _source(item: Any, name: str, producers: Producers) -> Source:

@@ -151,9 +151,8 @@ class DockerCompute(Compute):
             spec = ContainerSpec(name, settings, shown.stdin, process.timeout_seconds, process.grace_seconds)
             end = self._follow(engine, spec, process, on_output, stop, redact)
         keep_files(job, directory)
-        return Finished(
-            end, directory.outputs, same_files=False, facts={"image": image, "container": name, "guard": "container"}
-        )
+        facts = {"image": image, "container": name, "guard": "container"}
+        return Finished(end, directory.outputs, same_files=False, facts=facts, seen_at=seen.outputs)
 
     def check(self, step: StepDefinition) -> None:
         """Raise ComputeTargetException if the target could never run the step; the engine is not asked.

@@ -63,13 +63,17 @@ Source = DataSource | ParameterSource | OutputSource | UnboundInput
 
 @dataclass(frozen=True, slots=True)
 class InputPort(Jsonable):
-    """A named place for data to read. `variable` is the environment variable that holds its local path."""
+    """A named place for data to read. `variable` is the environment variable that holds its local path.
+
+    `follow_links`: whether links that lead out of the datastore are followed; None: they are, with a warning.
+    """
 
     name: str
     source: Source
     variable: str
     mode: Mode = "mount"
     path_on_compute: str | None = None
+    follow_links: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

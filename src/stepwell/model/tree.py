@@ -22,6 +22,10 @@ Skip = Callable[[str, bool], bool]
 """A path below the root, and whether it is a folder, in; whether to pass it by, unread, out."""
 
 
+MOST_LINKS = 100_000
+"""How many links are followed: folders that link each other can be gone through in n! ways."""
+
+
 class Entry(NamedTuple):
     """A file, link or empty folder. `path` is relative, `/`-separated, surrogate-escaped; '' for a lone file."""
 
@@ -111,21 +115,45 @@ def scan(
         return Tree((entry,))
     if not stat.S_ISDIR(status.st_mode):
         raise _special_file(str(root))
-    walk = _Walk(top, os.path.realpath(confine or root), digest_file, skip)
-    folder = open_folder(top)
-    try:
-        return Tree(tuple(sorted(walk.entries(folder, ""))))
-    finally:
-        os.close(folder)
+    return _Walk(top, os.path.realpath(confine or root), digest_file, skip).tree()
+
+
+def scan_through(
+    root: Path, digest_file: DigestFile = plain_digest, *, skip: Skip = skip_nothing
+) -> tuple[Tree, dict[str, str]]:
+    """Return the tree at `root` as `scan` does, with what links lead to outside of it by content, and these links.
+
+    They are found by their paths below `root`; each has the path that it leads to in the end. One that leads nowhere, or
+    back to a folder above it, stays a link. Only for what no step could touch.
+    """
+    if not os.path.isdir(root):
+        return scan(root, digest_file), {}
+    top = os.path.realpath(root)
+    walk = _Walk(top, top, digest_file, skip, {})
+    return walk.tree(), walk.followed or {}
 
 
 class _Walk(NamedTuple):
-    """A walk through the folder `top`, each folder opened relative to the one before."""
+    """A walk through the folder `top`, each folder opened relative to the one before.
+
+    `followed`: links that lead out of the folder are followed, and noted there.
+    """
 
     top: str
     border: str
     digest_file: DigestFile
     skip: Skip
+    followed: dict[str, str] | None = None
+    prefix: str = ""
+    above: tuple[str, ...] = ()
+
+    def tree(self) -> Tree:
+        """Return what the folder holds."""
+        folder = open_folder(self.top)
+        try:
+            return Tree(tuple(sorted(self.entries(folder, ""))))
+        finally:
+            os.close(folder)
 
     def entries(self, folder: int, prefix: str, depth: int = 0) -> Iterator[Entry]:
         """Yield what an open folder holds, as entries with this prefix."""
@@ -136,13 +164,45 @@ class _Walk(NamedTuple):
         for child in inner:
             path = prefix + child.name
             if child.is_symlink():
-                yield _link_entry(path, f"{self.top}/{path}", os.readlink(child.name, dir_fd=folder), self.border)
+                yield from self._link(path, os.readlink(child.name, dir_fd=folder))
             elif _is_folder(child):
                 yield from self._folder(folder, child.name, path, depth)
             elif child.is_file(follow_symlinks=False):
                 yield self._file(folder, child, path)
             else:
                 raise _special_file(f"{self.top}/{path}")
+
+    def _link(self, path: str, target: str) -> Iterator[Entry]:
+        full = f"{self.top}/{path}"
+        real = os.path.realpath(full)
+        if self.followed is None:
+            yield _link_entry(path, full, target, self.border)
+            return
+        if not leads_out(path, target) and self._keeps(real):
+            yield Entry(path, "link", target, 0, False)
+            return
+        above = (*self.above, full)
+        if not os.path.exists(real) or any(f"{place}/".startswith(f"{real.rstrip('/')}/") for place in above):
+            yield Entry(path, "link", target, 0, False)
+            return
+        if len(self.followed) == MOST_LINKS:
+            raise StoreException(
+                "Folders link each other too often", {"folder": self.top}, "Remove the links between them."
+            )
+        self.followed[self.prefix + path] = real
+        if not os.path.isdir(real):
+            yield scan(Path(real), self.digest_file).entries[0]._replace(path=path)
+            return
+        walk = self._replace(top=real, border=real, skip=skip_nothing, prefix=f"{self.prefix}{path}/", above=above)
+        inner = walk.tree().entries
+        yield from (entry._replace(path=f"{path}/{entry.path}") for entry in inner)
+        if not inner:
+            yield Entry(path, "folder", "", 0, False)
+
+    def _keeps(self, real: str) -> bool:
+        """Return whether the place belongs to the tree."""
+        inner = os.path.relpath(real, self.border)
+        return inner.split("/")[0] != os.pardir and not self.skip(inner.split("/")[0], True)
 
     def _folder(self, folder: int, name: str, path: str, depth: int) -> Iterator[Entry]:
         if depth == MOST_DEPTH:

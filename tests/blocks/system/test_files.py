@@ -20,6 +20,7 @@ from stepwell.blocks.system.files import (
     copy_tree,
     move,
     protect,
+    relink,
     remove,
     replace_file,
     take,
@@ -253,3 +254,22 @@ def test_files_are_given_to_somebody_else_and_no_link_is_followed(reach: Path, t
     change_owner(reach, 1234, 56)
     assert {path.lstat().st_uid for path in (reach, *reach.rglob("*"))} == {1234}
     assert (tmp_path / "outside").stat().st_uid == (tmp_path / "outside" / "file").stat().st_uid == 0
+
+
+def test_links_into_a_folder_by_a_path_where_it_was_seen_become_relative(tmp_path: Path) -> None:
+    folder = tmp_path / "taken"
+    (folder / "sub").mkdir(parents=True)
+    links = {
+        "a": "/stepwell/out/sub/x",
+        "sub/b": "/stepwell/out",
+        "c": "/stepwell/outer",
+        "d": "/etc/passwd",
+        "e": "sub",
+        "f": "..",
+    }
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    relink(folder, ["/stepwell/out", str(tmp_path / "out")])
+    assert {name: os.readlink(folder / name) for name in links} == {**links, "a": "sub/x", "sub/b": ".."}
+    (tmp_path / "file").write_text("")
+    relink(tmp_path / "file", ["/x"])
