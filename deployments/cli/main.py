@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -50,6 +51,9 @@ app.add_typer(tokens.app, name="token")
 
 def main() -> None:
     """Run the command line; an error is one message on stderr with a hint, and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack letters that names and logs have
+            stream.reconfigure(errors="replace")
     from stepwell.blocks.system.disk import in_words, is_of_disk
     from stepwell.errors import StepwellError
 

@@ -129,6 +129,20 @@ def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str])
     return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
 
 
+def relied_on(call: StepCall, source: Source) -> set[str]:
+    """Return the paths of the source that the call's rows tell of; folders end in `/`, '' is the whole source."""
+    kinds = ("script", "module", "file", "read", "source directory")
+    names = [row.name for row in call.fingerprint.rows if row.kind in kinds]
+    return {*names, *(source.resolve(name) + "/" * name.endswith("/") for name in names if name)}
+
+
+def relies(relied: set[str], path: str) -> bool:
+    """Return whether one of these paths is that file, or a folder that it is in."""
+    parts = path.split("/")
+    above = {"/".join(parts[:count]) + "/" for count in range(1, len(parts))}
+    return bool(relied & {"", "./", path, *above})
+
+
 def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -> Iterator[Row]:
     hashed = tuple(_hashed_files(definition, source))
     environment = definition.environment

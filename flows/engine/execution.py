@@ -26,6 +26,7 @@ from stepwell.script.events import read_events
 _SHOWN_LINES, _SHOWN_BYTES = 12, 20_000
 _READ_ONLY = re.compile(r"permission denied|read-?only|\bEACCES\b|\bEROFS\b|errno (?:13|30)\b", re.IGNORECASE)
 _READ_ONLY_DATABASE = re.compile(r"attempt to write a readonly database|unable to open database file", re.IGNORECASE)
+_LOOKS, _PAUSE_SECONDS = 3, 0.1
 
 
 def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
@@ -38,6 +39,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
     folder, taken, began = context.store.scratch_folder(), context.store.scratch_folder(), time.time_ns()
     try:
         context.compute(call.definition.compute_target).check(call.definition)
+        call = context.with_snapshot(call)
         inputs = {name: context.input_path(call, name) for name in call.inputs}
         job = Job(
             call,
@@ -150,11 +152,7 @@ def _last_lines(job: Job) -> str:
 
 def _check_inputs(context: RunContext, call: StepCall) -> None:
     for name, artifact in call.inputs.items():
-        changed = (
-            not context.store.tree_intact(artifact.digest)
-            if artifact.kept
-            else _digest_now(context, artifact) != artifact.digest
-        )
+        changed = not context.store.tree_intact(artifact.digest) if artifact.kept else _is_other(context, artifact)
         if changed:
             if artifact.kept:
                 context.store.discard_tree(artifact.digest)
@@ -164,6 +162,15 @@ def _check_inputs(context: RunContext, call: StepCall) -> None:
                 "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
                 "beside, with `as_download()`.",
             )
+
+
+def _is_other(context: RunContext, artifact: Artifact) -> bool:
+    """Return whether the data differ from what was keyed, also when they are looked at again: swap files come and go."""
+    for left in reversed(range(_LOOKS)):
+        if _digest_now(context, artifact) == artifact.digest:
+            return False
+        time.sleep(_PAUSE_SECONDS if left else 0)
+    return True
 
 
 def _digest_now(context: RunContext, artifact: Artifact) -> str:

@@ -27,8 +27,8 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.local_data import LocalData, copy_without_links, look
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
-from stepwell.errors import DatastoreException, SnapshotException
-from stepwell.flows.engine.binding import ABSENT, EMPTY_SOURCE, Source, bind, with_reads
+from stepwell.errors import DatastoreException, SnapshotException, StoreException
+from stepwell.flows.engine.binding import ABSENT, EMPTY_SOURCE, Source, bind, relied_on, relies, with_reads
 from stepwell.flows.engine.secret_values import declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
@@ -37,6 +37,7 @@ from stepwell.model.records import Artifact, StepCall
 from stepwell.model.redaction import Redactor
 
 Listener = Callable[[Event], None]
+_LOOKS = 3
 
 
 class RunContext:
@@ -68,6 +69,7 @@ class RunContext:
         self._foreign_packages: dict[str, Packages] = {}
         self._secrets: list[str] = []
         self._declared: list[str] = []
+        self._relied: dict[str, set[str]] = {}
         self._lock = threading.RLock()
         self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
 
@@ -192,11 +194,29 @@ class RunContext:
 
     def snapshots(self) -> dict[str, str]:
         """Put every snapshot in the store, and return the digest of each by source directory."""
-        for directory, source in self._sources.items():
+        for directory, source in list(self._sources.items()):
             if source is not EMPTY_SOURCE and directory not in self._frozen:
-                self.store.add_tree(source.root, source.tree, move=False)
-                self._frozen[directory] = source.digest
+                self._frozen[directory] = self._kept(directory, source)
         return dict(self._frozen)
+
+    def _kept(self, directory: str, source: Source) -> str:
+        """Put a source in the store, as it is now if files changed on which no call relies, and return the digest."""
+        for left in reversed(range(_LOOKS)):
+            try:
+                self.store.add_tree(source.root, source.tree, move=False)
+                break
+            except (FileNotFoundError, StoreException):
+                now = self._live_source(directory)
+                changed = {entry.path for entry in set(source.tree.entries) ^ set(now.tree.entries)}
+                if not left or any(relies(self._relied.get(directory, set()), path) for path in changed):
+                    raise
+                source = self._sources[directory] = now
+        return source.digest
+
+    def with_snapshot(self, call: StepCall) -> StepCall:
+        """Return the call with the snapshot that was kept, which may lack files on which no call relies."""
+        self.snapshot(call)
+        return replace(call, snapshot=self._frozen.get(call.definition.source_directory, call.snapshot))
 
     def snapshot(self, call: StepCall) -> Path | None:
         """Return the folder of the call's snapshot in the store, None if the step needs no source."""
@@ -204,7 +224,7 @@ class RunContext:
             return None
         with self._lock:
             self.snapshots()
-        return self.store.tree_path(call.snapshot)
+        return self.store.tree_path(self._frozen.get(call.definition.source_directory, call.snapshot))
 
     def _frozen_source(self, directory: str) -> Source | None:
         digest = self._frozen.get(directory)
@@ -340,7 +360,11 @@ class RunContext:
         own_image = definition.environment.image or definition.environment.dockerfile
         packages = self.packages if own_image else self.packages_of(definition.environment.interpreter)
         call = bind(definition, self.source(definition.source_directory), values, filled, packages)
-        return self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
+        call = self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
+        source = self.source(definition.source_directory)
+        with self._lock:
+            self._relied.setdefault(definition.source_directory, set()).update(relied_on(call, source))
+        return call
 
     def _where_it_runs(self, definition: StepDefinition) -> StepDefinition:
         """Return the step, without the image of its environment if its target uses none."""

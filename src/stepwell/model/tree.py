@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ Skip = Callable[[str, bool], bool]
 
 MOST_LINKS = 100_000
 """How many links are followed: folders that link each other can be gone through in n! ways."""
+
+
+_LOOKS, _TRIES, _PAUSE_SECONDS = 3, 10, 0.05
 
 
 class Entry(NamedTuple):
@@ -106,7 +110,7 @@ def scan(
     """Return the tree at `root`, a file or a folder, without what `skip` passes by.
 
     Links inside `confine` (default: `root`) stay links; a link that leads out of it, and a pipe, socket or device,
-    raise StoreException. A missing `root` raises FileNotFoundError. No link below `root` is followed, whenever it comes.
+    raise StoreException. A missing `root` raises FileNotFoundError; what vanishes meanwhile is no part of the tree. No link below `root` is followed, whenever it comes.
     """
     status = root.stat()
     top = os.path.realpath(root)
@@ -156,21 +160,50 @@ class _Walk(NamedTuple):
             os.close(folder)
 
     def entries(self, folder: int, prefix: str, depth: int = 0) -> Iterator[Entry]:
-        """Yield what an open folder holds, as entries with this prefix."""
-        with os.scandir(folder) as found:
-            inner = [child for child in found if not self.skip(prefix + child.name, _is_folder(child))]
-        if not inner and prefix:
+        """Yield what an open folder holds, as entries with this prefix; when something vanished, as it is a moment later."""
+        read: dict[str, list[Entry]] = {}
+        for left in reversed(range(_LOOKS)):
+            with os.scandir(folder) as found:
+                inner = [child for child in found if not self.skip(prefix + child.name, _is_folder(child))]
+            read = {child.name: read[child.name] for child in inner if child.name in read}
+            new = [child for child in inner if child.name not in read]
+            for child in new:
+                entries = self._read(folder, child, prefix + child.name, depth)
+                if entries is not None:
+                    read[child.name] = entries
+            if len(read) == len(inner):
+                break
+            if left:
+                time.sleep(_PAUSE_SECONDS)
+        if not read and prefix:
             yield Entry(prefix.rstrip("/"), "folder", "", 0, False)
-        for child in inner:
-            path = prefix + child.name
-            if child.is_symlink():
-                yield from self._link(path, os.readlink(child.name, dir_fd=folder))
-            elif _is_folder(child):
-                yield from self._folder(folder, child.name, path, depth)
-            elif child.is_file(follow_symlinks=False):
-                yield self._file(folder, child, path)
-            else:
-                raise _special_file(f"{self.top}/{path}")
+        for entries in read.values():
+            yield from entries
+
+    def _read(self, folder: int, child: os.DirEntry[str], path: str, depth: int) -> list[Entry] | None:
+        """Return what a child is or holds; None if it is gone."""
+        for left in reversed(range(_TRIES)):
+            try:
+                return list(self._child(folder, child, path, depth))
+            except FileNotFoundError:
+                try:
+                    os.stat(child.name, dir_fd=folder, follow_symlinks=False)
+                except FileNotFoundError:
+                    return None
+                if not left:
+                    raise
+        return None
+
+    def _child(self, folder: int, child: os.DirEntry[str], path: str, depth: int) -> Iterator[Entry]:
+        if child.is_symlink():
+            yield from self._link(path, os.readlink(child.name, dir_fd=folder))
+        elif _is_folder(child):
+            yield from self._folder(folder, child.name, path, depth)
+        elif child.is_file(follow_symlinks=False):
+            yield self._file(folder, child.name, path)
+        else:
+            os.stat(child.name, dir_fd=folder, follow_symlinks=False)  # some file systems tell no kind of what vanished
+            raise _special_file(f"{self.top}/{path}")
 
     def _link(self, path: str, target: str) -> Iterator[Entry]:
         full = f"{self.top}/{path}"
@@ -217,10 +250,10 @@ class _Walk(NamedTuple):
         finally:
             os.close(inner)
 
-    def _file(self, folder: int, child: os.DirEntry[str], path: str) -> Entry:
-        status = child.stat(follow_symlinks=False)
+    def _file(self, folder: int, name: str, path: str) -> Entry:
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if self.digest_file is plain_digest:
-            content = _digest_at(folder, child.name)
+            content = _digest_at(folder, name)
         else:
             content = self.digest_file(f"{self.top}/{path}", status)
         return Entry(path, "file", content, status.st_size, bool(status.st_mode & 0o100))

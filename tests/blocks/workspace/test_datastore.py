@@ -162,3 +162,19 @@ def test_a_home_may_have_any_name(tmp_path, monkeypatch, name):
     store = Store(tmp_path / name / "store", "5" * 64, digests)
     store.add_tree(tmp_path / "source", scan(tmp_path / "source"), move=False)
     assert store.tree_intact(scan(tmp_path / "source").digest)
+
+
+@pytest.mark.parametrize("url", ["file://{}/data", "memory://{}"])
+def test_a_backslash_in_a_name_stays(workspace, tmp_path, url):
+    store = Datastore.register(workspace, "data", url.format(tmp_path))
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a\\b.txt").write_text("content")
+    store.upload(str(source), "in\\1", show_progress=False)
+    assert list(store.files()) == ["in\\1/a\\b.txt"] and store.size("in\\1/a\\b.txt") == 7
+    assert store.path("in\\1/a\\b.txt").path_on_datastore == "in\\1/a\\b.txt"
+    store.download(str(tmp_path / "copy"), show_progress=False)
+    assert (tmp_path / "copy" / "in\\1" / "a\\b.txt").read_text() == "content"
+    for path in ("..", "a/../b", "/a", ".stepwell/x"):
+        with pytest.raises(DatastoreException):
+            store.put_file(source / "a\\b.txt", path)

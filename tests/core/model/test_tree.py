@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from stepwell.blocks.system.files import copy_tree
 from stepwell.model.digests import bytes_digest
 from stepwell.errors import StoreException
-from stepwell.model.tree import Entry, Tree, scan
+from stepwell.model.tree import Entry, Tree, plain_digest, scan
 
 ON_DISK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -183,3 +184,60 @@ def test_strange_names_are_told_apart_and_kept(name: str, tmp_path: Path) -> Non
     root = strategies.write_folder(tmp_path / "tree", {name: b"1"})
     assert [entry.path for entry in scan(root).entries] == [name]
     assert len(scan(root).digest) == 64
+
+
+# Files that come and go -----------------------------------------------------------------------------------------------
+
+
+class Busy:
+    """Digests files, and does something to the folder before it reads the first that is called `name`."""
+
+    def __init__(self, name: str, action: Callable[[Path], None], times: int = 1) -> None:
+        self.name, self.action, self.left = name, action, times
+
+    def __call__(self, path: str, status: os.stat_result) -> str:
+        if os.path.basename(path) == self.name and self.left:
+            self.left -= 1
+            self.action(Path(path))
+        return plain_digest(path, status)
+
+
+def gone(path: Path) -> None:
+    path.unlink()
+
+
+def renamed(path: Path) -> None:
+    path.rename(path.with_name("new"))
+
+
+def replaced(path: Path) -> None:
+    """Save as editors do: the file is away for a moment."""
+    path.write_bytes(path.read_bytes() + b"!")
+    raise FileNotFoundError(path)
+
+
+def folder_gone(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("action", "times", "left"),
+    [(gone, 1, ["a"]), (renamed, 1, ["a", "sub/new"]), (replaced, 1, ["a", "sub/swap"]), (replaced, 9, ["a", "sub/swap"]), (folder_gone, 1, ["a"])],
+)  # fmt: skip
+def test_what_vanishes_while_a_folder_is_read_is_looked_at_again(
+    tmp_path: Path, action: Callable[[Path], None], times: int, left: list[str]
+) -> None:
+    folder = strategies.write_folder(tmp_path / "folder", {"a": b"1", "sub": {"swap": b"2"}})
+    tree = scan(folder, Busy("swap", action, times))
+    assert [entry.path for entry in tree.entries if entry.kind == "file"] == left
+    assert tree == scan(folder) or action is folder_gone
+
+
+def test_a_file_that_is_there_and_never_read_is_no_file_that_vanished(tmp_path: Path) -> None:
+    folder = strategies.write_folder(tmp_path / "folder", {"a": b"1"})
+
+    def never(path: str, _: os.stat_result) -> str:
+        raise FileNotFoundError(path)
+
+    with pytest.raises(FileNotFoundError):
+        scan(folder, never)

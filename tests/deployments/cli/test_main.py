@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ import pytest
 from waiting import PATIENCE, eventually
 
 from stepwell.blocks.store import stat_cache
+from stepwell.errors import UserErrorException
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 PIPELINE = """
@@ -108,6 +110,27 @@ def test_the_words_of_a_users_first_day(project, shell):
 
 def test_the_version_is_told(project, shell):
     assert shell.good("--version") == f"stepwell {version('stepwell')}\n"
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii", "utf-8"])
+def test_what_a_terminal_can_not_show_is_replaced(monkeypatch, encoding):
+    from stepwell.deployments.cli import main
+
+    told = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for name in ("stdout", "stderr")}
+    for name, stream in told.items():
+        monkeypatch.setattr(sys, name, stream)
+    monkeypatch.setattr(main, "app", lambda: print("l\u00f3g \u2603 \udcff\x80"))
+    main.main()
+    monkeypatch.setattr(main, "app", lambda: (_ for _ in ()).throw(UserErrorException("\u2603", {}, "Do \udcff.")))
+    with pytest.raises(SystemExit):
+        main.main()
+    for stream in told.values():
+        stream.flush()
+    shown = {name: stream.buffer.getvalue().decode(encoding) for name, stream in told.items()}
+    monkeypatch.undo()
+    snow = "\u2603" if encoding == "utf-8" else "?"
+    assert snow in shown["stdout"] and "?" in shown["stdout"]
+    assert shown["stderr"] == f"Error: {snow}\nHint: Do ?.\n"
 
 
 def test_errors_are_one_message_with_a_hint(project, shell):
