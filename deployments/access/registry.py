@@ -60,16 +60,23 @@ class Registry:
         return self._version_of(_first(self._endpoints(name, owner), f"pipeline endpoint {name!r}"), version)
 
     def by_name(self, name: str, version: str | None, workspace: str | None = None) -> Target:
-        """Return what the pipeline endpoint of that name runs, or else the newest published pipeline of that name."""
+        """Return what the pipeline endpoint of that name runs, or else the newest published pipeline of that name.
+
+        A version that both have is one, or is refused: earlier releases numbered those of an endpoint by themselves.
+        """
         owner = self._owners.get(name, "") if workspace is None else workspace
-        if self._endpoints(name, owner):
-            return self.by_endpoint_name(name, version, owner)
         named = [block for block in self.published if block.name == name and block.workspace == owner]
         found = [block for block in named if version in (None, block.version)]
         active = [block for block in found if block.status == "Active"]
+        if endpoints := self._endpoints(name, owner):
+            of_endpoint = "" if version is None else endpoints[0].versions.get(version, "")
+            others = [block.published_id for block in active if block.published_id != of_endpoint]
+            if version is None or not others:
+                return self.by_endpoint_name(name, version, owner)
+            if of_endpoint:
+                raise _ambiguous([of_endpoint, *others])
         if version is not None and len(active) > 1:
-            ids = ", ".join(block.published_id for block in active)
-            raise BadRequest(409, "version", f"Several published pipelines have that version: {ids}", "Call one by id.")
+            raise _ambiguous([block.published_id for block in active])
         if not found:
             what = f"pipeline {name!r}" + (f" of version {version!r}" if version is not None and named else "")
             raise _unknown(what)
@@ -175,6 +182,11 @@ def _active(block: PublishedPipelineBlock) -> PublishedPipelineBlock:
 
 def _unknown(what: str) -> HttpError:
     return HttpError(404, "NotFound", f"There is no {what:.300}", "List what there is with GET /pipelines.")
+
+
+def _ambiguous(ids: Iterable[str]) -> HttpError:
+    found = ", ".join(ids)
+    return BadRequest(409, "version", f"Several published pipelines have that version: {found}", "Call one by id.")
 
 
 def _disabled(what: str) -> HttpError:

@@ -1,19 +1,19 @@
-"""The commands about published pipelines: publish, pipelines, call, enable, disable."""
+"""The commands about published pipelines: publish, pipelines, endpoints, call, enable, disable."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
 if TYPE_CHECKING:
+    from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
     from stepwell.flows.public.published_pipeline import PublishedPipeline
-    from stepwell.flows.public.workspace import Workspace
 
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
-_NAME = typer.Argument(..., help="A name, NAME@VERSION, or an id.", metavar="NAME")
+_NAME = typer.Argument(..., help="[WORKSPACE/]NAME[@VERSION], or an id.", metavar="NAME")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _PARAMETERS = typer.Option(
     [], "-p", "--parameter", help="A parameter: name=value; name=- reads it from standard input.", metavar="NAME=VALUE"
@@ -24,7 +24,7 @@ _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 def add_to(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    for command in (publish, pipelines, call, enable, disable):
+    for command in (publish, pipelines, endpoints, call, enable, disable):
         app.command()(command)
 
 
@@ -67,6 +67,7 @@ def pipelines(
 ) -> None:
     """List published pipelines, newest first."""
     from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.cli.report import columns
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
@@ -80,16 +81,50 @@ def pipelines(
     for one in found:
         names = [end.name for end in over if end.block.versions.get(end.default_version) == one.id]
         rows.append((one.name, one.version, one.status, str(one.total_run_steps), one.id, ", ".join(names)))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows if found else []:
-        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    for line in columns(rows) if found else []:
+        print(line)
     if not found:
         print("Nothing is published yet: `stepwell publish FILE`")
 
 
+def endpoints(
+    name: str = typer.Argument("", help="An endpoint's name or id; by default all.", metavar="NAME"),
+    workspace: str = _WORKSPACE,
+    as_json: bool = _JSON,
+) -> None:
+    """List pipeline endpoints and their versions; the default one is marked."""
+    from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.cli.report import columns
+    from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
+    from stepwell.errors import UserErrorException
+    from stepwell.flows.public.published_pipeline import PublishedPipeline
+
+    known = [(ws, one) for ws in find_workspaces(workspace) for one in PipelineEndpoint.list(ws, active_only=False)]
+    found = [(ws, one) for ws, one in known if name in ("", one.name, one.id)]
+    if name and not found:
+        raise UserErrorException(f"There is no pipeline endpoint {name!r}", hint="List them with `stepwell endpoints`.")
+    if as_json:
+        shown = [one.block.model_dump(mode="json", exclude={"block_type_slug"}) for _, one in found]
+        print(json.dumps(shown, indent=1))
+        return
+    rows = [("ENDPOINT", "VERSION", "DEFAULT", "STATUS", "RUNS", "ID", "WORKSPACE")]
+    for ws, one in found:
+        published = {known.id: known for known in PublishedPipeline.list(ws, active_only=False)}
+        for version, published_id in one.pipeline_version_list:
+            runs = published.get(published_id)
+            words = f"{runs.name}@{runs.version}" if runs else "gone"
+            status = one.status if one.status != "Active" or runs is None else runs.status
+            mark = "*" if version == one.default_version else ""
+            rows.append((one.name, version, mark, status, words, published_id, ws.name))
+    for line in (
+        columns(rows) if found else ["There is no pipeline endpoint yet: `stepwell publish FILE --endpoint NAME`"]
+    ):
+        print(line)
+
+
 def call(
     name: str = typer.Argument(
-        ..., help="A published pipeline or endpoint: [WORKSPACE/]NAME[@VERSION].", metavar="NAME"
+        ..., help="A published pipeline or endpoint: [WORKSPACE/]NAME[@VERSION], or an id.", metavar="NAME"
     ),
     parameters: list[str] = _PARAMETERS,
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default made of the name."),
@@ -100,6 +135,7 @@ def call(
     url: str = typer.Option(
         "", "--url", help="The endpoint's address, if it is not the one of this server.", metavar="URL"
     ),
+    workspace: str = _WORKSPACE,
     as_json: bool = _JSON,
 ) -> None:
     """Run a published pipeline through the HTTP endpoint."""
@@ -107,7 +143,8 @@ def call(
 
     endpoint = Endpoint.at(url)
     pipeline, _, version = name.partition("@")
-    known = endpoint.describe(pipeline, version)
+    path = endpoint.find(pipeline, version, workspace)
+    known = endpoint.describe(path)
     body: dict[str, Any] = {
         "ExperimentName": experiment or known["BodySchema"]["example"]["ExperimentName"],
         "ParameterAssignments": parse_assignments(known, parameters),
@@ -115,7 +152,7 @@ def call(
     }
     body |= {"RegenerateOutputs": True} if regenerate else {}
     body |= {"ContinueRunOnStepFailure": True} if keep_going else {}
-    submitted = endpoint.submit(pipeline, version, body)
+    submitted = endpoint.submit(path, body)
     run_id = str(submitted["Id"])
     if not as_json:
         print(f"Run {run_id}\n{submitted['RunUrl']}", flush=True)
@@ -128,41 +165,72 @@ def call(
 
 
 def enable(name: str = _NAME, workspace: str = _WORKSPACE) -> None:
-    """Let a disabled pipeline be called again."""
-    found = find_published(name, workspace)
-    found.enable()
-    print(f"{found.name}, version {found.version}, can be called")
+    """Let a disabled pipeline be called again: the version that is named, or else the newest, and an endpoint of that name."""
+    found = _named(name, workspace)
+    both: list[PublishedPipeline | PipelineEndpoint] = [*found.pipelines[:1], *found.endpoints]
+    for one in both:
+        one.enable()
+        print(f"{_words(one)} can be called")
 
 
 def disable(name: str = _NAME, workspace: str = _WORKSPACE) -> None:
-    """Refuse all calls of a published pipeline from now on."""
-    found = find_published(name, workspace)
-    found.disable()
-    print(f"{found.name}, version {found.version}, is disabled")
+    """Refuse all calls from now on: of the version that is named, or else of every version and of an endpoint of that name."""
+    found = _named(name, workspace)
+    active = [one for one in found.pipelines if one.status == "Active"]
+    both: list[PublishedPipeline | PipelineEndpoint] = [*found.endpoints, *(active or found.pipelines[:1])]
+    for one in both:
+        one.disable()
+        print(f"{_words(one)} is disabled")
 
 
 def find_published(name: str, workspace: str) -> PublishedPipeline:
-    """Return the published pipeline of that id or NAME@VERSION, or the newest of that name.
+    """Return the published pipeline of that id or [WORKSPACE/]NAME@VERSION, or the newest of that name, an active one first.
 
-    If there is none, raise UserErrorException.
+    If there is none, or several workspaces have it, raise UserErrorException.
     """
+    found = _named(name, workspace).pipelines
+    return next((one for one in found if one.status == "Active"), found[0])
+
+
+class _Named(NamedTuple):
+    """What a name means: published pipelines, newest first, and, if it names no version, the endpoint that has it too."""
+
+    pipelines: list[PublishedPipeline]
+    endpoints: list[PipelineEndpoint]
+
+
+def _named(name: str, workspace: str) -> _Named:
     from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
     from stepwell.errors import UserErrorException
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
-    wanted, _, version = name.partition("@")
-    workspaces: list[Workspace] = list(find_workspaces(workspace))
+    owner, _, rest = name.rpartition("/")
+    wanted, _, version = rest.partition("@")
+    workspaces = find_workspaces(workspace or owner)
     known = [one for ws in workspaces for one in PublishedPipeline.list(ws, active_only=False)]
-    found = [one for one in known if one.id == name] or [
-        one for one in known if one.name == wanted and version in ("", one.version)
-    ]
-    if not found or (len(found) > 1 and version):
+    exact = [one for one in known if one.id == rest]
+    if exact:
+        return _Named(exact, [])
+    found = [one for one in known if one.name == wanted and version in ("", one.version)]
+    owners = sorted({one.block.workspace for one in found})
+    if not found or len(owners) > 1 or (len(found) > 1 and version):
+        choices = {"choices": ", ".join(f"{one}/{rest}" for one in owners)} if len(owners) > 1 else {}
+        ids = {"ids": ", ".join(one.id for one in found)} if found and not choices else {}
         raise UserErrorException(
             f"There is no published pipeline {name!r}" if not found else f"Several are called {name!r}",
-            {"ids": ", ".join(one.id for one in found)} if found else {},
-            "List them with `stepwell pipelines --all`, and name one by its id.",
+            choices or ids,
+            "Name one of them, or its workspace with -w."
+            if choices
+            else "List them with `stepwell pipelines --all`, and name one by its id.",
         )
-    return found[0]
+    over = [] if version else PipelineEndpoint.list(found[0].workspace, active_only=False)
+    return _Named(found, [one for one in over if one.name == wanted and one.status != "Archived"])
+
+
+def _words(one: PublishedPipeline | PipelineEndpoint) -> str:
+    version = getattr(one, "version", None)
+    return f"The endpoint {one.name}" if version is None else f"{one.name}, version {version},"
 
 
 def _pair(text: str) -> tuple[str, str]:

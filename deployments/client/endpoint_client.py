@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ from stepwell.flows.public.published_pipeline import endpoint_address
 from stepwell.flows.runs.summary import FINAL
 
 _TIMEOUT_SECONDS, _RETRY_SECONDS, _POLL_SECONDS = 60.0, 30.0, 0.5
+_UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _BUSY = (429, 502, 503, 504)
 
 
@@ -38,13 +40,40 @@ class Endpoint:
             raise UserErrorException(f"{address!r} is no address", hint="Write http://HOST:PORT.")
         return cls(address, home_token())
 
-    def describe(self, name: str, version: str) -> dict[str, Any]:
-        """Return what a pipeline is, and what it takes."""
-        return self._request("GET", _path(name, version))
+    def find(self, name: str, version: str = "", workspace: str = "") -> str:
+        """Return the address of what is called so, by name, `WORKSPACE/NAME` or id, below the endpoint's own.
 
-    def submit(self, name: str, version: str, body: dict[str, Any]) -> dict[str, Any]:
+        Raise UserErrorException if several workspaces have it.
+        """
+        owner, _, pipeline = name.rpartition("/")
+        workspace = workspace or owner
+        known = self._request("GET", "/pipelines")
+        for kind, address in (("Pipelines", "/PipelineRuns/PipelineSubmit"), ("Endpoints", "/PipelineEndpoints/Id")):
+            if any(one["Id"] == pipeline for one in known[kind]):
+                return f"{address}/{pipeline}" + (
+                    f"/{quote(version, safe='')}" if version and kind == "Endpoints" else ""
+                )
+        if _UUID.fullmatch(pipeline):  # perhaps one that is disabled
+            return f"/PipelineRuns/PipelineSubmit/{pipeline}"
+        owners = {
+            one["Workspace"] for kind in ("Pipelines", "Endpoints") for one in known[kind] if one["Name"] == pipeline
+        }
+        if len(owners) > 1 and not workspace:
+            raise UserErrorException(
+                f"Several workspaces have a pipeline {pipeline!r}",
+                {"choices": ", ".join(f"{one}/{pipeline}" for one in sorted(owners))},
+                "Name one of them, or its workspace with -w.",
+            )
+        query = urlencode({key: text for key, text in (("version", version), ("workspace", workspace)) if text})
+        return f"/pipelines/{quote(pipeline, safe='')}" + (f"?{query}" if query else "")
+
+    def describe(self, path: str) -> dict[str, Any]:
+        """Return what a pipeline is, and what it takes; `path` as `find` returns it."""
+        return self._request("GET", path)
+
+    def submit(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Submit a run, once however often the call has to be retried, and return it."""
-        return self._request("POST", _path(name, version), json=body, headers={"Idempotency-Key": uuid4().hex})
+        return self._request("POST", path, json=body, headers={"Idempotency-Key": uuid4().hex})
 
     def wait(self, run_id: str, progress: TextIO | None) -> dict[str, Any]:
         """Wait for the end of the run and return it; write what its steps do meanwhile to `progress`."""
@@ -83,13 +112,6 @@ class Endpoint:
                     time.sleep(min(float(response.headers.get("retry-after", 1)), 10.0))
                     continue
                 return _decode(response)
-
-
-def _path(name: str, version: str) -> str:
-    """Return the path of `NAME` or `WORKSPACE/NAME`."""
-    workspace, _, pipeline = name.rpartition("/")
-    query = urlencode({key: text for key, text in (("version", version), ("workspace", workspace)) if text})
-    return f"/pipelines/{quote(pipeline, safe='')}" + (f"?{query}" if query else "")
 
 
 def _decode(response: httpx.Response) -> dict[str, Any]:

@@ -18,10 +18,14 @@ from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.published_pipeline import PublishedPipeline, endpoint_address
 from stepwell.flows.publishing.lock import publications_locked
+from stepwell.flows.publishing.publish import version_numbers
 
 
 class PipelineEndpoint:
-    """A pipeline endpoint. Its versions are texts: "0", "1" … `publish` makes one, `get` and `list` find them.
+    """A pipeline endpoint. `publish` makes one, `get` and `list` find them.
+
+    Its versions are texts: "0", "1" …, or those of published pipelines that have its name: under one name there is one
+    numbering.
 
     Attributes:
         workspace: The workspace that it belongs to.
@@ -40,7 +44,7 @@ class PipelineEndpoint:
         description: str = "",
         pipeline: Pipeline | PublishedPipeline | None = None,
     ) -> Self:
-        """Make an endpoint whose version "0" and default is the pipeline, as in Azure ML SDK v1.
+        """Make an endpoint whose first version, usually "0", and default is the pipeline, as in Azure ML SDK v1.
 
         Args:
             workspace: The pipeline's workspace.
@@ -58,15 +62,18 @@ class PipelineEndpoint:
             raise UserErrorException("A pipeline endpoint needs a pipeline", hint="Pass `pipeline=`.")
         check_name(name, "pipeline endpoint")
         require_free_name(workspace, name)
-        published = pipeline.publish(name, description) if isinstance(pipeline, Pipeline) else pipeline
+        first = None if version_numbers(workspace, name) else "0"
+        published = pipeline.publish(name, description, first) if isinstance(pipeline, Pipeline) else pipeline
         require_same_workspace(workspace, published)
+        first = published.version if published.name == name else "0"
         block = PipelineEndpointBlock(
             endpoint_id=str(uuid4()),
             workspace=workspace.name,
             name=name,
             description=description or "",
             created=time.time(),
-            versions={"0": published.id},
+            versions={first: published.id},
+            default_version=first,
         )
         with publications_locked(workspace):
             require_free_name(workspace, name)
@@ -365,7 +372,10 @@ class PipelineEndpoint:
         require_same_workspace(self.workspace, pipeline)
 
         def added(block: PipelineEndpointBlock) -> dict[str, Any]:
-            version = str(max(map(int, block.versions), default=-1) + 1)
+            version = pipeline.version
+            if pipeline.name != block.name or version in block.versions:
+                numbers = [int(known) for known in block.versions if known.isdecimal()]
+                version = str(max((*numbers, *version_numbers(self.workspace, block.name)), default=-1) + 1)
             changes: dict[str, Any] = {"versions": {**block.versions, version: pipeline.id}}
             return {**changes, "default_version": version} if default else changes
 

@@ -23,7 +23,12 @@ from stepwell.blocks.store.retention import PUBLISHED
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.locks import shared
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.blocks.workspace.publications import FrozenPipelineBlock, PublishedPipelineBlock, check_name
+from stepwell.blocks.workspace.publications import (
+    FrozenPipelineBlock,
+    PipelineEndpointBlock,
+    PublishedPipelineBlock,
+    check_name,
+)
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
@@ -215,9 +220,17 @@ def _pool(name: str) -> WorkPool:
 def _version(workspace: BaseWorkspace, name: str, version: str | None) -> str:
     if version is not None:
         return check_name(str(version), "version")
-    known = documents.load_any([PublishedPipelineBlock], workspace=workspace.name, name=name)
-    numbers = [int(block.version) for block in known if block.version.isascii() and block.version.isdecimal()]
-    return str(max(numbers, default=0) + 1)
+    return str(max(version_numbers(workspace, name), default=0) + 1)
+
+
+def version_numbers(workspace: BaseWorkspace, name: str) -> list[int]:
+    """Return the versions under a name that are numbers: of published pipelines and of a pipeline endpoint, which count together."""
+    kinds: list[type[PublishedPipelineBlock | PipelineEndpointBlock]]
+    kinds = [PublishedPipelineBlock, PipelineEndpointBlock]
+    texts: list[str] = []
+    for block in documents.load_any(kinds, workspace=workspace.name, name=name):
+        texts += block.versions if isinstance(block, PipelineEndpointBlock) else [block.version]
+    return [int(text) for text in texts if text.isascii() and text.isdecimal()]
 
 
 def _share(workspace: BaseWorkspace, digests: Iterable[str]) -> None:

@@ -90,3 +90,16 @@ def test_the_servers_clock_tells_who_was_first(server):
     assert registry.SHARED.get().by_name(name, None).published.workspace == "a"
     for block in blocks:
         documents.delete(PublishedPipelineBlock, block.document)
+
+
+def test_a_version_that_an_earlier_release_counted_twice_is_refused_and_one_that_is_the_same_is_not():
+    first, second = published("1", "a"), published("2", "a", created=2).model_copy(update={"version": "2"})
+    over = endpoint("e", "a", "1").model_copy(update={"name": "churn", "versions": {"0": "1", "1": "2", "2": "2"}})
+    known = Registry((second, first), (over,))
+    with pytest.raises(HttpError, match="Several") as refused:
+        known.by_name("churn", "1")
+    assert refused.value.status == 409
+    assert known.by_name("churn", "2").published is second
+    assert known.by_name("churn", "0").published is first
+    third = published("3", "a", created=3).model_copy(update={"version": "3"})
+    assert Registry((third, second, first), (over,)).by_name("churn", "3").published is third

@@ -47,7 +47,7 @@ def answering(monkeypatch):
 
 def test_a_busy_endpoint_is_asked_again_under_the_same_key(answering):
     endpoint, asked = answering((429, {}), (503, {}), (202, {"Id": "r"}))
-    assert endpoint.submit("a b", "1", {"ExperimentName": "e"}) == {"Id": "r"}
+    assert endpoint.submit("/pipelines/a%20b?version=1", {"ExperimentName": "e"}) == {"Id": "r"}
     assert {path for _, path, _, _ in asked} == {"/pipelines/a%20b?version=1"}
     assert len({headers["Idempotency-Key"] for _, _, headers, _ in asked}) == 1
     assert asked[0][2]["Authorization"] == "Bearer stw_x"
@@ -56,11 +56,11 @@ def test_a_busy_endpoint_is_asked_again_under_the_same_key(answering):
 def test_an_error_is_told_in_its_own_words(answering):
     endpoint, _ = answering((400, {"error": {"message": "No", "field": "Tags", "hint": "Leave it."}}))
     with pytest.raises(ExperimentExecutionException) as caught:
-        endpoint.describe("p", "")
+        endpoint.describe("/pipelines/p")
     assert caught.value.message == "No\n  field  Tags\nHint: Leave it."
     endpoint, _ = answering((500, "what"))
     with pytest.raises(ExperimentExecutionException, match="500"):
-        endpoint.describe("p", "")
+        endpoint.describe("/pipelines/p")
 
 
 def test_it_waits_for_the_end(answering):
@@ -80,7 +80,7 @@ def test_it_waits_for_the_end(answering):
 def test_nobody_there_is_told(monkeypatch):
     monkeypatch.setattr(endpoint_client, "_RETRY_SECONDS", 0.0)
     with pytest.raises(ServerException, match="does not answer"):
-        Endpoint("http://127.0.0.1:1", "t").describe("p", "")
+        Endpoint("http://127.0.0.1:1", "t").describe("/pipelines/p")
     with pytest.raises(UserErrorException):
         Endpoint.at("ftp://x")
 
@@ -110,6 +110,42 @@ def test_values_are_spelled_as_the_endpoint_reads_them(monkeypatch):
             parse_assignments(known, [wrong])
 
 
-def test_a_pipeline_of_another_workspace_is_named_with_it():
-    assert endpoint_client._path("p", "") == "/pipelines/p"
-    assert endpoint_client._path("ws/a b", "1 2") == "/pipelines/a%20b?version=1+2&workspace=ws"
+LISTED = {
+    "Pipelines": [
+        {"Id": "11111111-1111-4111-8111-111111111111", "Name": "twice", "Workspace": "a"},
+        {"Id": "22222222-2222-4222-8222-222222222222", "Name": "twice", "Workspace": "b"},
+        {"Id": "33333333-3333-4333-8333-333333333333", "Name": "a b", "Workspace": "a"},
+    ],
+    "Endpoints": [{"Id": "44444444-4444-4444-8444-444444444444", "Name": "stable", "Workspace": "a"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "path"),
+    [
+        (("a b", "1"), "/pipelines/a%20b?version=1"),
+        (("b/twice",), "/pipelines/twice?workspace=b"),
+        (("twice", "2", "a"), "/pipelines/twice?version=2&workspace=a"),
+        (
+            ("22222222-2222-4222-8222-222222222222",),
+            "/PipelineRuns/PipelineSubmit/22222222-2222-4222-8222-222222222222",
+        ),
+        (("44444444-4444-4444-8444-444444444444", "0"), "/PipelineEndpoints/Id/44444444-4444-4444-8444-444444444444/0"),
+        (
+            ("55555555-5555-4555-8555-555555555555",),
+            "/PipelineRuns/PipelineSubmit/55555555-5555-4555-8555-555555555555",
+        ),
+        (("ws/a b", "1 2"), "/pipelines/a%20b?version=1+2&workspace=ws"),
+        (("unknown",), "/pipelines/unknown"),
+    ],
+)
+def test_what_is_called_is_found_by_name_workspace_or_id(words, path, monkeypatch):
+    monkeypatch.setattr(Endpoint, "_request", lambda *_: LISTED)
+    assert Endpoint("http://127.0.0.1:1", "t").find(*words) == path
+
+
+def test_a_name_of_several_workspaces_is_an_error_that_lists_them(monkeypatch):
+    monkeypatch.setattr(Endpoint, "_request", lambda *_: LISTED)
+    with pytest.raises(UserErrorException, match="Several workspaces") as error:
+        Endpoint("http://127.0.0.1:1", "t").find("twice")
+    assert error.value.facts == {"choices": "a/twice, b/twice"}

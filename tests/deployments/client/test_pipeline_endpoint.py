@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from stepwell import Experiment, PipelineEndpoint
+from stepwell import Experiment, PipelineEndpoint, PublishedPipeline
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 
 
@@ -76,3 +76,15 @@ def test_it_runs_its_default_unless_it_is_disabled(project, pipelines):
     endpoint.disable()
     with pytest.raises(UserErrorException, match="disabled"):
         endpoint.submit(project.workspace, "x")
+
+
+def test_under_one_name_there_is_one_numbering(project, pipelines):
+    endpoint = PipelineEndpoint.publish(project.workspace, "one", "", pipelines[0])
+    assert (endpoint.get_pipeline("0").version, endpoint.list_versions()) == ("0", ["0"])
+    later = pipelines[0].publish()
+    endpoint.add_default(later)
+    assert (later.version, endpoint.default_version) == ("1", "1")
+    endpoint.add(pipelines[1].publish())  # of another name: the next number, which no pipeline of this name gets
+    assert (endpoint.list_versions(), pipelines[0].publish().version) == (["0", "1", "2"], "3")
+    over = PipelineEndpoint.publish(project.workspace, "two", "", PublishedPipeline.get(project.workspace, name="two"))
+    assert over.list_versions() == [over.get_pipeline().version] == ["1"]
