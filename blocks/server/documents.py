@@ -243,6 +243,24 @@ def _block_from(cls: type[B], document: BlockDocument) -> B:
     return block
 
 
+def delete_those_of(workspace: str) -> None:
+    """Delete every block of ours that names the workspace in its field `workspace`."""
+    with client() as api:
+        types = api.request("POST", "/block_types/filter", json={"block_types": {"name": {"like_": "Stepwell"}}}).json()
+        slugs = [kind["slug"] for kind in types if str(kind["slug"]).startswith("stepwell-")]
+        found: list[dict[str, Any]] = []
+        while True:
+            body = {"block_types": {"slug": {"any_": slugs}}, "offset": len(found)}
+            page = api.request("POST", "/block_documents/filter", json=body).json()
+            found += page
+            if len(page) < _PAGE:
+                break
+        for document in found:
+            if document["data"].get("workspace") == workspace:
+                with suppress(ObjectNotFound):
+                    api.delete_block_document(document["id"])
+
+
 def saved_at(block: Block) -> tuple[str | None, str | None]:
     """Return when the block was first and last saved; None if it never was, or is no longer."""
     document_id = block._block_document_id  # noqa: SLF001  (Prefect has no public word for it)

@@ -13,6 +13,7 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.system.home import signing_key
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.entered import EnteredWorkspace
+from stepwell.blocks.workspace.store_identity import folders_of_workspaces
 from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock
 from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
 from stepwell.model.names import joined_name
@@ -126,10 +127,17 @@ class BaseWorkspace(EnteredWorkspace):
         """
         block = documents.load_named(WorkspaceBlock, name)
         if block is None:
+            known = cls.list()
+            elsewhere = sorted(folder for folder in folders_of_workspaces() if folder not in known)
+            facts = {"workspaces": ", ".join(known) or "none"}
+            if elsewhere:
+                facts["with data in this home, but not known to this Prefect server"] = ", ".join(elsewhere)
             raise WorkspaceException(
                 f"There is no workspace {name!r}",
-                {"workspaces": ", ".join(cls.list()) or "none"},
-                "Create it with `Workspace.create(name)`.",
+                facts,
+                "Create it with `Workspace.create(name)`, or set PREFECT_API_URL to the server that knows it."
+                if name in elsewhere
+                else "Create it with `Workspace.create(name)`.",
             )
         return cls(_block=block).opened()
 

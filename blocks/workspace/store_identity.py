@@ -9,11 +9,12 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.errors import WorkspaceException
 from stepwell.model.regular_files import read_bytes
 
-_FILE = "store.id"
+_FILE, _DEFAULT = "store.id", "default-workspace"
 _ID = re.compile(rb"[0-9a-f]{32}")
 
 
@@ -47,6 +48,25 @@ def keep_id(folder: Path, wanted: str = "") -> str:
         finally:
             draft.unlink(missing_ok=True)
     return read_id(folder)
+
+
+def folders_of_workspaces() -> list[str]:
+    """Return the names of the workspaces that have a folder in this home, whichever Prefect server knows them."""
+    with suppress(OSError):
+        return sorted(os.listdir(home() / "workspaces"))
+    return []
+
+
+def default_workspace() -> str:
+    """Return the name of the workspace that this home's command line uses where none is named, '' if there is none."""
+    with suppress(OSError, UnicodeDecodeError):
+        return read_bytes(home() / _DEFAULT).decode().strip()
+    return ""
+
+
+def set_default_workspace(name: str) -> None:
+    """Make it the workspace that `default_workspace` returns; '': none."""
+    write_atomically(home() / _DEFAULT, f"{name}\n".encode())
 
 
 def place_of(folder: Path) -> str:

@@ -164,6 +164,11 @@ class WorkspaceStore:
             self._adopt(**{field: folder})
         return True
 
+    @property
+    def store_place(self) -> str:
+        """Where the store was when the document named it, as `host:folder`; '' if none did."""
+        return self._block.store_place
+
     def require_here(self) -> None:
         """Raise WorkspaceException if the workspace's store is another home's."""
         if not self.is_here:

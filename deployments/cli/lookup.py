@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from stepwell.blocks.workspace.store_identity import default_workspace
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import parse
 from stepwell.flows.public.pipeline import Pipeline
@@ -21,13 +22,14 @@ from stepwell.model.definitions import ParameterDefinition
 
 
 def find_workspaces(name: str) -> list[Workspace]:
-    """Return the workspace of that name; without a name the nearest config's, else every one that there is."""
+    """Return the workspace of that name; without a name the nearest config's, or that of `stepwell use`, or all that there are."""
     if name:
         return [Workspace.get(name)]
     try:
         return [Workspace.from_config()]
     except UserErrorException:
-        return list(Workspace.list().values())
+        known, chosen = Workspace.list(), default_workspace()
+        return [known[chosen]] if chosen in known else list(known.values())
 
 
 def find_stores(name: str) -> list[Workspace]:
@@ -38,13 +40,15 @@ def find_stores(name: str) -> list[Workspace]:
 def find_run(run_id: str, workspace: str) -> PipelineRun:
     """Return the run of that name or id, in the named workspace or in any; `last` is the newest."""
     workspaces = [Workspace.get(workspace)] if workspace else [ws for ws in Workspace.list().values() if ws.is_here]
+    chosen = [one for one in workspaces if one.name == default_workspace()]
     if run_id == "last":
-        newest = [run for one in workspaces for run in all_runs(one)[:1]]
+        newest = [run for one in chosen or workspaces for run in all_runs(one)[:1]]
         found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]
     else:
         found = [PipelineRun.get(one, run.run_id) for one in workspaces for run in matching_runs(one, run_id)]
-    if len(found) == 1:
-        return found[0]
+    used = [run for run in found if run.workspace.name == default_workspace()]
+    if 1 in (len(found), len(used)):
+        return (used if len(used) == 1 else found)[0]
     facts = {f"{run.name} in {run.workspace.name}": run.id for run in found[:5]}
     read_only = [str(one.store.root) for one in workspaces if one.store.read_only]
     if read_only and not found:

@@ -77,10 +77,13 @@ def pipelines(
     if as_json:
         print(json.dumps([_as_json(one) for one in found], indent=1))
         return
-    rows = [("NAME", "VERSION", "STATUS", "STEPS", "ID", "DEFAULT OF")]
+    rows: list[tuple[str, ...]] = [("NAME", "VERSION", "STATUS", "STEPS", "ID", "DEFAULT OF")]
     for one in found:
         names = [end.name for end in over if end.block.versions.get(end.default_version) == one.id]
         rows.append((one.name, one.version, one.status, str(one.total_run_steps), one.id, ", ".join(names)))
+    if len({one.block.workspace for one in found}) > 1:
+        places = ["WORKSPACE", *(one.block.workspace for one in found)]
+        rows = [(*row, place) for row, place in zip(rows, places, strict=True)]
     for line in columns(rows) if found else []:
         print(line)
     if not found:
@@ -158,7 +161,8 @@ def call(
         print(f"Run {run_id}\n{submitted['RunUrl']}", flush=True)
     if wait:
         run = endpoint.wait(run_id, sys.stderr if not as_json else None)
-        print(json.dumps(run, indent=1) if as_json else run["headline"] or run["problem"] or run["status"])
+        words = f"{run['name']}  {run['headline'] or run['problem'] or run['status']}"
+        print(json.dumps(run, indent=1) if as_json else words)
         raise typer.Exit({"Finished": 0, "Canceled": 130}.get(run["status"], 1))
     if as_json:
         print(json.dumps(submitted, indent=1))

@@ -98,7 +98,7 @@ def summary_or_none(run: RunFolder) -> RunSummary | None:
 
 
 def run_lines(runs: Sequence[RunSummary], ids: Mapping[str, str]) -> list[str]:
-    """Return a line for each run in a list of runs: id, name, time, experiment and what came of it, in columns."""
+    """Return a line for each run in a list of runs: id, name, workspace if there are several, time, experiment and what came of it."""
     rows = [
         (
             ids[run.run_id],
@@ -109,7 +109,10 @@ def run_lines(runs: Sequence[RunSummary], ids: Mapping[str, str]) -> list[str]:
         )
         for run in runs
     ]
-    return columns(rows)
+    places = [str(run.facts.get("workspace", "")) for run in runs]
+    return columns(
+        [(*row[:2], place, *row[2:]) for row, place in zip(rows, places, strict=True)] if len(set(places)) > 1 else rows
+    )
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:

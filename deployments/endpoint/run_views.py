@@ -80,6 +80,7 @@ def run_response(known: KnownRun, address: str, page: str) -> dict[str, Any]:
     reason = summary.problem or (state.message if state and ended and known.status != "Finished" else None)
     return {
         "id": known.run.id,
+        "name": known.run.name if known.run.name != known.run.id else known.flow_run.name,
         "status": known.status,
         "pipeline": {
             "id": known.published.published_id,
