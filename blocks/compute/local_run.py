@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.worker_bundle import bundle_folder
-from stepwell.blocks.compute.working_directory import Python, command, inherited, keep_files, prepare, redact_record
+from stepwell.blocks.compute.working_directory import (
+    Python,
+    command,
+    inherited,
+    keep_files,
+    note_reads,
+    prepare,
+    redact_record,
+)
 from stepwell.blocks.environments.virtual_environment import activated, interpreter_of
 from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import run_process
@@ -46,6 +54,7 @@ def run_here(
         directory = prepare(job, folder or job.folder, temporary)
         process = replace(command(job, directory, python, {**own, **(variables or {})}), temporary=temporary)
         end = run_process(process, on_output, stop, redact)
+    note_reads(job, directory)
     keep_files(job, directory)
     redact_record(job, redact)
     return Finished(end, directory.outputs, facts={"guard": end.guard} if end.guard else {})

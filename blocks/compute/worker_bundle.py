@@ -21,7 +21,7 @@ from stepwell.script import launcher, package_init
 _PACKAGE = Path(launcher.__file__).parents[1]
 _BLOCKS = Path(__file__).parents[1]
 BLOCKS = {
-    "compute": ("job", "local_run", "worker_bundle", "working_directory"),
+    "compute": ("access_times", "job", "local_run", "worker_bundle", "working_directory"),
     "compute/dask": ("gpu", "gpu_lease", "worker"),
     "environments": (
         *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements"),
@@ -45,7 +45,7 @@ def bundle_files() -> dict[str, Path]:
 
 
 def _core_modules() -> list[Path]:
-    return [path for room in ("model", "script") for path in sorted((_PACKAGE / room).glob("*.py"))]
+    return [path for room in ("model", "script", "script/children") for path in sorted((_PACKAGE / room).glob("*.py"))]
 
 
 @cache

@@ -20,13 +20,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.system.files import FileState, copy_tree, file_state, relink, replace_file, take
 from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
-from stepwell.model.nofollow import files_below, open_file, open_folder
+from stepwell.model.nofollow import append_file, files_below, open_file, open_folder
 from stepwell.model.records import StepCall
 from stepwell.script import launcher
 from stepwell.script.events import EVENTS, masked_events
@@ -38,6 +39,7 @@ _AGE_NANOSECONDS = 10**10
 _BASH = 'command -v bash > /dev/null 2>&1 && exec bash -eo pipefail -c -- "$0"; exec /bin/sh -ec -- "$0"'
 _SHELL = ("/bin/sh", "-c", _BASH)
 """Only where the command runs is it known whether there is bash."""
+_METADATA = re.compile(r"\.(egg|dist)-info/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class WorkingDirectory:
     """Where a job runs (`folder`), where its logs and metrics go (`record`), and the path of each port.
 
     `temporary` is its TMPDIR; `found` are the files of `outputs/` and `logs/` that the step found there.
+    `marked`: what `access_times.mark` returned for the copy of the snapshot.
     """
 
     folder: Path
@@ -53,6 +56,7 @@ class WorkingDirectory:
     outputs: dict[str, Path]
     temporary: Path
     found: frozenset[FileState] = frozenset()
+    marked: int = 0
 
     @property
     def source(self) -> Path:
@@ -99,11 +103,12 @@ class Python:
 
 def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDirectory:
     """Make the working directory of a job in the empty `folder`; `temporary` is by default a folder in it."""
-    found: frozenset[FileState] = frozenset()
+    found, marked = frozenset[FileState](), 0
     if job.snapshot is not None:
         copy_tree(job.snapshot, folder / "source")
+        marked = mark(folder / "source")
         found = frozenset(state for name in _KEPT for state in _aged(folder / "source" / name))
-    directory = WorkingDirectory(folder, job.record, {}, {}, temporary or folder / "tmp", found)
+    directory = WorkingDirectory(folder, job.record, {}, {}, temporary or folder / "tmp", found, marked)
     for made in (
         directory.source,
         directory.source / "outputs",
@@ -128,6 +133,30 @@ def _aged(folder: Path) -> Iterator[FileState]:
         status = path.lstat()
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns - _AGE_NANOSECONDS))
         yield file_state(path.lstat())
+
+
+def note_reads(job: Job, directory: WorkingDirectory, *, folders: bool = True) -> None:
+    """Add to the job's notes what the access times of its working copy tell; `folders`: also which ones were listed."""
+    if not directory.marked or job.snapshot is None:
+        return
+    own = [
+        directory.source / "outputs",
+        directory.source / "logs",
+        *directory.inputs.values(),
+        *directory.outputs.values(),
+    ]
+    quiet = tuple(f"{path.relative_to(directory.source)}/" for path in own if path.is_relative_to(directory.source))
+    lines = []
+    for path, written in accesses(directory.source, directory.marked):
+        folder = path.endswith("/")
+        if (folder and not folders) or f"{path}/".startswith(quiet) or _METADATA.search(path):
+            continue
+        if (folder or written) and not os.path.lexists(job.snapshot / path):  # the script made it
+            continue
+        lines.append(json.dumps({"path": path, "inside": True, **({"silent": True} if written else {})}))
+    if lines:
+        with suppress(OSError), append_file(job.record, f"{job.control.name}/{job.reads.name}") as stream:
+            stream.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def keep_files(job: Job, directory: WorkingDirectory) -> None:
@@ -260,7 +289,13 @@ def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory) -
 
 
 def _launch_spec(script: str, argv: tuple[str, ...], directory: WorkingDirectory, python: Python) -> bytes:
-    quiet = [directory.folder / "inputs", directory.folder / "outputs", directory.temporary, directory.record]
+    quiet = [
+        directory.folder,
+        directory.folder / "inputs",
+        directory.folder / "outputs",
+        directory.temporary,
+        directory.record,
+    ]
     quiet += [
         directory.source / "outputs",
         directory.source / "logs",

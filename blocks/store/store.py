@@ -38,7 +38,8 @@ from stepwell.model.tree import DigestFile, Tree, scan
 
 FORMAT = 1
 _NEAREST = 20
-_CODE = ("step type", "script", "module")
+_CODE = ("recipe", "step type", "script", "module")
+_COMMAND = (*_CODE, "argument", "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +342,8 @@ class Store:
         return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1
 
     def _observed_path(self, root: Path, fingerprint: Fingerprint) -> Path:
-        code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in _CODE))
+        kinds = _CODE if any(row.kind == "script" for row in fingerprint.rows) else _COMMAND
+        code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in kinds))
         return _fan_out(root / "observed", code.key).with_suffix(".json")
 
 

@@ -15,13 +15,12 @@ from stepwell.flows.engine.environment_rows import image_rows, package_rows
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.model.definitions import Argument, StepDefinition
 from stepwell.model.digests import RECIPE, digest
-from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
+from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED, Fingerprint, Row
 from stepwell.model.imports import Imports, find_imports
 from stepwell.model.records import Artifact, StepCall
 from stepwell.model.regular_files import read_bytes
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Entry, Tree, listing
 
-ABSENT = "absent"
 _SHELL = "bash -eo pipefail, else sh -e"
 _MOST_LINKS = 40
 
@@ -64,11 +63,21 @@ class Source:
         return path
 
     def content(self, path: str) -> str:
-        """Return the row value of one file's content, or of the names in a folder if `path` ends in `/`."""
+        """Return the row value of one file's content, of the names in a folder if `path` ends in `/`, or of a probe."""
         if path.endswith("/"):
-            return CONTENT + digest("listing", sorted(self.names(self.resolve(path))))
+            names = self.listing(path)
+            return CONTENT + names.digest if names else ABSENT
         entry = self.entries.get(self.resolve(path))
-        return CONTENT + entry.digest if entry is not None and entry.kind == "file" else ABSENT
+        if entry is None or entry.kind != "file":
+            return ABSENT if self.listing(path) is None else "folder"
+        return "file" if path.endswith(PROBED) else CONTENT + entry.digest
+
+    def listing(self, folder: str) -> Tree | None:
+        """Return the names of what stands in a folder of the snapshot, None if there is no such folder."""
+        place = self.resolve(folder)
+        names = self.names(place)
+        found = self.entries.get(place)
+        return listing(names) if names or place == "." or (found and found.kind == "folder") else None
 
     def names(self, folder: str) -> set[str]:
         """Return the names of what stands in a folder of the snapshot."""
@@ -76,10 +85,8 @@ class Source:
         return {path[len(start) :].partition("/")[0] for path in self.entries if path.startswith(start)}
 
     def counts(self, path: str) -> bool:
-        """Return whether a read of `path` counts: in the source or elsewhere, but not of what the step made itself."""
-        return (
-            os.path.isabs(path) or path in self.entries or (path.endswith("/") and bool(self.names(self.resolve(path))))
-        )
+        """Return whether a read of `path` counts: in the source or elsewhere, but not of a file that the step made."""
+        return os.path.isabs(path) or path in self.entries or path.endswith(("/", PROBED))
 
     def below(self, path: str) -> Iterator[str]:
         """Yield the files at or below `path`."""
@@ -124,7 +131,9 @@ def _visible_parameters(definition: StepDefinition) -> set[str]:
 
 def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str]) -> StepCall:
     """Return the call, its fingerprint extended by files that no row declares, each with its content."""
-    reads = tuple(Row("read", path, content[path]) for path in sorted(set(paths) - set(call.declared)))
+    covered = {*call.declared, *paths}
+    undeclared = sorted(set(paths) - set(call.declared))
+    reads = tuple(Row("read", path, content[path]) for path in undeclared if not _is_told(path, covered))
     rows = call.fingerprint.without("read").rows + reads
     return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
 
@@ -141,6 +150,12 @@ def relies(relied: set[str], path: str) -> bool:
     parts = path.split("/")
     above = {"/".join(parts[:count]) + "/" for count in range(1, len(parts))}
     return bool(relied & {"", "./", path, *above})
+
+
+def _is_told(path: str, covered: set[str]) -> bool:
+    """Return whether what a probe of `path` tells is told by another row: of the content, or of the folder's files."""
+    probed = path.removesuffix(PROBED)
+    return probed != path and (probed in covered or f"{probed}/" in covered)
 
 
 def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -> Iterator[Row]:

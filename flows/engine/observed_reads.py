@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException, printable
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.model.fingerprint import Fingerprint, Row
+from stepwell.model.fingerprint import ABSENT, PROBED, Fingerprint, Row
 from stepwell.model.nofollow import read_file
 from stepwell.model.records import StepCall
 
@@ -20,10 +20,16 @@ _CLOCK_TICK_NS = 20_000_000
 
 
 class Note(NamedTuple):
-    """A noted read: of a file, of a folder's names (its path ends in `/`), or of a file that was not there."""
+    """A noted read: of a file, of a folder's names (its path ends in `/`), or of whether something is there (`/.`).
+
+    `missing`: it was not there. `made`: it was none, but what the step itself wrote, or the folder that it made.
+    `silent`: nobody is to be warned, since it may have been of what the step wrote.
+    """
 
     path: str
     missing: bool = False
+    made: bool = False
+    silent: bool = False
 
 
 def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
@@ -34,7 +40,7 @@ def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
                 note = json.loads(line)
                 if inside_only and os.path.isabs(note["path"]):
                     continue
-                yield Note(str(note["path"]), bool(note.get("missing", False)))
+                yield Note(str(note["path"]), *(bool(note.get(mark, False)) for mark in ("missing", "made", "silent")))
 
 
 def account_for_reads(
@@ -45,16 +51,46 @@ def account_for_reads(
     For a strict step such a read raises StepFailedException. A file that changed meanwhile gets a row that no later run
     can have, so that the result is never used again.
     """
-    source = context.source(call.definition.source_directory)
-    known = {note.path: note for note in notes if note.missing or source.counts(note.path)}
-    undeclared = sorted(set(known) - set(call.declared))
-    seen = [path for path in undeclared if not known[path].missing and not path.endswith("/")]
+    notes, source = tuple(notes), context.source(call.definition.source_directory)
+    whole = any(row.kind == "source directory" for row in call.fingerprint.rows)
+    known = {
+        path: note
+        for path, note in _reads(notes).items()
+        if source.counts(path) and path not in call.declared and not (whole and not os.path.isabs(path))
+    }
+    undeclared = sorted(known)
+    seen = [path for path in undeclared if not known[path].silent and not path.endswith(("/", PROBED))]
     if seen:
         _warn(context, call, seen, on_output)
     if undeclared:
         context.store.observe(call.fingerprint, undeclared)
     after = context.with_observed(call, undeclared)
-    return _with_changed_files(call, after, began)
+    made = {note.path for note in notes if note.made}
+    missing = {path: _is_made(path, made) for path, note in known.items() if note.missing and os.path.isabs(path)}
+    return _with_changed_files(call, after, began, missing)
+
+
+def _reads(notes: Iterable[Note]) -> dict[str, Note]:
+    """Return the first note of each path but of what the step had made by then."""
+    made: set[str] = set()
+    known: dict[str, Note] = {}
+    for note in notes:
+        if note.made:
+            made.add(note.path)
+        elif not (made and _is_made(note.path, made)):
+            earlier = known.setdefault(note.path, note)
+            if earlier.silent:
+                known[note.path] = note
+    return known
+
+
+def _is_made(path: str, made: set[str]) -> bool:
+    place = path.removesuffix(PROBED).rstrip("/")
+    while place and place != os.path.dirname(place):
+        if place in made:
+            return True
+        place = os.path.dirname(place)
+    return False
 
 
 def _warn(context: RunContext, call: StepCall, paths: list[str], on_output: Callable[[str], None]) -> None:
@@ -66,15 +102,20 @@ def _warn(context: RunContext, call: StepCall, paths: list[str], on_output: Call
     context.warn(f"Step {name!r} read files that it does not declare: {shown}")
 
 
-def _with_changed_files(before: StepCall, after: StepCall, began: int) -> StepCall:
-    """Return the call with a unique row for each file that changed since the decision on the step."""
+def _with_changed_files(before: StepCall, after: StepCall, began: int, missing: Mapping[str, bool]) -> StepCall:
+    """Return the call with a unique row for each file that changed since the decision on the step.
+
+    `missing`: what was not there when the script looked, and whether the step made it then.
+    """
     decided = {row.name: row.value for row in before.fingerprint.rows if row.kind == "read"}
-    rows = tuple(
-        row._replace(value=f"changed while the step ran ({began})")
-        if row.kind == "read" and _changed(row, decided.get(row.name), began)
-        else row
-        for row in after.fingerprint.rows
-    )
+    decided |= dict.fromkeys(missing, ABSENT)
+
+    def kept(row: Row) -> Row:
+        if row.kind != "read" or not _changed(row, decided.get(row.name), began):
+            return row
+        return row._replace(value=ABSENT if missing.get(row.name) else f"changed while the step ran ({began})")
+
+    rows = tuple(map(kept, after.fingerprint.rows))
     return after if rows == after.fingerprint.rows else _with_rows(after, rows)
 
 
@@ -86,7 +127,7 @@ def _changed(row: Row, decided: str | None, began: int) -> bool:
     """Return whether a file changed since then, or may have: one outside the snapshot that no one had looked at before."""
     if decided is not None and decided != row.value:
         return True
-    if not os.path.isabs(row.name):
+    if not os.path.isabs(row.name) or (decided is not None and row.name.endswith("/")) or row.name.endswith(PROBED):
         return False
     with suppress(OSError):
         status = os.stat(row.name)

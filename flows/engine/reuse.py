@@ -14,7 +14,7 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
-from stepwell.model.fingerprint import Fingerprint
+from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
 from stepwell.model.records import Artifact, Decision, StepCall, StepRecord
 
 NEVER_RAN = "no earlier result of this step is known"
@@ -46,8 +46,14 @@ def _reason_to_run(context: RunContext, step: StepDefinition, fingerprint: Finge
         return "regenerate_outputs is set"
     if not step.allow_reuse:
         return "allow_reuse is False"
-    undeclared = [row.name for row in fingerprint.rows if row.kind == "read"] if step.strict else []
+    undeclared = (
+        [row.name for row in fingerprint.rows if row.kind == "read" and _is_content(row)] if step.strict else []
+    )
     return f"it is strict and read {undeclared[0]}, which nothing declares" if undeclared else ""
+
+
+def _is_content(row: Row) -> bool:
+    return row.value.startswith(CONTENT) and not row.name.endswith("/")
 
 
 def plan(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> tuple[Decision, ...]:
@@ -93,7 +99,7 @@ def _similar(context: RunContext, call: StepCall) -> Iterable[StepRecord]:
 
 
 def _known_rows(fingerprint: Fingerprint, unknown: set[str]) -> set[tuple[str, str, str]]:
-    return {row for row in fingerprint.rows if not (row.kind == "input" and row.name in unknown)}
+    return {row for row in fingerprint.rows if not (row.is_absence or (row.kind == "input" and row.name in unknown))}
 
 
 def _known_inputs(

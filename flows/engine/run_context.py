@@ -28,13 +28,14 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.local_data import LocalData, copy_without_links, look
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException, SnapshotException, StoreException
-from stepwell.flows.engine.binding import ABSENT, EMPTY_SOURCE, Source, bind, relied_on, relies, with_reads
+from stepwell.flows.engine.binding import EMPTY_SOURCE, Source, bind, relied_on, relies, with_reads
 from stepwell.flows.engine.secret_values import declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
-from stepwell.model.fingerprint import CONTENT
+from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED
 from stepwell.model.records import Artifact, StepCall
 from stepwell.model.redaction import Redactor
+from stepwell.model.tree import Tree, listing
 
 Listener = Callable[[Event], None]
 _LOOKS = 3
@@ -379,13 +380,30 @@ class RunContext:
         return with_reads(call, paths, {path: self.content(call, path) for path in paths}) if paths else call
 
     def content(self, call: StepCall, path: str) -> str:
-        """Return the row value of a file that a step read: of its snapshot, or anywhere if the path is absolute."""
+        """Return the row value of what a step read: in its snapshot, or anywhere if the path is absolute."""
+        if path.endswith("/"):
+            names = self._listing(call, path)
+            if names:
+                self.store.note_tree(names)  # so that what is new in it can be named
+            return CONTENT + names.digest if names else ABSENT
         if not os.path.isabs(path):
             return self.source(call.definition.source_directory).content(path)
         try:
-            status = os.stat(path)
+            status = os.stat(path.removesuffix(PROBED))
+            if stat.S_ISDIR(status.st_mode):
+                return "folder"
+            if path.endswith(PROBED):
+                return "file"
             if not stat.S_ISREG(status.st_mode):  # a note may name anything
                 return ABSENT
             return CONTENT + self.store.digests.digest_file(path, status)
         except OSError:
             return ABSENT
+
+    def _listing(self, call: StepCall, folder: str) -> Tree | None:
+        if not os.path.isabs(folder):
+            return self.source(call.definition.source_directory).listing(folder)
+        try:
+            return listing(os.listdir(folder))
+        except OSError:
+            return None

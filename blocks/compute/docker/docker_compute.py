@@ -29,7 +29,14 @@ from stepwell.blocks.compute.docker.recipe import recipe_for
 from stepwell.blocks.compute.docker.secret_variables import ContainerProcess, without_secrets
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.worker_bundle import bundle_folder
-from stepwell.blocks.compute.working_directory import Python, WorkingDirectory, command, keep_files, prepare
+from stepwell.blocks.compute.working_directory import (
+    Python,
+    WorkingDirectory,
+    command,
+    keep_files,
+    note_reads,
+    prepare,
+)
 from stepwell.blocks.processes.command import PAYLOAD, Command, check
 from stepwell.blocks.processes.output import OnOutput, Redact, Text, open_log
 from stepwell.blocks.processes.runner import StopSignal
@@ -150,6 +157,7 @@ class DockerCompute(Compute):
             settings = self._settings(job, shown, process.folder, image, mounts, user, devices)
             spec = ContainerSpec(name, settings, shown.stdin, process.timeout_seconds, process.grace_seconds)
             end = self._follow(engine, spec, process, on_output, stop, redact)
+        note_reads(job, directory, folders=False)  # they were listed to change their owner
         keep_files(job, directory)
         facts = {"image": image, "container": name, "guard": "container"}
         return Finished(end, directory.outputs, same_files=False, facts=facts, seen_at=seen.outputs)

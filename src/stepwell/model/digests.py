@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import IO, Any
 
-RECIPE = 1
+RECIPE = 2
 """Version of the rules that decide reuse; raising it makes every step run again."""
 
 

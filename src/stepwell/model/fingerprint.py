@@ -10,6 +10,10 @@ from typing import NamedTuple
 from stepwell.model.digests import digest
 
 CONTENT = "sha256:"
+ABSENT = "absent"
+PROBED = "/."
+"""End of the name of a row for what a script looked for, without more of it than whether it is there."""
+
 _LONGEST_SHOWN = 60
 
 ExplainTrees = Callable[[str, str], Iterable[str]]
@@ -26,9 +30,19 @@ class Row(NamedTuple):
     @property
     def label(self) -> str:
         """The row in words, such as `script train.py` or `parameter rate`."""
+        if self.kind == "read" and self.name.endswith("/"):
+            return "the source folder" if self.name == "./" else f"folder {self.name[:-1]}"
+        if self.kind == "read" and self.name.endswith(PROBED):
+            return f"{self.name.removesuffix(PROBED)}, which the script looked for,"
         return f"{_WORDS.get(self.kind, self.kind)} {self.name}".rstrip()
 
+    @property
+    def is_absence(self) -> bool:
+        """Whether it says that what a script looked for is not there."""
+        return self.kind == "read" and self.value == ABSENT
 
+
+_HAPPENED = {"added": "new", "removed": "gone"}
 _WORDS = {"read": "file read but not declared", "file": "file", "recipe": "Stepwell's reuse rules"}
 
 
@@ -40,8 +54,11 @@ class Fingerprint:
 
     @cached_property
     def key(self) -> str:
-        """64 hex digits that name the result: equal rows, equal key."""
-        return digest("step-key", self.rows)
+        """64 hex digits that name the result: equal rows, equal key.
+
+        What was looked for and is not there has no part in it, so that it is the same for steps that never looked.
+        """
+        return digest("step-key", [row for row in self.rows if not row.is_absence])
 
     def without(self, *kinds: str) -> Fingerprint:
         """Return the fingerprint without its rows of the given kinds."""
@@ -65,7 +82,7 @@ class Fingerprint:
 
 
 def _by_label(rows: Iterable[Row]) -> Mapping[tuple[str, str], Row]:
-    return {(row.kind, row.name): row for row in rows}
+    return {(row.kind, row.name): row for row in rows if not row.is_absence}
 
 
 def _sentence(old: Row | None, new: Row | None, explain: ExplainTrees | None) -> str:
@@ -77,11 +94,19 @@ def _sentence(old: Row | None, new: Row | None, explain: ExplainTrees | None) ->
     if not new.value.startswith(CONTENT) and not old.value.startswith(CONTENT):
         return f"{new.label}: {_short(old.value)} → {_short(new.value)}"
     files = tuple(explain(old.value.removeprefix(CONTENT), new.value.removeprefix(CONTENT))) if explain else ()
+    if new.kind == "read" and new.name.endswith("/"):
+        return f"the files in {new.label} changed" + (f": {', '.join(map(_name_sentence, files))}" if files else "")
     return f"{new.label} changed" + (f" ({', '.join(files)})" if files else "")
 
 
+def _name_sentence(words: str) -> str:
+    """Return what became of a name in a folder, in words; `words` are those of a tree's difference."""
+    name, _, what = words.rpartition(" ")
+    return f"{name} is {_HAPPENED[what]}" if what in _HAPPENED else words
+
+
 def _shown(row: Row) -> str:
-    return "" if not row.value or row.value.startswith(CONTENT) else f": {_short(row.value)}"
+    return "" if not row.value or row.kind == "read" or row.value.startswith(CONTENT) else f": {_short(row.value)}"
 
 
 def _short(text: str) -> str:

@@ -21,6 +21,7 @@ MOST_DEPTH = 200
 """How deep folders may be nested in what is read: each level takes a descriptor."""
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_ADDED = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
@@ -53,6 +54,20 @@ def open_file(root: Name | int, path: Name) -> BinaryIO:
         os.close(descriptor)
         raise _not_regular(name)
     return open(descriptor, "rb")
+
+
+def append_file(root: Name | int, path: Name) -> BinaryIO:
+    """Open the regular file `path` below the trusted `root` to be added to, as `open_file` does; a missing one is made."""
+    *folders, name = _parts(path) or [""]
+    folder = open_folder(root, "/".join(folders))
+    try:
+        descriptor = os.open(name, _ADDED, 0o666, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(name)
+    return open(descriptor, "ab")
 
 
 def read_file(root: Name | int, path: Name) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -87,6 +87,11 @@ def _shown(path: str) -> str:
 
 def _by_path(tree: Tree) -> Mapping[str, Entry]:
     return {entry.path: entry for entry in tree.entries}
+
+
+def listing(names: Iterable[str]) -> Tree:
+    """Return the names in a folder as a tree, whatever stands under them."""
+    return Tree(tuple(Entry(name, "file", "", 0, False) for name in sorted(names)))
 
 
 def plain_digest(path: str, _: os.stat_result) -> str:

@@ -56,8 +56,9 @@ class Place:
     def lines(self):
         lines = [json.loads(line) for line in self.reads.read_text().splitlines()] if self.reads.exists() else []
         assert all(line["inside"] != os.path.isabs(line["path"]) for line in lines)
-        assert len(lines) == len({line["path"] for line in lines})
-        return {line["path"] for line in lines}
+        read = [line["path"] for line in lines if not line.get("made")]
+        assert len(read) == len(set(read))
+        return set(read)
 
 
 @pytest.fixture
@@ -264,7 +265,7 @@ def test_a_spec_may_come_through_a_descriptor(place):
         "open('data.json', 'a+').read()",
         "open('data.json', 'a').write('x'); open('data.json').read()",
         "import fileinput; list(fileinput.input('data.json'))",
-        "import shutil; shutil.copy('data.json', 'copy.json'); open('copy.json')",
+        "import shutil; shutil.copyfile('data.json', 'copy.json'); open('copy.json')",
         "import os; os.rename('data.json', 'moved.json'); open('moved.json')",
         "import os; os.link('data.json', 'linked.json'); open('linked.json')",
         "import os; open('data.json'); os._exit(0)",
@@ -301,7 +302,7 @@ def test_reads_are_noted(place, read):
         "import os\nos.mkdir('made')\nos.system('echo x > made/file')\nopen('made/file')",
         "import os\nos.mkdir('m')\nopen('m/f', 'w')\nos.rename('m', 'n')\nopen('n/f')",
         "import tempfile\ntempfile.TemporaryFile()\nwith tempfile.NamedTemporaryFile() as f: open(f.name)",
-        "import os; os.open('.', os.O_RDONLY); os.path.exists('old.txt')",
+        "import os; os.open('.', os.O_RDONLY)",
         "try:\n    open('.')\nexcept OSError:\n    pass",
         "import json.tool, decimal, sqlite3, ctypes",
         "open('/etc/passwd'); open('/proc/self/stat'); open('/dev/null')",
@@ -393,14 +394,114 @@ def test_watching_changes_no_errors_and_survives_its_file(place):
     )
     done = place.launch(source)
     assert b"FileNotFoundError" in done.stderr
-    assert place.lines() == {"data.txt", "missing"}
+    assert place.lines() == {"data.txt", "missing/."}
 
 
 def test_listed_folders_and_missing_files_are_noted_but_not_what_python_looks_through_itself(place):
     place.write("data/a.csv", "x")
     place.write("other.py", "")
     source = "import os, glob, other\nglob.glob('data/*.csv')\nos.listdir('.')\ntry:\n    open('no')\nexcept OSError:\n    pass"
-    assert place.noted(source) == {"data/", "./", "no", "other.py"}
+    assert place.noted(source) == {"data/", "./", "no/.", "other.py"}
+
+
+LOOKS = [
+    "os.path.exists({0!r})",
+    "os.path.isfile({0!r})",
+    "os.path.isdir({0!r})",
+    "os.path.lexists({0!r})",
+    "os.access({0!r}, os.R_OK)",
+    "os.access(path={0!r}, mode=os.W_OK)",
+    "pathlib.Path({0!r}).exists()",
+    "pathlib.Path({0!r}).is_file()",
+    "pathlib.Path({0!r}).resolve().is_dir()",
+    "glob.glob({0!r})",
+    "os.path.exists(os.fsencode(os.path.abspath({0!r})))",
+    "os.chdir('data'), os.path.exists('../' + {0!r})",
+    "os.posix_spawn('/bin/true', ['true'], {{}}), os.path.islink({0!r})",
+    "threading.Thread(target=os.path.exists, args=({0!r},)).run()",
+    "os.path.exists({0!r}), os.path.exists({0!r}), os.path.exists('./' + {0!r})",
+]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_whether_something_is_there_is_noted(place, look):
+    place.write("data/a.csv", "x")
+    place.write("there.txt", "x")
+    start = "import os, pathlib, glob, threading\n"
+    assert place.noted(start + look.format("missing.txt")) == {"missing.txt/."}
+    assert b'"missing": true' in place.reads.read_bytes()
+    assert place.noted(start + look.format("there.txt")) == {"there.txt/."}
+    assert b"missing" not in place.reads.read_bytes()
+
+
+def test_sizes_and_times_are_read_like_content(place):
+    place.write("there.txt", "x")
+    for look in ("os.path.getsize('there.txt')", "os.stat('there.txt')", "pathlib.Path('there.txt').stat()"):
+        assert place.noted(f"import os, pathlib\n{look}") == {"there.txt"}
+
+
+def test_looks_and_listings_outside_are_noted_too(place):
+    place.write("../side/a.csv", "x")
+    side = str(place.top / "side")
+    source = f"import os, glob\nglob.glob({side!r} + '/*.csv')\nos.path.exists({side!r} + '/b.csv')"
+    assert place.noted(source) == {f"{side}/", f"{side}/b.csv/."}
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "import importlib.metadata as m; m.version('pip'); list(m.entry_points()); list(m.distributions())",
+        "import importlib.metadata as m\ntry:\n    m.version('nonesuch')\nexcept m.PackageNotFoundError:\n    pass",
+        "import importlib.util; importlib.util.find_spec('nonesuch'); importlib.util.find_spec('numpy')",
+        "try:\n    import nonesuch\nexcept ImportError:\n    pass",
+        "import warnings; warnings.filterwarnings('ignore', category=DeprecationWarning)\nimport pkg_resources",
+        "import pkgutil; list(pkgutil.iter_modules()); pkgutil.find_loader('nonesuch')",
+        "import inspect, mod; inspect.getsource(mod.f); inspect.getmodule(mod.f)",
+        "import linecache; linecache.getline('nonesuch.py', 1); linecache.checkcache(); linecache.getline('mod.py', 1)",
+        "import warnings; warnings.warn_explicit('w', UserWarning, 'nonesuch.py', 3)",
+        "import traceback\ntry:\n    exec(compile('1 / 0', 'nonesuch.py', 'exec'))\nexcept Exception:\n    traceback.print_exc()",
+        "import logging; logging.getLogger('x').warning('hi')",
+        "import os; os.makedirs('new/deeper', exist_ok=True); os.makedirs('new', exist_ok=True); os.path.realpath('mod.py')",
+        "import shutil; shutil.rmtree('nonesuch', ignore_errors=True)",
+    ],
+)
+def test_what_python_looks_for_itself_is_not_noted(place, act):
+    place.write("mod.py", "def f():\n    return 1\n")
+    place.write("own.egg-info/PKG-INFO", "Metadata-Version: 2.1\nName: own\nVersion: 1.0\n")
+    place.write("own.egg-info/entry_points.txt", "[console_scripts]\nown = mod:f\n")
+    assert place.noted(act) - {"mod.py"} == set()
+
+
+def test_plugins_of_the_scripts_own_are_data(place):
+    place.write("plugins/one.py", "")
+    source = "import pkgutil; print([m.name for m in pkgutil.iter_modules(['plugins'])])"
+    assert place.noted(source) == {"plugins/"}
+
+
+def test_functions_that_look_are_what_they_were(place):
+    source = """
+        import copy, inspect, os, pickle, shutil, sys
+        class Accessor:
+            stat = os.stat
+        assert Accessor().stat("data.txt").st_size == 1
+        assert pickle.loads(pickle.dumps(os.stat)) is os.stat is copy.deepcopy(os.stat)
+        assert "follow_symlinks" in inspect.signature(os.stat).parameters
+        assert os.stat in os.supports_dir_fd and os.stat in os.supports_fd and os.stat in os.supports_follow_symlinks
+        assert os.access in os.supports_effective_ids and os.stat.__name__ == "stat" and "stat" in repr(os.stat)
+        os.makedirs("a/b")
+        shutil.rmtree("a")
+        for wrong in (lambda: os.stat(), lambda: os.stat("\\0"), lambda: os.stat([]), lambda: os.access("x")):
+            try:
+                wrong()
+            except (TypeError, ValueError):
+                continue
+            raise AssertionError
+        os.stat("missing.txt")
+    """
+    place.write("data.txt", "x")
+    done, plain = place.launch(source), place.plain()
+    assert done.stderr == plain.stderr
+    assert b"No such file" in done.stderr and done.returncode == 1
 
 
 def test_without_a_watch_nothing_is_written(place):
@@ -413,3 +514,70 @@ def test_the_launcher_needs_no_package():
     source = LAUNCHER.read_text()
     assert "import stepwell" not in source
     assert "from stepwell" not in source
+
+
+# Children -----------------------------------------------------------------------------------------------------------
+
+NESTED = "import subprocess, sys; subprocess.run([sys.executable, '-m', 'tool'], check=True)"
+CHILDREN = {
+    "command": "import subprocess, sys; subprocess.run([sys.executable, '-c', 'open(chr(100) + chr(97)).read()'], check=True)",
+    "module": NESTED,
+    "shell": "import os, sys; assert os.system(sys.executable + ' -m tool') == 0",
+    "grandchild": f"import subprocess, sys; subprocess.run([sys.executable, '-c', {NESTED!r}], check=True)",
+    **{
+        method: f"""
+            import multiprocessing, os
+            def work(name):
+                return os.path.exists(name[::-1]) and len(open(name[::-1]).read())
+            if __name__ == "__main__":
+                with multiprocessing.get_context("{method}").Pool(1) as pool:
+                    assert pool.map(work, ["ad"]) == [1]
+        """
+        for method in ("spawn", "fork", "forkserver")
+    },
+    "joblib": """
+        import joblib
+        def load(name):
+            return len(open(name[::-1]).read())
+        if __name__ == "__main__":
+            assert joblib.Parallel(2)(joblib.delayed(load)(name) for name in ["ad", "ad"]) == [1, 1]
+    """,
+}
+
+
+@pytest.mark.parametrize("way", CHILDREN)
+def test_pythons_that_a_script_starts_are_watched_too(place, way):
+    if way == "joblib":
+        pytest.importorskip("joblib")
+    place.write("da", "x")
+    place.write("tool.py", "open(chr(100) + chr(97)).read()")
+    done = place.launch(CHILDREN[way])
+    assert done.returncode == 0, done.stderr.decode()
+    notes = map(json.loads, place.reads.read_text().splitlines())
+    noted = {note["path"] for note in notes if not note.get("made")}
+    assert "da" in noted and noted <= {"da", "da/.", "tool.py"}
+
+
+@pytest.mark.parametrize("flags", [[], ["-S"], ["-I"], ["-E"]])
+def test_a_child_is_what_it_would_be(place, flags):
+    place.write("lib/sitecustomize.py", "import sys\nsys.customized = __name__\n")
+    tell = """if True:
+        import sys
+        helpers = {"marshal", "__future__", "_json"}
+        path = [folder for folder in sys.path if not folder.endswith("/script/children")]  # Python with -S keeps it
+        print(path, sorted(set(sys.modules) - helpers), getattr(sys, "customized", None))
+    """
+    source = f"import subprocess, sys; subprocess.run([sys.executable, *sys.argv[1:], '-c', {tell!r}], check=True)"
+    for own in ({}, {"PYTHONPATH": str(place.cwd / "lib")}):
+        place.environment = {**place.environment, **own}
+        done, plain = place.launch(source, *flags), place.plain(*flags)
+        assert (plain.returncode, done.stderr, done.stdout) == (0, plain.stderr, plain.stdout)
+
+
+def test_what_one_process_wrote_is_no_read_of_another(place):
+    side = place.top / "side.txt"
+    place.write("tool.py", f"open({str(side)!r}).read()")
+    source = f"open({str(side)!r}, 'w').write('x')\n{NESTED}"
+    assert place.launch(source).returncode == 0
+    notes = [json.loads(line) for line in place.reads.read_text().splitlines()]
+    assert [note.get("made", False) for note in notes if note["path"] == str(side)] == [True, False]

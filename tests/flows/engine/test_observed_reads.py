@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stepwell import PipelineData
+import pytest
+from stepwell import CommandStep, PipelineData
 
 WRITE = "open(args[0], 'w').write(found)\n"
 
@@ -67,3 +68,151 @@ def test_reads_of_steps_that_share_a_script_are_all_remembered(project):
         project.write(f"{name}.txt", "2")
     results = pipeline()
     assert [project.workspace.path_of(results[n][f"out_{n}"]).read_text() for n in "abcdefgh"] == ["2"] * 8
+
+
+LISTS = """
+    import importlib.metadata, os
+    list(importlib.metadata.entry_points())
+    found = importlib.metadata.version("pip")
+"""
+
+
+def test_what_python_lists_itself_does_not_count_and_what_the_script_lists_is_named(project):
+    outs = [PipelineData("one"), PipelineData("two")]
+    python = project.step("p.py", LISTS + "    open(args[0], 'w')\n", arguments=[outs[0]], outputs=[outs[0]])
+    own = project.step(
+        "o.py", LISTS + "    open(args[0], 'w').write(str(os.listdir('.')))\n", arguments=[outs[1]], outputs=[outs[1]]
+    )
+    pipeline = project.pipeline(python, own)
+    pipeline()
+    project.write("c2.yaml", "")
+    (project.source / "gone.txt").unlink(missing_ok=True)
+    first, second = pipeline.plan()
+    assert first.action == "reuse"
+    assert (second.action, second.why) == ("run", ("the files in the source folder changed: c2.yaml is new",))
+
+
+def test_a_look_whether_a_file_is_there_counts_once_it_comes_or_goes(project, tmp_path):
+    side, there = tmp_path / "side", project.write("there.txt", "1")
+    side.mkdir()
+    body = f"""
+        import glob, os, pathlib
+        found = [os.path.exists("missing.txt"), pathlib.Path("there.txt").is_file(), os.path.isdir("extra")]
+        found = str(found + glob.glob({str(side)!r} + "/*.csv"))
+        open(args[0], "w").write(found)
+    """
+    outs = [PipelineData("out"), PipelineData("other")]
+    steps = [
+        project.step("s.py", body, name=name, arguments=[out], outputs=[out], strict=True)
+        for name, out in zip("ab", outs, strict=True)
+    ]
+    pipeline = project.pipeline(*steps)
+
+    def why():
+        return {word for decision in pipeline.plan() for word in decision.why if decision.action == "run"}
+
+    pipeline()
+    assert why() == set()
+    there.write_text("2")  # what is in it was no question
+    assert why() == set()
+    new = project.write("missing.txt", "")
+    assert why() == {"missing.txt, which the script looked for, is new"}
+    new.unlink()
+    there.unlink()
+    assert why() == {"there.txt, which the script looked for, is gone"}
+    there.touch()
+    new = project.write("extra/file", "")
+    assert why() == {"extra, which the script looked for, is new"}
+    new.unlink()
+    new.parent.rmdir()
+    (side / "c.csv").touch()
+    assert why() == {f"the files in folder {side} changed: c.csv is new"}
+    (side / "c.csv").unlink()
+    assert why() == set()
+
+
+def test_what_a_step_makes_outside_because_it_is_missing_costs_one_more_run(project, tmp_path):
+    side = tmp_path / "cache.txt"
+    body = f"""
+        import os
+        if not os.path.exists({str(side)!r}):
+            open({str(side)!r}, "w").write("made")
+        found = open({str(side)!r}).read()
+    """
+    pipeline = piped(project, body)
+    assert written(project, pipeline) == "made"
+    [decision] = pipeline.plan()
+    assert decision.why == (f"{side}, which the script looked for, is new",)
+    pipeline()
+    assert pipeline.plan()[0].action == "reuse"
+    side.write_text("other")
+    assert pipeline.plan()[0].action == "run"
+
+
+def test_looks_for_names_of_the_moment_make_no_other_step_run_again(project):
+    body = "import os, uuid\nos.path.exists(uuid.uuid4().hex)\nopen(args[0], 'w').write(args[1])\n"
+    outs = [PipelineData(name) for name in "abc"]
+    steps = [project.step("s.py", body, name=o.name, arguments=[o, o.name], outputs=[o]) for o in outs]
+    pipeline = project.pipeline(*steps)
+    pipeline()
+    assert {decision.action for decision in pipeline.plan()} == {"reuse"}
+
+
+IN_C = """
+    import ctypes
+    libc = ctypes.CDLL(None)
+    buffer = ctypes.create_string_buffer(9)
+    libc.read(libc.open(b"data/" + b"x.bin", 0), buffer, 8)
+    found = buffer.value.decode()
+"""
+
+
+def keeps_access_times(folder):
+    from stepwell.blocks.compute.access_times import mark
+
+    (folder / "inner").mkdir()
+    return mark(folder / "inner")
+
+
+def test_what_c_code_reads_of_the_source_counts(project, tmp_path):
+    if not keeps_access_times(tmp_path):
+        pytest.skip("this file system keeps no access times")
+    project.write("data/x.bin", "old")
+    project.write("data/other.bin", "old")
+    pipeline = piped(project, IN_C)
+    assert written(project, pipeline) == "old"
+    assert [row.name for row in pipeline.plan() and reads_of(project)] == ["data/x.bin"]
+    project.write("data/other.bin", "new")
+    assert pipeline.plan()[0].action == "reuse"
+    project.write("data/x.bin", "new")
+    assert pipeline.plan()[0].why == ("file read but not declared data/x.bin changed",)
+
+
+def reads_of(project):
+    from stepwell.model.records import StepRecord
+
+    records = [record for _, record in project.workspace.store.records() if isinstance(record, StepRecord)]
+    return [row for record in records for row in record.fingerprint.rows if row.kind == "read"]
+
+
+def test_what_a_command_reads_beside_its_hash_paths_counts(project, tmp_path):
+    if not keeps_access_times(tmp_path):
+        pytest.skip("this file system keeps no access times")
+    for name in ("declared.txt", "read.txt", "whole.txt"):
+        project.write(name, "1")
+    few, whole = PipelineData("few"), PipelineData("whole")
+    text = ["sh", "-c", 'f=read; cat $f.txt > "$1"', "sh"]
+    steps = [
+        CommandStep(
+            [*text, few], name="few", outputs=[few], source_directory=project.source, hash_paths=["declared.txt"]
+        ),
+        CommandStep([*text, whole], name="whole", outputs=[whole], source_directory=project.source),
+    ]
+    pipeline = project.pipeline(*steps)
+    summary = project.run(pipeline)
+    assert [row.name for row in reads_of(project)] == ["read.txt"]
+    assert [warning for warning in summary.warnings if "whole" in warning] == []
+    project.write("whole.txt", "2")
+    assert [decision.action for decision in pipeline.plan()] == ["reuse", "run"]
+    project.write("read.txt", "2")
+    assert [decision.action for decision in pipeline.plan()] == ["run", "run"]

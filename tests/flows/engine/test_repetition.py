@@ -53,9 +53,9 @@ def two(project):
         "make.py", "open(args[1], 'w').write(open(args[0]).read())\n", name="make", arguments=[raw, table], inputs=[raw], outputs=[table]
     )  # fmt: skip
     body = f"""
-        import os
+        import os, subprocess
         os.mkdir(args[2])
-        line = 'other' if os.path.exists({str(project.folder / "other")!r}) else 'usual'
+        line = 'usual' if subprocess.run(['test', '-e', {str(project.folder / "other")!r}]).returncode else 'other'
         open(args[2] + '/log.txt', 'w').write(open(args[0]).read() + args[1] + '\\n' + line + '\\n')
         open(args[2] + '/fixed.txt', 'w').write('fixed')
     """
@@ -128,7 +128,7 @@ def test_a_step_that_fails_now_or_failed_then_is_told(project, two):
     run = folder_of(project, two)
     assert again(project, run)["train"].obstacles == ("it did not end well in this run",)
     flaky, out = project.folder / "fail", PipelineData("out")
-    body = f"import os\nassert not os.path.exists({str(flaky)!r})\nopen(args[0], 'w')\n"
+    body = f"import subprocess\nassert subprocess.call(['test', '-e', {str(flaky)!r}])\nopen(args[0], 'w')\n"
     run = folder_of(project, project.pipeline(project.step("f.py", body, name="f", arguments=[out], outputs=[out])))
     flaky.touch()
     [words] = again(project, run)["f"].differs

@@ -1,0 +1,1 @@
+"""What the Pythons that a watched script starts find first on their search path, and then no more."""
