@@ -23,7 +23,7 @@ from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import fetch_status
 from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
-from stepwell.model.names import folder_names
+from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
 
 if TYPE_CHECKING:
@@ -321,11 +321,10 @@ class PipelineRun:
             DatastoreException: An output is gone or was damaged; the others were copied.
         """
         count, gone, found = 0, self.gone_outputs(), self.get_outputs()
-        folders = folder_names(found)
         for step, outputs in found.items():
             for name, data in outputs.items():
                 if name not in gone.get(step, ()):
-                    count += data.copy_to(Path(target) / folders[step] / name, overwrite)
+                    count += data.copy_to(Path(target) / folder_name(step) / folder_name(name), overwrite)
         if gone:
             raise gone_error(gone, count)
         return count

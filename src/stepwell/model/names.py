@@ -1,4 +1,4 @@
-"""One name made of several: the only place that joins names, so that different ones can't come out alike."""
+"""Names made of others: the only place that joins names and makes folders' names, so that no two come out alike."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from stepwell.model.digests import digest
 
 _LONGEST_SLUG = 160
 _DIGITS = 32
+_LONGEST_NAME = 200
+_LONGEST_START = 160
+_OWN_DIGEST = re.compile(r"--[0-9a-f]{32}\Z")
 _EARLIER_DIGEST = re.compile("-[0-9a-f]{8}$")
 
 
@@ -30,19 +33,26 @@ def earlier_joined_name(*names: str) -> str:
     return slug if slug == joined else f"{slug}-{digest('document-name', list(names))[:8]}"
 
 
-def folder_names(names: Iterable[str]) -> dict[str, str]:
-    """Return a folder's name for each of `names`: itself, or if it can't be one with `_` for `/`, and more if need be."""
-    found: dict[str, str] = {}
-    for name in sorted(set(names), key=lambda name: (not _is_folder_name(name), name)):
-        folder = name.replace("/", "_")
-        while not _is_folder_name(folder) or folder in found.values():
-            folder += "_"
-        found[name] = folder
-    return found
+def folder_name(text: str) -> str:
+    """Return a folder's or file's name for any text, in 200 bytes at most; distinct texts have distinct ones.
+
+    What can be a name stays as it is; all other texts end in `--` and 128 bits of a digest.
+    """
+    if _is_folder_name(text):
+        return text
+    shown = "".join(mark if mark.isprintable() and mark != "/" else "_" for mark in text)
+    start = shown.encode()[:_LONGEST_START].decode(errors="ignore").rstrip()
+    return f"{start}--{digest('folder-name', text)[:_DIGITS]}"
 
 
-def _is_folder_name(name: str) -> bool:
-    return name not in ("", ".", "..") and "/" not in name
+def _is_folder_name(text: str) -> bool:
+    return (
+        text.isprintable()
+        and "/" not in text
+        and bool(text.strip(". "))
+        and len(text.encode()) <= _LONGEST_NAME
+        and not _OWN_DIGEST.search(text)
+    )
 
 
 def _slug(names: Iterable[str]) -> str:

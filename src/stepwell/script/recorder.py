@@ -143,9 +143,12 @@ class Recorder(FileRecorder):
         """
         if (path is None) == (plot is None):
             raise UserErrorException(f"Image {name!r} needs one of path and plot", hint="Pass exactly one of them.")
+        from stepwell.model.names import folder_name  # hashing is what few scripts need
+
         ending = ".png" if path is None else os.path.splitext(path)[1]
         source = _drawn(name, plot) if path is None else path
-        kept = self._keep(checked_name("image", name).removesuffix(ending) + ending, source, again=True)
+        parts = checked_name("image", name).removesuffix(ending).split("/")
+        kept = self._keep("/".join(map(folder_name, filter(None, parts))) + ending, source, again=True)
         self._emit("image", name, kept, description=description)
 
     def get_metrics(self, name: str | None = None, recursive: bool = False, **_: object) -> dict[str, Any]:

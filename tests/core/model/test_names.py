@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.model.names import earlier_joined_name, folder_names, joined_name
+from stepwell.model.names import earlier_joined_name, folder_name, joined_name
 
 PARTS = st.text("abAB01-_./ é", max_size=12)
 LISTS = st.lists(PARTS, min_size=1, max_size=4)
@@ -42,13 +43,29 @@ def test_names_that_met_once():
     assert joined_name("Foo") != joined_name(earlier_joined_name("Foo")) and joined_name("foo") == "foo"
 
 
-@given(st.sets(st.text("a/_.", max_size=4), max_size=8))
-def test_each_step_has_a_folder_of_its_own(names):
-    found = folder_names(names)
-    assert len(set(found.values())) == len(names) and not {".", "..", ""} & set(found.values())
-    assert not any("/" in folder for folder in found.values())
+@given(st.sets(st.text("a/_.- \\\n\0é\ud800", max_size=6) | st.text(), max_size=8))
+def test_each_text_has_a_folder_of_its_own(names):
+    found = {folder_name(name) for name in names}
+    assert len(found) == len(names) and not {".", "..", ""} & found
+    assert not any("/" in folder or "\0" in folder or len(folder.encode()) > 200 for folder in found)
 
 
-def test_a_folder_is_called_as_the_step_if_that_can_be():
-    assert folder_names(["a/b", "c"]) == {"a/b": "a_b", "c": "c"}
-    assert folder_names(["a/b", "a_b"])["a_b"] == "a_b"
+@given(st.text())
+def test_a_folders_name_can_be_made_on_a_disk_and_never_leads_elsewhere(tmp_path_factory, text):
+    place = tmp_path_factory.getbasetemp() / "names"
+    (place / folder_name(text * 100)).mkdir(parents=True, exist_ok=True)
+    assert (place / folder_name(text)).resolve().parent == place.resolve()
+
+
+@pytest.mark.parametrize("text", ["a b", "Zażółć", "-n", "train.py", "..a", "a\\b", "x" * 200, "step: 1 (2%)"])
+def test_what_can_name_a_folder_stays_as_it_is(text):
+    assert folder_name(text) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", ".", "..", "...", ". .", "a/b", "/", "a\nb", "x" * 201, "ż" * 101, "a--" + "0" * 32]
+)
+def test_what_can_not_gets_a_digest_that_no_other_text_has(text):
+    name = folder_name(text)
+    assert re.search("--[0-9a-f]{32}$", name) and folder_name(name) != name
+    assert folder_name("eval/test") not in ("eval_test", folder_name("eval//test"))

@@ -217,6 +217,15 @@ def test_images(run, control, tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["..", "../up", "/tmp/x", "a\nb", "x" * 300, ".", "eval/test"])
+def test_an_image_may_have_any_name(run, control, tmp_path, name):
+    (tmp_path / "roc.png").write_bytes(b"png")
+    run.log_image(name, path="roc.png")
+    [kept] = files_of(control, read_events(control)).values()
+    assert kept.read_bytes() == b"png" and kept.resolve().is_relative_to((control / "files").resolve())
+    assert run.get_metrics() == {name: str(kept.relative_to(control / "files"))}
+
+
 def test_a_real_figure(run, control):
     figures = pytest.importorskip("matplotlib.figure")
     run.log_image("plot", plot=figures.Figure())
