@@ -8,11 +8,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from stepwell.blocks.arguments.checked import checked, is_checking, refuse_mistyped, refuse_unknown
+from stepwell.blocks.compute.memory_size import refuse_tiny
 from stepwell.blocks.compute.status import SUCCEEDED, ComputeStatus, NodeCounts, ScaleSettings
 from stepwell.blocks.server import documents
-from stepwell.errors import ComputeTargetException
+from stepwell.errors import ComputeTargetException, UserErrorException
 from stepwell.model.redaction import is_secret_name
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ LOCAL = "local"
 """The name of the compute target that steps run on unless they say otherwise: processes on this machine."""
 
 
+@checked
 class Compute(documents.NamedBlock, abc.ABC):
     """Where steps run. A new kind is one file `*_compute.py` with one subclass.
 
@@ -55,6 +58,24 @@ class Compute(documents.NamedBlock, abc.ABC):
     location: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     tags: dict[str, str] = Field(default_factory=dict, description="Free labels.")
     max_concurrent: int = Field(default=64, ge=1, description="How many steps of a pipeline run at once.")
+
+    if not TYPE_CHECKING:  # type checkers know the fields
+
+        def __init__(self, **fields: Any) -> None:
+            if not is_checking():
+                super().__init__(**fields)
+                return
+            own = type(self).model_fields
+            fields = {name: value for name, value in fields.items() if name != "block_type_slug"}
+            refuse_unknown(self.type, fields, own)
+            for name, value in fields.items():
+                refuse_mistyped(self.type, name, value, own[name].annotation)
+                if name.startswith("memory") and isinstance(value, int):
+                    refuse_tiny(f"`{name}` of {self.type}", value)
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                raise _out_of_range(self.type, error) from None
 
     @abc.abstractmethod
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
@@ -254,6 +275,13 @@ class Compute(documents.NamedBlock, abc.ABC):
             "provisioningState": self.provisioning_state,
             "properties": self.settings(),
         }
+
+
+def _out_of_range(kind: str, error: ValidationError) -> UserErrorException:
+    wrong = error.errors()[0]
+    said = wrong["msg"].removeprefix("Input ").removeprefix("String ").replace("should", "must", 1)
+    title = f"`{'.'.join(map(str, wrong['loc']))}` of {kind} {said}, not {wrong['input']!r}"
+    return UserErrorException(title, hint="Correct the value.")
 
 
 def _redacted(name: str, value: Any) -> Any:

@@ -7,9 +7,11 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
 import stepwell.blocks.compute
+from stepwell.blocks.arguments.checked import checked, unchecked
+from stepwell.blocks.arguments.hints import Words
 from stepwell.blocks.compute import base
 from stepwell.blocks.compute.base import Compute, not_found, refuse_inside_step
 from stepwell.blocks.server import documents
@@ -30,6 +32,9 @@ class Attachable(Protocol):
         """Return the target that it describes, not saved yet."""
 
 
+Configuration = Annotated[Compute | Attachable, Words("a compute target, such as `DaskCompute(max_nodes=4)`")]
+
+
 def all_kinds() -> Iterator[type[Compute]]:
     """Return every kind of target: each stands in a module `*_compute` of this folder, or of a folder in it."""
     room = stepwell.blocks.compute
@@ -47,6 +52,7 @@ def targets_of(workspace: BaseWorkspace) -> dict[str, Compute]:
     return {**found, **{target.name: target for target in documents.load_any(known, workspace=workspace.name)}}
 
 
+@checked
 class ComputeTarget(abc.ABC):  # noqa: B024  (abstract for `register`: every Compute counts as one)
     """The compute targets of a workspace. `ComputeTarget(ws, name)` is one of them; every target is an instance."""
 
@@ -97,7 +103,7 @@ class ComputeTarget(abc.ABC):  # noqa: B024  (abstract for `register`: every Com
         return [*targets_of(workspace).values()]
 
     @classmethod
-    def create(cls, workspace: BaseWorkspace, name: str, provisioning_configuration: Compute | Attachable) -> Compute:
+    def create(cls, workspace: BaseWorkspace, name: str, provisioning_configuration: Configuration) -> Compute:
         """Save a new target under `name`, or give these settings to the target of the same kind that has the name.
 
         Args:
@@ -116,7 +122,7 @@ class ComputeTarget(abc.ABC):  # noqa: B024  (abstract for `register`: every Com
         return cls._save(workspace, name, provisioning_configuration, "create")
 
     @classmethod
-    def attach(cls, workspace: BaseWorkspace, name: str, attach_configuration: Compute | Attachable) -> Compute:
+    def attach(cls, workspace: BaseWorkspace, name: str, attach_configuration: Configuration) -> Compute:
         """Save a target for something that exists, such as `DaskCompute(address="tcp://…")`, under `name`.
 
         Args:
@@ -180,4 +186,5 @@ def _copy(target: Compute) -> Compute:
     """Return a target of its own with the same settings, not saved yet."""
     kind = type(target)
     own = set(kind.model_fields) - {"workspace", "name"}
-    return kind(**{field: getattr(target, field) for field in own})
+    with unchecked():  # its settings may be older than the checks
+        return kind(**{field: getattr(target, field) for field in own})

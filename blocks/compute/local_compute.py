@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import LOCAL, Compute
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.local_run import run_here
@@ -26,6 +27,7 @@ def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+@checked
 class LocalCompute(Compute):
     """Processes of this machine, as many at once as `max_concurrent`, `cpus` and `memory` have room for.
 

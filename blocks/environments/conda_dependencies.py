@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.environments.conda_packages import name_of
 from stepwell.blocks.environments.requirements import Requirements, normal, read_requirements
 from stepwell.errors import UserErrorException
@@ -19,6 +20,7 @@ FILE_NAME = "conda_dependencies.yml"
 _DEFAULT_NAME = "project_environment"
 
 
+@checked
 class CondaDependencies:
     """Packages for conda and for pip, channels, and a Python version; each list in the order in which it was made.
 
@@ -46,8 +48,8 @@ class CondaDependencies:
     def create(
         cls,
         pip_indexurl: str | None = None,
-        pip_packages: Iterable[str] | None = None,
-        conda_packages: Iterable[str] | None = None,
+        pip_packages: Sequence[str] | None = None,
+        conda_packages: Sequence[str] | None = None,
         python_version: str | None = None,
         pin_sdk_version: bool = True,
     ) -> CondaDependencies:
@@ -203,7 +205,7 @@ class CondaDependencies:
         """
         self._pip = [line for line in self._pip if line.startswith("-") or _pip_name(line) != _pip_name(pip_package)]
 
-    def set_pip_requirements(self, pip_requirements: Iterable[str]) -> None:
+    def set_pip_requirements(self, pip_requirements: Sequence[str]) -> None:
         """Replace all lines for pip, options included.
 
         Args:

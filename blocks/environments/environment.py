@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from prefect.types import SecretDict
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.environments.conda_dependencies import FILE_NAME, CondaDependencies
 from stepwell.blocks.environments.registry import EnvironmentBlock, latest_of, versions_of
 from stepwell.blocks.environments.requirements import Requirements, read_requirements
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _JSON_NAME = "azureml_environment.json"
 
 
+@checked
 class Environment:
     """The packages, variables and image that steps run with.
 

@@ -19,6 +19,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPS
 from prefect.settings import get_current_settings
 from pydantic import Field, PrivateAttr, ValidationError
 
+from stepwell.blocks.arguments.checked import unchecked
 from stepwell.blocks.server.connection import distrust, ensure_server
 from stepwell.blocks.server.patience import does_not_answer, patient, patient_calls
 from stepwell.blocks.server.retry import cannot_answer
@@ -235,7 +236,8 @@ def _document_of(block: Block) -> str | None:
 
 def _block_from(cls: type[B], document: BlockDocument) -> B:
     """Return the block of a document; Prefect's own way imports every installed collection first, a second's work."""
-    block = cls(**{field: value for field, value in document.data.items() if field in cls.model_fields})
+    with unchecked():
+        block = cls(**{field: value for field, value in document.data.items() if field in cls.model_fields})
     block._block_document_id = document.id
     block._block_document_name = document.name
     if isinstance(block, DatedBlock):

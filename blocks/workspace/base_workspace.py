@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from pydantic import SecretStr
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
 from stepwell.blocks.system.home import signing_key
+from stepwell.blocks.workspace.azure_arguments import V1Create, V1Find
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.entered import EnteredWorkspace
 from stepwell.blocks.workspace.store_identity import folders_of_workspaces
@@ -25,6 +28,7 @@ _CONFIG_FOLDERS = (".azureml", "aml_config", ".")
 _CONFIG_NAMES = ("config.json", "project.json")
 
 
+@checked
 class BaseWorkspace(EnteredWorkspace):
     """A workspace without its experiments (which stand in an upper room)."""
 
@@ -39,11 +43,11 @@ class BaseWorkspace(EnteredWorkspace):
         location: str | None = None,
         create_resource_group: bool = True,
         sku: str = "basic",
-        tags: dict[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
         friendly_name: str | None = None,
         exist_ok: bool = False,
         show_output: bool = True,
-        **azure: object,
+        **azure: Unpack[V1Create],
     ) -> Self:
         """Create a workspace, or with `exist_ok` return the one that has the name already.
 
@@ -61,7 +65,7 @@ class BaseWorkspace(EnteredWorkspace):
             friendly_name: A name for people.
             exist_ok: Whether to return a workspace that exists already instead of raising.
             show_output: Accepted for v1's sake; not used.
-            **azure: Other arguments of v1, such as `storage_account`; not used.
+            **azure: v1's other arguments, those of `V1Create`, such as `storage_account`; not used.
 
         Returns:
             The workspace, with the datastores `workspaceblobstore` (the default one) and `workspacefilestore`.
@@ -89,7 +93,7 @@ class BaseWorkspace(EnteredWorkspace):
             resource_group=resource_group,
             location=location,
             friendly_name=friendly_name,
-            tags=tags or {},
+            tags=dict(tags or {}),
             signing_key=SecretStr(signing_key()),
         )
         workspace = cls(_block=block)
@@ -107,7 +111,7 @@ class BaseWorkspace(EnteredWorkspace):
         subscription_id: str | None = None,
         resource_group: str | None = None,
         location: str | None = None,
-        **azure: object,
+        **azure: Unpack[V1Find],
     ) -> Self:
         """Return the workspace of that name.
 
@@ -117,7 +121,7 @@ class BaseWorkspace(EnteredWorkspace):
             subscription_id: Accepted for v1's sake; not used.
             resource_group: Accepted for v1's sake; not used.
             location: Accepted for v1's sake; not used.
-            **azure: Other arguments of v1; not used.
+            **azure: v1's other arguments, those of `V1Find`; not used.
 
         Returns:
             The workspace.
@@ -142,12 +146,20 @@ class BaseWorkspace(EnteredWorkspace):
         return cls(_block=block).opened()
 
     @classmethod
-    def list(cls, subscription_id: str | None = None, **azure: object) -> dict[str, Self]:
+    def list(
+        cls,
+        subscription_id: str | None = None,
+        auth: object = None,
+        resource_group: str | None = None,
+        **azure: Unpack[V1Find],
+    ) -> dict[str, Self]:
         """Return every workspace of the server.
 
         Args:
             subscription_id: Accepted for v1's sake; not used.
-            **azure: Other arguments of v1; not used.
+            auth: Accepted for v1's sake; not used.
+            resource_group: Accepted for v1's sake; not used.
+            **azure: v1's other arguments, those of `V1Find`; not used.
 
         Returns:
             The workspaces by name.
@@ -155,7 +167,7 @@ class BaseWorkspace(EnteredWorkspace):
         return {block.name: cls(_block=block) for block in documents.load_all(WorkspaceBlock)}
 
     @classmethod
-    def from_config(cls, path: str | Path | None = None, auth: object = None, **azure: object) -> Self:
+    def from_config(cls, path: str | Path | None = None, auth: object = None, **azure: Unpack[V1Find]) -> Self:
         """Return the workspace that the nearest config file names.
 
         As in Azure ML SDK v1, `config.json` or `project.json` is looked for in `.azureml`, in `aml_config` and beside
@@ -164,7 +176,7 @@ class BaseWorkspace(EnteredWorkspace):
         Args:
             path: The config file, or the folder where the search begins; by default the current one.
             auth: Accepted for v1's sake; not used.
-            **azure: Other arguments of v1; not used.
+            **azure: v1's other arguments, those of `V1Find`; not used.
 
         Returns:
             The workspace.

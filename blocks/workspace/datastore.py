@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from prefect.types import SecretDict
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.workspace.datastore_urls import absolute_url
@@ -46,6 +47,7 @@ class DatastoreOwner(Protocol):
         ...
 
 
+@checked
 class Datastore(DatastoreFiles):
     """Storage of a workspace. `Datastore(ws, name)` finds it; without a name, the workspace's default one.
 
@@ -109,7 +111,7 @@ class Datastore(DatastoreFiles):
         workspace: DatastoreOwner,
         name: str,
         url: str = "",
-        options: dict[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
         overwrite: bool = False,
     ) -> Datastore:
         """Save a datastore in the workspace and return it.
@@ -139,7 +141,7 @@ class Datastore(DatastoreFiles):
                 f"The datastore {name!r} exists already", hint="Pass `overwrite=True` to replace it."
             )
         block = DatastoreBlock(
-            workspace=workspace.name, name=name, url=url, options=SecretDict(options) if options else None
+            workspace=workspace.name, name=name, url=url, options=SecretDict(dict(options)) if options else None
         )
         datastore = cls(workspace, name, _block=block)
         datastore.filesystem  # noqa: B018  (an unusable URL must fail before anything is saved)
@@ -174,8 +176,8 @@ class Datastore(DatastoreFiles):
 
     def upload_files(
         self,
-        files: Iterable[str],
-        relative_root: str | None = None,
+        files: Sequence[str | os.PathLike[str]],
+        relative_root: str | os.PathLike[str] | None = None,
         target_path: str | None = None,
         overwrite: bool = False,
         show_progress: bool = True,
@@ -218,7 +220,11 @@ class Datastore(DatastoreFiles):
         )
 
     def upload(
-        self, src_dir: str, target_path: str | None = None, overwrite: bool = False, show_progress: bool = True
+        self,
+        src_dir: str | os.PathLike[str],
+        target_path: str | None = None,
+        overwrite: bool = False,
+        show_progress: bool = True,
     ) -> DataReference:
         """Upload all files of a folder to the datastore.
 
@@ -264,7 +270,11 @@ class Datastore(DatastoreFiles):
         return self.path(target_path or "")
 
     def download(
-        self, target_path: str, prefix: str | None = None, overwrite: bool = False, show_progress: bool = True
+        self,
+        target_path: str | os.PathLike[str],
+        prefix: str | None = None,
+        overwrite: bool = False,
+        show_progress: bool = True,
     ) -> int:
         """Download all files whose path starts with `prefix`, each under its whole path, as in Azure ML SDK v1.
 

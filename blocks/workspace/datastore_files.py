@@ -16,6 +16,7 @@ import fsspec
 from prefect.types import SecretDict
 from pydantic import Field
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
@@ -42,6 +43,7 @@ class DatastoreBlock(NamedBlock):
     options: SecretDict | None = Field(default=None, description="fsspec options, such as account keys.")
 
 
+@checked
 class DatastoreFiles:
     """The files of a datastore: every path is relative to its root and confined to it."""
 

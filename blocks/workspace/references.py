@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
 from stepwell.model.definitions import DataSource, Mode
 
@@ -38,6 +39,7 @@ def check_port_name(name: str) -> str:
     return name
 
 
+@checked
 @dataclass(frozen=True)
 class DataReference:
     """A file or folder that stands in a datastore, and how it gets to a step.
@@ -131,6 +133,7 @@ class DataReference:
         return f"$AZUREML_DATAREFERENCE_{self.name}"
 
 
+@checked
 @dataclass(frozen=True)
 class DataPath:
     """A file or folder on a datastore, as the value of a pipeline parameter.
@@ -159,6 +162,7 @@ class DataPath:
         return DataSource(self.datastore.name, self.path_on_datastore or "")
 
 
+@checked
 @dataclass(frozen=True)
 class DataPathComputeBinding:
     """How the data that a DataPath parameter names gets to a step.

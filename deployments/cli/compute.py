@@ -120,8 +120,8 @@ def _kind(word: str) -> type[Compute]:
 
 
 def _values(kind: type[Compute], assignments: Iterable[str]) -> dict[str, Any]:
+    from stepwell.blocks.compute.memory_size import memory_of, refuse_tiny
     from stepwell.errors import UserErrorException
-    from stepwell.flows.steps.settings import memory_of
 
     known, values = sorted(set(kind.model_fields) - {"workspace", "name"}), {}
     for assignment in assignments:
@@ -132,7 +132,7 @@ def _values(kind: type[Compute], assignments: Iterable[str]) -> dict[str, Any]:
             facts = {"settings": ", ".join(known)}
             raise UserErrorException(f"A {kind.__name__} has no setting {name!r}", facts, "Correct the name.")
         is_bytes = name.startswith("memory") and kind.model_fields[name].annotation is int
-        values[name] = memory_of(text) if is_bytes else _parsed(name, text)
+        values[name] = refuse_tiny(f"The setting `{name}`", memory_of(text)) if is_bytes else _parsed(name, text)
     return values
 
 
@@ -151,8 +151,11 @@ def _parsed(name: str, text: str) -> Any:
 def _build(kind: type[Compute], values: Mapping[str, Any]) -> Compute:
     from pydantic import ValidationError
 
+    from stepwell.blocks.arguments.checked import unchecked
+
     try:
-        return kind(**values)
+        with unchecked():  # texts are read as the types of the settings
+            return kind(**values)
     except ValidationError as error:
         raise _setting_error(kind, error) from None
 

@@ -152,7 +152,7 @@ def logs(
     if not steps:
         raise UserErrorException(
             f"The run has no step {step!r}",
-            {"steps": ", ".join(s.name for s in found.get_steps())},
+            {"steps": ", ".join(s.id for s in found.summary().steps)},
             "Correct the name.",
         )
     sys.stdout.write(steps[0].get_job_log())

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from stepwell.blocks.access.home_token import home_token
+from stepwell.blocks.arguments.checked import checked
 
 _SECONDS_GOOD = 3600
 
@@ -21,6 +22,7 @@ class AccessToken(NamedTuple):
         return f"AccessToken(token='***', expires_on={self.expires_on})"
 
 
+@checked
 class _Authentication:
     """The base of v1's authentication classes: none keeps anything, so each is as good as any other."""
 
@@ -48,6 +50,7 @@ class _Authentication:
         return f"{type(self).__name__}()"
 
 
+@checked
 class InteractiveLoginAuthentication(_Authentication):
     """v1's login in a browser; here nobody is asked anything.
 
@@ -60,6 +63,7 @@ class InteractiveLoginAuthentication(_Authentication):
     def __init__(self, force: bool = False, tenant_id: str | None = None, cloud: str | None = None) -> None: ...
 
 
+@checked
 class AzureCliAuthentication(_Authentication):
     """v1's login of the Azure CLI, which is not needed here.
 
@@ -70,6 +74,7 @@ class AzureCliAuthentication(_Authentication):
     def __init__(self, cloud: str | None = None) -> None: ...
 
 
+@checked
 class ServicePrincipalAuthentication(_Authentication):
     """v1's login of a program. Its password is not looked at; set STEPWELL_TOKEN for programs.
 
@@ -90,6 +95,7 @@ class ServicePrincipalAuthentication(_Authentication):
     ) -> None: ...
 
 
+@checked
 class MsiAuthentication(_Authentication):
     """v1's login of a machine.
 
@@ -101,6 +107,7 @@ class MsiAuthentication(_Authentication):
     def __init__(self, identity_config: dict[str, str] | None = None, cloud: str | None = None) -> None: ...
 
 
+@checked
 class TokenAuthentication(_Authentication):
     """v1's login by tokens of Azure, which mean nothing here: the function that makes them is not called.
 
@@ -110,5 +117,5 @@ class TokenAuthentication(_Authentication):
     """
 
     def __init__(
-        self, get_token_for_audience: Callable[[str], str] | None = None, cloud: str | None = None, **_more: Any
+        self, get_token_for_audience: Callable[[str], str] | None = None, cloud: str | None = None
     ) -> None: ...

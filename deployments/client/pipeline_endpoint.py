@@ -8,6 +8,7 @@ from typing import Any, Self
 from urllib.parse import quote
 from uuid import uuid4
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, check_name
@@ -21,6 +22,7 @@ from stepwell.flows.publishing.lock import publications_locked
 from stepwell.flows.publishing.publish import version_numbers
 
 
+@checked
 class PipelineEndpoint:
     """A pipeline endpoint. `publish` makes one, `get` and `list` find them.
 

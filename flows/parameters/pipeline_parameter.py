@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from enum import EnumMeta
 from typing import Any, cast
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.kinds import Kind, kind_of
 from stepwell.flows.parameters.values import Value, as_text, check, masks_short_values, parse, plain
@@ -17,6 +19,7 @@ from stepwell.model.redaction import SHORTEST_DECLARED, is_secret_name
 __all__ = ["PipelineParameter", "Value", "as_text", "assign", "check", "merge", "parse"]
 
 
+@checked
 class PipelineParameter:
     """A named value that is chosen when a pipeline is run, with a default and its type.
 
@@ -54,7 +57,7 @@ class PipelineParameter:
         *,
         secret: bool | None = None,
         type: Any = None,
-        choices: Iterable[Scalar] | None = None,
+        choices: Sequence[Any] | EnumMeta | None = None,
         minimum: float | None = None,
         maximum: float | None = None,
         nullable: bool | None = None,
@@ -179,9 +182,10 @@ def assign(definitions: Iterable[ParameterDefinition], given: Mapping[str, Any])
     by_name = {definition.name: definition for definition in definitions}
     unknown = sorted(set(given) - set(by_name))
     if unknown:
+        near = get_close_matches(unknown[0], by_name, 1)
         raise UserErrorException(
             f"The pipeline has no parameter {unknown[0]!r}",
             {"parameters": ", ".join(by_name) or "none"},
-            "Correct the name, or add a PipelineParameter of that name to a step.",
+            f"Write `{near[0]}`." if near else "Correct the name, or add a PipelineParameter of that name to a step.",
         )
     return {name: check(by_name[name], given[name]) if name in given else by_name[name].default for name in by_name}

@@ -180,6 +180,17 @@ def parse(definition: ParameterDefinition, text: str) -> Value:
     return check(definition, value)
 
 
+def plain_value(definition: ParameterDefinition, text: str) -> Any:
+    """Return the plain Python value of which `as_text` made the text; that of secrets and data is the text itself."""
+    if definition.secret or definition.type == "data":
+        return text
+    try:
+        value = parse(definition, text)
+    except UserErrorException:  # of a definition that allowed more
+        return text
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _read(definition: ParameterDefinition, text: str) -> Any:
     if definition.type == "data":
         datastore, separator, path = text.partition("/")

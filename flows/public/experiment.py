@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol, TypedDict, Unpack
 
+from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.arguments.hints import Words
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
 from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment
+from stepwell.flows.steps.argument_types import Plain
 
 
 class Submittable(Protocol):
     """What knows itself how to be run: a published pipeline, or an endpoint over several."""
+
+    @property
+    def id(self) -> str:
+        """Its id, a UUID."""
+        ...
 
     def submit(
         self,
@@ -31,6 +39,20 @@ class Submittable(Protocol):
         ...
 
 
+class V1Submit(TypedDict, total=False):
+    """v1's arguments of `Experiment.submit` that mean nothing here."""
+
+    parent_run_id: str | None
+    credential_passthrough: bool | None
+
+
+class V1Runs(TypedDict, total=False):
+    """v1's arguments of `Experiment.get_runs` that mean nothing here."""
+
+    include_children: bool
+
+
+@checked
 class Experiment:
     """Runs that belong together.
 
@@ -52,15 +74,15 @@ class Experiment:
 
     def submit(
         self,
-        config: Pipeline | Submittable,
-        tags: Mapping[str, str] | None = None,
+        config: Annotated[Pipeline | Submittable, Words("a Pipeline, a PublishedPipeline or a PipelineEndpoint")],
+        tags: Mapping[str, Plain] | None = None,
         *,
         pipeline_parameters: Mapping[str, Any] | None = None,
         pipeline_params: Mapping[str, Any] | None = None,
         regenerate_outputs: bool = False,
         continue_on_step_failure: bool = False,
         verify_digests: bool = False,
-        **ignored: Any,
+        **ignored: Unpack[V1Submit],
     ) -> PipelineRun:
         """Start the pipeline, or a published one, in a process of its own that outlives this one.
 
@@ -76,7 +98,7 @@ class Experiment:
                 published pipeline was published with.
             verify_digests: Whether every byte is read, instead of believing digests of files that look unchanged; of a Pipeline
                 only.
-            **ignored: Accepted for v1's sake; not used.
+            **ignored: `parent_run_id` and `credential_passthrough`, accepted for v1's sake; not used.
 
         Returns:
             The run, at work or, if a worker is to take it, soon to be.
@@ -86,27 +108,28 @@ class Experiment:
             ExperimentExecutionException: The run's process ended before it began.
         """
         given = pipeline_parameters or pipeline_params or {}
+        labels = {name: str(value) for name, value in (tags or {}).items()}
         if not isinstance(config, Pipeline):
             go_on = continue_on_step_failure or None
             return config.submit(
-                self.workspace, self.name, given, None, go_on, tags=tags, regenerate_outputs=regenerate_outputs
+                self.workspace, self.name, given, None, go_on, tags=labels, regenerate_outputs=regenerate_outputs
             )
         values = config.values(given)
         options = RunOptions(
             regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure, verify=verify_digests
         )
-        folder = register(config, self.name, values, tags or {}, options)
+        folder = register(config, self.name, values, labels, options)
         detach(config, folder, values)
         run = PipelineRun(self, folder.run_id)
         print(f"Submitted PipelineRun {run.id} ({run.name})\n{run.get_portal_url()}")
         return run
 
-    def get_runs(self, tags: Mapping[str, str] | None = None, **ignored: Any) -> Iterator[PipelineRun]:
+    def get_runs(self, tags: Mapping[str, str] | None = None, **ignored: Unpack[V1Runs]) -> Iterator[PipelineRun]:
         """Find the experiment's runs, newest first.
 
         Args:
             tags: Only runs that have all of these tags; without them, every run.
-            **ignored: Accepted for v1's sake; not used.
+            **ignored: `include_children`, accepted for v1's sake; not used.
 
         Returns:
             An iterator over the runs.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
+from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.arguments.hints import Words
+from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.compute_target import ComputeTarget
 from stepwell.blocks.server.work_pool import POOL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -25,6 +28,13 @@ if TYPE_CHECKING:
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
 
+class V1Pipeline(TypedDict, total=False):
+    """v1's arguments of `Pipeline` that mean nothing here."""
+
+    enable_email_notification: bool | None
+
+
+@checked
 class Pipeline(PipelineFlow):
     """Steps, nested to any depth, with everything that they need.
 
@@ -59,15 +69,12 @@ class Pipeline(PipelineFlow):
         steps: Any,
         description: str | None = None,
         default_datastore: Any = None,
-        default_source_directory: str | Path | None = None,
+        default_source_directory: str | PurePath | None = None,
         resolve_closure: bool = True,
         *,
         name: str | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[V1Pipeline],
     ) -> None:
-        unknown = sorted(set(kwargs) - {"enable_email_notification"})
-        if unknown:
-            raise UserErrorException(f"Pipeline takes no argument {unknown[0]!r}", hint="Remove it.")
         self.workspace = workspace
         graph = Graph(steps, resolve_closure=resolve_closure)
         _check_name(name or description or "pipeline")
@@ -91,7 +98,7 @@ class Pipeline(PipelineFlow):
         """The steps in an order in which they can run."""
         return self._steps
 
-    def on(self, compute_target: Any) -> Pipeline:
+    def on(self, compute_target: Annotated[Compute | str, Words("a compute target or its name")]) -> Pipeline:
         """Return the same pipeline with every step on one compute target.
 
         Args:
@@ -186,7 +193,7 @@ class Pipeline(PipelineFlow):
         for step in self.definition.steps:
             if step.script is not None and not (Path(step.source_directory) / step.script).is_file():
                 raise UserErrorException(
-                    f"Step [{step.name}]: script not found at: {Path(step.source_directory) / step.script}",
+                    f"Step [{step.id}]: script not found at: {Path(step.source_directory) / step.script}",
                     hint="Correct `script_name`, or pass `source_directory=`: a script is looked for beside the file that makes the "
                     "step, then in the current directory.",
                 )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -17,12 +19,14 @@ from stepwell.errors import (
     ExperimentExecutionException,
     UserErrorException,
 )
+from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.run_references import matching_runs
 from stepwell.flows.public.step_run import PortDataReference, StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import fetch_status
 from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
+from stepwell.model.definitions import ParameterDefinition
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
 
@@ -51,6 +55,7 @@ class _Named(NamedTuple):
     name: str
 
 
+@checked
 class PipelineRun:
     """A run of a pipeline, found by its id from any process.
 
@@ -149,6 +154,9 @@ class PipelineRun:
 
         Returns:
             `NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`, as in Azure ML SDK v1.
+
+        Raises:
+            ExperimentExecutionException: There is no such run.
         """
         status = self.summary().status
         return fetch_status(self.folder) if status == "NotStarted" else status
@@ -164,7 +172,7 @@ class PipelineRun:
 
         Returns:
             The details by v1's names: `runId`, `status`, `startTimeUtc` and `endTimeUtc` (ISO 8601, '' if not yet), and
-            `properties`; also `parameters`, and `steps` by id.
+            `properties`; also `parameters` in their own types, and `steps` by id, in the pipeline's order.
         """
         summary = self.summary()
         return {
@@ -173,7 +181,7 @@ class PipelineRun:
             "startTimeUtc": summary.started,
             "endTimeUtc": summary.ended,
             "properties": self.properties,
-            "parameters": summary.facts.get("parameters", {}),
+            "parameters": _parameters(summary.facts),
             "steps": {step.id: step.happened for step in summary.steps},
         }
 
@@ -310,6 +318,8 @@ class PipelineRun:
     def download(self, target: str | Path, overwrite: bool = False) -> int:
         """Copy the outputs to `<target>/<step>/<output>`, writable and independent of the store.
 
+        A name that can't be a folder's (with `/`, dots alone, longer than 200 bytes …) ends in a digest there.
+
         Args:
             target: The folder to copy to.
             overwrite: Whether files that exist there are replaced; by default they stay.
@@ -356,6 +366,16 @@ class PipelineRun:
 
     def __repr__(self) -> str:
         return f"PipelineRun(name={self.name!r}, id={self.id!r}, experiment={self.experiment_name!r})"
+
+
+def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
+    known: dict[str, ParameterDefinition] = {}
+    for plain in facts.get("pipeline", {}).get("parameters", []):
+        with suppress(TypeError, ValueError, AttributeError):  # of a record that somebody edited
+            definition = ParameterDefinition.from_json(plain)
+            known[definition.name] = definition
+    texts = facts.get("parameters", {})
+    return {name: plain_value(known[name], text) if name in known else text for name, text in texts.items()}
 
 
 def _folders(workspace: BaseWorkspace) -> list[RunFolder]:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from prefect.client.schemas.objects import WorkerStatus
 from prefect.exceptions import ObjectNotFound
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import connection, documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.work_pool import POOL
@@ -29,6 +30,7 @@ ADDRESS_DOCUMENT = "endpoint-address"
 DEFAULT_ADDRESS = "http://127.0.0.1:4280"
 
 
+@checked
 class PublishedPipeline:
     """A published pipeline; several versions may share a name.
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.system.files import copy_tree
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, DatastoreException, UserErrorException
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.1
 
 
+@checked
 class StepRun:
     """A step of a run. For a reused step, logs, metrics and outputs are those of the run that made its result.
 
@@ -272,6 +274,7 @@ _STEP_STATUS = {
 }
 
 
+@checked
 class PortDataReference:
     """An output of a step that has run: its place on its datastore, and a way to get it.
 

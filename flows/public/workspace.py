@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.compute_target import targets_of
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -9,6 +10,7 @@ from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
 
 
+@checked
 class Workspace(BaseWorkspace):
     """A home for pipelines: `create` it once, `get` it by name, or find it with `from_config`."""
 

@@ -13,6 +13,7 @@ from prefect.states import Cancelled
 from prefect.task_runners import ThreadPoolTaskRunner
 from pydantic import Field
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server.connection import client_settings, ensure_server
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.results import results_block
@@ -27,6 +28,7 @@ VERIFY = "verify_digests"
 """An option of a call from Python; no parameter of the flow, so that forms and published schemas stay as they are."""
 
 
+@checked
 class PipelineFlow:
     """A pipeline's definition and its workspace. Calling it runs it as a Prefect flow; `flow` is that flow.
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, Unpack
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
+from stepwell.flows.steps.argument_types import Argument, CommandOptions, Configuration, Input, Output, Target, Value
+from stepwell.flows.steps.settings import refuse_notebook
 from stepwell.flows.steps.step import Step
 
 
+@checked
 class CommandStep(Step):
     """A step that runs a command, with the source directory's snapshot as working directory.
 
@@ -42,19 +47,19 @@ class CommandStep(Step):
 
     def __init__(
         self,
-        command: str | Sequence[Any] | None = None,
+        command: str | Sequence[Argument] | None = None,
         name: str | None = None,
-        compute_target: Any = None,
-        runconfig: Any = None,
+        compute_target: Target | None = None,
+        runconfig: Configuration | None = None,
         runconfig_pipeline_params: Any = None,
-        inputs: Sequence[Any] | None = None,
-        outputs: Sequence[Any] | None = None,
-        params: dict[str, Any] | None = None,
-        source_directory: Any = None,
+        inputs: Sequence[Input] | None = None,
+        outputs: Sequence[Output] | None = None,
+        params: Mapping[str, Value] | None = None,
+        source_directory: str | PurePath | None = None,
         allow_reuse: bool = True,
-        version: str | None = None,
+        version: str | float | None = None,
         shell: str | None = None,
-        **more: Any,
+        **more: Unpack[CommandOptions],
     ) -> None:
         command = command or getattr(runconfig, "command", None)
         if not command:
@@ -66,6 +71,9 @@ class CommandStep(Step):
                 {"shell": repr(shell)},
                 "Pass the command as a text, or leave `shell` out.",
             )
+        words = command.split() if isinstance(command, str) else [word for word in command if isinstance(word, str)]
+        if len(words) > 1 and PurePath(words[0]).name.startswith("python"):
+            refuse_notebook(words[1])
         arguments = [command] if isinstance(command, str) else list(command)
         super().__init__(
             name=name or str(arguments[0]).split()[0],

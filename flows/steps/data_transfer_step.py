@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import UserErrorException
+from stepwell.flows.steps.argument_types import StepOptions
 from stepwell.flows.steps.outputs import PipelineData
 from stepwell.flows.steps.step import Step
 
@@ -17,6 +19,7 @@ _COPY = (
 )
 
 
+@checked
 class DataTransferStep(Step):
     """A step that copies the data of one reference to the place of another; equal bytes are not copied again.
 
@@ -45,7 +48,7 @@ class DataTransferStep(Step):
         source_reference_type: Literal["file", "directory"] | None = None,
         destination_reference_type: Literal["file", "directory"] | None = None,
         allow_reuse: bool = True,
-        **more: Any,
+        **more: Unpack[StepOptions],
     ) -> None:
         if source_data_reference is None or not isinstance(destination_data_reference, DataReference):
             raise UserErrorException(

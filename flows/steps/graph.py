@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
 
@@ -88,18 +89,29 @@ class Graph:
         return list(found)
 
     def _ordered(self, steps: list[Step]) -> tuple[Step, ...]:
-        done: dict[Step, None] = {}
-        left = list(steps)
-        while left:
-            ready = [step for step in left if all(before in done for before in self.predecessors(step))]
-            if not ready:
-                raise UserErrorException(
-                    "The steps wait for one another in a circle",
-                    {"steps": ", ".join(step.name for step in left)},
-                    "Remove one of the inputs or `run_after` calls that close the circle.",
-                )
-            done.update(dict.fromkeys(ready))
-            left = [step for step in left if step not in done]
+        """Return the steps in the order in which they are listed, as far as each comes after what it waits for."""
+        waiting = {step: set(self.predecessors(step)) for step in steps}
+        after: dict[Step, list[Step]] = {step: [] for step in steps}
+        for step, needed in waiting.items():
+            for before in needed:
+                after[before].append(step)
+        place = {step: number for number, step in enumerate(steps)}
+        ready = [place[step] for step in steps if not waiting[step]]  # in order, so a heap already
+        done: list[Step] = []
+        while ready:
+            step = steps[heappop(ready)]
+            done.append(step)
+            for later in after[step]:
+                waiting[later].discard(step)
+                if not waiting[later]:
+                    heappush(ready, place[later])
+        left = [step for step in steps if waiting[step]]
+        if left:
+            raise UserErrorException(
+                "The steps wait for one another in a circle",
+                {"steps": ", ".join(step.name for step in left)},
+                "Remove one of the inputs or `run_after` calls that close the circle.",
+            )
         return tuple(done)
 
     def define(self, source_directory: Path | None) -> tuple[StepDefinition, ...]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from stepwell.blocks.workspace.references import check_mode, check_port_name
+from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.workspace.references import Storage, check_mode, check_port_name
 from stepwell.errors import UserErrorException
 from stepwell.model.definitions import Mode, OutputPort
-
-if TYPE_CHECKING:
-    from stepwell.blocks.workspace.datastore import Datastore
 
 _WRITE_MODES = ("mount", "upload")
 
@@ -22,6 +20,7 @@ class Producer(Protocol):
     name: str
 
 
+@checked
 class PipelineData:
     """Data that one step writes and others read; naming it in `outputs` and `inputs` orders the steps.
 
@@ -53,7 +52,7 @@ class PipelineData:
     def __init__(
         self,
         name: str,
-        datastore: Datastore | None = None,
+        datastore: Storage | None = None,
         output_name: str | None = None,
         output_mode: Mode = "mount",
         output_path_on_compute: str | None = None,
@@ -135,6 +134,7 @@ class PipelineData:
         return f"PipelineData({self.name!r})"
 
 
+@checked
 class OutputFileDatasetConfig:
     """Files that a step writes, copied to `destination` on a datastore when the step has succeeded.
 
@@ -162,7 +162,7 @@ class OutputFileDatasetConfig:
     def __init__(
         self,
         name: str | None = None,
-        destination: Datastore | tuple[Datastore, str] | None = None,
+        destination: Storage | tuple[Storage, str] | None = None,
         source: str | None = None,
     ) -> None:
         if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -244,6 +244,7 @@ class OutputFileDatasetConfig:
         return self.arg_val
 
 
+@checked
 class OutputInput:
     """What a step wrote, as an input of another step, under a name and a mode of its own."""
 
@@ -271,7 +272,7 @@ class OutputInput:
         return f"$AZUREML_DATAREFERENCE_{self.name}"
 
 
-def _destination(destination: Datastore | tuple[Datastore, str] | None) -> tuple[Datastore | None, str | None]:
+def _destination(destination: Storage | tuple[Storage, str] | None) -> tuple[Storage | None, str | None]:
     if destination is None:
         return None, None
     if isinstance(destination, tuple):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any, Unpack
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
+from stepwell.flows.steps.argument_types import Argument, Configuration, Input, Output, StepOptions, Target, Value
+from stepwell.flows.steps.settings import refuse_notebook
 from stepwell.flows.steps.step import Step
 
 
+@checked
 class PythonScriptStep(Step):
     """A step that runs a Python script, with its source directory's snapshot as working directory.
 
@@ -30,7 +35,8 @@ class PythonScriptStep(Step):
             `default_source_directory`, else the current directory.
         allow_reuse: Whether an earlier result may be used again.
         version: Any text; another text means another result.
-        hash_paths: Files and folders of the source directory whose content counts too, as in Azure ML SDK v1.
+        hash_paths: Files and folders of the source directory whose content counts too, as in Azure ML SDK v1, or patterns
+            as in `.gitignore`: `conf/*.json`, and `!conf/local.json` to leave one out again.
         **more: Further keyword arguments of `Step`.
 
     Raises:
@@ -41,23 +47,22 @@ class PythonScriptStep(Step):
         self,
         script_name: str,
         name: str | None = None,
-        arguments: Sequence[Any] | None = None,
-        compute_target: Any = None,
-        runconfig: Any = None,
+        arguments: Sequence[Argument] | None = None,
+        compute_target: Target | None = None,
+        runconfig: Configuration | None = None,
         runconfig_pipeline_params: Any = None,
-        inputs: Sequence[Any] | None = None,
-        outputs: Sequence[Any] | None = None,
-        params: dict[str, Any] | None = None,
-        source_directory: Any = None,
+        inputs: Sequence[Input] | None = None,
+        outputs: Sequence[Output] | None = None,
+        params: Mapping[str, Value] | None = None,
+        source_directory: str | PurePath | None = None,
         allow_reuse: bool = True,
-        version: str | None = None,
-        hash_paths: Sequence[str] | None = None,
-        **more: Any,
+        version: str | float | None = None,
+        hash_paths: Sequence[str | PurePath] | None = None,
+        **more: Unpack[StepOptions],
     ) -> None:
-        if not isinstance(script_name, str) or not script_name:
-            raise UserErrorException(
-                "`script_name` must name a script", {"value": repr(script_name)}, "Pass its path as text."
-            )
+        if not script_name:
+            raise UserErrorException("`script_name` must name a script", {"value": "''"}, "Pass its path as text.")
+        refuse_notebook(script_name)
         super().__init__(
             script=script_name,
             name=name or script_name,

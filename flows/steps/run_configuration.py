@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import yaml
 
-from stepwell.blocks.compute.base import LOCAL
+from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.compute.base import LOCAL, Compute
 from stepwell.blocks.environments.conda_dependencies import CondaDependencies
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.environments.sections import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE, Section
@@ -34,6 +35,7 @@ _UNUSED = (
 )
 
 
+@checked
 class DockerConfiguration:
     """Settings of containers, as in Azure ML SDK v1; the image that they start from stands in the environment.
 
@@ -56,7 +58,7 @@ class DockerConfiguration:
         self,
         use_docker: bool = False,
         shared_volumes: bool = True,
-        arguments: Iterable[str] | None = None,
+        arguments: Sequence[str] | None = None,
         shm_size: str | None = "2g",
     ) -> None:
         self.use_docker = use_docker
@@ -65,6 +67,13 @@ class DockerConfiguration:
         self.shm_size = shm_size
 
 
+class V1Save(TypedDict, total=False):
+    """v1's arguments of `RunConfiguration.save` that mean nothing here."""
+
+    separate_environment_yaml: bool
+
+
+@checked
 class RunConfiguration:
     """The environment and compute target that a step runs with, as in Azure ML SDK v1.
 
@@ -109,16 +118,16 @@ class RunConfiguration:
     def __init__(
         self,
         script: str | None = None,
-        arguments: Iterable[Any] | None = None,
+        arguments: Sequence[Any] | None = None,
         framework: str | None = None,
         communicator: str | None = None,
         conda_dependencies: CondaDependencies | None = None,
         auto_prepare_environment: bool = True,
-        command: Any = None,
+        command: str | Sequence[Any] | None = None,
         *,
         environment: Environment | None = None,
-        environment_variables: Mapping[str, str] | None = None,
-        target: Any = LOCAL,
+        environment_variables: Mapping[str, str | int | float | bool] | None = None,
+        target: Compute | str = LOCAL,
         docker: DockerConfiguration | None = None,
         node_count: int = 1,
         max_run_duration_seconds: float | None = None,
@@ -130,7 +139,7 @@ class RunConfiguration:
         self.auto_prepare_environment = auto_prepare_environment
         self.command = command
         self.environment = environment or Environment()
-        self.environment_variables = dict(environment_variables or {})
+        self.environment_variables = {name: str(value) for name, value in (environment_variables or {}).items()}
         self.target = target
         self.docker = docker or DockerConfiguration()
         self.node_count = node_count
@@ -150,14 +159,14 @@ class RunConfiguration:
 
     # Files ----------------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str] | None = None, name: str | None = None, **more: Any) -> None:
+    def save(self, path: str | os.PathLike[str] | None = None, name: str | None = None, **more: Unpack[V1Save]) -> None:
         """Write the configuration to a YAML file, as in Azure ML SDK v1.
 
         Args:
             path: The file, if it ends in `.runconfig`, `.yml` or `.yaml`; else the folder of
                 `.azureml/<name>.runconfig`. None is the current directory.
             name: The name of the configuration in that folder; needless if `path` is a file.
-            **more: Accepted for v1's sake; not used.
+            **more: `separate_environment_yaml`, accepted for v1's sake; not used.
 
         Raises:
             UserErrorException: `path` is no file and there is no name.

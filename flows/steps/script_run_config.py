@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import PurePath
 from typing import Any
 
+from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.environments.environment import Environment
 from stepwell.flows.steps.run_configuration import DockerConfiguration, RunConfiguration
 
 _MONTH_SECONDS = 2592000
 
 
+@checked
 class ScriptRunConfig:
     """A script or command with its source and its run configuration, as in Azure ML SDK v1.
 
@@ -42,17 +46,17 @@ class ScriptRunConfig:
 
     def __init__(
         self,
-        source_directory: Any = None,
+        source_directory: str | PurePath | None = None,
         script: str | None = None,
-        arguments: Iterable[Any] | None = None,
+        arguments: Sequence[Any] | None = None,
         run_config: RunConfiguration | None = None,
         _telemetry_values: Any = None,
-        compute_target: Any = None,
+        compute_target: Compute | str | None = None,
         environment: Environment | None = None,
         distributed_job_config: Any = None,
         resume_from: Any = None,
         max_run_duration_seconds: float | None = _MONTH_SECONDS,
-        command: Any = None,
+        command: str | Sequence[Any] | None = None,
         docker_runtime_config: DockerConfiguration | None = None,
     ) -> None:
         self.source_directory = source_directory

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.flows.steps.step import Step
 
 
+@checked
 class StepSequence:
     """Steps, or stages of parallel steps, that run one after the other, as in Azure ML SDK v1.
 
@@ -20,7 +22,7 @@ class StepSequence:
         stages: The steps of each stage, in order.
     """
 
-    def __init__(self, steps: Iterable[Any] | None = None) -> None:
+    def __init__(self, steps: Sequence[Any] | None = None) -> None:
         self.stages = [_flat(item) for item in steps or ()]
         for earlier, later in zip(self.stages, self.stages[1:], strict=False):
             for step in later:

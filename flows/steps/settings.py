@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -11,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.compute.memory_size import memory_of, refuse_tiny
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.environments.requirements import read_requirements
 from stepwell.errors import UserErrorException
 from stepwell.model.definitions import EnvironmentDefinition, Resources
 
 _OURS = __name__.partition(".")[0]
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _STRICT = {
     **dict.fromkeys(("bash", "zsh", "ksh", "mksh"), ("-eo", "pipefail", "-c")),
     **dict.fromkeys(("sh", "dash", "ash"), ("-ec",)),
@@ -88,6 +87,15 @@ def shell_of(shell: bool | str) -> tuple[str, ...]:
     return tuple(words) if len(words) > 1 else (*words, *_STRICT.get(words[0].rpartition("/")[2], ("-c",)))
 
 
+def refuse_notebook(script: str) -> None:
+    """Raise UserErrorException if the script is a notebook: Python would read it, and run none of its cells."""
+    if script.lower().endswith(".ipynb"):
+        raise UserErrorException(
+            f"{script!r} is a notebook, and none of its cells would run as a script",
+            hint=f"Turn it into a script: `jupyter nbconvert --to script {script}`.",
+        )
+
+
 def timeout_of(runconfig: Any, timeout_seconds: float | None) -> float | None:
     """Return how many seconds a step may take: its own limit, or else its runconfig's; None is no limit."""
     return timeout_seconds if timeout_seconds is not None else getattr(runconfig, "max_run_duration_seconds", None)
@@ -102,18 +110,9 @@ def resources_of(resources: Resources | Mapping[str, Any] | None) -> Resources |
         raise UserErrorException(
             f"There is no resource {unknown[0]!r}", {"resources": "cpus, memory, gpus"}, "Name one of these."
         )
+    memory = refuse_tiny("`memory` of `resources`", memory_of(resources.get("memory", 0)))
     cpus, gpus = (_number(name, resources.get(name, default)) for name, default in (("cpus", 1), ("gpus", 0)))
-    return Resources(cpus=cpus, memory=memory_of(resources.get("memory", 0)), gpus=gpus)
-
-
-def memory_of(size: Any) -> int:
-    """Return the bytes that a number or a text such as `4GB`, `512MiB` or `2g` means."""
-    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?i?)b?\s*", str(size).lower())
-    if isinstance(size, bool) or not match or match[2] not in _UNITS:
-        raise UserErrorException(
-            "A size of memory can't be read", {"value": repr(size)}, "Write it as bytes, or as in '4GB' or '512MiB'."
-        )
-    return int(float(match[1]) * _UNITS[match[2]])
+    return Resources(cpus=cpus, memory=memory, gpus=gpus)
 
 
 def _number(name: str, value: Any) -> float:

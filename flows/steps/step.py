@@ -8,12 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import LOCAL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.tasks import NamedWorkspaces, StepFuture, run_step, submit_step
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
+from stepwell.flows.steps.argument_types import Argument as StepArgument
+from stepwell.flows.steps.argument_types import Configuration, Input, Output, Plain, Requirements, Target
+from stepwell.flows.steps.argument_types import Value as ParameterValue
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.steps.ports import access_of, is_among, is_port, name_of, original, port_of, workspace_of
 from stepwell.flows.steps.settings import (
@@ -44,6 +48,7 @@ Producers = Mapping[int, tuple[str, str]]
 """For the identity of each output's object: the id of the step that writes it, and the output's name."""
 
 
+@checked
 class Step:
     """A step of a pipeline. It reads nothing, hashes nothing and starts nothing until it is run.
 
@@ -69,7 +74,7 @@ class Step:
             the current directory.
         allow_reuse: Whether an earlier result may be used again.
         version: Any text; another text means another result.
-        hash_paths: Files and folders of the source directory whose content counts too.
+        hash_paths: Files, folders, and patterns as in `.gitignore`, of the source directory whose content counts too.
         environment_variables: Variables of its process; they win over those of `runconfig` and the environment.
         retries: How many more attempts follow one that failed.
         retry_delay_seconds: The pause before each of them, in seconds.
@@ -101,25 +106,25 @@ class Step:
         self,
         *,
         name: str,
-        arguments: Sequence[Any] | None = None,
-        compute_target: Any = None,
-        target: Any = None,
-        runconfig: Any = None,
-        inputs: Sequence[Any] | None = None,
-        outputs: Sequence[Any] | None = None,
-        params: Mapping[str, Any] | None = None,
+        arguments: Sequence[StepArgument] | None = None,
+        compute_target: Target | None = None,
+        target: Target | None = None,
+        runconfig: Configuration | None = None,
+        inputs: Sequence[Input] | None = None,
+        outputs: Sequence[Output] | None = None,
+        params: Mapping[str, ParameterValue] | None = None,
         source_directory: str | PurePath | None = None,
         allow_reuse: bool = True,
-        version: str | None = None,
-        hash_paths: Sequence[str] | None = None,
-        environment_variables: Mapping[str, str] | None = None,
+        version: str | float | None = None,
+        hash_paths: Sequence[str | PurePath] | None = None,
+        environment_variables: Mapping[str, Plain] | None = None,
         retries: int = 0,
         retry_delay_seconds: float = 0,
         timeout_seconds: float | None = None,
         strict: bool = False,
         workspace: BaseWorkspace | None = None,
         resources: Resources | Mapping[str, Any] | None = None,
-        environment: Any = None,
+        environment: Requirements | None = None,
         script: str | None = None,
         shell: bool | str = False,
     ) -> None:
@@ -331,7 +336,7 @@ class Step:
             return (Piece("parameter", value.name),)
         if is_port(value):
             return (self._port_piece(value),)
-        if value is None or isinstance(value, (list, dict, set)):
+        if value is None or isinstance(value, (list, dict, set)) or getattr(value, "ndim", None):
             raise UserErrorException(
                 f"An argument of step {self.name!r} can't be passed to a script",
                 {"argument": repr(value)},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
+from stepwell.blocks.arguments.checked import checked, unchecked
 from stepwell.blocks.compute.base import refuse_inside_step
 from stepwell.blocks.compute.compute_target import ComputeTarget
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
@@ -28,6 +29,7 @@ _IDLE_SECONDS = 1800
 _PRIORITIES = {"dedicated": "Dedicated", "lowpriority": "LowPriority"}
 
 
+@checked
 class AmlCompute(DaskCompute):
     """Nodes that come with work and go without it. `AmlCompute(ws, name)` finds one; `ComputeTarget.create` makes one.
 
@@ -78,8 +80,8 @@ class AmlCompute(DaskCompute):
         cls,
         vm_size: str = "",
         vm_priority: str = "dedicated",
-        min_nodes: int | str = 0,
-        max_nodes: int | str | None = None,
+        min_nodes: float | str = 0,
+        max_nodes: float | str | None = None,
         idle_seconds_before_scaledown: float | str | None = _IDLE_SECONDS,
         admin_username: str | None = None,
         admin_user_password: str | None = None,
@@ -149,8 +151,8 @@ class AmlCompute(DaskCompute):
 
     def update(
         self,
-        min_nodes: int | str | None = None,
-        max_nodes: int | str | None = None,
+        min_nodes: float | str | None = None,
+        max_nodes: float | str | None = None,
         idle_seconds_before_scaledown: float | str | None = None,
     ) -> None:
         """Change settings of the target and save it, as in Azure ML SDK v1; None leaves a setting as it is.
@@ -195,13 +197,14 @@ class AmlCompute(DaskCompute):
     def nodes(self) -> DaskCompute:
         """The target that its steps run on: a `CudaCompute` for a GPU size, else a `DaskCompute`."""
         own = {field: getattr(self, field) for field in DaskCompute.model_fields}
-        if not is_gpu_size(self.vm_size):
-            return DaskCompute(**own)
-        usual = DaskCompute()
-        chosen = {field: value for field, value in own.items() if value != getattr(usual, field)}
-        return CudaCompute(
-            **{**chosen, "max_nodes": self.max_nodes, "n_gpus": self.max_nodes, "fallback": self.fallback}
-        )
+        with unchecked():  # settings may be older than the checks
+            if not is_gpu_size(self.vm_size):
+                return DaskCompute(**own)
+            usual = DaskCompute()
+            chosen = {field: value for field, value in own.items() if value != getattr(usual, field)}
+            return CudaCompute(
+                **{**chosen, "max_nodes": self.max_nodes, "n_gpus": self.max_nodes, "fallback": self.fallback}
+            )
 
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
         """Run the job on a node.

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.dask import gpu
 from stepwell.blocks.compute.dask.cluster import ClusterSpec, cluster_of
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -25,6 +26,7 @@ _HINT = 'choose another compute target, or write `fallback="cpu"` to have its st
 _VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
 
 
+@checked
 class CudaCompute(DaskCompute):
     """The GPUs of this machine, or of the workers at `address`. A step takes one, or the part of one that it asks for.
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute, refuse_inside_step
 from stepwell.blocks.compute.dask.cluster import Cluster, ClusterSpec, cluster_of, known_cluster
 from stepwell.blocks.compute.dask.job_transfer import JobTransfer, collect_results
@@ -25,6 +26,7 @@ from stepwell.model.definitions import Resources, StepDefinition
 _FEWEST_SENT = 64
 
 
+@checked
 class DaskCompute(Compute):
     """Workers of a Dask cluster: one of its own, with `min_nodes` to `max_nodes` workers, or the one at `address`.
 

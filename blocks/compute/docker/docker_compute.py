@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.docker.container import (
     ERR,
@@ -60,6 +61,7 @@ def _processors() -> int:
     return max(2, os.cpu_count() or 2)
 
 
+@checked
 class DockerCompute(Compute):
     """Containers of a Docker engine that shares this machine's files. Nothing of Stepwell needs to be in their images.
 

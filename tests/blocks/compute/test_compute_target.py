@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from waiting import eventually
 
-
-from stepwell import ComputeTarget, DaskCompute, DockerCompute, LocalCompute
+from stepwell import AmlCompute, ComputeTarget, DaskCompute, DockerCompute, LocalCompute
+from stepwell.blocks.arguments.checked import unchecked
 from stepwell.blocks.compute.dask import cluster
 from stepwell.errors import ComputeTargetException, StepwellError, UserErrorException
 
@@ -82,7 +82,7 @@ def test_one_configuration_serves_two_targets(workspace):
 
 
 def test_what_describes_no_target_is_refused(workspace):
-    with pytest.raises(UserErrorException, match="A dict does not describe"):
+    with pytest.raises(UserErrorException, match="`attach_configuration` .* must be a compute target, .*, not {"):
         ComputeTarget.attach(workspace, "box", {"max_nodes": 1})
 
 
@@ -189,6 +189,30 @@ def test_a_result_does_not_depend_on_where_it_was_made(project, chain, quiet_clu
 
 def test_a_pipeline_does_not_go_to_a_target_that_is_not_there(project, chain):
     pipeline, _ = chain("a.py")
-    for target in ("nope", LocalCompute(), None):
+    for target in ("nope", LocalCompute()):
         with pytest.raises(StepwellError, match="ComputeTargetNotFound"):
             pipeline.on(target)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [(lambda: DaskCompute(memory_per_node=4), "`memory_per_node` of DaskCompute is 4 bytes"),
+     (lambda: LocalCompute(memory=16), "`memory` of LocalCompute is 16 bytes"),
+     (lambda: LocalCompute(max_concurent=2), "LocalCompute takes no argument 'max_concurent'"),
+     (lambda: LocalCompute(max_concurrent="2"), "`max_concurrent` of LocalCompute must be a whole number, not '2'"),
+     (lambda: LocalCompute(max_concurrent=0), "`max_concurrent` of LocalCompute must be greater than or equal to 1, not 0"),
+     (lambda: AmlCompute(max_node=2), "AmlCompute takes no argument 'max_node'"),
+     (lambda: AmlCompute.provisioning_configuration(max_nodes=2, vmsize="x"), "takes no argument 'vmsize'"),
+     (lambda: DockerCompute(gpus=1), "`gpus` of DockerCompute must be a text, not 1"),
+     (lambda: ComputeTarget.get("api", "local"), "`workspace` of ComputeTarget.get must be a Workspace, not 'api'")],
+)  # fmt: skip
+def test_settings_of_wrong_names_and_types_are_refused_in_a_sentence(make, words):
+    with pytest.raises(UserErrorException) as caught:
+        make()
+    assert words in caught.value.title and caught.value.hint
+
+
+def test_settings_that_were_saved_by_an_earlier_release_go_on_working(workspace):
+    with unchecked():
+        DaskCompute(memory_per_node=4, max_nodes=1).attach_to(workspace, "old")
+    assert ComputeTarget.get(workspace, "old").memory_per_node == 4

@@ -163,3 +163,17 @@ def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project
     runner.kill()
     eventually(lambda: run.get_status() == "Failed")
     eventually(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE)
+
+
+@pytest.mark.parametrize(
+    ("config", "more", "words"),
+    [("pipeline", {"paramters": {"rate": 2}}, "Experiment.submit takes no argument 'paramters'"),
+     ("pipeline", {"tags": "blue"}, "`tags` of Experiment.submit must be a dict, not 'blue'"),
+     ("step", {}, "`config` of Experiment.submit must be a Pipeline, a PublishedPipeline or a PipelineEndpoint, not a PythonScriptStep"),
+     (None, {}, "`config` of Experiment.submit must be a Pipeline")],
+)  # fmt: skip
+def test_wrong_calls_are_refused_before_anything_runs(project, chain, config, more, words):
+    pipeline, (step,) = chain("a.py")
+    with pytest.raises(UserErrorException) as caught:
+        Experiment(project.workspace, "trial").submit({"pipeline": pipeline, "step": step}.get(config), **more)
+    assert words in caught.value.title

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from stepwell import PipelineData
+from stepwell import Experiment, PipelineData, PipelineParameter, PipelineRun
 from stepwell.errors import DatastoreException, ExperimentExecutionException, UserErrorException
+from stepwell.model.names import folder_name
 
 BODY = """
     import os
@@ -102,4 +103,39 @@ def test_outputs_of_steps_with_names_alike_are_copied_apart(project, tmp_path):
     run = project.workspace.get_run(project.run(project.pipeline(*steps)).run_id)
     assert run.download(tmp_path / "all" / "in") == 3
     written = {str(p.relative_to(tmp_path / "all")): p.read_text() for p in (tmp_path / "all").rglob("f")}
-    assert written == {"in/x_a/out/f": "x_a", "in/x_a_/out/f": "x/a", "in/.._/out/f": ".."}
+    assert (
+        written == {f"in/{folder_name(name)}/out/f": name for name in ("x/a", "x_a", "..")}
+        and "in/x_a/out/f" in written
+    )
+
+
+def test_a_run_that_there_is_not_has_no_status(project):
+    for wrong in ("nope", "00000000-0000-4000-8000-000000000000"):
+        with pytest.raises(ExperimentExecutionException, match=f"There is no run '{wrong}'"):
+            PipelineRun(Experiment(project.workspace, "trial"), wrong).get_status()
+
+
+def test_details_have_parameters_in_their_own_types_and_steps_in_order(project):
+    kinds = {"whole": 3, "share": 0.5, "flag": True, "word": "5", "sizes": [1, 2], "token": "hunter2", "none": None}
+    values = [PipelineParameter(name, value) for name, value in kinds.items()]
+    steps = [project.step(f"{name}.py", "") for name in "ab"]
+    last = project.step("last.py", "", params={value.name: value for value in values})
+    steps[1].run_after(last)
+    run = project.workspace.get_run(project.run(project.pipeline(steps[1], steps[0], last)).run_id)
+    details = run.get_details()
+    assert details["parameters"] == {**kinds, "token": "***"}
+    assert list(details["steps"]) == ["a.py", "last.py", "b.py"]
+
+
+def test_outputs_of_steps_with_any_names_have_folders_of_their_own_below_the_target(project, tmp_path):
+    names = ["eval/test", "eval_test", "..", ".", "a\nb", "x" * 250, "same", "same"]
+    outs = [PipelineData(f"out{number}") for number in range(len(names))]
+    steps = [
+        project.step("a.py", "open(args[0], 'w').write(args[0])", name=name, arguments=[out], outputs=[out])
+        for name, out in zip(names, outs, strict=True)
+    ]
+    run = project.workspace.get_run(project.run(project.pipeline(*steps)).run_id)
+    assert run.download(tmp_path / "deep" / "target") == len(names)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["target"]
+    files = [path for path in (tmp_path / "deep" / "target").rglob("*") if path.is_file()]
+    assert len(files) == len({path.parent for path in files}) == len(names)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import runpy
 from pathlib import Path
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -70,7 +73,7 @@ def test_text_that_names_nothing_stays_as_it_is(text):
 
 @pytest.mark.parametrize("value", [None, ["a"], {"a": 1}])
 def test_arguments_that_are_no_text_are_refused(value):
-    with pytest.raises(UserErrorException, match="can't be passed to a script"):
+    with pytest.raises(UserErrorException, match=r"`arguments\[0\]` of PythonScriptStep must be a text, a number, "):
         PythonScriptStep("a.py", arguments=[value])
 
 
@@ -174,7 +177,7 @@ def test_a_transfer_needs_both_ends():
     "more", [{"retries": -1}, {"retries": "1"}, {"timeout_seconds": -1}, {"retry_delay_seconds": True}]
 )
 def test_impossible_numbers_are_refused(more):
-    with pytest.raises(UserErrorException, match=f"`{next(iter(more))}` must be a number"):
+    with pytest.raises(UserErrorException, match=f"`{next(iter(more))}`.* must be a (whole )?number"):
         PythonScriptStep("a.py", **more)
 
 
@@ -220,3 +223,60 @@ def test_a_script_is_looked_for_beside_the_file_that_makes_the_step_then_in_the_
     step = runpy.run_path(str(maker))["step"]
     found = step.define(step_id="a", producers={}, ids={}).source_directory
     assert found == str(tmp_path / ("beside" if "beside" in here else "cwd"))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [({"arguments": "--rate 0.1"}, "`arguments` of PythonScriptStep must be a list, not '--rate 0.1'"),
+     ({"hash_paths": "conf"}, "`hash_paths` of PythonScriptStep must be a list"),
+     ({"inputs": PipelineData("a")}, "`inputs` of PythonScriptStep must be a list"),
+     ({"allow_reuse": "False"}, "`allow_reuse` of PythonScriptStep must be True or False, not 'False'"),
+     ({"arguments": [object()]}, "must be a text, a number, a PipelineParameter, or an input or output of the step, not an object"),
+     ({"params": {"x": object()}}, "`params['x']` of PythonScriptStep must be a text, a number or a PipelineParameter"),
+     ({"environment_variables": {"A": ["b"]}}, "`environment_variables['A']` of PythonScriptStep"),
+     ({"compute_target": 5}, "must be a compute target, its name, or a tuple of its name and type, not 5"),
+     ({"runconfig": {}}, "`runconfig` of PythonScriptStep must be a RunConfiguration or a ScriptRunConfig, not {}"),
+     ({"hash_path": ["conf"]}, "PythonScriptStep takes no argument 'hash_path'"),
+     ({"retires": 2}, "PythonScriptStep takes no argument 'retires'")],
+)  # fmt: skip
+def test_what_is_of_the_wrong_type_or_name_is_refused_in_a_sentence(more, words):
+    with pytest.raises(UserErrorException) as caught:
+        PythonScriptStep("a.py", **more)
+    assert words in caught.value.title and caught.value.hint.endswith(".")
+
+
+def test_values_that_have_one_text_are_arguments():
+    numpy = pytest.importorskip("numpy")
+    given = [
+        1,
+        1.5,
+        True,
+        numpy.float32(0.5),
+        numpy.int8(3),
+        numpy.bool_(True),
+        Path("a"),
+        date(2026, 1, 2),
+        Decimal("0.1"),
+    ]
+    texts = [piece.value for (piece,) in pieces(PythonScriptStep("a.py", arguments=given))]
+    assert texts == ["1", "1.5", "True", "0.5", "3", "True", "a", "2026-01-02", "0.1"]
+    with pytest.raises(UserErrorException, match="can't be passed to a script"):
+        PythonScriptStep("a.py", arguments=[numpy.zeros(2)])
+
+
+def test_four_bytes_of_memory_are_no_gigabytes():
+    with pytest.raises(UserErrorException, match="`memory` of `resources` is 4 bytes") as caught:
+        PythonScriptStep("a.py", resources={"memory": 4})
+    assert "4 * 10**9" in caught.value.hint
+
+
+def test_notebooks_are_no_scripts():
+    for make in (
+        lambda: PythonScriptStep("a.ipynb"),
+        lambda: CommandStep(["python3", "a.ipynb"]),
+        lambda: CommandStep("python a.ipynb -x"),
+    ):
+        with pytest.raises(UserErrorException, match="is a notebook") as caught:
+            make()
+        assert "nbconvert --to script a.ipynb" in caught.value.hint
+    CommandStep("papermill a.ipynb out.ipynb")

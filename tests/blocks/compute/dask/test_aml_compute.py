@@ -93,7 +93,7 @@ def test_numbers_may_be_texts_and_secrets_are_not_kept(workspace):
     "wrong",
     [
         {}, {"max_nodes": None}, {"max_nodes": 0}, {"min_nodes": 3, "max_nodes": 2}, {"max_nodes": "many"}, {"max_nodes": 1.5},
-        {"max_nodes": True}, {"min_nodes": -1, "max_nodes": 2}, {"max_nodes": 2, "vm_priority": "high"},
+        {"min_nodes": -1, "max_nodes": 2}, {"max_nodes": 2, "vm_priority": "high"},
         {"max_nodes": 2, "idle_seconds_before_scaledown": "soon"},
     ],
 )  # fmt: skip

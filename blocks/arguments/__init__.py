@@ -1,0 +1,1 @@
+"""What users call public functions with, checked against the type hints of these functions."""

@@ -1,0 +1,99 @@
+"""The types of what steps are made with: for type checkers, and for the check of what they are called with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from pathlib import PurePath
+from typing import Annotated, Any, Protocol, TypedDict
+from uuid import UUID
+
+from stepwell.blocks.arguments.hints import Words
+from stepwell.blocks.compute.base import Compute
+from stepwell.blocks.environments.environment import Environment
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.references import DataPathComputeBinding, DataReference
+from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
+from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
+from stepwell.flows.steps.run_configuration import RunConfiguration
+from stepwell.flows.steps.script_run_config import ScriptRunConfig
+from stepwell.model.definitions import EnvironmentDefinition, Resources
+
+
+class ArrayScalar(Protocol):
+    """A number of NumPy, or of a library like it."""
+
+    @property
+    def ndim(self) -> int:
+        """How many dimensions it has: none."""
+        ...
+
+    def item(self) -> Any:
+        """Return it as Python's own number."""
+        ...
+
+
+Plain = Annotated[
+    str
+    | int
+    | float
+    | bool
+    | Decimal
+    | Fraction
+    | os.PathLike[str]
+    | Enum
+    | date
+    | time
+    | timedelta
+    | UUID
+    | ArrayScalar,
+    Words("a text or a number"),
+]
+"""What has one text that tells its value. Other objects have their address in memory there, or more than one value."""
+
+Input = Annotated[
+    DataReference
+    | PipelineData
+    | OutputFileDatasetConfig
+    | OutputInput
+    | tuple[PipelineParameter, DataPathComputeBinding],
+    Words("a DataReference, PipelineData, OutputFileDatasetConfig or (PipelineParameter, DataPathComputeBinding)"),
+]
+Output = Annotated[
+    PipelineData | OutputFileDatasetConfig | DataReference,
+    Words("PipelineData, an OutputFileDatasetConfig or a DataReference"),
+]
+Value = Annotated[Plain | PipelineParameter, Words("a text, a number or a PipelineParameter")]
+Argument = Annotated[
+    Plain | PipelineParameter | Input,
+    Words("a text, a number, a PipelineParameter, or an input or output of the step"),
+]
+Target = Annotated[
+    Compute | str | tuple[str, str], Words("a compute target, its name, or a tuple of its name and type")
+]
+Configuration = RunConfiguration | ScriptRunConfig
+Requirements = Environment | EnvironmentDefinition | Sequence[str]
+
+
+class StepOptions(TypedDict, total=False):
+    """The keyword arguments of `Step` that every step type takes."""
+
+    target: Target | None
+    environment_variables: Mapping[str, Plain] | None
+    retries: int
+    retry_delay_seconds: float
+    timeout_seconds: float | None
+    strict: bool
+    workspace: BaseWorkspace | None
+    resources: Resources | Mapping[str, Any] | None
+    environment: Requirements | None
+
+
+class CommandOptions(StepOptions, total=False):
+    """The keyword arguments of `Step` that a `CommandStep` takes beside its own."""
+
+    hash_paths: Sequence[str | PurePath] | None
