@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,9 @@ def _not_started(command: Command, error: OSError) -> StepFailedException:
     elif error.errno in (errno.ENOENT, errno.ENOTDIR) and "/" in program and (command.folder / program).exists():
         problem = f"The interpreter of '{program}' was not found"
         hint = "Install the interpreter that its first line names."
+        with suppress(OSError), (command.folder / program).open("rb") as file:
+            if file.readline(4096).endswith(b"\r\n"):
+                hint = f"Write its lines with LF at their ends, not CR LF: `sed -i 's/\\r$//' {program}`."
     elif error.errno in (errno.ENOENT, errno.ENOTDIR):
         if "/" not in program:
             facts["PATH"] = command.variables.get("PATH", os.defpath)

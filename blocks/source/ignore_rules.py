@@ -110,6 +110,18 @@ def _paths(line: str) -> str:
     return rf"\A{regex}(?<!/){'/?' if glob == text else '/'}\Z"
 
 
+def matching(glob: str, paths: Iterable[str]) -> list[str]:
+    """Return the files that a pattern lists as an ignore file would, by themselves or by a folder above them."""
+    pattern = re.compile(_paths(glob.encode(errors="surrogateescape").decode("latin-1")), re.DOTALL)
+
+    def matches(path: str) -> bool:
+        parts = os.fsencode(path).decode("latin-1").split("/")
+        places = ("/".join(parts[:end]) + "/" * (end < len(parts)) for end in range(1, len(parts) + 1))
+        return any(pattern.search(place) for place in places)
+
+    return [path for path in paths if matches(path)]
+
+
 # What git's wildmatch.c makes of a glob, as a regular expression ------------------------------------------------------
 
 _STAR, _FOLDERS, _NOTHING = "[^/]*", "(?:.*/)?", "(?!)"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from stepwell.blocks.environments.packages import Packages
+from stepwell.blocks.source.ignore_rules import matching
 from stepwell.errors import SnapshotException, UserErrorException
 from stepwell.flows.engine.environment_rows import image_rows, package_rows
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
@@ -94,6 +96,7 @@ class Source:
         return (name for name in self.entries if name == path or name.startswith(clean))
 
 
+_WILDCARD = re.compile(r"[*?\[]")
 EMPTY_SOURCE = Source(Path(os.devnull), Tree(()))
 
 
@@ -165,7 +168,7 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
     if environment.isolated:
         yield from package_rows(environment, packages.python_version)
     if definition.script is None:
-        named = [path for path in map(source.resolve, _words(definition)) if path in source.entries]
+        named = [path for path in map(source.resolve, words_of(definition)) if path in source.entries]
         if definition.hash_paths:
             yield from (Row("file", path, source.content(path)) for path in sorted({*hashed, *named}))
         elif source.tree.entries:
@@ -174,7 +177,7 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
     script = posixpath.normpath(definition.script)
     if source.content(script) == ABSENT:
         raise UserErrorException(
-            f"Step [{definition.name}]: script not found at: {definition.script}",
+            f"Step [{definition.id}]: script not found at: {definition.script}",
             {"source directory": definition.source_directory},
             "Correct `script_name` or `source_directory`, or stop ignoring the file.",
         )
@@ -190,7 +193,7 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
     yield from (Row("file", path, source.content(path)) for path in hashed if path not in covered)
 
 
-def _words(definition: StepDefinition) -> Iterator[str]:
+def words_of(definition: StepDefinition) -> Iterator[str]:
     """Yield the words of a command that may name files of its source."""
     for piece in (piece for argument in definition.arguments for piece in argument if piece.kind == "text"):
         try:
@@ -199,19 +202,31 @@ def _words(definition: StepDefinition) -> Iterator[str]:
             yield from piece.value.split()
 
 
-def _hashed_files(definition: StepDefinition, source: Source) -> Iterator[str]:
+def _hashed_files(definition: StepDefinition, source: Source) -> Sequence[str]:
+    """Return the files that `hash_paths` names: by path, by pattern, and without those of a pattern that begins with `!`."""
+    found: list[str] = []
     for path in definition.hash_paths:
         relative = posixpath.normpath(
             os.path.relpath(path, definition.source_directory) if os.path.isabs(path) else path
         )
         files = sorted(source.below(source.resolve(relative)))
+        if not files and path.startswith("!"):
+            left_out = set(matching(path[1:], found))
+            found = [file for file in found if file not in left_out]
+            continue
+        if not files and _WILDCARD.search(path):
+            pattern = relative + "/" * path.endswith("/") if os.path.isabs(path) else path.removeprefix("./")
+            files = sorted(matching(pattern, source.entries))
         if not files:
+            what = "No file of the source directory matches a pattern" if _WILDCARD.search(path) else "A path"
+            there = "" if _WILDCARD.search(path) else " is not in the source directory"
             raise SnapshotException(
-                f"A path in `hash_paths` of step {definition.name!r} is not in the source directory",
+                f"{what} in `hash_paths` of step {definition.id!r}{there}",
                 {"path": path, "source directory": definition.source_directory},
                 "Correct the path, or stop ignoring it.",
             )
-        yield from files
+        found += files
+    return found
 
 
 def _argument_rows(definition: StepDefinition) -> Iterator[Row]:

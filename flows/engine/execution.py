@@ -12,8 +12,10 @@ from pathlib import Path
 
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
+from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.files import remove
 from stepwell.errors import DatastoreException, StepCancelledException, StepFailedException, StoreException
+from stepwell.flows.engine.binding import words_of
 from stepwell.flows.engine.materialization import materialize, output_path
 from stepwell.flows.engine.observed_reads import account_for_reads, read_notes
 from stepwell.flows.engine.run_context import RunContext
@@ -81,7 +83,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
     except OSError as error:
         facts = {"reason": error, "folder": folder}
         title, hint = (
-            f"The step {call.definition.name!r} can't be run here",
+            f"The step {call.definition.id!r} can't be run here",
             "Free space or mend the folder, then run again.",
         )
         raise StepFailedException(title, facts, hint) from error
@@ -109,7 +111,7 @@ def run_job(context: RunContext, job: Job, on_output: Callable[[str], None]) -> 
 def _check_exit(job: Job, end: Exit) -> None:
     if end.ok:
         return
-    name, limit, lines = job.call.definition.name, job.call.definition.timeout_seconds, _last_lines(job)
+    name, limit, lines = job.call.definition.id, job.call.definition.timeout_seconds, _last_lines(job)
     if end.cancelled:
         title, hint = f"The step {name!r} was cancelled", "Run the pipeline again: finished steps will be reused."
     elif end.timed_out:
@@ -119,7 +121,9 @@ def _check_exit(job: Job, end: Exit) -> None:
         )
     else:
         cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
-        hint = _hint_for(job, lines) or "Read the whole log, mend the script, and run the pipeline again."
+        script = windows_script(job.snapshot, words_of(job.call.definition)) if job.snapshot else ""
+        usual = "Read the whole log, mend the script, and run the pipeline again."
+        hint = line_ends_hint(script) if script else _hint_for(job, lines) or usual
         title = f"The step {name!r} {cause}"
     facts = {"last lines": lines, "log": job.logs / "70_driver_log.txt"}
     error = StepCancelledException if end.cancelled else StepFailedException
@@ -157,7 +161,7 @@ def _check_inputs(context: RunContext, call: StepCall) -> None:
             if artifact.kept:
                 context.store.discard_tree(artifact.digest)
             raise StepFailedException(
-                f"The input {name!r} changed while step {call.definition.name!r} read it, so its result was not kept",
+                f"The input {name!r} changed while step {call.definition.id!r} read it, so its result was not kept",
                 {"datastore": artifact.datastore, "path": artifact.path},
                 "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
                 "beside, with `as_download()`.",
@@ -184,7 +188,7 @@ def _digest_now(context: RunContext, artifact: Artifact) -> str:
 
 def take_outputs(job: Job, finished: Finished, taken: Path) -> dict[str, tuple[Path, Tree]]:
     """Move the outputs out of the step's reach, into the folder `taken`, and return where they are and what they hold."""
-    staged, step = {}, job.call.definition.name
+    staged, step = {}, job.call.definition.id
     for number, (name, path) in enumerate(finished.outputs.items()):
         place = taken / str(number)
         try:

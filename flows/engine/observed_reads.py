@@ -95,7 +95,7 @@ def _is_made(path: str, made: set[str]) -> bool:
 
 def _warn(context: RunContext, call: StepCall, paths: list[str], on_output: Callable[[str], None]) -> None:
     shown = ", ".join(map(printable, paths[:5])) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
-    name, hint = call.definition.name, "Add the files to `hash_paths` or pass them as inputs."
+    name, hint = call.definition.id, "Add the files to `hash_paths` or pass them as inputs."
     if call.definition.strict:
         raise StepFailedException(f"The strict step {name!r} read what it does not declare", {"files": shown}, hint)
     on_output(f"Warning: step {name!r} read files that it does not declare: {shown}. {hint}")

@@ -158,6 +158,30 @@ def test_hash_paths_may_be_absolute_folders_or_the_whole_directory(code):
     assert files(".") == {"config.json", "other.py"}
 
 
+def test_hash_paths_may_be_patterns_as_in_an_ignore_file(code):
+    for name in ("conf/a.json", "conf/b.json", "conf/deep/c.json", "conf/d.txt", "odd[1].txt"):
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text(name)
+
+    def files(*paths):
+        rows = labels(bound(PythonScriptStep("train.py", hash_paths=paths), code))
+        return [name for kind, name in rows if kind == "file"]
+
+    assert files("conf/*.json") == ["conf/a.json", "conf/b.json"]
+    assert files("conf/**/*.json") == ["conf/a.json", "conf/b.json", "conf/deep/c.json"]
+    assert files("c?nf/") == files("conf") == ["conf/a.json", "conf/b.json", "conf/d.txt", "conf/deep/c.json"]
+    assert files("conf", "!*.json") == ["conf/d.txt"] and files(str(code / "conf" / "[ab].json")) == [
+        "conf/a.json",
+        "conf/b.json",
+    ]
+    assert files("odd[1].txt") == ["odd[1].txt"]  # a file of that very name goes before the pattern
+    before = bound(PythonScriptStep("train.py", hash_paths=["conf/*.json"]), code)
+    (code / "conf" / "new.json").write_text("1")
+    assert bound(PythonScriptStep("train.py", hash_paths=["conf/*.json"]), code).key != before.key
+    with pytest.raises(SnapshotException, match="No file of the source directory matches a pattern in `hash_paths`"):
+        files("conf/*.yaml")
+
+
 def test_links_count_by_what_they_lead_to(code):
     (code / "link.json").symlink_to("config.json")
     (code / "loop").symlink_to("loop")
