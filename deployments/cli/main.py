@@ -14,7 +14,7 @@ app = typer.Typer(
     name="stepwell",
     help="Machine-learning pipelines of script steps on Prefect, with reuse you can trust and understand.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

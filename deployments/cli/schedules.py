@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -23,6 +24,7 @@ _JSON = typer.Option(False, "--json", help="Print JSON.")
 def create(
     name: str = typer.Argument(..., help="The published pipeline's name, NAME@VERSION, or id.", metavar="PIPELINE"),
     every: str = typer.Option("", "--every", help="minute, hour, day, week, month, or a number of them: '2 hours'."),
+    cron: str = typer.Option("", "--cron", help="A line of cron instead, such as '30 6 * * 1-5'.", metavar="LINE"),
     at: str = typer.Option("", "--at", help="The time of day, with --every day or week.", metavar="HH:MM"),
     on: list[str] = _DAYS,
     start: str = typer.Option(
@@ -45,13 +47,14 @@ def create(
     from stepwell.flows.publishing.run_requests import definitions_of
     from stepwell.flows.runs.names import usual_experiment
 
+    recurrence = _recurrence(every, cron, at, on, start, time_zone, bool(datastore))
     published = find_published(name, workspace)
     made = Schedule.create(
         published.workspace,
         label or published.name,
         published.id,
         experiment or usual_experiment(published.name),
-        _recurrence(every, at, on, start, time_zone) if every else None,
+        recurrence,
         pipeline_parameters=read_values(definitions_of(published.block), parameters),
         datastore=datastore or None,
         path_on_datastore=path or None,
@@ -67,16 +70,25 @@ def list_schedules(
     everything: bool = typer.Option(False, "--all", help="Also those that are disabled."),
     as_json: bool = _JSON,
 ) -> None:
-    """List schedules, newest first."""
+    """List schedules, newest first, with their next and last runs."""
     from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.schedules.prefect_schedules import last_run_of, next_run_of
     from stepwell.deployments.schedules.schedule import Schedule
 
     found = [one for ws in find_workspaces(workspace) for one in Schedule.list(ws, active_only=not everything)]
     if as_json:
-        print(json.dumps([one.block.model_dump(mode="json", exclude={"seen"}) for one in found], indent=1))
+        print(json.dumps([_as_json(one) for one in found], indent=1))
         return
+    rows = [("ID", "STATUS", "NAME", "WHEN", "NEXT RUN", "LAST RUN")]
     for one in found:
-        print(f"{one.id}  {one.status:<8}  {one.name}  {_when(one)}")
+        due, last = next_run_of(one.block), last_run_of(one.block)
+        ended = f"{_shown(one, last['expected_start_time'])} {last['state']['name']}" if last else "none yet"
+        rows.append((one.id, one.status, one.name, _when(one), _shown(one, due) if due else "-", ended))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows if found else []:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    if not found:
+        print("There is no schedule: `stepwell schedule create PIPELINE --every day`")
 
 
 @app.command()
@@ -91,6 +103,13 @@ def disable(schedule: str = _ID, workspace: str = _WORKSPACE) -> None:
     """Start no more runs of a schedule."""
     _find_schedule(schedule, workspace).disable()
     print("The schedule is disabled")
+
+
+@app.command()
+def delete(schedule: str = _ID, workspace: str = _WORKSPACE) -> None:
+    """Remove a schedule. The runs that it started stay."""
+    _find_schedule(schedule, workspace).delete()
+    print("The schedule is deleted")
 
 
 def _find_schedule(word: str, workspace: str) -> Schedule:
@@ -109,10 +128,24 @@ def _find_schedule(word: str, workspace: str) -> Schedule:
     return found[0]
 
 
-def _recurrence(every: str, at: str, on: list[str], start: str, time_zone: str) -> ScheduleRecurrence:
+def _recurrence(
+    every: str, cron: str, at: str, on: list[str], start: str, time_zone: str, has_data: bool
+) -> ScheduleRecurrence | None:
     from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
     from stepwell.errors import UserErrorException
 
+    ways = [option for option, given in (("--every", every), ("--cron", cron), ("--datastore", has_data)) if given]
+    if len(ways) != 1:
+        raise UserErrorException(
+            f"A schedule has one of {' and '.join(ways)}, not both" if ways else "Nothing says when the schedule runs",
+            hint="Pass --every day, --cron '30 6 * * 1-5', or --datastore NAME.",
+        )
+    if not every and (at or on or start):
+        raise UserErrorException("--at, --on and --start go with --every only", hint="Leave them out.")
+    if cron:
+        return ScheduleRecurrence.of_cron(cron, time_zone)
+    if not every:
+        return None
     words = every.lower().split()
     number = words[0] if len(words) == 2 else "1"
     if not 1 <= len(words) <= 2 or not (number.isascii() and number.isdecimal()):
@@ -125,6 +158,28 @@ def _recurrence(every: str, at: str, on: list[str], start: str, time_zone: str) 
         time_of_day=at or None,
         week_days=[day.capitalize() for day in on] or None,
     )
+
+
+def _as_json(schedule: Schedule) -> dict[str, Any]:
+    from stepwell.deployments.schedules.prefect_schedules import last_run_of, next_run_of
+
+    due, last = next_run_of(schedule.block), last_run_of(schedule.block)
+    return {
+        **schedule.block.model_dump(mode="json", exclude={"seen"}),
+        "next_run": due.isoformat() if due else None,
+        "last_run": {"id": last["id"], "due": last["expected_start_time"], "state": last["state"]["name"]}
+        if last
+        else None,
+    }
+
+
+def _shown(schedule: Schedule, moment: datetime | str) -> str:
+    """Return the moment by the clock of the schedule's time zone."""
+    from zoneinfo import ZoneInfo
+
+    time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    zone = schedule.recurrence.time_zone if schedule.recurrence else "UTC"
+    return f"{time.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
 
 
 def _when(schedule: Schedule) -> str:

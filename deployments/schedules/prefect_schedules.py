@@ -105,16 +105,43 @@ def deactivate(schedule: ScheduleBlock) -> None:
             api.delete_deployment_schedule(UUID(schedule.deployment_id), UUID(schedule.prefect_schedule_ids[-1]))
 
 
+def next_run_of(schedule: ScheduleBlock) -> datetime | None:
+    """Return when its next run is due, as Prefect has planned it; None if there is none."""
+    if not schedule.prefect_schedule_ids or schedule.status != "Active":
+        return None
+    body = {
+        "flow_runs": {
+            "created_by": {"id_": schedule.prefect_schedule_ids[-1:]},
+            "state": {"name": {"any_": ["Scheduled", "Late"]}},
+        },
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": 1,
+    }
+    with client() as api:
+        found = api.request("POST", "/flow_runs/filter", json=body).json()
+    return datetime.fromisoformat(found[0]["expected_start_time"]) if found else None
+
+
+def last_run_of(schedule: ScheduleBlock) -> Mapping[str, Any] | None:
+    """Return what Prefect knows of the run that it started last, None if it has started none."""
+    return next(iter(_runs_of(schedule, 1)), None)
+
+
 def run_ids_of(schedule: ScheduleBlock) -> Sequence[str]:
-    """Return the ids of its runs, newest first: Prefect knows the schedule of those it made, submitted ones have its tag."""
+    """Return the ids of its runs, newest first."""
+    return [str(run["id"]) for run in _runs_of(schedule, _PAGE)]
+
+
+def _runs_of(schedule: ScheduleBlock, most: int) -> Sequence[Mapping[str, Any]]:
+    """Return its newest runs first: Prefect knows the schedule of those it made, submitted ones have its tag."""
     by = [{"tags": {"all_": [f"ScheduleId:{schedule.schedule_id}"]}}]
     if schedule.prefect_schedule_ids:
         by.append({"created_by": {"id_": schedule.prefect_schedule_ids}})
-    found: dict[str, str] = {}
+    found: dict[str, Mapping[str, Any]] = {}
     with client() as api:
         for origin in by:
             begun = {**origin, "state": {"name": {"not_any_": ["Scheduled"]}}}
-            body = {"flow_runs": begun, "sort": "START_TIME_DESC", "limit": _PAGE}
+            body = {"flow_runs": begun, "sort": "START_TIME_DESC", "limit": most}
             for run in api.request("POST", "/flow_runs/filter", json=body).json():
-                found[run["id"]] = str(run["expected_start_time"])
-    return sorted(found, key=lambda run_id: found[run_id], reverse=True)
+                found[run["id"]] = run
+    return sorted(found.values(), key=lambda run: str(run["expected_start_time"]), reverse=True)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from prefect.client.schemas.schedules import IntervalSchedule, RRuleSchedule
+from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 
+from stepwell.blocks.arguments.checked import checked
+from stepwell.deployments.schedules.clock_changes import past_gaps
+from stepwell.deployments.schedules.cron_line import read
 from stepwell.deployments.schedules.time_zones import zone_name
 from stepwell.errors import UserErrorException
 
@@ -19,6 +23,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Su
 _SHORTEST_MONTH = 28
 
 
+@checked
 class ScheduleRecurrence:
     """Every `interval` minutes, hours, days, weeks or months from `start_time` on, in the time zone's own clock.
 
@@ -45,9 +50,9 @@ class ScheduleRecurrence:
         interval: int,
         start_time: datetime | str | None = None,
         time_zone: str | Enum | None = None,
-        hours: Iterable[int] | None = None,
-        minutes: Iterable[int] | None = None,
-        week_days: Iterable[str] | None = None,
+        hours: Sequence[int] | AbstractSet[int] | None = None,
+        minutes: Sequence[int] | AbstractSet[int] | None = None,
+        week_days: str | Sequence[str] | AbstractSet[str] | None = None,
         time_of_day: str | None = None,
     ) -> None:
         self.frequency = frequency
@@ -69,19 +74,35 @@ class ScheduleRecurrence:
         if self.week_days and frequency != "Week":
             raise _wrong("Days of the week go with weeks only", "Leave them out, or change the frequency.")
 
+    @staticmethod
+    def of_cron(expression: str, time_zone: str | Enum | None = None) -> ScheduleRecurrence:
+        """Return the recurrence that a line of cron means; Azure ML SDK v1 has none.
+
+        Args:
+            expression: Minute, hour, day of the month, month and day of the week, such as `30 6 * * 1-5`.
+            time_zone: A member of TimeZone, or a name such as Europe/Warsaw; by default UTC.
+
+        Returns:
+            The recurrence, whose first run is at the next time that fits.
+
+        Raises:
+            UserErrorException: The expression or the time zone is none.
+        """
+        return _Cron(expression, time_zone)
+
     @property
     def runs_at_once(self) -> bool:
         """Whether the first run is when the schedule is made."""
         return self.start_time is None
 
-    def for_prefect(self, now: datetime) -> IntervalSchedule | RRuleSchedule:
+    def for_prefect(self, now: datetime) -> CronSchedule | IntervalSchedule | RRuleSchedule:
         """Return the schedule as Prefect takes it.
 
         Args:
             now: When it is made; it begins then if it has no `start_time`.
 
         Returns:
-            An interval schedule, or one of a recurrence rule (RFC 5545).
+            An interval schedule, or one of a recurrence rule (RFC 5545) or a line of cron.
         """
         zone = ZoneInfo(self.time_zone)
         start = (self.start_time or now.replace(second=0, microsecond=0)).astimezone(zone)
@@ -93,10 +114,13 @@ class ScheduleRecurrence:
             parts += [f"BYMONTHDAY={days}", "BYSETPOS=-1"]
         if self.week_days:
             parts.append("BYDAY=" + ",".join(day[:2].upper() for day in self.week_days))
+        dates = ";".join(parts)
+        times: tuple[tuple[int, int, int], ...] = ((start.hour, start.minute, start.second),)
         if self.hours or self.minutes:
             hours, minutes = self.hours or (start.hour,), self.minutes or (0,)
             parts += [f"BYHOUR={_listed(hours)}", f"BYMINUTE={_listed(minutes)}", "BYSECOND=0"]
-        rule = f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{';'.join(parts)}"
+            times = tuple((hour, minute, 0) for hour in hours for minute in minutes)
+        rule = f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{';'.join(parts)}{past_gaps(dates, times, start, zone)}"
         return RRuleSchedule(rrule=rule, timezone=self.time_zone)
 
     def _by_clock(self, start: datetime, now: datetime) -> IntervalSchedule | RRuleSchedule:
@@ -133,6 +157,8 @@ class ScheduleRecurrence:
         Returns:
             The recurrence.
         """
+        if "cron" in plain:
+            return cls.of_cron(plain["cron"], plain["time_zone"])
         start = plain.get("start_time")
         return cls(**{**plain, "start_time": datetime.fromisoformat(start) if start else None})
 
@@ -153,6 +179,42 @@ class ScheduleRecurrence:
 
     def __repr__(self) -> str:
         return f"ScheduleRecurrence({self})"
+
+
+class _Cron(ScheduleRecurrence):
+    """The times of a line of cron."""
+
+    def __init__(self, expression: str, time_zone: str | Enum | None) -> None:
+        super().__init__("Day", 1, time_zone=time_zone)
+        self.frequency, self.expression = "Cron", " ".join(expression.split())
+        if len(self.expression.split()) != 5 and not re.fullmatch("@[a-z]+", self.expression):
+            raise _wrong(f"{expression!r} is no line of cron", "Write five fields, such as '30 6 * * 1-5'.")
+        try:
+            self.for_prefect(datetime.now(UTC))
+        except ValueError:
+            raise _wrong(f"{expression!r} is no line of cron", "Correct it, as in '30 6 * * 1-5'.") from None
+
+    @property
+    def runs_at_once(self) -> bool:
+        return False
+
+    def for_prefect(self, now: datetime) -> CronSchedule | IntervalSchedule | RRuleSchedule:
+        plain, line = CronSchedule(cron=self.expression, timezone=self.time_zone), read(self.expression)
+        if line is None:
+            return plain
+        zone = ZoneInfo(self.time_zone)
+        start = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+        moved = past_gaps(line.dates, line.times, start, zone)
+        if not moved:
+            return plain
+        rule = f"{line.dates};BYHOUR={_listed(line.hours)};BYMINUTE={_listed(line.minutes)};BYSECOND=0"
+        return RRuleSchedule(rrule=f"DTSTART:{start:%Y%m%dT%H%M%S}\nRRULE:{rule}{moved}", timezone=self.time_zone)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"cron": self.expression, "time_zone": self.time_zone}
+
+    def __str__(self) -> str:
+        return f"cron {self.expression} {self.time_zone}"
 
 
 _WORDS = {"Minute": "MINUTELY", "Hour": "HOURLY", "Day": "DAILY", "Week": "WEEKLY", "Month": "MONTHLY"}

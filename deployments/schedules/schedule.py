@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Self
+from typing import Any, Self, Unpack
 from uuid import uuid4
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.publications import ScheduleBlock, check_name
 from stepwell.deployments.schedules.prefect_schedules import (
     activate,
@@ -22,6 +24,7 @@ from stepwell.deployments.schedules.prefect_schedules import (
 )
 from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
 from stepwell.deployments.schedules.schedule_checks import check_consistency, check_enabled, check_trigger
+from stepwell.deployments.schedules.schedule_options import ScheduleOptions
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
@@ -29,6 +32,7 @@ from stepwell.flows.publishing.lock import publications_locked
 from stepwell.flows.publishing.run_requests import submit_run
 
 
+@checked
 class Schedule:
     """A schedule. Prefect, with a worker, does what it says; a data-triggered one needs `stepwell serve`.
 
@@ -53,7 +57,7 @@ class Schedule:
         pipeline_parameters: Mapping[str, Any] | None = None,
         wait_for_provisioning: bool = False,
         wait_timeout: int = 3600,
-        datastore: Any = None,
+        datastore: Datastore | str | None = None,
         polling_interval: float = 5,
         data_path_parameter_name: str | None = None,
         continue_on_step_failure: bool | None = None,
@@ -134,7 +138,7 @@ class Schedule:
         recurrence: ScheduleRecurrence | None = None,
         description: str | None = None,
         pipeline_parameters: Mapping[str, Any] | None = None,
-        **more: Any,
+        **more: Unpack[ScheduleOptions],
     ) -> Self:
         """Make a schedule of whatever version is the endpoint's default when it is due, as in Azure ML SDK v1.
 
@@ -291,6 +295,12 @@ class Schedule:
         """
         self._change(lambda block: block.model_copy(update={"status": "Disabled"}))
 
+    def delete(self) -> None:
+        """Remove the schedule, which starts no more runs; those that it started stay."""
+        with publications_locked(self.workspace):
+            deactivate(documents.load(ScheduleBlock, self.block.document) or self.block)
+            documents.delete(ScheduleBlock, self.block.document)
+
     def update(
         self,
         name: str | None = None,
@@ -300,7 +310,7 @@ class Schedule:
         status: str | None = None,
         wait_for_provisioning: bool = False,
         wait_timeout: int = 3600,
-        datastore: Any = None,
+        datastore: Datastore | str | None = None,
         polling_interval: float | None = None,
         data_path_parameter_name: str | None = None,
         continue_on_step_failure: bool | None = None,

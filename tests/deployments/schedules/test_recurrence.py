@@ -74,6 +74,51 @@ def test_a_days_hour_stays_when_clocks_change():
     ]
 
 
+@pytest.mark.parametrize(
+    ("zone", "at", "expected"),
+    [("America/Havana", "0:30", "Sun 08 Mar 01:30"), ("Asia/Beirut", "0:30", "Sun 29 Mar 01:30"),
+     ("Africa/Cairo", "0:00", "Fri 24 Apr 01:00"), ("America/Santiago", "0:59", "Sun 06 Sep 01:59"),
+     ("Europe/Warsaw", "2:30", "Sun 29 Mar 03:30"), ("Australia/Lord_Howe", "2:15", "Sun 04 Oct 02:45")],
+)  # fmt: skip
+def test_a_time_that_the_clock_leaves_out_comes_as_much_later_that_day(zone, at, expected):
+    day = datetime.strptime(f"2026 {expected[4:10]}", "%Y %d %b")
+    daily = ScheduleRecurrence("Day", 1, day - timedelta(days=3), zone, time_of_day=at)
+    found = times(daily, 5, (day - timedelta(days=1)).replace(tzinfo=ZoneInfo(zone)))
+    assert f"{found[1]:%a %d %b %H:%M}" == expected
+    assert [moment.date() for moment in found] == [(day + timedelta(days=days)).date() for days in range(-1, 4)]
+    weekly = ScheduleRecurrence("Week", 2, day - timedelta(days=14), zone, time_of_day=at)
+    assert [f"{moment:%d %b}" for moment in times(weekly, 3, day.replace(tzinfo=UTC) - timedelta(days=2))][
+        0
+    ] == expected[4:10]
+
+
+def test_a_line_of_cron_keeps_to_its_days_too():
+    line = ScheduleRecurrence.of_cron("30 0 * * sun", "America/Havana")
+    found = times(line, 2, datetime(2027, 3, 8, tzinfo=UTC))
+    assert [f"{moment:%a %d %b %H:%M}" for moment in found] == ["Sun 14 Mar 01:30", "Sun 21 Mar 00:30"]
+    assert ScheduleRecurrence.from_json(line.to_json()).to_json() == line.to_json() and not line.runs_at_once
+    same = ScheduleRecurrence.of_cron("30 6 * * 1-5", "America/Havana").for_prefect(NOW)
+    assert type(same).__name__ == "CronSchedule"  # as it stands where no clock matters
+
+
+@pytest.mark.parametrize("line", ["", "6 *", "61 * * * *", "* * * * * *", "a b c d e", "0 24 * * *", "@never"])
+def test_what_is_no_line_of_cron_is_refused(line):
+    with pytest.raises(UserErrorException, match="is no line of cron"):
+        ScheduleRecurrence.of_cron(line)
+
+
+def test_every_day_has_one_run_through_twenty_years_of_clock_changes():
+    daily = ScheduleRecurrence("Day", 1, "2026-11-24T00:30:00", "America/Havana")
+    found = times(daily, 900, datetime(2030, 1, 1, tzinfo=UTC))
+    assert [(moment.date() - found[0].date()).days for moment in found] == list(range(900))
+
+
+def test_rules_that_no_clock_change_touches_stay_as_they_are():
+    assert ScheduleRecurrence("Day", 1, "2026-11-24T09:00:00", "Europe/Warsaw").for_prefect(NOW).rrule == (
+        "DTSTART:20261124T090000\nRRULE:FREQ=DAILY;INTERVAL=1"
+    )
+
+
 def test_without_a_start_the_first_run_is_at_once_and_the_next_an_interval_later():
     recurrence = ScheduleRecurrence("Hour", 3)
     assert recurrence.runs_at_once
