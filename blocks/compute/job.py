@@ -16,7 +16,7 @@ class Job:
 
     `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is
     what the script may ask of the run that it is part of. Through `remote_store`, data reach machines that don't share
-    a disk with this one.
+    a disk with this one. `own_code` are kept copies of modules, by the place that people work on.
     """
 
     call: StepCall
@@ -27,6 +27,7 @@ class Job:
     record: Path
     context: dict[str, Any]
     remote_store: RemoteStore | None = None
+    own_code: dict[str, Path] = field(default_factory=dict)
 
     @property
     def control(self) -> Path:
@@ -37,6 +38,11 @@ class Job:
     def reads(self) -> Path:
         """Where the launcher notes what the script reads."""
         return self.control / "reads.jsonl"
+
+    @property
+    def imported(self) -> Path:
+        """Where Pythons of the step note the installed packages that they imported."""
+        return self.control / "imported.txt"
 
     @property
     def logs(self) -> Path:

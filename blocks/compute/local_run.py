@@ -52,7 +52,7 @@ def run_here(
         own["PATH"] = path_of(python.interpreter, own.get("PATH", os.defpath), folder or job.folder)
     with temporary_folder() as temporary:
         directory = prepare(job, folder or job.folder, temporary)
-        process = replace(command(job, directory, python, {**own, **(variables or {})}), temporary=temporary)
+        process = replace(command(job, directory, python, {**own, **(variables or {})}, here=True), temporary=temporary)
         end = run_process(process, on_output, stop, redact)
     note_reads(job, directory)
     keep_files(job, directory)

@@ -24,10 +24,23 @@ BLOCKS = {
     "compute": ("access_times", "job", "local_run", "worker_bundle", "working_directory"),
     "compute/dask": ("gpu", "gpu_lease", "worker"),
     "environments": (
-        *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements"),
+        *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements", "survey"),
         "virtual_environment",
     ),
-    "processes": ("cgroup", "command", "host", "host_watchdog", "markers", "output", "process_tree", "runner", "table"),
+    "processes": (
+        *(
+            "cgroup",
+            "command",
+            "host",
+            "host_watchdog",
+            "markers",
+            "output",
+            "process_tree",
+            "python_command",
+            "runner",
+        ),
+        "table",
+    ),
     "store": ("remote_store",),
     "system": ("files", "home", "locks", "temporary_folder"),
 }

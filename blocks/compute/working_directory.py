@@ -3,6 +3,8 @@
 source/    working directory: the snapshot, `outputs/` and `logs/`
 inputs/    downloads; data that is mounted stays where it is
 outputs/   what the step writes, until it is committed
+code/      copies of modules that people work on outside of the source directory
+start/     what Pythons that the script starts begin with
 tmp/       TMPDIR, unless the job has one at a shorter path
 bin/       what starts the interpreter in use, if it is not called `python` where it stands
 """
@@ -17,13 +19,14 @@ import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
+from stepwell.blocks.processes.python_command import python_call
 from stepwell.blocks.system.files import FileState, copy_tree, file_state, relink, replace_file, take
 from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
@@ -31,8 +34,10 @@ from stepwell.model.nofollow import append_file, files_below, open_file, open_fo
 from stepwell.model.records import StepCall
 from stepwell.script import launcher
 from stepwell.script.events import EVENTS, masked_events
+from stepwell.script.own_code import start_children
 
 OWN_VARIABLES = ("PREFECT_", "STEPWELL_")
+_PYTHONS = ("python", "python3")
 _LARGEST_LOG = 64 << 20
 _KEPT = {"outputs": "outputs", "logs": "user_logs"}
 _AGE_NANOSECONDS = 10**10
@@ -57,6 +62,7 @@ class WorkingDirectory:
     temporary: Path
     found: frozenset[FileState] = frozenset()
     marked: int = 0
+    own_code: dict[str, Path] = field(default_factory=dict)
 
     @property
     def source(self) -> Path:
@@ -74,7 +80,8 @@ class WorkingDirectory:
             for name, path in self.inputs.items()
         }
         outputs = {name: moved(path) for name, path in self.outputs.items()}
-        return WorkingDirectory(folder, record, seen, outputs, moved(self.temporary))
+        own_code = {name: moved(path) for name, path in self.own_code.items()}
+        return WorkingDirectory(folder, record, seen, outputs, moved(self.temporary), own_code=own_code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +126,9 @@ def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDir
         made.mkdir(exist_ok=True)
     for made in (job.control, job.logs):
         made.mkdir(parents=True, exist_ok=True)
+    for number, (place, kept) in enumerate(sorted(job.own_code.items())):
+        directory.own_code[place] = folder / "code" / str(number) / os.path.basename(place)
+        copy_tree(kept, directory.own_code[place])
     for port in job.call.definition.inputs:
         directory.inputs[port.name] = _input_path(port, job.inputs[port.name], directory)
     for output in job.call.definition.outputs:
@@ -240,23 +250,38 @@ def redact_record(job: Job, redact: Redact) -> None:
                 replace_file(job.record, path, redact(text).encode(errors="surrogateescape"))
 
 
-def command(job: Job, directory: WorkingDirectory, python: Python, inherited: Mapping[str, str]) -> Command:
-    """Return the process of a job: argv, environment and launch spec, in the paths of `directory` that it sees."""
+def command(
+    job: Job, directory: WorkingDirectory, python: Python, inherited: Mapping[str, str], *, here: bool = False
+) -> Command:
+    """Return the process of a job: argv, environment and launch spec, in the paths of `directory` that it sees.
+
+    `here`: these are the paths of this machine.
+    """
     call, definition = job.call, job.call.definition
     _write_context(job, directory)
     argv = tuple(_rendered(argument, call, directory) for argument in definition.arguments)
+    own_code = _OwnCode.of(job, directory, python)
+    variables = own_code.moved({**inherited, **_variables(job, directory)})
     payload: bytes | None = None
+    called = python_call(argv) if argv and argv[0] in _PYTHONS and not definition.shell else None
     if definition.script is not None:
-        payload = _launch_spec(definition.script, argv, directory, python)
+        payload = _launch_spec(argv, own_code, directory, python, script=definition.script)
         argv = (python.interpreter, python.launcher, PAYLOAD)
-    elif definition.shell:
-        argv = (*(definition.shell_command or _SHELL), *argv)
-    elif argv[0] in ("python", "python3"):
-        argv = (python.interpreter, *argv[1:])
+    elif called and (called.script or called.module):
+        rest = argv[called.length :]
+        payload = _launch_spec(rest, own_code, directory, python, script=called.script, module=called.module)
+        argv = (python.interpreter, *called.options, python.launcher, PAYLOAD)
+    else:
+        if definition.shell:
+            argv = (*(definition.shell_command or _SHELL), *argv)
+        elif argv[0] in _PYTHONS:
+            argv = (python.interpreter, *argv[1:])
+        if here:
+            variables = own_code.started(variables)
     return Command(
         argv=argv,
         folder=directory.source,
-        variables={**inherited, **_variables(job, directory)},
+        variables=variables,
         marker=f"stepwell-{job.step_run_id}-{secrets.token_hex(4)}",  # a dead attempt's watchdog must not meet the next one
         stdout=job.logs / "stdout.txt",
         stderr=job.logs / "stderr.txt",
@@ -267,8 +292,12 @@ def command(job: Job, directory: WorkingDirectory, python: Python, inherited: Ma
 
 
 def inherited() -> dict[str, str]:
-    """Return this process's variables but for those of Prefect and Stepwell."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+    """Return this process's variables but for those of Prefect and Stepwell; PYTHONPATH leads to the same folders."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(OWN_VARIABLES)}
+    if "PYTHONPATH" in variables:
+        folders = variables["PYTHONPATH"].split(os.pathsep)
+        variables["PYTHONPATH"] = os.pathsep.join(folder and os.path.abspath(folder) for folder in folders)
+    return variables
 
 
 def _write_context(job: Job, directory: WorkingDirectory) -> None:
@@ -288,13 +317,70 @@ def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory) -
     return "".join(piece.value if piece.kind == "text" else str(values[piece.kind][piece.value]) for piece in argument)  # type: ignore[index]
 
 
-def _launch_spec(script: str, argv: tuple[str, ...], directory: WorkingDirectory, python: Python) -> bytes:
+@dataclass(frozen=True, slots=True)
+class _OwnCode:
+    """What `script.own_code` is told: places where people work, each with its copy, and copies of modules by name."""
+
+    pairs: list[list[str]]
+    modules: dict[str, str]
+    program: str
+    notes: str
+    start: str
+
+    @classmethod
+    def of(cls, job: Job, directory: WorkingDirectory, python: Python) -> _OwnCode:
+        definition, modules = job.call.definition, dict[str, str]()
+        pairs = [[place, str(copy)] for place, copy in directory.own_code.items()]
+        if definition.source_directory:
+            pairs.append([definition.source_directory, str(directory.source)])
+        for module in job.call.own_code:
+            found = (copy + module.place[len(place) :] for place, copy in pairs if _leads_to(place, module.place))
+            modules.setdefault(module.name, next(found, module.place))
+        program = os.path.join(python.module_path, "stepwell", "script", "own_code.py")
+        notes = str(directory.record / "control" / job.imported.name)
+        return cls(pairs, modules, program, notes, str(directory.folder / "start"))
+
+    def moved(self, variables: dict[str, str]) -> dict[str, str]:
+        """Return the variables, PYTHONPATH with copies for the places."""
+        if not variables.get("PYTHONPATH"):
+            return variables
+        folders = map(self._copy_of, variables["PYTHONPATH"].split(os.pathsep))
+        return {**variables, "PYTHONPATH": os.pathsep.join(folders)}
+
+    def _copy_of(self, folder: str) -> str:
+        for place, copy in self.pairs:
+            there = copy + folder.rstrip("/")[len(place) :]
+            if _leads_to(place, folder.rstrip("/")) and os.path.exists(there):
+                return there
+        return folder
+
+    def started(self, variables: dict[str, str]) -> dict[str, str]:
+        """Return the variables with which every Python does what the launcher does for scripts."""
+        path = start_children(self.start, self.program, self.pairs, self.modules, self.notes)
+        return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, [path, variables.get("PYTHONPATH", "")]))}
+
+
+def _leads_to(place: str, path: str) -> bool:
+    return path == place or path.startswith(place + "/")
+
+
+def _launch_spec(
+    argv: tuple[str, ...],
+    own_code: _OwnCode,
+    directory: WorkingDirectory,
+    python: Python,
+    *,
+    script: str = "",
+    module: str = "",
+) -> bytes:
     quiet = [
         directory.folder,
         directory.folder / "inputs",
         directory.folder / "outputs",
+        directory.folder / "start",
         directory.temporary,
         directory.record,
+        *directory.own_code.values(),
     ]
     quiet += [
         directory.source / "outputs",
@@ -306,12 +392,14 @@ def _launch_spec(script: str, argv: tuple[str, ...], directory: WorkingDirectory
     return json.dumps(
         {
             "script": script,
+            "module": module,
             "argv": argv,
             "cwd": str(directory.source),
             "module_path": [str(directory.source), python.module_path],
             "watch": True,
             "quiet": [package, *map(str, quiet), *(os.path.realpath(path) for path in directory.inputs.values())],
             "reads": str(directory.record / "control" / "reads.jsonl"),
+            "own_code": asdict(own_code),
         }
     ).encode()
 

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
+from stepwell.blocks.environments.survey import EDITABLE, SURVEY_CODE, Survey, ask, place_in, stem, top
 from stepwell.blocks.system.home import make_folder
 from stepwell.errors import UserErrorException
 from stepwell.model.digests import bytes_digest, digest
@@ -24,23 +26,12 @@ from stepwell.model.regular_files import read_text
 SECONDS = 30.0
 """How long an interpreter may take to say where it looks for packages."""
 
-_FORMAT = 1
+_FORMAT = 2
+_LARGEST_PROGRAM = 1 << 16
 _RACY_NS = 50_000_000
 
 _VARIABLES = ("PYTHONHOME", "PYTHONNOUSERSITE", "PYTHONUSERBASE", "HOME", "VIRTUAL_ENV", "PATH")
 """Variables that decide, with PYTHONPATH, which interpreter is meant and where it looks for packages."""
-
-_SURVEY_CODE = """
-import importlib.machinery, json, site, sys
-name = sys.implementation.name
-print("\\n" + json.dumps({
-    "python": sys.version.split()[0] + getattr(sys, "abiflags", "") + ("" if name == "cpython" else " " + name),
-    "search": [path for path in sys.path if path],
-    "user_site": site.getusersitepackages() if site.ENABLE_USER_SITE else "",
-    "standard": sorted(set(sys.builtin_module_names) | set(getattr(sys, "stdlib_module_names", ()))),
-    "suffixes": importlib.machinery.all_suffixes(),
-}))
-"""
 
 Stamp = tuple[int, int, int]
 """Inode, mtime and ctime of something whose change makes a survey out of date; zeros if it isn't there."""
@@ -50,12 +41,17 @@ class Packages:
     """The modules that one interpreter ('' is the one in use) can import; looked up when first needed, once per object.
 
     Distribution names are normalised: lower case, `-` between words. The survey is kept in the folder `cache`, and
-    made anew when a folder on the interpreter's search path, or the interpreter itself, has changed.
+    made anew when a folder on the interpreter's search path, or the interpreter itself, has changed. `known_places` are
+    those of modules as they once were; they are not looked for again.
     """
 
-    def __init__(self, cache: Path | None = None, interpreter: str = "") -> None:
+    def __init__(
+        self, cache: Path | None = None, interpreter: str = "", known_places: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self._cache = cache
         self._interpreter = interpreter
+        self.known_places = {name: tuple(places) for name, places in (known_places or {}).items()}
+        self._answers: dict[str, tuple[str, ...] | None] = {}
 
     @property
     def python_version(self) -> str:
@@ -68,7 +64,9 @@ class Packages:
         Behind a version may stand `editable`, or the commit or content of what came from no package index.
         """
         survey, found = self._survey, set[str]()
-        waiting = [name for module in modules for name in survey.providers.get(_top(module), ())]
+        names = sorted({top(module) for module in modules})
+        self._look_up(names)
+        waiting = [provider for name in names for provider in self._providers(name)]
         while waiting:
             name = waiting.pop()
             if name in survey.versions and name not in found:
@@ -82,12 +80,79 @@ class Packages:
         return {name: known[name] for name in distributions if name in known}
 
     def missing_modules(self, modules: Iterable[str]) -> tuple[str, ...]:
-        """Return the top-level modules, sorted, that neither a distribution nor a file on the search path provides."""
-        names = {_top(module) for module in modules}
-        return tuple(sorted(name for name in names if not self._survey.provides(name)))
+        """Return the top-level modules, sorted, that no import finds: by a distribution, the search path, or a hook."""
+        names = {top(module) for module in modules} - set(self.known_places)
+        missing = sorted(name for name in names if not self._survey.provides(name))
+        self._ask(missing)
+        return tuple(name for name in missing if self._answers[name] is None)
+
+    def places_of(self, modules: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return where the top-level modules stand that are imported from where people work on them.
+
+        These come by PYTHONPATH, a `.pth` file or the import hook of an editable install; a package has several places
+        if it has no `__init__`. Not among them are modules of Python and of distributions that are installed for good.
+        """
+        names = sorted({top(module) for module in modules})
+        self._look_up(names)
+        found = {name: self.known_places.get(name) or self._places(name) for name in names}
+        return {name: places for name, places in found.items() if places}
+
+    def modules_of(self, distributions: Iterable[str]) -> tuple[str, ...]:
+        """Return the top-level modules that these distributions are known to hold."""
+        wanted = set(distributions)
+        return tuple(sorted(name for name, providers in self._survey.providers.items() if wanted & set(providers)))
+
+    def owners_of(self, modules: Iterable[str]) -> frozenset[str]:
+        """Return the distributions that these modules belong to."""
+        return frozenset(name for module in modules for name in self._providers(top(module)))
+
+    def _look_up(self, names: Iterable[str]) -> None:
+        """Ask the interpreter about those names that nothing but an import hook can explain."""
+        survey = self._survey
+        unsure = [name for name in names if name not in self.known_places and self._needs_hook(name)]
+        self._ask(name for name in unsure if survey.hooked or name == "distutils")
+
+    def _needs_hook(self, name: str) -> bool:
+        survey = self._survey
+        providers = survey.providers.get(name, ())
+        if name in survey.standard or (providers and not any(map(survey.is_editable, providers))):
+            return False
+        found = (place_in(folder, name, survey.suffixes) for folder in survey.search)
+        return not any(place is not None and place.whole for place in found)
+
+    def _ask(self, names: Iterable[str]) -> None:
+        unknown = [name for name in names if name not in self._answers]
+        if unknown:
+            answers = ask(_located(self._interpreter), unknown)
+            self._answers.update({name: answers.get(name) for name in unknown})
+
+    def _places(self, name: str) -> tuple[str, ...]:
+        survey, found = self._survey, list[str]()
+        if name in survey.standard:
+            return ()
+        for folder in survey.search if survey.own_folders else ():
+            place = place_in(folder, name, survey.suffixes)
+            if place is None:
+                continue
+            if folder in survey.own_folders and not survey.holds(folder, name):
+                found.append(os.path.abspath(place.path))
+            if place.whole:
+                return tuple(found[-1:]) if folder in survey.own_folders else ()
+        return tuple(found) or tuple(place for place in self._answers.get(name) or () if not survey.is_installed(place))
+
+    def _providers(self, name: str) -> Sequence[str]:
+        """Return the distributions that hold a module: by their own account, or by where it was found."""
+        survey = self._survey
+        if name in survey.providers:
+            return survey.providers[name]
+        for place in self.known_places.get(name) or self._answers.get(name) or ():
+            owner = survey.owner(place)
+            if owner:
+                return owner
+        return ()
 
     @cached_property
-    def _survey(self) -> _Survey:
+    def _survey(self) -> Survey:
         program = _located(self._interpreter)
         if self._cache is None:
             return _survey(program)[0]
@@ -100,32 +165,6 @@ class Packages:
         if all(started - max(stamp[1:]) >= _RACY_NS for stamp in stamps.values()):
             _save(file, survey, stamps)
         return survey
-
-
-@dataclass(frozen=True, slots=True)
-class _Survey:
-    python: str
-    search: Sequence[str]
-    standard: Sequence[str]
-    suffixes: Sequence[str]
-    versions: Mapping[str, str]
-    """Distribution to version."""
-    requires: Mapping[str, Sequence[str]]
-    """Distribution to distributions, installed or not."""
-    providers: Mapping[str, Sequence[str]]
-    """Top-level module to the distributions that hold (parts of) it."""
-
-    def provides(self, name: str) -> bool:
-        """Return whether an import of that top-level module finds something."""
-        return name in self.providers or name in self.standard or any(self._found(name, path) for path in self.search)
-
-    def _found(self, name: str, folder: str) -> bool:
-        file = os.path.join(folder, name)
-        return os.path.isdir(file) or any(os.path.isfile(file + suffix) for suffix in self.suffixes)
-
-
-def _top(module: str) -> str:
-    return module.partition(".")[0]
 
 
 # The interpreter ----------------------------------------------------------------------------------------------------
@@ -144,7 +183,7 @@ def _identity(program: str) -> list[Any]:
 def _run_survey_code(program: str) -> dict[str, Any]:
     try:
         answer = subprocess.run(
-            [program, "-c", _SURVEY_CODE], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=True
+            [program, "-c", SURVEY_CODE], stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS, check=True
         )
         known: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
     except subprocess.CalledProcessError as error:
@@ -159,10 +198,21 @@ def _no_interpreter(program: str, reason: str) -> UserErrorException:
     return UserErrorException("The Python interpreter can't be used", facts, "Name one that starts.")
 
 
+def program_code(program: str) -> bytes:
+    """Return what a program of the interpreter in use runs if that is Python, as `pytest` is; b'' for another one."""
+    beside = os.path.join(os.path.dirname(sys.executable), program)
+    place = beside if "/" not in program and os.path.isfile(beside) else shutil.which(program)
+    try:
+        text = Path(place).read_bytes()[:_LARGEST_PROGRAM] if place else b""
+    except OSError:
+        return b""
+    return text if re.match(rb"#!.*python|#!/bin/sh\n'''exec", text) else b""
+
+
 # Its packages -------------------------------------------------------------------------------------------------------
 
 
-def _survey(program: str) -> tuple[_Survey, dict[str, Stamp]]:
+def _survey(program: str) -> tuple[Survey, dict[str, Stamp]]:
     """Read the packages anew, and return them with the stamps of all that they were read from, taken before."""
     known = _run_survey_code(program)
     user_site = known.pop("user_site")
@@ -170,16 +220,28 @@ def _survey(program: str) -> tuple[_Survey, dict[str, Stamp]]:
     versions: dict[str, str] = {}
     requires: dict[str, list[str]] = {}
     providers: dict[str, list[str]] = {}
+    homes: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for info in _infos(known["search"]):
         headers = _headers(info)
         name = _normal(next((value for key, value in headers if key == "Name"), ""))
         if not name or name in versions:
             continue
         versions[name] = _version(info, next((value for key, value in headers if key == "Version"), ""))
+        homes[name] = str(info.parent)
+        if versions[name].endswith(EDITABLE) and _folder_of(info):
+            origins[name] = _folder_of(info)
         requires[name] = sorted({_normal(line) for line in _required(info, headers)} - {""})
         for module in _modules(info, known["suffixes"]):
             providers.setdefault(module, []).append(name)
-    return _Survey(**known, versions=versions, requires=requires, providers=providers), stamps
+    found: dict[str, Any] = {
+        "versions": versions,
+        "requires": requires,
+        "providers": providers,
+        "homes": homes,
+        "origins": origins,
+    }
+    return Survey(**known, **found), stamps
 
 
 def _watched(program: str, search: Sequence[str], user_site: str) -> Iterator[str]:
@@ -238,7 +300,7 @@ def _required(info: Path, headers: list[tuple[str, str]]) -> list[str]:
 def _version(info: Path, version: str) -> str:
     origin = _origin(info)
     if origin.get("dir_info", {}).get("editable") or _is_developed(info):
-        return f"{version} editable"
+        return version + EDITABLE
     if not origin:
         return version
     content = origin.get("vcs_info", {}).get("commit_id") or _content(info)
@@ -251,6 +313,12 @@ def _origin(info: Path) -> dict[str, Any]:
     except ValueError:
         return {}
     return origin if isinstance(origin, dict) else {}
+
+
+def _folder_of(info: Path) -> str:
+    """Return the folder that an editable distribution was installed from, '' if it doesn't say."""
+    url = urlsplit(str(_origin(info).get("url", "")))
+    return unquote(url.path).rstrip("/") if url.scheme == "file" else ""
 
 
 def _is_developed(info: Path) -> bool:
@@ -273,12 +341,8 @@ def _modules(info: Path, suffixes: Sequence[str]) -> set[str]:
 
 def _top_levels(files: Iterable[str], suffixes: Sequence[str]) -> set[str]:
     parts = {file.partition("/")[:2] for file in files}
-    names = {name if slash else _stem(name, suffixes) for name, slash in parts}
+    names = {name if slash else stem(name, suffixes) for name, slash in parts}
     return {name for name in names if name.isidentifier() and name != "__pycache__"}
-
-
-def _stem(name: str, suffixes: Sequence[str]) -> str:
-    return name.partition(".")[0] if name.endswith(tuple(suffixes)) else ""
 
 
 def _editable_modules(file: Path) -> set[str]:
@@ -289,24 +353,24 @@ def _editable_modules(file: Path) -> set[str]:
         return _top_levels((name + "/" * os.path.isdir(path) for name, path in found), (".py", ".so"))
     if re.fullmatch(r"__editable___.+_finder\.py", file.name):
         mapping = re.search(r"^MAPPING[^=]*= *(\{.*\})", _text(file), re.MULTILINE)
-        return {_top(name) for name in re.findall(r"'([\w.]+)' *:", mapping[1])} if mapping else set()
+        return {top(name) for name in re.findall(r"'([\w.]+)' *:", mapping[1])} if mapping else set()
     return set()
 
 
 # The cache ----------------------------------------------------------------------------------------------------------
 
 
-def _load(file: Path) -> _Survey | None:
+def _load(file: Path) -> Survey | None:
     try:
         data = json.loads(file.read_bytes())
         if any(tuple(stamp) != _stamp(path) for path, stamp in data["marks"].items()):
             return None
-        return _Survey(**data["survey"])
+        return Survey(**data["survey"])
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
-def _save(file: Path, survey: _Survey, stamps: Mapping[str, Stamp]) -> None:
+def _save(file: Path, survey: Survey, stamps: Mapping[str, Stamp]) -> None:
     unfinished = file.with_name(f"{file.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
         make_folder(file.parent)

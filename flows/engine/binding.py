@@ -6,34 +6,52 @@ import os
 import posixpath
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from stepwell.blocks.environments.packages import Packages
+from stepwell.blocks.environments.packages import Packages, program_code
+from stepwell.blocks.environments.survey import EDITABLE
+from stepwell.blocks.processes.python_command import is_python, python_call, shell_commands, shell_text
 from stepwell.blocks.source.ignore_rules import matching
 from stepwell.errors import SnapshotException, UserErrorException
-from stepwell.flows.engine.environment_rows import image_rows, package_rows
+from stepwell.flows.engine.environment_rows import (
+    distributions_behind,
+    image_rows,
+    inherited_rows,
+    inherits,
+    package_rows,
+)
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.model.definitions import Argument, StepDefinition
 from stepwell.model.digests import RECIPE, digest
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED, Fingerprint, Row
 from stepwell.model.imports import Imports, find_imports
-from stepwell.model.records import Artifact, StepCall
+from stepwell.model.records import Artifact, OwnModule, StepCall
 from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import Entry, Tree, listing
 
+Keep = Callable[[str], str]
+"""The absolute path of a module that people work on in; the digest of its kept copy out, '' if it can't be kept."""
+
 _SHELL = "bash -eo pipefail, else sh -e"
 _MOST_LINKS = 40
+_NO_FILE = "\0command"
 
 
 class Source:
-    """A source directory at one moment: what its snapshot holds, and what the scripts in it import."""
+    """A source directory at one moment: what its snapshot holds, and what the scripts in it import.
 
-    def __init__(self, root: Path, tree: Tree) -> None:
+    `directory` is where people work on it; `root`, where what `tree` names can be read.
+    """
+
+    def __init__(self, root: Path, tree: Tree, directory: str = "") -> None:
         self.root = root
         self.tree = tree
-        self._imports: dict[str, Imports] = {}
+        self._homes = {os.path.abspath(directory), os.path.realpath(directory)} if directory else set()
+        self._imports: dict[tuple[str, bytes, Packages | None], Imports] = {}
 
     @cached_property
     def digest(self) -> str:
@@ -45,11 +63,37 @@ class Source:
         """The snapshot's entries by path."""
         return {entry.path: entry for entry in self.tree.entries}
 
-    def imports(self, script: str) -> Imports:
-        """Return what the script imports, parsed once."""
-        if script not in self._imports:
-            self._imports[script] = find_imports(script, self.entries.keys(), lambda path: read_bytes(self.root / path))
-        return self._imports[script]
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """The folders of the snapshot that hold something."""
+        return frozenset(path[:end] for path in self.entries for end in range(len(path)) if path[end] == "/")
+
+    def imports(self, script: str, packages: Packages | None = None, code: bytes = b"") -> Imports:
+        """Return what the script imports, parsed once; `code` is that of a script that no file holds.
+
+        `packages` tell where modules stand that are imported from where people work on them.
+        """
+        asked = script, code, packages
+        if asked not in self._imports:
+            self._imports[asked] = find_imports(
+                script,
+                self.entries.keys(),
+                lambda path: code if code and path == script else read_bytes(self.root / path),
+                (lambda names: self._located(packages.places_of(names))) if packages else None,
+            )
+        return self._imports[asked]
+
+    def _located(self, places: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+        return {name: [self.inside(path) or path for path in paths] for name, paths in places.items()}
+
+    def inside(self, path: str) -> str:
+        """Return the path in the snapshot of what stands at an absolute path, '' if it isn't in it."""
+        for place in (path, os.path.realpath(path)):
+            for home in self._homes:
+                relative = place[len(home) + 1 :] if place.startswith(home + "/") else ""
+                if relative and (relative in self.entries or relative in self.folders):
+                    return relative
+        return ""
 
     def resolve(self, path: str) -> str:
         """Return the path in its normal form, links on the way followed inside the snapshot."""
@@ -90,6 +134,18 @@ class Source:
         """Return whether a read of `path` counts: in the source or elsewhere, but not of a file that the step made."""
         return os.path.isabs(path) or path in self.entries or path.endswith(("/", PROBED))
 
+    def outside(self, path: str) -> str:
+        """Return where people work on what stands at a path in the snapshot."""
+        return os.path.join(min(self._homes, default=""), path)
+
+    def shell_script(self, path: str) -> str:
+        """Return the text of a file if it is a shell script, else ''."""
+        with suppress(OSError):
+            text = read_bytes(self.root / path).decode("utf-8", "replace")
+            if path.endswith((".sh", ".bash")) or re.match(r"#!.*\b(ba|da|z|k)?sh\b", text):
+                return text
+        return ""
+
     def below(self, path: str) -> Iterator[str]:
         """Yield the files at or below `path`."""
         clean = "" if path == "." else path.rstrip("/") + "/"
@@ -106,12 +162,14 @@ def bind(
     values: Mapping[str, Value],
     inputs: Mapping[str, Artifact],
     packages: Packages,
+    keep: Keep = lambda _: "",
 ) -> StepCall:
     """Return the call of a step with these parameters and inputs; raise UserErrorException if its script is missing."""
     shown = _visible_parameters(definition)
     texts = {p.name: as_text(values[p.name]) for p in definition.parameters if p.type != "data" or p.name in shown}
     rows = [Row("recipe", "", str(RECIPE)), Row("step type", "", definition.type)]
-    code = list(_code_rows(definition, source, packages))
+    own_code = find_own_code(definition, source, packages, keep)
+    code = list(_code_rows(definition, source, packages, own_code))
     rows += code
     rows += _argument_rows(definition)
     rows += [_parameter_row(p.name, texts[p.name], p.secret) for p in definition.parameters if p.name in texts]
@@ -123,7 +181,7 @@ def bind(
     rows += [Row("variable", name, CONTENT + digest("variable", variables[name])) for name in sorted(variables)]
     rows.append(Row("version", "", definition.version))
     declared = tuple(sorted({row.name for row in code if row.kind in ("script", "module", "file")}))
-    return StepCall(definition, source.digest, dict(inputs), texts, Fingerprint(tuple(rows)), declared)
+    return StepCall(definition, source.digest, dict(inputs), texts, Fingerprint(tuple(rows)), declared, own_code)
 
 
 def _visible_parameters(definition: StepDefinition) -> set[str]:
@@ -138,7 +196,7 @@ def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str])
     undeclared = sorted(set(paths) - set(call.declared))
     reads = tuple(Row("read", path, content[path]) for path in undeclared if not _is_told(path, covered))
     rows = call.fingerprint.without("read").rows + reads
-    return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
+    return replace(call, fingerprint=Fingerprint(rows))
 
 
 def relied_on(call: StepCall, source: Source) -> set[str]:
@@ -161,13 +219,16 @@ def _is_told(path: str, covered: set[str]) -> bool:
     return probed != path and (probed in covered or f"{probed}/" in covered)
 
 
-def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -> Iterator[Row]:
+def _code_rows(
+    definition: StepDefinition, source: Source, packages: Packages, own_code: Iterable[OwnModule]
+) -> Iterator[Row]:
     hashed = tuple(_hashed_files(definition, source))
     environment = definition.environment
     yield from image_rows(environment)
     if environment.isolated:
         yield from package_rows(environment, packages.python_version)
     if definition.script is None:
+        yield from _command_code_rows(definition, source, packages, own_code)
         named = [path for path in map(source.resolve, words_of(definition)) if path in source.entries]
         if definition.hash_paths:
             yield from (Row("file", path, source.content(path)) for path in sorted({*hashed, *named}))
@@ -181,16 +242,107 @@ def _code_rows(definition: StepDefinition, source: Source, packages: Packages) -
             {"source directory": definition.source_directory},
             "Correct `script_name` or `source_directory`, or stop ignoring the file.",
         )
-    imports = source.imports(script)
-    if not (environment.isolated or environment.image or environment.dockerfile):  # an image speaks for itself
+    imports = imports_of(definition, source, packages)
+    if inherits(definition):
         yield Row("python", "", packages.python_version)
-        foreign = (name for name in imports.foreign if name != "stepwell")  # logging decides nothing
-        found = packages.distributions_of(foreign)
-        yield from (Row("package", name, version) for name, version in sorted(found.items()))
+        yield from inherited_rows(imports.foreign, packages, own_code)
     yield Row("script", script, source.content(script))
     yield from (Row("module", path, source.content(path)) for path in imports.local)
     covered = {script, *imports.local}
     yield from (Row("file", path, source.content(path)) for path in hashed if path not in covered)
+
+
+# What is imported -------------------------------------------------------------------------------------------------------
+
+
+def imports_of(definition: StepDefinition, source: Source, packages: Packages) -> Imports:
+    """Return what a step's script, or the Python code of its command, imports as far as can be told."""
+    known = packages if inherits(definition) else None
+    if definition.script is not None:
+        return source.imports(posixpath.normpath(definition.script), known)
+    found = [source.imports(script, known, code) for script, code in command_code(definition, source)]
+    together = [tuple(sorted({name for each in found for name in getattr(each, field)})) for field in _IMPORTS]
+    return Imports(*together)
+
+
+_IMPORTS = ("local", "foreign", "unparsed", "required", "places")
+
+
+def find_own_code(definition: StepDefinition, source: Source, packages: Packages, keep: Keep) -> tuple[OwnModule, ...]:
+    """Return the modules that a step imports from where people work on them, those outside of its source kept."""
+    if not (inherits(definition) and source.tree.entries):
+        return ()
+    imports = imports_of(definition, source, packages)
+    places = {(name, path) for name, path in imports.places if name != "stepwell"}
+    required = [
+        name for name, version in distributions_behind(imports.foreign, packages).items() if version.endswith(EDITABLE)
+    ]
+    more = packages.places_of(packages.modules_of(set(required) - {"stepwell"})) if required else {}
+    places |= {(name, source.inside(path) or path) for name, paths in more.items() for path in paths}
+    found = [OwnModule(name, source.outside(path)) for name, path in sorted(places) if not os.path.isabs(path)]
+    kept = ((name, path, keep(path)) for name, path in sorted(places) if os.path.isabs(path))
+    return (*found, *(OwnModule(name, path, digest) for name, path, digest in kept if digest))
+
+
+# Commands ---------------------------------------------------------------------------------------------------------------
+
+
+def _command_code_rows(
+    definition: StepDefinition, source: Source, packages: Packages, own_code: Iterable[OwnModule]
+) -> Iterator[Row]:
+    code = list(command_code(definition, source))
+    imports = imports_of(definition, source, packages)
+    if code and inherits(definition):
+        yield Row("command python", "", packages.python_version)
+        yield from inherited_rows(imports.foreign, packages, own_code, kind="command package")
+    scripts = {script for script, text in code if not text}
+    yield from (Row("script", path, source.content(path)) for path in sorted(scripts))
+    yield from (Row("module", path, source.content(path)) for path in imports.local if path not in scripts)
+
+
+def command_code(definition: StepDefinition, source: Source) -> Iterator[tuple[str, bytes]]:
+    """Yield the scripts of a command, or code that imports what it runs under the name of no file."""
+    for folder, words in _commands(definition, source):
+        at = next((number for number, word in enumerate(words) if is_python(word)), None)
+        call = python_call(words[at:]) if at is not None else None
+        if call and call.module:
+            yield posixpath.join(folder, _NO_FILE), f"import {call.module}\nimport {call.module}.__main__\n".encode()
+        elif call and call.code:
+            yield posixpath.join(folder, _NO_FILE), call.code.encode("utf-8", "replace")
+        elif at is None:
+            program = program_code(words[0])
+            if program:
+                yield posixpath.join(folder, _NO_FILE), program
+        scripts = (
+            source.resolve(posixpath.join(folder, word))
+            for word in words
+            if word.endswith(".py") or word == (call and call.script)
+        )
+        yield from ((path, b"") for path in scripts if path in source.entries)
+
+
+def _commands(definition: StepDefinition, source: Source) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the folder and the words of each command, also those of shell scripts in the source that it starts."""
+    texts = [
+        "".join(piece.value if piece.kind == "text" else "\0" for piece in argument)
+        for argument in definition.arguments
+    ]
+    waiting = [("", words) for words in (shell_commands("\n".join(texts)) if definition.shell else [tuple(texts)])]
+    seen = set[object]()
+    while waiting:
+        folder, words = waiting.pop(0)
+        if (folder, words) in seen or not words:
+            continue
+        seen.add((folder, words))
+        yield folder, words
+        text = shell_text(words)
+        if text is None:
+            named = (source.resolve(posixpath.join(folder, word)) for word in words[:2])
+            text = next((source.shell_script(path) for path in named if path in source.entries), "")
+        for inner in shell_commands(text or ""):
+            if inner[0] == "cd" and inner[1:]:
+                folder = posixpath.normpath(posixpath.join(folder, inner[1]))
+            waiting.append((folder, inner))
 
 
 def words_of(definition: StepDefinition) -> Iterator[str]:

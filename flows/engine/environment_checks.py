@@ -5,6 +5,7 @@ from __future__ import annotations
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.recipe import recipe_of
 from stepwell.errors import UserErrorException
+from stepwell.flows.engine.binding import imports_of
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import StepDefinition
 
@@ -31,9 +32,10 @@ def check_environment(context: RunContext, step: StepDefinition) -> None:
 
 def _check_imports(context: RunContext, step: StepDefinition) -> None:
     assert step.script is not None
-    required = dict(context.source(step.source_directory).imports(step.script).required)
+    packages = context.packages_of(step.environment.interpreter)
+    required = dict(imports_of(step, context.source(step.source_directory), packages).required)
     required.pop("stepwell", None)  # scripts find it wherever they run
-    missing = context.packages_of(step.environment.interpreter).missing_modules(required) if required else ()
+    missing = packages.missing_modules(required) if required else ()
     if missing:
         listed = ", ".join(missing)
         raise UserErrorException(

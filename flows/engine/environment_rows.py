@@ -1,15 +1,28 @@
-"""The rows of an environment with packages of its own: what was asked for, word by word."""
+"""The rows of packages: of an environment of its own what was asked for, word by word; else the versions in use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.conda_packages import name_of
+from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.environments.requirements import asked_for, without_user_info
-from stepwell.model.definitions import EnvironmentDefinition
+from stepwell.blocks.environments.survey import EDITABLE
+from stepwell.model.definitions import EnvironmentDefinition, StepDefinition
 from stepwell.model.digests import digest
-from stepwell.model.fingerprint import CONTENT, Row
+from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
+from stepwell.model.records import OwnModule, StepCall
+
+_IMPORTED = "imported package "
+_COVERED = ("package", "own package", "command package")
+
+
+def inherits(definition: StepDefinition) -> bool:
+    """Return whether a step finds the packages in use here; an environment or image of its own speaks for itself."""
+    environment = definition.environment
+    return not (environment.isolated or environment.image or environment.dockerfile)
 
 
 def package_rows(environment: EnvironmentDefinition, python_version: str) -> Iterator[Row]:
@@ -47,3 +60,67 @@ def _python(asked: str, python_version: str) -> str:
         return python_version
     used = python_version if minor(asked) == minor(python_version) else base_interpreter(asked).version
     return f"{asked} ({used})"
+
+
+# Packages in use --------------------------------------------------------------------------------------------------------
+
+
+def distributions_behind(modules: Iterable[str], packages: Packages) -> dict[str, str]:
+    """Return the distributions that modules and their requirements come from, with versions."""
+    return packages.distributions_of(name for name in modules if name != "stepwell")  # logging decides nothing
+
+
+def inherited_rows(
+    modules: Iterable[str], packages: Packages, own_code: Iterable[OwnModule], *, kind: str = "package"
+) -> Iterator[Row]:
+    """Yield the packages behind modules. Those that people work on count by their files, whatever their version says."""
+    own_code = tuple(own_code)
+    own = packages.owners_of(module.name for module in own_code) if own_code else frozenset()
+    for name, version in sorted(distributions_behind(modules, packages).items()):
+        if name in own and version.endswith(EDITABLE):
+            yield Row("own package", name, version.removesuffix(EDITABLE))
+        else:
+            yield Row(kind, name, version)
+    kept = [module for module in own_code if module.digest]
+    for number, module in enumerate(kept):
+        again = sum(other.name == module.name for other in kept[:number])
+        yield Row("own module", f"{module.name} ({again + 1})" if again else module.name, CONTENT + module.digest)
+
+
+# Packages that were seen to be imported ---------------------------------------------------------------------------------
+
+
+def imported_name(distribution: str) -> str:
+    """Return the name under which the store remembers that steps imported a package: that of no file."""
+    return _IMPORTED + distribution
+
+
+def is_imported(name: str) -> bool:
+    """Return whether what the store remembers is a package, not a file."""
+    return name.startswith(_IMPORTED)
+
+
+def packages_behind(call: StepCall, modules: Iterable[str], packages: Packages) -> set[str]:
+    """Return the installed packages behind modules, but for those that a row of the call covers, and Stepwell's own."""
+    names = set(modules)
+    if not names or not inherits(call.definition):
+        return set()
+    found = set(packages.owners_of(names))
+    if "prefect" in names:
+        found -= set(packages.distributions_of(["stepwell", "prefect"]))
+    elif "stepwell" in names:
+        found.discard("lazy-loader")  # a script that only logs brings no more
+    return found - {"stepwell"} - _covered(call)
+
+
+def with_imported(call: StepCall, names: Iterable[str], packages: Packages) -> StepCall:
+    """Return the call, its fingerprint extended by packages that no row covers, since no code names them."""
+    wanted = {name.removeprefix(_IMPORTED) for name in names} - _covered(call)
+    versions = packages.versions(wanted) if inherits(call.definition) else {}
+    added = tuple(Row("imported", name, version) for name, version in sorted(versions.items()))
+    reads = tuple(row for row in call.fingerprint.rows if row.kind == "read")
+    return replace(call, fingerprint=Fingerprint((*call.fingerprint.without("imported", "read").rows, *added, *reads)))
+
+
+def _covered(call: StepCall) -> set[str]:
+    return {row.name for row in call.fingerprint.rows if row.kind in _COVERED}

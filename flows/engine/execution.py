@@ -17,7 +17,7 @@ from stepwell.blocks.system.files import remove
 from stepwell.errors import DatastoreException, StepCancelledException, StepFailedException, StoreException
 from stepwell.flows.engine.binding import words_of
 from stepwell.flows.engine.materialization import materialize, output_path
-from stepwell.flows.engine.observed_reads import account_for_reads, read_notes
+from stepwell.flows.engine.observed_reads import account_for_imports, account_for_reads, read_imported, read_notes
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import DataSource, OutputPort
 from stepwell.model.nofollow import open_file
@@ -52,10 +52,12 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             record_folder,
             context.script_context,
             context.remote_store,
+            context.own_code(call),
         )
         started, clock = datetime.now(UTC), time.monotonic()
         finished = run_job(context, job, on_output)
         _check_inputs(context, call)
+        call = account_for_imports(context, call, read_imported(job.imported))
         notes = read_notes(job.reads, inside_only=not finished.same_files)
         call = account_for_reads(context, call, notes, began, on_output)
         staged = take_outputs(job, finished, taken)

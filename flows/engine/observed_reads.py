@@ -6,11 +6,13 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException, printable
+from stepwell.flows.engine.environment_rows import imported_name, packages_behind
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.fingerprint import ABSENT, PROBED, Fingerprint, Row
 from stepwell.model.nofollow import read_file
@@ -41,6 +43,27 @@ def read_notes(notes: Path, *, inside_only: bool = False) -> Iterator[Note]:
                 if inside_only and os.path.isabs(note["path"]):
                     continue
                 yield Note(str(note["path"]), *(bool(note.get(mark, False)) for mark in ("missing", "made", "silent")))
+
+
+def read_imported(notes: Path) -> set[str]:
+    """Return the names of installed modules that Pythons of the step noted, whatever else stands in their file."""
+    with suppress(OSError):
+        text = read_file(notes.parents[1], f"{notes.parent.name}/{notes.name}").decode("utf-8", "replace")
+        return {line for line in text.splitlines() if line.isidentifier()}
+    return set()
+
+
+def account_for_imports(context: RunContext, call: StepCall, modules: Iterable[str]) -> StepCall:
+    """Return the call, its fingerprint extended by packages that it imported though no row covers them.
+
+    They are remembered, so that from now on their versions count for steps with this code.
+    """
+    found = packages_behind(call, modules, context.packages_for(call.definition))
+    new = sorted(map(imported_name, found))
+    if not new:
+        return call
+    context.store.observe(call.fingerprint, new)
+    return context.with_observed(call, new)
 
 
 def account_for_reads(
@@ -120,7 +143,7 @@ def _with_changed_files(before: StepCall, after: StepCall, began: int, missing: 
 
 
 def _with_rows(call: StepCall, rows: tuple[Row, ...]) -> StepCall:
-    return StepCall(call.definition, call.snapshot, call.inputs, call.parameters, Fingerprint(rows), call.declared)
+    return replace(call, fingerprint=Fingerprint(rows))
 
 
 def _changed(row: Row, decided: str | None, began: int) -> bool:

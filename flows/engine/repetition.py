@@ -72,6 +72,7 @@ class _Place:
                 place / "record",
                 context.script_context,
                 context.remote_store,
+                context.own_code(call),
             )
             taken = take_outputs(job, run_job(context, job, self.on_output), place / "outputs")
             return {port: path for port, (path, _) in taken.items()}

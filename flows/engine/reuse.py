@@ -17,6 +17,7 @@ from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDef
 from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
 from stepwell.model.records import Artifact, Decision, StepCall, StepRecord
 
+_SEEN = ("read", "imported")
 NEVER_RAN = "no earlier result of this step is known"
 
 
@@ -126,14 +127,16 @@ def _changes(
     nearest = context.store.nearest(step.name, fingerprint)
     if nearest is None:
         return (NEVER_RAN,)
-    hidden, reads = set(unknown), {row.name for row in fingerprint.rows if row.kind == "read"}
+    hidden, seen = set(unknown), {(row.kind, row.name) for row in fingerprint.rows if row.kind in _SEEN}
     now, then = (
         Fingerprint(
             tuple(
                 row
                 for row in rows
                 if not (row.kind == "input" and row.name in hidden)
-                and not (row.kind == "read" and row.name not in reads)  # what new code will read is not known yet
+                and not (
+                    row.kind in _SEEN and (row.kind, row.name) not in seen
+                )  # what new code will do is not known yet
             )
         )
         for rows in (fingerprint.rows, nearest.fingerprint.rows)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,34 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.local_data import LocalData, copy_without_links, look
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
-from stepwell.errors import DatastoreException, SnapshotException, StoreException
-from stepwell.flows.engine.binding import EMPTY_SOURCE, Source, bind, relied_on, relies, with_reads
+from stepwell.errors import DatastoreException, SnapshotException, StoreException, UserErrorException
+from stepwell.flows.engine.binding import EMPTY_SOURCE, Source, bind, find_own_code, relied_on, relies, with_reads
+from stepwell.flows.engine.environment_rows import is_imported, with_imported
 from stepwell.flows.engine.secret_values import declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED
-from stepwell.model.records import Artifact, StepCall
+from stepwell.model.records import Artifact, OwnModule, StepCall
 from stepwell.model.redaction import Redactor
-from stepwell.model.tree import Tree, listing
+from stepwell.model.tree import Tree, listing, scan
 
 Listener = Callable[[Event], None]
 _LOOKS = 3
+
+_FROZEN = re.compile("module ([^ ]+) at (/.*)", re.DOTALL)
+
+
+def frozen_name(module: str, place: str) -> str:
+    """Return the name under which the snapshots of a run have a module that people work on, and its place."""
+    return f"module {module} at {place}"
+
+
+def frozen_places(snapshots: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the places of the modules among the names of snapshots."""
+    found: dict[str, tuple[str, ...]] = {}
+    for match in filter(None, map(_FROZEN.fullmatch, sorted(snapshots))):
+        found[match[1]] = (*found.get(match[1], ()), match[2])
+    return found
 
 
 class RunContext:
@@ -64,6 +82,7 @@ class RunContext:
         self.stop = StopSignal()
         self._listeners = tuple(listeners)
         self._frozen = dict(snapshots or {})
+        self._modules: dict[tuple[str, str], str] = {}
         self._sources: dict[str, Source] = {"": EMPTY_SOURCE}
         self._data: dict[DataSource, Artifact] = {}
         self._links: dict[tuple[str, str], LocalData] = {}
@@ -108,14 +127,16 @@ class RunContext:
     @cached_property
     def packages(self) -> Packages:
         """The packages that the interpreter in use has installed."""
-        return Packages(home() / "cache")
+        return Packages(home() / "cache", known_places=frozen_places(self._frozen))
 
     def packages_of(self, interpreter: str) -> Packages:
         """Return the packages that an interpreter ('' is the one in use) has installed."""
         if not interpreter:
             return self.packages
         with self._lock:
-            return self._foreign_packages.setdefault(interpreter, Packages(home() / "cache", interpreter))
+            return self._foreign_packages.setdefault(
+                interpreter, Packages(home() / "cache", interpreter, self.packages.known_places)
+            )
 
     @cached_property
     def _downloads(self) -> Path:
@@ -193,14 +214,29 @@ class RunContext:
                 self._sources[directory] = self._frozen_source(directory) or self._live_source(directory)
             return self._sources[directory]
 
+    def take_sources(self, steps: Iterable[StepDefinition]) -> None:
+        """Look at the source directories of steps, and at modules elsewhere that they import and people work on."""
+        for step in steps:
+            source = self.source(step.source_directory)
+            with suppress(UserErrorException):  # an interpreter that can't be used is told when the step is bound
+                self._take(find_own_code(step, source, self.packages_for(step), partial(self._keep_module, step)), source)
+
+    def _take(self, own_code: Iterable[OwnModule], source: Source) -> None:
+        self._modules |= {(module.name, module.place): module.digest or source.digest for module in own_code}
+
     def snapshots(self) -> dict[str, str]:
-        """Put every snapshot in the store, and return the digest of each by source directory."""
+        """Put every snapshot in the store, and return the digest of each by source directory.
+
+        Among them, under names of their own, are modules that steps import from where people work on them.
+        """
         for directory, source in list(self._sources.items()):
             if source is not EMPTY_SOURCE and directory not in self._frozen:
-                self._frozen[directory] = self._kept(directory, source)
+                self._frozen[directory] = kept = self._keep(directory, source)
+                self._modules |= {module: kept for module, digest in self._modules.items() if digest == source.digest}
+        self._frozen |= {frozen_name(*module): digest for module, digest in self._modules.items()}
         return dict(self._frozen)
 
-    def _kept(self, directory: str, source: Source) -> str:
+    def _keep(self, directory: str, source: Source) -> str:
         """Put a source in the store, as it is now if files changed on which no call relies, and return the digest."""
         for left in reversed(range(_LOOKS)):
             try:
@@ -219,6 +255,26 @@ class RunContext:
         self.snapshot(call)
         return replace(call, snapshot=self._frozen.get(call.definition.source_directory, call.snapshot))
 
+    def own_code(self, call: StepCall) -> dict[str, Path]:
+        """Return the kept copies of modules that the call imports from outside of its source, by their places."""
+        return {module.place: self.store.tree_path(module.digest) for module in call.own_code if module.digest}
+
+    def packages_for(self, step: StepDefinition) -> Packages:
+        """Return the packages that a step finds where it runs, unless it has an environment of its own."""
+        own_image = step.environment.image or step.environment.dockerfile
+        return self.packages if own_image else self.packages_of(step.environment.interpreter)
+
+    def _keep_module(self, step: StepDefinition, path: str) -> str:
+        """Return the digest of a module outside of the step's source; '' if it can't be kept, which is warned of."""
+        try:
+            with self._lock:
+                self.store.note_tree(self.source(path).tree)  # for explanations
+                self._relied.setdefault(path, set()).add("")  # every file of it counts
+                return self.source(path).digest
+        except SnapshotException as error:
+            self.warn(f"Step {step.name!r} imports {path}, which can't be kept with the run: {error.title}")
+            return ""
+
     def snapshot(self, call: StepCall) -> Path | None:
         """Return the folder of the call's snapshot in the store, None if the step needs no source."""
         if not call.definition.source_directory:
@@ -234,7 +290,7 @@ class RunContext:
         if not self.store.tree_intact(digest):
             self._fetch_snapshot(directory, digest)
         place = self.store.tree_path(digest)
-        return Source(place, self.store.manifest(digest) or self.store.tree_at(place))
+        return Source(place, self.store.manifest(digest) or self.store.tree_at(place), directory)
 
     def _fetch_snapshot(self, directory: str, digest: str) -> None:
         """Copy a snapshot that the store lacks, or has damaged, from the remote store."""
@@ -255,11 +311,11 @@ class RunContext:
     def _live_source(self, directory: str) -> Source:
         root = Path(directory)
         with self.store.digests.under(root) as digest_file:
-            tree = source_tree(root, digest_file)
+            tree = scan(root, digest_file) if root.is_file() else source_tree(root, digest_file)
         warning = size_warning(root, tree)
         if warning:
             self.warn(warning)
-        return Source(root, tree)
+        return Source(root, tree, directory)
 
     def artifact(self, data: DataSource) -> Artifact:
         """Return the data with its content's digest, taken once per run; raise DatastoreException if there are none."""
@@ -358,11 +414,10 @@ class RunContext:
                 self.check_links(port.name, value, follow=port.follow_links)
         self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
         definition = self._where_it_runs(definition)
-        own_image = definition.environment.image or definition.environment.dockerfile
-        packages = self.packages if own_image else self.packages_of(definition.environment.interpreter)
-        call = bind(definition, self.source(definition.source_directory), values, filled, packages)
+        source, packages = self.source(definition.source_directory), self.packages_for(definition)
+        call = bind(definition, source, values, filled, packages, partial(self._keep_module, definition))
+        self._take(call.own_code, source)
         call = self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
-        source = self.source(definition.source_directory)
         with self._lock:
             self._relied.setdefault(definition.source_directory, set()).update(relied_on(call, source))
         return call
@@ -376,7 +431,10 @@ class RunContext:
 
     def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:
         """Return the call, its fingerprint extended by what steps like it, and itself (`seen`), were seen to read."""
-        paths = {*self.store.observed(call.fingerprint), *seen}
+        names = {*self.store.observed(call.fingerprint), *seen}
+        imported = set(filter(is_imported, names))
+        call = with_imported(call, imported, self.packages_for(call.definition)) if imported else call
+        paths = names - imported
         return with_reads(call, paths, {path: self.content(call, path) for path in paths}) if paths else call
 
     def content(self, call: StepCall, path: str) -> str:

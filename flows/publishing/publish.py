@@ -55,7 +55,7 @@ def publish_pipeline(
     context = RunContext(pipeline.workspace, "publication")
     for step in pipeline.definition.steps:
         context.compute(step.compute_target)
-        context.source(step.source_directory)
+    context.take_sources(pipeline.definition.steps)
     definition = _renamed(pipeline.definition, name, description)
     with shared(context.store.lock_file):  # a collector must not see snapshots that nothing claims yet
         snapshots = context.snapshots()

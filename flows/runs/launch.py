@@ -53,8 +53,7 @@ def _register(
     context.hide(secrets_of(definition.steps, values), declared_secrets(definition.steps, values))
     redact = context.redactor.redact
     tags = {redact(name): redact(text) for name, text in tags.items()}
-    for step in definition.steps:
-        context.source(step.source_directory)
+    context.take_sources(definition.steps)
     with shared(context.store.lock_file):  # a collector must not see snapshots that no run claims yet
         snapshots = context.snapshots()
         shown = shown_values(definition.parameters, values)

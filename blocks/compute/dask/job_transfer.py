@@ -106,6 +106,7 @@ class JobTransfer:
         job = self._request.job
         assert job.remote_store
         paths = {job.call.snapshot: job.snapshot, **{a.digest: job.inputs[n] for n, a in job.call.inputs.items()}}
+        paths |= {module.digest: job.own_code[module.place] for module in job.call.own_code if module.digest}
         for digest in digests:
             path = paths[digest]
             assert path

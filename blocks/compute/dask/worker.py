@@ -156,8 +156,9 @@ def _is_shared(request: JobRequest) -> bool:
 
 
 def _trees(job: Job) -> dict[str, str]:
-    """Return the digests of what the job reads, by input; '' names the snapshot."""
+    """Return the digests of what the job reads, by input; '' names the snapshot, absolute paths modules of people's own."""
     wanted = {name: artifact.digest for name, artifact in job.call.inputs.items()}
+    wanted |= {module.place: module.digest for module in job.call.own_code if module.digest}
     return {**wanted, "": job.call.snapshot} if job.snapshot is not None else wanted
 
 
@@ -187,6 +188,7 @@ def _fetch(job: Job, folder: Path, local: Path) -> Job:
         name: _remote_store(job).get_tree(digest, _local_tree(local, digest)) for name, digest in _trees(job).items()
     }
     snapshot = paths.pop("", None)
+    own_code = {place: paths.pop(place) for place in job.own_code}
     for name, path in paths.items():
         given = job.inputs[name]
         if path.is_file() and given.suffix:  # the script may look at the file's name
@@ -194,7 +196,7 @@ def _fetch(job: Job, folder: Path, local: Path) -> Job:
             named.parent.mkdir(parents=True)
             os.link(path, named)
             paths[name] = named
-    return replace(job, snapshot=snapshot, inputs=paths, folder=folder, record=folder / "record")
+    return replace(job, snapshot=snapshot, inputs=paths, own_code=own_code, folder=folder, record=folder / "record")
 
 
 # Packages -------------------------------------------------------------------------------------------------------------
@@ -230,7 +232,7 @@ def _check_packages(job: Job, on_output: Any) -> None:
 def _check_data(job: Job) -> None:
     """Raise StepFailedException if data are not, or no longer, what the result's key names."""
     for name, digest in _trees(job).items():
-        path = job.inputs[name] if name else job.snapshot
+        path = {**job.inputs, **job.own_code}[name] if name else job.snapshot
         assert path
         if scan(path).digest != digest:
             if job.remote_store is not None:

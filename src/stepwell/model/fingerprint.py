@@ -43,7 +43,16 @@ class Row(NamedTuple):
 
 
 _HAPPENED = {"added": "new", "removed": "gone"}
-_WORDS = {"read": "file read but not declared", "file": "file", "recipe": "Stepwell's reuse rules"}
+_WORDS = {
+    "read": "file read but not declared",
+    "file": "file",
+    "recipe": "Stepwell's reuse rules",
+    "command python": "python",
+    "command package": "package",
+    "own package": "package",
+    "own module": "package",
+    "imported": "package",
+}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 _EXTENSIONS = (".so", ".pyd")
@@ -30,29 +30,63 @@ class Imports:
     """Sorted: local modules without the script, foreign top-level names, and local files that can't be parsed.
 
     `required` are those foreign names that the script can't start without, each with the file that imports it.
+    `places` are those that were asked for: names of modules, each with a path, which is absolute outside of the files.
     """
 
     local: tuple[str, ...]
     foreign: tuple[str, ...]
     unparsed: tuple[str, ...]
     required: tuple[tuple[str, str], ...] = ()
+    places: tuple[tuple[str, str], ...] = ()
 
 
-def find_imports(script: str, files: Collection[str], read: Callable[[str], bytes]) -> Imports:
+Locate = Callable[[Iterable[str]], Mapping[str, Iterable[str]]]
+"""Names of top-level modules in; where those stand that are no installed ones out, as relative or absolute paths."""
+
+
+def find_imports(
+    script: str, files: Collection[str], read: Callable[[str], bytes], locate: Locate | None = None
+) -> Imports:
     """Find all that `script` may import, directly or through local modules.
 
     `files` are relative `/`-paths, and `read` returns the bytes of one. Modules are sought in the script's folder, then
-    at the root; a local one wins over a library of its name. Imports in functions, conditions and `try` count, as do
-    literal `import_module("name")` and `__import__("name")`; a star import of a package counts as all its modules.
+    at the root, then where `locate` says; a local one wins over a library of its name. Imports in functions, conditions
+    and `try` count, as do literal `import_module("name")` and `__import__("name")`; a star import of a package counts
+    as all its modules.
     """
-    script = posixpath.normpath(script)
-    search = _Search(files, (posixpath.dirname(script), ""))
+    parsed: dict[str, _Parsed] = {}
+
+    def requests(file: str) -> _Parsed:
+        if file not in parsed:
+            parsed[file] = _requests(file, read)
+        return parsed[file]
+
+    asked, places = set[str](), dict[str, tuple[str, ...]]()
+    while True:
+        found = _find(posixpath.normpath(script), files, requests, places)
+        new = set(found.foreign) - asked
+        located = locate(new) if locate and new else {}
+        asked |= new
+        places |= {name: tuple(paths) for name, paths in located.items()}
+        if not any(_is_inside(path) for paths in located.values() for path in paths):
+            named = {(name, path) for name, paths in places.items() for path in paths}
+            return replace(found, places=tuple(sorted(named)))
+
+
+def _is_inside(path: str) -> bool:
+    return not posixpath.isabs(path)
+
+
+def _find(
+    script: str, files: Collection[str], parse: Callable[[str], _Parsed], places: Mapping[str, tuple[str, ...]]
+) -> Imports:
+    search = _Search(files, (posixpath.dirname(script), ""), places)
     seen, foreign, unparsed = {script}, set[str](), set[str]()
     certain: dict[str, _Certain | None] = {}
     waiting = [script]
     while waiting:
         file = waiting.pop()
-        requests, certain[file] = _requests(file, read)
+        requests, certain[file] = parse(file)
         if requests is None:
             unparsed.add(file)
             continue
@@ -106,6 +140,8 @@ class _Request(NamedTuple):
 _Certain = tuple[_Request, ...]
 """What the top level of a file imports, whatever happens."""
 
+_Parsed = tuple[list[_Request] | None, _Certain | None]
+
 
 # From names to files ------------------------------------------------------------------------------------------------
 
@@ -113,8 +149,10 @@ _Certain = tuple[_Request, ...]
 class _Search:
     """An index of the files that can be imported, by folder and name."""
 
-    def __init__(self, files: Iterable[str], folders: tuple[str, ...]) -> None:
+    def __init__(self, files: Collection[str], folders: tuple[str, ...], places: Mapping[str, tuple[str, ...]]) -> None:
         self._folders = tuple(dict.fromkeys(folders))
+        self._files = files
+        self._places = places
         self._modules: dict[str, dict[str, list[str]]] = {}
         for path in files:
             folder, _, name = path.rpartition("/")
@@ -150,7 +188,17 @@ class _Search:
             if self._module(folder, top):
                 return here
             found |= here
+        for place in self._places.get(top, ()) if not found else ():
+            found |= {path for chain in chains for path in self._at(place, chain)}
         return set() if top in sys.stdlib_module_names else found
+
+    def _at(self, place: str, names: list[str]) -> Iterator[str]:
+        """Yield the files of a chain whose first module stands at a place."""
+        if place in self._files:
+            yield place
+        elif place in self._modules:
+            yield from self._package(place)
+            yield from self._chain(place, names[1:])
 
     def _chain(self, folder: str, names: list[str]) -> Iterator[str]:
         for name in names:
@@ -181,7 +229,7 @@ class _Search:
 # From files to names ------------------------------------------------------------------------------------------------
 
 
-def _requests(file: str, read: Callable[[str], bytes]) -> tuple[list[_Request] | None, _Certain | None]:
+def _requests(file: str, read: Callable[[str], bytes]) -> _Parsed:
     """Return what a file imports, None if it can't be parsed; and what it can't be without, None if that is unsure."""
     try:
         source = read(file)

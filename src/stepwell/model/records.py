@@ -34,6 +34,18 @@ class Artifact(Jsonable):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnModule(Jsonable):
+    """A top-level module that a step imports from where people work on it: at `place`, an absolute path on this machine.
+
+    `digest` is that of its copy in the store, '' if it stands in the source directory.
+    """
+
+    name: str
+    place: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StepCall(Jsonable):
     """A step with every input bound."""
 
@@ -44,6 +56,7 @@ class StepCall(Jsonable):
     fingerprint: Fingerprint
     declared: tuple[str, ...]
     """Snapshot paths that the fingerprint covers."""
+    own_code: tuple[OwnModule, ...] = ()
 
     @property
     def key(self) -> str:

@@ -3,12 +3,15 @@
 Started as `python launcher.py SPEC`. SPEC, the launch spec, is a JSON file (it may be `/dev/fd/N`, closed after use):
 
     script       path relative to `cwd`; becomes `sys.argv[0]` as it is
+    module       name of a module to run instead, as `python -m module` would
     argv         the other arguments; bytes that aren't UTF-8 as lone surrogates (surrogateescape)
     cwd          folder to run in
     module_path  folders to append to `sys.path`
     watch        whether to note reads
     quiet        folders and files that are never noted
     reads        file to append to, a line for each finding of `watch.py`, beside this file
+    own_code     what `own_code.py`, its `program`, needs: `pairs` and `modules`, the `notes` of packages, and a folder
+                 where Pythons that the script starts find how to `start`
 
 It runs wherever there is a Python >= 3.8, without Stepwell. Two thirds of its cost is its own
 compilation: `python __pycache__/launcher.*.pyc SPEC` does the same faster, with the Python that compiled it.
@@ -31,21 +34,24 @@ def main(spec_file: str) -> None:
         del sys.path[0]  # before any import: modules beside this file are none of the script's business
     spec = _read_spec(spec_file)
     os.chdir(spec["cwd"])
-    path = os.path.abspath(spec["script"])
-    sys.argv[:] = [spec["script"], *spec["argv"]]
+    name, start = spec.get("module"), [spec["script"]] if spec["script"] else ["-m", spec["module"]]
+    path = os.path.abspath(spec["script"] or "")
+    sys.argv[:] = [start[0], *spec["argv"]]
     if hasattr(sys, "orig_argv"):
-        sys.orig_argv[-2:] = sys.argv
-    sys.path.insert(0, os.path.dirname(os.path.realpath(path)))
+        sys.orig_argv[-2:] = [*start, *spec["argv"]]
+    sys.path.insert(0, path if name else os.path.dirname(os.path.realpath(path)))
     sys.path.extend(spec["module_path"])
-    source = _read_script(path)
+    source = b"" if name else _read_script(path)
     module = _new_main(path)
     sys.modules["__main__"] = module
+    if spec.get("own_code"):
+        _begin_own_code(**spec["own_code"])
     if spec["watch"]:
         own = [os.getcwd(), *spec["module_path"]]
         watch = _watch()
         watch.start(own, spec["quiet"], spec["reads"], [path, os.path.realpath(path)])
         watch.bequeath(own, spec["quiet"], spec["reads"], [path, os.path.realpath(path)])
-    _execute(source, path, module)
+    _execute(source, path, module, name)
 
 
 # Starting -----------------------------------------------------------------------------------------------------------
@@ -114,8 +120,28 @@ def _new_main(path: str) -> ModuleType:
     return module
 
 
-def _execute(source: bytes, path: str, module: ModuleType) -> None:
+def _begin_own_code(program: str, pairs: list[list[str]], modules: dict[str, str], notes: str, start: str) -> None:
+    """Import from the kept copies of code, here and in Pythons that the script starts, and note packages at the end."""
+    before = frozenset(sys.modules)
+    code = type(sys)("stepwell_own_code")
+    code.__file__ = program
+    loader = sys.modules["_frozen_importlib_external"].SourceFileLoader(code.__name__, program)
+    exec(loader.get_code(code.__name__), code.__dict__)  # noqa: S102
+    code.begin(pairs, modules, notes, before)
     try:
+        folders = [code.start_children(start, program, pairs, modules, notes), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
+    except OSError:
+        pass
+
+
+def _execute(source: bytes, path: str, module: ModuleType, name: str | None) -> None:
+    try:
+        if name:
+            import runpy
+
+            runpy._run_module_as_main(name)  # type: ignore[attr-defined]
+            return
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
     except BaseException:
         _hide_frames()

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -250,3 +251,82 @@ def test_nothing_is_imported(site: Path) -> None:
     (site / "explosive.py").write_text("raise SystemExit('imported')")
     install(site, "explosive", RECORD="explosive.py,,\n")
     assert Packages().distributions_of(["explosive"]) == {"explosive": "1.0"}
+
+
+# Where modules stand that people work on ------------------------------------------------------------------------------------
+
+
+def hook(site: Path, name: str, folder: Path) -> None:
+    """Let the interpreter find a package by an import hook, as editable installs do, beside the folder `site`."""
+    (site / "sitecustomize.py").write_text(
+        "import importlib.util, sys\n"
+        "class Hook:\n"
+        "    @staticmethod\n"
+        "    def find_spec(name, path=None, target=None):\n"
+        f"        if name == {name!r}:\n"
+        f"            return importlib.util.spec_from_file_location(name, {str(folder / '__init__.py')!r})\n"
+        "sys.meta_path.insert(0, Hook)\n"
+    )
+
+
+def test_what_stands_on_the_path_and_is_not_installed_has_places(site: Path, tmp_path: Path) -> None:
+    for file in ("own/__init__.py", "single.py", "spread/part.py", "held/__init__.py"):
+        (site / file).parent.mkdir(exist_ok=True)
+        (site / file).write_text("")
+    install(site, "holder", RECORD="held/__init__.py,,\n")
+    found = Packages().places_of(["own.part", "single", "spread", "held", "pytest", "json", "absent"])
+    assert found == {
+        "own": (str(site / "own"),),
+        "single": (str(site / "single.py"),),
+        "spread": (str(site / "spread"),),
+    }
+    assert Packages(known_places={"absent": ["/was/here"]}).places_of(["absent", "json"]) == {"absent": ("/was/here",)}
+
+
+def test_the_first_place_on_the_path_counts_unless_it_is_part_of_a_namespace(site: Path, monkeypatch) -> None:
+    second = site.parent / "second"
+    for folder in (site, second):
+        for file in ("own/__init__.py", "spread/part.py"):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / file).write_text("")
+    monkeypatch.setenv("PYTHONPATH", f"{site}{os.pathsep}{second}")
+    found = Packages().places_of(["own", "spread"])
+    assert found == {"own": (str(site / "own"),), "spread": (str(site / "spread"), str(second / "spread"))}
+
+
+def test_a_hooks_package_is_no_missing_one_and_belongs_to_a_distribution(site: Path, tmp_path: Path) -> None:
+    package = tmp_path / "dev" / "hooked"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise SystemExit('imported')")
+    hook(site, "hooked", package)
+    origin = {"dir_info": {"editable": True}, "url": (tmp_path / "dev").as_uri()}
+    install(
+        site, "hooked-dist", "1.0", "numpy-like", RECORD="hooked-editable.pth,,\n", direct_url__json=json.dumps(origin)
+    )
+    install(site, "numpy-like", "2.0", top_level__txt="numpylike\n")
+    found = Packages()
+    assert found.missing_modules(["hooked", "absent"]) == ("absent",)
+    assert found.places_of(["hooked"]) == {"hooked": (str(package),)}
+    assert found.distributions_of(["hooked"]) == {"hooked-dist": "1.0 editable", "numpy-like": "2.0"}
+    assert found.owners_of(["hooked"]) == {"hooked-dist"}
+
+
+def test_an_archive_on_the_path_provides_its_modules(site: Path, tmp_path: Path, monkeypatch) -> None:
+    archive = tmp_path / "lib.zip"
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("zipped/__init__.py", "")
+        written.writestr("flat.py", "")
+    monkeypatch.setenv("PYTHONPATH", str(archive))
+    assert Packages().missing_modules(["zipped", "flat", "absent"]) == ("absent",)
+    assert Packages().places_of(["zipped", "flat"]) == {"zipped": (str(archive),), "flat": (str(archive),)}
+
+
+def test_nobody_is_asked_about_what_is_known(site: Path, monkeypatch) -> None:
+    hook(site, "hooked", site)
+    monkeypatch.setattr(packages, "ask", lambda *asked: pytest.fail(f"asked {asked}"))
+    assert Packages().missing_modules(["pytest", "json"]) == ()
+    assert Packages().places_of(["pytest", "json"]) == {}
+    (site / "sitecustomize.py").write_text(
+        "import sys; sys.meta_path[:] = [f for f in sys.meta_path if 'frozen' in repr(f)]"
+    )
+    assert Packages().places_of(["absent"]) == {}  # there is no hook that could find it

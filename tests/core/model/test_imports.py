@@ -231,3 +231,65 @@ def test_it_never_raises(files):
 )
 def test_only_what_a_script_cant_start_without_is_required(files, required):
     assert dict(find(files).required) == required
+
+
+# Modules that stand where an interpreter looks ------------------------------------------------------------------------
+
+
+def located(files, places, script="jobs/train.py"):
+    asked = []
+
+    def locate(names):
+        asked.append(set(names))
+        return {name: places[name] for name in names if name in places}
+
+    return find_imports(script, files, lambda path: files[path].encode(), locate), asked
+
+
+def test_modules_inside_the_files_are_local_and_those_outside_are_told():
+    files = {
+        "jobs/train.py": "import own.deep, alias, numpy, other\n",
+        "src/own/__init__.py": "",
+        "src/own/deep.py": "from own import side\nimport single",
+        "src/own/side.py": "",
+        "python/impl/__init__.py": "from . import inner",
+        "python/impl/inner.py": "import pandas",
+        "lib/single.py": "",
+        "src/unrelated/__init__.py": "",
+    }
+    places = {"own": ["src/own"], "alias": ["python/impl"], "single": ["lib/single.py"], "other": ["/elsewhere/other"]}
+    found, asked = located(files, places)
+    assert found.local == tuple(sorted(set(files) - {"jobs/train.py", "src/unrelated/__init__.py"}))
+    assert found.foreign == ("numpy", "other", "pandas")
+    assert ("other", "/elsewhere/other") in found.places and ("own", "src/own") in found.places
+    assert asked == [{"own", "alias", "numpy", "other"}, {"single", "pandas"}]
+    assert dict(found.required).keys() == {"numpy", "other", "pandas"}
+
+
+def test_a_module_beside_the_script_wins_over_places():
+    files = {"jobs/train.py": "import own", "jobs/own.py": "", "src/own/__init__.py": ""}
+    assert located(files, {"own": ["src/own"]})[0].local == ("jobs/own.py",)
+
+
+def test_a_namespace_is_local_in_part():
+    files = {"jobs/train.py": "import space.mine, space.theirs", "src/space/mine.py": ""}
+    found, _ = located(files, {"space": ["src/space"]})
+    assert (found.local, found.foreign) == (("src/space/mine.py",), ("space",))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    import absent\nexcept ImportError:\n    absent = None\n",
+        "try:\n    import absent\nexcept (ModuleNotFoundError, OSError):\n    pass\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import absent\n",
+        "import typing as t\nif t.TYPE_CHECKING:\n    from absent import x\n",
+        "import contextlib\nwith contextlib.suppress(ImportError):\n    import absent\n",
+        "import sys\nif sys.version_info < (3, 8):\n    import absent\n",
+        "def work():\n    import absent\n",
+        "import importlib.util\nif importlib.util.find_spec('absent'):\n    import absent\n",
+    ],
+)
+def test_an_import_that_may_not_happen_is_not_required(text):
+    found = find_imports("train.py", {"train.py"}, lambda _: text.encode())
+    assert "absent" in found.foreign and "absent" not in dict(found.required)

@@ -27,6 +27,9 @@ class FakePackages:
     def distributions_of(self, modules):
         return {"numpy": "2.0"} if "numpy" in modules else {}
 
+    def places_of(self, modules):
+        return {}
+
 
 @pytest.fixture
 def code(tmp_path):
