@@ -16,6 +16,14 @@ _SHELL_WORDS = frozenset(
 )
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "zsh"))
 _SIGNS = ";&|()<>\n"
+_WRAPPERS = frozenset("command env exec nice nohup setsid stdbuf time timeout xargs".split())  # noqa: SIM905
+_ORDINARY = frozenset(
+    """. : [ alias awk basename break cat cd chmod cmp continue cp curl cut date dd declare diff dirname du echo export
+    expr false find grep gunzip gzip head hostname id install kill let ln local ls mkdir mktemp mv paste popd printf
+    pushd pwd read readlink realpath return rm rmdir sed seq set sha256sum shift sleep sort source split tail tar tee
+    test touch tr trap true type ulimit umask uname uniq unset unzip uv wait wc wget which yes zip""".split()  # noqa: SIM905
+)
+"""Programs whose version decides no result."""
 
 
 class PythonCall(NamedTuple):
@@ -100,6 +108,18 @@ def _command(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
             kept.append(word)
     if kept:
         yield tuple(kept)
+
+
+def program_of(words: Sequence[str]) -> str:
+    """Return the program that a command starts and whose version may decide its result; '' if there is none."""
+    place = 0
+    while place < len(words) and words[place] in _WRAPPERS:
+        place += 1
+        while place < len(words) and re.match(r"-|\d|[A-Za-z_]\w*=", words[place]):
+            place += 1
+    word = words[place] if place < len(words) else ""
+    plain = re.fullmatch(r"[\w./+@-]+", word) and not word.startswith("-")
+    return word if plain and os.path.basename(word) not in _ORDINARY | SHELLS and not is_python(word) else ""
 
 
 def shell_text(words: Sequence[str]) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stepwell.blocks.environments.packages import Packages, program_code
 from stepwell.blocks.environments.survey import EDITABLE
-from stepwell.blocks.processes.python_command import is_python, python_call, shell_commands, shell_text
+from stepwell.blocks.processes.python_command import is_python, program_of, python_call, shell_commands, shell_text
 from stepwell.blocks.source.ignore_rules import matching
 from stepwell.errors import SnapshotException, UserErrorException
 from stepwell.flows.engine.environment_rows import (
@@ -319,6 +319,20 @@ def command_code(definition: StepDefinition, source: Source) -> Iterator[tuple[s
             if word.endswith(".py") or word == (call and call.script)
         )
         yield from ((path, b"") for path in scripts if path in source.entries)
+
+
+def uncovered_programs(definition: StepDefinition, source: Source) -> tuple[str, ...]:
+    """Return the programs of a command of which no row tells the version, unless its environment does."""
+    if definition.script is not None or not inherits(definition):
+        return ()
+    programs = {program_of(words): folder for folder, words in _commands(definition, source)}
+    return tuple(
+        program
+        for program, folder in sorted(programs.items())
+        if program
+        and source.resolve(posixpath.join(folder, program)) not in source.entries
+        and not program_code(program)
+    )
 
 
 def _commands(definition: StepDefinition, source: Source) -> Iterator[tuple[str, tuple[str, ...]]]:

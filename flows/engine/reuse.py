@@ -8,9 +8,10 @@ same with `regenerate_outputs`, with `allow_reuse=False`, or if it is strict and
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.engine.binding import uncovered_programs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
@@ -76,8 +77,15 @@ def plan(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str,
             written.update({(step.id, name): artifact for name, artifact in found.record.outputs.items()})
         else:
             decided.setdefault(_identity(call, waiting), step.id)
-        decisions.append(found.decision)
+        decisions.append(_with_uncovered(context, step, found.decision))
     return tuple(decisions)
+
+
+def _with_uncovered(context: RunContext, step: StepDefinition, decision: Decision) -> Decision:
+    """Return the decision, which says last what of the step decides its result and is in no key."""
+    programs = uncovered_programs(step, context.source(step.source_directory))
+    words = (f"not covered: which {program} is installed",) if (program := ", ".join(programs)) else ()
+    return replace(decision, why=(*decision.why, *words))
 
 
 def _decide_waiting(context: RunContext, call: StepCall, waiting: Mapping[str, OutputSource]) -> Decision:

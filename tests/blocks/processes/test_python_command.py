@@ -2,7 +2,14 @@
 
 import pytest
 
-from stepwell.blocks.processes.python_command import PythonCall, is_python, python_call, shell_commands, shell_text
+from stepwell.blocks.processes.python_command import (
+    PythonCall,
+    is_python,
+    program_of,
+    python_call,
+    shell_commands,
+    shell_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +63,20 @@ def test_the_text_of_a_shell():
     assert shell_text(["/bin/bash", "-e", "-c", "python a.py"]) == "python a.py"
     assert shell_text(["sh", "-euc", "x"]) == "x"
     assert shell_text(["sh", "run.sh", "-c", "x"]) is None and shell_text(["make", "-c", "x"]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "program"),
+    [
+        ("Rscript fit.R", "Rscript"),
+        ("env A=1 timeout -k 5 60 /opt/bin/tool --x", "/opt/bin/tool"),
+        ("echo Rscript", ""),
+        ("python a.py", ""),
+        ("/usr/bin/env python3 a.py", ""),
+        ("bash run.sh", ""),
+        ("$TOOL x", ""),
+        ("", ""),
+    ],
+)
+def test_the_program_of_a_command(line, program):
+    assert program_of(line.replace("/usr/bin/env", "env").split()) == program

@@ -188,3 +188,15 @@ def test_programs_that_are_python_count_by_their_packages(project):
     project.run(pipeline)
     assert ("command package", "pytest") in rows(project, "a") and ("command package", "pluggy") in rows(project, "a")
     assert ("command package", "pytest") not in rows(project, "b")
+
+
+def test_a_plan_says_which_programs_no_row_covers(project):
+    project.write("run.sh", "Rscript fit.R | tee log\npytest\n")
+    steps = [
+        CommandStep(command, name=name, source_directory=project.source)
+        for name, command in {"a": "sh run.sh", "b": ["python", "-c", "pass"], "c": "cp x y; echo Rscript"}.items()
+    ]
+    project.write("x", "")
+    said = {decision.step: decision.why[-1] for decision in project.pipeline(*steps).plan()}
+    never = "no earlier result of this step is known"
+    assert said == {"a": "not covered: which Rscript is installed", "b": never, "c": never}
