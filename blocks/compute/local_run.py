@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from stepwell.blocks.compute.working_directory import (
     note_reads,
     prepare,
     redact_record,
+    write_programs,
 )
 from stepwell.blocks.environments.virtual_environment import activated, interpreter_of
 from stepwell.blocks.processes.output import OnOutput, Redact
@@ -69,11 +69,7 @@ def path_of(interpreter: str, path: str, folder: Path) -> str:
         return path
     place = os.path.dirname(interpreter)
     names = [name for name in ("python", "python3") if not _is_same(os.path.join(place, name), interpreter)]
-    for name in names:
-        program = folder / "bin" / name
-        program.parent.mkdir(exist_ok=True)
-        program.write_bytes(b'#!/bin/sh\nexec %s "$@"\n' % os.fsencode(shlex.quote(interpreter)))
-        program.chmod(0o755)
+    write_programs(names, interpreter, folder)
     return os.pathsep.join([*([str(folder / "bin")] if names else []), place, *([path] if path else [])])
 
 

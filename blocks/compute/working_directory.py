@@ -16,8 +16,9 @@ import json
 import os
 import re
 import secrets
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -134,6 +135,15 @@ def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDir
     for output in job.call.definition.outputs:
         directory.outputs[output.name] = _output_path(output, directory)
     return directory
+
+
+def write_programs(names: Iterable[str], interpreter: str, folder: Path) -> None:
+    """Write programs of these names to `bin/` of the job's folder; they start the interpreter."""
+    for name in names:
+        program = folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_bytes(b'#!/bin/sh\nexec %s "$@"\n' % os.fsencode(shlex.quote(interpreter)))
+        program.chmod(0o755)
 
 
 def _aged(folder: Path) -> Iterator[FileState]:

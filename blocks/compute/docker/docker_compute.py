@@ -37,6 +37,7 @@ from stepwell.blocks.compute.working_directory import (
     keep_files,
     note_reads,
     prepare,
+    write_programs,
 )
 from stepwell.blocks.processes.command import PAYLOAD, Command, check
 from stepwell.blocks.processes.output import OnOutput, Redact, Text, open_log
@@ -146,11 +147,14 @@ class DockerCompute(Compute):
         """
         engine = self._engine()
         user = container_user(self.user, rootless=engine.rootless, target=engine.target)
-        image = self._images(engine, on_output, stop, redact).image_for(recipe_for(job.call, self.image))
+        images = self._images(engine, on_output, stop, redact)
+        image = images.image_for(recipe_for(job.call, self.image))
         directory = prepare(job, job.folder)
         seen, mounts = _in_container(directory, job)
         environment = job.call.definition.environment
-        process = command(job, seen, Python.other(environment.interpreter or "python3", _ROOT / "bundle"), _VARIABLES)
+        python = Python.other(environment.interpreter or "python3", _ROOT / "bundle")
+        path = _path_of(python.interpreter, images.path_in(image), directory.folder)
+        process = command(job, seen, python, {**_VARIABLES, "PATH": path})
         _check_text(process)
         argv = tuple(_STDIN if word == PAYLOAD else word for word in process.argv) if process.payload else process.argv
         shown = without_secrets(argv, process.variables, process.payload, redact)
@@ -342,6 +346,13 @@ def _in_container(directory: WorkingDirectory, job: Job) -> tuple[WorkingDirecto
         if os.path.isfile(mount["Source"]):
             point.touch()
     return directory.seen_at(_ROOT, record, inputs), mounts
+
+
+def _path_of(interpreter: str, path: str, folder: Path) -> str:
+    """Return the PATH of the container: `python` and `python3` are the interpreter that scripts run with."""
+    write_programs({"python", "python3"} - {interpreter}, interpreter, folder)
+    place = [os.path.dirname(interpreter)] if os.path.isabs(interpreter) else []
+    return os.pathsep.join([str(_ROOT / "bin"), *place, path])
 
 
 def _mount(source: Path, target: Path, *, read_only: bool = False) -> dict[str, Any]:

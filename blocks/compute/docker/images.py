@@ -67,6 +67,9 @@ with tempfile.TemporaryDirectory() as folder:
 _INSTALLER = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID"]
 """What root needs to write the files of packages; it gets no other capability."""
 
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What Docker takes if an image says nothing."""
+
 _VERSION = "import platform; print(platform.python_version())"
 
 
@@ -93,6 +96,12 @@ class Images:
         asked = sorted(map(without_user_info, recipe.requirements))
         content = [_RECIPE, facts["Id"], asked, recipe.exact, without_user_info(recipe.index_url)]
         return self._find_or_make(digest("image", content), lambda tag: self._install(recipe, facts, tag))
+
+    def path_in(self, image: str) -> str:
+        """Return the PATH that the image gives to its processes."""
+        facts = self._inspect(image) or {}
+        own = [v.partition("=")[2] for v in (facts.get("Config") or {}).get("Env") or () if v.startswith("PATH=")]
+        return str(own[-1]) if own else _PATH
 
     # Found or made --------------------------------------------------------------------------------------------------
 

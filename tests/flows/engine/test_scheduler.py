@@ -220,7 +220,10 @@ def test_max_concurrent_alone_says_how_many_steps_without_resources_run_at_once(
     folder.mkdir()
     LocalCompute(max_concurrent=count).attach_to(project.workspace, "wide")
     meet = f"touch {folder}/$AML_PARAMETER_i; until test $(ls {folder} | wc -l) = {count}; do sleep 0.2; done"
-    steps = [CommandStep(meet, name=str(i), params={"i": i}, compute_target="wide") for i in range(count)]
+    steps = [
+        CommandStep(meet, name=str(i), params={"i": i}, compute_target="wide", timeout_seconds=PATIENCE)
+        for i in range(count)
+    ]
     found = project.happened(project.pipeline(*steps, default_source_directory=project.source))
     assert Counter(found.values()) == {"ran": count}
 
