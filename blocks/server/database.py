@@ -116,11 +116,12 @@ def finish(folder: Path) -> None:
     marker, found = _read(folder / "migration.json"), ""
     with suppress(ServerException):
         found = _revision(folder)
-    if found:
-        versions = _read(folder / "versions.json")
-        version = marker.get("prefect") or versions.get(found) if marker else _installed().version
-        write_atomically(folder / "versions.json", json.dumps({**versions, found: version}).encode())
-    (folder / "migration.json").unlink(missing_ok=True)
+    with suppress(OSError):  # the server answers; what can't be written now is found out again
+        if found:
+            versions = _read(folder / "versions.json")
+            version = marker.get("prefect") or versions.get(found) if marker else _installed().version
+            write_atomically(folder / "versions.json", json.dumps({**versions, found: version}).encode())
+        (folder / "migration.json").unlink(missing_ok=True)
 
 
 def is_migrating(folder: Path) -> bool:
@@ -269,8 +270,12 @@ def _replace(folder: Path, backup: Path | None) -> Path | None:
     place, draft = database(folder), folder / ".prefect.db.draft"
     if backup is not None:
         draft.unlink(missing_ok=True)
-        copy_file(backup, draft)
-        draft.chmod(0o600)
+        try:
+            copy_file(backup, draft)
+            draft.chmod(0o600)
+        except BaseException:
+            draft.unlink(missing_ok=True)
+            raise
     kept = None
     if place.exists():
         make_folder(folder / "backups")

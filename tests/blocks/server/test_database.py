@@ -242,6 +242,29 @@ def test_full_disk_means_no_migration(folder: Path, use: Use, monkeypatch: pytes
     assert not is_migrating(folder) and os.listdir(folder / "backups") == [] and read(database(folder)) == ("b", 3)
 
 
+def test_full_disk_leaves_the_database_that_was_to_be_replaced(
+    folder: Path, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(OLD)
+    start(folder, "b", 3)
+    use(NEW)
+    start(folder, "d", 2)
+    use(OLD)
+
+    def full(_: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    before = sorted(os.listdir(folder))
+    with monkeypatch.context() as patch, pytest.raises(StepwellError, match="Free space"):
+        patch.setattr(module, "copy_file", full)
+        restore(folder)
+    assert sorted(os.listdir(folder)) == before and read(database(folder)) == ("d", 5)
+    use(NEW)
+    monkeypatch.setattr(module, "write_atomically", lambda *_, **__: full(folder, folder / "x"))
+    finish(folder)  # of no concern to who waits for the server
+
+
 def test_prefect_whose_migrations_are_not_found_copies_when_its_version_is_new(folder: Path, use: Use) -> None:
     use(OLD)
     start(folder, "b", 3)
