@@ -32,7 +32,7 @@ from stepwell.errors import ServerException, StepwellError, UserErrorException
 from stepwell.model.digests import digest
 
 _SECONDS_TO_START = 90.0
-_SECONDS_TO_ANSWER_ELSEWHERE = 5.0
+_SECONDS_TO_ANSWER_ELSEWHERE = 15.0
 _SECONDS_TO_STOP = 10.0
 _SECONDS_SILENT = 30.0
 """After how long without an answer a living server is replaced; one that answers in less is slow."""
