@@ -7,6 +7,7 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock
 from stepwell.errors import UserErrorException
 from stepwell.flows.public.published_pipeline import PublishedPipeline
+from stepwell.flows.publishing.publish import version_numbers
 
 
 def endpoint_blocks(workspace: BaseWorkspace) -> list[PipelineEndpointBlock]:
@@ -33,3 +34,11 @@ def require_same_workspace(workspace: BaseWorkspace, published: PublishedPipelin
             {"its workspace": published.block.workspace, "workspace": workspace.name},
             "Publish it in this one.",
         )
+
+
+def next_version(workspace: BaseWorkspace, endpoint: PipelineEndpointBlock, published: PublishedPipeline) -> str:
+    """Return the version that the pipeline becomes: its own if it has the endpoint's name, else the next number under that."""
+    if published.name == endpoint.name and published.version not in endpoint.versions:
+        return published.version
+    own = [int(known) for known in endpoint.versions if known.isascii() and known.isdecimal()]
+    return str(max((*own, *version_numbers(workspace, endpoint.name)), default=-1) + 1)

@@ -12,7 +12,12 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, check_name
-from stepwell.deployments.client.endpoint_documents import endpoint_blocks, require_free_name, require_same_workspace
+from stepwell.deployments.client.endpoint_documents import (
+    endpoint_blocks,
+    next_version,
+    require_free_name,
+    require_same_workspace,
+)
 from stepwell.deployments.schedules.endpoint_schedules import follow
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.pipeline import Pipeline
@@ -374,10 +379,7 @@ class PipelineEndpoint:
         require_same_workspace(self.workspace, pipeline)
 
         def added(block: PipelineEndpointBlock) -> dict[str, Any]:
-            version = pipeline.version
-            if pipeline.name != block.name or version in block.versions:
-                numbers = [int(known) for known in block.versions if known.isdecimal()]
-                version = str(max((*numbers, *version_numbers(self.workspace, block.name)), default=-1) + 1)
+            version = next_version(self.workspace, block, pipeline)
             changes: dict[str, Any] = {"versions": {**block.versions, version: pipeline.id}}
             return {**changes, "default_version": version} if default else changes
 

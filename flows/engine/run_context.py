@@ -219,7 +219,9 @@ class RunContext:
         for step in steps:
             source = self.source(step.source_directory)
             with suppress(UserErrorException):  # an interpreter that can't be used is told when the step is bound
-                self._take(find_own_code(step, source, self.packages_for(step), partial(self._keep_module, step)), source)
+                self._take(
+                    find_own_code(step, source, self.packages_for(step), partial(self._keep_module, step)), source
+                )
 
     def _take(self, own_code: Iterable[OwnModule], source: Source) -> None:
         self._modules |= {(module.name, module.place): module.digest or source.digest for module in own_code}

@@ -29,7 +29,7 @@ _FAILED = "another step failed"
 
 @contextmanager
 def _without_lines_of_reused_steps() -> Iterator[None]:
-    """Log no line for a reused step while the block runs: its state says the same, and the run's summary says why."""
+    """Log one line for a reused step while the block runs: the one that says why."""
     logger = logging.getLogger("prefect.task_runs")
     logger.addFilter(_is_worth_a_line)
     try:
@@ -39,7 +39,9 @@ def _without_lines_of_reused_steps() -> Iterator[None]:
 
 
 def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith("Finished in state Cached")
+    return not str(record.msg).startswith(
+        ("Finished in state Cached", "Running hook 'reason'", "Hook 'reason' finished")
+    )
 
 
 @dataclass

@@ -7,22 +7,26 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
-from prefect import Task
+from prefect import Flow, Task
 from prefect.cache_policies import CachePolicy
+from prefect.client.schemas.objects import FlowRun, State, TaskRun
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
-from prefect.states import Cancelled
+from prefect.logging.loggers import task_run_logger
+from prefect.states import Cancelled, Completed
 from prefect.transactions import IsolationLevel
+from prefect.utilities.engine import emit_task_run_state_change_event
 
 from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.made_up_names import is_generated
-from stepwell.blocks.store.run_folder import run_label
+from stepwell.blocks.store.run_folder import RunFolder, run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -50,6 +54,7 @@ class CacheLookup:
     def __init__(self, context: RunContext, call: StepCall, decision: CacheDecision | None = None) -> None:
         self.context = context
         self.call = call
+        self.why: tuple[str, ...] | None = decision.decision.why if decision else None
         self._decision = decision
         self._hit: CacheHit | None = None
         self.failure: StepwellError | None = None
@@ -66,6 +71,7 @@ class CacheLookup:
             if found is None:
                 raise StoreException("There is no result to use again")
             materialize(self.context, self.call.definition, found, fresh=False)
+            _tell_when_cached(self.words("reused"))
             self._hit = CacheHit(found)
             self.context.emit(
                 {
@@ -80,9 +86,15 @@ class CacheLookup:
             )
         return self._hit
 
+    def words(self, happened: str) -> str:
+        """Return what happens to the step and why, as Prefect is told: `reused: the same as in digits#12 of …`."""
+        if self.why is None:
+            self._decide_now()
+        return self.context.redactor.redact(": ".join([happened, *filter(None, ["; ".join(self.why or ())])]))
+
     def _decide_now(self) -> StepRecord | None:
         found = decide(self.context, self.call)
-        why = list(found.decision.why)
+        self.why, why = found.decision.why, list(found.decision.why)
         self.context.emit(
             {"step": self.call.definition.id, "status": "starting", "action": found.decision.action, "why": why}
         )
@@ -91,6 +103,22 @@ class CacheLookup:
     def _decided_record(self) -> StepRecord | None:
         decision, self._decision = self._decision, None
         return decision.record if decision else None
+
+
+def _tell_when_cached(words: str) -> None:
+    """Let the cached state that the task ends in say why: a hook follows it with the same state and these words."""
+    current = TaskRunContext.get()
+    if current is None:
+        return
+    ours = current.task_run.id
+
+    def reason(_: object, task_run: TaskRun, state: State) -> None:
+        if task_run.id == ours:
+            told = state.model_copy(update={"id": uuid4(), "timestamp": datetime.now(UTC), "message": words})
+            emit_task_run_state_change_event(task_run=task_run, initial_state=state, validated_state=told)
+            task_run_logger(task_run).info(words)
+
+    current.task.on_completion_hooks.append(reason)
 
 
 Prepare = Callable[[Mapping[str, Any]], CacheLookup]
@@ -128,7 +156,7 @@ class StepBody:
         self._prepare = prepare
 
     def __call__(self, bindings: dict[str, Any]) -> Any:
-        """Run the step; return its result, or a cancelled state."""
+        """Run the step; return the state that it ends in, which holds its result, if there is one, and says why it ran."""
         return _run(self._prepare, bindings)
 
 
@@ -168,6 +196,8 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
     step, step_run_id = call.definition.id, str(task_context.task_run.id)
     if lookup.failure and context.stop.stopped:  # it failed by itself, and won't be tried again
         raise lookup.failure
+    words = lookup.words("ran")
+    logger.info("runs: %s", words.partition(": ")[2])
     context.emit({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
         record = perform(context, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
@@ -180,7 +210,7 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
         context.emit({"step": step, "status": "failed" if last else "retrying", "error": error.message})
         raise
     context.emit({"step": step, "status": "done", "seconds": record.seconds, "key": record.key})
-    return StepResult(record, context.workspace.name)
+    return Completed(message=words, data=StepResult(record, context.workspace.name))
 
 
 def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | StepwellError:
@@ -193,9 +223,19 @@ def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | St
 # Steps in a flow of the user's own --------------------------------------------------------------------------------------
 
 
-def run_step(definition: StepDefinition, named: NamedWorkspaces, bindings: Mapping[str, Any]) -> StepResult:
-    """Run the step as a task of the calling flow and return what it wrote."""
-    return _task_of(definition, named, bindings)(bindings=dict(bindings))
+def run_step(
+    definition: StepDefinition,
+    named: NamedWorkspaces,
+    bindings: Mapping[str, Any],
+    wait_for: tuple[Any, ...] = (),
+    *,
+    return_state: bool = False,
+) -> Any:
+    """Run the step as a task of the calling flow and return what it wrote, or the state that it ended in."""
+    found: Any = _task_of(definition, named, bindings)(
+        bindings=dict(bindings), wait_for=wait_for or None, return_state=return_state
+    )
+    return found.result() if not return_state and isinstance(found, State) and found.is_completed() else found
 
 
 def submit_step(
@@ -206,9 +246,9 @@ def submit_step(
 
 
 def _task_of(definition: StepDefinition, named: NamedWorkspaces, bindings: Mapping[str, Any]) -> Task[..., StepResult]:
-    wanted = {p.name for p in definition.parameters} | set(_unbound_inputs(definition))
+    wanted = {p.name for p in definition.parameters} | set(inputs_of(definition))
     unknown = sorted(set(bindings) - wanted)
-    missing = sorted(set(_unbound_inputs(definition)) - set(bindings))
+    missing = sorted(set(inputs_of(definition)) - set(bindings))
     if unknown or missing:
         raise UserErrorException(
             f"The step {definition.name!r} has no parameter or input {unknown[0]!r}"
@@ -218,6 +258,7 @@ def _task_of(definition: StepDefinition, named: NamedWorkspaces, bindings: Mappi
             "Pass each by its name.",
         )
     workspace = _workspace_of(definition.name, named, bindings)
+    _follow_flow()
     preparation = StepPreparation(definition, workspace.name)
     return make_task(definition, preparation, workspace.store.locks, results_block(ensure_server()))
 
@@ -279,7 +320,26 @@ def _configured_workspace(step: str) -> BaseWorkspace:
         ) from None
 
 
-def _unbound_inputs(definition: StepDefinition) -> list[str]:
+ON_END: list[Callable[[RunFolder], object]] = []
+"""What is done with the run of a user's own flow when that ends: upper rooms put it here."""
+
+
+def _follow_flow() -> None:
+    current = FlowRunContext.get()
+    if current is not None and current.flow is not None and _leave_summary not in current.flow.on_completion_hooks:
+        for hooked in (current.flow.on_completion, current.flow.on_failure, current.flow.on_crashed):
+            hooked(_leave_summary)
+
+
+def _leave_summary(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001  (Prefect's own names)
+    workspace = _OF_RUNS.pop(str(flow_run.id), None)
+    for act in ON_END:
+        if workspace is not None:
+            act(RunFolder(workspace.store.run_folder(str(flow_run.id))))
+
+
+def inputs_of(definition: StepDefinition) -> list[str]:
+    """Return the names of the inputs that a call has to fill, in the step's order."""
     return [port.name for port in definition.inputs if isinstance(port.source, UnboundInput)]
 
 

@@ -14,6 +14,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.engine.tasks import ON_END
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.model.names import joined_name
 from stepwell.model.nofollow import read_file
@@ -26,9 +27,8 @@ _LARGEST_IMAGE = 2_000_000
 def publish_artifacts(run: RunFolder) -> None:
     """Put the run's summary, metrics and images on its page in the UI."""
     summary = summarize(run)
-    of_pipeline = (str(summary.facts.get("workspace", "")), summary.pipeline)
-    about = "What ran, and why"
-    _create(run, "markdown", joined_name("summary", *of_pipeline), about, markdown(summary))
+    of_pipeline = _pipeline_of(summary)
+    publish_summary(run, summary)
     rows = [row for step in summary.steps for row in metric_rows(step)]
     if rows:
         _create(run, "table", joined_name("metrics", *of_pipeline), "Metrics of the run", json.dumps(rows))
@@ -44,6 +44,19 @@ def _create(run: RunFolder, kind: str, key: str, description: str, data: str) ->
         api.create_artifact(
             ArtifactCreate(key=key, type=kind, description=description, data=data, flow_run_id=UUID(run.run_id))
         )
+
+
+def publish_summary(run: RunFolder, summary: RunSummary | None = None) -> None:
+    """Put what ran, and why, on the run's page in the UI; a user's own flow has it once it has ended."""
+    told = summary or summarize(run)
+    _create(run, "markdown", joined_name("summary", *_pipeline_of(told)), "What ran, and why", markdown(told))
+
+
+ON_END.append(publish_summary)
+
+
+def _pipeline_of(summary: RunSummary) -> tuple[str, str]:
+    return str(summary.facts.get("workspace", "")), summary.pipeline
 
 
 def markdown(summary: RunSummary) -> str:

@@ -13,7 +13,7 @@ from stepwell.blocks.compute.base import LOCAL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.tasks import NamedWorkspaces, StepFuture, run_step, submit_step
+from stepwell.flows.engine.tasks import NamedWorkspaces
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.argument_types import Argument as StepArgument
 from stepwell.flows.steps.argument_types import Configuration, Input, Output, Plain, Requirements, Target
@@ -28,6 +28,7 @@ from stepwell.flows.steps.settings import (
     timeout_of,
     usual_folder,
 )
+from stepwell.flows.steps.task_methods import TaskMethods
 from stepwell.model.definitions import (
     Argument,
     InputPort,
@@ -40,7 +41,6 @@ from stepwell.model.definitions import (
     StepDefinition,
     UnboundInput,
 )
-from stepwell.model.records import StepResult
 
 _REFERENCE = re.compile(r"\$AZUREML_DATAREFERENCE_(\w+)|DatasetOutputConfig:(\w+)|\$AML_PARAMETER_(\w+)")
 
@@ -49,10 +49,10 @@ Producers = Mapping[int, tuple[str, str]]
 
 
 @checked
-class Step:
+class Step(TaskMethods):
     """A step of a pipeline. It reads nothing, hashes nothing and starts nothing until it is run.
 
-    Inside a flow of your own it is a Prefect task: call it, or `submit` it, with its parameters and inputs by name.
+    Inside a flow of your own it is a Prefect task: call, `submit` or `map` it, with its inputs and parameters.
 
     A new step type is one file with a subclass, whose `__init__` makes a `script` with `arguments`, or a command of them,
     for the base class; one that needs no source folder sets `_needs_source = False`. The engine knows no types.
@@ -221,43 +221,11 @@ class Step:
 
     _needs_source = True
 
-    # The Prefect way ------------------------------------------------------------------------------------------------
-
-    def __call__(self, **bindings: Any) -> StepResult:
-        """Run the step as a task of the flow that calls it.
-
-        Args:
-            **bindings: Parameters and inputs by name; parameters have defaults.
-
-        Returns:
-            What the step wrote, by output name.
-
-        Raises:
-            UserErrorException: An input is missing, or a name is none of a parameter or input.
-            StepFailedException: The step failed.
-        """
-        return run_step(self._standalone(), self._named, bindings)
-
-    def submit(self, *, wait_for: Iterable[Any] = (), **bindings: Any) -> StepFuture:
-        """Submit the step to the task runner of the flow that calls it.
-
-        Args:
-            wait_for: Futures that have to end before the step starts.
-            **bindings: Parameters and inputs by name, which may be futures; parameters have defaults.
-
-        Returns:
-            A future of what the step writes, by output name.
-
-        Raises:
-            UserErrorException: An input is missing, or a name is none of a parameter or input.
-        """
-        return submit_step(self._standalone(), self._named, bindings, tuple(wait_for))
-
     @property
     def _named(self) -> NamedWorkspaces:
         return NamedWorkspaces(self.workspace, workspace_of((*self.inputs, *self.outputs)))
 
-    def _standalone(self) -> StepDefinition:
+    def _define_alone(self) -> StepDefinition:
         return self.define(step_id=self.name, producers={}, ids={})
 
     # ----------------------------------------------------------------------------------------------------------------

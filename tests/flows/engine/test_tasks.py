@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 
 import prefect_api
@@ -208,3 +209,42 @@ def test_data_of_another_workspace_are_refused_and_not_looked_for_here(project, 
         with project.workspace, pytest.raises(UserErrorException, match="its data are in"):
             run(lambda data=data: double(data=data))
     assert other_workspace.path_of(made["word"]).read_text() == "a"
+
+
+@pytest.fixture
+def logged():
+    """The lines of task runs, which the tests' settings leave out."""
+    lines: list[str] = []
+    logger, handler = logging.getLogger("prefect.task_runs"), logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield lines
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_prefect_is_told_why_a_step_ran_or_was_reused(project, nameless, server, logged):
+    make, double = nameless
+
+    def body():
+        return double.submit(data=make()).result()
+
+    def messages(run_id):
+        found = prefect_api.post(f"{server}/task_runs/filter", json={"flow_runs": {"id": {"any_": [run_id]}}}).json()
+        told = [one["state"]["message"] for one in found if one["state_type"] == "COMPLETED"]
+        return told if len(told) == 2 and None not in told else None
+
+    with client_settings(), project.workspace:
+        first = flow(name="why")(body)(return_state=True).state_details.flow_run_id
+        again = flow(name="why")(body)(return_state=True).state_details.flow_run_id
+    assert eventually(lambda: messages(str(first))) == ["ran: no earlier result of this step is known"] * 2
+    reused = eventually(lambda: messages(str(again)))
+    assert all(text.startswith("reused: the same as in why#1 of ") for text in reused)
+    assert logged.count("runs: no earlier result of this step is known") == 2
+    assert set(reused) <= set(logged)
+    for run_id, words in ((first, "2 ran"), (again, "2 reused")):
+        query = {"artifacts": {"flow_run_id": {"any_": [str(run_id)]}}}
+        (summary,) = prefect_api.post(f"{server}/artifacts/filter", json=query).json()
+        assert words in summary["data"]
