@@ -6,6 +6,7 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock
 from stepwell.errors import UserErrorException
+from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.published_pipeline import PublishedPipeline
 from stepwell.flows.publishing.publish import version_numbers
 
@@ -36,8 +37,19 @@ def require_same_workspace(workspace: BaseWorkspace, published: PublishedPipelin
         )
 
 
+def first_version(
+    workspace: BaseWorkspace, name: str, description: str, pipeline: Pipeline | PublishedPipeline
+) -> tuple[str, PublishedPipeline]:
+    """Return the version that the pipeline, published under the name if it is not yet, becomes in a new endpoint; and it."""
+    if isinstance(pipeline, Pipeline):
+        pipeline = pipeline.publish(name, description, None if version_numbers(workspace, name) else "0")
+    require_same_workspace(workspace, pipeline)
+    return pipeline.version if pipeline.name == name else "0", pipeline
+
+
 def next_version(workspace: BaseWorkspace, endpoint: PipelineEndpointBlock, published: PublishedPipeline) -> str:
     """Return the version that the pipeline becomes: its own if it has the endpoint's name, else the next number under that."""
+    require_same_workspace(workspace, published)
     if published.name == endpoint.name and published.version not in endpoint.versions:
         return published.version
     own = [int(known) for known in endpoint.versions if known.isascii() and known.isdecimal()]

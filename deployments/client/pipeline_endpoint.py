@@ -14,9 +14,9 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, check_name
 from stepwell.deployments.client.endpoint_documents import (
     endpoint_blocks,
+    first_version,
     next_version,
     require_free_name,
-    require_same_workspace,
 )
 from stepwell.deployments.schedules.endpoint_schedules import follow
 from stepwell.errors import ExperimentExecutionException, UserErrorException
@@ -24,7 +24,6 @@ from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.published_pipeline import PublishedPipeline, endpoint_address
 from stepwell.flows.publishing.lock import publications_locked
-from stepwell.flows.publishing.publish import version_numbers
 
 
 @checked
@@ -69,10 +68,7 @@ class PipelineEndpoint:
             raise UserErrorException("A pipeline endpoint needs a pipeline", hint="Pass `pipeline=`.")
         check_name(name, "pipeline endpoint")
         require_free_name(workspace, name)
-        first = None if version_numbers(workspace, name) else "0"
-        published = pipeline.publish(name, description, first) if isinstance(pipeline, Pipeline) else pipeline
-        require_same_workspace(workspace, published)
-        first = published.version if published.name == name else "0"
+        first, published = first_version(workspace, name, description, pipeline)
         block = PipelineEndpointBlock(
             endpoint_id=str(uuid4()),
             workspace=workspace.name,
@@ -376,8 +372,6 @@ class PipelineEndpoint:
     # ----------------------------------------------------------------------------------------------------------------
 
     def _add(self, pipeline: PublishedPipeline, *, default: bool) -> None:
-        require_same_workspace(self.workspace, pipeline)
-
         def added(block: PipelineEndpointBlock) -> dict[str, Any]:
             version = next_version(self.workspace, block, pipeline)
             changes: dict[str, Any] = {"versions": {**block.versions, version: pipeline.id}}
