@@ -39,70 +39,22 @@ _INSTALLED = ("/site-packages/", "/dist-packages/")
 _METADATA = (".egg-info", ".dist-info")
 _KIND, _REGULAR = 0o170000, 0o100000
 _LONGEST_WORD = 4096
-_HELPERS = frozenset(
-    [
-        "os",
-        "posixpath",
-        "genericpath",
-        "pathlib",
-        "glob",
-        "fnmatch",
-        "contextlib",
-        "functools",
-        "zipfile",
-        "tokenize",
-        "io",
-        "codecs",
-        "_pyio",
-        "shutil",
-    ]
-)
-_MACHINERY = frozenset(
-    [
-        "importlib",
-        "importlib_metadata",
-        "pkg_resources",
-        "pkgutil",
-        "inspect",
-        "linecache",
-        "traceback",
-        "warnings",
-        "runpy",
-        "site",
-        "zipimport",
-    ]
-)
-_ASKS = frozenset(
-    [
-        "exists",
-        "lexists",
-        "isfile",
-        "isdir",
-        "islink",
-        "is_file",
-        "is_dir",
-        "is_symlink",
-        "ismount",
-        "samefile",
-        "access",
-    ]
-)
-_PASSES = frozenset(
-    [
-        "realpath",
-        "_joinrealpath",
-        "resolve",
-        "makedirs",
-        "mkdir",
-        "rmtree",
-        "_rmtree_safe_fd",
-        "_rmtree_unsafe",
-        "_samefile",
-        "copy",
-        "copy2",
-        "copyfile",
-    ]
-)
+_HELPERS = {
+    *("os", "posixpath", "genericpath", "pathlib", "glob", "fnmatch", "shutil", "zipfile"),
+    *("contextlib", "functools", "tokenize", "io", "codecs", "_pyio"),
+}
+_MACHINERY = {
+    *("importlib", "importlib_metadata", "pkg_resources", "pkgutil", "runpy", "site", "zipimport"),
+    *("inspect", "linecache", "traceback", "warnings"),
+}
+_ASKS = {
+    *("exists", "lexists", "isfile", "isdir", "islink", "ismount", "samefile", "access"),
+    *("is_file", "is_dir", "is_symlink"),
+}
+_PASSES = {
+    *("realpath", "_joinrealpath", "resolve", "makedirs", "mkdir", "rmtree", "_rmtree_safe_fd", "_rmtree_unsafe"),
+    *("copy", "copy2", "copyfile", "_samefile"),
+}
 _SEPARATORS = {ord(mark): " " for mark in "\"'`;<>|&(){}$=,:"}
 
 
