@@ -6,7 +6,7 @@ import strategies
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
+from stepwell.model.fingerprint import ABSENT, CONTENT, Fingerprint, Row
 
 TRAIN = Fingerprint(
     (
@@ -117,3 +117,27 @@ def test_different_rows_have_different_keys_and_as_many_reasons_as_changes(
 @given(st.text(), st.text())
 def test_the_border_between_name_and_value_counts(name: str, value: str) -> None:
     assert Fingerprint((Row("p", name + "x", value),)).key != Fingerprint((Row("p", name, "x" + value),)).key
+
+
+def test_what_a_script_looked_for_counts_once_it_is_there() -> None:
+    absent, there = Row("read", "a.json/.", ABSENT), Row("read", "a.json/.", "file")
+    missing, found = (Fingerprint((*TRAIN.rows, row)) for row in (absent, there))
+    assert missing.key == TRAIN.key != found.key
+    assert missing.diff(TRAIN) == TRAIN.diff(missing) == ()
+    assert found.diff(missing) == found.diff(TRAIN) == ("a.json, which the script looked for, is new",)
+    assert missing.diff(found) == ("a.json, which the script looked for, is gone",)
+
+
+def test_what_is_new_in_a_folder_is_named() -> None:
+    before, after = (
+        Fingerprint((*TRAIN.rows, *(Row("read", name, CONTENT + text * 64) for name in ("./", "data/"))))
+        for text in "ef"
+    )
+    assert after.diff(before) == (
+        "the files in the source folder changed",
+        "the files in folder data changed",
+    )
+    assert after.diff(before, lambda *_: ["c2.yaml added", "d e.csv removed", "and 7 more"])[0] == (
+        "the files in the source folder changed: c2.yaml is new, d e.csv is gone, and 7 more"
+    )
+    assert before.diff(TRAIN) == ("the source folder is new", "folder data is new")

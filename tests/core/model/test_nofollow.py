@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from stepwell.errors import StoreException
-from stepwell.model.nofollow import MOST_DEPTH, files_below, is_file, leads_out, open_file, open_folder, read_file
+from stepwell.model.nofollow import (
+    MOST_DEPTH,
+    append_file,
+    files_below,
+    is_file,
+    leads_out,
+    open_file,
+    open_folder,
+    read_file,
+)
 from stepwell.model.tree import scan
 
 
@@ -119,3 +128,15 @@ def test_a_tree_that_is_too_deep_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(StoreException, match="nested too deeply"):
         scan(tmp_path)
     assert list(files_below(tmp_path)) == []
+
+
+def test_a_file_is_added_to_and_made_but_no_link_is_followed(tmp_path: Path) -> None:
+    for word in (b"a", b"b"):
+        with append_file(tmp_path, "notes") as stream:
+            stream.write(word)
+    assert (tmp_path / "notes").read_bytes() == b"ab"
+    (tmp_path / "link").symlink_to("notes")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", "folder/../notes"):
+        with pytest.raises(OSError):
+            append_file(tmp_path, name)
