@@ -45,5 +45,29 @@ def untold() -> Iterator[tuple[RunFolder, str]]:
             forget(path.name)
 
 
+def note_unanswered(token: str, server: str) -> None:
+    """Remember that `server` was asked to register a run under the token, and did not answer: it may have done so."""
+    with suppress(OSError):
+        write_atomically(_unanswered() / token, server.encode())
+
+
+def unanswered(server: str) -> list[str]:
+    """Return the tokens noted for the server."""
+    try:
+        return [path.name for path in sorted(_unanswered().glob("[0-9a-f]*")) if path.read_text() == server]
+    except OSError:
+        return []
+
+
+def forget_unanswered(token: str) -> None:
+    """Forget the token."""
+    with suppress(OSError):
+        (_unanswered() / token).unlink(missing_ok=True)
+
+
 def _folder() -> Path:
     return home() / "untold"
+
+
+def _unanswered() -> Path:
+    return home() / "unanswered"

@@ -57,7 +57,24 @@ class UntoldRuns:
             waits = run.status().get("server") != "lost" and _age(run) < patience
             if place == server and not waits and not run.is_alive():
                 told += self._tell(run)
-        return told
+        return told + self._end_unanswered(server)
+
+    def _end_unanswered(self, server: str) -> int:
+        """End the runs that a silent server registered after whoever asked for them had given up."""
+        tokens = set(untold.unanswered(server))
+        if not tokens:
+            return 0
+        with client() as api:
+            body = {"flow_runs": {"state": {"type": {"any_": [StateType.PENDING.value]}}}, "limit": _PAGE}
+            found = api.request("POST", "/flow_runs/filter", json=body).json()
+            never = [one for one in found if (one.get("state") or {}).get("message") in tokens]
+            for one in never:
+                words = "It never began: Prefect's server did not answer when it was asked for"
+                api.set_flow_run_state(UUID(one["id"]), State(type=StateType.CANCELLED, message=words), force=True)
+                self._log(f"run {one['name']} ({one['id'][:8]}) never began: Prefect's server is told")
+        for token in tokens:
+            untold.forget_unanswered(token)
+        return len(never)
 
     def _tell(self, run: RunFolder) -> bool:
         summary, own_words = summarize(run), str(run.status().get("status", ""))

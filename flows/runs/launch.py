@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, NoReturn
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from prefect.flow_engine import run_flow
 from prefect.states import Failed, Pending
@@ -58,13 +58,13 @@ def _register(
         snapshots = context.snapshots()
         shown = shown_values(definition.parameters, values)
         number = context.store.next_run_number()
-        with client() as api:
+        with _noted_if_unanswered() as token, client() as api:
             flow_run = api.create_flow_run(
                 pipeline.flow,
                 name=run_label(pipeline.name, number),
                 parameters=_for_prefect(definition, values, secrets=False) | _reserved(options),
                 tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
-                state=Pending(),
+                state=Pending(message=token),
             )
         run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
         with _given_up(flow_run.id):
@@ -87,6 +87,17 @@ def _register(
                 }
             )
     return run
+
+
+@contextmanager
+def _noted_if_unanswered() -> Iterator[str]:
+    """Provide a token by which a run is found again that a silent server registers once it goes on."""
+    token = uuid4().hex
+    try:
+        yield token
+    except ServerException:
+        untold.note_unanswered(token, named_server())
+        raise
 
 
 @contextmanager

@@ -34,3 +34,12 @@ def test_what_names_no_run_is_dropped(tmp_path):
     for name, text in (("x", "no json"), ("y", "[]"), ("z", '{"path": "/", "server": ""}')):
         (folder / name).write_text(text)
     assert noted() == [] and list(folder.iterdir()) == []
+
+
+def test_what_was_asked_for_in_vain_is_noted_for_its_server():
+    assert untold.unanswered("") == []
+    untold.note_unanswered("ab12", "")
+    untold.note_unanswered("cd34", "http://x/api")
+    assert (untold.unanswered(""), untold.unanswered("http://x/api")) == (["ab12"], ["cd34"])
+    untold.forget_unanswered("ab12")
+    assert untold.unanswered("") == []

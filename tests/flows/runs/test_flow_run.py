@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient
 from waiting import eventually
 
 from stepwell.blocks.server import connection, patience
@@ -107,6 +108,37 @@ def test_a_registered_run_that_the_server_does_not_let_begin_has_failed(hanging)
     os.kill(pid, signal.SIGCONT)
     UntoldRuns(print).tell_now()
     assert in_prefect(run.run_id)[0] == "FAILED"
+
+
+def test_a_run_that_a_hung_server_registers_when_it_goes_on_is_ended(hanging, project, monkeypatch):
+    pipeline, _, hurry, pid = hanging
+    create = SyncPrefectClient.create_flow_run
+
+    def hang_first(self, *args, **more):
+        hurry()
+        os.kill(pid, signal.SIGSTOP)
+        return create(self, *args, **more)
+
+    monkeypatch.setattr(SyncPrefectClient, "create_flow_run", hang_first)
+    flow_id = project_flow(pipeline)
+    with pytest.raises(ServerException, match="does not answer"):
+        launch.register(pipeline, "e", pipeline.values({}), {}, RunOptions())
+    os.kill(pid, signal.SIGCONT)
+    assert untold.unanswered("") != []
+    UntoldRuns(print).tell_now()
+    assert untold.unanswered("") == []
+    assert all(state != "PENDING" for state in states_of(flow_id))
+
+
+def project_flow(pipeline):
+    with client() as api:
+        return str(api.create_flow(pipeline.flow))
+
+
+def states_of(flow_id):
+    with client() as api:
+        body = {"flows": {"id": {"any_": [flow_id]}}}
+        return [one["state_type"] for one in api.request("POST", "/flow_runs/filter", json=body).json()]
 
 
 def test_a_run_that_hears_of_its_server_leaves_no_note_at_the_end_of_the_process(hanging):
