@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
@@ -73,7 +74,7 @@ def run_pipeline(
     with told_in_words("The run can't be recorded", context.run.path), context.run.alive(), closing(context):
         if options.known:
             context.run.describe(known)
-        _let_it_end_untold(context)
+        _let_it_end_untold(context, heard=bool(options.listeners))
         outcome = _run(context, pipeline, values, options, known)
     if outcome.cancelled:
         raise RunCancelled
@@ -121,15 +122,21 @@ def _run(
     return outcome
 
 
-def _let_it_end_untold(context: RunContext) -> None:
+def _let_it_end_untold(context: RunContext, *, heard: bool) -> None:
     """Let the run end though Prefect's server can't be told so, which is said, and noted for `stepwell server sync`."""
     words = (
         "Prefect's server does not answer and does not know how the run ended; "
         "`stepwell server sync` and `stepwell serve` tell it"
     )
+
+    def tell() -> None:
+        context.emit({"warning": words, "server": "lost"})
+        if not heard:  # nobody shows what is emitted
+            print(f"Warning: {words}", file=sys.stderr)
+
     untold.note(context.run, named_server())
     when_sent(partial(untold.forget, context.run.run_id))
-    when_untold(context.run.run_id, lambda: context.emit({"warning": words, "server": "lost"}))
+    when_untold(context.run.run_id, tell)
 
 
 def preflight(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:

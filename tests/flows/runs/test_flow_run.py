@@ -82,11 +82,12 @@ def test_a_run_ends_without_a_server_that_hangs_which_is_told_when_it_is_back(ha
     assert UntoldRuns(told.append).tell_now() == 0
 
 
-def test_a_call_from_python_gives_the_results_of_a_run_that_the_server_missed(hanging):
+def test_a_call_from_python_gives_the_results_of_a_run_that_the_server_missed_and_says_so(hanging, capsys):
     pipeline, flag, hurry, _ = hanging
     flag.touch()
     hurry()
     assert sorted(pipeline()) == ["one.py", "three.py", "two.py"]
+    assert "does not know how the run ended" in capsys.readouterr().err
 
 
 def test_a_server_that_hangs_before_the_run_is_told_in_a_sentence(hanging):
