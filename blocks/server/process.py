@@ -21,9 +21,9 @@ from pathlib import Path
 
 from stepwell.blocks.processes.table import namespace, started
 from stepwell.blocks.server import database
-from stepwell.blocks.server.auth_string import auth_string
 from stepwell.blocks.server.guarded_app import HOST, environment
 from stepwell.blocks.server.health import SECONDS_TO_ANSWER, ask_to_end, is_own, trouble
+from stepwell.blocks.system.auth_string import auth_string
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home

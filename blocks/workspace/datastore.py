@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from prefect.types import SecretDict
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
+from stepwell.blocks.datastores.datastore_urls import absolute_url
 from stepwell.blocks.server import documents
-from stepwell.blocks.workspace.datastore_files import DatastoreBlock, DatastoreFiles
-from stepwell.blocks.workspace.datastore_urls import absolute_url
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import DatastoreException, WorkspaceException
 

@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, SecretStr
 
+from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.blocks.workspace.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.blocks.workspace.store_identity import elsewhere, keep_id, place_of, read_id
 from stepwell.errors import DatastoreException
 

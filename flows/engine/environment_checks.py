@@ -5,8 +5,8 @@ from __future__ import annotations
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.recipe import recipe_of
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.binding import imports_of
 from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.keys.binding import imports_of
 from stepwell.model.definitions import StepDefinition
 
 

@@ -15,10 +15,10 @@ from stepwell.blocks.compute.working_directory import redact_record, take_output
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.files import remove
 from stepwell.errors import DatastoreException, StepCancelledException, StepFailedException, StoreException
-from stepwell.flows.engine.binding import words_of
 from stepwell.flows.engine.materialization import materialize, output_path
 from stepwell.flows.engine.observed_reads import account_for_imports, account_for_reads, read_imported, read_notes
 from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.keys.binding import words_of
 from stepwell.model.definitions import DataSource, OutputPort
 from stepwell.model.nofollow import open_file
 from stepwell.model.records import Artifact, Exit, StepCall, StepRecord

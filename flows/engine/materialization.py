@@ -6,10 +6,10 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from stepwell.blocks.datastores.delivery import deliver
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.blocks.workspace.delivery import deliver
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import OutputPort, StepDefinition

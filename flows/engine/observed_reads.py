@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException, printable
-from stepwell.flows.engine.environment_rows import imported_name, packages_behind
 from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.keys.environment_rows import imported_name, packages_behind
 from stepwell.model.fingerprint import ABSENT, PROBED, Fingerprint, Row
 from stepwell.model.nofollow import read_file
 from stepwell.model.records import StepCall

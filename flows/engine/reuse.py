@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.flows.engine.binding import uncovered_programs
 from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.keys.binding import uncovered_programs
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.fingerprint import CONTENT, Fingerprint, Row

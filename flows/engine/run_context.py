@@ -17,6 +17,7 @@ from typing import Any
 
 from stepwell.blocks.compute.base import Compute, not_found
 from stepwell.blocks.compute.compute_target import targets_of
+from stepwell.blocks.datastores.local_data import LocalData, copy_without_links, look
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.server.connection import ensure_server
@@ -27,12 +28,11 @@ from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.blocks.workspace.local_data import LocalData, copy_without_links, look
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException, SnapshotException, StoreException, UserErrorException
-from stepwell.flows.engine.binding import EMPTY_SOURCE, Source, bind, find_own_code, relied_on, relies, with_reads
-from stepwell.flows.engine.environment_rows import is_imported, with_imported
 from stepwell.flows.engine.secret_values import declared_secrets, redacted, redacted_rows, secrets_of
+from stepwell.flows.keys.binding import EMPTY_SOURCE, Source, bind, find_own_code, relied_on, relies, with_reads
+from stepwell.flows.keys.environment_rows import is_imported, with_imported
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED

@@ -17,10 +17,10 @@ from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataPathComputeBinding, DataReference
+from stepwell.flows.configurations.run_configuration import RunConfiguration
+from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
-from stepwell.flows.steps.run_configuration import RunConfiguration
-from stepwell.flows.steps.script_run_config import ScriptRunConfig
 from stepwell.model.definitions import EnvironmentDefinition, Resources
 
 

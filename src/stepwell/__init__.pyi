@@ -20,6 +20,9 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
+from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
+from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
+from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
 from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
 from .flows.public.experiment import Experiment as Experiment
 from .flows.public.pipeline import Pipeline as Pipeline
@@ -32,9 +35,6 @@ from .flows.steps.data_transfer_step import DataTransferStep as DataTransferStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.python_script_step import PythonScriptStep as PythonScriptStep
-from .flows.steps.run_configuration import DockerConfiguration as DockerConfiguration
-from .flows.steps.run_configuration import RunConfiguration as RunConfiguration
-from .flows.steps.script_run_config import ScriptRunConfig as ScriptRunConfig
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
 

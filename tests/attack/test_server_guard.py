@@ -28,7 +28,7 @@ from websockets.sync.client import connect
 
 from stepwell.blocks.server import connection, documents
 from stepwell.blocks.server.work_pool import POOL, ensure_pool
-from stepwell.blocks.workspace.datastore_files import DatastoreBlock
+from stepwell.blocks.datastores.datastore_files import DatastoreBlock
 
 SECRETS = {"block_types": {}, "include_secrets": True}
 

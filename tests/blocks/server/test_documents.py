@@ -16,7 +16,7 @@ from stepwell.blocks.compute.dask.dask_compute import DaskCompute as DaskBlock
 from stepwell.blocks.environments.registry import EnvironmentBlock
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import WorkspaceBlock
-from stepwell.blocks.workspace.datastore_files import DatastoreBlock
+from stepwell.blocks.datastores.datastore_files import DatastoreBlock
 from stepwell.errors import DatastoreException, WorkspaceException
 from stepwell.model.names import earlier_joined_name, joined_name
 

@@ -14,8 +14,8 @@ from stepwell import Datastore
 from stepwell.blocks.server import documents
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
-from stepwell.blocks.workspace.datastore_files import DatastoreBlock, DatastoreFiles
-from stepwell.blocks.workspace.datastore_urls import absolute_url, local_path
+from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
+from stepwell.blocks.datastores.datastore_urls import absolute_url, local_path
 from stepwell.errors import DatastoreException
 from stepwell.model.tree import scan
 

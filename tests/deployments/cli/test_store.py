@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from stepwell import PublishedPipeline, Workspace
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.workspace.datastore_files import DatastoreBlock
+from stepwell.blocks.datastores.datastore_files import DatastoreBlock
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.store_identity import set_default_workspace
 from stepwell.deployments.cli.main import app

@@ -17,12 +17,12 @@ from prefect.types import SecretDict
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.datastores.datastore_urls import local_path
+from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
 from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
-from stepwell.blocks.workspace.datastore_urls import local_path
-from stepwell.blocks.workspace.remote_files import Facts, RemoteFiles
 from stepwell.errors import DatastoreException, StepwellError
 from stepwell.model.regular_files import regular_only
 

@@ -8,9 +8,9 @@ import strategies
 from far_away import TaggedMemory, ftp_server
 from keeping import open_store
 
-from stepwell.blocks.workspace import remote_delivery
-from stepwell.blocks.workspace.datastore_files import DatastoreBlock, DatastoreFiles
-from stepwell.blocks.workspace.delivery import Delivery, deliver
+from stepwell.blocks.datastores import remote_delivery
+from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
+from stepwell.blocks.datastores.delivery import Delivery, deliver
 from stepwell.errors import DatastoreException
 from stepwell.model.tree import scan
 

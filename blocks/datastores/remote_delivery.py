@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.datastores.datastore_files import DatastoreFiles
+from stepwell.blocks.datastores.remote_files import Facts
 from stepwell.blocks.store.store import Store
-from stepwell.blocks.workspace.datastore_files import DatastoreFiles
-from stepwell.blocks.workspace.remote_files import Facts
 from stepwell.errors import DatastoreException
 from stepwell.model.digests import file_digest, md5_digest
 from stepwell.model.nofollow import open_file

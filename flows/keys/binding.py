@@ -17,7 +17,7 @@ from stepwell.blocks.environments.survey import EDITABLE
 from stepwell.blocks.processes.python_command import is_python, program_of, python_call, shell_commands, shell_text
 from stepwell.blocks.source.ignore_rules import matching
 from stepwell.errors import SnapshotException, UserErrorException
-from stepwell.flows.engine.environment_rows import (
+from stepwell.flows.keys.environment_rows import (
     distributions_behind,
     image_rows,
     inherited_rows,

@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepwell.blocks.datastores.datastore_files import DatastoreFiles
+from stepwell.blocks.datastores.remote_delivery import RemotePlace
 from stepwell.blocks.store.deliveries import Delivered, Deliveries
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import copy_file, remove
 from stepwell.blocks.system.home import make_folder
-from stepwell.blocks.workspace.datastore_files import DatastoreFiles
-from stepwell.blocks.workspace.remote_delivery import RemotePlace
 from stepwell.errors import DatastoreException
 from stepwell.model.nofollow import leads_out, open_folder
 from stepwell.model.tree import Entry, Tree

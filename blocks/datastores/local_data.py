@@ -6,9 +6,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreFiles
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import copy_named, remove
-from stepwell.blocks.workspace.datastore_files import PRIVATE, DatastoreFiles
 from stepwell.errors import DatastoreException, StoreException
 from stepwell.model.tree import Tree, scan, scan_through
 

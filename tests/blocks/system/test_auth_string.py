@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.blocks.server.auth_string import auth_string
+from stepwell.blocks.system.auth_string import auth_string
 from stepwell.errors import StepwellError
 
 

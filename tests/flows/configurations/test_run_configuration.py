@@ -3,7 +3,7 @@
 import pytest
 from stepwell import CommandStep, CondaDependencies, Environment, PythonScriptStep, RunConfiguration, ScriptRunConfig
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.run_configuration import DEFAULT_CPU_IMAGE, DockerConfiguration
+from stepwell.flows.configurations.run_configuration import DEFAULT_CPU_IMAGE, DockerConfiguration
 
 
 def defined(step):

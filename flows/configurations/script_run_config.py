@@ -10,7 +10,7 @@ from typing import Any
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.environments.environment import Environment
-from stepwell.flows.steps.run_configuration import DockerConfiguration, RunConfiguration
+from stepwell.flows.configurations.run_configuration import DockerConfiguration, RunConfiguration
 
 _MONTH_SECONDS = 2592000
 

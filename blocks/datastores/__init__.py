@@ -1,0 +1,1 @@
+"""Files of datastores: where they stand, how they are listed, read and delivered."""
