@@ -25,6 +25,7 @@ from pathlib import Path
 
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.job import Job
+from stepwell.blocks.compute.own_code import OwnCode
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.processes.python_command import python_call
@@ -35,7 +36,6 @@ from stepwell.model.nofollow import append_file, files_below, open_file, open_fo
 from stepwell.model.records import StepCall
 from stepwell.script import launcher
 from stepwell.script.events import EVENTS, masked_events
-from stepwell.script.own_code import start_children
 
 OWN_VARIABLES = ("PREFECT_", "STEPWELL_")
 _PYTHONS = ("python", "python3")
@@ -270,7 +270,10 @@ def command(
     call, definition = job.call, job.call.definition
     _write_context(job, directory)
     argv = tuple(_rendered(argument, call, directory) for argument in definition.arguments)
-    own_code = _OwnCode.of(job, directory, python)
+    own_code = OwnCode.of(
+        job.call, directory.own_code, directory.source, directory.folder / "start",
+        os.path.join(python.module_path, "stepwell"), directory.record / "control" / job.imported.name,
+    )  # fmt: skip
     variables = own_code.moved({**inherited, **_variables(job, directory)})
     payload: bytes | None = None
     called = python_call(argv) if argv and argv[0] in _PYTHONS and not definition.shell else None
@@ -327,56 +330,9 @@ def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory) -
     return "".join(piece.value if piece.kind == "text" else str(values[piece.kind][piece.value]) for piece in argument)  # type: ignore[index]
 
 
-@dataclass(frozen=True, slots=True)
-class _OwnCode:
-    """What `script.own_code` is told: places where people work, each with its copy, and copies of modules by name."""
-
-    pairs: list[list[str]]
-    modules: dict[str, str]
-    program: str
-    notes: str
-    start: str
-
-    @classmethod
-    def of(cls, job: Job, directory: WorkingDirectory, python: Python) -> _OwnCode:
-        definition, modules = job.call.definition, dict[str, str]()
-        pairs = [[place, str(copy)] for place, copy in directory.own_code.items()]
-        if definition.source_directory:
-            pairs.append([definition.source_directory, str(directory.source)])
-        for module in job.call.own_code:
-            found = (copy + module.place[len(place) :] for place, copy in pairs if _leads_to(place, module.place))
-            modules.setdefault(module.name, next(found, module.place))
-        program = os.path.join(python.module_path, "stepwell", "script", "own_code.py")
-        notes = str(directory.record / "control" / job.imported.name)
-        return cls(pairs, modules, program, notes, str(directory.folder / "start"))
-
-    def moved(self, variables: dict[str, str]) -> dict[str, str]:
-        """Return the variables, PYTHONPATH with copies for the places."""
-        if not variables.get("PYTHONPATH"):
-            return variables
-        folders = map(self._copy_of, variables["PYTHONPATH"].split(os.pathsep))
-        return {**variables, "PYTHONPATH": os.pathsep.join(folders)}
-
-    def _copy_of(self, folder: str) -> str:
-        for place, copy in self.pairs:
-            there = copy + folder.rstrip("/")[len(place) :]
-            if _leads_to(place, folder.rstrip("/")) and os.path.exists(there):
-                return there
-        return folder
-
-    def started(self, variables: dict[str, str]) -> dict[str, str]:
-        """Return the variables with which every Python does what the launcher does for scripts."""
-        path = start_children(self.start, self.program, self.pairs, self.modules, self.notes)
-        return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, [path, variables.get("PYTHONPATH", "")]))}
-
-
-def _leads_to(place: str, path: str) -> bool:
-    return path == place or path.startswith(place + "/")
-
-
 def _launch_spec(
     argv: tuple[str, ...],
-    own_code: _OwnCode,
+    own_code: OwnCode,
     directory: WorkingDirectory,
     python: Python,
     *,

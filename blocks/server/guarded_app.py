@@ -16,12 +16,15 @@ import base64
 import hmac
 import importlib.util
 import os
+import random
 import signal
+import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.server.sign_in import PATH, Receive, Scope, Send, SignIn, answer
+from stepwell.errors import ServerException
 
 HOST = "127.0.0.1"
 _SERVER_SETTINGS = {
@@ -46,6 +49,20 @@ _UNFRAMED = ((b"x-frame-options", b"DENY"), (b"content-security-policy", b"frame
 def origins(port: int) -> tuple[str, ...]:
     """Return where the pages of a server on that port may come from."""
     return tuple(f"http://{host}:{port}" for host in (HOST, "localhost"))
+
+
+def free_port(last: str) -> int:
+    """Return a port that nobody listens on: the last one if that is free, so that addresses stay as they are."""
+    candidates = [random.randrange(20000, 30000) for _ in range(100)]  # noqa: S311  (ports are no secret)
+    for port in [int(last), *candidates] if last.isdecimal() else candidates:
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((HOST, port))
+            except (OSError, OverflowError):
+                continue
+        return port
+    raise ServerException("Prefect's server can't be started.", {"reason": "100 ports tried, and none is free"})
 
 
 def proof(auth_string: str, nonce: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from stepwell.blocks.processes.table import namespace, started
 from stepwell.blocks.server import database
-from stepwell.blocks.server.guarded_app import HOST, environment
+from stepwell.blocks.server.guarded_app import HOST, environment, free_port
 from stepwell.blocks.server.health import SECONDS_TO_ANSWER, ask_to_end, is_own, trouble
 from stepwell.blocks.system.auth_string import auth_string
 from stepwell.blocks.system.disk import told_in_words
@@ -169,7 +168,7 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
         _record_file().unlink(missing_ok=True)  # what it says is over, whatever becomes of the next one
         log(f"Starting Prefect's server{'' if database_file().exists() else ', which takes a while the first time'}")
         for attempt in range(1, _START_ATTEMPTS + 1):
-            process = _launch(_free_port(last=attempt == 1), log)
+            process = _launch(free_port(_read(_folder() / "port") if attempt == 1 else ""), log)
             try:
                 _wait(process)
             except ServerException:
@@ -346,21 +345,6 @@ def _await_end(process: ServerProcess) -> None:
     deadline = time.monotonic() + _SECONDS_TO_STOP
     while process.alive and time.monotonic() < deadline:
         time.sleep(0.02)
-
-
-def _free_port(*, last: bool) -> int:
-    """Return a port that nobody listens on: the last one if wanted and free, so that addresses stay as they are."""
-    candidates = [random.randrange(20000, 30000) for _ in range(100)]  # noqa: S311  (ports are no secret)
-    text = _read(_folder() / "port") if last else ""
-    for port in [int(text), *candidates] if text.isdecimal() else candidates:
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((HOST, port))
-            except (OSError, OverflowError):
-                continue
-        return port
-    raise ServerException("Prefect's server can't be started.", {"reason": "100 ports tried, and none is free"})
 
 
 # What is known of it -------------------------------------------------------------------------------------------------

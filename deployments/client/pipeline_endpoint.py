@@ -12,12 +12,8 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, check_name
-from stepwell.deployments.client.endpoint_documents import (
-    endpoint_blocks,
-    first_version,
-    next_version,
-    require_free_name,
-)
+from stepwell.deployments.client import endpoint_documents
+from stepwell.deployments.client.endpoint_documents import endpoint_blocks, next_version, require_free_name
 from stepwell.deployments.schedules.endpoint_schedules import follow
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.pipeline import Pipeline
@@ -68,7 +64,7 @@ class PipelineEndpoint:
             raise UserErrorException("A pipeline endpoint needs a pipeline", hint="Pass `pipeline=`.")
         check_name(name, "pipeline endpoint")
         require_free_name(workspace, name)
-        first, published = first_version(workspace, name, description, pipeline)
+        first, published = endpoint_documents.first_version(workspace, name, description, pipeline)
         block = PipelineEndpointBlock(
             endpoint_id=str(uuid4()),
             workspace=workspace.name,
@@ -356,9 +352,8 @@ class PipelineEndpoint:
         """
         self._refresh()
         if self.status != "Active":
-            raise UserErrorException(
-                f"The pipeline endpoint {self.name!r} is {self.status.lower()}", hint="Enable it with `enable()`."
-            )
+            title = f"The pipeline endpoint {self.name!r} is {self.status.lower()}"
+            raise UserErrorException(title, hint="Enable it with `enable()`.")
         return self.get_pipeline(pipeline_version).submit(
             self.workspace,
             experiment_name,
@@ -374,8 +369,8 @@ class PipelineEndpoint:
     def _add(self, pipeline: PublishedPipeline, *, default: bool) -> None:
         def added(block: PipelineEndpointBlock) -> dict[str, Any]:
             version = next_version(self.workspace, block, pipeline)
-            changes: dict[str, Any] = {"versions": {**block.versions, version: pipeline.id}}
-            return {**changes, "default_version": version} if default else changes
+            versions = {**block.versions, version: pipeline.id}
+            return {"versions": versions} | ({"default_version": version} if default else {})
 
         self._update(added)
         if default:

@@ -18,7 +18,7 @@ from stepwell.errors import DatastoreException, StepCancelledException, StepFail
 from stepwell.flows.engine.materialization import materialize, output_path
 from stepwell.flows.engine.observed_reads import account_for_imports, account_for_reads, read_imported, read_notes
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.keys.binding import words_of
+from stepwell.flows.keys.command_code import words_of
 from stepwell.model.definitions import DataSource, OutputPort
 from stepwell.model.nofollow import open_file
 from stepwell.model.records import Artifact, Exit, StepCall, StepRecord

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.keys.binding import uncovered_programs
+from stepwell.flows.keys.command_code import uncovered_programs
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.fingerprint import CONTENT, Fingerprint, Row

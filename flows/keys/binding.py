@@ -7,16 +7,13 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
 
-from stepwell.blocks.environments.packages import Packages, program_code
+from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.environments.survey import EDITABLE
-from stepwell.blocks.processes.python_command import is_python, program_of, python_call, shell_commands, shell_text
 from stepwell.blocks.source.ignore_rules import matching
 from stepwell.errors import SnapshotException, UserErrorException
+from stepwell.flows.keys.command_code import command_code, words_of
 from stepwell.flows.keys.environment_rows import (
     distributions_behind,
     image_rows,
@@ -24,136 +21,21 @@ from stepwell.flows.keys.environment_rows import (
     inherits,
     package_rows,
 )
+from stepwell.flows.keys.source_directory import Source
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.model.definitions import Argument, StepDefinition
 from stepwell.model.digests import RECIPE, digest
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED, Fingerprint, Row
-from stepwell.model.imports import Imports, find_imports
+from stepwell.model.imports import Imports
 from stepwell.model.records import Artifact, OwnModule, StepCall
-from stepwell.model.regular_files import read_bytes
-from stepwell.model.tree import Entry, Tree, listing
 
 Keep = Callable[[str], str]
 """The absolute path of a module that people work on in; the digest of its kept copy out, '' if it can't be kept."""
 
 _SHELL = "bash -eo pipefail, else sh -e"
-_MOST_LINKS = 40
-_NO_FILE = "\0command"
-
-
-class Source:
-    """A source directory at one moment: what its snapshot holds, and what the scripts in it import.
-
-    `directory` is where people work on it; `root`, where what `tree` names can be read.
-    """
-
-    def __init__(self, root: Path, tree: Tree, directory: str = "") -> None:
-        self.root = root
-        self.tree = tree
-        self._homes = {os.path.abspath(directory), os.path.realpath(directory)} if directory else set()
-        self._imports: dict[tuple[str, bytes, Packages | None], Imports] = {}
-
-    @cached_property
-    def digest(self) -> str:
-        """The snapshot's digest."""
-        return self.tree.digest
-
-    @cached_property
-    def entries(self) -> Mapping[str, Entry]:
-        """The snapshot's entries by path."""
-        return {entry.path: entry for entry in self.tree.entries}
-
-    @cached_property
-    def folders(self) -> frozenset[str]:
-        """The folders of the snapshot that hold something."""
-        return frozenset(path[:end] for path in self.entries for end in range(len(path)) if path[end] == "/")
-
-    def imports(self, script: str, packages: Packages | None = None, code: bytes = b"") -> Imports:
-        """Return what the script imports, parsed once; `code` is that of a script that no file holds.
-
-        `packages` tell where modules stand that are imported from where people work on them.
-        """
-        asked = script, code, packages
-        if asked not in self._imports:
-            self._imports[asked] = find_imports(
-                script,
-                self.entries.keys(),
-                lambda path: code if code and path == script else read_bytes(self.root / path),
-                (lambda names: self._located(packages.places_of(names))) if packages else None,
-            )
-        return self._imports[asked]
-
-    def _located(self, places: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-        return {name: [self.inside(path) or path for path in paths] for name, paths in places.items()}
-
-    def inside(self, path: str) -> str:
-        """Return the path in the snapshot of what stands at an absolute path, '' if it isn't in it."""
-        for place in (path, os.path.realpath(path)):
-            for home in self._homes:
-                relative = place[len(home) + 1 :] if place.startswith(home + "/") else ""
-                if relative and (relative in self.entries or relative in self.folders):
-                    return relative
-        return ""
-
-    def resolve(self, path: str) -> str:
-        """Return the path in its normal form, links on the way followed inside the snapshot."""
-        for _ in range(_MOST_LINKS):
-            parts = posixpath.normpath(path).split("/")
-            for count in range(1, len(parts) + 1):
-                entry = self.entries.get("/".join(parts[:count]))
-                if entry is not None and entry.kind == "link":
-                    path = posixpath.join(*parts[: count - 1], entry.digest, *parts[count:])
-                    break
-            else:
-                return "/".join(parts)
-        return path
-
-    def content(self, path: str) -> str:
-        """Return the row value of one file's content, of the names in a folder if `path` ends in `/`, or of a probe."""
-        if path.endswith("/"):
-            names = self.listing(path)
-            return CONTENT + names.digest if names else ABSENT
-        entry = self.entries.get(self.resolve(path))
-        if entry is None or entry.kind != "file":
-            return ABSENT if self.listing(path) is None else "folder"
-        return "file" if path.endswith(PROBED) else CONTENT + entry.digest
-
-    def listing(self, folder: str) -> Tree | None:
-        """Return the names of what stands in a folder of the snapshot, None if there is no such folder."""
-        place = self.resolve(folder)
-        names = self.names(place)
-        found = self.entries.get(place)
-        return listing(names) if names or place == "." or (found and found.kind == "folder") else None
-
-    def names(self, folder: str) -> set[str]:
-        """Return the names of what stands in a folder of the snapshot."""
-        start = "" if folder == "." else folder + "/"
-        return {path[len(start) :].partition("/")[0] for path in self.entries if path.startswith(start)}
-
-    def counts(self, path: str) -> bool:
-        """Return whether a read of `path` counts: in the source or elsewhere, but not of a file that the step made."""
-        return os.path.isabs(path) or path in self.entries or path.endswith(("/", PROBED))
-
-    def outside(self, path: str) -> str:
-        """Return where people work on what stands at a path in the snapshot."""
-        return os.path.join(min(self._homes, default=""), path)
-
-    def shell_script(self, path: str) -> str:
-        """Return the text of a file if it is a shell script, else ''."""
-        with suppress(OSError):
-            text = read_bytes(self.root / path).decode("utf-8", "replace")
-            if path.endswith((".sh", ".bash")) or re.match(r"#!.*\b(ba|da|z|k)?sh\b", text):
-                return text
-        return ""
-
-    def below(self, path: str) -> Iterator[str]:
-        """Yield the files at or below `path`."""
-        clean = "" if path == "." else path.rstrip("/") + "/"
-        return (name for name in self.entries if name == path or name.startswith(clean))
 
 
 _WILDCARD = re.compile(r"[*?\[]")
-EMPTY_SOURCE = Source(Path(os.devnull), Tree(()))
 
 
 def bind(
@@ -298,74 +180,6 @@ def _command_code_rows(
     scripts = {script for script, text in code if not text}
     yield from (Row("script", path, source.content(path)) for path in sorted(scripts))
     yield from (Row("module", path, source.content(path)) for path in imports.local if path not in scripts)
-
-
-def command_code(definition: StepDefinition, source: Source) -> Iterator[tuple[str, bytes]]:
-    """Yield the scripts of a command, or code that imports what it runs under the name of no file."""
-    for folder, words in _commands(definition, source):
-        at = next((number for number, word in enumerate(words) if is_python(word)), None)
-        call = python_call(words[at:]) if at is not None else None
-        if call and call.module:
-            yield posixpath.join(folder, _NO_FILE), f"import {call.module}\nimport {call.module}.__main__\n".encode()
-        elif call and call.code:
-            yield posixpath.join(folder, _NO_FILE), call.code.encode("utf-8", "replace")
-        elif at is None:
-            program = program_code(words[0])
-            if program:
-                yield posixpath.join(folder, _NO_FILE), program
-        scripts = (
-            source.resolve(posixpath.join(folder, word))
-            for word in words
-            if word.endswith(".py") or word == (call and call.script)
-        )
-        yield from ((path, b"") for path in scripts if path in source.entries)
-
-
-def uncovered_programs(definition: StepDefinition, source: Source) -> tuple[str, ...]:
-    """Return the programs of a command of which no row tells the version, unless its environment does."""
-    if definition.script is not None or not inherits(definition):
-        return ()
-    programs = {program_of(words): folder for folder, words in _commands(definition, source)}
-    return tuple(
-        program
-        for program, folder in sorted(programs.items())
-        if program
-        and source.resolve(posixpath.join(folder, program)) not in source.entries
-        and not program_code(program)
-    )
-
-
-def _commands(definition: StepDefinition, source: Source) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the folder and the words of each command, also those of shell scripts in the source that it starts."""
-    texts = [
-        "".join(piece.value if piece.kind == "text" else "\0" for piece in argument)
-        for argument in definition.arguments
-    ]
-    waiting = [("", words) for words in (shell_commands("\n".join(texts)) if definition.shell else [tuple(texts)])]
-    seen = set[object]()
-    while waiting:
-        folder, words = waiting.pop(0)
-        if (folder, words) in seen or not words:
-            continue
-        seen.add((folder, words))
-        yield folder, words
-        text = shell_text(words)
-        if text is None:
-            named = (source.resolve(posixpath.join(folder, word)) for word in words[:2])
-            text = next((source.shell_script(path) for path in named if path in source.entries), "")
-        for inner in shell_commands(text or ""):
-            if inner[0] == "cd" and inner[1:]:
-                folder = posixpath.normpath(posixpath.join(folder, inner[1]))
-            waiting.append((folder, inner))
-
-
-def words_of(definition: StepDefinition) -> Iterator[str]:
-    """Yield the words of a command that may name files of its source."""
-    for piece in (piece for argument in definition.arguments for piece in argument if piece.kind == "text"):
-        try:
-            yield from shlex.split(piece.value) if definition.shell else (piece.value,)
-        except ValueError:
-            yield from piece.value.split()
 
 
 def _hashed_files(definition: StepDefinition, source: Source) -> Sequence[str]:

@@ -378,10 +378,6 @@ def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plain_value(known[name], text) if name in known else text for name, text in texts.items()}
 
 
-def _folders(workspace: BaseWorkspace) -> list[RunFolder]:
-    return [RunFolder(path) for path in workspace.store.run_folders()]
-
-
 def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
     """Return the error that names the outputs which are gone."""
     facts = {step: ", ".join(names) for step, names in gone.items()}
@@ -394,7 +390,9 @@ def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -
 
 def all_runs(workspace: BaseWorkspace) -> list[PipelineRun]:
     """Return every run of the workspace, newest first."""
-    folders = sorted(_folders(workspace), key=lambda run: int(run.facts().get("number", 0)), reverse=True)
+    folders = sorted(
+        map(RunFolder, workspace.store.run_folders()), key=lambda run: int(run.facts().get("number", 0)), reverse=True
+    )
     return [PipelineRun(_Named(workspace, _experiment_of(run)), run.run_id) for run in folders]
 
 

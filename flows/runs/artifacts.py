@@ -14,7 +14,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.flows.engine.tasks import ON_END
+from stepwell.flows.engine.own_flows import ON_END
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.model.names import joined_name
 from stepwell.model.nofollow import read_file

@@ -13,7 +13,7 @@ from stepwell.blocks.compute.base import LOCAL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.tasks import NamedWorkspaces
+from stepwell.flows.engine.own_flows import NamedWorkspaces
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.argument_types import Argument as StepArgument
 from stepwell.flows.steps.argument_types import Configuration, Input, Output, Plain, Requirements, Target

@@ -12,7 +12,9 @@ from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.source.snapshot import source_tree
 from stepwell.model.digests import bytes_digest
 from stepwell.errors import SnapshotException, UserErrorException
-from stepwell.flows.keys.binding import ABSENT, EMPTY_SOURCE, Source, bind, template, with_reads
+from stepwell.flows.keys.binding import bind, template, with_reads
+from stepwell.flows.keys.source_directory import EMPTY_SOURCE, Source
+from stepwell.model.fingerprint import ABSENT
 from stepwell.flows.steps.command_step import CommandStep
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, PipelineData
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
