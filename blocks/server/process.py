@@ -165,7 +165,6 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
         process = recorded()
         if process is not None and process.alive and _serves(process, log):
             return process
-        _record_file().unlink(missing_ok=True)  # what it says is over, whatever becomes of the next one
         log(f"Starting Prefect's server{'' if database_file().exists() else ', which takes a while the first time'}")
         for attempt in range(1, _START_ATTEMPTS + 1):
             process = _launch(free_port(_read(_folder() / "port") if attempt == 1 else ""), log)
@@ -209,6 +208,7 @@ def _launch(port: int, say: Callable[[str], None]) -> ServerProcess:
         f"http://{HOST}:{port}/api", 0, "", _auth_digest(), socket.gethostname(), namespace(), lock is not None
     )
     try:
+        _record_file().unlink(missing_ok=True)  # nobody else has the lock, so what it says is over
         database.prepare(folder, say)
         if log.exists():
             log.replace(log.with_suffix(".log.old"))

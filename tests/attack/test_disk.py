@@ -49,7 +49,7 @@ def test_a_disk_that_is_full_before_a_run_starts(project, pipeline, monkeypatch)
 def test_a_home_that_can_not_be_written_without_a_server(monkeypatch):
     monkeypatch.setattr(process, "_known", {})
     monkeypatch.setattr(process, "recorded", lambda: None)
-    monkeypatch.setattr(process, "_launch", lambda port: failing(errno.EROFS)("/home/server/server.json"))
+    monkeypatch.setattr(process, "_launch", lambda *_: failing(errno.EROFS)("/home/server/server.json"))
     with pytest.raises(StoreException, match="server can't be started, since Stepwell's home can't") as caught:
         process.running(lambda _: None)
     assert "STEPWELL_HOME" in caught.value.hint
