@@ -109,7 +109,10 @@ def start(own: list[str], quiet: list[str], reads: str, script: list[str]) -> No
         if probe in known or path in known or is_quiet(path):
             return
         real = realpath(path)
-        if real in known or inside.startswith(real + "/") or is_quiet(real) or is_made(real) or not _is_asked(inside):
+        if inside.startswith(real + "/"):
+            known.add(probe)
+            return
+        if real in known or is_quiet(real) or is_made(real) or not _is_asked(inside):
             return
         known.add(probe)
         if real + "/." not in known or real == path:
