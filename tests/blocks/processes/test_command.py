@@ -75,7 +75,8 @@ def test_standard_input_is_empty_and_no_descriptor_of_ours_is_open(bench: Bench)
         (("no-such-program",), ["'no-such-program' was not found", "PATH"]),
         (("/no/such/program",), ["'/no/such/program' was not found"]),
         (("./plain",), ["may not be executed", "chmod"]),
-        (("./orphan",), ["interpreter of './orphan'"]),
+        (("./orphan",), ["interpreter of './orphan'", "Install the interpreter"]),
+        (("./windows",), ["interpreter of './windows'", "not CR LF", "sed -i 's/\\r$//' ./windows"]),
         (("./nothing",), ["not in a format"]),
         (("true", "x" * 3_000_000), ["too long", "3000006 bytes", "file"]),
     ],
@@ -84,9 +85,10 @@ def test_what_can_not_be_started_is_explained(bench: Bench, argv: tuple[str, ...
     for name, text, mode in (
         ("plain", "", 0o644),
         ("orphan", "#!/no/such/interpreter\n", 0o755),
+        ("windows", "#!/bin/sh\r\n", 0o755),
         ("nothing", "\0", 0o755),
     ):
-        (bench.folder / name).write_text(text)
+        (bench.folder / name).write_text(text, newline="")
         (bench.folder / name).chmod(mode)
     with pytest.raises(StepFailedException) as caught:
         bench.run(*argv)

@@ -248,3 +248,15 @@ def test_runs_are_pinned_and_collected(project, shell):
     assert "no longer pinned" in shell.good("runs", "unpin", "last")
     assert "Removed 0 runs" in shell.good("store", "gc")
     assert "2 ran" in shell.good("runs")
+
+
+def test_help_has_a_short_name_in_every_command(shell):
+    for words in ((), ("run",), ("schedule", "create"), ("compute",)):
+        assert shell.good(*words, "-h") == shell.good(*words, "--help")
+
+
+def test_shells_can_complete_commands():
+    asked = {"_STEPWELL_COMPLETE": "complete_bash", "COMP_WORDS": "stepwell sche", "COMP_CWORD": "1"}
+    program = Path(sys.executable).with_name("stepwell")
+    done = subprocess.run([program], env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["schedule"]

@@ -9,6 +9,7 @@ import time
 import pytest
 
 import stepwell
+from stepwell.errors import UserErrorException
 
 TOKEN = f"stw_0123456789ab_{'x' * 43}"
 MADE = {
@@ -45,7 +46,7 @@ def test_none_needs_an_argument_or_takes_an_unknown_one(name):
     kind = getattr(stepwell, name)
     kind()
     if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(kind).parameters.values()):
-        with pytest.raises(TypeError):
+        with pytest.raises(UserErrorException, match="takes no argument 'tenant'"):
             kind(tenant="t")
 
 

@@ -239,3 +239,14 @@ def test_a_transfer_copies_files_and_folders_and_only_when_something_changed(pro
     (data.local_root / "from" / "a").write_text("new")
     assert project.happened(pipeline) == {"folder": "ran", "file": "reused"}
     assert (there / "a").read_text() == "new"
+
+
+def test_a_shell_script_with_windows_line_ends_is_named_as_what_fails(project):
+    (project.source / "run.sh").write_bytes(b"set -e\r\necho fine\r\n")
+    step = CommandStep(["sh", "run.sh"], name="same", source_directory=project.source)
+    also = CommandStep(["sh", "run.sh"], name="same", source_directory=project.source, params={"n": 2})
+    summary = project.run(project.pipeline(step, also))
+    errors = {step.id: step.error for step in summary.steps if step.error}
+    assert (
+        all("not CR LF" in error and f"The step {name!r} failed" in error for name, error in errors.items()) and errors
+    )

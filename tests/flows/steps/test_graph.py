@@ -86,3 +86,18 @@ def test_the_stages_of_a_sequence_follow_one_another():
 def test_what_is_no_step_is_refused(thing):
     with pytest.raises(UserErrorException, match="Can not add object of type"):
         flatten(thing)
+
+
+def test_steps_keep_the_order_in_which_they_are_listed():
+    steps = [step(f"{name}.py") for name in "abcde"]
+    steps[1].run_after(steps[0])
+    steps[3].run_after(steps[2])
+    steps[0].run_after(steps[4])
+    assert [step.name for step in Graph(steps).steps] == ["c.py", "d.py", "e.py", "a.py", "b.py"]
+
+
+def test_a_long_chain_is_ordered_without_delay_or_depth():
+    steps = [step(str(number)) for number in range(600)]
+    for before, after in zip(steps, steps[1:], strict=False):
+        after.run_after(before)
+    assert [step.name for step in Graph(list(reversed(steps))).steps] == [str(number) for number in range(600)]
