@@ -1,0 +1,33 @@
+"""The page of the Azure ML SDK's names, made from the table that carries them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2] / "compat" / "src"))
+from azureml import names  # type: ignore[import-not-found]
+
+INTRODUCTION = """\
+`pip install ./compat` in a checkout of Stepwell gives code of the Azure ML SDK v1 the package `azureml` that it imports: the SDK's
+module paths and names, carried by Stepwell. It refuses to stand beside the SDK itself. Every name below can be imported; one that nothing
+carries refuses when it is *used*, in one sentence, with what to do instead. This page is made from the table that the package itself reads.
+"""
+WORDS = {"works": "works", "differs": "works with a difference", "refuses": "refuses when used"}
+
+
+def azureml_page() -> str:
+    """Return the page as Markdown: the count of each kind, and a row for each name."""
+    modules: dict[str, list[str]] = {}
+    for module, found in names.MODULES.items():
+        for name in found:
+            modules.setdefault(name, []).append(module)
+    meanings = {name: names.meaning(name) for name in sorted(modules, key=str.lower)}
+    counts = ", ".join(f"{list(meanings.values()).count(word)} {text}" for word, text in WORDS.items())
+    lines = ["# Names of the Azure ML SDK", "", INTRODUCTION, f"Of {len(meanings)} names {counts}.", ""]
+    lines += ["| name | | |", "|---|---|---|"]
+    for name, word in meanings.items():
+        facts = names.NAMES[name]
+        told = facts.instead if word == "refuses" else facts.differs
+        lines.append(f"| `{name}` <br><small>{', '.join(modules[name])}</small> | {WORDS[word]} | {told} |")
+    return "\n".join([*lines, ""])
