@@ -14,7 +14,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from stepwell.deployments.access.http_errors import HttpError
 from stepwell.deployments.endpoint.run_views import KnownRun
-from stepwell.flows.public.step_run import PortDataReference
+from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.model.nofollow import open_file
 from stepwell.model.tree import Tree
 

@@ -20,8 +20,9 @@ from stepwell.errors import (
     UserErrorException,
 )
 from stepwell.flows.parameters.values import plain_value
+from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.run_references import matching_runs
-from stepwell.flows.public.step_run import PortDataReference, StepRun
+from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import fetch_status
@@ -380,10 +381,10 @@ def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
     """Return the error that names the outputs which are gone."""
-    facts = {step: ", ".join(names) for step, names in gone.items()}
+    facts: dict[str, object] = {step: ", ".join(names) for step, names in gone.items()}
     return DatastoreException(
         "Outputs of the run are gone: the store no longer keeps them",
-        facts if copied is None else {**facts, "files copied": copied},
+        facts | ({} if copied is None else {"files copied": copied}),
         "Run the pipeline again: they will be made anew.",
     )
 

@@ -1,4 +1,4 @@
-"""`StepRun` and `PortDataReference`: a step of a run, and its outputs, as other processes see them."""
+"""`StepRun`: a step of a run, as other processes see it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import io
 import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.system.files import copy_tree
-from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import ActivityFailedException, DatastoreException, UserErrorException
+from stepwell.blocks.system.files import copy_tree, remove
+from stepwell.errors import (
+    ActivityFailedException,
+    ModelPathNotFoundException,
+    UserErrorException,
+)
+from stepwell.flows.public.model import Model
+from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.runs.summary import FINAL, StepSummary
+from stepwell.model.fingerprint import CONTENT
 from stepwell.model.nofollow import files_below, is_file, open_file
-from stepwell.model.records import Artifact, StepRecord
+from stepwell.model.records import StepRecord
 from stepwell.model.redaction import here
 from stepwell.script.events import read_events
 from stepwell.script.metrics import metrics_of
@@ -202,6 +209,74 @@ class StepRun:
                 return
         raise UserErrorException(f"The step left no file {name!r}", hint="List the files with `get_file_names()`.")
 
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        description: str | None = None,
+        datasets: Any = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Any = None,
+    ) -> Model:
+        """Keep files that the script left as the next version of a model.
+
+        Args:
+            model_name: The model's name.
+            model_path: A file of `get_file_names`, or a folder of such files; by default the model's name.
+            tags: What the model is marked with.
+            properties: Facts about it, which are never changed.
+            model_framework: What made it, such as `Model.Framework.SCIKITLEARN`.
+            model_framework_version: The version of what made it.
+            description: What it is.
+            datasets: Accepted for v1's sake; not used.
+            sample_input_dataset: Accepted for v1's sake; not used.
+            sample_output_dataset: Accepted for v1's sake; not used.
+            resource_configuration: Accepted for v1's sake; not used.
+
+        Returns:
+            The model, which knows this step and what it read.
+
+        Raises:
+            ModelPathNotFoundException: The step left no such file.
+        """
+        wanted = (model_path or model_name).strip("/")
+        names = [name for name in self.get_file_names() if name == wanted or name.startswith(f"{wanted}/")]
+        if not names:
+            raise ModelPathNotFoundException(
+                f"The step left no file {wanted!r}", {"step": self.name}, "List the files with `get_file_names()`."
+            )
+        store = self._run.workspace.store
+        record = store.read_record(self._summary.key) if self._summary.key else None
+        rows = record.fingerprint.rows if isinstance(record, StepRecord) else ()
+        scratch = store.scratch_folder()
+        try:
+            for name in names:
+                (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+                self.download_file(name, str(scratch / name))
+            return Model.register(
+                self._run.workspace,
+                scratch / wanted,
+                model_name,
+                tags=tags,
+                properties=properties,
+                description=description,
+                model_framework=model_framework,
+                model_framework_version=model_framework_version,
+                origin={
+                    "run_id": self._run.id,
+                    "experiment": self._run.experiment_name,
+                    "step": self.name,
+                    "inputs": {row.name: row.value.removeprefix(CONTENT) for row in rows if row.kind == "input"},
+                },
+            )
+        finally:
+            remove(scratch)
+
     def get_outputs(self) -> dict[str, PortDataReference]:
         """Collect the step's outputs.
 
@@ -272,86 +347,3 @@ _STEP_STATUS = {
     "cancelled": "Canceled",
     "skipped": "Bypassed",
 }
-
-
-@checked
-class PortDataReference:
-    """An output of a step that has run: its place on its datastore, and a way to get it.
-
-    Attributes:
-        name: The output's name.
-        datastore_name: The datastore that it is on.
-        path_on_datastore: Its path there.
-        pipeline_run_id: The id of the run that made it.
-        artifact: Its digest and place, as the step's record has them.
-    """
-
-    def __init__(self, workspace: BaseWorkspace, name: str, record: StepRecord, artifact: Artifact) -> None:
-        self._workspace = workspace
-        self._record = record
-        self.artifact = artifact
-        self.name = name
-        self.datastore_name = artifact.datastore
-        self.path_on_datastore = artifact.path
-        self.pipeline_run_id = record.run_id
-
-    def get_port_data_reference(self) -> PortDataReference:
-        """Return this object, as v1's StepRunOutput has it.
-
-        Returns:
-            This object.
-        """
-        return self
-
-    @property
-    def local_path(self) -> Path:
-        """Where the bytes are on this machine; not to be written to."""
-        return self._workspace.store.tree_path(self.artifact.digest)
-
-    def download(self, local_path: str | Path, overwrite: bool | None = None, show_progress: bool | None = None) -> int:
-        """Copy the output to a folder, under the whole path that it has on its datastore, as in Azure ML SDK v1.
-
-        Args:
-            local_path: The folder to copy to.
-            overwrite: Whether files that exist there are replaced; by default they stay.
-            show_progress: Accepted for v1's sake; not used.
-
-        Returns:
-            How many files were copied.
-
-        Raises:
-            DatastoreException: The output is gone or was damaged.
-        """
-        return self.copy_to(Path(local_path) / self.path_on_datastore, bool(overwrite))
-
-    def copy_to(self, target: Path, overwrite: bool = False) -> int:
-        """Copy the output to `target` itself.
-
-        Args:
-            target: The path of the copy: a folder's, or a file's if the output is one file.
-            overwrite: Whether files that exist there are replaced; by default they stay.
-
-        Returns:
-            How many files were copied.
-
-        Raises:
-            DatastoreException: The output is gone or was damaged.
-        """
-        tree = self._workspace.store.tree_at(self.local_path) if self.local_path.exists() else None
-        if tree is None or tree.digest != self.artifact.digest:
-            raise DatastoreException(
-                f"The output {self.name!r} is gone or was damaged",
-                {"step": self._record.step},
-                "Run the pipeline again: it will be made anew.",
-            )
-        count = 0
-        for entry in tree.entries:
-            place = target / entry.path if entry.path else target
-            if entry.kind == "file" and (overwrite or not place.exists()):
-                root = self.local_path
-                copy_tree(root / entry.path, place, below=root if entry.path else root.parent)
-                count += 1
-        return count
-
-    def __repr__(self) -> str:
-        return f"PortDataReference(name={self.name!r}, path_on_datastore={self.path_on_datastore!r})"

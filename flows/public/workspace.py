@@ -7,6 +7,7 @@ from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.compute_target import targets_of
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.flows.public.experiment import Experiment
+from stepwell.flows.public.model import Model
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
 
 
@@ -24,6 +25,11 @@ class Workspace(BaseWorkspace):
         """The experiments that have runs, by name."""
         names = dict.fromkeys(run.experiment_name for run in all_runs(self))
         return {name: Experiment(self, name) for name in names}
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The latest version of each registered model, by name."""
+        return {model.name: model for model in Model.list(self, latest=True)}
 
     def get_run(self, run_id: str) -> PipelineRun:
         """Find a run by its short name, its id, or the beginning of that.

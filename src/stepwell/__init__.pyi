@@ -25,6 +25,7 @@ from .flows.configurations.run_configuration import RunConfiguration as RunConfi
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
 from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
 from .flows.public.experiment import Experiment as Experiment
+from .flows.public.model import Model as Model
 from .flows.public.pipeline import Pipeline as Pipeline
 from .flows.public.pipeline_run import PipelineRun as PipelineRun
 from .flows.public.published_pipeline import PublishedPipeline as PublishedPipeline
@@ -59,6 +60,7 @@ __all__ = [
     "Experiment",
     "InteractiveLoginAuthentication",
     "LocalCompute",
+    "Model",
     "MsiAuthentication",
     "OutputFileDatasetConfig",
     "Pipeline",

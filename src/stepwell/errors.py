@@ -102,6 +102,18 @@ class ExperimentExecutionException(StepwellError):
     """A run could not be started, found or followed."""
 
 
+class WebserviceException(StepwellError):
+    """A model is not as it was asked for; v1 calls it so."""
+
+
+class ModelNotFoundException(WebserviceException):
+    """There is no such model."""
+
+
+class ModelPathNotFoundException(WebserviceException):
+    """A model's files are not where they should be."""
+
+
 class ActivityFailedException(StepwellError):
     """A run ended in failure."""
 

@@ -24,6 +24,7 @@ from stepwell import (
     Experiment,
     InteractiveLoginAuthentication,
     LocalCompute,
+    Model,
     MsiAuthentication,
     OutputFileDatasetConfig,
     Pipeline,
@@ -120,6 +121,14 @@ status: str = run.wait_for_completion(show_output=False)
 for step_run in run.get_steps():
     one: StepRun = step_run
     print(one.name, one.get_status(), one.get_metrics(), one.get_output_data("model").download("here"))
+
+registered: Model = Model.register(ws, "model.pkl", "typed", tags={"area": "north"}, description="All names")
+print(
+    registered.id,
+    registered.download("here", exist_ok=True),
+    [one.name for one in Model.list(ws, latest=True)],
+    ws.models["typed"].tags,
+)
 
 published: PublishedPipeline = pipeline.publish("typed", description="All names", version="1")
 endpoint = PipelineEndpoint.publish(ws, "typed-endpoint", "One name over versions", published)

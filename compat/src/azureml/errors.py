@@ -25,18 +25,6 @@ class ParallelRunException(StepFailedException):
     """A parallel run failed."""
 
 
-class WebserviceException(StepwellError):
-    """A model or a service is not as it was asked for."""
-
-
-class ModelNotFoundException(WebserviceException):
-    """There is no such model."""
-
-
-class ModelPathNotFoundException(WebserviceException):
-    """A model's files are not where they should be."""
-
-
 class ImageException(StepwellError):
     """An image could not be made."""
 

@@ -80,8 +80,9 @@ NAMES: dict[str, Name] = {
     ),
     "_OfflineRun": Name("stepwell.script.run:_OfflineRun"),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),
-    "PortDataReference": Name("stepwell.flows.public.step_run:PortDataReference"),
-    "StepRunOutput": Name("stepwell.flows.public.step_run:PortDataReference"),
+    "Model": Name("stepwell:Model", "is registered and found; not deployed"),
+    "PortDataReference": Name("stepwell.flows.public.port_data_reference:PortDataReference"),
+    "StepRunOutput": Name("stepwell.flows.public.port_data_reference:PortDataReference"),
     "DEFAULT_CPU_IMAGE": Name("stepwell.blocks.environments.sections:DEFAULT_CPU_IMAGE", "names an image of Stepwell"),
     "DEFAULT_GPU_IMAGE": Name("stepwell.blocks.environments.sections:DEFAULT_GPU_IMAGE", "names an image of Stepwell"),
     "VERSION": Name("azureml.values:VERSION", "is the last release of the SDK, whose names these are"),
@@ -95,18 +96,14 @@ NAMES: dict[str, Name] = {
         for name in (
             *("UserErrorException", "WorkspaceException", "SnapshotException", "ComputeTargetException"),
             *("RunEnvironmentException", "ExperimentExecutionException", "ActivityFailedException"),
+            *("WebserviceException", "ModelNotFoundException", "ModelPathNotFoundException"),
         )
     },
     "AuthenticationException": Name("azureml.errors:AuthenticationException", error=True),
     **{
         name: Name(f"azureml.errors:{name}", error=True)
         for name in (
-            *(
-                "RunConfigurationException",
-                "ModelNotFoundException",
-                "ModelPathNotFoundException",
-                "WebserviceException",
-            ),
+            *("RunConfigurationException",),
             *(
                 "ProjectSystemException",
                 "TrainingException",
@@ -156,7 +153,7 @@ NAMES: dict[str, Name] = {
         ),
         "AbstractAzureStorageDatastore",
     ),
-    **_refused("keep the model as an output of its step and publish that", "Model", "InferenceConfig", "ModelPackage"),
+    **_refused(_DEPLOY, "InferenceConfig", "ModelPackage"),
     **_refused(
         _DEPLOY,
         "Webservice",

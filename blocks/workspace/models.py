@@ -1,0 +1,162 @@
+"""Registered models: Prefect blocks, one for each version of each name; their bytes are trees of the store."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from stepwell.blocks.server import documents
+from stepwell.blocks.store import claims
+from stepwell.blocks.system.files import copy_tree, remove
+from stepwell.blocks.system.locks import exclusive
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.errors import ModelPathNotFoundException, UserErrorException
+from stepwell.model.names import joined_name
+
+Marks = Sequence[Any]
+"""What models are chosen by: names, or pairs of a name and a value."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,254}")
+
+
+class ModelBlock(documents.NamedBlock, documents.DatedBlock):
+    """One version of a registered model."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Model"
+    _block_type_slug: ClassVar[str] = "stepwell-model"
+    _description: ClassVar[str] = "A version of a model: where its bytes are, and where they come from."
+    named_by: ClassVar[tuple[str, ...]] = ("workspace", "name", "version")
+
+    workspace: str = Field(description="The workspace that the model belongs to.")
+    name: str = Field(description="The model's name.")
+    version: int = Field(description="The version, counted from 1.")
+    digest: str = Field(description="The digest of its file or folder.")
+    file_name: str = Field(description="The last name of the path that was registered.")
+    description: str = Field(default="", description="What it is.")
+    tags: dict[str, str] = Field(default_factory=dict, description="What it is marked with; can be changed.")
+    properties: dict[str, str] = Field(default_factory=dict, description="Facts about it, which are never changed.")
+    framework: str = Field(default="", description="What made it, such as ScikitLearn.")
+    framework_version: str = Field(default="", description="The version of what made it.")
+    run_id: str = Field(default="", description="The run that made it.")
+    experiment: str = Field(default="", description="The experiment of that run.")
+    step: str = Field(default="", description="The step of that run.")
+    inputs: dict[str, str] = Field(default_factory=dict, description="The digests of what that step read, by name.")
+
+    @property
+    def claim(self) -> str:
+        """What its claim on the store is called."""
+        return f"model-{joined_name(self.name, str(self.version))}"
+
+
+def add_version(
+    workspace: BaseWorkspace,
+    name: str,
+    path: Path,
+    facts: Mapping[str, Any],
+    children: Iterable[str] | None = None,
+) -> ModelBlock:
+    """Keep the file or folder at `path`, or only these files of the folder, as the next version of the model `name`.
+
+    Raises:
+        UserErrorException: The name can't be used.
+        ModelPathNotFoundException: There is nothing at `path`.
+    """
+    if not _NAME.fullmatch(name):
+        hint = "Use at most 255 letters, digits, '_', '-' and '.', the first a letter or digit."
+        raise UserErrorException(f"{name!r} can't name a model", hint=hint)
+    if not path.exists():
+        raise ModelPathNotFoundException(
+            "There is no model at this path", {"path": path.absolute()}, "Correct `model_path`."
+        )
+    if children is not None:
+        with _chosen(workspace, path, children) as folder:
+            return add_version(workspace, name, folder, facts)
+    store = workspace.store
+    tree = store.tree_at(path)
+    with exclusive(store.written / "models.lock"):
+        version = max((block.version for block in versions_of(workspace, name)), default=0) + 1
+        block = ModelBlock(
+            workspace=workspace.name,
+            name=name,
+            version=version,
+            digest=tree.digest,
+            file_name=path.absolute().name,
+            created=time.time(),
+            **facts,
+        )
+        claims.claim(store, block.claim, {"snapshots": {name: tree.digest}})
+        store.add_tree(path, tree, move=False)
+        documents.save_named(block)
+    return block
+
+
+def versions_of(workspace: BaseWorkspace, name: str | None = None) -> list[ModelBlock]:
+    """Return the versions of the model `name`, or of all models, the latest first."""
+    wanted = {"workspace": workspace.name} | ({} if name is None else {"name": name})
+    return sorted(
+        documents.load_all(ModelBlock, **wanted), key=lambda block: (block.created, block.version), reverse=True
+    )
+
+
+def find(
+    workspace: BaseWorkspace,
+    name: str | None = None,
+    tags: Marks | None = None,
+    properties: Marks | None = None,
+    run_id: str | None = None,
+    framework: str | None = None,
+    version: int | str | None = None,
+) -> list[ModelBlock]:
+    """Return the versions that fit everything that is given, the latest first."""
+    return [
+        block
+        for block in versions_of(workspace, name)
+        if version is None or str(block.version) == str(version)
+        if run_id in (None, block.run_id) and framework in (None, block.framework)
+        if all(_has(block.tags, mark) for mark in tags or ())
+        if all(_has(block.properties, mark) for mark in properties or ())
+    ]
+
+
+def save(block: ModelBlock) -> None:
+    """Save a version whose facts have changed."""
+    documents.save_named(block)
+
+
+def forget(workspace: BaseWorkspace, block: ModelBlock) -> None:
+    """Forget a version; its bytes go when the store is collected, unless something else needs them."""
+    documents.delete_named(ModelBlock, *block.own_names)
+    claims.disclaim(workspace.store, block.claim)
+
+
+def _has(marks: Mapping[str, str], mark: Any) -> bool:
+    if isinstance(mark, str):
+        return mark in marks
+    name, value = mark
+    return marks.get(str(name)) == str(value)
+
+
+@contextmanager
+def _chosen(workspace: BaseWorkspace, folder: Path, children: Iterable[str]) -> Iterator[Path]:
+    """Provide a copy of the folder that holds these files and folders alone."""
+    scratch = workspace.store.scratch_folder()
+    try:
+        copy = scratch / folder.absolute().name
+        for child in children:
+            if os.path.isabs(child) or ".." in Path(child).parts:
+                raise UserErrorException(f"{child!r} leads out of the model's folder", hint="Name files below it.")
+            if not (folder / child).exists():
+                facts = {"path": folder / child}
+                raise ModelPathNotFoundException("There is no such file in the model's folder", facts, "Correct it.")
+            (copy / child).parent.mkdir(parents=True, exist_ok=True)
+            copy_tree(folder / child, copy / child)
+        yield copy
+    finally:
+        remove(scratch)
