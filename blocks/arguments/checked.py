@@ -78,7 +78,7 @@ def hints_of(function: Callable[..., Any]) -> Mapping[str, Any]:
 
     A class that only type checkers import is looked for among the public names; of another one nothing is known.
     """
-    scope = function.__globals__
+    scope = inspect.unwrap(function).__globals__  # of what another decorator may have wrapped, too
     found: dict[str, Any] = {}
     for name, hint in function.__annotations__.items():
         alone = SimpleNamespace(__annotations__={name: hint})

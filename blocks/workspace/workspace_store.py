@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, SecretStr
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
@@ -48,6 +49,7 @@ class WorkspaceBlock(documents.NamedBlock):
     store_place: str = Field(default="", description="Where that store was when it was named, for people.")
 
 
+@checked
 class WorkspaceStore:
     """The datastores of a workspace, and its store of results: where it is, what signs its records, and whose it is."""
 

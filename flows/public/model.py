@@ -341,13 +341,22 @@ class Model:
         self._block.properties |= _texts(add_properties)
         models.save(self._block)
 
-    def update(self, tags: Mapping[str, Any] | None = None, description: str | None = None, **v1: Any) -> None:
+    def update(
+        self,
+        tags: Mapping[str, Any] | None = None,
+        description: str | None = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Any = None,
+    ) -> None:
         """Replace the tags or the description.
 
         Args:
             tags: All tags that the model has from now on; None to leave them.
             description: The new description; None to leave it.
-            **v1: Further arguments of v1; not used.
+            sample_input_dataset: Accepted for v1's sake; not used.
+            sample_output_dataset: Accepted for v1's sake; not used.
+            resource_configuration: Accepted for v1's sake; not used.
         """
         if tags is not None:
             self._block.tags = _texts(tags)

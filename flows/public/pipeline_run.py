@@ -382,11 +382,9 @@ def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
 def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
     """Return the error that names the outputs which are gone."""
     facts: dict[str, object] = {step: ", ".join(names) for step, names in gone.items()}
-    return DatastoreException(
-        "Outputs of the run are gone: the store no longer keeps them",
-        facts | ({} if copied is None else {"files copied": copied}),
-        "Run the pipeline again: they will be made anew.",
-    )
+    facts |= {} if copied is None else {"files copied": copied}
+    title = "Outputs of the run are gone: the store no longer keeps them"
+    return DatastoreException(title, facts, "Run the pipeline again: they will be made anew.")
 
 
 def all_runs(workspace: BaseWorkspace) -> list[PipelineRun]:

@@ -10,6 +10,7 @@ from prefect import allow_failure, unmapped
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture, PrefectFutureList
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.own_flows import NamedWorkspaces, StepFuture, inputs_of, run_step, submit_step
@@ -19,6 +20,7 @@ from stepwell.model.records import StepResult
 _OPTIONS = ("retries", "retry_delay_seconds", "timeout_seconds", "allow_reuse")
 
 
+@checked
 class TaskMethods:
     """The methods of a Prefect task. `_define_alone` and `_named` say what runs, and where."""
 

@@ -162,7 +162,7 @@ def test_the_shell_of_a_command_line_can_be_chosen(shell, words):
 
 @pytest.mark.parametrize("shell", ["", "'", 7, ["bash", "-c"]])
 def test_what_is_no_shell_is_refused(shell):
-    with pytest.raises(UserErrorException, match="must name a shell"):
+    with pytest.raises(UserErrorException, match="`shell`"):
         CommandStep("echo", shell=shell)
     with pytest.raises(UserErrorException, match="runs without a shell"):
         CommandStep(["echo"], shell="bash")
