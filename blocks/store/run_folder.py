@@ -136,7 +136,7 @@ class RunFolder:
 
     def is_alive(self) -> bool:
         """Return whether a process is at work on the run."""
-        if not os.path.exists(self.path / "alive.lock"):
+        if not os.path.isfile(self.path / "alive.lock"):
             return False
         with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
             return not free

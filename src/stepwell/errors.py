@@ -11,6 +11,9 @@ StepwellError
  ├─ ServerException               Prefect's server can't be reached or started
  ├─ RunEnvironmentException       `Run.get_context(allow_offline=False)` outside a run
  ├─ ExperimentExecutionException  a run could not be started, found or followed
+ ├─ WebserviceException           a model is not as it was asked for
+ │   ├─ ModelNotFoundException    there is no such model
+ │   └─ ModelPathNotFoundException  a model's files are not where they should be
  └─ ActivityFailedException       a run ended in failure
      └─ StepFailedException       a step ended in failure
          └─ StepCancelledException  a step was ended because its run was stopped

@@ -45,7 +45,7 @@ _HELPERS = {
 }
 _MACHINERY = {
     *("importlib", "importlib_metadata", "pkg_resources", "pkgutil", "runpy", "site", "zipimport"),
-    *("inspect", "linecache", "traceback", "warnings"),
+    *("inspect", "linecache", "traceback", "warnings", "stepwell_own_code"),
 }
 _ASKS = {
     *("exists", "lexists", "isfile", "isdir", "islink", "ismount", "samefile", "access"),
@@ -304,13 +304,20 @@ def _is_asked(inside: str, folder: str = "") -> bool:
     for frame in _callers():
         parts = str(frame.f_globals.get("__name__")).split(".")
         if frame.f_code.co_filename.startswith(inside):
-            return True
+            return not _is_search(frame)
         if parts[0] in _HELPERS:
             continue
         if _MACHINERY.isdisjoint(parts) or "resources" in parts:
-            return True
+            return not _is_search(frame)
         return parts[0] == "pkgutil" and folder != "" and folder not in map(os.path.realpath, sys.path)
     return True
+
+
+def _is_search(frame: FrameType | None) -> bool:
+    """Return whether the frame is that of an import hook, in search of a module."""
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_name == "_find_spec"
 
 
 def _way_of_looking() -> str:

@@ -134,10 +134,12 @@ def test_a_step_in_the_json_of_the_first_release_can_be_read_and_only_gained_fie
     }
     assert StepDefinition.from_json(first) == STEP
     now = json.loads(encode(STEP.to_json()))
-    grown = ("environment", "parameters")
+    lists = ("parameters", "inputs", "outputs")
+    grown = ("environment", *lists)
     assert {name: now[name] for name in first} | {name: first[name] for name in grown} == first
     assert now["environment"] | first["environment"] == now["environment"]
-    assert [new | old for new, old in zip(now["parameters"], first["parameters"], strict=True)] == now["parameters"]
+    for name in lists:
+        assert [new | old for new, old in zip(now[name], first[name], strict=True)] == now[name]
 
 
 def port(name: str, source: dict[str, str]) -> dict[str, object]:

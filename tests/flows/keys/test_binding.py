@@ -149,7 +149,7 @@ def test_distinct_arguments_have_distinct_templates(one, two):
 def test_a_missing_script_and_a_missing_hash_path_are_told_before_anything_runs(code):
     with pytest.raises(UserErrorException, match="script not found at: gone.py"):
         bound(PythonScriptStep("gone.py"), code)
-    with pytest.raises(SnapshotException, match="`hash_paths` of step 'train.py' is not in the source directory"):
+    with pytest.raises(SnapshotException, match="`hash_paths` of step 'the id' is not in the source directory"):
         bound(PythonScriptStep("train.py", hash_paths=["nothing"]), code)
 
 
