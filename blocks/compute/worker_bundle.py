@@ -21,7 +21,7 @@ from stepwell.script import launcher, package_init
 _PACKAGE = Path(launcher.__file__).parents[1]
 _BLOCKS = Path(__file__).parents[1]
 BLOCKS = {
-    "compute": ("access_times", "job", "local_run", "worker_bundle", "working_directory"),
+    "compute": ("access_times", "job", "local_run", "own_code", "worker_bundle", "working_directory"),
     "compute/dask": ("gpu", "gpu_lease", "worker"),
     "environments": (
         *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements", "survey"),

@@ -56,4 +56,5 @@ def _unpack(digest: str, archive: bytes) -> Any:
         del sys.modules[name]  # another release; who runs with it now keeps it
     sys.path[:] = [folder, *(path for path in sys.path if "stepwell-bundle-" not in path)]
     importlib.invalidate_caches()
+    importlib.import_module("stepwell.blocks.compute.dask.worker")  # raises what `_load` takes for a missing bundle
     return _load(digest)
