@@ -59,6 +59,7 @@ def parse_run_request(
         regenerate=bool(flags["RegenerateOutputs"]),
         continue_on_failure=continue_on_failure if given is None else given,
         notes=_notes(body),
+        confined=True,
     )
 
 

@@ -46,7 +46,8 @@ class RunRequest:
     """A run that is asked for: values by parameter, and what is said of the run.
 
     The same `key` stands for the same run, however often it comes, also of another version. One principal's keys must not
-    collide with another's. `notes` are kept with the flow run.
+    collide with another's. `notes` are kept with the flow run. `confined`: whoever asks may read datastores only, so that no
+    data path may lead out of its own through links, as it may for who could read there anyway.
     """
 
     experiment: str
@@ -56,6 +57,7 @@ class RunRequest:
     continue_on_failure: bool = False
     key: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
+    confined: bool = False
 
 
 class SubmittedRun(NamedTuple):
@@ -80,7 +82,7 @@ def check_request(published: PublishedPipelineBlock, request: RunRequest, worksp
     given = {name: value for name, value in values.items() if name in request.parameters}
     for name, value in given.items():
         if isinstance(value, DataSource):
-            _check_data(name, value, workspace)
+            _check_data(name, value, workspace, confined=request.confined)
         if len(as_text(value).encode()) > _MOST_BYTES:
             raise UserErrorException(
                 f"The parameter {name!r} is longer than {_MOST_BYTES} bytes", hint="Pass data as a file, by a DataPath."
@@ -201,8 +203,11 @@ def _digest(request: RunRequest, secret: Mapping[str, str], shown: Mapping[str, 
     return workspace.sign(json.dumps([parts, dict(secret), given], sort_keys=True))
 
 
-def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
-    """Raise UserErrorException if the datastore is unknown, the path leaves it, or there are no data."""
+def _check_data(name: str, value: DataSource, workspace: BaseWorkspace, *, confined: bool) -> None:
+    """Raise UserErrorException if the datastore is unknown, the path leaves it, or there are no data.
+
+    A link on the way may leave it, too, unless the request is `confined`.
+    """
     datastores = workspace.datastores
     if value.datastore not in datastores:
         raise UserErrorException(
@@ -211,7 +216,7 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace) -> None:
             "Correct the name, or register the datastore.",
         )
     datastore = datastores[value.datastore]
-    path = datastore.readable(value.path)
+    path = datastore.inside(value.path) if confined else datastore.readable(value.path)
     if datastore.local_root is not None and datastore.is_here and not (datastore.local_root / path).exists():
         raise UserErrorException(
             f"The parameter {name!r} names data that are not there",

@@ -74,18 +74,23 @@ def test_a_call_is_answered_as_by_v1_and_the_run_gets_what_was_sent(anybody, pub
 
 def test_data_paths_are_confined(anybody, published, project):
     (project.folder / "outside").mkdir()
+    (project.folder / "outside" / "secret").write_text("s")
     (project.folder / "data" / "way-out").symlink_to(project.folder / "outside")
+    (project.folder / "data" / "file-out").symlink_to("../outside/secret")
+    (project.folder / "data" / "alias.csv").symlink_to("a.csv")
 
     def data(store, path):
         return error(
             post(anybody, published, {"DataPathAssignments": {"data": {"DataStoreName": store, "RelativePath": path}}})
         )
 
-    for path in ("../outside", "/etc/passwd", "way-out", "missing.csv", "a/../../x"):
+    for path in ("../outside", "/etc/passwd", "way-out", "way-out/secret", "file-out", "missing.csv", "a/../../x"):
         assert data("given", path)[0] == 400, path
     assert data("nowhere", "a.csv")[0] == 400
-    assert error(post(anybody, published, assign(data="given/../x")))[0] == 400
-    assert post(anybody, published, assign(data="given/a.csv")).status_code == 202
+    for value in ("given/../x", "given/way-out", "given/way-out/secret"):
+        assert error(post(anybody, published, assign(data=value)))[0] == 400, value
+    for value in ("given/a.csv", "given/alias.csv"):
+        assert post(anybody, published, assign(data=value)).status_code == 202, value
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from dataclasses import replace
 
 import pytest
 from published import every_kind, work
 
-from stepwell import Datastore, Pipeline, PipelineParameter, PublishedPipeline, PythonScriptStep, Workspace
+from stepwell import DataPath, Datastore, Pipeline, PipelineParameter, PublishedPipeline, PythonScriptStep, Workspace
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.workspace.publications import FrozenPipelineBlock, RunSecretsBlock
 from stepwell.blocks.store.maintenance import collect
-from stepwell.errors import ExperimentExecutionException, UserErrorException
+from stepwell.errors import DatastoreException, ExperimentExecutionException, UserErrorException
 from stepwell.flows.publishing import publish
-from stepwell.flows.publishing.run_requests import RunRequest, submit_run
+from stepwell.flows.publishing.run_requests import RunRequest, check_request, submit_run
 from stepwell.flows.runs import run_labels
 
 
@@ -188,6 +189,16 @@ def test_a_run_that_waits_is_refused_once_its_pipeline_is_disabled(project):
     published.enable()
     run_id = submit_run(published.block, RunRequest("e"), project.workspace).run_id
     assert (work(run_id), dict(project.executions)) == ("Completed", {"a.py": 1})
+
+
+def test_who_runs_here_may_name_data_behind_a_link_out_of_a_datastore(project):
+    published = every_kind(project).publish()
+    (project.folder / "elsewhere.csv").write_text("2")
+    (project.folder / "data" / "link.csv").symlink_to("../elsewhere.csv")
+    request = RunRequest("e", {"data": DataPath(Datastore.get(project.workspace, "given"), "link.csv")})
+    assert check_request(published.block, request, project.workspace)["data"].path == "link.csv"
+    with pytest.raises(DatastoreException, match="leads out"):
+        check_request(published.block, replace(request, confined=True), project.workspace)
 
 
 def test_wrong_requests_start_nothing(project):
