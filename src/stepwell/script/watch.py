@@ -44,6 +44,7 @@ _HELPERS = {
     *("contextlib", "functools", "tokenize", "io", "codecs", "_pyio"),
 }
 _MACHINERY = {
+    *("_frozen_importlib", "_frozen_importlib_external"),  # so called until somebody imports `importlib`
     *("importlib", "importlib_metadata", "pkg_resources", "pkgutil", "runpy", "site", "zipimport"),
     *("inspect", "linecache", "traceback", "warnings", "stepwell_own_code"),
 }

@@ -472,6 +472,16 @@ def test_what_python_looks_for_itself_is_not_noted(place, act):
     assert place.noted(act) - {"mod.py"} == set()
 
 
+def test_imports_are_no_listings_in_a_python_that_starts_bare(place, tmp_path):
+    """Without a `.pth` file that imports `importlib`, what searches for modules goes by its frozen names."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    source = (
+        "try:\n    import nonesuch\nexcept ImportError:\n    pass\nimport sys\nassert 'importlib' not in sys.modules"
+    )
+    assert place.noted(source, flags=("-S",), module_path=(bundle,)) == set()
+
+
 def test_plugins_of_the_scripts_own_are_data(place):
     place.write("plugins/one.py", "")
     source = "import pkgutil; print([m.name for m in pkgutil.iter_modules(['plugins'])])"
