@@ -449,13 +449,19 @@ class StoreMachine(RuleBasedStateMachine):
             self.safe.clear()
             remove(data.draw(st.sampled_from(folders)))
 
-    @rule(days=st.sampled_from([0, 30]))
-    def collect(self, days: int) -> None:
-        collect(self.store, days=days)
+    @rule(days=st.sampled_from([0, 30]), tidy=st.booleans())
+    def collect(self, days: int, tidy: bool) -> None:
+        done = collect(self.store, days=days)
         assert os.listdir(self.store.root / "work") == []
         if days == 0:
             self.safe.clear()
-            assert not list((self.store.root / "trees").glob("*/*"))
+            damaged = [path for path, record in self.store.records() if isinstance(record, Miss)]
+            assert sorted(damaged) == sorted(done.unreadable) == files_below(self.store.root / "records")
+            if tidy:  # what can't be understood may need any tree, and no tree stays longer than that does
+                for path in damaged:
+                    path.unlink()
+                damaged = list(collect(self.store, days=0).unreadable)
+            assert damaged or not list((self.store.root / "trees").glob("*/*"))
 
     @rule()
     def open_again(self) -> None:
