@@ -31,6 +31,9 @@ body { margin: 0 }
 .swagger-ui .scheme-container { display: none }
 .swagger-ui .info { margin: 18px 0 }
 form#token input { flex: 1; max-width: 34em; padding: 6px }
+main#welcome { margin: 40px auto; max-width: 40em; padding: 0 20px; font: 16px/1.5 sans-serif; color: #3b4151 }
+main#welcome[hidden] { display: none }
+main#welcome code { background: #f0f2f5; padding: 2px 5px }
 </style>
 </head>
 <body>
@@ -40,6 +43,14 @@ form#token input { flex: 1; max-width: 34em; padding: 6px }
 <button>Use it</button>
 <span id="trouble"></span>
 </form>
+<main id="welcome">
+<h1>Published pipelines</h1>
+<p>This page lists the pipelines that can be called here, with their parameters, and calls them. To see them it needs a token, as every call does.</p>
+<p>Make one on the machine that serves: <code>stepwell token create WHOSE</code> prints it, once. Enter it above; it is kept by this page alone, until it is
+closed.</p>
+<noscript><p>The list needs JavaScript. Without it, ask <code>openapi.json</code> beside this page, with the header
+<code>Authorization: Bearer TOKEN</code>.</p></noscript>
+</main>
 <div id="pipelines"></div>
 <script src="docs/swagger-ui-bundle.js"></script>
 <script src="docs/page.js"></script>
@@ -54,6 +65,7 @@ async function show() {
   const answer = await fetch("openapi.json", { headers });
   if (answer.ok) {
     form.hidden = !token;
+    document.getElementById("welcome").hidden = true;
     document.getElementById("trouble").textContent = "";
     const { security, ...spec } = await answer.json();
     delete spec.components.securitySchemes; // the form above does it

@@ -350,7 +350,8 @@ def test_everything_is_listed_and_described(anybody, published, project):
     schema = ways[published.endpoint.removeprefix(BASE)]["post"]["requestBody"]["content"]["application/json"]["schema"]
     whole = schema["properties"]["ParameterAssignments"]["properties"]["whole"]
     assert whole == {"type": "integer", "minimum": 1, "maximum": 9, "default": 3, "description": "How many."}
-    assert "swagger-ui-bundle.js" in anybody.get("/docs").text
+    page = anybody.get("/docs").text
+    assert "swagger-ui-bundle.js" in page and "<code>stepwell token create" in page
     for name in ("swagger-ui-bundle.js", "swagger-ui.css", "page.js"):
         assert anybody.get(f"/docs/{name}").status_code == 200
     assert anybody.get("/docs/index.html").status_code == 404
