@@ -164,7 +164,7 @@ class BaseWorkspace(EnteredWorkspace):
         Returns:
             The workspaces by name.
         """
-        return {block.name: cls(_block=block) for block in documents.load_all(WorkspaceBlock)}
+        return {block.name: cls(_block=block) for block in documents.load_any([WorkspaceBlock])}
 
     @classmethod
     def from_config(cls, path: str | Path | None = None, auth: object = None, **azure: Unpack[V1Find]) -> Self:

@@ -72,7 +72,7 @@ class WorkspaceStore:
     @property
     def datastores(self) -> dict[str, Datastore]:
         """The workspace's datastores, by name."""
-        blocks = documents.load_all(DatastoreBlock, workspace=self.name)
+        blocks = documents.load_any([DatastoreBlock], workspace=self.name)
         return {block.name: Datastore(self, block.name, _block=block) for block in blocks}
 
     def get_default_datastore(self) -> Datastore:

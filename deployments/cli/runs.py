@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stepwell.blocks.store.run_folder import RunFolder
     from stepwell.flows.engine.repetition import Comparison
     from stepwell.flows.public.pipeline_run import PipelineRun
+    from stepwell.flows.public.workspace import Workspace
 
 T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
@@ -109,12 +110,12 @@ def runs(
     """List runs, newest first."""
     if context.invoked_subcommand:
         return
-    from stepwell.deployments.cli.lookup import find_stores
+    from stepwell.deployments.cli.lookup import find_stores, of_each
     from stepwell.deployments.cli.report import in_json, run_lines, summary_or_none
     from stepwell.flows.public.pipeline_run import all_runs
     from stepwell.flows.public.run_references import short_ids
 
-    known = [run for ws in find_stores(workspace) for run in all_runs(ws)]
+    known = of_each(find_stores(workspace), all_runs)
     ids = short_ids(run.id for run in known)
     known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
     found = [summary for run in known[:limit] if (summary := summary_or_none(run.folder))]
@@ -323,15 +324,17 @@ def gc(
 ) -> None:
     """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
     from stepwell.blocks.store.retention import Limits, collect_runs
-    from stepwell.deployments.cli.lookup import find_stores
+    from stepwell.deployments.cli.lookup import find_stores, of_each
     from stepwell.deployments.cli.store import tell_unreadable
 
-    for store in [found.store for found in find_stores(workspace)]:
-        removed = collect_runs(store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
-        print(
-            f"{'Would remove' if dry_run else 'Removed'} {removed.runs} runs, {removed.bytes / 1e6:.1f} MB, from {store.root}"
-        )
+    def collected(found: Workspace) -> tuple[()]:
+        removed = collect_runs(found.store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
+        word, size = "Would remove" if dry_run else "Removed", f"{removed.bytes / 1e6:.1f} MB"
+        print(f"{word} {removed.runs} runs, {size}, from {found.store.root}")
         tell_unreadable(removed.unreadable)
+        return ()
+
+    of_each(find_stores(workspace), collected)
 
 
 def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stepwell.errors import ServerException, StepwellError
+
 if TYPE_CHECKING:
-    from stepwell.blocks.store.store import Store
     from stepwell.flows.public.workspace import Workspace
 
 app = typer.Typer(help="The store of results.", no_args_is_help=True)
@@ -21,19 +22,16 @@ _CLEAR = typer.Option(False, "--clear", help="Use none.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
 
 
-def _stores(workspace: str) -> list[Store]:
-    from stepwell.deployments.cli.lookup import find_stores
-
-    return [found.store for found in find_stores(workspace)]
-
-
 @app.command()
 def verify(workspace: str = _WORKSPACE, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """Read every kept byte again and name what is damaged; exit code 1 if anything is."""
     from stepwell.blocks.store.maintenance import verify as check
+    from stepwell.deployments.cli.lookup import find_stores, of_each
 
-    reports = [check(store) for store in _stores(workspace)]
-    checked, damaged = sum(report.checked for report in reports), [d for report in reports for d in report.damaged]
+    damaged: list[str] = []  # also what could not be checked at all
+    reports = of_each(find_stores(workspace, damaged.append), lambda found: [check(found.store)], damaged.append)
+    checked = sum(report.checked for report in reports)
+    damaged += [damage for report in reports for damage in report.damaged]
     if as_json:
         print(json.dumps({"checked": checked, "damaged": damaged}))
     else:
@@ -53,14 +51,18 @@ def gc(
     """Remove results that nobody used for a while, what interrupted runs left behind, and runs as `runs gc` does."""
     from stepwell.blocks.store.maintenance import collect
     from stepwell.blocks.store.retention import Limits, collect_runs
+    from stepwell.deployments.cli.lookup import find_stores, of_each
 
-    word = "Would remove" if dry_run else "Removed"
-    for store in _stores(workspace):
+    def collected(found: Workspace) -> tuple[()]:
+        word, store = "Would remove" if dry_run else "Removed", found.store
         report = collect(store, days=days, dry_run=dry_run)
         print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}, from {store.root}")
         runs = collect_runs(store, Limits(), dry_run=dry_run)
         print(f"{word} {runs.runs} runs, {_size(runs.bytes)}, from {store.root}")
         tell_unreadable((*report.unreadable, *runs.unreadable))
+        return ()
+
+    of_each(find_stores(workspace), collected)
 
 
 def tell_unreadable(paths: Iterable[Path]) -> None:
@@ -77,10 +79,10 @@ def tell_unreadable(paths: Iterable[Path]) -> None:
 def size(workspace: str = _WORKSPACE) -> None:
     """Tell how much the store holds."""
     from stepwell.blocks.store.maintenance import measure
+    from stepwell.deployments.cli.lookup import find_stores, of_each
 
-    for store in _stores(workspace):
-        report = measure(store)
-        print(f"{report.records} results, {report.trees} folders, {_size(report.bytes)} in {store.root}")
+    for root, report in of_each(find_stores(workspace), lambda found: [(found.store.root, measure(found.store))]):
+        print(f"{report.records} results, {report.trees} folders, {_size(report.bytes)} in {root}")
 
 
 def _size(number: float) -> str:
@@ -109,17 +111,25 @@ def list_workspaces(context: typer.Context, as_json: bool = typer.Option(False, 
     from stepwell.deployments.cli.report import columns
     from stepwell.flows.public.workspace import Workspace
 
-    known = sorted(Workspace.list().values(), key=lambda one: one.name)
+    known = [(one, *_place(one)) for one in sorted(Workspace.list().values(), key=lambda one: one.name)]
     if as_json:
-        print(json.dumps([{"name": one.name, "here": one.is_here, "store": _place(one)} for one in known], indent=1))
+        print(json.dumps([{"name": one.name, "here": here, "store": place} for one, here, place in known], indent=1))
         return
-    rows = [(one.name, "*" if one.name == default_workspace() else "", _place(one)) for one in known]
+    rows = [(one.name, "*" if one.name == default_workspace() else "", place) for one, _, place in known]
     for line in columns([("NAME", "USED", "STORE"), *rows]) if rows else ["There is no workspace yet"]:
         print(line)
 
 
-def _place(workspace: Workspace) -> str:
-    return str(workspace.folder) if workspace.is_here else f"of another home: {workspace.store_place or 'not known'}"
+def _place(workspace: Workspace) -> tuple[bool, str]:
+    """Return whether the store is this home's, and where it is in words; that of a broken workspace is not known."""
+    try:
+        if workspace.is_here:
+            return True, str(workspace.folder)
+    except ServerException:
+        raise
+    except (StepwellError, OSError) as error:
+        return False, f"not known: {error.title if isinstance(error, StepwellError) else error}"
+    return False, f"of another home: {workspace.store_place or 'not known'}"
 
 
 @workspaces.command()
@@ -139,7 +149,7 @@ def delete(name: str = _NAME, yes: bool = _YES) -> None:
     if not yes:
         published = len(published_in(name))
         typer.confirm(f"Delete the workspace {name}, and {published} published pipelines of it?", abort=True)
-    place = _place(found)
+    place = _place(found)[1]
     remove_workspace(name)
     print(f"The workspace {name} is deleted; its data stay in {place}")
 

@@ -31,7 +31,7 @@ from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.work_pool import POOL
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.home import home
-from stepwell.errors import WorkspaceException
+from stepwell.errors import DatastoreException, ServerException, WorkspaceException
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.publish import TAG, WORKSPACE_TAG
 from stepwell.flows.runs import run_labels
@@ -66,7 +66,7 @@ class OrphanedRuns:
         self._workspaces: dict[UUID, str] = {}
 
     def reconcile(self) -> None:
-        """Restart or end the runs that have been orphaned for long enough."""
+        """Restart or end the runs that have been orphaned for long enough; raise the first error after all had their turn."""
         self._reconcile(_SECONDS_DEAD, stopping=False)
 
     def reschedule(self) -> None:
@@ -74,17 +74,25 @@ class OrphanedRuns:
         self._reconcile(0.0, stopping=True)
 
     def _reconcile(self, grace_seconds: float, *, stopping: bool) -> None:
-        orphaned = set()
+        orphaned: set[UUID] = set()
+        errors: list[Exception] = []
         for flow_run in _unfinished():
-            action = self._action_for(flow_run, stopping=stopping)
-            if action is None:
-                continue
-            orphaned.add(flow_run.id)
-            now = time.monotonic()
-            if now - self._found.setdefault(flow_run.id, now) >= grace_seconds:
-                action()
-                self._found.pop(flow_run.id, None)
+            try:
+                action = self._action_for(flow_run, stopping=stopping)
+                if action is None:
+                    continue
+                orphaned.add(flow_run.id)
+                now = time.monotonic()
+                if now - self._found.setdefault(flow_run.id, now) >= grace_seconds:
+                    action()
+                    self._found.pop(flow_run.id, None)
+            except ServerException:
+                raise
+            except Exception as error:  # noqa: BLE001  (the others have their turn)
+                errors.append(error)
         self._found = {known: since for known, since in self._found.items() if known in orphaned}
+        if errors:
+            raise errors[0]
 
     # Detection ------------------------------------------------------------------------------------------------------
 
@@ -120,7 +128,7 @@ class OrphanedRuns:
             found = (tag.removeprefix(WORKSPACE_TAG) for tag in tags if tag.startswith(WORKSPACE_TAG))
             self._workspaces[flow_run.deployment_id] = next(found, "")
         name = self._workspaces[flow_run.deployment_id]
-        with suppress(WorkspaceException):
+        with suppress(WorkspaceException, DatastoreException):
             folder = RunFolder(Workspace.get(name).store.run_folder(str(flow_run.id))) if name else None
             return folder if folder is not None and folder.path.exists() else None
         return None

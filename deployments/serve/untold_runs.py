@@ -16,6 +16,7 @@ from stepwell.blocks.server.connection import named_server
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import Event, RunFolder
+from stepwell.errors import ServerException
 from stepwell.flows.runs import run_labels
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.flow_run import run_tags
@@ -50,14 +51,25 @@ class UntoldRuns:
     def tell_now(self, patience: float = 0.0) -> int:
         """Tell of all runs that have ended, and return of how many the server had missed something.
 
+        The first error is raised after all had their turn.
+
         `patience`: for how many seconds runs whose processes did not give the server up are left to them.
         """
         told, server = 0, named_server()
+        errors: list[Exception] = []
         for run, place in untold.untold():
             waits = run.status().get("server") != "lost" and _age(run) < patience
             if place == server and not waits and not run.is_alive():
-                told += self._tell(run)
-        return told + self._end_unanswered(server)
+                try:
+                    told += self._tell(run)
+                except ServerException:
+                    raise
+                except Exception as error:  # noqa: BLE001  (the others have their turn)
+                    errors.append(error)
+        told += self._end_unanswered(server)
+        if errors:
+            raise errors[0]
+        return told
 
     def _end_unanswered(self, server: str) -> int:
         """End the runs that a silent server registered after whoever asked for them had given up."""

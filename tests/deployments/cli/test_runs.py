@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 
 import prefect_api
 import pytest
 from typer.testing import CliRunner
 
-from stepwell import Pipeline, PipelineData, Workspace
+from stepwell import Pipeline, PipelineData, Schedule, ScheduleRecurrence, Workspace
+from stepwell.blocks.datastores.datastore_files import DatastoreBlock
+from stepwell.blocks.server import documents
+from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock
 from stepwell.deployments.cli.main import app
-from stepwell.errors import UserErrorException
+from stepwell.errors import StepwellError, UserErrorException
+from stepwell.flows.publishing.removal import remove_workspace
 
 
 @pytest.fixture
@@ -100,3 +105,76 @@ def test_a_name_that_two_workspaces_have_is_an_error_that_lists_them(project, co
     assert isinstance(error, UserErrorException)
     assert {key.rpartition(" ")[2] for key in error.facts} == {project.workspace.name, other.name}
     assert command("show", f"{name}#1", workspace=other.name).exit_code == 0
+
+
+def no_datastore(name):
+    for datastore in Workspace.get(name).datastores:
+        documents.delete_named(DatastoreBlock, name, datastore)
+
+
+def unknown_default(name):
+    edit(name, default_datastore="gone")
+
+
+def no_protocol(name):
+    datastore = documents.load_named(DatastoreBlock, name, BLOB_STORE)
+    datastore.url = "nowhere-at-all://x"
+    documents.save_named(datastore)
+
+
+def a_file_in_place_of_the_store(name):
+    folder = Workspace.get(name).folder
+    shutil.rmtree(folder)
+    folder.write_bytes(b"")
+
+
+def edit(name, **facts):
+    block = documents.load_named(WorkspaceBlock, name)
+    for field, value in facts.items():
+        setattr(block, field, value)
+    documents.save_named(block)
+
+
+def unreadable_document(name):
+    (document,) = documents._documents_of(WorkspaceBlock, (name,))
+    with documents.client() as api:
+        api.request("PATCH", f"/block_documents/{document.id}", json={"data": {**document.data, "tags": 7}})
+
+
+@pytest.mark.parametrize(
+    "broken", [no_datastore, unknown_default, no_protocol, a_file_in_place_of_the_store, unreadable_document]
+)
+def test_a_broken_workspace_costs_no_more_than_its_own_line(broken, project, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = Workspace.create(f"o-{uuid.uuid4().hex[:12]}")
+    theirs = Pipeline(other, [project.step("a.py", "")], name="theirs").publish()
+    Schedule.create(other, "s", theirs.id, "e", recurrence=ScheduleRecurrence("Day", 1))
+    run = project.run(pipeline := project.pipeline(project.step("a.py", ""), name=f"mine-{uuid.uuid4().hex[:6]}"))
+    mine = pipeline.publish()
+    broken(other.name)
+    try:
+        for words, expected in (
+            (["runs", "-n", "999"], run.run_id[:8]),
+            (["show", f"{mine.name}#1"], mine.name),
+            (["show", "last"], ""),
+            (["pipelines"], mine.id),
+            (["schedule", "list"], ""),
+            (["schedule", "create", mine.name, "--every", "day"], ""),
+            (["workspaces"], project.workspace.name),
+            (["store", "size"], str(project.workspace.store.root)),
+            (["store", "gc", "--dry-run"], str(project.workspace.store.root)),
+            (["runs", "gc", "--dry-run"], str(project.workspace.store.root)),
+        ):
+            done = command(*words, workspace="")
+            assert done.exit_code == 0, (words, done.exception)
+            assert expected in done.stdout, (words, done.stdout)
+        without_store = broken in (no_datastore, unknown_default, a_file_in_place_of_the_store)
+        told = [line for line in command("runs", workspace="").stderr.splitlines() if other.name in line]
+        assert len(told) == without_store, told
+        checked = command("store", "verify", workspace="").stdout
+        assert (f"Damaged: The workspace {other.name} is left out" in checked) == without_store
+        if without_store:
+            named = command("runs", workspace=other.name)  # it alone is asked for
+            assert isinstance(named.exception, (StepwellError, OSError))
+    finally:
+        remove_workspace(other.name)

@@ -9,6 +9,8 @@ import pytest
 from prefect.client.schemas.objects import State, StateType
 from published import work
 
+from stepwell.blocks.datastores.datastore_files import DatastoreBlock
+from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
 from stepwell.deployments.serve import orphaned_runs
 from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
@@ -84,4 +86,23 @@ def test_runs_of_this_homes_earlier_worker_are_settled(orphaned, earlier):
     _, orphan, runs, state, _ = orphaned
     orphan(worker=worker_name().partition("+")[0] + ("" if earlier else "+1"))
     runs.reconcile()
+    assert state() == "Scheduled"
+
+
+def test_a_run_whose_workspace_has_lost_its_datastore_is_settled_too(orphaned, project):
+    _, orphan, runs, state, _ = orphaned
+    orphan()
+    documents.delete_named(DatastoreBlock, project.workspace.name, project.workspace.default_datastore_name)
+    runs.reconcile()
+    assert state() == "Scheduled"
+
+
+def test_a_run_that_can_not_be_settled_is_in_no_others_way(orphaned, project, monkeypatch):
+    run_id, orphan, runs, state, _ = orphaned
+    orphan()
+    broken = type("Broken", (), {"id": UUID(int=0), "state": State(type=StateType.RUNNING), "labels": None})
+    found = orphaned_runs._unfinished
+    monkeypatch.setattr(orphaned_runs, "_unfinished", lambda: [broken, *found()])
+    with pytest.raises(AttributeError):
+        runs.reconcile()
     assert state() == "Scheduled"

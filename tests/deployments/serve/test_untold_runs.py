@@ -17,6 +17,8 @@ NEVER = "00000000-0000-4000-8000-000000000000"
 @pytest.fixture
 def registered(project):
     """A registered run that never began, and its pipeline."""
+    for other, _ in untold.untold():  # of tests before this one
+        untold.forget(other.run_id)
     pipeline = project.pipeline(project.step("a.py", ""), project.step("b.py", ""), name="p")
     run = launch.register(pipeline, "e", pipeline.values({}), {}, RunOptions())
     untold.note(run, "")
@@ -108,3 +110,13 @@ def test_the_command_tells_and_says_so(registered, capsys):
     assert registered.run_id[:8] in capsys.readouterr().out
     sync()
     assert "knows how" in capsys.readouterr().out
+
+
+def test_a_run_that_can_not_be_told_of_is_in_no_others_way(registered, project, monkeypatch):
+    append(registered, 0, status="Finished")
+    broken = launch.RunFolder(project.workspace.store.run_folder("0"))
+    append(broken, 0, status="Finished")
+    monkeypatch.setattr(untold, "untold", lambda: [(broken, ""), (registered, "")])
+    with pytest.raises(ValueError, match="UUID"):  # its name is no id
+        tell()
+    assert state_of(registered.run_id).type.value == "COMPLETED"
