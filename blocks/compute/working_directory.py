@@ -87,11 +87,15 @@ class WorkingDirectory:
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """How scripts are started: an interpreter, the launcher's file, and the folder with `stepwell` for imports."""
+    """How scripts are started: an interpreter, the launcher's file, and the folder with `stepwell` for imports.
+
+    `ours` is the folder that holds nothing but Stepwell: that of the package, or all of the worker bundle.
+    """
 
     interpreter: str
     launcher: str
     module_path: str
+    ours: str
 
     @classmethod
     def own(cls) -> Python:
@@ -100,13 +104,13 @@ class Python:
         compiled = str(getattr(launcher, "__cached__", ""))
         with suppress(OSError):
             if os.stat(compiled).st_mtime >= os.stat(launcher.__file__).st_mtime:
-                return cls(sys.executable, compiled, str(package.parent))
-        return cls(sys.executable, launcher.__file__, str(package.parent))
+                return cls(sys.executable, compiled, str(package.parent), str(package))
+        return cls(sys.executable, launcher.__file__, str(package.parent), str(package))
 
     @classmethod
     def other(cls, interpreter: str, bundle: Path) -> Python:
         """Return how another interpreter starts scripts, with the worker bundle at the path where it sees it."""
-        return cls(interpreter, str(bundle / "stepwell" / "script" / "launcher.py"), str(bundle))
+        return cls(interpreter, str(bundle / "stepwell" / "script" / "launcher.py"), str(bundle), str(bundle))
 
 
 def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDirectory:
@@ -354,7 +358,6 @@ def _launch_spec(
         *directory.inputs.values(),
         *directory.outputs.values(),
     ]
-    package = os.path.join(python.module_path, "stepwell")
     return json.dumps(
         {
             "script": script,
@@ -363,7 +366,7 @@ def _launch_spec(
             "cwd": str(directory.source),
             "module_path": [str(directory.source), python.module_path],
             "watch": True,
-            "quiet": [package, *map(str, quiet), *(os.path.realpath(path) for path in directory.inputs.values())],
+            "quiet": [python.ours, *map(str, quiet), *(os.path.realpath(path) for path in directory.inputs.values())],
             "reads": str(directory.record / "control" / "reads.jsonl"),
             "own_code": asdict(own_code),
         }

@@ -64,7 +64,7 @@ def start(own: list[str], quiet: list[str], reads: str, script: list[str]) -> No
 
     Functions of `os` are taken now: the script may replace them.
     """
-    own = own[:1] + [path for path in own[1:] if not _is_installed(path)]
+    own = own[:1] + [path for path in own[1:] if path not in quiet and not _is_installed(path)]
     stat, getcwd, fsdecode, realpath, normpath = os.stat, os.getcwd, os.fsdecode, os.path.realpath, os.path.normpath
     split, lexists, isdir, get_ident = os.path.split, os.path.lexists, os.path.isdir, _thread.get_ident
     inside = realpath(own[0]) + "/"

@@ -21,13 +21,14 @@ BESIDE = Path(sys.executable).with_name("uv")
 UV = shutil.which("uv") or (str(BESIDE) if BESIDE.exists() else "")
 
 
-def wheel(folder, version):
-    """Make a wheel of the package `tiny` by hand and return its path."""
+def wheel(folder, version, more=()):
+    """Make a wheel of the package `tiny`, with more files, by hand and return its path."""
     info, path = f"tiny-{version}.dist-info", folder / f"tiny-{version}-py3-none-any.whl"
     files = {
         "tiny.py": f"__version__ = {version!r}\n",
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: tiny\nVersion: {version}\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        **dict(more),
     }
     sums = {
         n: base64.urlsafe_b64encode(hashlib.sha256(t.encode()).digest()).rstrip(b"=").decode() for n, t in files.items()
@@ -198,6 +199,38 @@ def test_a_step_runs_in_its_environment_and_says_what_changed(project, tmp_path,
         assert happened == "ran"
         assert "package tiny: 1.0 → 2.0" in why
     assert {happened for happened, _ in run("1.0").values()} == {"reused"}
+
+
+LOOKS_AROUND = """\
+import importlib.metadata, importlib.resources, os, pkgutil, subprocess, sys
+import tiny, tinydata
+assert importlib.metadata.version("tiny") == "3.0"
+assert importlib.resources.files(tinydata).joinpath("table.csv").read_text() == "1"
+with open(os.path.join(os.path.dirname(tinydata.__file__), "table.csv")) as stream:
+    stream.read()
+os.listdir(os.path.dirname(tinydata.__file__))
+list(pkgutil.iter_modules())
+for folder in sys.path[1:]:
+    if folder != os.getcwd():
+        os.path.isdir(folder) and os.listdir(folder)
+subprocess.run([sys.executable, "-c", "import tinydata, nonesuch"], check=False)
+"""
+
+
+def test_a_step_that_looks_around_in_its_environment_is_reused(project, tmp_path, quick, monkeypatch):
+    """What stands in an environment of its own, and Stepwell's own files there, are no reads."""
+    wheel(tmp_path, "3.0", {"tinydata/__init__.py": "", "tinydata/table.csv": "1"})
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    project.script("use.py", LOOKS_AROUND)
+
+    def run():
+        summary = project.run(project.pipeline(project.step("use.py", environment=["tiny==3.0"])))
+        assert not summary.warnings
+        return [step.happened for step in summary.steps]
+
+    assert run() == ["ran"]
+    assert run() == ["reused"]
 
 
 def test_missing_packages_are_named_before_anything_runs(project):

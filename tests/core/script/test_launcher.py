@@ -482,6 +482,14 @@ def test_imports_are_no_listings_in_a_python_that_starts_bare(place, tmp_path):
     assert place.noted(source, flags=("-S",), module_path=(bundle,)) == set()
 
 
+def test_a_folder_of_modules_that_is_quiet_is_never_listed(place, tmp_path):
+    bundle, other = tmp_path / "bundle", tmp_path / "other"
+    bundle.mkdir()
+    other.mkdir()
+    source = "import os, sys\nfor folder in sys.path[-2:]:\n    os.listdir(folder), os.path.exists(folder + '/x')"
+    assert place.noted(source, module_path=(bundle, other), quiet=(bundle,)) == {f"{other}/", f"{other}/x/."}
+
+
 def test_plugins_of_the_scripts_own_are_data(place):
     place.write("plugins/one.py", "")
     source = "import pkgutil; print([m.name for m in pkgutil.iter_modules(['plugins'])])"
