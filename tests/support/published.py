@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi.testclient import TestClient
@@ -24,6 +25,12 @@ def endpoint(clock: Callable[[], float] = time.monotonic, **options: Any) -> Tes
     """Return a client of an endpoint in this process; errors of the server would be raised in the test."""
     made = create_app(EndpointOptions(**{"with_token": False, "rate": 1e6, **options}), clock)
     return TestClient(made, base_url=BASE)
+
+
+def path_of(address: str) -> str:
+    """Return the part of an address behind its host, which is another if a test beside has served in the same home."""
+    parts = urlsplit(address)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
 def bearer(**scope: Any) -> dict[str, str]:

@@ -12,7 +12,7 @@ import prefect_api
 import pytest
 from prefect.exceptions import PrefectHTTPStatusError
 from projects import Project
-from published import BASE, bearer, endpoint, every_kind, work
+from published import BASE, bearer, endpoint, every_kind, path_of, work
 
 from stepwell import PipelineData, PipelineEndpoint, PipelineParameter, PublishedPipeline, Workspace
 from stepwell.blocks.access import tokens
@@ -32,7 +32,7 @@ def anybody():
 
 def post(client, target, body=None, **more):
     address = target.endpoint if isinstance(target, PublishedPipeline) else target
-    return client.post(address.removeprefix(BASE), json={"ExperimentName": "e", **(body or {})}, **more)
+    return client.post(path_of(address), json={"ExperimentName": "e", **(body or {})}, **more)
 
 
 def error(response):
@@ -58,7 +58,7 @@ def test_a_call_is_answered_as_by_v1_and_the_run_gets_what_was_sent(anybody, pub
     run = anybody.get(f"/runs/{answer['Id']}").json()
     assert (run["status"], run["experiment"], run["tags"]) == ("Finished", "e", {"who": "me"})
     (output,) = run["steps"][0]["outputs"]
-    told = json.loads(anybody.get(output["url"].removeprefix(BASE)).content)
+    told = json.loads(anybody.get(path_of(output["url"])).content)
     values = dict(zip(told[::2], told[1::2], strict=True))
     assert values.pop("--data").endswith("a.csv")
     assert values == {
@@ -153,12 +153,12 @@ def shared_published(server, tmp_path_factory):
     ],
 )
 def test_what_is_no_json_is_refused(anybody, shared_published, raw, kind, expected):
-    address = shared_published.endpoint.removeprefix(BASE)
+    address = path_of(shared_published.endpoint)
     assert anybody.post(address, content=raw, headers={"Content-Type": kind}).status_code == expected
 
 
 def test_queries_are_strict(anybody, shared_published):
-    address = shared_published.endpoint.removeprefix(BASE)
+    address = path_of(shared_published.endpoint)
     assert error(anybody.get(f"{address}?token=x"))[:2] == (400, "?token")
     assert error(anybody.get("/pipelines/shared?version=1&version=1"))[:2] == (400, "?version")
     assert error(anybody.get("/PipelineEndpoints/Name"))[:2] == (400, "?name")
@@ -187,7 +187,7 @@ def test_versions_defaults_and_what_is_no_more(anybody, project):
     assert [called(by_id), called(by_name)] == [second.id, second.id]
     assert called(f"/pipelines/p?version=1&workspace={project.workspace.name}") == first.id
     first.disable()
-    assert called(first.endpoint.removeprefix(BASE)) == 403
+    assert called(path_of(first.endpoint)) == 403
     assert called(f"{by_id}/0") == 410
     assert called(f"{by_id}/7") == called("/pipelines/nobody") == called("/PipelineRuns/PipelineSubmit/x") == 404
     stable.disable()
@@ -302,7 +302,7 @@ def test_secrets_are_seen_by_the_step_alone(anybody, server, project, caplog):
     said += [path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file()]
     assert not [text for text in said if "s3cret" in text]
     output = run.json()["steps"][0]["outputs"][0]
-    assert anybody.get(output["url"].removeprefix(BASE)).text == str(len("s3cret-of-the-call"))
+    assert anybody.get(path_of(output["url"])).text == str(len("s3cret-of-the-call"))
     asked = {"block_types": {"slug": {"any_": ["stepwell-run-secrets"]}}, "include_secrets": True}
     left = prefect_api.post(f"{server}/block_documents/filter", json=asked).text
     assert "s3cret-of-the-call" not in left
@@ -344,10 +344,10 @@ def test_runs_are_cancelled_before_they_begin_and_unknown_ones_are_unknown(anybo
 def test_everything_is_listed_and_described(anybody, published, project):
     found = [one for one in anybody.get("/pipelines").json()["Pipelines"] if one["Id"] == published.id]
     assert [(one["Name"], one["Version"], one["Steps"]) for one in found] == [("every kind", "1", ["tell.py"])]
-    described = anybody.get(published.endpoint.removeprefix(BASE)).json()
+    described = anybody.get(path_of(published.endpoint)).json()
     assert {one["name"]: one["type"] for one in described["Parameters"]}["sizes"] == "list[int]"
     ways = anybody.get("/openapi.json").json()["paths"]
-    schema = ways[published.endpoint.removeprefix(BASE)]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    schema = ways[path_of(published.endpoint)]["post"]["requestBody"]["content"]["application/json"]["schema"]
     whole = schema["properties"]["ParameterAssignments"]["properties"]["whole"]
     assert whole == {"type": "integer", "minimum": 1, "maximum": 9, "default": 3, "description": "How many."}
     page = anybody.get("/docs").text

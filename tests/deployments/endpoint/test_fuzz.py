@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from projects import Project
 from hypothesis import HealthCheck, given, settings
-from published import BASE, endpoint, every_kind
+from published import endpoint, every_kind, path_of
 
 from stepwell import PipelineEndpoint, Workspace
 from stepwell.deployments.endpoint import app
@@ -71,7 +71,7 @@ def fuzz(operation, *excluded):
 
 
 def test_random_bodies_are_taken_or_refused(published, taken):
-    dice, address = random.Random(4), published.endpoint.removeprefix(BASE)
+    dice, address = random.Random(4), path_of(published.endpoint)
     codes, before = [], len(taken)
     with endpoint(rate=1e9) as client:
         for _ in range(BODIES):
@@ -88,7 +88,7 @@ def test_random_bodies_are_taken_or_refused(published, taken):
 
 def test_what_is_taken_becomes_a_run(published):
     client, dice = endpoint(), random.Random(5)
-    address, runs = published.endpoint.removeprefix(BASE), []
+    address, runs = path_of(published.endpoint), []
     for _ in range(SUBMITTED):
         response = client.post(address, content=random_body(dice), headers={"Content-Type": "application/json"})
         assert response.status_code in (202, 400, 413), response.text
