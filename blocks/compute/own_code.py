@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import marshal
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from stepwell.model.records import StepCall
-from stepwell.script.own_code import start_children
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,15 +17,11 @@ class OwnCode:
 
     pairs: list[list[str]]
     modules: dict[str, str]
-    program: str
     notes: str
-    start: str
 
     @classmethod
-    def of(
-        cls, call: StepCall, copies: Mapping[str, Path], source: Path, start: Path, package: str, notes: Path
-    ) -> OwnCode:
-        """Return what is told of a call: `copies` of places outside of its `source`; `package` is the step's Stepwell."""
+    def of(cls, call: StepCall, copies: Mapping[str, Path], source: Path, notes: Path) -> OwnCode:
+        """Return what is told of a call: `copies` of places outside of its `source`, and where to note packages."""
         directory, modules = call.definition.source_directory, dict[str, str]()
         pairs = [[place, str(copy)] for place, copy in copies.items()]
         if directory:
@@ -33,7 +29,7 @@ class OwnCode:
         for module in call.own_code:
             found = (copy + module.place[len(place) :] for place, copy in pairs if _leads_to(place, module.place))
             modules.setdefault(module.name, next(found, module.place))
-        return cls(pairs, modules, os.path.join(package, "script", "own_code.py"), str(notes), str(start))
+        return cls(pairs, modules, str(notes))
 
     def moved(self, variables: dict[str, str]) -> dict[str, str]:
         """Return the variables, PYTHONPATH with copies for the places."""
@@ -49,10 +45,14 @@ class OwnCode:
                 return there
         return folder
 
-    def started(self, variables: dict[str, str]) -> dict[str, str]:
-        """Return the variables with which every Python does what the launcher does for scripts."""
-        path = start_children(self.start, self.program, self.pairs, self.modules, self.notes)
-        return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, [path, variables.get("PYTHONPATH", "")]))}
+    def started(self, variables: dict[str, str], package: str) -> dict[str, str]:
+        """Return the variables with which every Python does what the launcher does; `package` is the step's Stepwell."""
+        children = os.path.join(package, "script", "children")
+        return {
+            **variables,
+            "STEPWELL_OWN_CODE": marshal.dumps((self.pairs, self.modules, self.notes), 2).hex(),
+            "PYTHONPATH": os.pathsep.join(filter(None, [children, variables.get("PYTHONPATH", "")])),
+        }
 
 
 def _leads_to(place: str, path: str) -> bool:

@@ -4,7 +4,6 @@ source/    working directory: the snapshot, `outputs/` and `logs/`
 inputs/    downloads; data that is mounted stays where it is
 outputs/   what the step writes, until it is committed
 code/      copies of modules that people work on outside of the source directory
-start/     what Pythons that the script starts begin with
 tmp/       TMPDIR, unless the job has one at a shorter path
 bin/       what starts the interpreter in use, if it is not called `python` where it stands
 """
@@ -274,10 +273,8 @@ def command(
     call, definition = job.call, job.call.definition
     _write_context(job, directory)
     argv = tuple(_rendered(argument, call, directory) for argument in definition.arguments)
-    own_code = OwnCode.of(
-        job.call, directory.own_code, directory.source, directory.folder / "start",
-        os.path.join(python.module_path, "stepwell"), directory.record / "control" / job.imported.name,
-    )  # fmt: skip
+    notes = directory.record / "control" / job.imported.name
+    own_code = OwnCode.of(job.call, directory.own_code, directory.source, notes)
     variables = own_code.moved({**inherited, **_variables(job, directory)})
     payload: bytes | None = None
     called = python_call(argv) if argv and argv[0] in _PYTHONS and not definition.shell else None
@@ -294,7 +291,7 @@ def command(
         elif argv[0] in _PYTHONS:
             argv = (python.interpreter, *argv[1:])
         if here:
-            variables = own_code.started(variables)
+            variables = own_code.started(variables, os.path.join(python.module_path, "stepwell"))
     return Command(
         argv=argv,
         folder=directory.source,
@@ -347,7 +344,6 @@ def _launch_spec(
         directory.folder,
         directory.folder / "inputs",
         directory.folder / "outputs",
-        directory.folder / "start",
         directory.temporary,
         directory.record,
         *directory.own_code.values(),

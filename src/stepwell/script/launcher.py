@@ -10,8 +10,9 @@ Started as `python launcher.py SPEC`. SPEC, the launch spec, is a JSON file (it 
     watch        whether to note reads
     quiet        folders and files that are never noted
     reads        file to append to, a line for each finding of `watch.py`, beside this file
-    own_code     what `own_code.py`, its `program`, needs: `pairs` and `modules`, the `notes` of packages, and a folder
-                 where Pythons that the script starts find how to `start`
+    own_code     what `own_code.py`, beside this file, needs: `pairs` and `modules`, and the `notes` of packages
+
+Pythons that the script starts begin with `children/sitecustomize.py`, which does the same by what `_bequeath` tells it.
 
 It runs wherever there is a Python >= 3.8, without Stepwell. Two thirds of its cost is its own
 compilation: `python __pycache__/launcher.*.pyc SPEC` does the same faster, with the Python that compiled it.
@@ -45,12 +46,13 @@ def main(spec_file: str) -> None:
     module = _new_main(path)
     sys.modules["__main__"] = module
     if spec.get("own_code"):
-        _begin_own_code(**spec["own_code"])
+        own = spec["own_code"]
+        _bequeath("STEPWELL_OWN_CODE", own["pairs"], own["modules"], own["notes"])
+        _beside("own_code").begin(own["pairs"], own["modules"], own["notes"], frozenset(sys.modules))
     if spec["watch"]:
-        own = [os.getcwd(), *spec["module_path"]]
-        watch = _watch()
-        watch.start(own, spec["quiet"], spec["reads"], [path, os.path.realpath(path)])
-        watch.bequeath(own, spec["quiet"], spec["reads"], [path, os.path.realpath(path)])
+        facts = [[os.getcwd(), *spec["module_path"]], spec["quiet"], spec["reads"], [path, os.path.realpath(path)]]
+        _bequeath("STEPWELL_WATCH", *facts)
+        _beside("watch").start(*facts)
     _execute(source, path, module, name)
 
 
@@ -88,16 +90,30 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
 
 
-def _watch() -> Any:
-    """Return the module beside this file, which no script can import."""
-    folder = os.path.dirname(os.path.realpath(__file__))
-    places = (folder, os.path.dirname(folder), os.path.dirname(_execute.__code__.co_filename))  # this may be bytecode
-    path = next(path for path in [f"{place}/watch.py" for place in places] if os.path.isfile(path))
-    loader = sys.modules["_frozen_importlib_external"].SourceFileLoader("stepwell_watch", path)
-    module = type(sys)("stepwell_watch")
+def _beside(name: str) -> Any:
+    """Return the module of the file beside this one, which no script can import."""
+    path = f"{_folder()}/{name}.py"
+    loader = sys.modules["_frozen_importlib_external"].SourceFileLoader(f"stepwell_{name}", path)
+    module = type(sys)(f"stepwell_{name}")
     module.__file__ = path
     loader.exec_module(module)
     return module
+
+
+def _folder() -> str:
+    folder = os.path.dirname(os.path.realpath(__file__))
+    places = (folder, os.path.dirname(folder), os.path.dirname(_execute.__code__.co_filename))  # this may be bytecode
+    return next(place for place in places if os.path.isfile(f"{place}/watch.py"))
+
+
+def _bequeath(variable: str, *facts: Any) -> None:
+    """Let every Python that this process starts begin with these facts, too."""
+    import marshal
+
+    children, earlier = f"{_folder()}/children", os.environ.get("PYTHONPATH")
+    os.environ[variable] = marshal.dumps(facts, 2).hex()
+    if not earlier or earlier.split(os.pathsep)[0] != children:
+        os.environ["PYTHONPATH"] = children + os.pathsep + earlier if earlier else children
 
 
 def _read_script(path: str) -> bytes:
@@ -118,21 +134,6 @@ def _new_main(path: str) -> ModuleType:
     module = type(sys)("__main__")
     module.__dict__.update(names)
     return module
-
-
-def _begin_own_code(program: str, pairs: list[list[str]], modules: dict[str, str], notes: str, start: str) -> None:
-    """Import from the kept copies of code, here and in Pythons that the script starts, and note packages at the end."""
-    before = frozenset(sys.modules)
-    code = type(sys)("stepwell_own_code")
-    code.__file__ = program
-    loader = sys.modules["_frozen_importlib_external"].SourceFileLoader(code.__name__, program)
-    exec(loader.get_code(code.__name__), code.__dict__)  # noqa: S102
-    code.begin(pairs, modules, notes, before)
-    try:
-        folders = [code.start_children(start, program, pairs, modules, notes), os.environ.get("PYTHONPATH", "")]
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
-    except OSError:
-        pass
 
 
 def _execute(source: bytes, path: str, module: ModuleType, name: str | None) -> None:

@@ -2,8 +2,8 @@
 
 `redirect` makes the running Python import from copies what stands in folders where people work: entries of `sys.path`
 (PYTHONPATH, `.pth` files) and what the import hooks of editable installs find lead into the copies. What a copy lacks,
-since an ignore file lists it, is still found where it is. `start_children` does the same in every Python that this
-process starts, by a `sitecustomize` that goes before any other and then lets that one run.
+since an ignore file lists it, is still found where it is. Every Python that a script starts does the same, by
+`children/sitecustomize.py`.
 
 This file stands alone, like the launcher: it runs wherever there is a Python >= 3.8, without Stepwell.
 """
@@ -22,29 +22,6 @@ _external = sys.modules["_frozen_importlib_external"]
 _PathFinder, _from_file, _Spec = _external.PathFinder, _external.spec_from_file_location, type(sys.__spec__)
 _USUAL = ("_frozen_importlib", "_frozen_importlib_external", "_distutils_hack", __name__)
 _INSTALLED = ("/site-packages/", "/dist-packages/")
-
-_START = """# Written by Stepwell: Pythons that a step starts import the same code as the step.
-import sys
-
-sys.path[:] = [path for path in sys.path if path != {folder!r}]
-mine = sys.modules.pop("sitecustomize", None)
-try:
-    import sitecustomize
-except ImportError as error:
-    if error.name != "sitecustomize":
-        raise
-    sys.modules["sitecustomize"] = mine
-finally:
-    try:
-        from _frozen_importlib_external import SourceFileLoader
-
-        code = type(sys)("stepwell_own_code")
-        code.__file__ = {program!r}
-        exec(SourceFileLoader(code.__name__, code.__file__).get_code(code.__name__), code.__dict__)
-        code.begin({pairs!r}, {modules!r}, {notes!r})
-    except Exception:
-        pass
-"""
 
 
 def begin(
@@ -69,19 +46,6 @@ def redirect(pairs: Iterable[Sequence[str]], modules: Mapping[str, str]) -> None
     found = [_Hook(finder, copies) if _is_hook(finder) else finder for finder in sys.meta_path]
     place = found.index(_PathFinder) if _PathFinder in found else len(found)
     sys.meta_path[:] = [*found[:place], _First(copies, modules), *found[place:], _Last(copies, modules, left)]
-
-
-def start_children(
-    folder: str, program: str, pairs: Iterable[Sequence[str]], modules: Mapping[str, str], notes: str
-) -> str:
-    """Write what Pythons with `folder` first on their PYTHONPATH begin with, and return it; `program` is this file."""
-    text = _START.format(
-        folder=folder, program=program, pairs=[list(pair) for pair in pairs], modules=dict(modules), notes=notes
-    )
-    os.makedirs(folder, exist_ok=True)
-    with open(os.path.join(folder, "sitecustomize.py"), "w", encoding="utf-8", errors="surrogateescape") as stream:
-        stream.write(text)
-    return folder
 
 
 def note_packages(notes: str, before: Collection[str]) -> None:

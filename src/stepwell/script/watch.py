@@ -21,7 +21,6 @@ This file stands alone, like the launcher, which loads it: it needs a Python >= 
 from __future__ import annotations
 
 import _thread
-import marshal
 import os
 import sys
 
@@ -242,14 +241,6 @@ def start(own: list[str], quiet: list[str], reads: str, script: list[str]) -> No
     sys.addaudithook(hook)
     for function in ("stat", "lstat", "access"):
         _Probe(function, lambda *facts: tell(probed, *facts)).install()
-
-
-def bequeath(*facts: Any) -> None:
-    """Let every Python that this process starts begin by calling `start` with these facts; see `children`."""
-    children = os.path.dirname(os.path.abspath(_callers.__code__.co_filename)) + "/children"
-    earlier = os.environ.get("PYTHONPATH")
-    os.environ["STEPWELL_WATCH"] = marshal.dumps(facts, 2).hex()
-    os.environ["PYTHONPATH"] = children + os.pathsep + earlier if earlier else children
 
 
 class _Probe:

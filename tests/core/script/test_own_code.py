@@ -81,11 +81,9 @@ class Place:
         if script:
             (self.copy / script).write_text(code)
         own_code = {
-            "program": str(SCRIPT / "own_code.py"),
             "pairs": [[str(self.live), str(self.copy)]] if pairs is None else pairs,
             "modules": dict(modules),
             "notes": str(self.top / "notes.txt"),
-            "start": str(self.top / "start"),
         }
         spec = {"script": script, "module": module, "argv": argv, "cwd": str(self.copy), "module_path": []}
         spec |= {"watch": True, "quiet": [], "reads": str(self.top / "reads.jsonl"), "own_code": own_code}
