@@ -158,7 +158,11 @@ def test_a_pipeline_with_the_sdks_imports_runs(project, capsys, monkeypatch) -> 
     second = PythonScriptStep("log.py", arguments=[made], inputs=[made], source_directory=str(project.source))
     workspace = Workspace.get(project.workspace.name)
     run = Experiment(workspace, "old-code").submit(Pipeline(workspace=workspace, steps=[second]))
-    RunDetails(run).show()
     run.wait_for_completion(show_output=False)
     assert run.find_step_run("log.py")[0].get_metrics() == {"rate": 0.5}
-    assert capsys.readouterr().out
+    capsys.readouterr()
+    RunDetails(run).show()
+    shown = capsys.readouterr().out
+    assert "2 ran" in shown and "log.py: rate = 0.5" in shown
+    RunDetails(None).show()  # type: ignore[arg-type]
+    assert "None" in capsys.readouterr().out

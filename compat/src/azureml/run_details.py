@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stepwell.deployments.cli.report import report
+
 if TYPE_CHECKING:
     from stepwell import PipelineRun
 
@@ -40,7 +42,6 @@ class RunDetails:
 
     def _text(self) -> str:
         try:
-            headline = self._run.summary().headline
+            return report(self._run.folder)
         except Exception as error:  # noqa: BLE001  (a look at a run must not end a notebook)
-            headline = f"{self._run!r} ({error})"
-        return headline
+            return f"{self._run!r} ({error})"
