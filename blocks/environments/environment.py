@@ -248,16 +248,17 @@ class Environment:
             raise UserErrorException("An environment without a name can't be registered", hint="Name it.")
         content = self.to_dict()
         content_digest = digest("registered-environment", json.dumps(content, sort_keys=True))
-        latest = latest_of(versions_of(workspace, self.name))
-        if latest is None or latest.digest != content_digest:
-            latest = EnvironmentBlock(
-                workspace=workspace.name,
-                name=self.name,
-                version=latest.version + 1 if latest else 1,
-                digest=content_digest,
-                content=SecretDict(content),
-            )
-            documents.save_named(latest)
+        with documents.registering("environments"):
+            latest = latest_of(versions_of(workspace, self.name))
+            if latest is None or latest.digest != content_digest:
+                latest = EnvironmentBlock(
+                    workspace=workspace.name,
+                    name=self.name,
+                    version=latest.version + 1 if latest else 1,
+                    digest=content_digest,
+                    content=SecretDict(content),
+                )
+                documents.save_named(latest)
         return _of_block(latest)
 
     @classmethod

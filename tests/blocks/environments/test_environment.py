@@ -1,5 +1,7 @@
 """`Environment`: what it means for a step, and how it is registered, copied and saved."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from stepwell import CondaDependencies, Environment
 from stepwell.blocks.environments.sections import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE
@@ -66,6 +68,15 @@ def test_a_registered_environment_gets_a_version_for_each_content(workspace):
     assert list(Environment.list(workspace)) == ["mine"]
     with pytest.raises(UserErrorException, match="no environment 'mine' of version 3"):
         Environment.get(workspace, "mine", 3)
+
+
+def test_two_who_register_at_once_get_two_versions(workspace):
+    made = [Environment("busy") for _ in range(4)]
+    for number, environment in enumerate(made):
+        environment.environment_variables = {"NUMBER": str(number)}
+    with ThreadPoolExecutor(4) as pool:
+        versions = pool.map(lambda environment: environment.register(workspace).version, made)
+    assert sorted(versions) == ["1", "2", "3", "4"]
 
 
 def test_a_clone_is_a_copy_of_its_own():
