@@ -9,11 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 _PYTHON = re.compile(r"(.*/)?(python|pypy)(\d+(\.\d+)*)?t?\Z", re.DOTALL)
+_HERE_DOCUMENT = re.compile(
+    r"(?<!<)<<-?(?!<)[ \t]*(['\"\\]?)(\w+)\1([^\n]*\n).*?^\t*\2[ \t]*$", re.DOTALL | re.MULTILINE
+)
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 _WITH_VALUE, _LAST = "WX", "cm"
 _SHELL_WORDS = frozenset(
     "! { } [[ ]] case do done elif else esac fi for function if in select then time until while exec command eval".split()  # noqa: SIM905
 )
+_LOOPS = frozenset(("for", "select"))
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "ksh", "zsh"))
 _SIGNS = ";&|()<>\n"
 _WRAPPERS = frozenset("command env exec nice nohup setsid stdbuf time timeout xargs".split())  # noqa: SIM905
@@ -73,7 +77,7 @@ def python_call(words: Sequence[str]) -> PythonCall | None:
 
 def shell_commands(text: str) -> Iterator[tuple[str, ...]]:
     """Yield the words of each command of a shell's text, as far as they can be told without running it."""
-    lines = text.replace("\\\n", " ").replace("\r\n", "\n")
+    lines = _HERE_DOCUMENT.sub(r"\3", text.replace("\r\n", "\n")).replace("\\\n", " ")
     lexer = shlex.shlex(lines, posix=True, punctuation_chars=_SIGNS)
     lexer.whitespace = " \t\r"
     lexer.whitespace_split = True
@@ -97,6 +101,8 @@ def _command(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Yield the words without redirections, assignments and the shell's own words before them."""
     kept: list[str] = []
     skip = False
+    if words and words[0] in _LOOPS:  # these words are a name and values, no command
+        return
     for word in words:
         if skip:
             skip = False

@@ -48,7 +48,9 @@ def test_names_of_interpreters():
     ("text", "commands"),
     [
         ("A=1 python a.py > out 2>&1 && python -m b | tee log", ["python a.py", "python -m b", "tee log"]),
-        ("for i in 1 2; do python a.py $i; done", ["i in 1 2", "python a.py $i"]),
+        ("for i in 1 2; do python a.py $i; done", ["python a.py $i"]),
+        ("cat <<EOF > x\nno 'command\nEOF\npython a.py", ["cat", "python a.py"]),
+        ("cat <<-'A' | sort\n\tno\n\tA\nread a <<< b", ["cat", "sort", "read a"]),
         ("# python no.py\nif test -f x\nthen exec python x.py &> log\nfi", ["test -f x", "python x.py"]),
         ("cd sub\npython \\\n  a.py", ["cd sub", "python a.py"]),
         ("echo 'unclosed", ["echo"]),
