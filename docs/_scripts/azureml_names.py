@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[2] / "compat" / "src"))
-from azureml import names  # type: ignore[import-not-found]
+from azureml import module_map, names  # type: ignore[import-not-found]
 
 INTRODUCTION = """\
 `pip install ./compat` in a checkout of Stepwell gives code of the Azure ML SDK v1 the package `azureml` that it imports: the SDK's
@@ -19,7 +19,7 @@ WORDS = {"works": "works", "differs": "works with a difference", "refuses": "ref
 def azureml_page() -> str:
     """Return the page as Markdown: the count of each kind, and a row for each name."""
     modules: dict[str, list[str]] = {}
-    for module, found in names.MODULES.items():
+    for module, found in module_map.MODULES.items():
         for name in found:
             modules.setdefault(name, []).append(module)
     meanings = {name: names.meaning(name) for name in sorted(modules, key=str.lower)}

@@ -11,7 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from azureml import names
+from azureml import module_map, names
 
 from stepwell.errors import StepwellError, UserErrorException
 
@@ -47,20 +47,20 @@ SIGNATURES = {
 
 
 def find(name: str) -> object:
-    module = next(module for module, found in names.MODULES.items() if name in found)
+    module = next(module for module, found in module_map.MODULES.items() if name in found)
     return getattr(importlib.import_module(module), name)
 
 
-@pytest.mark.parametrize("module", sorted(names.MODULES))
+@pytest.mark.parametrize("module", sorted(module_map.MODULES))
 def test_every_name_is_imported_from_every_module(module: str) -> None:
     space: dict[str, object] = {}
-    exec(f"from {module} import {', '.join(names.MODULES[module])}", space)
-    assert set(names.MODULES[module]) <= set(space)
+    exec(f"from {module} import {', '.join(module_map.MODULES[module])}", space)
+    assert set(module_map.MODULES[module]) <= set(space)
     assert importlib.import_module(module).__name__ == module
 
 
 def test_every_name_stands_in_a_module_and_is_carried_or_refuses() -> None:
-    assert {name for found in names.MODULES.values() for name in found} == set(names.NAMES)
+    assert {name for found in module_map.MODULES.values() for name in found} == set(names.NAMES)
     assert all(bool(facts.carrier) != bool(facts.instead) for facts in names.NAMES.values())
 
 

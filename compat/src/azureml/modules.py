@@ -9,7 +9,7 @@ import importlib.util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from azureml import names
+from azureml import module_map, names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Return where a module of the table comes from; None for all others."""
-        package = fullname in names.PACKAGES
-        if not fullname.startswith("azureml.") or not (package or fullname in names.MODULES):
+        package = fullname in module_map.PACKAGES
+        if not fullname.startswith("azureml.") or not (package or fullname in module_map.MODULES):
             return None
         return importlib.util.spec_from_loader(fullname, self, is_package=package)
 
@@ -40,14 +40,14 @@ class _Module(ModuleType):
 
     def __init__(self, name: str) -> None:
         super().__init__(name, f"What the Azure ML SDK v1 has in {name}, carried by Stepwell.")
-        self.__all__ = [one for one in names.MODULES.get(name, ()) if not one.startswith("_")]
+        self.__all__ = [one for one in module_map.MODULES.get(name, ()) if not one.startswith("_")]
 
     def __getattr__(self, name: str) -> Any:
-        if name in names.MODULES.get(self.__name__, ()):
+        if name in module_map.MODULES.get(self.__name__, ()):
             found = find(name)
             setattr(self, name, found)
             return found
-        if f"{self.__name__}.{name}" in names.MODULES or f"{self.__name__}.{name}" in names.PACKAGES:
+        if f"{self.__name__}.{name}" in module_map.MODULES or f"{self.__name__}.{name}" in module_map.PACKAGES:
             return importlib.import_module(f"{self.__name__}.{name}")
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
@@ -57,7 +57,7 @@ class _Module(ModuleType):
         )
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *names.MODULES.get(self.__name__, ())})
+        return sorted({*super().__dir__(), *module_map.MODULES.get(self.__name__, ())})
 
 
 def find(name: str) -> Any:
