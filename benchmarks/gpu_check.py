@@ -21,7 +21,7 @@ from stepwell.blocks.compute.dask import cluster, gpu
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
 from stepwell.blocks.server import connection
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.deployments.cli.report import report
+from stepwell.deployments.reports.report import report
 from stepwell.errors import StepwellError
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.script.metrics import metrics_of

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens
+from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens, workspaces
 
 app = typer.Typer(
     name="stepwell",
@@ -42,7 +42,7 @@ def _options(debug: bool = _DEBUG, _version: bool = _VERSION) -> None:
 runs.add_to(app)
 published.add_to(app)
 serve.add_to(app)
-store.add_to(app)
+workspaces.add_to(app)
 app.add_typer(compute.app, name="compute")
 app.add_typer(store.app, name="store")
 app.add_typer(server.app, name="server")

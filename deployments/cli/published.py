@@ -67,8 +67,8 @@ def pipelines(
 ) -> None:
     """List published pipelines, newest first."""
     from stepwell.deployments.cli.lookup import find_workspaces
-    from stepwell.deployments.cli.report import columns
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
+    from stepwell.deployments.reports.report import columns
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
     workspaces = find_workspaces(workspace)
@@ -97,8 +97,8 @@ def endpoints(
 ) -> None:
     """List pipeline endpoints and their versions; the default one is marked."""
     from stepwell.deployments.cli.lookup import find_workspaces
-    from stepwell.deployments.cli.report import columns
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
+    from stepwell.deployments.reports.report import columns
     from stepwell.errors import UserErrorException
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 

@@ -53,7 +53,7 @@ def run(
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
     from stepwell.deployments.cli.lookup import load_pipeline, read_parameters
-    from stepwell.deployments.cli.report import in_json
+    from stepwell.deployments.reports.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
     from stepwell.flows.runs.progress import Progress
@@ -111,7 +111,7 @@ def runs(
     if context.invoked_subcommand:
         return
     from stepwell.deployments.cli.lookup import find_stores, of_each
-    from stepwell.deployments.cli.report import in_json, run_lines, summary_or_none
+    from stepwell.deployments.reports.report import in_json, run_lines, summary_or_none
     from stepwell.flows.public.pipeline_run import all_runs
     from stepwell.flows.public.run_references import short_ids
 
@@ -129,7 +129,7 @@ def runs(
 def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """Show what happened to each step of a run, and why."""
     from stepwell.deployments.cli.lookup import find_run
-    from stepwell.deployments.cli.report import in_json
+    from stepwell.deployments.reports.report import in_json
 
     found = find_run(run_id, workspace)
     if as_json:
@@ -291,7 +291,7 @@ def _run_with_step(target: str, run_id: str, workspace: str) -> PipelineRun | No
 
 def _print_comparisons(comparisons: Generator[Comparison], *, as_json: bool, words: str) -> None:
     """Print each comparison as it comes; exit with code 1 if anything differs or could not be repeated."""
-    from stepwell.deployments.cli.report import comparison_text
+    from stepwell.deployments.reports.report import comparison_text
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -377,6 +377,6 @@ def _connected(find: Callable[[], T]) -> T:
 
 
 def _text(run: RunFolder, *, guards: bool = False) -> str:
-    from stepwell.deployments.cli.report import report
+    from stepwell.deployments.reports.report import report
 
     return report(run, guards=guards)

@@ -1,4 +1,4 @@
-"""`stepwell store`, `workspaces` and `use`: look after workspaces and their stores of results."""
+"""`stepwell store`: look after the stores of results."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from stepwell.errors import ServerException, StepwellError
-
 if TYPE_CHECKING:
     from stepwell.flows.public.workspace import Workspace
 
 app = typer.Typer(help="The store of results.", no_args_is_help=True)
-workspaces = typer.Typer(help="The workspaces that Prefect's server knows.", invoke_without_command=True)
-_NAME = typer.Argument(..., help="The workspace's name.", metavar="NAME")
-_YES = typer.Option(False, "--yes", "-y", help="Ask nothing.")
-_CLEAR = typer.Option(False, "--clear", help="Use none.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
 
 
@@ -91,93 +85,3 @@ def _size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     raise AssertionError
-
-
-# Workspaces -------------------------------------------------------------------------------------------------------------
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add the commands about workspaces to the app."""
-    app.add_typer(workspaces, name="workspaces")
-    app.command()(use)
-
-
-@workspaces.callback()
-def list_workspaces(context: typer.Context, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
-    """List workspaces, and where their stores are; that of `stepwell use` is marked."""
-    if context.invoked_subcommand:
-        return
-    from stepwell.blocks.workspace.store_identity import default_workspace
-    from stepwell.deployments.cli.report import columns
-    from stepwell.flows.public.workspace import Workspace
-
-    known = [(one, *_place(one)) for one in sorted(Workspace.list().values(), key=lambda one: one.name)]
-    if as_json:
-        print(json.dumps([{"name": one.name, "here": here, "store": place} for one, here, place in known], indent=1))
-        return
-    rows = [(one.name, "*" if one.name == default_workspace() else "", place) for one, _, place in known]
-    for line in columns([("NAME", "USED", "STORE"), *rows]) if rows else ["There is no workspace yet"]:
-        print(line)
-
-
-def _place(workspace: Workspace) -> tuple[bool, str]:
-    """Return whether the store is this home's, and where it is in words; that of a broken workspace is not known."""
-    try:
-        if workspace.is_here:
-            return True, str(workspace.folder)
-    except ServerException:
-        raise
-    except (StepwellError, OSError) as error:
-        return False, f"not known: {error.title if isinstance(error, StepwellError) else error}"
-    return False, f"of another home: {workspace.store_place or 'not known'}"
-
-
-@workspaces.command()
-def create(name: str = _NAME) -> None:
-    """Create a workspace."""
-    from stepwell.flows.public.workspace import Workspace
-
-    print(f"The workspace {Workspace.create(name).name} is created")
-
-
-@workspaces.command()
-def delete(name: str = _NAME, yes: bool = _YES) -> None:
-    """Delete a workspace with its datastores, targets, schedules and all that is published in it; data and results stay on disk."""
-    from stepwell.flows.publishing.removal import published_in, remove_workspace
-
-    found = _known(name)
-    if not yes:
-        published = len(published_in(name))
-        typer.confirm(f"Delete the workspace {name}, and {published} published pipelines of it?", abort=True)
-    place = _place(found)[1]
-    remove_workspace(name)
-    print(f"The workspace {name} is deleted; its data stay in {place}")
-
-
-@workspaces.command()
-def adopt(name: str = _NAME, yes: bool = _YES) -> None:
-    """Take over a workspace whose home is gone: what this home has in its place is its store from now on."""
-    found = _known(name)
-    if not yes and not found.is_here:
-        typer.confirm(f"Refuse {name} to its home ({found.store_place or 'not known'}) from now on?", abort=True)
-    found.adopt()
-    print(f"The workspace {name} belongs to this home: {found.folder}")
-
-
-def use(
-    name: str = typer.Argument("", help="The workspace; without it, the one in use is told.", metavar="NAME"),
-    clear: bool = _CLEAR,
-) -> None:
-    """Choose the workspace of commands that name none, where no config file does."""
-    from stepwell.blocks.workspace.store_identity import default_workspace, set_default_workspace
-
-    if name or clear:
-        set_default_workspace("" if clear else _known(name).name)
-    used = default_workspace()
-    print(f"Commands use the workspace {used}" if used else "Commands use all workspaces")
-
-
-def _known(name: str) -> Workspace:
-    from stepwell.flows.public.workspace import Workspace
-
-    return Workspace.list().get(name) or Workspace.get(name)  # which tells what there is

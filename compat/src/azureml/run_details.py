@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from stepwell.deployments.cli.report import report
+from stepwell.deployments.reports.report import report
 
 if TYPE_CHECKING:
     from stepwell import PipelineRun

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stepwell.deployments.cli.report import report
+from stepwell.deployments.reports.report import report
 
 
 def test_the_guard_of_each_step_is_shown_and_recorded(project):
