@@ -8,6 +8,7 @@ from typing import Any
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import write_atomically
 from stepwell.errors import StoreException
+from stepwell.model.regular_files import read_bytes
 
 
 def claim(store: Store, published_id: str, facts: dict[str, Any]) -> None:
@@ -28,7 +29,7 @@ def claimed(store: Store) -> set[str]:
     found: set[str] = set()
     for path in (store.root / "published").glob("*.json"):
         try:
-            found |= set(json.loads(path.read_bytes())["snapshots"].values())
+            found |= set(json.loads(read_bytes(path))["snapshots"].values())
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise StoreException(
                 "What a published pipeline needs can't be read, so nothing is removed",

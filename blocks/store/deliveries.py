@@ -11,6 +11,7 @@ from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.locks import exclusive
 from stepwell.model.digests import digest
+from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import Tree
 
 Delivered = dict[str, list[str]]
@@ -59,7 +60,7 @@ class Deliveries:
     def _all(self) -> dict[str, Delivered]:
         for path in self._read:
             with suppress(OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
-                found = json.loads(path.read_bytes())
+                found = json.loads(read_bytes(path))
                 if found["format"] == 1:
                     return {
                         str(who): {str(name): [str(text) for text in texts] for name, texts in delivered.items()}

@@ -18,6 +18,7 @@ from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.living import is_owner_name, noticed_dead, owners
 from stepwell.blocks.system.locks import can_lock, exclusive
 from stepwell.errors import StoreException
+from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import scan
 
 _DAY = 86_400
@@ -134,7 +135,7 @@ class _Needed:
     def add_unknown(self, record: Path) -> None:
         """Add whatever a record names that can't be understood; one that can't even be read may name anything."""
         try:
-            outputs = json.loads(record.read_bytes())["record"]["outputs"]
+            outputs = json.loads(read_bytes(record))["record"]["outputs"]
             self.trees |= {artifact["digest"] for artifact in outputs.values()}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             self.knows_all = False

@@ -14,7 +14,7 @@ from typing import Any
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import exclusive, shared
-from stepwell.model.regular_files import read_bytes
+from stepwell.model.regular_files import read_bytes, regular_only
 
 Event = dict[str, Any]
 
@@ -82,10 +82,10 @@ class RunFolder:
             os.listdir(self.path)
             with suppress(FileNotFoundError):
                 os.listdir(self.path / "steps")
-            with suppress(FileNotFoundError), open(self.path / "journal.jsonl", "rb"):
+            with suppress(FileNotFoundError), open(self.path / "journal.jsonl", "rb", opener=regular_only):
                 pass
             with suppress(FileNotFoundError):
-                return isinstance(json.loads((self.path / "run.json").read_bytes()), dict)
+                return isinstance(json.loads(read_bytes(self.path / "run.json")), dict)
         except (OSError, ValueError, RecursionError):
             return False
         return True
@@ -94,7 +94,8 @@ class RunFolder:
         """Append `event` to the journal, on a line of its own though the one before was cut off."""
         line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
         make_folder(self.path)
-        descriptor = os.open(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK  # a pipe in its place is an error at once
+        descriptor = os.open(self.path / "journal.jsonl", flags, 0o644)
         try:
             os.write(descriptor, line)
         finally:

@@ -34,6 +34,7 @@ from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
 from stepwell.model.fingerprint import Fingerprint
 from stepwell.model.records import StepRecord
+from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import DigestFile, Tree, scan
 
 FORMAT = 1
@@ -177,7 +178,7 @@ class Store:
         for root in self._roots:
             path = _fan_out(root / "manifests", tree).with_suffix(".json")
             with suppress(OSError):
-                data = path.read_bytes()
+                data = read_bytes(path)
                 with suppress(ValueError, TypeError, RecursionError):
                     found = Tree.from_json(json.loads(data))
                     if found.digest == tree:
@@ -214,7 +215,7 @@ class Store:
         data = None
         for root in self._roots:
             with suppress(OSError, ValueError):  # a key that can't be a path has no record
-                data = _fan_out(root / "records", key).with_suffix(".json").read_bytes()
+                data = read_bytes(_fan_out(root / "records", key).with_suffix(".json"))
                 break
         if data is None:
             return Miss()
@@ -274,7 +275,7 @@ class Store:
         """Return the files that steps with this code were seen to read though no row declares them."""
         for root in self._roots:
             with suppress(OSError, ValueError, RecursionError):
-                names = json.loads(self._observed_path(root, fingerprint).read_bytes())
+                names = json.loads(read_bytes(self._observed_path(root, fingerprint)))
                 return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
         return ()
 
@@ -302,7 +303,7 @@ class Store:
         counter = self.written / "runs" / "counter"
         with exclusive(self.written / "runs" / "counter.lock"):
             try:
-                number = int(counter.read_text()) + 1
+                number = int(read_bytes(counter)) + 1
             except (OSError, ValueError):
                 number = 1 + sum(1 for _ in (self.root / "runs").glob("*/run.json"))
             write_atomically(counter, str(number).encode())

@@ -10,6 +10,7 @@ from pathlib import Path
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
+from stepwell.model.regular_files import read_bytes, read_text
 
 
 def note(run: RunFolder, server: str) -> None:
@@ -32,7 +33,7 @@ def untold() -> Iterator[tuple[RunFolder, str]]:
         return
     for path in noted:
         try:
-            found = json.loads(path.read_bytes())
+            found = json.loads(read_bytes(path))
             run, server = RunFolder(Path(found["path"])), str(found["server"])
         except FileNotFoundError:
             continue
@@ -54,7 +55,7 @@ def note_unanswered(token: str, server: str) -> None:
 def unanswered(server: str) -> list[str]:
     """Return the tokens noted for the server."""
     try:
-        return [path.name for path in sorted(_unanswered().glob("[0-9a-f]*")) if path.read_text() == server]
+        return [path.name for path in sorted(_unanswered().glob("[0-9a-f]*")) if read_text(path) == server]
     except OSError:
         return []
 

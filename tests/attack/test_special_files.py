@@ -15,9 +15,16 @@ from stepwell.blocks.environments.sections import text_of
 from stepwell.blocks.source import provenance
 from stepwell.blocks.source.provenance import git_provenance
 from stepwell.blocks.source.snapshot import source_tree
+from stepwell.blocks.store import untold
+from stepwell.blocks.store.deliveries import Deliveries
+from stepwell.blocks.store.maintenance import collect
+from stepwell.blocks.store.retention import Limits, collect_runs
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.stat_cache import StatCache
+from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import copy_file
-from stepwell.errors import SnapshotException, StepwellError, UserErrorException
+from stepwell.errors import SnapshotException, StepwellError, StoreException, UserErrorException
+from stepwell.model.fingerprint import Fingerprint, Row
 from stepwell.model.tree import plain_digest
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
@@ -147,3 +154,56 @@ def test_what_a_step_read_once_is_a_pipe_now(project):
     table.unlink()
     os.mkfifo(table)
     assert [decision.action for decision in pipeline.plan()] == ["run"]
+
+
+RUN = "0b1c2d3e-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["run.json", "journal.jsonl"])
+def test_a_file_of_a_run(tmp_path, kind, name):
+    store = Store(tmp_path / "store", "5" * 64, StatCache(tmp_path / "digests.sqlite3"))
+    run = RunFolder(store.run_folder(RUN))
+    run.describe({"name": "x", "number": 1})
+    (run.path / name).unlink(missing_ok=True)
+    put(kind, run.path / name)
+    assert not run.is_legible()
+    assert (run.facts() or run.journal()) == (run.facts() if name != "run.json" else [])
+    if name == "journal.jsonl" and kind == "pipe":
+        with pytest.raises(OSError, match="No such device or address"):
+            run.append({"status": "Running"})
+    collect(store, days=0)
+    collect_runs(store, Limits(0, 0, 0))
+    assert os.path.lexists(run.path / name)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_of_the_store(tmp_path, kind):
+    store = Store(tmp_path / "store", "5" * 64, StatCache(tmp_path / "digests.sqlite3"))
+    (tmp_path / "data").write_text("x")
+    tree, key, fingerprint = store.tree_at(tmp_path / "data"), "a" * 64, Fingerprint((Row("script", "a.py", "1"),))
+    deliveries = Deliveries(store, "file:///x", "y")
+    deliveries.end("me", tree)
+    for place in (
+        store.root / "records" / key[:2] / f"{key}.json",
+        store.root / "manifests" / tree.digest[:2] / f"{tree.digest}.json",
+        store._observed_path(store.root, fingerprint),
+        store.root / "runs" / "counter",
+        deliveries._path,
+    ):
+        place.unlink(missing_ok=True)
+        put(kind, place)
+    assert isinstance(store.lookup(key), Miss) and store.manifest(tree.digest) is None
+    assert store.observed(fingerprint) == () and deliveries.by("me") == {} and store.next_run_number() == 1
+    assert store.root / "records" / key[:2] / f"{key}.json" in collect(store, days=0).unreadable
+    put(kind, store.root / "published" / "x.json")
+    with pytest.raises(StoreException, match="nothing is removed"):
+        collect(store, days=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_note_of_a_run_that_a_server_missed(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path))
+    put(kind, tmp_path / "untold" / RUN)
+    put(kind, tmp_path / "unanswered" / "abc")
+    assert list(untold.untold()) == [] and untold.unanswered("") == []
