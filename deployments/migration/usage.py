@@ -218,7 +218,7 @@ class _Reader(ast.NodeVisitor):
                 self._tell(thing.name, node.lineno)
             return thing
         carrier = self._carrier(owner.name)
-        if not inspect.isclass(carrier) or node.attr.startswith("_"):
+        if not isinstance(carrier, type) or node.attr.startswith("_"):
             return None
         found = inspect.getattr_static(carrier, node.attr, None)
         if found is None:
