@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
 import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
@@ -90,6 +92,15 @@ def client() -> Iterator[SyncPrefectClient]:
 def ui_url(path: str = "") -> str:
     """Return the address of a page of Prefect's UI."""
     return (get_current_settings().ui_url or ensure_server().removesuffix("/api")) + path
+
+
+def create_artifact(kind: str, key: str, description: str, data: str, run_id: str = "") -> None:
+    """Create an artifact, on the page of the run if its id is given; Prefect's own functions do it within a run alone."""
+    with client() as api:
+        flow_run = UUID(run_id) if run_id else None
+        api.create_artifact(
+            ArtifactCreate(key=key, type=kind, description=description, data=data, flow_run_id=flow_run)
+        )
 
 
 def save(block: Block, name: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,7 +19,7 @@ from stepwell.blocks.store import claims
 from stepwell.blocks.system.files import copy_tree, remove
 from stepwell.blocks.system.locks import exclusive
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import ModelPathNotFoundException, UserErrorException
+from stepwell.errors import ModelPathNotFoundException, ServerException, UserErrorException
 from stepwell.model.names import joined_name
 
 Marks = Sequence[Any]
@@ -48,6 +50,9 @@ class ModelBlock(documents.NamedBlock, documents.DatedBlock):
     experiment: str = Field(default="", description="The experiment of that run.")
     step: str = Field(default="", description="The step of that run.")
     inputs: dict[str, str] = Field(default_factory=dict, description="The digests of what that step read, by name.")
+    datasets: dict[str, str] = Field(
+        default_factory=dict, description="What it was made with: scenarios, and datasets."
+    )
 
     @property
     def claim(self) -> str:
@@ -60,7 +65,7 @@ def add_version(
     name: str,
     path: Path,
     facts: Mapping[str, Any],
-    children: Iterable[str] | None = None,
+    children: Iterable[str | os.PathLike[str]] | None = None,
 ) -> ModelBlock:
     """Keep the file or folder at `path`, or only these files of the folder, as the next version of the model `name`.
 
@@ -94,6 +99,7 @@ def add_version(
         claims.claim(store, block.claim, {"snapshots": {name: tree.digest}})
         store.add_tree(path, tree, move=False)
         documents.save_named(block)
+    _show(workspace, block)
     return block
 
 
@@ -136,6 +142,55 @@ def forget(workspace: BaseWorkspace, block: ModelBlock) -> None:
     claims.disclaim(workspace.store, block.claim)
 
 
+def lineage(block: ModelBlock) -> dict[str, str]:
+    """Return where a version comes from, by what each fact is called; what is not known is left out."""
+    facts = {
+        "run": block.run_id,
+        "experiment": block.experiment,
+        "step": block.step,
+        **{f"input {name}": digest for name, digest in sorted(block.inputs.items())},
+        **{f"dataset {name}": dataset for name, dataset in sorted(block.datasets.items())},
+        "framework": " ".join(filter(None, (block.framework, block.framework_version))),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def texts(marks: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return names and values as text."""
+    return {str(name): str(value) for name, value in (marks or {}).items()}
+
+
+def dataset_labels(datasets: Iterable[Any] | None) -> dict[str, str]:
+    """Return each scenario with what tells its dataset: name and version, or its id."""
+
+    def label(one: Any) -> str:
+        name, version = getattr(one, "name", None), getattr(one, "version", None)
+        return f"{name}:{version}" if name else str(getattr(one, "id", None) or one)
+
+    return {str(scenario): label(one) for scenario, one in datasets or ()}
+
+
+def _show(workspace: BaseWorkspace, block: ModelBlock) -> None:
+    """Tell the model's versions, and where each comes from, on a page of Prefect's UI, and on that of the run."""
+    rows = [
+        {
+            "version": one.version,
+            "registered": datetime.fromtimestamp(one.created, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            "tags": ", ".join(f"{name}: {value}" for name, value in one.tags.items()),
+            **lineage(one),
+        }
+        for one in versions_of(workspace, block.name)
+    ]
+    with suppress(ServerException):  # it is registered, whether anybody can see it or not
+        documents.create_artifact(
+            "table",
+            joined_name("model", workspace.name, block.name),
+            f"Versions of the model {block.name}",
+            json.dumps(rows),
+            block.run_id,
+        )
+
+
 def _has(marks: Mapping[str, str], mark: Any) -> bool:
     if isinstance(mark, str):
         return mark in marks
@@ -144,12 +199,12 @@ def _has(marks: Mapping[str, str], mark: Any) -> bool:
 
 
 @contextmanager
-def _chosen(workspace: BaseWorkspace, folder: Path, children: Iterable[str]) -> Iterator[Path]:
+def _chosen(workspace: BaseWorkspace, folder: Path, children: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
     """Provide a copy of the folder that holds these files and folders alone."""
     scratch = workspace.store.scratch_folder()
     try:
         copy = scratch / folder.absolute().name
-        for child in children:
+        for child in map(str, children):
             if os.path.isabs(child) or ".." in Path(child).parts:
                 raise UserErrorException(f"{child!r} leads out of the model's folder", hint="Name files below it.")
             if not (folder / child).exists():

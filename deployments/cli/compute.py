@@ -91,7 +91,7 @@ def delete(name: str = _NAME, workspace: str = _WORKSPACE) -> None:
 
 
 def _workspace(name: str) -> Workspace:
-    from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.lookup.workspaces import find_workspaces
     from stepwell.errors import UserErrorException
 
     found = find_workspaces(name)

@@ -40,8 +40,8 @@ def publish(
     as_json: bool = _JSON,
 ) -> None:
     """Freeze a pipeline and make it callable."""
-    from stepwell.deployments.cli.lookup import load_pipeline
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
+    from stepwell.deployments.lookup.pipelines import load_pipeline
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
     pipeline = load_pipeline(file)
@@ -66,8 +66,8 @@ def pipelines(
     as_json: bool = _JSON,
 ) -> None:
     """List published pipelines, newest first."""
-    from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
+    from stepwell.deployments.lookup.workspaces import find_workspaces
     from stepwell.deployments.reports.report import columns
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
@@ -96,8 +96,8 @@ def endpoints(
     as_json: bool = _JSON,
 ) -> None:
     """List pipeline endpoints and their versions; the default one is marked."""
-    from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
+    from stepwell.deployments.lookup.workspaces import find_workspaces
     from stepwell.deployments.reports.report import columns
     from stepwell.errors import UserErrorException
     from stepwell.flows.public.published_pipeline import PublishedPipeline
@@ -204,8 +204,8 @@ class _Named(NamedTuple):
 
 
 def _named(name: str, workspace: str) -> _Named:
-    from stepwell.deployments.cli.lookup import find_workspaces
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
+    from stepwell.deployments.lookup.workspaces import find_workspaces
     from stepwell.errors import UserErrorException
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 

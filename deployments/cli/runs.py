@@ -52,7 +52,7 @@ def run(
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
-    from stepwell.deployments.cli.lookup import load_pipeline, read_parameters
+    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
     from stepwell.deployments.reports.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
@@ -81,7 +81,7 @@ def plan(
     as_json: bool = _JSON,
 ) -> None:
     """Say for every step whether it would run, and why; run nothing."""
-    from stepwell.deployments.cli.lookup import load_pipeline, read_parameters
+    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
 
     pipeline = _load(file, load_pipeline)
     pipeline = pipeline.on(compute) if compute else pipeline
@@ -110,7 +110,7 @@ def runs(
     """List runs, newest first."""
     if context.invoked_subcommand:
         return
-    from stepwell.deployments.cli.lookup import find_stores, of_each
+    from stepwell.deployments.lookup.workspaces import find_stores, of_each
     from stepwell.deployments.reports.report import in_json, run_lines, summary_or_none
     from stepwell.flows.public.pipeline_run import all_runs
     from stepwell.flows.public.run_references import short_ids
@@ -128,7 +128,7 @@ def runs(
 
 def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """Show what happened to each step of a run, and why."""
-    from stepwell.deployments.cli.lookup import find_run
+    from stepwell.deployments.lookup.runs import find_run
     from stepwell.deployments.reports.report import in_json
 
     found = find_run(run_id, workspace)
@@ -145,7 +145,7 @@ def logs(
     workspace: str = _WORKSPACE,
 ) -> None:
     """Print what a step's script wrote."""
-    from stepwell.deployments.cli.lookup import find_run
+    from stepwell.deployments.lookup.runs import find_run
     from stepwell.errors import UserErrorException
 
     found = find_run(run_id, workspace)
@@ -167,7 +167,7 @@ def outputs(
     as_json: bool = _JSON,
 ) -> None:
     """List a run's outputs, or copy them out of the store; exit code 1 if the store no longer has some."""
-    from stepwell.deployments.cli.lookup import find_run
+    from stepwell.deployments.lookup.runs import find_run
     from stepwell.flows.public.pipeline_run import gone_error
 
     found = find_run(run_id, workspace)
@@ -193,7 +193,7 @@ def outputs(
 
 def cancel(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
     """Cancel a run, wherever it was started."""
-    from stepwell.deployments.cli.lookup import find_run
+    from stepwell.deployments.lookup.runs import find_run
 
     found = find_run(run_id, workspace)
     found.cancel()
@@ -214,7 +214,8 @@ def rerun(
     What differs is named by file and place, what was collected or changed since by name; exit code 1 if there is any.
     Secret parameters are not kept: pass them with -p.
     """
-    from stepwell.deployments.cli.lookup import find_run, read_values
+    from stepwell.deployments.lookup.pipelines import read_values
+    from stepwell.deployments.lookup.runs import find_run
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of
     from stepwell.flows.engine.repetition import rerun as repeat
@@ -244,7 +245,7 @@ def check(
     What differs is named by file and place; exit code 1 if there is any. A step of a run gets the snapshot and inputs that it
     had there, the steps of a file what is on disk now.
     """
-    from stepwell.deployments.cli.lookup import load_pipeline, read_parameters, read_values
+    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters, read_values
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of, run_twice, step_twice
 
@@ -266,7 +267,7 @@ def _run_with_step(target: str, run_id: str, workspace: str) -> PipelineRun | No
     """Return the run if it has a step of that name, else None; without either a file, raise what is wrong with the name."""
     from pathlib import Path
 
-    from stepwell.deployments.cli.lookup import find_run
+    from stepwell.deployments.lookup.runs import find_run
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of
 
@@ -324,8 +325,8 @@ def gc(
 ) -> None:
     """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
     from stepwell.blocks.store.retention import Limits, collect_runs
-    from stepwell.deployments.cli.lookup import find_stores, of_each
     from stepwell.deployments.cli.store import tell_unreadable
+    from stepwell.deployments.lookup.workspaces import find_stores, of_each
 
     def collected(found: Workspace) -> tuple[()]:
         removed = collect_runs(found.store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
@@ -340,7 +341,7 @@ def gc(
 def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
     """Keep a run, however old it gets."""
     from stepwell.blocks.store.retention import PINNED
-    from stepwell.deployments.cli.lookup import find_run
+    from stepwell.deployments.lookup.runs import find_run
 
     found = find_run(run_id, workspace)
     (found.folder.path / PINNED).touch()
@@ -350,7 +351,7 @@ def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
 def unpin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
     """Let `gc` remove a run that was pinned."""
     from stepwell.blocks.store.retention import PINNED
-    from stepwell.deployments.cli.lookup import find_run
+    from stepwell.deployments.lookup.runs import find_run
 
     found = find_run(run_id, workspace)
     (found.folder.path / PINNED).unlink(missing_ok=True)

@@ -41,8 +41,8 @@ def create(
     workspace: str = _WORKSPACE,
 ) -> None:
     """Make a schedule for a published pipeline."""
-    from stepwell.deployments.cli.lookup import read_values
     from stepwell.deployments.cli.published import find_published
+    from stepwell.deployments.lookup.pipelines import read_values
     from stepwell.deployments.schedules.schedule import Schedule
     from stepwell.flows.publishing.run_requests import definitions_of
     from stepwell.flows.runs.names import usual_experiment
@@ -71,7 +71,7 @@ def list_schedules(
     as_json: bool = _JSON,
 ) -> None:
     """List schedules, newest first, with their next and last runs."""
-    from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.lookup.workspaces import find_workspaces
     from stepwell.deployments.schedules.prefect_schedules import last_run_of, next_run_of
     from stepwell.deployments.schedules.schedule import Schedule
 
@@ -113,7 +113,7 @@ def delete(schedule: str = _ID, workspace: str = _WORKSPACE) -> None:
 
 
 def _find_schedule(word: str, workspace: str) -> Schedule:
-    from stepwell.deployments.cli.lookup import find_workspaces
+    from stepwell.deployments.lookup.workspaces import find_workspaces
     from stepwell.deployments.schedules.schedule import Schedule
     from stepwell.errors import UserErrorException
 

@@ -20,7 +20,7 @@ _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by defau
 def verify(workspace: str = _WORKSPACE, as_json: bool = typer.Option(False, "--json", help="Print JSON.")) -> None:
     """Read every kept byte again and name what is damaged; exit code 1 if anything is."""
     from stepwell.blocks.store.maintenance import verify as check
-    from stepwell.deployments.cli.lookup import find_stores, of_each
+    from stepwell.deployments.lookup.workspaces import find_stores, of_each
 
     damaged: list[str] = []  # also what could not be checked at all
     reports = of_each(find_stores(workspace, damaged.append), lambda found: [check(found.store)], damaged.append)
@@ -45,7 +45,7 @@ def gc(
     """Remove results that nobody used for a while, what interrupted runs left behind, and runs as `runs gc` does."""
     from stepwell.blocks.store.maintenance import collect
     from stepwell.blocks.store.retention import Limits, collect_runs
-    from stepwell.deployments.cli.lookup import find_stores, of_each
+    from stepwell.deployments.lookup.workspaces import find_stores, of_each
 
     def collected(found: Workspace) -> tuple[()]:
         word, store = "Would remove" if dry_run else "Removed", found.store
@@ -73,7 +73,7 @@ def tell_unreadable(paths: Iterable[Path]) -> None:
 def size(workspace: str = _WORKSPACE) -> None:
     """Tell how much the store holds."""
     from stepwell.blocks.store.maintenance import measure
-    from stepwell.deployments.cli.lookup import find_stores, of_each
+    from stepwell.deployments.lookup.workspaces import find_stores, of_each
 
     for root, report in of_each(find_stores(workspace), lambda found: [(found.store.root, measure(found.store))]):
         print(f"{report.records} results, {report.trees} folders, {_size(report.bytes)} in {root}")

@@ -104,7 +104,7 @@ class Model:
             tags: What it is marked with; can be changed.
             properties: Facts about it, which are never changed.
             description: What it is.
-            datasets: Accepted for v1's sake; not used.
+            datasets: What it was made with: pairs of a scenario, such as `training`, and a dataset.
             model_framework: What made it, such as `Model.Framework.SCIKITLEARN`.
             model_framework_version: The version of what made it.
             child_paths: Which files of the folder belong to it; by default all.
@@ -121,15 +121,15 @@ class Model:
             ModelPathNotFoundException: There is nothing at the path.
         """
         facts = {
-            "tags": _texts(tags),
-            "properties": _texts(properties),
+            "tags": models.texts(tags),
+            "properties": models.texts(properties),
             "description": description or "",
             "framework": model_framework or "",
             "framework_version": model_framework_version or "",
+            "datasets": models.dataset_labels(datasets),
             **(origin or {}),
         }
-        children = None if child_paths is None else [str(child) for child in child_paths]
-        return cls._of(workspace, models.add_version(workspace, model_name, Path(model_path), facts, children))
+        return cls._of(workspace, models.add_version(workspace, model_name, Path(model_path), facts, child_paths))
 
     @classmethod
     def list(
@@ -249,6 +249,11 @@ class Model:
         return self._block.framework_version or None
 
     @property
+    def lineage(self) -> dict[str, str]:
+        """Where it comes from: its run, step, inputs, datasets and framework, as far as they are known."""
+        return models.lineage(self._block)
+
+    @property
     def url(self) -> str:
         """An address that is this version's alone."""
         return f"stepwell://{self.workspace.name}/models/{self.name}/{self.version}"
@@ -337,8 +342,8 @@ class Model:
                 f"The model has a property {taken[0]!r} already", hint="Use a tag for what may change."
             )
         gone = set(remove_tags or ())
-        self._block.tags = {k: v for k, v in self._block.tags.items() if k not in gone} | _texts(add_tags)
-        self._block.properties |= _texts(add_properties)
+        self._block.tags = {k: v for k, v in self._block.tags.items() if k not in gone} | models.texts(add_tags)
+        self._block.properties |= models.texts(add_properties)
         models.save(self._block)
 
     def update(
@@ -359,7 +364,7 @@ class Model:
             resource_configuration: Accepted for v1's sake; not used.
         """
         if tags is not None:
-            self._block.tags = _texts(tags)
+            self._block.tags = models.texts(tags)
         if description is not None:
             self._block.description = description
         models.save(self._block)
@@ -393,7 +398,3 @@ class Model:
 
     def __repr__(self) -> str:
         return f"Model(workspace={self.workspace!r}, name={self.name}, id={self.id}, version={self.version}, tags={self.tags}, properties={self.properties})"
-
-
-def _texts(marks: Mapping[str, Any] | None) -> dict[str, str]:
-    return {str(name): str(value) for name, value in (marks or {}).items()}

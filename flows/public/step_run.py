@@ -233,7 +233,7 @@ class StepRun:
             model_framework: What made it, such as `Model.Framework.SCIKITLEARN`.
             model_framework_version: The version of what made it.
             description: What it is.
-            datasets: Accepted for v1's sake; not used.
+            datasets: What it was made with: pairs of a scenario, such as `training`, and a dataset.
             sample_input_dataset: Accepted for v1's sake; not used.
             sample_output_dataset: Accepted for v1's sake; not used.
             resource_configuration: Accepted for v1's sake; not used.
@@ -265,6 +265,7 @@ class StepRun:
                 tags=tags,
                 properties=properties,
                 description=description,
+                datasets=datasets,
                 model_framework=model_framework,
                 model_framework_version=model_framework_version,
                 origin={

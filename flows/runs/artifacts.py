@@ -8,11 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
-from prefect.client.schemas.actions import ArtifactCreate
-
-from stepwell.blocks.server.documents import client
+from stepwell.blocks.server import documents
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.engine.own_flows import ON_END
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
@@ -39,11 +36,7 @@ def publish_artifacts(run: RunFolder) -> None:
 
 
 def _create(run: RunFolder, kind: str, key: str, description: str, data: str) -> None:
-    """Create an artifact of the run; Prefect's own functions do it within the run alone."""
-    with client() as api:
-        api.create_artifact(
-            ArtifactCreate(key=key, type=kind, description=description, data=data, flow_run_id=UUID(run.run_id))
-        )
+    documents.create_artifact(kind, key, description, data, run.run_id)
 
 
 def publish_summary(run: RunFolder, summary: RunSummary | None = None) -> None:

@@ -13,7 +13,7 @@ from stepwell.blocks.server.documents import client
 from stepwell.blocks.store import run_folder, store
 from stepwell.blocks.store.maintenance import collect
 from stepwell.deployments.cli import runs
-from stepwell.deployments.cli.lookup import find_run
+from stepwell.deployments.lookup.runs import find_run
 from stepwell.errors import DatastoreException, StoreException, UserErrorException
 from stepwell.flows.public.pipeline_run import all_runs
 

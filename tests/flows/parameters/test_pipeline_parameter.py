@@ -13,7 +13,7 @@ from hypothesis import given
 from prefect.exceptions import ParameterTypeError
 from stepwell import DataPath, Experiment, PipelineData
 from stepwell.blocks.server.documents import client
-from stepwell.deployments.cli.lookup import read_parameters
+from stepwell.deployments.lookup.pipelines import read_parameters
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, assign, merge
 from stepwell.model.definitions import ParameterDefinition

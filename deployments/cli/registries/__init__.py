@@ -1,0 +1,1 @@
+"""The command line of what a workspace knows by name and version."""

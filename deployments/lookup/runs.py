@@ -1,0 +1,35 @@
+"""The run that a command line names."""
+
+from __future__ import annotations
+
+from stepwell.blocks.workspace.store_identity import default_workspace
+from stepwell.deployments.lookup.workspaces import is_here, of_each
+from stepwell.errors import UserErrorException
+from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+from stepwell.flows.public.run_references import matching_runs
+from stepwell.flows.public.workspace import Workspace
+
+
+def find_run(run_id: str, workspace: str) -> PipelineRun:
+    """Return the run of that name or id, in the named workspace or in any; `last` is the newest."""
+    workspaces = [Workspace.get(workspace)] if workspace else of_each(Workspace.list().values(), is_here)
+    chosen = [one for one in workspaces if one.name == default_workspace()]
+    if run_id == "last":
+        newest = of_each(chosen or workspaces, lambda one: all_runs(one)[:1])
+        found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]
+    else:
+        found = of_each(
+            workspaces, lambda one: [PipelineRun.get(one, run.run_id) for run in matching_runs(one, run_id)]
+        )
+    used = [run for run in found if run.workspace.name == default_workspace()]
+    if 1 in (len(found), len(used)):
+        return (used if len(used) == 1 else found)[0]
+    facts = {f"{run.name} in {run.workspace.name}": run.id for run in found[:5]}
+    read_only = [str(one.store.root) for one in workspaces if one.store.read_only]
+    if read_only and not found:
+        facts = {"read-only": ", ".join(read_only) + "; new runs there are kept while they last"}
+    raise UserErrorException(
+        f"{run_id!r} means several runs" if found else f"There is no run {run_id!r}",
+        facts,
+        "Name one by its id, or its workspace with -w." if found else "List the runs with `stepwell runs`.",
+    )
