@@ -19,6 +19,7 @@ from stepwell.blocks.system.home import make_folder
 from stepwell.script import launcher, package_init
 
 _PACKAGE = Path(launcher.__file__).parents[1]
+_PARTS = (_PACKAGE / "errors.py", _PACKAGE / "rules.py")
 _BLOCKS = Path(__file__).parents[1]
 BLOCKS = {
     "compute": ("access_times", "job", "local_run", "own_code", "worker_bundle", "working_directory"),
@@ -50,7 +51,7 @@ BLOCKS = {
 @cache
 def bundle_files() -> dict[str, Path]:
     """Return the bundle's files by their path in it."""
-    core = {f"stepwell/{path.relative_to(_PACKAGE)}": path for path in (_PACKAGE / "errors.py", *_core_modules())}
+    core = {f"stepwell/{path.relative_to(_PACKAGE)}": path for path in (*_PARTS, *_core_modules())}
     rooms = ["blocks/__init__", *(f"blocks/{room}/__init__" for room in BLOCKS)]
     modules = [*rooms, *(f"blocks/{room}/{name}" for room, names in BLOCKS.items() for name in names)]
     blocks = {f"stepwell/{name}.py": _BLOCKS.parent / f"{name}.py" for name in modules}

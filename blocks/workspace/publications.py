@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from stepwell.blocks.server.documents import DatedBlock
 from stepwell.errors import UserErrorException
+from stepwell.rules import STEPWELL
 
 
 class PublishedPipelineBlock(DatedBlock):
@@ -30,6 +31,7 @@ class PublishedPipelineBlock(DatedBlock):
     parameters: list[dict[str, Any]] = Field(default_factory=list, description="Its parameters, secrets hidden.")
     continue_on_failure: bool = Field(default=False, description="Whether runs go on past failed steps.")
     commit: str = Field(default="", description="The Git commit of its source.")
+    rules: str = Field(default=STEPWELL, description="`stepwell` or `v1`: the rules that its runs follow.")
 
     @property
     def document(self) -> str:

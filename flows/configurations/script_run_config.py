@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.environments.environment import Environment
 from stepwell.flows.configurations.run_configuration import DockerConfiguration, RunConfiguration
+from stepwell.rules import STEPWELL, Rules
 
 _MONTH_SECONDS = 2592000
 
@@ -43,6 +44,9 @@ class ScriptRunConfig:
         run_config: The configuration that it runs with, a copy of its own.
         distributed_job_config: Not used.
     """
+
+    default_rules: ClassVar[Rules] = STEPWELL
+    """The rules of the pipeline that a submitted configuration becomes."""
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypedDict, Unpack
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.arguments.hints import Words
@@ -23,6 +23,7 @@ from stepwell.flows.steps.graph import Graph
 from stepwell.flows.steps.step import Step
 from stepwell.model.definitions import PipelineDefinition
 from stepwell.model.records import Decision
+from stepwell.rules import STEPWELL, Rules
 
 if TYPE_CHECKING:
     from stepwell.flows.public.published_pipeline import PublishedPipeline
@@ -51,6 +52,8 @@ class Pipeline(PipelineFlow):
         resolve_closure: Whether steps that a listed step depends on belong to the pipeline too. If False, one that is not
             listed is an error.
         name: The pipeline's name, and that of its Prefect flow; by default the description, else `pipeline`.
+        rules: `stepwell` or `v1`: whether it behaves as Stepwell does by itself, or as code of Azure ML SDK v1 expects; None:
+            `v1` if the class was imported under the SDK's name, else `stepwell`.
         **kwargs: `enable_email_notification`, accepted for v1's sake and not used.
 
     Raises:
@@ -60,6 +63,9 @@ class Pipeline(PipelineFlow):
         workspace: The pipeline's workspace.
         definition: The steps and parameters as plain values.
     """
+
+    default_rules: ClassVar[Rules] = STEPWELL
+    """The rules of pipelines that are made without `rules`."""
 
     _steps: tuple[Step, ...] = ()
 
@@ -73,17 +79,21 @@ class Pipeline(PipelineFlow):
         resolve_closure: bool = True,
         *,
         name: str | None = None,
+        rules: Rules | None = None,
         **kwargs: Unpack[V1Pipeline],
     ) -> None:
         self.workspace = workspace
         graph = Graph(steps, resolve_closure=resolve_closure)
         _check_name(name or description or "pipeline")
+        rules = rules or self.default_rules
+        steps = graph.define(Path(default_source_directory) if default_source_directory else None)
         self.definition = PipelineDefinition(
             name=name or description or "pipeline",
             description=description or "",
             workspace=workspace.name,
-            steps=graph.define(Path(default_source_directory) if default_source_directory else None),
+            steps=tuple(replace(step, rules=rules) for step in steps),
             parameters=graph.parameters(),
+            rules=rules,
         )
         self._steps = graph.steps
         for step in graph.steps:
@@ -112,7 +122,7 @@ class Pipeline(PipelineFlow):
         """
         name = ComputeTarget.get(self.workspace, str(getattr(compute_target, "name", compute_target))).name
         steps = tuple(replace(step, compute_target=name) for step in self.definition.steps)
-        moved = Pipeline.of(replace(self.definition, steps=steps), self.workspace)
+        moved = type(self).of(replace(self.definition, steps=steps), self.workspace)
         moved._steps = self._steps  # noqa: SLF001
         return moved
 

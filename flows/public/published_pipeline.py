@@ -202,6 +202,11 @@ class PublishedPipeline:
         return self.block.continue_on_failure
 
     @property
+    def rules(self) -> str:
+        """`stepwell` or `v1`: the rules that its runs follow, which are those of the pipeline that was published."""
+        return self.block.rules
+
+    @property
     def deployment(self) -> str:
         """The name of the Prefect deployment that runs it."""
         return self.block.deployment

@@ -159,6 +159,7 @@ def _publish(
             parameters=[shown_parameter(parameter).to_json() for parameter in definition.parameters],
             continue_on_failure=options.continue_on_failure,
             commit=properties.get("azureml.git.commit", ""),
+            rules=definition.rules,
         )
         pool = _pool(options.work_pool)
         claim(workspace.store, published_id, {"name": block.name, "snapshots": dict(snapshots)})

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import LOCAL
@@ -41,6 +41,7 @@ from stepwell.model.definitions import (
     StepDefinition,
     UnboundInput,
 )
+from stepwell.rules import STEPWELL, Rules
 
 _REFERENCE = re.compile(r"\$AZUREML_DATAREFERENCE_(\w+)|DatasetOutputConfig:(\w+)|\$AML_PARAMETER_(\w+)")
 
@@ -216,8 +217,12 @@ class Step(TaskMethods):
             params={str(name): self._argument(value, seen=False) for name, value in sorted(self._params.items())},
             compute_target=self.compute_target,
             run_after=tuple(ids[step] for step in self._run_after if step in ids),
+            rules=self.default_rules,
             **self._settings,
         )
+
+    default_rules: ClassVar[Rules] = STEPWELL
+    """The rules of the step in a flow of your own; in a pipeline it has those of the pipeline."""
 
     _needs_source = True
 

@@ -9,7 +9,7 @@ import importlib.util
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from azureml import module_map, names
+from azureml import module_map, names, v1_rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +65,12 @@ def find(name: str) -> Any:
     module, _, attribute = names.NAMES[name].carrier.partition(":")
     if not module:
         return _Refused(name, (), {"__module__": "azureml", "__doc__": f"Not carried by Stepwell: {_instead(name)}."})
-    return getattr(importlib.import_module(module), attribute)
+    return v1_rules.under(getattr(importlib.import_module(module), attribute), _home_of(name), name)
+
+
+def _home_of(name: str) -> str:
+    """Return the first module of the SDK that has the name."""
+    return next(module for module, found in module_map.MODULES.items() if name in found)
 
 
 class _Refused(type):

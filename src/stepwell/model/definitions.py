@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from stepwell.model.jsonable import Jsonable
+from stepwell.rules import STEPWELL, Rules, Switches, switches_of
 
 Mode = Literal["mount", "download", "upload"]
 Scalar = int | float | bool | str | None
@@ -177,6 +178,12 @@ class StepDefinition(Jsonable):
     retry_delay_seconds: float = 0
     timeout_seconds: float | None = None
     shell_command: tuple[str, ...] = ()
+    rules: Rules = STEPWELL
+
+    @property
+    def switches(self) -> Switches:
+        """What its rules switch."""
+        return switches_of(self.rules)
 
     @property
     def upstream(self) -> tuple[str, ...]:
@@ -187,10 +194,16 @@ class StepDefinition(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class PipelineDefinition(Jsonable):
-    """Steps in an order in which they can run, and the parameters that they use."""
+    """Steps in an order in which they can run, the parameters that they use, and the rules that it and its steps have."""
 
     name: str
     description: str
     workspace: str
     steps: tuple[StepDefinition, ...]
     parameters: tuple[ParameterDefinition, ...]
+    rules: Rules = STEPWELL
+
+    @property
+    def switches(self) -> Switches:
+        """What its rules switch."""
+        return switches_of(self.rules)
