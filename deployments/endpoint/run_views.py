@@ -77,7 +77,7 @@ def run_response(known: KnownRun, address: str, page: str) -> dict[str, Any]:
     steps = list(known.run.get_steps())[::-1]
     started, state = summary.started or None, known.flow_run.state
     ended = known.status in FINAL
-    reason = summary.problem or (state.message if state and ended and known.status != "Finished" else None)
+    reason = (summary.problem or (state and state.message)) if ended and known.status != "Finished" else None
     return {
         "id": known.run.id,
         "name": known.run.name if known.run.name != known.run.id else known.flow_run.name,

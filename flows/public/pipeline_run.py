@@ -14,7 +14,6 @@ from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import (
-    ActivityFailedException,
     DatastoreException,
     ExperimentExecutionException,
     UserErrorException,
@@ -25,7 +24,7 @@ from stepwell.flows.public.run_references import matching_runs
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.progress import Progress, follow
-from stepwell.flows.runs.states import fetch_status
+from stepwell.flows.runs.states import fetch_status, why_failed
 from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
 from stepwell.model.definitions import ParameterDefinition
 from stepwell.model.names import folder_name
@@ -212,7 +211,7 @@ class PipelineRun:
             The status: the final one, unless the time ran out.
 
         Raises:
-            ActivityFailedException: The run failed, and `raise_on_error` is left True.
+            ActivityFailedException: The run failed, for the reason that this tells, and `raise_on_error` is left True.
             ExperimentExecutionException: Ctrl-C was pressed.
         """
         deadline = time.monotonic() + timeout_seconds
@@ -227,12 +226,7 @@ class PipelineRun:
             ) from None
         status = self.get_status()
         if status == "Failed" and raise_on_error:
-            failed = [step for step in self.summary().steps if step.error]
-            raise ActivityFailedException(
-                failed[0].error.splitlines()[0] if failed else "The run failed",
-                {"run": self.id, **{step.id: step.error for step in failed[:3]}},
-                f"Look at `stepwell show {self.folder.reference}`.",
-            )
+            raise why_failed(self.folder)
         return status
 
     def cancel(self) -> None:

@@ -112,6 +112,9 @@ def _run(
     except StepwellError as error:
         context.emit({"problem": error.message})
         raise
+    except Exception as error:
+        context.emit({"problem": f"Stepwell could not run the pipeline: {type(error).__name__}: {error}"})
+        raise
     finally:
         context.emit({"status": status})
         if wait_until_available(SECONDS_WITHOUT_ANSWER):

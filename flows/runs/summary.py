@@ -14,6 +14,7 @@ from stepwell.script.events import read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
 FINAL = ("Finished", "Failed", "Canceled")
+GONE = "The run's process is gone: it was killed, or its machine was"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class RunSummary:
     """The run's short name, such as `digits#12`."""
 
     problem: str = ""
-    """Why the run ended before its first step, '' if it did not."""
+    """Why the run ended though no step failed, '' if it did not."""
 
     started: str = ""
     ended: str = ""
@@ -90,10 +91,11 @@ def summarize(run: RunFolder) -> RunSummary:
     status = next(
         (event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted"
     )
+    problem = next((str(event["problem"]) for event in journal if "problem" in event), "")
     if facts.get("kind") == "flow":
         status = _status_of_flow(journal)
     elif status == "Running" and not run.is_alive():
-        status = "Failed"
+        status, problem = "Failed", problem or GONE
     return RunSummary(
         run_id=run.run_id,
         status=status,
@@ -102,7 +104,7 @@ def summarize(run: RunFolder) -> RunSummary:
         steps=tuple(_step(run, step_id, state) for step_id, state in latest_states(journal).items()),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
         label=run.label,
-        problem=next((str(event["problem"]) for event in journal if "problem" in event), ""),
+        problem=problem,
         started=next((e.get("at", "") for e in journal if "step" in e or e.get("status") not in (None, *FINAL)), ""),
         ended=next((event["at"] for event in reversed(journal) if "status" in event and "at" in event), "")
         if status in FINAL

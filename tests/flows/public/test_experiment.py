@@ -162,6 +162,8 @@ def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project
     (runner,) = [p for p in psutil.process_iter(["cmdline"]) if any(run.id in word for word in p.info["cmdline"] or ())]
     runner.kill()
     eventually(lambda: run.get_status() == "Failed")
+    with pytest.raises(ActivityFailedException, match="The run's process is gone"):
+        run.wait_for_completion(show_output=False)
     eventually(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE)
 
 
