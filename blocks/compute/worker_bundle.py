@@ -59,7 +59,11 @@ def bundle_files() -> dict[str, Path]:
 
 
 def _core_modules() -> list[Path]:
-    return [path for room in ("model", "script", "script/children") for path in sorted((_PACKAGE / room).glob("*.py"))]
+    return [
+        path
+        for room in ("model", "script", "script/children", "script/tables")
+        for path in sorted((_PACKAGE / room).glob("*.py"))
+    ]
 
 
 @cache

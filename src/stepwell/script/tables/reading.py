@@ -1,0 +1,209 @@
+"""Tables read from the local files of a dataset: the one place that makes a DataFrame of a definition.
+
+pandas and pyarrow are loaded when a table is read, and an extra of Stepwell.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from stepwell.errors import UserErrorException
+from stepwell.model.datasets import DatasetDefinition, ReadOptions
+from stepwell.script.tables.column_types import converted, inferred
+from stepwell.script.tables.file_names import LocalFile, files_below, full_path, partition_columns, partition_values
+from stepwell.script.tables.row_operations import after_operations, most_rows
+
+ENCODINGS = {
+    "utf8": "utf-8",
+    "utf8bom": "utf-8-sig",
+    "iso88591": "iso-8859-1",
+    "latin1": "latin-1",
+    "ascii": "ascii",
+    "utf16": "utf-16",
+    "utf32": "utf-32",
+    "windows1252": "cp1252",
+}
+"""v1's encodings, as Python calls them."""
+
+PATH_COLUMN = "Path"
+
+
+def library(name: str) -> Any:
+    """Return pandas or pyarrow; raise UserErrorException with what to install if it is not there."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserErrorException(
+            f"Tables need {name.partition('.')[0]}, which is not installed",
+            {"reason": error},
+            "Install it with `pip install 'stepwell[datasets]'`; in a step, add pandas and pyarrow to its environment.",
+        ) from error
+
+
+def frame_below(definition: DatasetDefinition, folder: str | os.PathLike[str], **rules: str) -> Any:
+    """Return the table of a definition as a DataFrame, its files in a folder or at this path; `rules` as for `frame_of`."""
+    return frame_of(definition, files_below(definition, folder), **rules)
+
+
+def frame_of(
+    definition: DatasetDefinition,
+    files: Sequence[LocalFile],
+    on_error: str = "null",
+    out_of_range_datetime: str = "null",
+) -> Any:
+    """Return the table of a definition as a DataFrame, all its operations done.
+
+    Args:
+        definition: The definition of a table.
+        files: Its local files, in the order of reading.
+        on_error: `null` for no value where a text can't be converted, `fail` to raise.
+        out_of_range_datetime: The same for times that are none.
+
+    Returns:
+        A pandas DataFrame.
+
+    Raises:
+        UserErrorException: A library is missing, a file can't be read, or an operation names a column that is not there.
+    """
+    pd = library("pandas")
+    options = definition.options
+    most = most_rows(definition.operations_on_rows)
+    parts: list[Any] = []
+    rows = 0
+    for number, file in enumerate(files):
+        if most is not None and rows >= most and parts:
+            break
+        part = _part(definition, file, None if most is None else most - rows, parts[0] if parts else None, number)
+        rows += len(part)
+        parts.append(part)
+    frame = pd.concat(parts, ignore_index=True, sort=False) if parts else pd.DataFrame()
+    for name in frame.columns:
+        wanted = options.types.get(str(name))
+        if wanted is not None:
+            frame[name] = converted(
+                str(name),
+                frame[name],
+                wanted,
+                strict=on_error == "fail",
+                strict_times=out_of_range_datetime == "fail",
+            )
+        elif definition.format == "delimited" and options.infer_types and name not in _of_paths(options):
+            frame[name] = inferred(frame[name])
+    return after_operations(definition.operations_on_rows, frame)
+
+
+def _of_paths(options: ReadOptions) -> list[str]:
+    return [PATH_COLUMN] * options.include_path + partition_columns(options.partition_format)
+
+
+def _part(definition: DatasetDefinition, file: LocalFile, most: int | None, first: Any, number: int) -> Any:
+    """Return the table of one file; `first` is that of the first one."""
+    options = definition.options
+    try:
+        if definition.format == "parquet":
+            frame = _parquet(file.path)
+        elif definition.format == "json_lines":
+            frame = _json_lines(file, options, most)
+        else:
+            names = None if first is None else [name for name in first.columns if name not in _of_paths(options)]
+            frame = _delimited(file, options, most, names, number)
+    except UserErrorException:
+        raise
+    except Exception as error:  # each library has errors of its own
+        raise UserErrorException(
+            "A file of a dataset can't be read",
+            {"file": file.name, "format": definition.format, "reason": f"{type(error).__name__}: {error}"},
+            "Correct the file, or read it with other options, such as `separator`, `header` or `encoding`.",
+        ) from error
+    path = full_path(definition, file.name)
+    values = partition_values(options.partition_format, path, quoted=options.quoted) if options.partition_format else {}
+    if options.include_path:
+        values = {PATH_COLUMN: f"/{path}", **values}
+    for place, (name, value) in enumerate((n, v) for n, v in values.items() if n not in frame.columns):
+        frame.insert(place, name, value)
+    return frame
+
+
+def _parquet(path: str) -> Any:
+    with library("pyarrow.parquet").ParquetFile(path) as file:
+        frame = file.read().to_pandas()
+    if type(frame.index).__name__ == "RangeIndex" and frame.index.name is None:
+        return frame.reset_index(drop=True)
+    if None in frame.index.names:
+        frame.index.names = [name or f"__index_level_{place}__" for place, name in enumerate(frame.index.names)]
+    return frame.reset_index()
+
+
+def _json_lines(file: LocalFile, options: ReadOptions, most: int | None) -> Any:
+    with open(file.path, encoding=ENCODINGS.get(options.encoding, options.encoding)) as stream:
+        rows = list(_json_rows(file, stream, options, most))
+    return library("pandas").DataFrame(rows)
+
+
+def _json_rows(file: LocalFile, lines: Any, options: ReadOptions, most: int | None) -> Iterator[dict[str, Any]]:
+    left = most
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if left is not None and left <= 0:
+            return
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if isinstance(row, dict):
+            left = None if left is None else left - 1
+            yield row
+        elif options.invalid_lines == "error":
+            raise UserErrorException(
+                "A line of a file is no JSON object",
+                {"file": file.name, "line": number},
+                "Correct it, or pass `invalid_lines='drop'`.",
+            )
+
+
+def _delimited(
+    file: LocalFile, options: ReadOptions, most: int | None, first_names: list[str] | None, number: int
+) -> Any:
+    pd = library("pandas")
+    has_header = options.headers in ("all", "combined") or (options.headers == "first" and number == 0)
+    more: dict[str, Any] = {"sep": options.separator}
+    if len(options.separator) > 1:
+        more = {"sep": "".join(f"[{mark}]" if mark not in "\\^" else f"\\{mark}" for mark in options.separator)}
+        more["engine"] = "python"
+    arguments = {
+        **more,
+        "header": 0 if has_header else None,
+        "dtype": str,
+        "keep_default_na": False,
+        "na_values": [] if options.empty_as_string else [""],
+        "encoding": ENCODINGS.get(options.encoding, options.encoding),
+        "nrows": most,
+    }
+    try:
+        frame = pd.read_csv(file.path, **arguments)
+    except pd.errors.EmptyDataError:
+        return pd.DataFrame(columns=first_names or [], dtype=str)
+    if not isinstance(frame.index, pd.RangeIndex):  # rows have more fields than the header
+        if not frame.iloc[:, -1].isna().all():
+            raise UserErrorException(
+                "Rows of a file have more fields than its header",
+                {"file": file.name},
+                "Correct the file, or pass its `separator`.",
+            )
+        frame = pd.read_csv(file.path, **arguments, index_col=False)  # each ends in a separator
+    if has_header:
+        frame.columns = [
+            f"Column{place}" if str(name).startswith("Unnamed: ") else str(name)
+            for place, name in enumerate(frame.columns, 1)
+        ]
+    else:
+        names = first_names or []
+        frame.columns = [
+            names[place] if place < len(names) else f"Column{place + 1}" for place in range(frame.shape[1])
+        ]
+    return frame
