@@ -1,1 +1,1 @@
-"""Datasets where their bytes are local: names of files, tables read from them, expressions on columns."""
+"""Datasets where their bytes are local: tables read from files, types of columns, operations on rows."""

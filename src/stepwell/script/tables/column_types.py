@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from stepwell.errors import UserErrorException
-from stepwell.model.datasets import ColumnType
+from stepwell.model.datasets.definition import ColumnType
 
 _ISO = re.compile(
     r"\d{4}([-/])\d{2}\1\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)?(?:\s?(?:Z|UTC|[+-]\d{2}:?\d{2}))?"

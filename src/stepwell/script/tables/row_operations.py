@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from stepwell.errors import UserErrorException
-from stepwell.model.datasets import Operation
-from stepwell.script.tables.expressions import in_zone_of, names_in, worked_out
+from stepwell.model.datasets.definition import Operation
+from stepwell.model.datasets.expressions import in_zone_of, names_in, worked_out
 
 _T = TypeVar("_T")
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stepwell.errors import UserErrorException
-from stepwell.model.datasets import DatasetDefinition, Place
+from stepwell.model.datasets.definition import DatasetDefinition, Place
 
 NULL = "__null__"
 """The folder of rows that have no value for a key of their partition."""

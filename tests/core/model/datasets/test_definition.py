@@ -1,6 +1,6 @@
 """Definitions of datasets as plain values."""
 
-from stepwell.model.datasets import ColumnType, DatasetDefinition, Place, ReadOptions
+from stepwell.model.datasets.definition import ColumnType, DatasetDefinition, Place, ReadOptions
 
 TABLE = DatasetDefinition(
     "tabular",

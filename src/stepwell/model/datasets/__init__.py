@@ -1,0 +1,1 @@
+"""Datasets as plain values: definitions, names of their files, expressions on columns."""
