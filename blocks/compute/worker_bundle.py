@@ -59,11 +59,8 @@ def bundle_files() -> dict[str, Path]:
 
 
 def _core_modules() -> list[Path]:
-    return [
-        path
-        for room in ("model", "script", "script/children", "script/tables")
-        for path in sorted((_PACKAGE / room).glob("*.py"))
-    ]
+    rooms = ("model", "model/datasets", "script", "script/children", "script/tables")
+    return [path for room in rooms for path in sorted((_PACKAGE / room).glob("*.py"))]
 
 
 @cache

@@ -13,8 +13,8 @@ from typing import Any
 
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, ReadOptions
-from stepwell.script.tables.column_types import converted, inferred
 from stepwell.model.datasets.file_names import LocalFile, files_below, full_path, partition_columns, partition_values
+from stepwell.script.tables.column_types import converted, inferred
 from stepwell.script.tables.row_operations import after_operations, most_rows
 
 ENCODINGS = {
