@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,8 +15,11 @@ from typing import Any, ClassVar
 import fsspec
 from prefect.types import SecretDict
 from pydantic import Field
+from sqlalchemy.engine import make_url
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.datastores.azure_kinds import KINDS, SqlKind, kind_of, own_facts
+from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
 from stepwell.blocks.datastores.datastore_urls import local_path
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
 from stepwell.blocks.server.documents import NamedBlock
@@ -41,20 +44,32 @@ class DatastoreBlock(NamedBlock):
     name: str = Field(description="The datastore's name.")
     url: str = Field(default="", description="An fsspec URL; empty: a folder in Stepwell's home on this machine.")
     options: SecretDict | None = Field(default=None, description="fsspec options, such as account keys.")
+    plain_options: dict[str, Any] = Field(default_factory=dict, description="fsspec options that are no secrets.")
+    kind: str = Field(default="", description="What v1 calls it, if one of v1's methods registered it.")
+    facts: dict[str, Any] = Field(default_factory=dict, description="What that method was given, without secrets.")
+
+
+_ELSEWHERE = f" Or lay the datastore on a folder: name its `account/container` in {VARIABLE}."
 
 
 @checked
 class DatastoreFiles:
     """The files of a datastore: every path is relative to its root and confined to it."""
 
-    def __init__(self, block: DatastoreBlock) -> None:
+    def __init__(self, block: DatastoreBlock, places: Mapping[str, str] | None = None) -> None:
         self.name = block.name
         self._block = block
+        self._kind = KINDS.get(kind_of(block.kind, block.name, block.url))
+        self._holds_tables = self._kind is not None and issubclass(self._kind, SqlKind)
+        self._facts = block.facts if block.url else own_facts(block.workspace, block.name)
+        self._place = ""
+        if block.url:  # a folder of the home is nowhere else
+            self._place = place_of(block.name, block.url, block.facts, places or {}, tables=self._holds_tables)
 
     @property
     def url(self) -> str:
-        """The fsspec URL of the datastore's root, without secrets."""
-        return self._block.url or f"file://{self._home_folder}"
+        """The fsspec URL of the datastore's root, without secrets; SQLAlchemy's of one that holds tables."""
+        return self._place or self._block.url or f"file://{self._home_folder}"
 
     @property
     def secrets(self) -> list[str]:
@@ -63,13 +78,38 @@ class DatastoreFiles:
 
     @property
     def datastore_type(self) -> str:
-        """`local`, or the URL's scheme."""
+        """v1's word for its kind, such as `AzureBlob`; where v1 has none, `local` or the URL's scheme."""
+        if self._kind is not None:
+            return self._kind.service
         return "local" if self.local_root else self.url.partition("://")[0]
+
+    @property
+    def connection_url(self) -> str:
+        """The URL by which SQLAlchemy opens a datastore that holds tables, with its user and password."""
+        self._require(tables=True)
+        secret, plain = self._options, self._block.plain_options
+        user, password = (plain.get("username"), secret.get("password")) if not self._place else (None, None)
+        return make_url(self.url).set(username=user, password=password).render_as_string(hide_password=False)
+
+    def _require(self, *, tables: bool) -> None:
+        """Raise DatastoreException if it holds files instead of tables, or the other way round."""
+        if self._holds_tables != tables:
+            facts = {"datastore": self.name, "datastore_type": self.datastore_type}
+            what = "no tables" if tables else "tables, no files"
+            raise DatastoreException(f"The datastore holds {what}", facts, "Choose another datastore.")
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The options of the file system; none of one that was laid elsewhere, whose keys are not that place's."""
+        if self._place:
+            return {}
+        secret = self._block.options.get_secret_value() if self._block.options else {}
+        return {**self._block.plain_options, **_of_this_machine(self.url), **secret}
 
     @cached_property
     def local_root(self) -> Path | None:
         """The datastore's folder when it stands on a local file system, else None."""
-        path = local_path(self.url)
+        path = None if self._holds_tables else local_path(self.url)
         if path is not None and not os.path.isabs(os.path.expanduser(path)):  # registered by an earlier release
             warnings.warn(
                 f"The datastore {self.name!r} has the URL {self.url!r}, which means another folder wherever a process works: "
@@ -89,16 +129,17 @@ class DatastoreFiles:
         return RemoteFiles(self.name, self.url, self._opened)
 
     def _opened(self, **more: Any) -> Any:
-        options = self._block.options.get_secret_value() if self._block.options else {}
+        self._require(tables=False)
         try:
-            filesystem, _ = fsspec.core.url_to_fs(self.url, **options, **more)
+            filesystem, _ = fsspec.core.url_to_fs(self.url, **{**self._options, **more})
             if self.local_root:
                 make_folder(self.local_root)
         except (ImportError, ValueError, OSError, TypeError) as error:
             raise DatastoreException(
                 f"The datastore {self.name!r} can't be opened",
                 {"url": self.url, "reason": error},
-                "Install the fsspec driver that the URL needs, or correct the URL or the rights on its folder.",
+                "Install the fsspec driver that the URL needs, or correct the URL or the rights on its folder."
+                + (_ELSEWHERE if self._block.kind else ""),
             ) from error
         return filesystem
 
@@ -107,10 +148,7 @@ class DatastoreFiles:
         """The private folder through which trees reach other machines, None if the datastore is local."""
         if self.local_root:
             return None
-        return RemoteStore(
-            f"{self.url.rstrip('/')}/{PRIVATE}/depot",
-            self._block.options.get_secret_value() if self._block.options else {},
-        )
+        return RemoteStore(f"{self.url.rstrip('/')}/{PRIVATE}/depot", self._options)
 
     @property
     def _home_folder(self) -> Path:
@@ -310,6 +348,13 @@ class DatastoreFiles:
             yield from files_below(self.local_root, folder, without=PRIVATE)
         except StepwellError as error:
             raise DatastoreException(error.title, {"datastore": self.name, **error.facts}, error.hint) from None
+
+
+def _of_this_machine(url: str) -> dict[str, str]:
+    """Return the options that v1 has in a compute target, and Databricks' own tools in the environment."""
+    names = {"instance": "DATABRICKS_HOST", "token": "DATABRICKS_TOKEN"} if url.startswith("dbfs://") else {}
+    found = {option: os.environ.get(variable, "") for option, variable in names.items()}
+    return {option: text.removeprefix("https://").rstrip("/") for option, text in found.items() if text}
 
 
 def _texts(value: Any) -> Iterator[str]:

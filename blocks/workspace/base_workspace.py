@@ -241,7 +241,7 @@ class BaseWorkspace(EnteredWorkspace):
         Returns:
             The workspace's id and facts, ready for JSON.
         """
-        hidden = {"signing_key", "block_type_slug", "store_id", "folders_id", "store_place"}
+        hidden = {"signing_key", "block_type_slug", "store_id", "folders_id", "store_place", "datastore_places"}
         details = self._block.model_dump(mode="json", exclude=hidden)
         return {"id": joined_name(self.name), **details}
 

@@ -6,50 +6,28 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from prefect.types import SecretDict
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.datastores.azure_registration import AzureRegistration
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.datastore_urls import absolute_url
+from stepwell.blocks.datastores.registration import DatastoreOwner
+from stepwell.blocks.datastores.table_registration import TableRegistration
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import DatastoreException, WorkspaceException
 
 
-class DatastoreOwner(Protocol):
-    """The parts of a workspace that its datastores use."""
-
-    @property
-    def name(self) -> str:
-        """The workspace's name."""
-        ...
-
-    @property
-    def default_datastore_name(self) -> str:
-        """The name of its default datastore."""
-        ...
-
-    @property
-    def datastores(self) -> Mapping[str, Datastore]:
-        """Its datastores by name."""
-        ...
-
-    def set_default_datastore(self, name: str) -> None:
-        """Make the datastore `name` the default one."""
-        ...
-
-    def require_folders(self) -> None:
-        """Raise WorkspaceException if the folders of datastores without a URL are another home's."""
-        ...
-
-
 @checked
-class Datastore(DatastoreFiles):
+class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
     """Storage of a workspace. `Datastore(ws, name)` finds it; without a name, the workspace's default one.
+
+    It is also an instance of v1's class for its kind, such as `AzureBlobDatastore`.
 
     Args:
         workspace: The workspace that the datastore belongs to.
@@ -75,7 +53,12 @@ class Datastore(DatastoreFiles):
                 {"datastores": ", ".join(workspace.datastores) or "none"},
                 "Register it with `Datastore.register(ws, name, url)`.",
             )
-        super().__init__(block)
+        super().__init__(block, workspace.datastore_places)
+        if self._kind is not None:
+            self.__class__ = _with_kind(self._kind)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(Datastore, _block=self._block), (self.workspace, self.name)
 
     @classmethod
     def get(cls, workspace: DatastoreOwner, datastore_name: str) -> Datastore:
@@ -131,20 +114,27 @@ class Datastore(DatastoreFiles):
             DatastoreException: The name is taken or is none, or the URL holds a password, can't be opened, or could
                 mean several places, as `file://data` does.
         """
-        if not re.fullmatch(r"\w{1,255}", name):
-            raise DatastoreException(
-                f"{name!r} can't name a datastore", hint="Use letters, digits and underscores only."
-            )
         url = absolute_url(url)
-        if not overwrite and documents.load_named(DatastoreBlock, workspace.name, name) is not None:
-            raise DatastoreException(
-                f"The datastore {name!r} exists already", hint="Pass `overwrite=True` to replace it."
-            )
         block = DatastoreBlock(
             workspace=workspace.name, name=name, url=url, options=SecretDict(dict(options)) if options else None
         )
-        datastore = cls(workspace, name, _block=block)
-        datastore.filesystem  # noqa: B018  (an unusable URL must fail before anything is saved)
+        return cls._save(workspace, block, overwrite=overwrite)
+
+    @classmethod
+    def _save(
+        cls, workspace: DatastoreOwner, block: DatastoreBlock, *, overwrite: bool, look: bool = True
+    ) -> Datastore:
+        """Save the block, once its name is found good and, if `look`, its place can be opened."""
+        if not re.fullmatch(r"\w{1,255}", block.name):
+            hint = "Use letters, digits and underscores only."
+            raise DatastoreException(f"{block.name!r} can't name a datastore", hint=hint)
+        known = None if overwrite else documents.load_named(DatastoreBlock, workspace.name, block.name)
+        if known is not None and not (block.kind and (known.kind, known.url) == (block.kind, block.url)):
+            hint = "Pass `overwrite=True` to replace it."
+            raise DatastoreException(f"The datastore {block.name!r} exists already", hint=hint)
+        datastore = Datastore(workspace, block.name, _block=block)
+        if look and not datastore._holds_tables:
+            datastore.filesystem  # noqa: B018  (an unusable URL must fail before anything is saved)
         documents.save_named(block)
         return datastore
 
@@ -360,10 +350,12 @@ class Datastore(DatastoreFiles):
         documents.delete_named(DatastoreBlock, self.workspace.name, self.name)
 
     def __repr__(self) -> str:
-        shown = {
-            "name": self.name,
-            "datastore_type": self.datastore_type,
-            "url": self.url,
-            "workspace": self.workspace.name,
-        }
-        return json.dumps(shown, indent=2)
+        told = {name: self._facts.get(name) for name in self._kind.shown} if self._kind else {}
+        own = {"datastore_type": self.datastore_type, "url": self.url, "workspace": self.workspace.name}
+        return json.dumps({"name": self.name, **told, **own}, indent=2, default=str)
+
+
+@cache
+def _with_kind(kind: type) -> type[Datastore]:
+    """Return the class of datastores of the kind."""
+    return type(kind.__name__, (Datastore, kind), {"__module__": kind.__module__, "__doc__": kind.__doc__})

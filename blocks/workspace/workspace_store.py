@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreBlock
+from stepwell.blocks.datastores.datastore_places import checked_place
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
 from stepwell.blocks.store.stat_cache import StatCache
@@ -47,6 +48,9 @@ class WorkspaceBlock(documents.NamedBlock):
     store_id: str = Field(default="", description="The id of its store of results, which no other home's folder has.")
     folders_id: str = Field(default="", description="The id of its folder in the home that made it.")
     store_place: str = Field(default="", description="Where that store was when it was named, for people.")
+    datastore_places: dict[str, str] = Field(
+        default_factory=dict, description="Where datastores stand, by name, whatever they were registered with."
+    )
 
 
 @checked
@@ -74,6 +78,28 @@ class WorkspaceStore:
         """The workspace's datastores, by name."""
         blocks = documents.load_any([DatastoreBlock], workspace=self.name)
         return {block.name: Datastore(self, block.name, _block=block) for block in blocks}
+
+    @property
+    def datastore_places(self) -> dict[str, str]:
+        """Where datastores stand that are not where they were registered: folders or URLs, as `lay_datastore` noted them."""
+        return dict(self._block.datastore_places)
+
+    def lay_datastore(self, datastore: str, place: str = "") -> None:
+        """Lay a datastore on a folder or URL of one's own, whatever code registers it with, now or later.
+
+        Args:
+            datastore: Its name, its `account/container` (`server/database` of tables), its URL, or `*` for all that v1's
+                methods register; below the folder of `*` each `account/container` has one of its own.
+            place: A folder, an fsspec URL, or of tables a file of SQLite or an URL of SQLAlchemy; '' for none.
+
+        Raises:
+            DatastoreException: It can't be a datastore's place.
+        """
+        known = {name: there for name, there in self._block.datastore_places.items() if name != datastore}
+        self._block.datastore_places = {**known, datastore: checked_place(place)} if place else known
+        documents.save_named(self._block)
+        for looked_up in ("_default_root", "folder", "store"):
+            self.__dict__.pop(looked_up, None)
 
     def get_default_datastore(self) -> Datastore:
         """Return the datastore where results and outputs are kept.

@@ -86,6 +86,17 @@ def adopt(name: str = _NAME, yes: bool = _YES) -> None:
     print(f"The workspace {name} belongs to this home: {found.folder}")
 
 
+@workspaces.command()
+def lay(
+    name: str = _NAME,
+    datastore: str = typer.Argument(..., help="Its name, account/container, server/database, URL, or '*' for all."),
+    place: str = typer.Argument("", help="A folder, or an URL; without it, the datastore stands where its URL says."),
+) -> None:
+    """Lay a datastore that Azure has on a folder or database of your own, whatever code registers it with."""
+    _known(name).lay_datastore(datastore, place)
+    print(f"The datastore {datastore} of {name} stands {f'at {place}' if place else 'where it was registered'}")
+
+
 def use(
     name: str = typer.Argument("", help="The workspace; without it, the one in use is told.", metavar="NAME"),
     clear: bool = _CLEAR,

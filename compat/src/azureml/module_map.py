@@ -70,7 +70,7 @@ _WORDS = {
     "azureml.data.file_dataset": "FileDataset",
     "azureml.data.tabular_dataset": "TabularDataset",
     "azureml.data.azure_storage_datastore": "AzureBlobDatastore AzureFileDatastore AbstractAzureStorageDatastore",
-    "azureml.data.azure_data_lake_datastore": "AzureDataLakeDatastore AzureDataLakeGen2Datastore",
+    "azureml.data.azure_data_lake_datastore": "AzureDataLakeDatastore AzureDataLakeGen2Datastore AbstractADLSDatastore",
     "azureml.data.azure_sql_database_datastore": "AzureSqlDatabaseDatastore",
     "azureml.data.azure_postgre_sql_datastore": "AzurePostgreSqlDatastore",
     "azureml.data.azure_my_sql_datastore": "AzureMySqlDatastore",

@@ -47,6 +47,13 @@ NAMES: dict[str, Name] = {
         """_OfflineRun""",
     ),
     **_carried(
+        "stepwell.blocks.datastores.azure_kinds",
+        """AzureBlobDatastore AzureFileDatastore AzureDataLakeDatastore AzureDataLakeGen2Datastore DBFSDatastore
+        AzureSqlDatabaseDatastore AzurePostgreSqlDatastore AzureMySqlDatastore HDFSDatastore
+        AbstractAzureStorageDatastore AbstractADLSDatastore""",
+    ),
+    "AbstractDatastore": Name("stepwell:Datastore"),
+    **_carried(
         "stepwell.flows.public.port_data_reference",
         """PortDataReference""",
     ),
@@ -82,12 +89,6 @@ NAMES: dict[str, Name] = {
         OutputTabularDatasetConfig HDFSOutputDatasetConfig SqlDataReference PipelineOutputFileDataset
         PipelineOutputTabularDataset PipelineOutputAbstractDataset PromoteHeadersBehavior FileEncoding
         StoredProcedureParameter StoredProcedureParameterType""",
-    ),
-    **_refused(
-        "register the store by its URL: Datastore.register(workspace, name, url)",
-        """AzureBlobDatastore AzureFileDatastore AzureDataLakeDatastore AzureDataLakeGen2Datastore DBFSDatastore
-        AzureSqlDatabaseDatastore AzurePostgreSqlDatastore AzureMySqlDatastore AbstractDatastore HDFSDatastore
-        AbstractAzureStorageDatastore""",
     ),
     **_refused(
         "serve models outside of Stepwell, which runs pipelines; publish a pipeline for batch scoring",

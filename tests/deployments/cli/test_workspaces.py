@@ -37,6 +37,15 @@ def test_workspaces_are_created_and_listed(name):
     assert found == {"name": name, "here": True, "store": str(Workspace.get(name).folder)}
 
 
+def test_a_datastore_is_laid_on_a_folder(shared_workspace, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = shared_workspace.name
+    assert command("workspaces", "lay", name, "account/box", "data").exit_code == 0
+    assert Workspace.get(name).datastore_places == {"account/box": str(tmp_path / "data")}
+    assert "where it was" in command("workspaces", "lay", name, "account/box").stdout
+    assert Workspace.get(name).datastore_places == {}
+
+
 def test_a_workspace_is_deleted_with_all_that_prefect_knows_of_it_when_that_is_confirmed(project):
     name, published = project.workspace.name, project.pipeline(project.step("a.py", "")).publish()
     assert command("workspaces", "delete", name, say="n\n").exit_code == 1
