@@ -78,7 +78,7 @@ NAMES: dict[str, Name] = {
     "DEFAULT_GPU_IMAGE": Name("stepwell.blocks.environments.sections:DEFAULT_GPU_IMAGE", "names an image of Stepwell"),
     "VERSION": Name("azureml.values:VERSION", "is the last release of the SDK, whose names these are"),
     "__version__": Name("azureml.values:VERSION", "is the last release of the SDK, whose names these are"),
-    "RunDetails": Name("azureml.run_details:RunDetails", "shows a table in place of a widget"),
+    "RunDetails": Name("azureml.run_details:RunDetails", "shows a table that follows the run, in place of a widget"),
     "set_diagnostics_collection": Name("azureml.values:set_diagnostics_collection", "sends nothing to anybody"),
     "AzureMLException": Name("stepwell.errors:StepwellError", error=True),
     "ErrorResponseException": Name("stepwell.errors:UserErrorException", error=True),
