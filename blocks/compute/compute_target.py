@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import abc
+import ast
 import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
+from pydantic import ValidationError
+
 import stepwell.blocks.compute
 from stepwell.blocks.arguments.checked import checked, unchecked
 from stepwell.blocks.arguments.hints import Words
 from stepwell.blocks.compute import base
-from stepwell.blocks.compute.base import Compute, not_found, refuse_inside_step
+from stepwell.blocks.compute.base import LOCAL, Compute, not_found, refuse_inside_step
 from stepwell.blocks.server import documents
 from stepwell.errors import ComputeTargetException, UserErrorException
 
@@ -50,6 +53,42 @@ def targets_of(workspace: BaseWorkspace) -> dict[str, Compute]:
     defaults = [kind for kind in known if kind.default_name]
     found = {kind.default_name: kind(workspace=workspace.name, name=kind.default_name) for kind in defaults}
     return {**found, **{target.name: target for target in documents.load_any(known, workspace=workspace.name)}}
+
+
+# Targets that were never saved ------------------------------------------------------------------------------------------
+
+
+def name_of(target: object) -> str:
+    """Return the name by which a step asks for its target; one that was never saved is named by its settings.
+
+    Such a name, `DaskCompute(max_nodes=2)` for one, travels wherever the step does. Raise UserErrorException if the
+    settings hold a secret, which would travel with it.
+    """
+    if not isinstance(target, Compute) or target.workspace:
+        return str(getattr(target, "name", target))
+    shown = {name: value for name, value in target.settings().items() if name in target.model_fields_set}
+    if "***" in str(shown):
+        raise UserErrorException(
+            f"A {target.type} with a secret among its settings has to be saved before a step names it",
+            hint="Save it with `ComputeTarget.attach(workspace, name, target)`.",
+        )
+    if not shown and target.default_name == LOCAL:
+        return LOCAL
+    return f"{target.type}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+def unsaved(workspace: str, name: str) -> Compute | None:
+    """Return the target that a name made of settings describes; None if it is no such name."""
+    try:
+        call = ast.parse(name, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
+            return None
+        kind = {known.__name__: known for known in all_kinds()}[call.func.id]
+        settings = {str(given.arg): ast.literal_eval(given.value) for given in call.keywords}
+        with unchecked():
+            return kind(**{**settings, "workspace": workspace, "name": name})
+    except (SyntaxError, ValueError, KeyError, RecursionError, ValidationError):
+        return None
 
 
 @checked

@@ -11,6 +11,7 @@ import yaml
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import LOCAL, Compute
+from stepwell.blocks.compute.compute_target import name_of
 from stepwell.blocks.environments.conda_dependencies import CondaDependencies
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.environments.sections import DEFAULT_CPU_IMAGE, DEFAULT_GPU_IMAGE, Section
@@ -216,7 +217,7 @@ class RunConfiguration:
             "script": self.script,
             "command": self.command,
             "arguments": [str(argument) for argument in self.arguments],
-            "target": str(getattr(self.target, "name", self.target)),
+            "target": name_of(self.target),
             "framework": self.framework,
             "communicator": self.communicator,
             "maxRunDurationSeconds": self.max_run_duration_seconds,

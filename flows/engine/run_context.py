@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.compute.base import Compute, not_found
-from stepwell.blocks.compute.compute_target import targets_of
+from stepwell.blocks.compute.compute_target import targets_of, unsaved
 from stepwell.blocks.datastores.local_data import LocalData, copy_without_links, look
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.runner import StopSignal
@@ -162,7 +162,10 @@ class RunContext(RunSources):
     def compute(self, name: str) -> Compute:
         """Return the compute target of that name; raise ComputeTargetException if the workspace has none."""
         if name not in self.computes:
-            raise not_found(self.workspace.name, name, self.computes)
+            made = unsaved(self.workspace.name, name)
+            if made is None:
+                raise not_found(self.workspace.name, name, self.computes)
+            self.computes.setdefault(name, made)
         return self.computes[name]
 
     def datastore(self, name: str) -> Datastore:
@@ -203,7 +206,7 @@ class RunContext(RunSources):
             tree = self.store.tree_at(self.fetched(data))
         else:
             if not (datastore.local_root / path).exists():
-                raise self._missing(data)
+                raise self.missing(data)
             self._links[data.datastore, path] = found = look(self.store, datastore, path)
             tree = found.tree
         self.store.note_tree(tree)
@@ -217,7 +220,7 @@ class RunContext(RunSources):
         if not target.exists():
             names = sorted(datastore.listed(path))
             if not names:
-                raise self._missing(data)
+                raise self.missing(data)
             for name in names:
                 place = self._downloads / datastore.name / name
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -262,7 +265,8 @@ class RunContext(RunSources):
                 "Pass `follow_links=True` to follow it, or put there what it leads to.",
             )
 
-    def _missing(self, data: DataSource) -> DatastoreException:
+    def missing(self, data: DataSource) -> DatastoreException:
+        """Return the error for a path at which there are no data."""
         return DatastoreException(
             "There is no data at a path that a step reads",
             {"workspace": self.workspace.name, "datastore": data.datastore, "path": data.path or "/"},

@@ -86,7 +86,7 @@ class Experiment:
     ) -> PipelineRun:
         """Start the pipeline, or a published one, in a process of its own that outlives this one.
 
-        Wrong parameters, missing scripts and unreadable sources raise before anything is started.
+        Wrong parameters, missing scripts, data, modules and targets raise before anything is started: what `validate` lists.
 
         Args:
             config: A Pipeline, a PublishedPipeline or a PipelineEndpoint.
@@ -118,7 +118,7 @@ class Experiment:
         options = RunOptions(
             regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure, verify=verify_digests
         )
-        folder = register(config, self.name, values, labels, options)
+        folder = register(config, self.name, values, labels, options, check=True)
         detach(config, folder, values)
         run = PipelineRun(self, folder.run_id)
         print(f"Submitted PipelineRun {run.id} ({run.name})\n{run.get_portal_url()}")

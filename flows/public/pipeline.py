@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypedDict, Unpack
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.arguments.hints import Words
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.compute.compute_target import ComputeTarget, name_of, unsaved
 from stepwell.blocks.server.work_pool import POOL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepwellError, UserErrorException
@@ -18,6 +18,8 @@ from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.drawing import draw
 from stepwell.flows.runs.flow_run import preflight
+from stepwell.flows.runs.launch import RunToBe
+from stepwell.flows.runs.names import UNFIT, usual_name
 from stepwell.flows.runs.pipeline_flow import RESERVED, VERIFY, PipelineFlow
 from stepwell.flows.steps.graph import Graph
 from stepwell.flows.steps.step import Step
@@ -45,13 +47,14 @@ class Pipeline(PipelineFlow):
     Args:
         workspace: The workspace that keeps the results.
         steps: A step, a list of steps or of lists (at any depth), a StepSequence, or a PipelineData (its producer).
-        description: What the pipeline is for; its name too, as in Azure ML SDK v1, where `name` is not given.
+        description: What the pipeline is for, any text; its name too, as in Azure ML SDK v1, where `name` is not given, on one
+            line and with `_` for what no flow's name can have.
         default_datastore: Accepted for v1's sake; not used.
         default_source_directory: The source directory of steps that name none; by default the folder of the file that
             makes the step, if its script is there, else the current directory.
         resolve_closure: Whether steps that a listed step depends on belong to the pipeline too. If False, one that is not
             listed is an error.
-        name: The pipeline's name, and that of its Prefect flow; by default the description, else `pipeline`.
+        name: The pipeline's name, and that of its Prefect flow; by default made of the description, else `pipeline`.
         rules: `stepwell` or `v1`: whether it behaves as Stepwell does by itself, or as code of Azure ML SDK v1 expects; None:
             `v1` if the class was imported under the SDK's name, else `stepwell`.
         **kwargs: `enable_email_notification`, accepted for v1's sake and not used.
@@ -84,11 +87,11 @@ class Pipeline(PipelineFlow):
     ) -> None:
         self.workspace = workspace
         graph = Graph(steps, resolve_closure=resolve_closure)
-        _check_name(name or description or "pipeline")
+        _check_name(name or usual_name(description))
         rules = rules or self.default_rules
         steps = graph.define(Path(default_source_directory) if default_source_directory else None)
         self.definition = PipelineDefinition(
-            name=name or description or "pipeline",
+            name=name or usual_name(description),
             description=description or "",
             workspace=workspace.name,
             steps=tuple(replace(step, rules=rules) for step in steps),
@@ -120,7 +123,8 @@ class Pipeline(PipelineFlow):
         Raises:
             ComputeTargetException: The workspace has no such target.
         """
-        name = ComputeTarget.get(self.workspace, str(getattr(compute_target, "name", compute_target))).name
+        asked = name_of(compute_target)
+        name = (unsaved(self.workspace.name, asked) or ComputeTarget.get(self.workspace, asked)).name
         steps = tuple(replace(step, compute_target=name) for step in self.definition.steps)
         moved = type(self).of(replace(self.definition, steps=steps), self.workspace)
         moved._steps = self._steps  # noqa: SLF001
@@ -135,11 +139,11 @@ class Pipeline(PipelineFlow):
             A sentence for each error; empty if there is none.
         """
         errors = []
-        with closing(RunContext(self.workspace, "validation")) as context:
+        context = RunToBe(self.workspace, "validation")
+        with closing(context):
             for step in self.definition.steps:
                 try:
-                    context.compute(step.compute_target)
-                    context.call(step, self.values({}), {})
+                    preflight(context, replace(self.definition, steps=(step,)), self.values({}))
                 except StepwellError as error:
                     errors.append(error.title)
         return errors
@@ -216,7 +220,7 @@ class Pipeline(PipelineFlow):
 
 
 def _check_name(name: str) -> None:
-    if not name.isprintable() or any(character in name for character in "/%&><"):
+    if not name.isprintable() or any(character in name for character in UNFIT):
         raise UserErrorException(
             f"{name!r} can't name a pipeline", hint="Pass `name=` with letters, digits, blanks, '_' and '-'."
         )

@@ -19,7 +19,7 @@ from prefect.states import Failed, Pending
 from stepwell.blocks.server.connection import client_settings, ensure_server, named_server
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store import untold
-from stepwell.blocks.store.run_folder import RunFolder, run_label
+from stepwell.blocks.store.run_folder import Event, RunFolder, run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import shared
@@ -28,32 +28,67 @@ from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.secret_values import declared_secrets, redacted, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value, check
 from stepwell.flows.parameters.schema import for_prefect
-from stepwell.flows.runs.flow_run import RunOptions, provenance_of, run_tags, shown_values
+from stepwell.flows.runs.flow_run import RunOptions, preflight, provenance_of, run_tags, shown_values
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.model.definitions import DataSource, PipelineDefinition
+from stepwell.model.records import Artifact
 
 _START_SECONDS = 60
 
 
 def register(
-    pipeline: PipelineFlow, experiment: str, values: Mapping[str, Value], tags: Mapping[str, str], options: RunOptions
+    pipeline: PipelineFlow,
+    experiment: str,
+    values: Mapping[str, Value],
+    tags: Mapping[str, str],
+    options: RunOptions,
+    *,
+    check: bool = False,
 ) -> RunFolder:
-    """Register a new run with Prefect, and return its folder: definition, values, snapshots and commit, all frozen now."""
+    """Register a new run with Prefect, and return its folder: definition, values, snapshots and commit, all frozen now.
+
+    `check`: what no run could get past is raised, and nothing registered.
+    """
     with told_in_words("The run can't be recorded, so it was not started", pipeline.workspace.store.written):
-        return _register(pipeline, experiment, values, tags, options)
+        return _register(pipeline, experiment, values, tags, options, check=check)
+
+
+class RunToBe(RunContext):
+    """The context of a run that is yet to be: it tells nobody anything, and fetches no data from far away."""
+
+    def emit(self, event: Event) -> None:
+        """Tell nobody: there is no run yet that it could be told of."""
+
+    def digest_data(self, data: DataSource) -> Artifact:
+        """Return the data with their digest, without it if they are far away; raise DatastoreException if there are none."""
+        datastore = self.datastore(data.datastore)
+        if datastore.local_root is not None:
+            return super().digest_data(data)
+        path = datastore.inside(data.path)
+        if not datastore.listed(path):
+            raise self.missing(data)
+        return Artifact(data.datastore, path, "", 0, kept=False)
 
 
 def _register(
-    pipeline: PipelineFlow, experiment: str, values: Mapping[str, Value], tags: Mapping[str, str], options: RunOptions
+    pipeline: PipelineFlow,
+    experiment: str,
+    values: Mapping[str, Value],
+    tags: Mapping[str, str],
+    options: RunOptions,
+    *,
+    check: bool,
 ) -> RunFolder:
     definition = pipeline.definition
     provenance = provenance_of(definition)
-    context = RunContext(pipeline.workspace, "registration", verify=options.verify)
+    context = RunToBe(pipeline.workspace, "registration", verify=options.verify)
     context.hide(secrets_of(definition.steps, values), declared_secrets(definition.steps, values))
     redact = context.redactor.redact
     tags = {redact(name): redact(text) for name, text in tags.items()}
     context.take_sources(definition.steps)
+    if check:
+        preflight(context, definition, values)
     with shared(context.store.lock_file):  # a collector must not see snapshots that no run claims yet
         snapshots = context.snapshots()
         shown = shown_values(definition.parameters, values)

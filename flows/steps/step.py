@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import LOCAL
+from stepwell.blocks.compute.compute_target import name_of as name_of_target
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
@@ -372,7 +373,7 @@ def _target_name(target: Any) -> str:
         return LOCAL
     if isinstance(target, tuple):
         return str(target[0])
-    return str(getattr(target, "name", target))
+    return name_of_target(target)
 
 
 def _at_least(lowest: float, name: str, value: Any) -> Any:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from waiting import eventually
 
-from stepwell import AmlCompute, ComputeTarget, DaskCompute, DockerCompute, LocalCompute
+from stepwell import AmlCompute, ComputeTarget, CudaCompute, DaskCompute, DockerCompute, LocalCompute
 from stepwell.blocks.arguments.checked import unchecked
+from stepwell.blocks.compute.compute_target import name_of, unsaved
 from stepwell.blocks.compute.dask import cluster
 from stepwell.errors import ComputeTargetException, StepwellError, UserErrorException
 
@@ -216,3 +217,35 @@ def test_settings_that_were_saved_by_an_earlier_release_go_on_working(workspace)
     with unchecked():
         DaskCompute(memory_per_node=4, max_nodes=1).attach_to(workspace, "old")
     assert ComputeTarget.get(workspace, "old").memory_per_node == 4
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        DaskCompute(max_nodes=2, cluster_options={"silence_logs": 30, "env": {"A": 'it\'s "b"'}}),
+        DaskCompute(),
+        CudaCompute(fallback="cpu", n_gpus=1),
+        DockerCompute(image="somewhere/image:1", cpus=0.5),
+        LocalCompute(max_concurrent=3),
+    ],
+    ids=name_of,
+)
+def test_a_target_that_was_never_saved_travels_by_a_name_made_of_its_settings(target):
+    name = name_of(target)
+    assert name.startswith(f"{target.type}(")
+    found = unsaved("somewhere", name)
+    assert type(found) is type(target) and (found.workspace, found.name) == ("somewhere", name)
+    assert found.settings() == target.settings() and name_of(found) == name
+
+
+def test_targets_that_were_saved_and_names_are_named_as_they_are(workspace):
+    saved = ComputeTarget.attach(workspace, "workers", DaskCompute(max_nodes=3))
+    assert [name_of(saved), name_of("moon"), name_of(LocalCompute())] == ["workers", "moon", "local"]
+    for name in ("moon", "", "moon()", "DaskCompute", "DaskCompute(", "DaskCompute(2)", "DaskCompute(max_nodes=open('x'))", "DaskCompute(max_nodes=0)", "os.system('x')"):  # fmt: skip
+        assert unsaved(workspace.name, name) is None
+
+
+def test_a_target_with_a_secret_has_to_be_saved():
+    with pytest.raises(UserErrorException, match="with a secret among its settings") as caught:
+        name_of(DaskCompute(cluster_class="x.Y", cluster_options={"password": "hunter2"}))
+    assert "hunter2" not in caught.value.message

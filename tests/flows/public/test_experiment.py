@@ -15,7 +15,7 @@ from waiting import PATIENCE, eventually
 
 from stepwell import Experiment, PipelineParameter, Workspace
 from stepwell.blocks.store.maintenance import collect
-from stepwell.errors import ActivityFailedException, UserErrorException
+from stepwell.errors import ActivityFailedException, ComputeTargetException, DatastoreException, UserErrorException
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 SLEEP = "import os, time\nopen(args[0], 'w').write(str(os.getpid()))\ntime.sleep(900)"
@@ -74,6 +74,22 @@ def test_wrong_parameters_raise_before_a_run_is_made(project, chain):
     with pytest.raises(UserErrorException, match="can't name an experiment"):
         Experiment(project.workspace, "a b")
     assert project.workspace.experiments == {}
+
+
+def test_what_validate_lists_is_refused_before_a_run_is_made(project):
+    nowhere = project.workspace.get_default_datastore().path("nowhere", "raw")
+    for step, error, words in (
+        (project.step("a.py", "", arguments=[nowhere], inputs=[nowhere]), DatastoreException, "There is no data at a path"),
+        (project.step("a.py", compute_target="moon"), ComputeTargetException, "ComputeTargetNotFound"),
+        (project.step("b.py", "import no_such_module"), UserErrorException, "is not installed: no_such_module"),
+        (project.step("a.py", resources={"gpus": 1}), ComputeTargetException, "has no GPUs"),
+    ):  # fmt: skip
+        pipeline = project.pipeline(step)
+        (listed,) = pipeline.validate()
+        with pytest.raises(error, match=words) as caught:
+            Experiment(project.workspace, "trial").submit(pipeline)
+        assert caught.value.title == listed
+    assert project.workspace.experiments == {} and project.workspace.store.run_folders() == []
 
 
 def test_a_failed_run_raises_for_who_waits_unless_told_not_to(project):

@@ -9,7 +9,7 @@ import prefect_api
 import pytest
 from prefect import Flow, flow
 from prefect.exceptions import ParameterTypeError
-from stepwell import Pipeline, PipelineData, PipelineParameter, PythonScriptStep
+from stepwell import LocalCompute, Pipeline, PipelineData, PipelineParameter, PythonScriptStep, RunConfiguration
 from stepwell.blocks.server.connection import client_settings
 from stepwell.errors import ActivityFailedException, UserErrorException
 
@@ -85,6 +85,36 @@ def test_what_is_wrong_is_said_before_anything_runs(project, trained):
     assert [error.split(" ")[0] for error in lost.validate()] == ["There", "ComputeTargetNotFound:"]
     assert project.run(lost).status == "Failed" and not project.executions
     assert trained.validate() == []
+
+
+def test_a_description_is_any_text_and_is_kept(project):
+    text = "Batch scoring:\n100% of in/out,\tfor <everybody>"
+    pipeline = project.pipeline(project.step("a.py", ""), description=text)
+    assert pipeline.name == "Batch scoring: 100_ of in_out, for _everybody_"
+    assert project.run(pipeline).headline.startswith("Finished: 1 ran")
+    published = pipeline.publish()
+    assert (published.name, published.description) == (pipeline.name, text)
+    with pytest.raises(UserErrorException, match="can't name a pipeline"):
+        project.pipeline(project.step("a.py"), name="a/b")
+
+
+def test_targets_that_were_never_saved_travel_with_the_pipeline(project):
+    run = project.pipeline(project.step("a.py", "", compute_target=LocalCompute(max_concurrent=1)))
+    assert run.validate() == []
+    made = project.run(run)
+    assert made.headline.startswith("Finished: 1 ran")
+    assert project.happened(run.on(LocalCompute(max_concurrent=2))) == {"a.py": "reused"}
+    config = RunConfiguration()
+    config.target = LocalCompute(max_concurrent=3)
+    step = project.step("a.py", runconfig=config, workspace=project.workspace)
+    assert step.compute_target == "LocalCompute(max_concurrent=3)"
+
+    @flow
+    def own():
+        return step()
+
+    with client_settings():
+        assert own().record.run_id == made.run_id
 
 
 def test_a_step_whose_input_vanished_fails_the_plan_with_a_hint(project):

@@ -12,8 +12,9 @@ from stepwell.blocks.server.connection import client_settings
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.made_up_names import is_generated
 from stepwell.blocks.store.run_folder import run_label
+from stepwell.blocks.workspace.publications import check_name
 from stepwell.errors import UserErrorException
-from stepwell.flows.runs.names import check_experiment, usual_experiment
+from stepwell.flows.runs.names import check_experiment, usual_experiment, usual_name
 from stepwell import Experiment
 
 
@@ -30,6 +31,23 @@ def test_a_name_is_made_that_experiments_can_have() -> None:
     assert check_experiment(usual_experiment("Größe / 1")) == "Gr__e___1"
     with pytest.raises(UserErrorException, match="can't name an experiment"):
         check_experiment("a b")
+
+
+@pytest.mark.parametrize(
+    ("description", "name"),
+    [
+        ("Train the model", "Train the model"),
+        ("  Several\n\tlines\r\nof text ", "Several lines of text"),
+        ("50% of a/b & <c>", "50_ of a_b _ _c_"),
+        ("\x1b[1mbold\udc80\u200b", "[1mbold"),
+        ("x" * 300, "x" * 200),
+        ("\n \x00", "pipeline"),
+        (None, "pipeline"),
+    ],
+)
+def test_any_description_makes_a_name_that_flows_can_have(description: str | None, name: str) -> None:
+    assert usual_name(description) == name
+    assert check_name(name, "published pipeline") == name
 
 
 def names_in_prefect(*names: str) -> set[str]:
