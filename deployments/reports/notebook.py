@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
@@ -66,8 +67,9 @@ def display(html: str, text: str, shown: str = "") -> str:
     """
     if not in_notebook():
         return ""
-    from IPython.display import display as show
+    import IPython.display
 
+    show: Any = IPython.display.display
     data = {"text/html": html, "text/plain": text}
     handle = show(data, raw=True, display_id=shown or True, update=bool(shown))
     return shown or str(handle.display_id)
