@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self, Unpack
+from pathlib import Path, PurePath
+from typing import Any, Self
 
 from pydantic import SecretStr
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
 from stepwell.blocks.system.home import signing_key
-from stepwell.blocks.workspace.azure_arguments import V1Create, V1Find
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.entered import EnteredWorkspace
 from stepwell.blocks.workspace.store_identity import folders_of_workspaces
@@ -30,7 +29,35 @@ _CONFIG_NAMES = ("config.json", "project.json")
 
 @checked
 class BaseWorkspace(EnteredWorkspace):
-    """A workspace without its experiments (which stand in an upper room)."""
+    """A workspace without its experiments (which stand in an upper room).
+
+    Args:
+        subscription_id: Accepted for v1's sake; not used, as all but `workspace_name`.
+        resource_group: See `subscription_id`.
+        workspace_name: The name of a workspace that is there.
+        auth: See `subscription_id`.
+        sku: See `subscription_id`.
+        tags: See `subscription_id`.
+
+    Raises:
+        WorkspaceException: There is no workspace of that name, or it belongs to another home.
+    """
+
+    def __init__(
+        self,
+        subscription_id: str | None,
+        resource_group: str | None,
+        workspace_name: str,
+        auth: object = None,
+        _location: str | None = None,
+        _disable_service_check: bool = False,
+        _workspace_id: str | None = None,
+        sku: str = "basic",
+        tags: Mapping[str, Any] | None = None,
+        _cloud: str = "AzureCloud",
+    ) -> None:
+        super().__init__(_block=self._found(workspace_name))
+        self.opened()
 
     @classmethod
     @documents.registering("workspaces")
@@ -45,9 +72,24 @@ class BaseWorkspace(EnteredWorkspace):
         sku: str = "basic",
         tags: Mapping[str, str] | None = None,
         friendly_name: str | None = None,
+        storage_account: str | None = None,
+        key_vault: str | None = None,
+        app_insights: str | None = None,
+        container_registry: str | None = None,
+        adb_workspace: str | None = None,
+        primary_user_assigned_identity: str | None = None,
+        cmk_keyvault: str | None = None,
+        resource_cmk_uri: str | None = None,
+        hbi_workspace: bool = False,
+        default_cpu_compute_target: Any = None,
+        default_gpu_compute_target: Any = None,
+        private_endpoint_config: Any = None,
+        private_endpoint_auto_approval: bool = True,
         exist_ok: bool = False,
         show_output: bool = True,
-        **azure: Unpack[V1Create],
+        user_assigned_identity_for_cmk_encryption: str | None = None,
+        system_datastores_auth_mode: str = "accessKey",
+        v1_legacy_mode: bool | None = None,
     ) -> Self:
         """Create a workspace, or with `exist_ok` return the one that has the name already.
 
@@ -60,12 +102,27 @@ class BaseWorkspace(EnteredWorkspace):
             resource_group: Azure's resource group; kept and shown only.
             location: Azure's region; kept and shown only.
             create_resource_group: Accepted for v1's sake; not used.
-            sku: Accepted for v1's sake; not used.
+            sku: Kept and shown only.
             tags: Free labels; none by default.
             friendly_name: A name for people.
+            storage_account: As all that follow but two, accepted for v1's sake; not used.
+            key_vault: See `storage_account`.
+            app_insights: See `storage_account`.
+            container_registry: See `storage_account`.
+            adb_workspace: See `storage_account`.
+            primary_user_assigned_identity: See `storage_account`.
+            cmk_keyvault: See `storage_account`.
+            resource_cmk_uri: See `storage_account`.
+            hbi_workspace: See `storage_account`.
+            default_cpu_compute_target: See `storage_account`.
+            default_gpu_compute_target: See `storage_account`.
+            private_endpoint_config: See `storage_account`.
+            private_endpoint_auto_approval: See `storage_account`.
             exist_ok: Whether to return a workspace that exists already instead of raising.
             show_output: Accepted for v1's sake; not used.
-            **azure: v1's other arguments, those of `V1Create`, such as `storage_account`; not used.
+            user_assigned_identity_for_cmk_encryption: See `storage_account`.
+            system_datastores_auth_mode: See `storage_account`.
+            v1_legacy_mode: See `storage_account`.
 
         Returns:
             The workspace, with the datastores `workspaceblobstore` (the default one) and `workspacefilestore`.
@@ -86,18 +143,19 @@ class BaseWorkspace(EnteredWorkspace):
                     f"The workspace {name!r} exists already",
                     hint="Pass `exist_ok=True`, or open it with `Workspace.get`.",
                 )
-            return cls(_block=known).opened()
+            return cls.of_block(known).opened()
         block = WorkspaceBlock(
             name=name,
             subscription_id=subscription_id,
             resource_group=resource_group,
             location=location,
             friendly_name=friendly_name,
+            sku=sku,
             tags=dict(tags or {}),
             signing_key=SecretStr(signing_key()),
         )
-        workspace = cls(_block=block)
-        workspace.is_here = workspace._has_folders = True
+        workspace = cls.of_block(block)
+        workspace.is_here = workspace._has_folders = True  # noqa: SLF001  (its own)
         Datastore.register(workspace, BLOB_STORE, overwrite=True)
         Datastore.register(workspace, FILE_STORE, overwrite=True)
         workspace.adopt()
@@ -111,7 +169,8 @@ class BaseWorkspace(EnteredWorkspace):
         subscription_id: str | None = None,
         resource_group: str | None = None,
         location: str | None = None,
-        **azure: Unpack[V1Find],
+        cloud: str = "AzureCloud",
+        id: str | None = None,
     ) -> Self:
         """Return the workspace of that name.
 
@@ -121,7 +180,8 @@ class BaseWorkspace(EnteredWorkspace):
             subscription_id: Accepted for v1's sake; not used.
             resource_group: Accepted for v1's sake; not used.
             location: Accepted for v1's sake; not used.
-            **azure: v1's other arguments, those of `V1Find`; not used.
+            cloud: Accepted for v1's sake; not used.
+            id: Accepted for v1's sake; not used.
 
         Returns:
             The workspace.
@@ -129,6 +189,25 @@ class BaseWorkspace(EnteredWorkspace):
         Raises:
             WorkspaceException: There is no workspace of that name, or it belongs to another home.
         """
+        return cls.of_block(cls._found(name)).opened()
+
+    @classmethod
+    def of_block(cls, block: WorkspaceBlock) -> Self:
+        """Return the workspace whose facts these are.
+
+        Args:
+            block: Its document.
+
+        Returns:
+            The workspace; whose home it belongs to is not looked at.
+        """
+        workspace = cls.__new__(cls)
+        workspace._block = block  # noqa: SLF001  (its own)
+        return workspace
+
+    @classmethod
+    def _found(cls, name: str) -> WorkspaceBlock:
+        """Return the facts of the workspace of that name; raise WorkspaceException if there is none."""
         block = documents.load_named(WorkspaceBlock, name)
         if block is None:
             known = cls.list()
@@ -143,7 +222,7 @@ class BaseWorkspace(EnteredWorkspace):
                 if name in elsewhere
                 else "Create it with `Workspace.create(name)`.",
             )
-        return cls(_block=block).opened()
+        return block
 
     @classmethod
     def list(
@@ -151,7 +230,6 @@ class BaseWorkspace(EnteredWorkspace):
         subscription_id: str | None = None,
         auth: object = None,
         resource_group: str | None = None,
-        **azure: Unpack[V1Find],
     ) -> dict[str, Self]:
         """Return every workspace of the server.
 
@@ -159,15 +237,20 @@ class BaseWorkspace(EnteredWorkspace):
             subscription_id: Accepted for v1's sake; not used.
             auth: Accepted for v1's sake; not used.
             resource_group: Accepted for v1's sake; not used.
-            **azure: v1's other arguments, those of `V1Find`; not used.
 
         Returns:
             The workspaces by name.
         """
-        return {block.name: cls(_block=block) for block in documents.load_any([WorkspaceBlock])}
+        return {block.name: cls.of_block(block) for block in documents.load_any([WorkspaceBlock])}
 
     @classmethod
-    def from_config(cls, path: str | Path | None = None, auth: object = None, **azure: Unpack[V1Find]) -> Self:
+    def from_config(
+        cls,
+        path: str | PurePath | None = None,
+        auth: object = None,
+        _logger: object = None,
+        _file_name: str | None = None,
+    ) -> Self:
         """Return the workspace that the nearest config file names.
 
         As in Azure ML SDK v1, `config.json` or `project.json` is looked for in `.azureml`, in `aml_config` and beside
@@ -176,7 +259,6 @@ class BaseWorkspace(EnteredWorkspace):
         Args:
             path: The config file, or the folder where the search begins; by default the current one.
             auth: Accepted for v1's sake; not used.
-            **azure: v1's other arguments, those of `V1Find`; not used.
 
         Returns:
             The workspace.
@@ -185,7 +267,7 @@ class BaseWorkspace(EnteredWorkspace):
             UserErrorException: No config file was found, or it can't be read.
             WorkspaceException: There is no workspace of the name that the file has.
         """
-        config = _find_config(Path(path or "."))
+        config = _find_config(Path(path or "."), (_file_name,) if _file_name else _CONFIG_NAMES)
         try:
             data = json.loads(read_text(config))
             name = data["workspace_name"]
@@ -197,7 +279,7 @@ class BaseWorkspace(EnteredWorkspace):
             ) from error
         return cls.get(name)
 
-    def write_config(self, path: str | Path | None = None, file_name: str | None = None) -> None:
+    def write_config(self, path: str | PurePath | None = None, file_name: str | None = None) -> None:
         """Write the config file that lets `from_config` find this workspace.
 
         Args:
@@ -235,6 +317,21 @@ class BaseWorkspace(EnteredWorkspace):
         """The workspace's labels."""
         return dict(self._block.tags)
 
+    @property
+    def sku(self) -> str:
+        """What `create` was given."""
+        return self._block.sku
+
+    @property
+    def friendly_name(self) -> str | None:
+        """The name for people."""
+        return self._block.friendly_name
+
+    @property
+    def discovery_url(self) -> str:
+        """The address of Prefect's server, by which everything of the workspace is found."""
+        return documents.ui_url()
+
     def get_details(self) -> dict[str, Any]:
         """Return everything known of the workspace but its secrets.
 
@@ -243,7 +340,17 @@ class BaseWorkspace(EnteredWorkspace):
         """
         hidden = {"signing_key", "block_type_slug", "store_id", "folders_id", "store_place", "datastore_places"}
         details = self._block.model_dump(mode="json", exclude=hidden)
-        return {"id": joined_name(self.name), **details}
+        created, changed = documents.saved_at(self._block)
+        return {
+            "id": joined_name(self.name),
+            "workspaceid": joined_name(self.name),
+            "type": "Microsoft.MachineLearningServices/workspaces",
+            "friendlyName": self.friendly_name,
+            "creationTime": created,
+            "changeTime": changed,
+            "discoveryUrl": self.discovery_url,
+            **details,
+        }
 
     def path_of(self, artifact: Artifact) -> Path:
         """Return where the bytes of a step's output are on this machine. They must not be changed there.
@@ -274,13 +381,13 @@ class BaseWorkspace(EnteredWorkspace):
         return f"{type(self).__name__}(name={self.name!r})"
 
 
-def _find_config(start: Path) -> Path:
+def _find_config(start: Path, names: tuple[str, ...]) -> Path:
     if start.is_file():
         return start
     folder = start.resolve()
     for place in (folder, *folder.parents):
         for inner in _CONFIG_FOLDERS:
-            for name in _CONFIG_NAMES:
+            for name in names:
                 if (place / inner / name).is_file():
                     return place / inner / name
     raise UserErrorException(

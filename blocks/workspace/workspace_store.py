@@ -40,6 +40,8 @@ class WorkspaceBlock(documents.NamedBlock):
     resource_group: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
     location: str | None = Field(default=None, description="Kept for users of Azure ML; not needed.")
     friendly_name: str | None = Field(default=None, description="A name for people.")
+    sku: str = Field(default="basic", description="Kept for users of Azure ML; not needed.")
+    description: str = Field(default="", description="What it is for.")
     tags: dict[str, str] = Field(default_factory=dict, description="Free labels.")
     default_datastore: str = Field(default=BLOB_STORE, description="Where results and outputs are kept.")
     signing_key: SecretStr = Field(
@@ -124,6 +126,12 @@ class WorkspaceStore:
             self.__dict__.pop(known, None)
         self._adopt(store_id=self.folder)
         self.is_here = True
+
+    def _change(self, **facts: Any) -> None:
+        """Save facts of the document's."""
+        for name, fact in facts.items():
+            setattr(self._block, name, fact)
+        documents.save_named(self._block)
 
     def sign(self, text: str) -> str:
         """Return a digest of `text` that nobody can compute without the workspace's secret.

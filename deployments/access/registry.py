@@ -109,8 +109,8 @@ class Registry:
 
     def workspace(self, name: str) -> Workspace:
         """Return the workspace of that name."""
-        return Workspace(
-            _block=_first((block for block in self.workspaces if block.name == name), f"workspace {name!r}")
+        return Workspace.of_block(
+            _first((block for block in self.workspaces if block.name == name), f"workspace {name!r}")
         )
 
     # Scopes ---------------------------------------------------------------------------------------------------------------

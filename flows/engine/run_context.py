@@ -24,6 +24,7 @@ from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.blocks.workspace.keyvault import held_secrets
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_sources import RunSources, frozen_places
@@ -90,9 +91,10 @@ class RunContext(RunSources):
 
     @cached_property
     def datastores(self) -> dict[str, Datastore]:
-        """The workspace's datastores by name; what opens them is secret."""
+        """The workspace's datastores by name; what opens them is secret, as is what the workspace's key vault holds."""
         found = self.workspace.datastores
         self.hide(secret for datastore in found.values() for secret in datastore.secrets)
+        self.hide((), held_secrets(self.workspace.name))
         return found
 
     @cached_property

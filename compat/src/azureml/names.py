@@ -53,6 +53,7 @@ NAMES: dict[str, Name] = {
         AbstractAzureStorageDatastore AbstractADLSDatastore""",
     ),
     "AbstractDatastore": Name("stepwell:Datastore"),
+    "Keyvault": Name("stepwell.blocks.workspace.keyvault:Keyvault"),
     **_carried(
         "stepwell.flows.public.port_data_reference",
         """PortDataReference""",
@@ -100,10 +101,6 @@ NAMES: dict[str, Name] = {
         """DatabricksCompute AdlaCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
         KustoCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService
         SynapseWorkspaceLinkedServiceConfiguration""",
-    ),
-    **_refused(
-        "give the secret as a variable of the environment",
-        """Keyvault""",
     ),
     **_refused(
         "start several processes in the script of one step",
