@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepwell.blocks.compute.job import Finished, Job
+from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import (
     Python,
@@ -56,6 +57,7 @@ def run_here(
         end = run_process(process, on_output, stop, redact)
     note_reads(job, directory)
     keep_files(job, directory)
+    mlflow_runs.keep(job.record, job.control)
     redact_record(job, redact)
     return Finished(end, directory.outputs, facts={"guard": end.guard} if end.guard else {})
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.compute.own_code import OwnCode
+from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.processes.python_command import python_call
@@ -274,8 +275,9 @@ def command(
     _write_context(job, directory)
     argv = tuple(_rendered(argument, call, directory) for argument in definition.arguments)
     notes = directory.record / "control" / job.imported.name
+    tracking = mlflow_runs.variables(directory.record / "control")
     own_code = OwnCode.of(job.call, directory.own_code, directory.source, notes)
-    variables = own_code.moved({**inherited, **_variables(job, directory)})
+    variables = own_code.moved({**tracking, **inherited, **_variables(job, directory)})
     payload: bytes | None = None
     called = python_call(argv) if argv and argv[0] in _PYTHONS and not definition.shell else None
     if definition.script is not None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -21,6 +21,7 @@ from stepwell.blocks.system.locks import exclusive
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ModelPathNotFoundException, ServerException, UserErrorException
 from stepwell.model.names import joined_name
+from stepwell.script.events import FOLDERS
 
 Marks = Sequence[Any]
 """What models are chosen by: names, or pairs of a name and a value."""
@@ -101,6 +102,21 @@ def add_version(
         documents.save_named(block)
     _show(workspace, block)
     return block
+
+
+def register_logged(
+    workspace: BaseWorkspace, control: Path, events: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]
+) -> None:
+    """Register what a step logged as models, from its control folder; a link on the way to one raises OSError."""
+    for event in events:
+        if event["type"] == "model" and event["scope"] == "step":
+            scratch = workspace.store.scratch_folder()
+            try:
+                copy = scratch / PurePath(event["value"]).name
+                copy_tree(control / FOLDERS["step"] / event["value"], copy, below=control)
+                add_version(workspace, event["name"], copy, facts)
+            finally:
+                remove(scratch)
 
 
 def versions_of(workspace: BaseWorkspace, name: str | None = None) -> list[ModelBlock]:

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.files import remove
+from stepwell.blocks.workspace import models
 from stepwell.errors import DatastoreException, StepCancelledException, StepFailedException, StoreException
 from stepwell.flows.engine.materialization import materialize, output_path
 from stepwell.flows.engine.observed_reads import account_for_imports, account_for_reads, read_imported, read_notes
@@ -61,6 +63,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         notes = read_notes(job.reads, inside_only=not finished.same_files)
         call = account_for_reads(context, call, notes, began, on_output)
         staged = take_outputs(job, finished, taken)
+        events = read_events(job.control, context.redactor.redact)
         record = StepRecord(
             key=call.key,
             step=call.definition.name,
@@ -73,13 +76,10 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             step_run_id=step_run_id,
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
-            metrics=tuple(
-                event
-                for event in read_events(job.control, context.redactor.redact)
-                if event["type"] in ("metric", "image")
-            ),
+            metrics=tuple(event for event in events if event["type"] in ("metric", "image")),
         )
         record = _commit(context, record, staged)
+        _register_models(context, job, events)
         materialize(context, call.definition, record, fresh=True)
         return record
     except OSError as error:
@@ -222,6 +222,16 @@ def take_outputs(job: Job, finished: Finished, taken: Path) -> dict[str, tuple[P
 def _artifact(context: RunContext, port: OutputPort, step_run_id: str, tree: Tree) -> Artifact:
     datastore = port.datastore or context.workspace.default_datastore_name
     return Artifact(datastore, output_path(port, step_run_id), tree.digest, tree.size, kept=True)
+
+
+def _register_models(context: RunContext, job: Job, events: list[dict[str, Any]]) -> None:
+    origin = {
+        "run_id": context.run.run_id,
+        "experiment": str(context.script_context.get("experiment", "")),
+        "step": job.call.definition.id,
+        "inputs": {name: artifact.digest for name, artifact in job.call.inputs.items()},
+    }
+    models.register_logged(context.workspace, job.control, events, origin)
 
 
 def _commit(context: RunContext, record: StepRecord, staged: dict[str, tuple[Path, Tree]]) -> StepRecord:

@@ -29,6 +29,7 @@ from stepwell.blocks.compute.docker.images import Images
 from stepwell.blocks.compute.docker.recipe import recipe_for
 from stepwell.blocks.compute.docker.secret_variables import ContainerProcess, without_secrets
 from stepwell.blocks.compute.job import Finished, Job
+from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import (
     Python,
@@ -165,6 +166,7 @@ class DockerCompute(Compute):
             end = self._follow(engine, spec, process, on_output, stop, redact)
         note_reads(job, directory, folders=False)  # they were listed to change their owner
         keep_files(job, directory)
+        mlflow_runs.keep(job.record, job.control)
         facts = {"image": image, "container": name, "guard": "container"}
         return Finished(end, directory.outputs, same_files=False, facts=facts, seen_at=seen.outputs)
 

@@ -5,11 +5,12 @@ Each thing logged is one line of JSON in `events.jsonl`; kept files stand under 
 
 An event is {"type", "scope", "name", "value", "time"}, with "kind" for metrics and "step" and "description" if given:
 
-    type      metric, image, tag, property, file or failed
+    type      metric, image, tag, property, file, model or failed
     scope     step, or parent for the pipeline run
-    name      of the metric, tag, property or file, after `<child>/` for a child run; of `failed` the child, or ""
+    name      of the metric, tag, property, file or model, after `<child>/` for a child run; of `failed` the child, or ""
     kind      one of `metrics.KINDS`
-    value     of a metric as `metrics.encoded` writes it; of image and file the path of the kept file below its folder
+    value     of a metric as `metrics.encoded` writes it; of image and file the path of the kept file below its folder, of
+              model that of a file or folder which becomes a version of the model of this name
 
 Events stay encoded, so they can be kept in any JSON; `metrics.metrics_of` decodes. Secrets are masked where an event is
 written, so that nobody meets one while the step runs or after it was killed, and once more where it is read.
@@ -125,7 +126,7 @@ def _is_event(event: Any) -> bool:
     match event.get("type"):
         case "metric":
             return isinstance(kind, str) and isinstance(value, KINDS.get(kind, ()))
-        case "image" | "file":
+        case "image" | "file" | "model":
             return isinstance(value, str) and _is_confined(value)
         case "tag":
             return value is None or isinstance(value, str)
