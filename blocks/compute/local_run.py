@@ -59,7 +59,7 @@ def run_here(
     keep_files(job, directory)
     mlflow_runs.keep(job.record, job.control)
     redact_record(job, redact)
-    return Finished(end, directory.outputs, facts={"guard": end.guard} if end.guard else {})
+    return Finished(end, directory.written, facts={"guard": end.guard} if end.guard else {})
 
 
 def path_of(interpreter: str, path: str, folder: Path) -> str:

@@ -22,7 +22,7 @@ _PACKAGE = Path(launcher.__file__).parents[1]
 _PARTS = (_PACKAGE / "errors.py", _PACKAGE / "rules.py")
 _BLOCKS = Path(__file__).parents[1]
 BLOCKS = {
-    "compute": ("access_times", "job", "local_run", "own_code", "worker_bundle", "working_directory"),
+    "compute": ("access_times", "files_beside", "job", "local_run", "own_code", "worker_bundle", "working_directory"),
     "compute/tracking": ("mlflow_runs",),
     "compute/dask": ("gpu", "gpu_lease", "worker"),
     "environments": (

@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from stepwell.blocks.compute.access_times import accesses, mark
+from stepwell.blocks.compute.files_beside import with_files_beside
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.compute.own_code import OwnCode
 from stepwell.blocks.compute.tracking import mlflow_runs
@@ -33,7 +34,7 @@ from stepwell.blocks.system.files import FileState, copy_tree, file_state, relin
 from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
 from stepwell.model.nofollow import append_file, files_below, open_file, open_folder
-from stepwell.model.records import StepCall
+from stepwell.model.records import BESIDE, StepCall
 from stepwell.script import launcher
 from stepwell.script.events import EVENTS, masked_events
 
@@ -69,6 +70,11 @@ class WorkingDirectory:
     def source(self) -> Path:
         """The process's current directory: the snapshot, `outputs/` and `logs/`."""
         return self.folder / "source"
+
+    @property
+    def written(self) -> dict[str, Path]:
+        """The outputs, and last the folder that they stand in: what is left there once they are taken."""
+        return {**self.outputs, BESIDE: self.folder / "outputs"}
 
     def seen_at(self, folder: Path, record: Path, inputs: Mapping[str, Path]) -> WorkingDirectory:
         """Return the same directory at the paths where another process sees it; `inputs` are those outside of it."""
@@ -135,7 +141,8 @@ def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDir
         directory.own_code[place] = folder / "code" / str(number) / os.path.basename(place)
         copy_tree(kept, directory.own_code[place])
     for port in job.call.definition.inputs:
-        directory.inputs[port.name] = _input_path(port, job.inputs[port.name], directory)
+        path = _input_path(port, job.inputs[port.name], directory)
+        directory.inputs[port.name] = with_files_beside(port, path, job.inputs, folder)
     for output in job.call.definition.outputs:
         directory.outputs[output.name] = _output_path(output, directory)
     return directory

@@ -350,7 +350,7 @@ class Store:
 
 def partial_key(fingerprint: Fingerprint) -> str:
     """Return the key of the rows that are known before any input is: without content of inputs and observed reads."""
-    return fingerprint.without("input", "read").key
+    return fingerprint.without("input", "beside", "read").key
 
 
 def _known_digests(root: Path, tree: Tree) -> DigestFile:

@@ -5,25 +5,32 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.compute.files_beside import drop_links_and_pipes
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace import models
-from stepwell.errors import DatastoreException, StepCancelledException, StepFailedException, StoreException
-from stepwell.flows.engine.materialization import materialize, output_path
+from stepwell.errors import (
+    DatastoreException,
+    StepCancelledException,
+    StepFailedException,
+    StepwellError,
+    StoreException,
+)
+from stepwell.flows.engine.materialization import materialize, output_path, place_beside
 from stepwell.flows.engine.observed_reads import account_for_imports, account_for_reads, read_imported, read_notes
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import words_of
-from stepwell.model.definitions import DataSource, OutputPort
+from stepwell.model.definitions import DataSource, StepDefinition
 from stepwell.model.nofollow import open_file
-from stepwell.model.records import Artifact, Exit, StepCall, StepRecord
+from stepwell.model.records import BESIDE, Artifact, Exit, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
 from stepwell.script.events import read_events
 
@@ -62,16 +69,13 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         call = account_for_imports(context, call, read_imported(job.imported))
         notes = read_notes(job.reads, inside_only=not finished.same_files)
         call = account_for_reads(context, call, notes, began, on_output)
-        staged = take_outputs(job, finished, taken)
+        staged = take_outputs(job, finished, taken, context.warn)
         events = read_events(job.control, context.redactor.redact)
         record = StepRecord(
             key=call.key,
             step=call.definition.name,
             fingerprint=call.fingerprint,
-            outputs={
-                port.name: _artifact(context, port, step_run_id, staged[port.name][1])
-                for port in call.definition.outputs
-            },
+            outputs=_artifacts(context, call.definition, step_run_id, staged),
             run_id=context.run.run_id,
             step_run_id=step_run_id,
             started=started.isoformat(),
@@ -188,11 +192,17 @@ def _digest_now(context: RunContext, artifact: Artifact) -> str:
 # Outputs ----------------------------------------------------------------------------------------------------------------
 
 
-def take_outputs(job: Job, finished: Finished, taken: Path) -> dict[str, tuple[Path, Tree]]:
+def take_outputs(
+    job: Job, finished: Finished, taken: Path, warn: Callable[[str], None]
+) -> dict[str, tuple[Path, Tree]]:
     """Move the outputs out of the step's reach, into the folder `taken`, and return where they are and what they hold."""
-    staged, step = {}, job.call.definition.id
+    staged: dict[str, tuple[Path, Tree]] = {}
+    step = job.call.definition.id
     for number, (name, path) in enumerate(finished.outputs.items()):
         place = taken / str(number)
+        if name == BESIDE:
+            staged |= _take_rest(job, finished, place, warn)
+            continue
         try:
             if path.is_relative_to(job.folder):
                 take_output(job, name, path, place, finished.seen_at.get(name))
@@ -200,6 +210,11 @@ def take_outputs(job: Job, finished: Finished, taken: Path) -> dict[str, tuple[P
                 place = path
             staged[name] = (place, scan(place))
         except FileNotFoundError:
+            if name in job.call.definition.may_leave_empty:
+                warn(f"Step {step!r} did not write its output {name!r}, which is therefore an empty folder")
+                place.mkdir()
+                staged[name] = (place, scan(place))
+                continue
             raise StepFailedException(
                 f"Declared output missing: step {step!r} did not write {name!r}, so its result was not kept",
                 {"path": path},
@@ -219,9 +234,38 @@ def take_outputs(job: Job, finished: Finished, taken: Path) -> dict[str, tuple[P
     return staged
 
 
-def _artifact(context: RunContext, port: OutputPort, step_run_id: str, tree: Tree) -> Artifact:
-    datastore = port.datastore or context.workspace.default_datastore_name
-    return Artifact(datastore, output_path(port, step_run_id), tree.digest, tree.size, kept=True)
+def _take_rest(job: Job, finished: Finished, place: Path, warn: Callable[[str], None]) -> dict[str, tuple[Path, Tree]]:
+    """Take what a script left beside its outputs, which were taken, if that is kept; warn of what is not."""
+    definition = job.call.definition
+    try:
+        take_output(job, BESIDE, finished.outputs[BESIDE], place, finished.seen_at.get(BESIDE))
+        dropped = drop_links_and_pipes(place) if definition.keeps_files_beside else sorted(os.listdir(place))
+        if dropped:
+            hint = "" if definition.keeps_files_beside else "; write into them"
+            warn(f"Step {definition.id!r} wrote beside its outputs what is not kept: {_some(dropped)}{hint}")
+        if definition.keeps_files_beside and os.listdir(place):
+            return {BESIDE: (place, scan(place))}
+    except (OSError, StepwellError) as error:
+        warn(f"What step {definition.id!r} wrote beside its outputs can't be kept: {error}")
+    return {}
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _artifacts(
+    context: RunContext, definition: StepDefinition, step_run_id: str, staged: Mapping[str, tuple[Path, Tree]]
+) -> dict[str, Artifact]:
+    usual = context.workspace.default_datastore_name
+    places = {port.name: (port.datastore or usual, output_path(port, step_run_id)) for port in definition.outputs}
+    if BESIDE in staged:
+        places[BESIDE] = place_beside(definition, step_run_id, usual)
+    trees = {name: staged[name][1] for name in places}
+    return {
+        name: Artifact(datastore, path, trees[name].digest, trees[name].size, kept=True)
+        for name, (datastore, path) in places.items()
+    }
 
 
 def _register_models(context: RunContext, job: Job, events: list[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import OutputPort, StepDefinition
-from stepwell.model.records import StepRecord
+from stepwell.model.records import BESIDE, StepRecord
 from stepwell.model.tree import scan
 
 
@@ -43,6 +43,24 @@ def materialize(context: RunContext, definition: StepDefinition, record: StepRec
             _link(context.store.tree_path(artifact.digest), root / path)
         else:
             _deliver(context, definition, port, record, fresh)
+    if BESIDE in record.outputs:
+        _put_beside(context, definition, record, fresh)
+
+
+def place_beside(definition: StepDefinition, step_run_id: str, usual: str) -> tuple[str, str]:
+    """Return the datastore and folder of what a step wrote beside its outputs: those of the first that has such a folder."""
+    named = (port.datastore for port in definition.outputs if port.is_intermediate and port.mode == "mount")
+    return next(named, None) or usual, f"azureml/{step_run_id}"
+
+
+def _put_beside(context: RunContext, definition: StepDefinition, record: StepRecord, fresh: bool) -> None:
+    name, path = place_beside(definition, record.step_run_id, context.workspace.default_datastore_name)
+    datastore, tree = context.datastore(name), context.store.tree_path(record.outputs[BESIDE].digest)
+    if datastore.local_root and context.store.root.is_relative_to(datastore.local_root):
+        for file in sorted(tree.iterdir()):
+            _link(file, datastore.local_root / path / file.name)
+    else:
+        deliver(context.store, datastore, path, scan(tree), fresh=fresh)
 
 
 def _datastore(context: RunContext, port: OutputPort) -> Datastore:

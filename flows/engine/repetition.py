@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from stepwell.blocks.compute.job import Job
@@ -23,7 +24,7 @@ from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import with_reads
 from stepwell.flows.parameters.pipeline_parameter import Value, parse
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
-from stepwell.model.records import Artifact, StepCall, StepRecord
+from stepwell.model.records import BESIDE, Artifact, StepCall, StepRecord, beside, with_files_beside
 from stepwell.model.redaction import MASK
 from stepwell.model.tree import scan
 
@@ -74,7 +75,8 @@ class _Place:
                 context.remote_store,
                 context.own_code(call),
             )
-            taken = take_outputs(job, run_job(context, job, self.on_output), place / "outputs")
+            finished = run_job(context, job, self.on_output)
+            taken = take_outputs(job, finished, place / "outputs", context.warn)
             return {port: path for port, (path, _) in taken.items()}
         except OSError as error:
             title, hint = f"The step {call.definition.name!r} can't be run here", "Free space or mend the folder."
@@ -187,6 +189,7 @@ def _bound(
                 obstacles.append(f"{name} {what} (digest {artifact.digest[:12]})")
             else:
                 artifacts[port.name] = artifact
+    artifacts = with_files_beside(step, artifacts, partial(_written_beside, records))
     try:
         call = context.call(step, values, artifacts)
         inputs = {name: context.input_path(call, name) for name in call.inputs}
@@ -195,6 +198,11 @@ def _bound(
         facts = ", ".join(f"{name} {value}" for name, value in error.facts.items())
         return None, {}, [*obstacles, error.title[0].lower() + error.title[1:] + (f" ({facts})" if facts else "")]
     return call, inputs, obstacles
+
+
+def _written_beside(records: Mapping[str, StepRecord | str], step: str) -> Artifact | None:
+    record = records.get(step)
+    return record.outputs.get(BESIDE) if isinstance(record, StepRecord) else None
 
 
 def _changes(place: _Place, call: StepCall, record: StepRecord) -> list[str]:
@@ -213,7 +221,11 @@ def _compare(place: _Place, call: StepCall, inputs: Mapping[str, Path], record: 
         written = place.perform(call, inputs)
     except StepwellError as error:
         return Comparison(call.definition.id, differs=(f"it fails now: {error.message}",))
+    for name in sorted(written.keys() ^ record.outputs.keys()):  # files beside outputs
+        found.append(f"{name} {'were not there' if name in written else 'are not written'}")
     for name, artifact in sorted(record.outputs.items()):
+        if name not in written:
+            continue
         tree = scan(written[name])
         if tree.digest == artifact.digest:
             continue
@@ -282,15 +294,23 @@ def _fresh_call(
     context, artifacts, paths = place.context, dict[str, Artifact](), dict[str, Path]()
     for port in step.inputs:
         if isinstance(port.source, OutputSource):
-            path = written[port.source.step][port.source.output]
-            tree = scan(path)
-            artifacts[port.name] = Artifact("", "", tree.digest, tree.size, kept=True)
-            paths[port.name] = path
+            paths[port.name] = path = written[port.source.step][port.source.output]
+            artifacts[port.name] = _scanned(path)
+            if step.switches.files_beside_outputs_are_kept and BESIDE in written[port.source.step]:
+                paths[beside(port.name)] = written[port.source.step][BESIDE]
+    artifacts = with_files_beside(
+        step, artifacts, lambda before: _scanned(written[before][BESIDE]) if BESIDE in written[before] else None
+    )
     call = context.call(step, values, artifacts)
     return call, {name: paths[name] if name in paths else context.input_path(call, name) for name in call.inputs}
 
 
+def _scanned(path: Path) -> Artifact:
+    tree = scan(path)
+    return Artifact("", "", tree.digest, tree.size, kept=True)
+
+
 def _between(first: Written, second: Written) -> tuple[str, ...]:
-    return tuple(
-        f"output {name!r}, {line}" for name in sorted(first) for line in differences(first[name], second[name])
-    )
+    once = tuple(f"{name} were written once only" for name in sorted(first.keys() ^ second.keys()))
+    both = sorted(first.keys() & second.keys())
+    return (*once, *(f"output {name!r}, {line}" for name in both for line in differences(first[name], second[name])))

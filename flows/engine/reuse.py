@@ -16,9 +16,10 @@ from stepwell.flows.keys.command_code import uncovered_programs
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
-from stepwell.model.records import Artifact, Decision, StepCall, StepRecord
+from stepwell.model.records import BESIDE, Artifact, Decision, StepCall, StepRecord, with_files_beside
 
 _SEEN = ("read", "imported")
+_DATA = ("input", "beside")
 NEVER_RAN = "no earlier result of this step is known"
 
 
@@ -108,7 +109,7 @@ def _similar(context: RunContext, call: StepCall) -> Iterable[StepRecord]:
 
 
 def _known_rows(fingerprint: Fingerprint, unknown: set[str]) -> set[tuple[str, str, str]]:
-    return {row for row in fingerprint.rows if not (row.is_absence or (row.kind == "input" and row.name in unknown))}
+    return {row for row in fingerprint.rows if not (row.is_absence or (row.kind in _DATA and row.name in unknown))}
 
 
 def _known_inputs(
@@ -122,7 +123,7 @@ def _known_inputs(
                 known[port.name] = artifact
             else:
                 waiting[port.name] = port.source
-    return known, waiting
+    return with_files_beside(step, known, lambda before: written.get((before, BESIDE))), waiting
 
 
 def _identity(call: StepCall, waiting: Mapping[str, OutputSource]) -> object:
@@ -141,7 +142,7 @@ def _changes(
             tuple(
                 row
                 for row in rows
-                if not (row.kind == "input" and row.name in hidden)
+                if not (row.kind in _DATA and row.name in hidden)
                 and not (
                     row.kind in _SEEN and (row.kind, row.name) not in seen
                 )  # what new code will do is not known yet

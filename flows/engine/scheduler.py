@@ -18,7 +18,7 @@ from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import CacheLookup, StepFuture, make_task
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
-from stepwell.model.records import Artifact, StepCall, StepResult
+from stepwell.model.records import BESIDE, Artifact, StepCall, StepResult, with_files_beside
 
 _MOST_REUSED_AT_ONCE = 64
 """Steps to reuse take no place of their target, only a thread each."""
@@ -175,11 +175,12 @@ class Engine:
 
     def _inputs(self, step: StepDefinition) -> dict[str, Artifact]:
         results = self._outcome.results
-        return {
+        known = {
             port.name: results[port.source.step][port.source.output]
             for port in step.inputs
             if isinstance(port.source, OutputSource)
         }
+        return with_files_beside(step, known, lambda before: results[before].record.outputs.get(BESIDE))
 
     # Taking what ended ----------------------------------------------------------------------------------------------
 

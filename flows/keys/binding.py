@@ -27,7 +27,7 @@ from stepwell.model.definitions import Argument, StepDefinition
 from stepwell.model.digests import RECIPE, digest
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED, Fingerprint, Row
 from stepwell.model.imports import Imports
-from stepwell.model.records import Artifact, OwnModule, StepCall
+from stepwell.model.records import Artifact, OwnModule, StepCall, beside
 
 Keep = Callable[[str], str]
 """The absolute path of a module that people work on in; the digest of its kept copy out, '' if it can't be kept."""
@@ -59,6 +59,12 @@ def bind(
     rows += [
         Row("input", port.name, CONTENT + inputs[port.name].digest) for port in definition.inputs if port.name in inputs
     ]
+    rows += [
+        Row("beside", port.name, CONTENT + inputs[beside(port.name)].digest)
+        for port in definition.inputs
+        if beside(port.name) in inputs
+    ]
+    rows += _rule_rows(definition)
     variables = definition.environment.variables
     rows += [Row("variable", name, CONTENT + digest("variable", variables[name])) for name in sorted(variables)]
     rows.append(Row("version", "", definition.version))
@@ -228,6 +234,14 @@ def template(argument: Argument) -> str:
 
 def _parameter_row(name: str, text: str, secret: bool) -> Row:
     return Row("parameter", name, CONTENT + digest("secret", [name, text]) if secret else text)
+
+
+def _rule_rows(definition: StepDefinition) -> Iterator[Row]:
+    """Yield a row for each rule of v1 under which the same execution can have another result."""
+    if definition.may_leave_empty:
+        yield Row("rule", "outputs not written", "empty")
+    if definition.keeps_files_beside:
+        yield Row("rule", "files beside outputs", "kept")
 
 
 def _port_rows(definition: StepDefinition) -> Iterator[Row]:

@@ -289,7 +289,7 @@ class StepRun:
             return {}
         return {
             name: PortDataReference(self._run.workspace, name, record, artifact)
-            for name, artifact in record.outputs.items()
+            for name, artifact in record.written.items()
         }
 
     def gone_outputs(self) -> tuple[str, ...]:

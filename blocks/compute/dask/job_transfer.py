@@ -26,7 +26,7 @@ from stepwell.blocks.processes.output import OnOutput
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.system.files import remove, replace_file, take
 from stepwell.errors import ComputeTargetException, StepFailedException, StepwellError
-from stepwell.model.records import Exit
+from stepwell.model.records import BESIDE, Exit
 
 _GRACE_SECONDS = 12.0
 _NOTICE_SECONDS = 5.0
@@ -210,6 +210,8 @@ def collect_results(job: Job, report: Report) -> Finished:
             else job.folder / "outputs" / "none" / port.name
             for port in job.call.definition.outputs
         }
+        if BESIDE in report.outputs:
+            outputs[BESIDE] = job.remote_store.get_tree(report.outputs[BESIDE], job.folder / "outputs beside")
     remove(job.record)
     try:
         take(record, job.record, below=job.folder)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.compute.dask.gpu_lease import GpuLease, lease
+from stepwell.blocks.compute.files_beside import drop_links_and_pipes
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.compute.local_run import run_here
 from stepwell.blocks.compute.working_directory import take_output
@@ -28,7 +29,7 @@ from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.files import remove, take
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException
-from stepwell.model.records import Exit
+from stepwell.model.records import BESIDE, Exit
 from stepwell.model.tree import scan
 
 TICK_SECONDS = 0.1
@@ -134,6 +135,10 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
         with suppress(FileNotFoundError):
             place = taken / str(number)
             take_output(job, name, path, place)
+            if name == BESIDE:
+                drop_links_and_pipes(place)
+                if not (job.call.definition.keeps_files_beside and os.listdir(place)):
+                    continue
             digest = outputs[name] = scan(place).digest
             if not job.remote_store.has(digest):
                 job.remote_store.put(place, digest)

@@ -168,7 +168,7 @@ class DockerCompute(Compute):
         keep_files(job, directory)
         mlflow_runs.keep(job.record, job.control)
         facts = {"image": image, "container": name, "guard": "container"}
-        return Finished(end, directory.outputs, same_files=False, facts=facts, seen_at=seen.outputs)
+        return Finished(end, directory.written, same_files=False, facts=facts, seen_at=seen.written)
 
     def check(self, step: StepDefinition) -> None:
         """Raise ComputeTargetException if the target could never run the step; the engine is not asked.
@@ -338,7 +338,10 @@ def _in_container(directory: WorkingDirectory, job: Job) -> tuple[WorkingDirecto
     ]
     inputs = {}
     for name, path in directory.inputs.items():
-        if not path.is_relative_to(directory.folder):
+        if path.is_relative_to(directory.folder) and path.is_symlink():  # files stand beside it
+            mounts.append(_mount(path, _ROOT / path.relative_to(directory.folder), read_only=True))
+            path.unlink()
+        elif not path.is_relative_to(directory.folder):
             folder = _ROOT / "inputs" / name
             inputs[name] = folder / path.name if path.is_file() else folder
             mounts.append(_mount(path, inputs[name], read_only=True))

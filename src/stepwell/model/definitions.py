@@ -76,6 +76,11 @@ class InputPort(Jsonable):
     path_on_compute: str | None = None
     follow_links: bool | None = None
 
+    @property
+    def shows_folder(self) -> bool:
+        """Whether it is read where it stands, in the folder of the step that wrote it: PipelineData that are mounted."""
+        return self.mode == "mount" and self.variable != self.name
+
 
 @dataclass(frozen=True, slots=True)
 class OutputPort(Jsonable):
@@ -92,6 +97,11 @@ class OutputPort(Jsonable):
     destination: str | None = None
     pipeline_output: str | None = None
     overwrite: bool = False
+
+    @property
+    def is_intermediate(self) -> bool:
+        """Whether it is data between steps (PipelineData): it has no destination, and the script makes what is there."""
+        return self.destination is None and self.variable != self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,18 @@ class StepDefinition(Jsonable):
     def switches(self) -> Switches:
         """What its rules switch."""
         return switches_of(self.rules)
+
+    @property
+    def may_leave_empty(self) -> frozenset[str]:
+        """The outputs that are empty if its script writes nothing there; the step fails without others."""
+        lenient = self.switches.unwritten_outputs_are_empty and not self.strict
+        return frozenset(port.name for port in self.outputs if port.is_intermediate) if lenient else frozenset()
+
+    @property
+    def keeps_files_beside(self) -> bool:
+        """Whether what its script writes beside its outputs is kept: in the folder that is mounted for PipelineData."""
+        mounted = (port.is_intermediate and port.mode == "mount" and not port.path_on_compute for port in self.outputs)
+        return self.switches.files_beside_outputs_are_kept and any(mounted)
 
     @property
     def upstream(self) -> tuple[str, ...]:

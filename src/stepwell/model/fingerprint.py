@@ -51,6 +51,8 @@ _WORDS = {
     "command package": "package",
     "own package": "package",
     "own module": "package",
+    "beside": "files beside input",
+    "rule": "rule of v1:",
     "imported": "package",
 }
 

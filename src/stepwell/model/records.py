@@ -6,12 +6,21 @@ An *artifact* is the name of data, never data.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from stepwell.model.definitions import StepDefinition
+from stepwell.model.definitions import OutputSource, StepDefinition
 from stepwell.model.fingerprint import Fingerprint
 from stepwell.model.jsonable import Jsonable
+
+BESIDE = "files beside the outputs"
+"""The name under which a record has what the script wrote beside its outputs; no port can have it."""
+
+
+def beside(name: str) -> str:
+    """Return the name under which a call has what stands beside an input."""
+    return f"files beside {name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +108,32 @@ class StepRecord(Jsonable):
     metrics: tuple[dict[str, Any], ...] = ()
     reused: bool = False
 
+    @property
+    def written(self) -> dict[str, Artifact]:
+        """The outputs that the step has, without what stands beside them."""
+        return {name: artifact for name, artifact in self.outputs.items() if name != BESIDE}
+
+
+def with_files_beside(
+    step: StepDefinition, known: Mapping[str, Artifact], written: Callable[[str], Artifact | None]
+) -> dict[str, Artifact]:
+    """Return the inputs that are known, and what stands beside them where the step can see that.
+
+    `written` returns what the step of an id wrote beside its outputs.
+    """
+    found = dict(known)
+    for port in step.inputs if step.switches.files_beside_outputs_are_kept else ():
+        if port.name in known and port.shows_folder and isinstance(port.source, OutputSource):
+            artifact = written(port.source.step)
+            found |= {beside(port.name): artifact} if artifact else {}
+    return found
+
 
 class StepResult(dict[str, Artifact]):
     """What a step wrote, by output name, and the whole `record` of how; `workspace` is that of the run."""
 
     def __init__(self, record: StepRecord, workspace: str = "") -> None:
-        super().__init__({name: replace(data, workspace=workspace) for name, data in record.outputs.items()})
+        super().__init__({name: replace(data, workspace=workspace) for name, data in record.written.items()})
         self.record = record
         self.workspace = workspace
 

@@ -389,3 +389,27 @@ def test_an_image_of_an_environment_counts_where_containers_run_and_nowhere_else
 def test_why_a_run_ended_before_its_first_step_is_told(project):
     summary = project.run(project.pipeline(project.step("a.py", "pass", compute_target="nowhere")))
     assert summary.status == "Failed" and "ComputeTargetNotFound" in summary.problem
+
+
+def test_what_a_step_writes_beside_its_output_stands_there_for_the_next_one(project, target):
+    made, one, used = PipelineData("data", output_name="made"), PipelineData("one"), PipelineData("used")
+    project.write(
+        "make.py",
+        "import os, sys\nos.makedirs(sys.argv[1])\nfor name in (sys.argv[1] + '/x', sys.argv[1] + '_report', sys.argv[2]):\n"
+        "    open(name, 'w').write(os.path.basename(name) + ' ')",
+    )
+    project.write(
+        "use.py",
+        "import os, sys\nfrom stepwell import Run\nassert os.environ['AZUREML_DATAREFERENCE_data'] == sys.argv[1]\n"
+        "assert Run.get_context().input_datasets['data'] == sys.argv[1]\n"
+        "names = [sys.argv[1] + '/x', sys.argv[1] + '_report', sys.argv[2], os.path.dirname(sys.argv[2]) + '/made_report']\n"
+        "open(sys.argv[3], 'w').write(''.join(open(name).read() for name in names))",
+    )
+    step = dict(source_directory=project.source, compute_target=target)
+    from stepwell import PythonScriptStep
+
+    first = PythonScriptStep("make.py", arguments=[made, one], outputs=[made, one], **step)
+    second = PythonScriptStep("use.py", arguments=[made, one, used], inputs=[made, one], outputs=[used], **step)
+    _, found, run = outcome(project, project.pipeline(first, second, rules="v1"))
+    assert found.happened == "ran", found.error
+    assert read(project, run, "used") == "x made_report one made_report "

@@ -227,7 +227,8 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
         far.upload_files([str(tmp_path / "in.csv")], target_path="raw", show_progress=False)
         make(address=far_worker)
         middle, out = PipelineData("middle"), PipelineData("out")
-        first = project.step("first.py", "open(args[0], 'w').write('from here ')", arguments=[middle], outputs=[middle])
+        near = "open(args[0], 'w').write('from here '); open(args[0] + '_near', 'w').write('near')"
+        first = project.step("first.py", near, arguments=[middle], outputs=[middle])
         data = far.path("raw", "table")
         project.write("helper.py", "def word(): return 'helped '")
         project.write(
@@ -242,6 +243,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             os.makedirs(sys.argv[3])
             text = open(sys.argv[1]).read() + helper.word() + open(sys.argv[2] + '/in.csv').read()
             open(sys.argv[3] + '/result', 'w').write(text)
+            open(sys.argv[3] + '_beside', 'w').write(open(sys.argv[1] + '_near').read())
             open('outputs/plot', 'w').write('plot')
             """
             % str(project.folder / "source"),
@@ -253,8 +255,11 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             "third.py", "assert open(args[0] + '/result').read().startswith('from here')", arguments=[out], inputs=[out],
             compute_target="workers",
         )  # fmt: skip
-        project.write("third.py", "import sys\nassert open(sys.argv[1] + '/result').read().startswith('from here')")
-        pipeline = project.pipeline(first, second, third)
+        project.write(
+            "third.py",
+            "import sys\nassert open(sys.argv[1] + '/result').read().startswith('from here')\nassert open(sys.argv[1] + '_beside').read() == 'near'",
+        )
+        pipeline = project.pipeline(first, second, third, rules="v1")
         summary = project.run(pipeline)
         steps = {step.id: step for step in summary.steps}
         assert {name: step.happened for name, step in steps.items()} == dict.fromkeys(steps, "ran"), steps

@@ -1,0 +1,157 @@
+"""What v1's rules change of a step's outputs: those that its script never writes, and what it writes beside them."""
+
+from __future__ import annotations
+
+import pytest
+
+from stepwell import OutputFileDatasetConfig, PipelineData, PythonScriptStep
+from stepwell.errors import StepwellError
+
+
+def warnings_of(project, summary):
+    return [line["warning"] for line in run_of(project, summary).folder.journal() if "warning" in line]
+
+
+def run_of(project, summary):
+    return project.workspace.get_run(summary.run_id)
+
+
+def step_run(project, summary, name):
+    return run_of(project, summary).find_step_run(name)[0]
+
+
+def chain(project, make, use, rules="v1", **more):
+    """Return a pipeline of one step that writes, and one that reads."""
+    first, second = PipelineData("table", output_name="made"), PipelineData("used")
+    return project.pipeline(
+        project.step("make.py", make, arguments=[first], outputs=[first], **more),
+        project.step("use.py", use, arguments=[first, second], inputs=[first], outputs=[second], **more),
+        rules=rules,
+    )
+
+
+# Outputs that are never written --------------------------------------------------------------------------------------
+
+
+def test_an_output_that_is_never_written_is_empty_with_a_warning_and_reused_so(project):
+    use = "import os; open(args[1], 'w').write(str(os.listdir(args[0])))"
+    summary = project.run(chain(project, "pass", use))
+    assert [step.happened for step in summary.steps] == ["ran", "ran"]
+    assert "Step 'make.py' did not write its output 'made', which is therefore an empty folder" in warnings_of(
+        project, summary
+    )
+    made = step_run(project, summary, "make.py").get_output_data("made")
+    assert made.local_path.is_dir() and not list(made.local_path.iterdir())
+    assert step_run(project, summary, "use.py").get_output_data("used").local_path.read_text() == "[]"
+    assert project.happened(chain(project, "pass", use)) == {"make.py": "reused", "use.py": "reused"}
+
+
+def test_only_the_step_that_reads_a_missing_output_fails(project):
+    summary = project.run(chain(project, "pass", "open(args[0] + '/rows.csv')"))
+    assert [step.status for step in summary.steps] == ["done", "failed"]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("stepwell", PipelineData("out"), {}),
+        ("v1", PipelineData("out"), {"strict": True}),
+        ("v1", OutputFileDatasetConfig("out"), {}),
+    ],
+    ids=["Stepwell's own rules", "strict", "OutputFileDatasetConfig"],
+)
+def test_the_step_fails_that_promised_more(project, case):
+    rules, out, more = case
+    remove = "import os; os.path.isdir(args[0]) and os.rmdir(args[0])"
+    pipeline = project.pipeline(project.step("a.py", remove, arguments=[out], outputs=[out], **more), rules=rules)
+    (step,) = project.run(pipeline).steps
+    assert step.status == "failed" and "did not write 'out'" in step.error
+
+
+def test_what_is_empty_by_v1s_rules_is_never_served_to_a_step_of_stepwells_own(project):
+    assert [step.status for step in project.run(chain(project, "pass", "")).steps][0] == "done"
+    assert [step.status for step in project.run(chain(project, "pass", "", "stepwell")).steps][0] == "failed"
+
+
+# Files beside outputs ------------------------------------------------------------------------------------------------
+
+WRITE = """
+import os
+os.makedirs(args[0])
+open(args[0] + '/rows', 'w').write('rows')
+open(args[0] + '_report.csv', 'w').write('report')
+open(args[0] + '\\\\windows.csv', 'w').write('windows')
+os.makedirs(os.path.dirname(args[0]) + '/more')
+open(os.path.dirname(args[0]) + '/more/deep', 'w').write('deep')
+os.symlink('/etc', os.path.dirname(args[0]) + '/etc')
+os.symlink('made', os.path.dirname(args[0]) + '/latest')
+"""
+READ = """
+import os
+names = [args[0] + '/rows', args[0] + '_report.csv', args[0] + '\\\\windows.csv',
+         os.path.dirname(args[0]) + '/more/deep', os.path.dirname(args[0]) + '/latest/rows']
+open(args[1], 'w').write(' '.join(open(name).read() for name in names))
+"""
+
+
+def test_files_beside_an_output_are_found_by_the_next_step_and_come_back_with_it(project):
+    summary = project.run(chain(project, WRITE, READ))
+    assert [step.happened for step in summary.steps] == ["ran", "ran"], summary.steps
+    used = step_run(project, summary, "use.py").get_output_data("used")
+    assert used.local_path.read_text() == "rows report windows deep rows"
+    assert [text for text in warnings_of(project, summary) if "make.py" in text] == [
+        "Step 'make.py' wrote beside its outputs what is not kept: etc"
+    ]
+    made = step_run(project, summary, "make.py")
+    assert set(made.get_outputs()) == {"made"}
+    place = project.workspace.get_default_datastore().local_root / "azureml" / made.id
+    assert (place / "made_report.csv").read_text() == "report" and (place / "more" / "deep").read_text() == "deep"
+
+    changed = READ + "\nprint('changed')"  # the first step is reused, and what stood beside its output is there again
+    assert project.happened(chain(project, WRITE, changed)) == {"make.py": "reused", "use.py": "ran"}
+
+
+def test_a_change_of_what_stands_beside_an_input_lets_its_reader_run_again_and_says_so(project):
+    project.run(chain(project, WRITE, READ))
+    pipeline = chain(project, WRITE.replace("'report'", "'other'"), READ)
+    assert [decision.action for decision in pipeline.plan()] == ["run", "depends"]
+    summary = project.run(pipeline)
+    assert [step.happened for step in summary.steps] == ["ran", "ran"]
+    assert summary.steps[1].why == ("files beside input table changed (made_report.csv changed)",)
+    assert [decision.action for decision in pipeline.plan()] == ["reuse", "reuse"]
+
+
+def test_without_files_beside_an_output_its_reader_has_the_key_of_stepwells_own_rules(project):
+    make, use = "open(args[0], 'w').write('x')", "print(open(args[0]).read())"
+    project.run(project.pipeline(*readers(project, make, use)))
+    assert project.happened(project.pipeline(*readers(project, make, use), rules="v1")) == {
+        "make.py": "ran",
+        "use.py": "reused",
+    }
+
+
+def readers(project, make, use):
+    data = PipelineData("made")
+    return (
+        project.step("make.py", make, arguments=[data], outputs=[data]),
+        project.step("use.py", use, arguments=[data], inputs=[data]),
+    )
+
+
+def test_by_stepwells_own_rules_files_beside_an_output_are_warned_of_by_name(project):
+    summary = project.run(
+        chain(project, "open(args[0], 'w'); open(args[0] + '.csv', 'w')", "open(args[1], 'w')", "stepwell")
+    )
+    assert warnings_of(project, summary) == [
+        "Step 'make.py' wrote beside its outputs what is not kept: made.csv; write into them"
+    ]
+
+
+def test_a_run_of_v1s_rules_is_repeated_with_what_stands_beside_its_outputs(project):
+    from stepwell.flows.engine.repetition import rerun, run_twice
+
+    pipeline = chain(project, WRITE, READ)
+    run = run_of(project, project.run(pipeline))
+    assert [(one.differs, one.obstacles) for one in rerun(project.workspace, run.folder, {}, print)] == [((), ())] * 2
+    twice = run_twice(project.workspace, pipeline.definition, {}, print)
+    assert [(one.differs, one.obstacles) for one in twice] == [((), ())] * 2
