@@ -33,6 +33,8 @@ class PublishedPipelineBlock(DatedBlock):
     commit: str = Field(default="", description="The Git commit of its source.")
     rules: str = Field(default=STEPWELL, description="`stepwell` or `v1`: the rules that its runs follow.")
 
+    lenient: bool = Field(default=False, description="Whether calls may assign parameters that it does not have.")
+
     @property
     def document(self) -> str:
         """The name of the document that holds it."""

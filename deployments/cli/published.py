@@ -37,6 +37,9 @@ def publish(
         "", "--endpoint", help="The pipeline endpoint whose default it becomes.", metavar="NAME"
     ),
     keep_going: bool = typer.Option(False, "--continue", help="Let its runs go on past failed steps."),
+    lenient: bool | None = typer.Option(
+        None, "--lenient/--strict", help="Whether calls may assign parameters that it does not have; v1's rules say so."
+    ),
     as_json: bool = _JSON,
 ) -> None:
     """Freeze a pipeline and make it callable."""
@@ -45,7 +48,7 @@ def publish(
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
     pipeline = load_pipeline(file)
-    published = PublishedPipeline.of(pipeline, name, description, version, keep_going)
+    published = PublishedPipeline.of(pipeline, name, description, version, keep_going, lenient=lenient)
     address = published.endpoint
     if endpoint:
         known = [one for one in PipelineEndpoint.list(pipeline.workspace) if one.name == endpoint]
@@ -159,6 +162,8 @@ def call(
     run_id = str(submitted["Id"])
     if not as_json:
         print(f"Run {run_id}\n{submitted['RunUrl']}", flush=True)
+        if submitted.get("Ignored"):
+            print(f"Passed over: {', '.join(submitted['Ignored'])}", flush=True)
     if wait:
         run = endpoint.wait(run_id, sys.stderr if not as_json else None)
         words = f"{run['name']}  {run['headline'] or run['problem'] or run['status']}"

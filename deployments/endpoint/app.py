@@ -222,7 +222,9 @@ class _Handlers:
             published = target.published
             principal.require("run", principal.registry.names_of(published))
             body = parse(call.raw, request.headers.get("content-type"), most_bytes=_MOST_BYTES)
-            run_request = parse_run_request(body, definitions_of(published), published.continue_on_failure)
+            run_request = parse_run_request(
+                body, definitions_of(published), published.continue_on_failure, lenient=published.lenient
+            )
             key = _key(request, principal, target)
             check_queue(self._options.most_waiting)
             workspace = principal.registry.workspace(published.workspace)

@@ -96,6 +96,8 @@ def body_schema(block: PublishedPipelineBlock) -> Schema:
     definitions = definitions_of(block)
     plain = {definition.name: _parameter_schema(definition) for definition in definitions}
     data = {d.name: _DATA_PATH for d in definitions if d.type == "data"}
+    more: Schema = {"additionalProperties": block.lenient}
+    passed_over: Schema = {"description": _PASSED_OVER} if block.lenient else {}
     texts = {"type": "object", "additionalProperties": {"type": "string", "pattern": _TEXT_PATTERN, "maxLength": 5000}}
     example: Schema = {
         "ExperimentName": usual_experiment(block.name),
@@ -104,14 +106,13 @@ def body_schema(block: PublishedPipelineBlock) -> Schema:
     return {
         "type": "object",
         "required": ["ExperimentName"],
-        "additionalProperties": False,
+        **more,
+        **passed_over,
         "properties": {
             "ExperimentName": {"type": "string", "pattern": EXPERIMENT_PATTERN, "maxLength": 255},
-            "ParameterAssignments": {"type": "object", "additionalProperties": False, "properties": plain},
+            "ParameterAssignments": {"type": "object", **more, "properties": plain},
             **(
-                {"DataPathAssignments": {"type": "object", "additionalProperties": False, "properties": data}}
-                if data
-                else {}
+                {"DataPathAssignments": {"type": "object", **more, "properties": data}} if data or block.lenient else {}
             ),
             "Tags": {**texts, "maxProperties": 50},
             "RegenerateOutputs": {"type": "boolean", "default": False, "description": "Run every step anew."},
@@ -160,6 +161,7 @@ def _responses(status: str, words: str, schema: Schema) -> Schema:
     return {status: good, "4XX": error, "503": error}
 
 
+_PASSED_OVER = "Parameters and fields that there are not are passed over, and named in `Ignored` of the answer."
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -192,6 +194,7 @@ _SUBMITTED = {
         "PipelineId": {"type": "string", "format": "uuid"},
         "RunHistoryExperimentName": {"type": "string"},
         "ParameterAssignments": {"type": "object"},
+        "Ignored": {"type": "array", "items": {"type": "string"}, "description": "What was passed over."},
     },
 }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepwell.deployments.access.http_errors import BadRequest
-from stepwell.errors import StepwellError, UserErrorException
+from stepwell.errors import StepwellError, UserErrorException, printable
 from stepwell.flows.parameters.pipeline_parameter import check, parse
 from stepwell.flows.publishing.run_requests import RunRequest
 from stepwell.flows.runs.names import check_experiment
@@ -18,16 +18,16 @@ _NUMBERS = {
     "float": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII),
 }
 _BOOLS = {"true": True, "false": False}
+_MOST_SHOWN, _LONGEST_SHOWN = 50, 100
 _MOST_TAGS, _LONGEST_NAME, _LONGEST_TEXT = 50, 256, 5_000
 
+_ASSIGNMENTS = ("ParameterAssignments", "DataPathAssignments", "DataSetDefinitionValueAssignments")
 FLAGS = ("ContinueRunOnStepFailure", "RegenerateOutputs", "EnableNotification")
 TEXTS = ("Description", "RunSource", "RunType", "ScheduleId", "ParentRunId")
 MAPS = ("Tags", "tags", "StepTags", "Properties")
 FIELDS = (
     "ExperimentName",
-    "ParameterAssignments",
-    "DataPathAssignments",
-    "DataSetDefinitionValueAssignments",
+    *_ASSIGNMENTS,
     *FLAGS,
     *TEXTS,
     *MAPS,
@@ -35,17 +35,32 @@ FIELDS = (
 
 
 def parse_run_request(
-    body: Mapping[str, Any], parameters: tuple[ParameterDefinition, ...], continue_on_failure: bool
+    body: Mapping[str, Any],
+    parameters: tuple[ParameterDefinition, ...],
+    continue_on_failure: bool,
+    *,
+    lenient: bool = False,
 ) -> RunRequest:
     """Return the run request of the body; raise BadRequest for the first wrong field.
 
-    `continue_on_failure` holds unless the body says otherwise.
+    `continue_on_failure` holds unless the body says otherwise. `lenient`: parameters and fields that there are not are passed
+    over, and named in the request's `ignored`; a field that is only spelt otherwise is wrong all the same.
     """
+    known_parameters = {definition.name: definition for definition in parameters}
+    ignored: list[str] = []
     for name in body:
         if name not in FIELDS:
             known = next((field for field in FIELDS if field.lower() == name.lower()), "")
             hint = f"Write it as {known}." if known else f"Leave it out. There are {', '.join(FIELDS)}."
-            raise BadRequest(400, name[:80], "The body has an unknown field", hint)
+            if known or not lenient:
+                raise BadRequest(400, name[:80], "The body has an unknown field", hint)
+            ignored.append(_shown(name))
+    if lenient:
+        body = dict(body)
+        for field in _ASSIGNMENTS:
+            given = _object(body, field)
+            ignored += [_shown(f"{field}.{name}") for name in given if name not in known_parameters]
+            body[field] = {name: value for name, value in given.items() if name in known_parameters}
     flags = {name: _flag(body, name) for name in FLAGS}
     if _object(body, "DataSetDefinitionValueAssignments"):
         raise BadRequest(400, "DataSetDefinitionValueAssignments", "Datasets can't be assigned", "Use a data path.")
@@ -54,13 +69,24 @@ def parse_run_request(
     given = flags["ContinueRunOnStepFailure"]
     return RunRequest(
         experiment=_experiment(body),
-        parameters=_values(body, {definition.name: definition for definition in parameters}),
+        parameters=_values(body, known_parameters),
         tags={**_texts(body, "Tags"), **_texts(body, "tags")},
         regenerate=bool(flags["RegenerateOutputs"]),
         continue_on_failure=continue_on_failure if given is None else given,
         notes=_notes(body),
         confined=True,
+        ignored=_first(ignored),
     )
+
+
+def _shown(name: str) -> str:
+    """Return the path of a field that is passed over: printable and of bounded length, since the response repeats it."""
+    return printable(name[:_LONGEST_SHOWN] + "…" * (len(name) > _LONGEST_SHOWN))
+
+
+def _first(names: list[str]) -> tuple[str, ...]:
+    more = len(names) - _MOST_SHOWN
+    return (*names[:_MOST_SHOWN], f"and {more} more") if more > 0 else tuple(names)
 
 
 def _experiment(body: Mapping[str, Any]) -> str:

@@ -179,6 +179,7 @@ class Pipeline(PipelineFlow):
         continue_on_step_failure: bool | None = None,
         *,
         work_pool: str = POOL,
+        lenient: bool | None = None,
     ) -> PublishedPipeline:
         """Publish what is on disk now, callable from anywhere however the source changes.
 
@@ -188,6 +189,8 @@ class Pipeline(PipelineFlow):
             version: Any text; by default the next number for the name.
             continue_on_step_failure: Whether runs go on past failed steps unless told otherwise; by default not.
             work_pool: The Prefect work pool whose workers run it.
+            lenient: Whether calls of the HTTP endpoint may assign parameters, and have fields, that there are not, which are passed over
+                and named in the answer; None: only under v1's rules, as there.
 
         Returns:
             The published pipeline.
@@ -199,7 +202,7 @@ class Pipeline(PipelineFlow):
         from stepwell import PublishedPipeline  # which stands on this module
 
         go_on = bool(continue_on_step_failure)
-        return PublishedPipeline.of(self, name or "", description, version, go_on, work_pool)
+        return PublishedPipeline.of(self, name or "", description, version, go_on, work_pool, lenient)
 
     # ----------------------------------------------------------------------------------------------------------------
 

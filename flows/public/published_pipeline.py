@@ -58,6 +58,7 @@ class PublishedPipeline:
         version: str | None = None,
         continue_on_step_failure: bool = False,
         work_pool: str = POOL,
+        lenient: bool | None = None,
     ) -> Self:
         """Publish a pipeline as it is now: what `Pipeline.publish` calls.
 
@@ -68,6 +69,8 @@ class PublishedPipeline:
             version: Any text; by default the next number for the name.
             continue_on_step_failure: Whether runs go on past failed steps unless told otherwise.
             work_pool: The Prefect work pool whose workers run it.
+            lenient: Whether calls of the HTTP endpoint may assign parameters, and have fields, that there are not, which are passed over
+                and named in the answer; None: only under v1's rules, as there.
 
         Returns:
             The published pipeline.
@@ -76,7 +79,13 @@ class PublishedPipeline:
             UserErrorException: The name, the version or the work pool won't do.
         """
         block = publish_pipeline(
-            pipeline, name, description, version, continue_on_failure=continue_on_step_failure, work_pool=work_pool
+            pipeline,
+            name,
+            description,
+            version,
+            continue_on_failure=continue_on_step_failure,
+            work_pool=work_pool,
+            lenient=lenient,
         )
         return cls(pipeline.workspace, block)
 
@@ -205,6 +214,11 @@ class PublishedPipeline:
     def rules(self) -> str:
         """`stepwell` or `v1`: the rules that its runs follow, which are those of the pipeline that was published."""
         return self.block.rules
+
+    @property
+    def lenient(self) -> bool:
+        """Whether calls may assign parameters that it does not have, which are passed over."""
+        return self.block.lenient
 
     @property
     def deployment(self) -> str:

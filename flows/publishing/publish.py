@@ -50,8 +50,9 @@ def publish_pipeline(
     *,
     continue_on_failure: bool = False,
     work_pool: str = POOL,
+    lenient: bool | None = None,
 ) -> PublishedPipelineBlock:
-    """Publish the pipeline as it is on disk now; if that fails, leave nothing behind."""
+    """Publish the pipeline as it is on disk now; if that fails, leave nothing behind. `lenient`: None is as its rules say."""
     context = RunContext(pipeline.workspace, "publication")
     for step in pipeline.definition.steps:
         context.compute(step.compute_target)
@@ -64,7 +65,7 @@ def publish_pipeline(
             definition,
             snapshots,
             provenance_of(definition),
-            _Options(version, continue_on_failure, work_pool),
+            _Options(version, continue_on_failure, work_pool, lenient),
         )
 
 
@@ -130,6 +131,7 @@ class _Options(NamedTuple):
     version: str | None
     continue_on_failure: bool
     work_pool: str
+    lenient: bool | None = None
 
 
 def _publish(
@@ -160,6 +162,9 @@ def _publish(
             continue_on_failure=options.continue_on_failure,
             commit=properties.get("azureml.git.commit", ""),
             rules=definition.rules,
+            lenient=definition.switches.unknown_parameters_are_passed_over
+            if options.lenient is None
+            else options.lenient,
         )
         pool = _pool(options.work_pool)
         claim(workspace.store, published_id, {"name": block.name, "snapshots": dict(snapshots)})

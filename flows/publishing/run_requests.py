@@ -47,7 +47,8 @@ class RunRequest:
 
     The same `key` stands for the same run, however often it comes, also of another version. One principal's keys must not
     collide with another's. `notes` are kept with the flow run. `confined`: whoever asks may read datastores only, so that no
-    data path may lead out of its own through links, as it may for who could read there anyway.
+    data path may lead out of its own through links, as it may for who could read there anyway. `ignored` are the names of what
+    was asked for beside, and passed over.
     """
 
     experiment: str
@@ -58,6 +59,7 @@ class RunRequest:
     key: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
     confined: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 class SubmittedRun(NamedTuple):
@@ -199,6 +201,7 @@ def _digest(request: RunRequest, secret: Mapping[str, str], shown: Mapping[str, 
         request.continue_on_failure,
         dict(request.notes),
     ]
+    parts += [list(request.ignored)] if request.ignored else []
     given = {name: text for name, text in shown.items() if name in request.parameters}
     return workspace.sign(json.dumps([parts, dict(secret), given], sort_keys=True))
 

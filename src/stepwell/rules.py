@@ -34,6 +34,9 @@ class Switches:
     outputs_have_usual_destination: bool = False
     """An OutputFileDatasetConfig without destination is copied to `dataset/{run-id}/{output-name}`."""
 
+    unknown_parameters_are_passed_over: bool = False
+    """Calls of what is published may assign parameters that it does not have; else they are refused."""
+
 
 _BY_NAME = {
     STEPWELL: Switches(),

@@ -61,7 +61,7 @@ def test_a_pipeline_decides_for_its_steps_and_keeps_its_rules_when_it_is_moved_p
         project.pipeline(project.step("a.py"), rules="v3")
     published = theirs.publish()
     frozen = FrozenPipeline.get(published.id).definition
-    assert published.rules == frozen.rules == frozen.steps[0].rules == "v1"
+    assert published.rules == frozen.rules == frozen.steps[0].rules == "v1" and published.lenient
     run = published.submit(project.workspace, "e")
     run.wait_for_completion(show_output=False)
     again = run.publish_pipeline("again", "", "1")

@@ -414,3 +414,25 @@ def test_a_server_that_is_at_fault_is_told_so(anybody, monkeypatch):
 
     monkeypatch.setattr("stepwell.deployments.access.authentication.SHARED.get", fault)
     assert anybody.get("/pipelines").status_code == 503
+
+
+def test_a_lenient_pipeline_names_what_it_passes_over_and_a_key_stands_for_one_request_as_ever(anybody, project):
+    pipeline = project.pipeline(project.step("a.py", "", arguments=[PipelineParameter("rate", 1)]), rules="v1")
+    lenient, strict = pipeline.publish("lenient"), pipeline.publish("strict", lenient=False)
+    assert (lenient.lenient, strict.lenient) == (True, False)
+    sent, key = {"ParameterAssignments": {"1": "united", "rate": 2}, "Other": 1}, {"Idempotency-Key": "k"}
+    assert error(post(anybody, strict, sent))[:2] == (400, "Other")
+    first = post(anybody, lenient, sent, headers=key)
+    assert first.status_code == 202 and first.json()["ParameterAssignments"] == {"rate": "2"}
+    assert first.json()["Ignored"] == ["Other", "ParameterAssignments.1"]
+    again = post(anybody, lenient, sent, headers=key)
+    assert again.headers["Idempotency-Replayed"] == "true" and again.json()["Id"] == first.json()["Id"]
+    for other in (assign(rate=3), assign(rate=2), assign(rate=2, more=1)):
+        assert post(anybody, lenient, other, headers=key).status_code == 422
+    assert work(first.json()["Id"]) == "Completed" and post(anybody, lenient, assign(rate=2)).json()["Ignored"] == []
+    described = {one.name: anybody.get(path_of(one.endpoint)).json() for one in (lenient, strict)}
+    for name, may in {"lenient": True, "strict": False}.items():
+        schema = described[name]["BodySchema"]
+        assert described[name]["Lenient"] is may and schema["additionalProperties"] is may
+        assert schema["properties"]["ParameterAssignments"]["additionalProperties"] is may
+        assert ("passed over" in schema.get("description", "")) is may
