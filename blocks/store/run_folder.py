@@ -18,7 +18,7 @@ from stepwell.model.regular_files import read_bytes, regular_only
 
 Event = dict[str, Any]
 
-TEXTS = ("error", "warning", "problem", "why", "ran_on")
+TEXTS = ("error", "warning", "problem", "why", "ran_on", "undeclared")
 """The fields of an event that hold words for people; secrets in them are masked."""
 
 _NUMBER = (int, float)
@@ -27,7 +27,8 @@ _EVENT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("at", "step", "status", "step_run_id", "task_run_id", "from_run", "key", "action", "server"), str),
     **dict.fromkeys(("error", "warning", "problem"), str),
     **dict.fromkeys(("seconds", "saved"), _NUMBER),
-    **dict.fromkeys(("why", "upstream"), list),
+    **dict.fromkeys(("why", "upstream", "undeclared"), list),
+    "undeclared_count": int,
     "ran_on": dict,
 }
 _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
@@ -161,7 +162,8 @@ def _is_event(event: Any) -> bool:
     """Return whether all that is known of events has its type, and ids name no other folder."""
     if not isinstance(event, dict) or not all(_fits(name, value, _EVENT_TYPES) for name, value in event.items()):
         return False
-    texts = (*event.get("why", ()), *event.get("upstream", ()), *event.get("ran_on", {}).values())
+    lists = ("why", "upstream", "undeclared")
+    texts = (*(text for name in lists for text in event.get(name, ())), *event.get("ran_on", {}).values())
     ids = (event.get("step_run_id", ""), event.get("from_run", ""))
     return all(isinstance(text, str) for text in texts) and not any("/" in name or name == ".." for name in ids)
 

@@ -20,7 +20,7 @@ _HIDDEN = ("address", "container", "GPU's id", "guard")
 
 
 def report(run: RunFolder, *, guards: bool = False) -> str:
-    """Return a few lines that a newcomer understands; `guards`: with what held the processes of each step."""
+    """Return a few lines that a newcomer understands; `guards`: with what held the processes of each step, and what it read."""
     summary = summarize(run)
     pictures = [path for step in summary.steps for _, path in images(run, step)]
     width = max((len(step.id) for step in summary.steps), default=0)
@@ -36,6 +36,7 @@ def report(run: RunFolder, *, guards: bool = False) -> str:
             lines += [f"      {line}" for line in step.error.splitlines()]
     lines += _places(summary) + (_guards(summary) if guards else [])
     lines += [f"Warning: {warning}" for warning in summary.warnings]
+    lines += _undeclared(summary) if guards else []
     lines += _metrics(summary)
     lines += [f"Picture: {path}" for path in pictures]
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
@@ -59,6 +60,17 @@ def _guards(summary: RunSummary) -> list[str]:
         if step.ran_on.get("guard"):
             guards.setdefault(step.ran_on["guard"], []).append(step.id)
     return [f"Processes held by {guard}: {', '.join(steps)}" for guard, steps in guards.items()]
+
+
+def _undeclared(summary: RunSummary) -> list[str]:
+    """Return what steps read undeclared, a line for each file."""
+    lines = []
+    for step in summary.steps:
+        more = step.undeclared_count - len(step.undeclared)
+        if step.undeclared:
+            lines.append(f"Read by {step.id}, and not declared: {step.undeclared_count}")
+            lines += [f"  {path}" for path in step.undeclared] + ([f"  and {more} more"] if more > 0 else [])
+    return lines
 
 
 def _metrics(summary: RunSummary) -> list[str]:
@@ -145,6 +157,8 @@ def in_json(summary: RunSummary) -> dict[str, Any]:
                 "saved": step.saved,
                 "error": step.error or None,
                 "guard": step.ran_on.get("guard"),
+                "undeclared": list(step.undeclared),
+                "undeclared_count": step.undeclared_count,
             }
             for step in summary.steps
         ],

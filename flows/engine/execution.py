@@ -68,7 +68,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         _check_inputs(context, call)
         call = account_for_imports(context, call, read_imported(job.imported))
         notes = read_notes(job.reads, inside_only=not finished.same_files)
-        call = account_for_reads(context, call, notes, began, on_output)
+        call = account_for_reads(context, call, notes, began)
         staged = take_outputs(job, finished, taken, context.warn)
         events = read_events(job.control, context.redactor.redact)
         record = StepRecord(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException, printable
 from stepwell.flows.engine.run_context import RunContext
@@ -19,6 +20,7 @@ from stepwell.model.nofollow import read_file
 from stepwell.model.records import StepCall
 
 _CLOCK_TICK_NS = 20_000_000
+_MOST_NAMED, _MOST_LISTED = 5, 500
 
 
 class Note(NamedTuple):
@@ -66,9 +68,7 @@ def account_for_imports(context: RunContext, call: StepCall, modules: Iterable[s
     return context.with_observed(call, new)
 
 
-def account_for_reads(
-    context: RunContext, call: StepCall, notes: Iterable[Note], began: int, on_output: Callable[[str], None]
-) -> StepCall:
+def account_for_reads(context: RunContext, call: StepCall, notes: Iterable[Note], began: int) -> StepCall:
     """Return the call, its fingerprint extended by what the script read undeclared; `began`: when, in nanoseconds.
 
     For a strict step such a read raises StepFailedException. A file that changed meanwhile gets a row that no later run
@@ -79,12 +79,15 @@ def account_for_reads(
     known = {
         path: note
         for path, note in _reads(notes).items()
-        if source.counts(path) and path not in call.declared and not (whole and not os.path.isabs(path))
+        if source.counts(path)
+        and path not in call.declared
+        and not (whole and not os.path.isabs(path))
+        and not context.own_places.hold(path.removesuffix(PROBED))
     }
     undeclared = sorted(known)
     seen = [path for path in undeclared if not known[path].silent and not path.endswith(("/", PROBED))]
     if seen:
-        _warn(context, call, seen, on_output)
+        _tell(context, call, seen)
     if undeclared:
         context.store.observe(call.fingerprint, undeclared)
     after = context.with_observed(call, undeclared)
@@ -116,13 +119,40 @@ def _is_made(path: str, made: set[str]) -> bool:
     return False
 
 
-def _warn(context: RunContext, call: StepCall, paths: list[str], on_output: Callable[[str], None]) -> None:
-    shown = ", ".join(map(printable, paths[:5])) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
-    name, hint = call.definition.id, "Add the files to `hash_paths` or pass them as inputs."
+def _tell(context: RunContext, call: StepCall, paths: list[str]) -> None:
+    name = call.definition.id
     if call.definition.strict:
-        raise StepFailedException(f"The strict step {name!r} read what it does not declare", {"files": shown}, hint)
-    on_output(f"Warning: step {name!r} read files that it does not declare: {shown}. {hint}")
-    context.warn(f"Step {name!r} read files that it does not declare: {shown}")
+        hint = "Add the files to `hash_paths` or pass them as inputs."
+        raise StepFailedException(
+            f"The strict step {name!r} read what it does not declare", {"files": _listed(paths, len(paths))}, hint
+        )
+    context.emit({"step": name, "undeclared": paths[:_MOST_LISTED], "undeclared_count": len(paths)})
+
+
+def _listed(paths: list[str], count: int) -> str:
+    shown = ", ".join(map(printable, paths[:_MOST_NAMED]))
+    return shown + (f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else "")
+
+
+def undeclared_line(run: RunFolder) -> str:
+    """Return the one line that warns of what the steps of a run read undeclared, '' if they read nothing."""
+    found = {
+        step: (list(map(str, state["undeclared"])), int(state.get("undeclared_count", len(state["undeclared"]))))
+        for step, state in run.steps().items()
+        if state.get("undeclared")
+    }
+    if not found:
+        return ""
+    count, look = sum(number for _, number in found.values()), f"`stepwell show {run.reference}` lists them"
+    if len(found) == 1:
+        ((step, (paths, _)),) = found.items()
+        files = f"{count} file{'s' if count > 1 else ''}"
+        return f"Step {step!r} read {files} that it does not declare: {_listed(paths, count)}" + (
+            f"; {look}" if count > _MOST_NAMED else ""
+        )
+    each = [f"{printable(step)} {number}" for step, (_, number) in found.items()]
+    steps = ", ".join(each[:_MOST_NAMED]) + (f" and {len(each) - _MOST_NAMED} more steps" if each[_MOST_NAMED:] else "")
+    return f"{len(found)} steps read {count} files that they do not declare ({steps}); {look}"
 
 
 def _with_changed_files(before: StepCall, after: StepCall, began: int, missing: Mapping[str, bool]) -> StepCall:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -25,6 +26,7 @@ from stepwell.blocks.workspace.entered import entered_workspace
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.blocks.workspace.results import results_block
 from stepwell.errors import UserErrorException
+from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import CacheLookup, make_task
 from stepwell.flows.parameters.pipeline_parameter import assign
@@ -144,9 +146,13 @@ def _follow_flow() -> None:
 
 def _leave_summary(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001  (Prefect's own names)
     workspace = _OF_RUNS.pop(str(flow_run.id), None)
+    if workspace is None:
+        return
+    run = RunFolder(workspace.store.run_folder(str(flow_run.id)))
+    if line := undeclared_line(run):
+        run.append({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "warning": line})
     for act in ON_END:
-        if workspace is not None:
-            act(RunFolder(workspace.store.run_folder(str(flow_run.id))))
+        act(run)
 
 
 def inputs_of(definition: StepDefinition) -> list[str]:

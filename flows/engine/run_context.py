@@ -12,6 +12,8 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from prefect.settings import get_current_settings
+
 from stepwell.blocks.compute.base import Compute, not_found
 from stepwell.blocks.compute.compute_target import targets_of, unsaved
 from stepwell.blocks.datastores.local_data import LocalData, copy_without_links, look
@@ -22,6 +24,7 @@ from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
+from stepwell.blocks.system.own_places import OwnPlaces
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.keyvault import held_secrets
@@ -101,6 +104,12 @@ class RunContext(RunSources):
     def computes(self) -> dict[str, Compute]:
         """The workspace's compute targets by name."""
         return targets_of(self.workspace)
+
+    @cached_property
+    def own_places(self) -> OwnPlaces:
+        """Where Stepwell, its home, its store and its server are: what a step reads there counts for nobody."""
+        data = [datastore.local_root for datastore in self.datastores.values() if datastore.local_root]
+        return OwnPlaces([self.store.root, self.store.written, get_current_settings().home], data)
 
     @cached_property
     def packages(self) -> Packages:
@@ -311,7 +320,7 @@ class RunContext(RunSources):
         names = {*self.store.observed(call.fingerprint), *seen}
         imported = set(filter(is_imported, names))
         call = with_imported(call, imported, self.packages_for(call.definition)) if imported else call
-        paths = names - imported
+        paths = {path for path in names - imported if not self.own_places.hold(path.removesuffix(PROBED))}
         return with_reads(call, paths, {path: self.content(call, path) for path in paths}) if paths else call
 
     def content(self, call: StepCall, path: str) -> str:

@@ -61,6 +61,11 @@ def markdown(summary: RunSummary) -> str:
     ]
     lines += ["", *([f"**{_escaped(summary.problem)}**"] if summary.problem else [])]
     lines += ["", *(f"- Warning: {_escaped(warning)}" for warning in summary.warnings)]
+    for step in summary.steps:
+        if step.undeclared:
+            files, more = ", ".join(map(_escaped, step.undeclared)), step.undeclared_count - len(step.undeclared)
+            files += f" and {more} more" if more > 0 else ""
+            lines.append(f"- {_escaped(step.id)} read, and does not declare: {files}")
     lines += [
         f"- **{_escaped(step.id)}**: {_escaped(step.error.splitlines()[0])}" for step in summary.steps if step.error
     ]

@@ -29,6 +29,7 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, StepwellError
 from stepwell.flows.engine.environment_checks import check_environment
 from stepwell.flows.engine.materialization import check_destinations
+from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import Listener, RunContext
 from stepwell.flows.engine.scheduler import Engine, Outcome
@@ -116,6 +117,8 @@ def _run(
         context.emit({"problem": f"Stepwell could not run the pipeline: {type(error).__name__}: {error}"})
         raise
     finally:
+        if line := undeclared_line(context.run):
+            context.warn(line)
         context.emit({"status": status})
         if wait_until_available(SECONDS_WITHOUT_ANSWER):
             with suppress(Exception):  # pictures of a run must not decide its fate

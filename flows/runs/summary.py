@@ -21,7 +21,8 @@ GONE = "The run's process is gone: it was killed, or its machine was"
 class StepSummary:
     """One step of a run: what happened to it and why, and the events (metrics, images) of the run that made its result.
 
-    `ran_on` says where it ran, if there is more to say than "here"; a reused step ran nowhere.
+    `ran_on` says where it ran, if there is more to say than "here"; a reused step ran nowhere. `undeclared` are files, the
+    first of `undeclared_count`, that it read though it does not declare them.
     """
 
     id: str
@@ -35,6 +36,8 @@ class StepSummary:
     error: str = ""
     upstream: tuple[str, ...] = ()
     ran_on: Mapping[str, str] = field(default_factory=dict)
+    undeclared: tuple[str, ...] = ()
+    undeclared_count: int = 0
     events: tuple[Event, ...] = field(default=(), repr=False)
 
     @property
@@ -133,6 +136,8 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         error=state.get("error", "") if state.get("status") == "failed" else "",
         upstream=tuple(state.get("upstream", ())),
         ran_on=dict(state.get("ran_on", {})),
+        undeclared=tuple(state.get("undeclared", ())),
+        undeclared_count=state.get("undeclared_count", 0),
     )
     events = tuple(read_events(summary.folder(run) / "control", here().redact)) if summary.step_run_id else ()
     return StepSummary(**{**summary.__dict__, "events": events})

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 from stepwell import CommandStep, PipelineData
+from stepwell.blocks.server.connection import client_settings
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.runs.summary import summarize
 
 WRITE = "open(args[0], 'w').write(found)\n"
 
@@ -216,3 +219,73 @@ def test_what_a_command_reads_beside_its_hash_paths_counts(project, tmp_path):
     assert [decision.action for decision in pipeline.plan()] == ["reuse", "run"]
     project.write("read.txt", "2")
     assert [decision.action for decision in pipeline.plan()] == ["run", "run"]
+
+
+def test_undeclared_reads_are_one_line_of_a_run_and_listed_where_one_looks(project):
+    from stepwell.deployments.reports.report import in_json, report
+    from stepwell.flows.runs.artifacts import markdown
+
+    for number in range(12):
+        project.write(f"data/{number:02}.txt", "1")
+    body = "for name in args: open('data/' + name + '.txt').read()"
+    names = [f"{number:02}" for number in range(12)]
+    first, second = project.step("a.py", body, arguments=names[:8]), project.step("b.py", body, arguments=names[8:])
+    run = RunFolder(project.workspace.store.run_folder(project.run(project.pipeline(first, second)).run_id))
+    summary = summarize(run)
+    (line,) = summary.warnings
+    assert line.startswith("2 steps read 12 files that they do not declare (")
+    assert "a.py 8" in line and "b.py 4" in line and f"stepwell show {run.reference}" in line
+    listed = {step.id: (step.undeclared, step.undeclared_count) for step in summary.steps}
+    assert listed == {
+        "a.py": (tuple(f"data/{name}.txt" for name in names[:8]), 8),
+        "b.py": (tuple(f"data/{name}.txt" for name in names[8:]), 4),
+    }
+    assert "data/00.txt" not in report(run) and report(run).count("Warning: ") == 1
+    shown = report(run, guards=True)
+    assert all(f"  data/{name}.txt" in shown for name in names) and "Read by a.py, and not declared: 8" in shown
+    assert all(rf"data/{name}.txt" in markdown(summary) for name in names)
+    assert [step["undeclared_count"] for step in in_json(summary)["steps"]] == [
+        step.undeclared_count for step in summary.steps
+    ]
+
+
+def test_what_a_step_of_ones_own_flow_reads_is_one_line_too(project):
+    from prefect import flow
+
+    project.write("x.txt", "1")
+    step = project.step("a.py", "open('x.txt').read()", workspace=project.workspace)
+
+    @flow
+    def own():
+        return step().record.run_id
+
+    with client_settings():
+        summary = summarize(RunFolder(project.workspace.store.run_folder(own())))
+    assert summary.warnings == ("Step 'a.py' read 1 file that it does not declare: x.txt",)
+
+
+def test_what_is_stepwells_own_counts_for_nobody_and_is_left_out_of_what_was_remembered(project, stepwell_home):
+    import stepwell.flows.engine.scheduler as ours
+
+    store, root = project.workspace.store.root, project.workspace.get_default_datastore().local_root
+    own = [stepwell_home / "secrets.txt", stepwell_home / "prefect" / "note.txt", store / "note.txt"]
+    data = root / "table.csv"
+    for path in (*own, data):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("1")
+    paths = [*map(str, own), ours.__file__, str(data)]
+    pipeline = project.pipeline(
+        project.step("a.py", f"import os\nfor path in {paths!r}: open(path).read(), os.listdir(os.path.dirname(path))")
+    )
+    summary = project.run(pipeline)
+    assert [step.undeclared for step in summary.steps] == [(str(data),)]
+    for path in own:
+        path.write_text("2")
+    assert pipeline.plan()[0].action == "reuse"
+    (record,) = [record for _, record in project.workspace.store.records()]
+    project.workspace.store.observe(record.fingerprint, [str(path) for path in own])  # as earlier releases did
+    assert pipeline.plan()[0].action == "reuse"
+    data.write_text("2")
+    assert pipeline.plan()[0].action == "run"
+    strict = project.step("b.py", f"open({str(own[0])!r}).read()", strict=True)
+    assert project.happened(project.pipeline(strict)) == {"b.py": "ran"}
