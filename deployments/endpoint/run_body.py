@@ -58,9 +58,9 @@ def parse_run_request(
     if lenient:
         body = dict(body)
         for field in _ASSIGNMENTS:
-            given = _object(body, field)
-            ignored += [_shown(f"{field}.{name}") for name in given if name not in known_parameters]
-            body[field] = {name: value for name, value in given.items() if name in known_parameters}
+            assigned = _object(body, field)
+            ignored += [_shown(f"{field}.{name}") for name in assigned if name not in known_parameters]
+            body[field] = {name: value for name, value in assigned.items() if name in known_parameters}
     flags = {name: _flag(body, name) for name in FLAGS}
     if _object(body, "DataSetDefinitionValueAssignments"):
         raise BadRequest(400, "DataSetDefinitionValueAssignments", "Datasets can't be assigned", "Use a data path.")
