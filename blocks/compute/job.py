@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.processes.step_channel import Serve
 from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.model.records import Exit, StepCall
 
@@ -16,7 +17,8 @@ class Job:
 
     `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is
     what the script may ask of the run that it is part of. Through `remote_store`, data reach machines that don't share
-    a disk with this one. `own_code` are kept copies of modules, by the place that people work on.
+    a disk with this one. `own_code` are kept copies of modules, by the place that people work on. `requests` answers what
+    the script asks, with the step's `token`; the target brings the connections there. It never leaves this process.
     """
 
     call: StepCall
@@ -28,6 +30,8 @@ class Job:
     context: dict[str, Any]
     remote_store: RemoteStore | None = None
     own_code: dict[str, Path] = field(default_factory=dict)
+    requests: Serve | None = None
+    token: str = ""
 
     @property
     def control(self) -> Path:

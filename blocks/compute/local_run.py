@@ -24,6 +24,7 @@ from stepwell.blocks.compute.working_directory import (
 from stepwell.blocks.environments.virtual_environment import activated, interpreter_of
 from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import run_process
+from stepwell.blocks.processes.step_channel import listening
 from stepwell.blocks.system.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def run_here(
     with temporary_folder() as temporary:
         directory = prepare(job, folder or job.folder, temporary)
         process = replace(command(job, directory, python, {**own, **(variables or {})}, here=True), temporary=temporary)
-        end = run_process(process, on_output, stop, redact)
+        with listening(job.requests, directory.channel, same_files=True):
+            end = run_process(process, on_output, stop, redact)
     note_reads(job, directory)
     keep_files(job, directory)
     mlflow_runs.keep(job.record, job.control)

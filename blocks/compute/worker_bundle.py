@@ -24,7 +24,7 @@ _BLOCKS = Path(__file__).parents[1]
 BLOCKS = {
     "compute": ("access_times", "files_beside", "job", "local_run", "own_code", "worker_bundle", "working_directory"),
     "compute/tracking": ("mlflow_runs",),
-    "compute/dask": ("gpu", "gpu_lease", "worker"),
+    "compute/dask": ("gpu", "gpu_lease", "relay", "worker"),
     "environments": (
         *("base_interpreter", "conda_packages", "package_index", "packages", "recipe", "requirements", "survey"),
         "virtual_environment",
@@ -40,6 +40,7 @@ BLOCKS = {
             "process_tree",
             "python_command",
             "runner",
+            "step_channel",
         ),
         "table",
     ),

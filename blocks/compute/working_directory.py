@@ -4,6 +4,7 @@ source/    working directory: the snapshot, `outputs/` and `logs/`
 inputs/    downloads; data that is mounted stays where it is
 outputs/   what the step writes, until it is committed
 code/      copies of modules that people work on outside of the source directory
+channel    the socket over which the script asks the host of its run; received/ has what the host sent
 tmp/       TMPDIR, unless the job has one at a shorter path
 bin/       what starts the interpreter in use, if it is not called `python` where it stands
 """
@@ -35,7 +36,7 @@ from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
 from stepwell.model.nofollow import append_file, files_below, open_file, open_folder
 from stepwell.model.records import BESIDE, StepCall
-from stepwell.script import launcher
+from stepwell.script import channel, launcher
 from stepwell.script.events import EVENTS, masked_events
 
 OWN_VARIABLES = ("PREFECT_", "STEPWELL_")
@@ -65,6 +66,11 @@ class WorkingDirectory:
     found: frozenset[FileState] = frozenset()
     marked: int = 0
     own_code: dict[str, Path] = field(default_factory=dict)
+
+    @property
+    def channel(self) -> Path:
+        """Where the socket is over which the script asks the host of its run."""
+        return self.folder / "channel"
 
     @property
     def source(self) -> Path:
@@ -256,12 +262,13 @@ def _below(folder: Path, path: str) -> Path:
     return folder.joinpath(*parts)
 
 
-def redact_record(job: Job, redact: Redact) -> None:
-    """Replace the secrets in the texts that the script left for the record."""
+def redact_record(job: Job, redact: Redact, *, logs: bool = False) -> None:
+    """Replace the secrets in the texts that the script left for the record; `logs`: in its output, too."""
     events = masked_events(job.control, redact)
     if events is not None:
         replace_file(job.record, f"{job.control.name}/{EVENTS}", events)
-    for path in [f"user_logs/{name}" for name in files_below(job.record, "user_logs")]:
+    folders = ("user_logs", job.logs.name) if logs else ("user_logs",)
+    for path in [f"{folder}/{name}" for folder in folders for name in files_below(job.record, folder)]:
         with suppress(OSError):
             with open_file(job.record, path) as stream:
                 if os.fstat(stream.fileno()).st_size > _LARGEST_LOG:
@@ -353,6 +360,7 @@ def _launch_spec(
         directory.folder,
         directory.folder / "inputs",
         directory.folder / "outputs",
+        directory.channel.with_name(channel.RECEIVED),
         directory.temporary,
         directory.record,
         *directory.own_code.values(),
@@ -391,6 +399,8 @@ def _variables(job: Job, directory: WorkingDirectory) -> dict[str, str]:
         "STEPWELL_CONTROL": str(directory.record / "control"),
         "TMPDIR": str(directory.temporary),
     }
+    if job.token:
+        own |= {channel.SOCKET: str(directory.channel), channel.TOKEN: job.token}
     return {**data, **values, **own, **definition.environment.variables}
 
 

@@ -224,7 +224,7 @@ class Store:
             body = envelope["record"]
             if envelope["format"] != FORMAT:
                 return Miss("the kept record has a format of another version")
-            if not hmac.compare_digest(self._signature(body), str(envelope["signature"])) or body["key"] != key:
+            if not hmac.compare_digest(self.keyed("record", body), str(envelope["signature"])) or body["key"] != key:
                 return Miss("the kept record was damaged or forged")
             return StepRecord.from_json(body)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -240,7 +240,7 @@ class Store:
                 self.add_tree(path, tree, move=True)
             kept = replace(record, sequence=self._next_sequence(record.step))
             body = kept.to_json()
-            envelope = {"format": FORMAT, "record": body, "signature": self._signature(body)}
+            envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
             path = _fan_out(self.written / "records", record.key).with_suffix(".json")
             write_atomically(path, encode(envelope), durable=True)
             _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
@@ -309,6 +309,10 @@ class Store:
             write_atomically(counter, str(number).encode())
         return number
 
+    def keyed(self, tag: str, value: Any) -> str:
+        """Return a digest that only who has the workspace's key can make, or find a short value by."""
+        return hmac.new(self._signing_key.encode(), digest(tag, value).encode(), "sha256").hexdigest()
+
     # ----------------------------------------------------------------------------------------------------------------
 
     def _damage(self, tree: str) -> str:
@@ -323,9 +327,6 @@ class Store:
             return ""
         known = self.manifest(tree)
         return f"was damaged ({', '.join(found.diff(known)[:3])})" if known else "was damaged"
-
-    def _signature(self, body: Any) -> str:
-        return hmac.new(self._signing_key.encode(), digest("record", body).encode(), "sha256").hexdigest()
 
     def _record_path(self, key: str) -> Path:
         return _fan_out(self.root / "records", key).with_suffix(".json")
@@ -349,8 +350,8 @@ class Store:
 
 
 def partial_key(fingerprint: Fingerprint) -> str:
-    """Return the key of the rows that are known before any input is: without content of inputs and observed reads."""
-    return fingerprint.without("input", "beside", "read").key
+    """Return the key of the rows that are known before any input is: without content of inputs, reads and looks."""
+    return fingerprint.without("input", "beside", "read", "look").key
 
 
 def _known_digests(root: Path, tree: Tree) -> DigestFile:

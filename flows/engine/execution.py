@@ -6,7 +6,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,17 @@ from stepwell.errors import (
     StoreException,
 )
 from stepwell.flows.engine.materialization import materialize, output_path, place_beside
-from stepwell.flows.engine.observed_reads import account_for_imports, account_for_reads, read_imported, read_notes
+from stepwell.flows.engine.observed_reads import (
+    account_for_imports,
+    account_for_looks,
+    account_for_reads,
+    read_imported,
+    read_notes,
+)
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import words_of
+from stepwell.flows.step_requests.run_state import KEPT
+from stepwell.flows.step_requests.session import Session
 from stepwell.model.definitions import DataSource, StepDefinition
 from stepwell.model.nofollow import open_file
 from stepwell.model.records import BESIDE, Artifact, Exit, StepCall, StepRecord
@@ -52,6 +60,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         context.compute(call.definition.compute_target).check(call.definition)
         call = context.with_snapshot(call)
         inputs = {name: context.input_path(call, name) for name in call.inputs}
+        session = Session(context, call, step_run_id)
         job = Job(
             call,
             step_run_id,
@@ -62,13 +71,20 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             context.script_context,
             context.remote_store,
             context.own_code(call),
+            session.serve,
+            session.token,
         )
         started, clock = datetime.now(UTC), time.monotonic()
-        finished = run_job(context, job, on_output)
+        with closing(session):
+            finished = run_job(context, job, on_output)
+        if session.told_secrets:  # a worker did not know them when it wrote the logs
+            redact_record(job, context.redactor.redact, logs=True)
         _check_inputs(context, call)
         call = account_for_imports(context, call, read_imported(job.imported))
-        notes = read_notes(job.reads, inside_only=not finished.same_files)
+        noted = read_notes(job.reads, inside_only=not finished.same_files)
+        notes = [note for note in noted if not session.handed_out(note.path)]
         call = account_for_reads(context, call, notes, began)
+        call = account_for_looks(context, call, session.looks(began))
         staged = take_outputs(job, finished, taken, context.warn)
         events = read_events(job.control, context.redactor.redact)
         record = StepRecord(
@@ -80,7 +96,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             step_run_id=step_run_id,
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
-            metrics=tuple(event for event in events if event["type"] in ("metric", "image")),
+            metrics=tuple(event for event in events if event["type"] in KEPT),
         )
         record = _commit(context, record, staged)
         _register_models(context, job, events)
@@ -101,7 +117,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
 def run_job(context: RunContext, job: Job, on_output: Callable[[str], None]) -> Finished:
     """Run the job on its target and return how it finished; raise StepFailedException if not well."""
     compute = context.compute(job.call.definition.compute_target)
-    finished = compute.run(job, on_output, context.stop, context.redactor.redact)
+    finished = compute.run(job, on_output, context.stop, context.redacting)
     redact_record(job, context.redactor.redact)
     if finished.facts:
         context.emit({"step": job.call.definition.id, "ran_on": finished.facts})

@@ -15,6 +15,7 @@ from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException, printable
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.environment_rows import imported_name, packages_behind
+from stepwell.flows.step_requests.looks import remembered, with_looks
 from stepwell.model.fingerprint import ABSENT, PROBED, Fingerprint, Row
 from stepwell.model.nofollow import read_file
 from stepwell.model.records import StepCall
@@ -66,6 +67,17 @@ def account_for_imports(context: RunContext, call: StepCall, modules: Iterable[s
         return call
     context.store.observe(call.fingerprint, new)
     return context.with_observed(call, new)
+
+
+def account_for_looks(context: RunContext, call: StepCall, looks: Mapping[str, str]) -> StepCall:
+    """Return the call, its fingerprint with what the script asked the host of its run, by the names of rows.
+
+    The looks are remembered, so that from now on their answers count for steps with this code.
+    """
+    if not looks:
+        return call
+    context.store.observe(call.fingerprint, map(remembered, looks))
+    return with_looks(call, looks)
 
 
 def account_for_reads(context: RunContext, call: StepCall, notes: Iterable[Note], began: int) -> StepCall:

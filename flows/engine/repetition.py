@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.store.differences import differences
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.system.files import copy_named, remove
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepFailedException, StepwellError, StoreException, UserErrorException
@@ -23,10 +23,15 @@ from stepwell.flows.engine.execution import run_job, take_outputs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import with_reads
 from stepwell.flows.parameters.pipeline_parameter import Value, parse
+from stepwell.flows.step_requests.asking import Asker
+from stepwell.flows.step_requests.looks import asked_again, with_looks
+from stepwell.flows.step_requests.run_state import PlannedRun
+from stepwell.flows.step_requests.session import Session
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.records import BESIDE, Artifact, StepCall, StepRecord, beside, with_files_beside
 from stepwell.model.redaction import MASK
 from stepwell.model.tree import scan
+from stepwell.script.events import read_events
 
 Written = dict[str, Path]
 """Where each output of one execution stands, by name."""
@@ -55,6 +60,8 @@ class _Place:
     folder: Path
     on_output: Callable[[str], None]
     count: int = field(default=0)
+    events: list[Event] = field(default_factory=list)
+    """What the last execution set for itself and the run."""
 
     def perform(self, call: StepCall, inputs: Mapping[str, Path]) -> Written:
         """Run the call in a fresh folder and return where its outputs stand; raise StepwellError if it fails."""
@@ -64,6 +71,7 @@ class _Place:
             for folder in (place / "job", place / "record", place / "outputs"):
                 folder.mkdir(parents=True)
             context.compute(call.definition.compute_target).check(call.definition)
+            session = Session(context, call, name, rehearses=True)
             job = Job(
                 call,
                 name,
@@ -74,8 +82,12 @@ class _Place:
                 context.script_context,
                 context.remote_store,
                 context.own_code(call),
+                session.serve,
+                session.token,
             )
-            finished = run_job(context, job, self.on_output)
+            with closing(session):
+                finished = run_job(context, job, self.on_output)
+            self.events = read_events(job.control, context.redactor.redact)
             taken = take_outputs(job, finished, place / "outputs", context.warn)
             return {port: path for port, (path, _) in taken.items()}
         except OSError as error:
@@ -144,12 +156,14 @@ def rerun(
     hidden = {p.name for p in definition.parameters if p.secret and p.name not in given}
     with _place(workspace, run.facts().get("snapshots", {}), on_output) as place:
         records = _records(place, run)
+        planned = place.context.planned = PlannedRun(definition, run.facts)
         for step in definition.steps:
             record = records.get(step.id)
             if not isinstance(record, StepRecord):
                 yield Comparison(step.id, obstacles=(record or "it did not end well in this run",))
                 continue
             call, inputs, obstacles = _bound(place, step, values, records)
+            planned.decided(step.id, record)
             obstacles += [
                 f"the secret value of parameter {p.name!r} is not kept" for p in step.parameters if p.name in hidden
             ]
@@ -208,7 +222,9 @@ def _written_beside(records: Mapping[str, StepRecord | str], step: str) -> Artif
 def _changes(place: _Place, call: StepCall, record: StepRecord) -> list[str]:
     """Return in words what is not as it was when the record was made."""
     reads = [row.name for row in record.fingerprint.rows if row.kind == "read"]
-    now = with_reads(call, reads, {path: place.context.content(call, path) for path in reads}).fingerprint
+    looks = [row.name for row in record.fingerprint.rows if row.kind == "look"]
+    call = with_reads(call, reads, {path: place.context.content(call, path) for path in reads})
+    now = with_looks(call, {look: asked_again(Asker(place.context, call), look) for look in looks}).fingerprint
     words = list(now.diff(record.fingerprint, place.context.store.explain_trees))
     if words and MASK in str(replace(call.definition, parameters=()).to_json()):
         words.append("secret values in its definition are not kept")
@@ -251,6 +267,7 @@ def run_twice(
     """Run every step of a pipeline two times, each on what the first execution of the steps before it wrote; compare."""
     written: dict[str, Written] = {}
     with _place(workspace, {}, on_output) as place:
+        planned = place.context.planned = PlannedRun(definition, dict)
         for step in definition.steps:
             lacking = [before for before in step.upstream if before not in written]
             if lacking:
@@ -264,6 +281,7 @@ def run_twice(
                 yield Comparison(step.id, obstacles=(error.message,))
                 continue
             written[step.id] = first
+            planned.ran(step.id, place.events)
             yield Comparison(step.id, _between(first, second), outputs=len(first))
 
 
@@ -274,9 +292,14 @@ def step_twice(
     definition = definition_of(run)
     values = values_of(run, definition, given)
     with _place(workspace, run.facts().get("snapshots", {}), on_output) as place:
+        records = _records(place, run)
+        planned = place.context.planned = PlannedRun(definition, run.facts)
         for one in definition.steps:
+            record = records.get(one.id)
+            if step not in (one.id, one.name) and isinstance(record, StepRecord):
+                planned.decided(one.id, record)
             if step in (one.id, one.name):
-                call, inputs, obstacles = _bound(place, one, values, _records(place, run))
+                call, inputs, obstacles = _bound(place, one, values, records)
                 if call is None or obstacles:
                     yield Comparison(one.id, obstacles=tuple(obstacles))
                     continue

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import uncovered_programs
-from stepwell.flows.parameters.pipeline_parameter import Value
+from stepwell.flows.parameters.pipeline_parameter import Value, as_text
+from stepwell.flows.step_requests.run_state import PlannedRun
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
-from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
+from stepwell.model.fingerprint import CONTENT, UNKNOWN, Fingerprint, Row
 from stepwell.model.records import BESIDE, Artifact, Decision, StepCall, StepRecord, with_files_beside
 
-_SEEN = ("read", "imported")
-_DATA = ("input", "beside")
+_SEEN = ("read", "imported", "look")
+_LATE = ("input", "beside", "look")
 NEVER_RAN = "no earlier result of this step is known"
 
 
@@ -61,6 +64,22 @@ def _is_content(row: Row) -> bool:
 
 def plan(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> tuple[Decision, ...]:
     """Return a decision for every step, in order, and run none of them."""
+    planned = context.planned = PlannedRun(pipeline, partial(_facts, context, pipeline, values))
+    try:
+        return _plan(context, pipeline, values, planned)
+    finally:
+        context.planned = None
+
+
+def _facts(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> dict[str, Any]:
+    """Return the facts that a run would have, as far as they decide anything."""
+    shown = {p.name: "***" if p.secret else as_text(values[p.name]) for p in pipeline.parameters}
+    return {"properties": context.expected_properties(), **context.run.facts(), "parameters": shown}
+
+
+def _plan(
+    context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value], planned: PlannedRun
+) -> tuple[Decision, ...]:
     written: dict[tuple[str, str], Artifact] = {}
     decided: dict[object, str] = {}
     decisions = []
@@ -72,8 +91,11 @@ def plan(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str,
             decisions.append(
                 Decision(step.id, "depends" if waiting else "reuse", (f"the same as step {duplicate} of this run",))
             )
+            planned.decided(step.id, None)
             continue
-        found = CacheDecision(_decide_waiting(context, call, waiting)) if waiting else decide(context, call)
+        unknown = waiting or _unknown_looks(call.fingerprint)
+        found = CacheDecision(_decide_waiting(context, call, waiting)) if unknown else decide(context, call)
+        planned.decided(step.id, found.record)
         if found.record:
             written.update({(step.id, name): artifact for name, artifact in found.record.outputs.items()})
         else:
@@ -94,13 +116,16 @@ def _decide_waiting(context: RunContext, call: StepCall, waiting: Mapping[str, O
     reason = _reason_to_run(context, step, call.fingerprint)
     if reason:
         return Decision(step.id, "run", (reason,))
-    unknown = set(waiting)
+    looks = _unknown_looks(call.fingerprint)
+    unknown = {*waiting, *(row.name for row in looks)}
     if any(
         _known_rows(record.fingerprint, unknown) == _known_rows(call.fingerprint, unknown)
         for record in _similar(context, call)
     ):
         words = (f"{source.step} has yet to write {source.output}" for source in waiting.values())
-        return Decision(step.id, "depends", tuple(dict.fromkeys(words)))
+        before = ", ".join(context.run_state().unknown)
+        more = (f"{before} may yet set {row.label}" for row in looks)
+        return Decision(step.id, "depends", tuple(dict.fromkeys((*words, *more))))
     return Decision(step.id, "run", _changes(context, step, call.fingerprint, unknown))
 
 
@@ -109,7 +134,12 @@ def _similar(context: RunContext, call: StepCall) -> Iterable[StepRecord]:
 
 
 def _known_rows(fingerprint: Fingerprint, unknown: set[str]) -> set[tuple[str, str, str]]:
-    return {row for row in fingerprint.rows if not (row.is_absence or (row.kind in _DATA and row.name in unknown))}
+    return {row for row in fingerprint.rows if not (row.is_absence or (row.kind in _LATE and row.name in unknown))}
+
+
+def _unknown_looks(fingerprint: Fingerprint) -> list[Row]:
+    """Return what the script will ask of its run, as far as steps before it have yet to say it."""
+    return [row for row in fingerprint.rows if row.kind == "look" and row.value == UNKNOWN]
 
 
 def _known_inputs(
@@ -142,7 +172,7 @@ def _changes(
             tuple(
                 row
                 for row in rows
-                if not (row.kind in _DATA and row.name in hidden)
+                if not (row.kind in _LATE and row.name in hidden)
                 and not (
                     row.kind in _SEEN and (row.kind, row.name) not in seen
                 )  # what new code will do is not known yet

@@ -31,10 +31,13 @@ from stepwell.blocks.workspace.keyvault import held_secrets
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_sources import RunSources, frozen_places
-from stepwell.flows.engine.secret_values import declared_secrets, redacted, redacted_rows, secrets_of
+from stepwell.flows.engine.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.keys.binding import bind, relied_on, with_reads
 from stepwell.flows.keys.environment_rows import is_imported, with_imported
 from stepwell.flows.parameters.pipeline_parameter import Value
+from stepwell.flows.step_requests.asking import Asker
+from stepwell.flows.step_requests.looks import asked_again, is_look, remembered_looks, with_looks
+from stepwell.flows.step_requests.run_state import PlannedRun, RunState, live_state
 from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED
 from stepwell.model.records import Artifact, StepCall
@@ -65,6 +68,8 @@ class RunContext(RunSources):
         self.run = RunFolder(self.store.run_folder(run_id))
         self.regenerate = regenerate
         self.stop = StopSignal()
+        self.planned: PlannedRun | None = None
+        self.expected_properties: Callable[[], Mapping[str, str]] = dict
         self._listeners = tuple(listeners)
         self._data: dict[DataSource, Artifact] = {}
         self._links: dict[tuple[str, str], LocalData] = {}
@@ -146,7 +151,9 @@ class RunContext(RunSources):
         facts = self.run.facts()
         return {
             "experiment": facts.get("experiment", ""),
+            "workspace": self.workspace.name,
             "parent_id": self.run.run_id,
+            "parent_name": self.run.label,
             "parent_tags": facts.get("tags", {}),
         }
 
@@ -160,6 +167,11 @@ class RunContext(RunSources):
     def _redactor(self) -> Redactor:
         """The redactor for the secrets that are known without asking Prefect's server."""
         return Redactor.of_environment(os.environ, self._secrets, self._declared)
+
+    @property
+    def redacting(self) -> LateRedaction:
+        """The same as `redactor.redact`, also for secrets that come to be known only later on."""
+        return LateRedaction(self)
 
     def hide(self, secrets: Iterable[str], declared: Iterable[str] = ()) -> None:
         """Keep the values out of every log, record and key from now on; `declared` ones, though they are short."""
@@ -319,9 +331,18 @@ class RunContext(RunSources):
         """Return the call, its fingerprint extended by what steps like it, and itself (`seen`), were seen to read."""
         names = {*self.store.observed(call.fingerprint), *seen}
         imported = set(filter(is_imported, names))
+        looks = set(filter(is_look, names))
         call = with_imported(call, imported, self.packages_for(call.definition)) if imported else call
-        paths = {path for path in names - imported if not self.own_places.hold(path.removesuffix(PROBED))}
+        if looks:
+            asker = Asker(self, call)
+            call = with_looks(call, {look: asked_again(asker, look) for look in remembered_looks(looks)})
+        seen_paths = names - imported - looks
+        paths = {path for path in seen_paths if not self.own_places.hold(path.removesuffix(PROBED))}
         return with_reads(call, paths, {path: self.content(call, path) for path in paths}) if paths else call
+
+    def run_state(self) -> RunState:
+        """Return what the steps of the run have set so far, or will have, if the run is only planned."""
+        return self.planned.state() if self.planned else live_state(self.store, self.run, self.redactor.redact)
 
     def content(self, call: StepCall, path: str) -> str:
         """Return the row value of what a step read: in its snapshot, or anywhere if the path is absolute."""

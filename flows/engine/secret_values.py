@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from stepwell.blocks.environments.package_index import secrets_in
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
@@ -31,6 +31,29 @@ def declared_secrets(steps: Iterable[StepDefinition], values: Mapping[str, Value
         yield as_text(parameter.default)
         if parameter.name in values:
             yield as_text(values[parameter.name])
+
+
+class HasRedactor(Protocol):
+    """Whoever knows the secrets at hand."""
+
+    @property
+    def redactor(self) -> Redactor:
+        """What takes them out of texts."""
+        ...
+
+
+class LateRedaction:
+    """The redaction of texts by whoever knows the secrets now; another process gets those that are known when it is sent."""
+
+    def __init__(self, owner: HasRedactor) -> None:
+        self._owner = owner
+
+    def __call__(self, text: str) -> str:
+        """Return the text without secrets."""
+        return self._owner.redactor.redact(text)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self._owner.redactor, "redact")
 
 
 def redacted(data: Any, redactor: Redactor) -> Any:

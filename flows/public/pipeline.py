@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypedDict, Unpack
 
@@ -17,7 +18,7 @@ from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.drawing import draw
-from stepwell.flows.runs.flow_run import preflight
+from stepwell.flows.runs.flow_run import preflight, provenance_of
 from stepwell.flows.runs.launch import RunToBe
 from stepwell.flows.runs.names import UNFIT, usual_name
 from stepwell.flows.runs.pipeline_flow import RESERVED, VERIFY, PipelineFlow
@@ -167,6 +168,7 @@ class Pipeline(PipelineFlow):
         """
         values = self.values(parameters)
         context = RunContext(self.workspace, "plan", regenerate=regenerate_outputs, verify=verify_digests)
+        context.expected_properties = partial(provenance_of, self.definition)
         with closing(context):
             preflight(context, self.definition, values)
             return plan(context, self.definition, values)

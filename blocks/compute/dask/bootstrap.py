@@ -5,6 +5,7 @@ A worker needs Python and Dask only, so nothing here may refer to Stepwell befor
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import io
 import os
@@ -58,3 +59,21 @@ def _unpack(digest: str, archive: bytes) -> Any:
     importlib.invalidate_caches()
     importlib.import_module("stepwell.blocks.compute.dask.worker")  # raises what `_load` takes for a missing bundle
     return _load(digest)
+
+
+async def take(name: str, most: int) -> bytes:
+    """Return what a script's connection on this worker brings next, at most so many bytes; none at its end."""
+    connection, _ = vars(sys.modules["_stepwell_bundle"])["connections"][name]
+    try:
+        return await asyncio.get_running_loop().sock_recv(connection, most)
+    except OSError:
+        return b""
+
+
+async def put(name: str, data: bytes) -> None:
+    """Send the bytes over a script's connection on this worker; none let go of it."""
+    connection, done = vars(sys.modules["_stepwell_bundle"])["connections"][name]
+    if data:
+        await asyncio.get_running_loop().sock_sendall(connection, data)
+    else:
+        done.set()

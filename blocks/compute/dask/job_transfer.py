@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import pickle
 import select
+import threading
 from asyncio import CancelledError
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import FunctionType
@@ -19,6 +21,7 @@ from typing import Any
 
 from stepwell.blocks.compute.dask import bootstrap
 from stepwell.blocks.compute.dask.cluster import Cluster, unreachable
+from stepwell.blocks.compute.dask.relay import answer
 from stepwell.blocks.compute.dask.worker import JobRequest, Report
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.worker_bundle import bundle_archive, bundle_digest
@@ -50,6 +53,8 @@ class JobTransfer:
         self._attempts = 0
         self._began, self._done, self._ended = StopSignal(), StopSignal(), StopSignal()
         self._report: Report | None = None
+        self._serve = request.job.requests
+        self._request = replace(request, job=replace(request.job, requests=None))
 
     def report(self) -> Report:
         """Send the request, supply the data that workers lack, and return the report."""
@@ -123,10 +128,13 @@ class JobTransfer:
             with suppress(OSError):
                 replace_file(self._request.job.record, f"logs/{log.name}", b"")
         elif "text" in event:
-            text = str(event["text"])
+            text = self._request.redact(str(event["text"]))  # a secret may have been asked for meanwhile
             with suppress(OSError), open(log, "a", errors="surrogateescape", opener=_open_log) as stream:
                 stream.write(text)
             self._on_output(text)
+        elif "asks" in event and self._serve:
+            asked = (str(event["asks"]), str(event.get("at")))
+            threading.Thread(target=self._relay, args=asked, name="stepwell-relay", daemon=True).start()
         elif "report" in event:
             self._report = pickle.loads(event["report"])  # noqa: S301  (as Dask does with results)
             self._done.stop()
@@ -134,11 +142,20 @@ class JobTransfer:
         elif "ended" in event:
             self._ended.stop()
 
+    def _relay(self, name: str, worker: str) -> None:
+        assert self._serve
+
+        def call(function: str, argument: Any) -> Any:
+            sent = _for(self._cluster, function)
+            return self._cluster.client.run(sent, name, argument, workers=[worker])[worker]
+
+        answer(call, self._serve, same_files=self._request.here)
+
 
 def _submit(cluster: Cluster, request: JobRequest, archive: bytes | None, demand: Mapping[str, float]) -> Any:
     key = f"stepwell-{request.job.call.definition.name}-{request.job.step_run_id}-{os.urandom(4).hex()}"
     return cluster.client.submit(
-        bootstrap.start if cluster.on_this_machine else _start_by_value(),
+        _for(cluster, "start"),
         bundle_digest(),
         archive,
         pickle.dumps(request),
@@ -148,15 +165,20 @@ def _submit(cluster: Cluster, request: JobRequest, archive: bytes | None, demand
     )
 
 
+def _for(cluster: Cluster, name: str) -> Any:
+    """Return a function of `bootstrap` as the cluster's workers can be sent it."""
+    return getattr(bootstrap, name) if cluster.on_this_machine else _by_value(name)
+
+
 @cache
-def _start_by_value() -> Any:
-    """Return the function to start with for workers that lack Stepwell: Dask sends only the main program's by value."""
+def _by_value(name: str) -> Any:
+    """Return a function of `bootstrap` for workers that lack Stepwell: Dask sends only the main program's by value."""
     import cloudpickle
 
     cloudpickle.register_pickle_by_value(bootstrap)
-    start = FunctionType(bootstrap.start.__code__, vars(bootstrap), "start")
-    start.__module__ = "__main__"
-    return start
+    function = FunctionType(getattr(bootstrap, name).__code__, vars(bootstrap), name)
+    function.__module__ = "__main__"
+    return function
 
 
 def _below(folder: Path, path: str) -> Path:

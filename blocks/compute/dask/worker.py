@@ -11,12 +11,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.compute.dask.gpu_lease import GpuLease, lease
+from stepwell.blocks.compute.dask.relay import WorkerSide
 from stepwell.blocks.compute.files_beside import drop_links_and_pipes
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.compute.local_run import run_here
@@ -106,10 +107,14 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
             _check_data(job)
         working_folder = job.folder / "work"
         working_folder.mkdir()
-        with lease(worker, job) if request.gpu else nullcontext(GpuLease()) as gpu:
+        relay = WorkerSide(lambda name: _send_event(worker, request, asks=name, at=str(worker.address)))
+        with (
+            lease(worker, job) if request.gpu else nullcontext(GpuLease()) as gpu,
+            closing(relay),
+        ):
             cache = home() / "cache"
             finished = run_here(
-                job,
+                replace(job, requests=relay.serve if job.token else None),
                 cache,
                 on_output,
                 stop,

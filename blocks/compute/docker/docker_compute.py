@@ -43,6 +43,7 @@ from stepwell.blocks.compute.working_directory import (
 from stepwell.blocks.processes.command import PAYLOAD, Command, check
 from stepwell.blocks.processes.output import OnOutput, Redact, Text, open_log
 from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.processes.step_channel import listening
 from stepwell.blocks.server import documents
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException, UserErrorException
@@ -160,7 +161,8 @@ class DockerCompute(Compute):
         argv = tuple(_STDIN if word == PAYLOAD else word for word in process.argv) if process.payload else process.argv
         shown = without_secrets(argv, process.variables, process.payload, redact)
         name = f"stepwell-{job.step_run_id}-{secrets.token_hex(3)}"  # an earlier try may not be gone yet
-        with self._gpus.assigned(job.call.definition) as devices, user.owns(job.folder, job.control):
+        listened = listening(job.requests, directory.channel, same_files=False)
+        with self._gpus.assigned(job.call.definition) as devices, listened, user.owns(job.folder, job.control):
             settings = self._settings(job, shown, process.folder, image, mounts, user, devices)
             spec = ContainerSpec(name, settings, shown.stdin, process.timeout_seconds, process.grace_seconds)
             end = self._follow(engine, spec, process, on_output, stop, redact)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from stepwell.model.digests import digest
+from stepwell.model.digests import digest, encode
 
 CONTENT = "sha256:"
 ABSENT = "absent"
 PROBED = "/."
 """End of the name of a row for what a script looked for, without more of it than whether it is there."""
+
+UNKNOWN = "not known yet"
+"""Value of a row for what a script asked of its run, as long as steps before it have yet to say it."""
 
 _LONGEST_SHOWN = 60
 
@@ -34,6 +38,8 @@ class Row(NamedTuple):
             return "the source folder" if self.name == "./" else f"folder {self.name[:-1]}"
         if self.kind == "read" and self.name.endswith(PROBED):
             return f"{self.name.removesuffix(PROBED)}, which the script looked for,"
+        if self.kind == "look":
+            return _look_label(*parse_look(self.name))
         return f"{_WORDS.get(self.kind, self.kind)} {self.name}".rstrip()
 
     @property
@@ -92,6 +98,48 @@ class Fingerprint:
         return changed
 
 
+# What scripts ask the host of their run -----------------------------------------------------------------------------------
+
+
+def look_name(operation: str, arguments: Mapping[str, Any]) -> str:
+    """Return the name of the row for what a script asked: the operation and what it was called with, to be asked again."""
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return f"{operation} {encode(given).decode()}"
+
+
+def parse_look(name: str) -> tuple[str, dict[str, Any]]:
+    """Return the operation and the arguments that `look_name` was given; no arguments if there are none to read."""
+    operation, _, text = name.partition(" ")
+    try:
+        arguments = json.loads(text)
+    except (ValueError, RecursionError):
+        arguments = {}
+    return operation, arguments if isinstance(arguments, dict) else {}
+
+
+def look_value(identity: Any, words: str = "") -> str:
+    """Return the value of the row: the words that people are told, such as `version 4`, and all that is in the answer."""
+    return f"{words} {CONTENT}{digest('look', identity)}".lstrip()
+
+
+def _look_label(operation: str, arguments: Mapping[str, Any]) -> str:
+    subject, _, verb = operation.partition(".")
+    if subject == "run":
+        step = arguments.get("step") or (arguments.get("name") if verb == "find_step_run" else None)
+        what = _LOOKS.get(verb, f"the {verb} of")
+        if verb == "metrics" and arguments.get("name"):
+            what = f"the metric {arguments['name']!r} of"
+        return f"{what} {f'step {step!r}' if step else 'the run'}"
+    name = next((arguments[key] for key in ("name", "id") if arguments.get(key)), None)
+    if name is None:
+        return f"the list of {subject}s" if verb in ("list", "find") else f"the {subject}'s {verb}"
+    place = arguments.get("prefix")
+    return f"{subject} {name!r}" + (f" at {place!r}" if place else "")
+
+
+_LOOKS = {"find_step_run": "the state of", "children": "the steps of", "details": "the facts of"}
+
+
 def _by_label(rows: Iterable[Row]) -> Mapping[tuple[str, str], Row]:
     return {(row.kind, row.name): row for row in rows if not row.is_absence}
 
@@ -102,6 +150,9 @@ def _sentence(old: Row | None, new: Row | None, explain: ExplainTrees | None) ->
         return f"{new.label} is new{_shown(new)}"
     if new is None:
         return f"{old.label} is gone"
+    if new.kind == "look":
+        words, before = (row.value.partition(CONTENT)[0].strip() for row in (new, old))
+        return f"{new.label} is now {words}" if words not in ("", before) else f"{new.label} changed"
     if not new.value.startswith(CONTENT) and not old.value.startswith(CONTENT):
         return f"{new.label}: {_short(old.value)} → {_short(new.value)}"
     files = tuple(explain(old.value.removeprefix(CONTENT), new.value.removeprefix(CONTENT))) if explain else ()
@@ -117,6 +168,9 @@ def _name_sentence(words: str) -> str:
 
 
 def _shown(row: Row) -> str:
+    if row.kind == "look":
+        words = row.value.partition(CONTENT)[0].strip()
+        return f": {words}" if words else ""
     return "" if not row.value or row.kind == "read" or row.value.startswith(CONTENT) else f": {_short(row.value)}"
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import socket
     from typing import Any
 
-SOCKET, TOKEN = "STEPWELL_CHANNEL", "STEPWELL_CHANNEL_TOKEN"
+SOCKET, TOKEN = "STEPWELL_CHANNEL", "STEPWELL_CHANNEL_STEP"
 RECEIVED = "received"
 """Where files that the host sends stand, beside the socket."""
 

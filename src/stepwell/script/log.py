@@ -21,6 +21,8 @@ _CHUNK = 1 << 20
 class FolderLog:
     """The log of a step: a control folder, shared with whoever else writes to it. What is secret is masked."""
 
+    is_of_step = True
+
     def __init__(self, control: str) -> None:
         self._control = control
         self._context: dict[str, Any] | None = None
@@ -102,6 +104,8 @@ class FolderLog:
 
 class ScreenLog:
     """The log of a script run by hand: shows what is logged, remembers it while the process lives, keeps no files."""
+
+    is_of_step = False
 
     def __init__(self, context: dict[str, Any]) -> None:
         self.context = context

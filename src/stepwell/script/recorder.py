@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Mapping
 
 from stepwell.errors import UserErrorException
+from stepwell.script import channel
 from stepwell.script.kept_files import FileRecorder, checked_name
-from stepwell.script.metrics import KINDS, decoded, encoded, metrics_of
+from stepwell.script.metrics import KINDS, encoded, metrics_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -163,10 +164,8 @@ class Recorder(FileRecorder):
             Metrics by name, in the shapes of Azure ML SDK v1: the value itself, a list of repeated values, columns of
             rows and tables, and for an image the path of its file.
         """
-        metrics = metrics_of(self._log.events(), self._scope)
-        if self._scope == "parent":
-            earlier = self._log.context.get("parent_metrics", {})
-            metrics = {**{key: decoded(value) for key, value in earlier.items()}, **metrics}
+        whole = None if name is None else self._prefix + name
+        metrics = metrics_of([*self._earlier_metrics(whole), *self._log.events()], self._scope)
         return {key: value for key, value in self._own(metrics).items() if name is None or key == name}
 
     # Tags and properties --------------------------------------------------------------------------------------------
@@ -212,7 +211,7 @@ class Recorder(FileRecorder):
         Raises:
             UserErrorException: A property is set to another value, or a name is empty or no text.
         """
-        known = self.get_properties()
+        known = self._settings("property", "properties", ask=False)
         for key, value in properties.items():
             text = self._log.masked({"value": str(value)})["value"]
             if known.get(key, text) != text:
@@ -242,11 +241,23 @@ class Recorder(FileRecorder):
         more = {"step": encoded(step, name)} if step is not None else {}
         self._emit("metric", name, plain, description=description, kind=kind, **more)
 
-    def _settings(self, type_: str, start: str) -> dict[str, Any]:
+    def _settings(self, type_: str, start: str, *, ask: bool = True) -> dict[str, Any]:
         events = self._log.events()
         logged = {e["name"]: e["value"] for e in events if e["type"] == type_ and e["scope"] == self._scope}
+        if ask and self._asks_host:
+            return self._own({**channel.ask(f"run.{start}")[start], **logged})
         given = {} if self._prefix else self._log.context.get(start if self._scope == "step" else f"parent_{start}", {})
         return {**given, **self._own(logged)}
+
+    @property
+    def _asks_host(self) -> bool:
+        """Whether what other steps set for the pipeline run is known to somebody who can be asked."""
+        return self._scope == "parent" and self._log.is_of_step and channel.available()
+
+    def _earlier_metrics(self, name: str | None) -> list[dict[str, Any]]:
+        if not self._asks_host:
+            return []
+        return [{**event, "scope": "parent"} for event in channel.ask("run.metrics", name=name)["events"]]
 
 
 def _from_json(name: str, value: Mapping[str, Any] | str) -> Any:

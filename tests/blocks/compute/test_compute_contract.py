@@ -413,3 +413,47 @@ def test_what_a_step_writes_beside_its_output_stands_there_for_the_next_one(proj
     _, found, run = outcome(project, project.pipeline(first, second, rules="v1"))
     assert found.happened == "ran", found.error
     assert read(project, run, "used") == "x made_report one made_report "
+
+
+def test_a_script_asks_the_host_and_is_given_and_gives_files(project, target):
+    from stepwell import Model
+
+    (project.folder / "iris").mkdir()
+    (project.folder / "iris" / "weights").write_text("1 2 3")
+    Model.register(project.workspace, project.folder / "iris", "iris", tags={"by": "hand"})
+    out = PipelineData("out")
+    project.write(
+        "a.py",
+        """
+        import os, subprocess, sys
+        from stepwell.errors import ModelNotFoundException
+        from stepwell.script import channel
+
+        assert not [name for name in os.environ if "PREFECT" in name or "STEPWELL_HOME" in name]
+        (model,) = channel.ask("model.find", name="iris")["models"]
+        folder = channel.receive("model.files", name="iris")
+        text = open(folder + "/weights").read()
+        try:
+            channel.ask("model.files", name="lily")
+        except ModelNotFoundException as error:
+            text += " " + error.title
+        os.makedirs("made/inner")
+        open("made/inner/file", "w").write(text)
+        kept = channel.send("model.register", "made", name="made", tags={"from": model["name"]})
+        child = "from stepwell.script import channel; print(channel.ask('model.find', name='made')['models'][0]['version'])"
+        version = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True,
+                                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}).stdout
+        open(sys.argv[1], "w").write(f"{text} {kept['version']} {version}")
+        """,
+    )
+    pipeline = project.pipeline(project.step("a.py", arguments=[out], outputs=[out], compute_target=target))
+    summary, step, run = outcome(project, pipeline)
+    assert step.happened == "ran", step.error + run.get_stderr_log()
+    assert read(project, run, "out").split("\n")[0] == "1 2 3 There is no such model in the workspace 1 1"
+    assert not summary.warnings
+    made = Model(project.workspace, "made")
+    assert made.tags == {"from": "iris"} and made.run_id == summary.run_id
+    copied = made.download(project.folder / "copy")
+    assert open(os.path.join(copied, "inner", "file")).read().startswith("1 2 3")
+    assert project.happened(pipeline) == {"a.py": "reused"}
+    assert Model(project.workspace, "made").version == 1, "a reused step registers nothing again"

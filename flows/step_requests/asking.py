@@ -1,0 +1,112 @@
+"""Who asks, of whom, and what an answer is: the words that the handlers of requests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.store import Store
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.flows.step_requests.run_state import RunState
+from stepwell.model.definitions import DataSource
+from stepwell.model.records import Artifact, StepCall
+from stepwell.model.redaction import Redactor
+
+
+class Host(Protocol):
+    """The run that a step is part of, as far as requests need it."""
+
+    workspace: BaseWorkspace
+    store: Store
+    run: RunFolder
+    stop: StopSignal
+
+    @property
+    def redactor(self) -> Redactor:
+        """What takes secrets out of what people see."""
+        ...
+
+    def hide(self, secrets: Iterable[str], declared: Iterable[str] = ()) -> None:
+        """Keep the values out of every log from now on."""
+        ...
+
+    def fetched(self, data: DataSource) -> Path:
+        """Return a local copy of data on a datastore elsewhere."""
+        ...
+
+    def digest_data(self, data: DataSource) -> Artifact:
+        """Return data with their content's digest as it is now."""
+        ...
+
+    def run_state(self) -> RunState:
+        """Return what the steps of the run have set so far."""
+        ...
+
+
+@dataclass(frozen=True)
+class Asker:
+    """The step that asks: none, if what it asked in an earlier run is asked again to decide on it.
+
+    `folder` makes an empty folder that lasts as long as the step. `rehearses`: nothing may be changed for good.
+    """
+
+    host: Host
+    call: StepCall | None = None
+    step_run_id: str = ""
+    folder: Callable[[], Path] | None = None
+    rehearses: bool = False
+
+    @property
+    def step(self) -> str:
+        """The step's id in its pipeline, '' if it is not known."""
+        return self.call.definition.id if self.call else ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Plain values or a path for the script, and what identifies them in the step's fingerprint.
+
+    `identity` is by default the value; `words` are what people are told of it, such as `version 4`.
+    """
+
+    value: Any = None
+    path: Path | None = None
+    identity: Any = field(default=...)
+    words: str = ""
+
+    @property
+    def identified_by(self) -> Any:
+        """All of the answer that a result can depend on, as plain values."""
+        return self.value if self.identity is ... else self.identity
+
+
+class Sent(NamedTuple):
+    """A file or folder that a script gave to the host."""
+
+    path: Path
+
+
+Handler = Callable[..., Answer]
+"""Called with the asker, the arguments by name, and `sent` if the script gives a file or folder."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that a script may ask for.
+
+    `look`: the answer counts in the step's fingerprint; `again` finds its identity alone, by default the handler does.
+    `sends`: the script gives a file or folder.
+    """
+
+    handler: Handler
+    look: bool = True
+    sends: bool = False
+    again: Handler | None = None
+
+    def identified(self, asker: Asker, arguments: Mapping[str, Any]) -> Answer:
+        """Return an answer of which only the identity and the words are of use."""
+        return (self.again or self.handler)(asker, **arguments)

@@ -1,0 +1,55 @@
+"""Requests about the workspace itself: its facts, its environments, its secrets."""
+
+from __future__ import annotations
+
+import re
+
+from prefect.blocks.system import Secret
+
+from stepwell.blocks.environments import registry
+from stepwell.blocks.server import documents
+from stepwell.errors import EnvironmentException, UserErrorException
+from stepwell.flows.step_requests.asking import Answer, Asker
+from stepwell.model.names import joined_name
+from stepwell.model.redaction import redacted
+
+
+def details(asker: Asker) -> Answer:
+    """Return the facts of the workspace, without secrets."""
+    workspace = asker.host.workspace
+    facts = {**workspace.get_details(), "default_datastore": workspace.default_datastore_name}
+    known = {name: redacted(value, asker.host.redactor.redact) for name, value in facts.items()}
+    return Answer(known, identity={name: value for name, value in known.items() if name != "created"})
+
+
+def environment(asker: Asker, *, name: str, version: int | str | None = None) -> Answer:
+    """Return a version of a registered environment, by default the latest, its secrets masked."""
+    found = registry.versions_of(asker.host.workspace, name)
+    block = registry.latest_of(block for block in found if version is None or str(block.version) == str(version))
+    if block is None:
+        facts = {"name": name, "version": version or "any"}
+        raise EnvironmentException("There is no such environment in the workspace", facts, "Register it first.")
+    content = redacted(block.content.get_secret_value(), asker.host.redactor.redact)
+    shown = {"name": block.name, "version": block.version, "content": content}
+    return Answer(shown, identity=[block.version, block.digest], words=f"version {block.version}")
+
+
+def secret(asker: Asker, *, name: str) -> Answer:
+    """Return the value of a secret of the workspace, which is masked in logs from now on."""
+    value = _value_of_secret(asker, name)
+    asker.host.hide((), [value])
+    return Answer(value, identity=asker.host.store.keyed("secret of a workspace", [name, value]))
+
+
+def _value_of_secret(asker: Asker, name: str) -> str:
+    workspace = asker.host.workspace
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    for place in (joined_name(workspace.name, name), plain):
+        block = documents.load(Secret, place) if place else None
+        if block is not None:
+            return str(block.get())
+    raise UserErrorException(
+        f"The workspace has no secret {name!r}",
+        {"workspace": workspace.name, "looked for": f"a Prefect block Secret {plain!r}"},
+        "Save it with `Secret(value=…).save(name)`, or pass it as a secret parameter.",
+    )

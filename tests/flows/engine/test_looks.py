@@ -1,0 +1,189 @@
+"""What a script asks of its run and workspace counts: it runs again when the answer is another one, and says so."""
+
+from __future__ import annotations
+
+import json
+
+
+from stepwell import Model, PipelineData
+from stepwell.blocks.store.run_folder import RunFolder
+
+PARENT = """
+from stepwell import Run
+parent = Run.get_context().parent
+"""
+
+
+def registered(project, text, name="iris"):
+    path = project.folder / "weights.txt"
+    path.write_text(text)
+    return Model.register(project.workspace, path, name)
+
+
+def reading(project, **more):
+    """Return a pipeline whose one step writes what it is told of the model `iris`."""
+    out = PipelineData("out")
+    body = """
+    from stepwell.script import channel
+    found = channel.ask("model.find", name="iris")["models"]
+    text = open(channel.receive("model.files", name="iris")).read() if found else "none"
+    open(args[0], "w").write(text)
+    """
+    return project.pipeline(project.step("s.py", body, arguments=[out], outputs=[out], **more))
+
+
+def written(project, results, step="s.py"):
+    return project.workspace.path_of(results[step]["out"]).read_text()
+
+
+def test_a_newer_version_of_a_model_makes_the_step_run_again_and_an_unchanged_one_does_not(project):
+    pipeline = reading(project, strict=True)
+    assert written(project, pipeline()) == "none"
+    assert project.happened(pipeline) == {"s.py": "reused"}
+    registered(project, "one")
+    (decision,) = pipeline.plan()
+    assert decision.action == "run" and decision.why[0] == "model 'iris' is now version 1"
+    assert written(project, pipeline()) == "one"
+    registered(project, "other", "rose")
+    assert project.happened(pipeline) == {"s.py": "reused"}, "it never asked for this one"
+    registered(project, "two").add_tags({"best": "yes"})
+    summary = project.run(pipeline)
+    assert summary.steps[0].why[0] == "model 'iris' is now version 2" and not summary.warnings
+    assert project.executions["s.py"] == 3
+
+
+def test_what_earlier_steps_set_on_the_parent_is_seen_counts_and_is_known_again_when_they_are_reused(project):
+    first, out = PipelineData("first"), PipelineData("out")
+    source = project.folder / "accuracy"
+    source.write_text("0.5")
+    one = project.step(
+        "one.py",
+        PARENT
+        + "parent.log('accuracy', float(open(args[1]).read()))\nparent.tag('by', 'one')\nopen(args[0], 'w').write('1')\n",
+        arguments=[first, str(source)],
+        outputs=[first],
+    )
+    two = project.step(
+        "s.py",
+        PARENT
+        + "import json\nparent.log('accuracy', 2)\nparent.tag('also', 'two')\n"
+        + "found = [parent.get_metrics(), parent.get_metrics('accuracy'), parent.get_tags()]\n"
+        + "json.dump(found, open(args[0], 'w'))\n",
+        arguments=[out, first],
+        inputs=[first],
+        outputs=[out],
+    )
+    pipeline = project.pipeline(one, two)
+    assert [d.action for d in pipeline.plan()] == ["run", "run"]
+    seen = {"accuracy": [0.5, 2]}
+    assert json.loads(written(project, pipeline())) == [seen, seen, {"by": "one", "also": "two"}]
+    assert [d.action for d in pipeline.plan()] == ["reuse", "reuse"]
+    summary = project.run(pipeline)
+    assert {step.id: step.happened for step in summary.steps} == {"one.py": "reused", "s.py": "reused"}
+    assert project.workspace.get_run(summary.run_id).tags == {"by": "one", "also": "two"}
+    source.write_text("0.7")
+    late = pipeline.plan()[1]
+    assert late.action == "depends"
+    assert "one.py may yet set the metrics of the run" in late.why
+    summary = project.run(pipeline)
+    assert "the metric 'accuracy' of the run changed" in summary.steps[1].why
+
+
+def test_what_a_run_set_is_known_though_its_folder_is_gone(project):
+    from stepwell.blocks.system.files import remove
+
+    first, out = PipelineData("first"), PipelineData("out")
+    one = project.step("one.py", PARENT + "parent.tag('by', 'one')\nopen(args[0], 'w').write('1')\n",
+                       arguments=[first], outputs=[first])  # fmt: skip
+    two = project.step("s.py", PARENT + "open(args[0], 'w').write(str(parent.get_tags()))\n",
+                       arguments=[out, first], inputs=[first], outputs=[out])  # fmt: skip
+    pipeline = project.pipeline(one, two)
+    assert written(project, pipeline()) == "{'by': 'one'}"
+    for run in project.workspace.store.run_folders():
+        remove(run)
+    assert project.happened(pipeline) == {"one.py": "reused", "s.py": "reused"}
+
+
+def test_an_answer_that_changed_while_the_step_ran_is_never_served_later(project, tmp_path):
+    out = PipelineData("out")
+    body = """
+    from stepwell.script import channel
+    def versions():
+        return str(len(channel.ask("model.find", name="iris", all=True)["models"]))
+    open("weights", "w").write(versions())
+    before = versions()
+    channel.send("model.register", "weights", name="iris")
+    open(args[0], "w").write(before + versions())
+    """
+    pipeline = project.pipeline(project.step("s.py", body, arguments=[out], outputs=[out]))
+    assert written(project, pipeline()) == "01"
+    assert pipeline.plan()[0].action == "run"
+    Model(project.workspace, "iris").delete()
+    assert pipeline.plan()[0].action == "run", "not even when all is as it was before"
+
+
+def test_a_script_cancels_its_run(project):
+    body = "from stepwell.script import channel\nimport time\nchannel.ask('run.cancel')\ntime.sleep(600)\n"
+    first = project.step("s.py", body)
+    summary = project.run(project.pipeline(first))
+    assert summary.status == "Canceled" and summary.steps[0].happened == "cancelled"
+
+
+def test_a_secret_is_masked_wherever_the_step_writes_it_and_no_record_holds_it(project):
+    from prefect.blocks.system import Secret
+    from stepwell.blocks.server.connection import client_settings
+
+    with client_settings():
+        Secret(value="tulip-4711-mania").save("the-password", overwrite=True)
+    out = PipelineData("out")
+    body = """
+    from stepwell.script import channel
+    value = channel.ask("secret.get", name="the-password")
+    print("it is", value)
+    open(args[0], "w").write(str(len(value)))
+    """
+    pipeline = project.pipeline(project.step("s.py", body, arguments=[out], outputs=[out]))
+    summary = project.run(pipeline)
+    run = project.workspace.get_run(summary.run_id).find_step_run("s.py")[0]
+    assert run.get_stdout_log() == "it is ***\n"
+    assert not any(b"tulip" in path.read_bytes() for path in project.records())
+    assert project.happened(pipeline) == {"s.py": "reused"}
+    with client_settings():
+        Secret(value="tulip-4712-mania").save("the-password", overwrite=True)
+    assert pipeline.plan()[0].why[0] == "secret 'the-password' changed"
+
+
+def test_what_a_step_may_not_do_is_refused_with_what_to_do_instead(project):
+    body = """
+    from stepwell.errors import StepwellError
+    from stepwell.script import channel
+    for name in ("compute.create", "workspace.delete", "pipeline.publish", "environment.register", "no.such"):
+        try:
+            channel.ask(name)
+        except StepwellError as error:
+            print(type(error).__name__, error.title, error.hint, sep="|")
+    """
+    summary = project.run(project.pipeline(project.step("s.py", body)))
+    lines = project.workspace.get_run(summary.run_id).find_step_run("s.py")[0].get_stdout_log().splitlines()
+    assert [line.split("|")[0] for line in lines] == [
+        "ComputeTargetException", "WorkspaceException", "UserErrorException", "UserErrorException", "UserErrorException",
+    ]  # fmt: skip
+    assert all(line.split("|")[2] for line in lines)
+
+
+def test_a_run_that_is_repeated_is_told_the_same_and_registers_nothing(project):
+    from stepwell.flows.engine.repetition import rerun
+
+    out = PipelineData("out")
+    body = """
+    from stepwell.script import channel
+    text = str(channel.ask("run.tags")["tags"])
+    open(args[0], "w").write(text)
+    channel.send("model.register", args[0], name="made")
+    """
+    pipeline = project.pipeline(project.step("s.py", body, arguments=[out], outputs=[out]))
+    summary = project.run(pipeline)
+    run = RunFolder(project.workspace.store.run_folder(summary.run_id))
+    (found,) = rerun(project.workspace, run, {}, print)
+    assert found.same, found
+    assert Model(project.workspace, "made").version == 1
