@@ -17,6 +17,9 @@ from stepwell.model.regular_files import read_bytes, read_text
 REPLACED = "azureml"
 """Packages of that name, and those that begin with it and a dash, are not installed: Stepwell stands in for them."""
 
+_OF_THE_SERVICE = frozenset(("inference-schema", "azure-cli-ml", "azure-ml-api-sdk", "azure-ml-component"))
+"""Packages that serve models on Azure, or call its service: no step of a pipeline needs them here, and they hold others back."""
+
 _ARCHIVES = (".whl", ".tar.gz", ".tar.bz2", ".zip")
 _NAMED = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)\s*(?:\[([^\]]*)\])?\s*(.*)", re.DOTALL)
 _REST = re.compile(r"(?:$|[;@(]|--|[=!<>~]=|===|[<>])")
@@ -192,4 +195,4 @@ def _folder_error(line: str) -> UserErrorException:
 
 def _is_replaced(line: str) -> bool:
     name = "" if line.startswith("-") or "://" in line.partition("@")[0] else normal(_parts(line)[0])
-    return name == REPLACED or name.startswith(REPLACED + "-")
+    return name == REPLACED or name.startswith(REPLACED + "-") or name in _OF_THE_SERVICE

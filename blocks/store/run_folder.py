@@ -18,7 +18,7 @@ from stepwell.model.regular_files import read_bytes, regular_only
 
 Event = dict[str, Any]
 
-TEXTS = ("error", "warning", "problem", "why", "ran_on", "undeclared")
+TEXTS = ("error", "warning", "problem", "why", "ran_on", "undeclared", "differs")
 """The fields of an event that hold words for people; secrets in them are masked."""
 
 _NUMBER = (int, float)
@@ -27,7 +27,7 @@ _EVENT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("at", "step", "status", "step_run_id", "task_run_id", "from_run", "key", "action", "server"), str),
     **dict.fromkeys(("error", "warning", "problem"), str),
     **dict.fromkeys(("seconds", "saved"), _NUMBER),
-    **dict.fromkeys(("why", "upstream", "undeclared"), list),
+    **dict.fromkeys(("why", "upstream", "undeclared", "differs"), list),
     "undeclared_count": int,
     "ran_on": dict,
 }
@@ -162,7 +162,7 @@ def _is_event(event: Any) -> bool:
     """Return whether all that is known of events has its type, and ids name no other folder."""
     if not isinstance(event, dict) or not all(_fits(name, value, _EVENT_TYPES) for name, value in event.items()):
         return False
-    lists = ("why", "upstream", "undeclared")
+    lists = ("why", "upstream", "undeclared", "differs")
     texts = (*(text for name in lists for text in event.get(name, ())), *event.get("ran_on", {}).values())
     ids = (event.get("step_run_id", ""), event.get("from_run", ""))
     return all(isinstance(text, str) for text in texts) and not any("/" in name or name == ".." for name in ids)

@@ -338,7 +338,15 @@ class BaseWorkspace(EnteredWorkspace):
         Returns:
             The workspace's id and facts, ready for JSON.
         """
-        hidden = {"signing_key", "block_type_slug", "store_id", "folders_id", "store_place", "datastore_places"}
+        hidden = {
+            "signing_key",
+            "block_type_slug",
+            "store_id",
+            "folders_id",
+            "store_place",
+            "datastore_places",
+            "stand_ins",
+        }
         details = self._block.model_dump(mode="json", exclude=hidden)
         created, changed = documents.saved_at(self._block)
         return {

@@ -97,6 +97,30 @@ def lay(
     print(f"The datastore {datastore} of {name} stands {f'at {place}' if place else 'where it was registered'}")
 
 
+@workspaces.command()
+def stand_ins(
+    name: str = _NAME,
+    environment: str = typer.Option(
+        "", help="`as-installed`: steps run on the packages in use; `as-asked`: on their own."
+    ),
+    gpu: str = typer.Option("", help="`cpu`: where there is no GPU, steps run on processors; `gpu`: they fail."),
+) -> None:
+    """Choose what stands in for what old code asks for and this machine lacks; without options, tell what does."""
+    from stepwell.blocks.workspace.stand_ins import CHOICES
+    from stepwell.errors import UserErrorException
+
+    found, given = _known(name), {"environment": environment, "gpu": gpu}
+    for what, word in given.items():
+        if word and word not in CHOICES[what]:
+            raise UserErrorException(
+                f"--{what} can't be {word!r}", {"choices": ", ".join(CHOICES[what])}, "Choose one."
+            )
+    if any(given.values()):
+        found.set_stand_ins(environment=environment or None, gpu=gpu or None)  # type: ignore[arg-type]  # (just checked)
+    for what, word in found.stand_ins.items():
+        print(f"{what:<11}  {word}")
+
+
 def use(
     name: str = typer.Argument("", help="The workspace; without it, the one in use is told.", metavar="NAME"),
     clear: bool = _CLEAR,

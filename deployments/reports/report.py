@@ -36,7 +36,7 @@ def report(run: RunFolder, *, guards: bool = False) -> str:
             lines += [f"      {line}" for line in step.error.splitlines()]
     lines += _places(summary) + (_guards(summary) if guards else [])
     lines += [f"Warning: {warning}" for warning in summary.warnings]
-    lines += _undeclared(summary) if guards else []
+    lines += [*_differing(summary), *_undeclared(summary)] if guards else []
     lines += _metrics(summary)
     lines += [f"Picture: {path}" for path in pictures]
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
@@ -60,6 +60,18 @@ def _guards(summary: RunSummary) -> list[str]:
         if step.ran_on.get("guard"):
             guards.setdefault(step.ran_on["guard"], []).append(step.id)
     return [f"Processes held by {guard}: {', '.join(steps)}" for guard, steps in guards.items()]
+
+
+def _differing(summary: RunSummary) -> list[str]:
+    """Return the installed packages that stood in for others, steps with the same ones together."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for step in summary.steps:
+        if step.differs:
+            found.setdefault(step.differs, []).append(step.id)
+    lines = []
+    for differs, steps in found.items():
+        lines += [f"Installed packages of {', '.join(steps)}:", *(f"  {text}" for text in differs)]
+    return lines
 
 
 def _undeclared(summary: RunSummary) -> list[str]:
@@ -157,6 +169,7 @@ def in_json(summary: RunSummary) -> dict[str, Any]:
                 "saved": step.saved,
                 "error": step.error or None,
                 "guard": step.ran_on.get("guard"),
+                "differs": list(step.differs),
                 "undeclared": list(step.undeclared),
                 "undeclared_count": step.undeclared_count,
             }

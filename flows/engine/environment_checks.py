@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.recipe import recipe_of
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import imports_of
 from stepwell.model.definitions import StepDefinition
+
+_MOST_NAMED = 5
 
 
 def check_environment(context: RunContext, step: StepDefinition) -> None:
     """Raise UserErrorException if a step on this machine lacks packages, or needs some that can't be installed here."""
     if not context.compute(step.compute_target).inherits_packages:
         return
+    step = context.where_it_runs(step)
     environment = step.environment
     if environment.isolated:
         recipe_of(environment, base_interpreter(environment.python))
@@ -48,3 +52,15 @@ def _check_imports(context: RunContext, step: StepDefinition) -> None:
             },
             "Install what provides it, or give the step an `environment` that lists it.",
         )
+
+
+def differing_line(run: RunFolder) -> str:
+    """Return the one line that warns of packages on which steps ran in place of those that they ask for, '' if none differed."""
+    found = {step: list(map(str, state["differs"])) for step, state in run.steps().items() if state.get("differs")}
+    told = list(dict.fromkeys(text for each in found.values() for text in each))
+    if not told:
+        return ""
+    who = f"Step {next(iter(found))!r}" if len(found) == 1 else f"{len(found)} steps"
+    shown = ", ".join(told[:_MOST_NAMED]) + (f" and {len(told) - _MOST_NAMED} more" if told[_MOST_NAMED:] else "")
+    words = f"{who} ran on installed packages, of which {len(told)} differ{'s' if len(told) == 1 else ''} from what is asked for"
+    return f"{words}: {shown}; `stepwell show {run.reference}` lists them"

@@ -74,6 +74,8 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             session.serve,
             session.token,
         )
+        if differs := context.differing.get(call.definition.id):
+            context.emit({"step": call.definition.id, "differs": list(differs)})
         started, clock = datetime.now(UTC), time.monotonic()
         with closing(session):
             finished = run_job(context, job, on_output)

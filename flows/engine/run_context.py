@@ -32,6 +32,7 @@ from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_sources import RunSources, frozen_places
 from stepwell.flows.engine.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
+from stepwell.flows.keys.as_installed import as_installed, differences
 from stepwell.flows.keys.binding import bind, relied_on, with_reads
 from stepwell.flows.keys.environment_rows import is_imported, with_imported
 from stepwell.flows.parameters.pipeline_parameter import Value
@@ -74,6 +75,7 @@ class RunContext(RunSources):
         self._data: dict[DataSource, Artifact] = {}
         self._links: dict[tuple[str, str], LocalData] = {}
         self._foreign_packages: dict[str, Packages] = {}
+        self.differing: dict[str, tuple[str, ...]] = {}
         self._secrets: list[str] = []
         self._declared: list[str] = []
         self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
@@ -311,7 +313,7 @@ class RunContext(RunSources):
                 filled[port.name] = self.artifact(value)
                 self.check_links(port.name, value, follow=port.follow_links)
         self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
-        definition = self._where_it_runs(definition)
+        definition = self.where_it_runs(definition)
         source, packages = self.source(definition.source_directory), self.packages_for(definition)
         call = bind(definition, source, values, filled, packages, partial(self._keep_module, definition))
         self._take(call.own_code, source)
@@ -320,12 +322,22 @@ class RunContext(RunSources):
             self._relied.setdefault(definition.source_directory, set()).update(relied_on(call, source))
         return call
 
-    def _where_it_runs(self, definition: StepDefinition) -> StepDefinition:
-        """Return the step, without the image of its environment if its target uses none."""
+    def where_it_runs(self, definition: StepDefinition) -> StepDefinition:
+        """Return the step, without the image of its environment if its target uses none, on installed packages if these stand in."""
         environment = definition.environment
-        if not (environment.image or environment.dockerfile) or self.compute(definition.compute_target).uses_images:
-            return definition
-        return replace(definition, environment=replace(environment, image="", dockerfile=""))
+        images = environment.image or environment.dockerfile
+        if images and not self.compute(definition.compute_target).uses_images:
+            images, environment = "", replace(environment, image="", dockerfile="")
+        if environment.isolated and not images and self.takes_installed:
+            with self._lock:
+                self.differing[definition.id] = differences(environment, self.packages_of(environment.interpreter))
+            environment = as_installed(environment)
+        return definition if environment is definition.environment else replace(definition, environment=environment)
+
+    @cached_property
+    def takes_installed(self) -> bool:
+        """Whether the packages in use stand in for those that steps ask for."""
+        return self.workspace.stand_ins["environment"] == "as-installed"
 
     def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:
         """Return the call, its fingerprint extended by what steps like it, and itself (`seen`), were seen to read."""

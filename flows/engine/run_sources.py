@@ -15,7 +15,7 @@ from stepwell.blocks.source.snapshot import size_warning, source_tree
 from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
-from stepwell.errors import SnapshotException, StoreException, UserErrorException
+from stepwell.errors import ComputeTargetException, SnapshotException, StoreException, UserErrorException
 from stepwell.flows.keys.binding import find_own_code, relies
 from stepwell.flows.keys.source_directory import EMPTY_SOURCE, Source
 from stepwell.model.definitions import StepDefinition
@@ -68,6 +68,10 @@ class RunSources:
         """Return the packages that a step finds where it runs."""
         raise NotImplementedError
 
+    def where_it_runs(self, definition: StepDefinition) -> StepDefinition:
+        """Return the step with the environment that it has where it runs."""
+        raise NotImplementedError
+
     def source(self, directory: str) -> Source:
         """Return the source directory as it was when the run first looked, or as the run's snapshot of it has it."""
         with self._lock:
@@ -79,9 +83,10 @@ class RunSources:
         """Look at the source directories of steps, and at modules elsewhere that they import and people work on."""
         for step in steps:
             source = self.source(step.source_directory)
-            with suppress(UserErrorException):  # an interpreter that can't be used is told when the step is bound
+            with suppress(UserErrorException, ComputeTargetException):  # told when the step is bound
+                where = self.where_it_runs(step)
                 self._take(
-                    find_own_code(step, source, self.packages_for(step), partial(self._keep_module, step)), source
+                    find_own_code(where, source, self.packages_for(where), partial(self._keep_module, where)), source
                 )
 
     def _take(self, own_code: Iterable[OwnModule], source: Source) -> None:

@@ -61,6 +61,11 @@ def markdown(summary: RunSummary) -> str:
     ]
     lines += ["", *([f"**{_escaped(summary.problem)}**"] if summary.problem else [])]
     lines += ["", *(f"- Warning: {_escaped(warning)}" for warning in summary.warnings)]
+    lines += [
+        f"- {_escaped(step.id)} ran on installed packages: {_escaped(', '.join(step.differs))}"
+        for step in summary.steps
+        if step.differs
+    ]
     for step in summary.steps:
         if step.undeclared:
             files, more = ", ".join(map(_escaped, step.undeclared)), step.undeclared_count - len(step.undeclared)

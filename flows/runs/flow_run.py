@@ -27,7 +27,7 @@ from stepwell.blocks.store.run_folder import run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, StepwellError
-from stepwell.flows.engine.environment_checks import check_environment
+from stepwell.flows.engine.environment_checks import check_environment, differing_line
 from stepwell.flows.engine.materialization import check_destinations
 from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.reuse import plan
@@ -117,7 +117,7 @@ def _run(
         context.emit({"problem": f"Stepwell could not run the pipeline: {type(error).__name__}: {error}"})
         raise
     finally:
-        if line := undeclared_line(context.run):
+        for line in filter(None, (differing_line(context.run), undeclared_line(context.run))):
             context.warn(line)
         context.emit({"status": status})
         if wait_until_available(SECONDS_WITHOUT_ANSWER):

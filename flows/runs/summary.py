@@ -36,6 +36,9 @@ class StepSummary:
     error: str = ""
     upstream: tuple[str, ...] = ()
     ran_on: Mapping[str, str] = field(default_factory=dict)
+    differs: tuple[str, ...] = ()
+    """In words, the installed packages on which it ran in place of those that its environment asks for."""
+
     undeclared: tuple[str, ...] = ()
     undeclared_count: int = 0
     events: tuple[Event, ...] = field(default=(), repr=False)
@@ -136,6 +139,7 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         error=state.get("error", "") if state.get("status") == "failed" else "",
         upstream=tuple(state.get("upstream", ())),
         ran_on=dict(state.get("ran_on", {})),
+        differs=tuple(state.get("differs", ())),
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),
     )

@@ -261,6 +261,9 @@ class AmlCompute(DaskCompute):
         """
         return self.nodes.demand(step)
 
+    def _awaited(self) -> ClusterSpec:
+        return self.nodes._awaited()  # noqa: SLF001  (its own kind)
+
     def spec(self) -> ClusterSpec:
         """Return the description of its cluster, by which this process finds it again.
 

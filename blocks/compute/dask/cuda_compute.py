@@ -18,11 +18,14 @@ from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.server import documents
+from stepwell.blocks.workspace.stand_ins import chosen_outside
+from stepwell.blocks.workspace.workspace_store import WorkspaceBlock
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import Resources, StepDefinition
 
 _LOCAL = "dask_cuda.LocalCUDACluster"
-_HINT = 'choose another compute target, or write `fallback="cpu"` to have its steps run without a GPU.'
+_HINT = 'choose another compute target, or write `fallback="cpu"`, or set STEPWELL_V1_GPU=cpu, to have its steps run without a GPU.'
 _VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "NVIDIA_VISIBLE_DEVICES")
 
 
@@ -86,7 +89,7 @@ class CudaCompute(DaskCompute):
         missing = self._missing()
         if missing is None:
             return super().run(job, on_output, stop, redact)
-        if not self.fallback:
+        if not self._falls_back():
             raise missing
         warning = (
             f"Compute target {self.name!r} has no GPU to use, so step {job.call.definition.name!r} ran on processors"
@@ -103,7 +106,7 @@ class CudaCompute(DaskCompute):
             ComputeTargetException: One of them is missing, and there is no `fallback`.
         """
         missing = self._missing()
-        if missing is not None and not self.fallback:
+        if missing is not None and not self._falls_back():
             raise missing
 
     def check(self, step: StepDefinition) -> None:
@@ -177,6 +180,17 @@ class CudaCompute(DaskCompute):
     def _wanted(self, step: StepDefinition) -> dict[str, float]:
         asked = step.resources.gpus if step.resources else 0
         return {**super()._wanted(step), "GPU": asked or 1.0}
+
+    def _awaited(self) -> ClusterSpec:
+        return self.spec() if self._missing() is None else self._without_gpus().spec()
+
+    def _falls_back(self) -> bool:
+        """Return whether steps run on processors where there is no GPU: as it says itself, or somebody chose outside the code."""
+        chosen = self.fallback or chosen_outside("gpu")
+        if chosen or not self.workspace:
+            return chosen == "cpu"
+        block = documents.load_named(WorkspaceBlock, self.workspace)
+        return block is not None and block.stand_ins.get("gpu") == "cpu"
 
     # What is missing ------------------------------------------------------------------------------------------------
 

@@ -180,7 +180,7 @@ class DaskCompute(Compute):
         self.ready()
         most = wanted if self.address else min(wanted, self.scale_settings.maximum_node_count)
         found = await_nodes(
-            self.spec(), most, 60 * float(timeout_in_minutes), lambda n: on_output(f"{n} of {wanted} nodes")
+            self._awaited(), most, 60 * float(timeout_in_minutes), lambda n: on_output(f"{n} of {wanted} nodes")
         )
         on_output(f"{self.provisioning_state}\n{self.type} wait for completion finished\n")
         if found >= wanted:
@@ -189,6 +189,10 @@ class DaskCompute(Compute):
             on_output("Wait timeout has been reached" if found < most else f"The target has {most} nodes at most")
             state = f'provisioning state of {self.type} is "{self.provisioning_state}"'
             on_output(f'Current {state} and current node count is "{found}"')
+
+    def _awaited(self) -> ClusterSpec:
+        """Return the description of the cluster whose nodes are waited for."""
+        return self.spec()
 
     # What the cluster is ----------------------------------------------------------------------------------------------
 

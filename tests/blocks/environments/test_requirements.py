@@ -32,6 +32,7 @@ def test_files_are_read_in_indexes_found_and_v1s_own_packages_dropped(tmp_path):
         "--index-url https://u:p@host/simple",
         "-r deep/more.txt",
         "azureml.core==1.5",
+        "inference_schema[numpy-support]>=1.0",
         "six",
         "azuremlish",
         "--pre",

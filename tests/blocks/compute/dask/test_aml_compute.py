@@ -167,5 +167,15 @@ def test_steps_of_a_gpu_size_end_before_they_start_where_there_is_none(project, 
         target.ready()
     with pytest.raises(ComputeTargetException, match="no NVIDIA driver"):
         target.wait_for_completion(min_node_count=1)
+    monkeypatch.setenv("STEPWELL_V1_GPU", "cpu")
+    target.ready()
+    monkeypatch.delenv("STEPWELL_V1_GPU")
+    project.workspace.set_stand_ins(gpu="cpu")
+    target.ready()
+    target.wait_for_completion(show_output=True)
+    assert "LocalCUDACluster" in target.spec().cluster_class and "CUDA" not in target._awaited().cluster_class
+    monkeypatch.setenv("STEPWELL_V1_GPU", "gpu")
+    with pytest.raises(ComputeTargetException, match="STEPWELL_V1_GPU=cpu"):
+        target.ready()
     with_fallback = AmlCompute.provisioning_configuration("STANDARD_NC6", max_nodes=4, fallback="cpu")
     ComputeTarget.create(project.workspace, "gpus", with_fallback).ready()
