@@ -125,7 +125,7 @@ def test_every_import_leads_to_something_that_is_there() -> None:
     assert lost == []
 
 
-@pytest.mark.parametrize("room", ["stepwell.model", "stepwell.script"])
+@pytest.mark.parametrize("room", ["stepwell.model", "stepwell.script", "stepwell.script.workspace"])
 def test_the_core_stands_on_the_standard_library(room: str) -> None:
     typing_only = ("collections.abc", "typing", "types")
     own = [name for name in NAMES if room_of(name) == room]

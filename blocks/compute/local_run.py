@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepwell.blocks.compute.job import Finished, Job
+from stepwell.blocks.compute.own_code import Python
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import (
-    Python,
     command,
     inherited,
     keep_files,

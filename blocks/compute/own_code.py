@@ -1,26 +1,73 @@
-"""What a step's Pythons are told of the code that people work on, so that they import its kept copies."""
+"""How a step's Pythons are started, and what they are told of the code that people work on, to import its kept copies."""
 
 from __future__ import annotations
 
 import marshal
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepwell.blocks.system.companions import companions
 from stepwell.model.records import StepCall
+from stepwell.script import launcher
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """How scripts are started: an interpreter, the launcher's file, and the folder with `stepwell` for imports.
+
+    `ours` is the folder that holds nothing but Stepwell: that of the package, or all of the worker bundle. `companions`
+    are the folders of packages that go with it and stand elsewhere.
+    """
+
+    interpreter: str
+    launcher: str
+    module_path: str
+    ours: str
+    companions: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        """The folders that imports look through last."""
+        return list(dict.fromkeys([self.module_path, *map(os.path.dirname, self.companions)]))
+
+    @classmethod
+    def own(cls) -> Python:
+        """Return the interpreter in use, with the compiled launcher, which starts some milliseconds sooner."""
+        package = Path(launcher.__file__).parents[1]
+        compiled = str(getattr(launcher, "__cached__", ""))
+        started = launcher.__file__
+        with suppress(OSError):
+            if os.stat(compiled).st_mtime >= os.stat(launcher.__file__).st_mtime:
+                started = compiled
+        beside = tuple(str(one.folder) for one in companions())
+        return cls(sys.executable, started, str(package.parent), str(package), beside)
+
+    @classmethod
+    def other(cls, interpreter: str, bundle: Path) -> Python:
+        """Return how another interpreter starts scripts, with the worker bundle at the path where it sees it."""
+        return cls(interpreter, str(bundle / "stepwell" / "script" / "launcher.py"), str(bundle), str(bundle))
 
 
 @dataclass(frozen=True, slots=True)
 class OwnCode:
-    """What `script.own_code` is told: places where people work, each with its copy, and copies of modules by name."""
+    """What `script.own_code` is told: places where people work, each with its copy, and copies of modules by name.
+
+    `notes`: where packages are noted. `paths`: where Stepwell stands, which is looked through last.
+    """
 
     pairs: list[list[str]]
     modules: dict[str, str]
     notes: str
+    paths: list[str]
 
     @classmethod
-    def of(cls, call: StepCall, copies: Mapping[str, Path], source: Path, notes: Path) -> OwnCode:
+    def of(
+        cls, call: StepCall, copies: Mapping[str, Path], source: Path, notes: Path, paths: Iterable[str] = ()
+    ) -> OwnCode:
         """Return what is told of a call: `copies` of places outside of its `source`, and where to note packages."""
         directory, modules = call.definition.source_directory, dict[str, str]()
         pairs = [[place, str(copy)] for place, copy in copies.items()]
@@ -29,7 +76,7 @@ class OwnCode:
         for module in call.own_code:
             found = (copy + module.place[len(place) :] for place, copy in pairs if _leads_to(place, module.place))
             modules.setdefault(module.name, next(found, module.place))
-        return cls(pairs, modules, str(notes))
+        return cls(pairs, modules, str(notes), list(paths))
 
     def moved(self, variables: dict[str, str]) -> dict[str, str]:
         """Return the variables, PYTHONPATH with copies for the places."""
@@ -50,7 +97,7 @@ class OwnCode:
         children = os.path.join(package, "script", "children")
         return {
             **variables,
-            "STEPWELL_OWN_CODE": marshal.dumps((self.pairs, self.modules, self.notes), 2).hex(),
+            "STEPWELL_OWN_CODE": marshal.dumps((self.pairs, self.modules, self.notes, self.paths), 2).hex(),
             "PYTHONPATH": os.pathsep.join(filter(None, [children, variables.get("PYTHONPATH", "")])),
         }
 

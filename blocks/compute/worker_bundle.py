@@ -1,7 +1,7 @@
 """The worker bundle: the part of Stepwell that needs the standard library alone, for where Stepwell is not installed.
 
 Scripts import `Run` from it, containers and foreign interpreters start the launcher in it, and Dask workers that lack
-Stepwell run steps with it.
+Stepwell run steps with it. Companions, such as the names of the Azure ML SDK, are in it, too.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+from stepwell.blocks.system.companions import companions
 from stepwell.blocks.system.files import copy_file, remove
 from stepwell.blocks.system.home import make_folder
-from stepwell.script import launcher, package_init
+from stepwell.script import launcher
+from stepwell.script.workspace import package_init
 
 _PACKAGE = Path(launcher.__file__).parents[1]
 _PARTS = (_PACKAGE / "errors.py", _PACKAGE / "rules.py")
 _BLOCKS = Path(__file__).parents[1]
+_ROOMS = ("model", "model/datasets", "script", "script/children", "script/tables", "script/workspace")
+_KINDS = (".py", ".pyi")
 BLOCKS = {
     "compute": ("access_times", "files_beside", "job", "local_run", "own_code", "worker_bundle", "working_directory"),
     "compute/tracking": ("mlflow_runs",),
@@ -45,24 +49,28 @@ BLOCKS = {
         "table",
     ),
     "store": ("remote_store",),
-    "system": ("files", "home", "locks", "temporary_folder"),
+    "system": ("companions", "files", "home", "locks", "temporary_folder"),
 }
 """The modules of `stepwell.blocks` that need the standard library alone, by room."""
 
 
 @cache
 def bundle_files() -> dict[str, Path]:
-    """Return the bundle's files by their path in it."""
+    """Return the bundle's files by their path in it; where a bundle runs, its own."""
+    root, first = _PACKAGE.parent, _PACKAGE / "__init__.py"
+    if first.read_bytes() == Path(package_init.__file__).read_bytes():
+        return {str(path.relative_to(root)): path for path in sorted(root.rglob("*.py*")) if path.suffix in _KINDS}
     core = {f"stepwell/{path.relative_to(_PACKAGE)}": path for path in (*_PARTS, *_core_modules())}
     rooms = ["blocks/__init__", *(f"blocks/{room}/__init__" for room in BLOCKS)]
     modules = [*rooms, *(f"blocks/{room}/{name}" for room, names in BLOCKS.items() for name in names)]
     blocks = {f"stepwell/{name}.py": _BLOCKS.parent / f"{name}.py" for name in modules}
-    return {"stepwell/__init__.py": Path(package_init.__file__), **core, **blocks}
+    own = {"stepwell/__init__.py": Path(package_init.__file__), "stepwell/__init__.pyi": _PACKAGE / "__init__.pyi"}
+    others = {name: path for companion in companions() for name, path in companion.files.items()}
+    return dict(sorted({**own, **core, **blocks, **others}.items()))
 
 
 def _core_modules() -> list[Path]:
-    rooms = ("model", "model/datasets", "script", "script/children", "script/tables")
-    return [path for room in rooms for path in sorted((_PACKAGE / room).glob("*.py"))]
+    return [path for room in _ROOMS for path in sorted((_PACKAGE / room).glob("*.py"))]
 
 
 @cache

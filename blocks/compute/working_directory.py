@@ -17,7 +17,6 @@ import os
 import re
 import secrets
 import shlex
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -26,7 +25,7 @@ from pathlib import Path
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.files_beside import with_files_beside
 from stepwell.blocks.compute.job import Job
-from stepwell.blocks.compute.own_code import OwnCode
+from stepwell.blocks.compute.own_code import OwnCode, Python
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
@@ -36,7 +35,7 @@ from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
 from stepwell.model.nofollow import append_file, files_below, open_file, open_folder
 from stepwell.model.records import BESIDE, StepCall
-from stepwell.script import channel, launcher
+from stepwell.script import channel
 from stepwell.script.events import EVENTS, masked_events
 
 OWN_VARIABLES = ("PREFECT_", "STEPWELL_")
@@ -95,34 +94,6 @@ class WorkingDirectory:
         outputs = {name: moved(path) for name, path in self.outputs.items()}
         own_code = {name: moved(path) for name, path in self.own_code.items()}
         return WorkingDirectory(folder, record, seen, outputs, moved(self.temporary), own_code=own_code)
-
-
-@dataclass(frozen=True, slots=True)
-class Python:
-    """How scripts are started: an interpreter, the launcher's file, and the folder with `stepwell` for imports.
-
-    `ours` is the folder that holds nothing but Stepwell: that of the package, or all of the worker bundle.
-    """
-
-    interpreter: str
-    launcher: str
-    module_path: str
-    ours: str
-
-    @classmethod
-    def own(cls) -> Python:
-        """Return the interpreter in use, with the compiled launcher, which starts some milliseconds sooner."""
-        package = Path(launcher.__file__).parents[1]
-        compiled = str(getattr(launcher, "__cached__", ""))
-        with suppress(OSError):
-            if os.stat(compiled).st_mtime >= os.stat(launcher.__file__).st_mtime:
-                return cls(sys.executable, compiled, str(package.parent), str(package))
-        return cls(sys.executable, launcher.__file__, str(package.parent), str(package))
-
-    @classmethod
-    def other(cls, interpreter: str, bundle: Path) -> Python:
-        """Return how another interpreter starts scripts, with the worker bundle at the path where it sees it."""
-        return cls(interpreter, str(bundle / "stepwell" / "script" / "launcher.py"), str(bundle), str(bundle))
 
 
 def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDirectory:
@@ -290,7 +261,7 @@ def command(
     argv = tuple(_rendered(argument, call, directory) for argument in definition.arguments)
     notes = directory.record / "control" / job.imported.name
     tracking = mlflow_runs.variables(directory.record / "control")
-    own_code = OwnCode.of(job.call, directory.own_code, directory.source, notes)
+    own_code = OwnCode.of(job.call, directory.own_code, directory.source, notes, python.paths)
     variables = own_code.moved({**tracking, **inherited, **_variables(job, directory)})
     payload: bytes | None = None
     called = python_call(argv) if argv and argv[0] in _PYTHONS and not definition.shell else None
@@ -377,9 +348,14 @@ def _launch_spec(
             "module": module,
             "argv": argv,
             "cwd": str(directory.source),
-            "module_path": [str(directory.source), python.module_path],
+            "module_path": [str(directory.source), *python.paths],
             "watch": True,
-            "quiet": [python.ours, *map(str, quiet), *(os.path.realpath(path) for path in directory.inputs.values())],
+            "quiet": [
+                python.ours,
+                *python.companions,
+                *map(str, quiet),
+                *(os.path.realpath(path) for path in directory.inputs.values()),
+            ],
             "reads": str(directory.record / "control" / "reads.jsonl"),
             "own_code": asdict(own_code),
         }

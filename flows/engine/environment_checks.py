@@ -5,6 +5,7 @@ from __future__ import annotations
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.recipe import recipe_of
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.companions import companion_names
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import imports_of
@@ -38,7 +39,8 @@ def _check_imports(context: RunContext, step: StepDefinition) -> None:
     assert step.script is not None
     packages = context.packages_of(step.environment.interpreter)
     required = dict(imports_of(step, context.source(step.source_directory), packages).required)
-    required.pop("stepwell", None)  # scripts find it wherever they run
+    for name in ("stepwell", *companion_names()):  # scripts find them wherever they run
+        required.pop(name, None)
     missing = packages.missing_modules(required) if required else ()
     if missing:
         listed = ", ".join(missing)

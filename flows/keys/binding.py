@@ -12,6 +12,7 @@ from dataclasses import replace
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.environments.survey import EDITABLE
 from stepwell.blocks.source.ignore_rules import matching
+from stepwell.blocks.system.companions import companion_names
 from stepwell.errors import SnapshotException, UserErrorException
 from stepwell.flows.keys.command_code import command_code, words_of
 from stepwell.flows.keys.environment_rows import (
@@ -161,7 +162,8 @@ def find_own_code(definition: StepDefinition, source: Source, packages: Packages
     if not (inherits(definition) and source.tree.entries):
         return ()
     imports = imports_of(definition, source, packages)
-    places = {(name, path) for name, path in imports.places if name != "stepwell"}
+    ours = {"stepwell", *companion_names()}
+    places = {(name, path) for name, path in imports.places if name not in ours}
     required = [
         name for name, version in distributions_behind(imports.foreign, packages).items() if version.endswith(EDITABLE)
     ]

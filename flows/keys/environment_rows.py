@@ -10,6 +10,7 @@ from stepwell.blocks.environments.conda_packages import name_of
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.environments.requirements import asked_for, without_user_info
 from stepwell.blocks.environments.survey import EDITABLE
+from stepwell.blocks.system.companions import companion_distributions, companion_names
 from stepwell.model.definitions import EnvironmentDefinition, StepDefinition
 from stepwell.model.digests import digest
 from stepwell.model.fingerprint import CONTENT, Fingerprint, Row
@@ -67,7 +68,8 @@ def _python(asked: str, python_version: str) -> str:
 
 def distributions_behind(modules: Iterable[str], packages: Packages) -> dict[str, str]:
     """Return the distributions that modules and their requirements come from, with versions."""
-    return packages.distributions_of(name for name in modules if name != "stepwell")  # logging decides nothing
+    own = {"stepwell", *companion_names()}  # logging decides nothing
+    return packages.distributions_of(name for name in modules if name not in own)
 
 
 def inherited_rows(
@@ -110,7 +112,7 @@ def packages_behind(call: StepCall, modules: Iterable[str], packages: Packages) 
         found -= set(packages.distributions_of(["stepwell", "prefect"]))
     elif "stepwell" in names:
         found.discard("lazy-loader")  # a script that only logs brings no more
-    return found - {"stepwell"} - _covered(call)
+    return found - {"stepwell", *companion_distributions()} - _covered(call)
 
 
 def with_imported(call: StepCall, names: Iterable[str], packages: Packages) -> StepCall:

@@ -29,10 +29,10 @@ from stepwell.blocks.compute.docker.images import Images
 from stepwell.blocks.compute.docker.recipe import recipe_for
 from stepwell.blocks.compute.docker.secret_variables import ContainerProcess, without_secrets
 from stepwell.blocks.compute.job import Finished, Job
+from stepwell.blocks.compute.own_code import Python
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import (
-    Python,
     WorkingDirectory,
     command,
     keep_files,

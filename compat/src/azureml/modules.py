@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
+from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from azureml import module_map, names, v1_rules
 
+TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from typing import Any
+
+_Spec = type(names.__spec__)
+_IN_STEPS = ("azureml", "stepwell.errors", "stepwell.script", "stepwell.model")
+"""Where carriers stand that a step has, beside those that stand for public names."""
 
 
-class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class Finder:
     """Finds the modules of the SDK that the table has."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
+    ) -> ModuleSpec | None:
         """Return where a module of the table comes from; None for all others."""
         package = fullname in module_map.PACKAGES
         if not fullname.startswith("azureml.") or not (package or fullname in module_map.MODULES):
             return None
-        return importlib.util.spec_from_loader(fullname, self, is_package=package)
+        return _Spec(fullname, self, is_package=package)  # type: ignore[arg-type, misc]
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
         """Return the module, whose names are looked up when they are asked for."""
         return _Module(spec.name)
 
@@ -48,7 +51,7 @@ class _Module(ModuleType):
             setattr(self, name, found)
             return found
         if f"{self.__name__}.{name}" in module_map.MODULES or f"{self.__name__}.{name}" in module_map.PACKAGES:
-            return importlib.import_module(f"{self.__name__}.{name}")
+            return import_module(f"{self.__name__}.{name}")
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         raise AttributeError(
@@ -61,11 +64,19 @@ class _Module(ModuleType):
 
 
 def find(name: str) -> Any:
-    """Return what is behind a name of the SDK: its carrier, or a class that refuses to be used."""
+    """Return what is behind a name of the SDK: its carrier, in a step that side of it, or a class that refuses to be used."""
     module, _, attribute = names.NAMES[name].carrier.partition(":")
     if not module:
-        return _Refused(name, (), {"__module__": "azureml", "__doc__": f"Not carried by Stepwell: {_instead(name)}."})
-    return v1_rules.under(getattr(importlib.import_module(module), attribute), _home_of(name), name)
+        return _refused(name)
+    from stepwell.script.workspace import public_names
+
+    if public_names.here() and module.partition(".")[0] == "stepwell":
+        if attribute in public_names.CARRIERS:
+            return public_names.find(attribute)
+        if not module.startswith(_IN_STEPS):
+            return public_names.refuse(name, "azureml")
+        return getattr(import_module(module), attribute)
+    return v1_rules.under(getattr(import_module(module), attribute), _home_of(name), name)
 
 
 def _home_of(name: str) -> str:
@@ -73,26 +84,9 @@ def _home_of(name: str) -> str:
     return next(module for module, found in module_map.MODULES.items() if name in found)
 
 
-class _Refused(type):
-    """A name of the SDK that can be imported, and compared with, and nothing else."""
+def _refused(name: str) -> Any:
+    from stepwell.script.workspace.refused import refused
 
-    def __call__(cls, *_: Any, **__: Any) -> NoReturn:
-        """Raise `UserErrorException`: nothing carries the name."""
-        _refuse(cls.__name__)
-
-    def __getattr__(cls, attribute: str) -> NoReturn:
-        if attribute.startswith("__"):
-            raise AttributeError(attribute)
-        _refuse(f"{cls.__name__}.{attribute}", cls.__name__)
-
-
-def _refuse(what: str, name: str = "") -> NoReturn:
-    errors = importlib.import_module("stepwell.errors")
-    hint = _instead(name or what)
-    raise errors.UserErrorException(
-        f"{what} of the Azure ML SDK is not carried by Stepwell", {}, f"{hint[:1].upper()}{hint[1:]}."
-    )
-
-
-def _instead(name: str) -> str:
-    return names.NAMES[name].instead
+    instead = names.NAMES[name].instead
+    said = "of the Azure ML SDK is not carried by Stepwell"
+    return refused(name, said, f"{instead[:1].upper()}{instead[1:]}.", "azureml")

@@ -5,23 +5,19 @@ A carrier is `module:attribute`; a name without one can be imported, and refuses
 
 from __future__ import annotations
 
-from typing import NamedTuple
 
+class Name:
+    """A name of the SDK; a plain class, since scripts wait for it.
 
-class Name(NamedTuple):
-    """A name of the SDK."""
+    Attributes:
+        carrier: What is behind it, as `module:attribute`.
+        differs: How it differs from the SDK's; '' if it does not.
+        instead: What to use where there is no carrier, as a clause that begins with a verb.
+        error: Whether it is an exception, which can be caught even where nothing raises it.
+    """
 
-    carrier: str = ""
-    """What is behind it, as `module:attribute`."""
-
-    differs: str = ""
-    """How it differs from the SDK's; '' if it does not."""
-
-    instead: str = ""
-    """What to use where there is no carrier, as a clause that begins with a verb."""
-
-    error: bool = False
-    """Whether it is an exception, which can be caught even where nothing raises it."""
+    def __init__(self, carrier: str = "", differs: str = "", instead: str = "", error: bool = False) -> None:
+        self.carrier, self.differs, self.instead, self.error = carrier, differs, instead, error
 
 
 def _carried(module: str, words: str, *, error: bool = False) -> dict[str, Name]:

@@ -10,7 +10,7 @@ Started as `python launcher.py SPEC`. SPEC, the launch spec, is a JSON file (it 
     watch        whether to note reads
     quiet        folders and files that are never noted
     reads        file to append to, a line for each finding of `watch.py`, beside this file
-    own_code     what `own_code.py`, beside this file, needs: `pairs` and `modules`, and the `notes` of packages
+    own_code     what `own_code.py`, beside this file, needs: `pairs` and `modules`, the `notes` of packages, and `paths`
 
 Pythons that the script starts begin with `children/sitecustomize.py`, which does the same by what `_bequeath` tells it.
 
@@ -47,8 +47,8 @@ def main(spec_file: str) -> None:
     sys.modules["__main__"] = module
     if spec.get("own_code"):
         own = spec["own_code"]
-        _bequeath("STEPWELL_OWN_CODE", own["pairs"], own["modules"], own["notes"])
-        _beside("own_code").begin(own["pairs"], own["modules"], own["notes"], frozenset(sys.modules))
+        _bequeath("STEPWELL_OWN_CODE", own["pairs"], own["modules"], own["notes"], own.get("paths", []))
+        _beside("own_code").begin(own["pairs"], own["modules"], own["notes"], (), frozenset(sys.modules))
     if spec["watch"]:
         facts = [[os.getcwd(), *spec["module_path"]], spec["quiet"], spec["reads"], [path, os.path.realpath(path)]]
         _bequeath("STEPWELL_WATCH", *facts)

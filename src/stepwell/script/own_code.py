@@ -25,13 +25,21 @@ _INSTALLED = ("/site-packages/", "/dist-packages/")
 
 
 def begin(
-    pairs: Iterable[Sequence[str]], modules: Mapping[str, str], notes: str, before: Collection[str] | None = None
+    pairs: Iterable[Sequence[str]],
+    modules: Mapping[str, str],
+    notes: str,
+    paths: Iterable[str] = (),
+    before: Collection[str] | None = None,
 ) -> None:
-    """Redirect imports, and note the packages that this process imports from now on, or since `before`."""
+    """Redirect imports, and note the packages that this process imports from now on, or since `before`.
+
+    `paths` are the folders of Stepwell, which imports look through last.
+    """
     import atexit
 
     atexit.register(note_packages, notes, frozenset(sys.modules if before is None else before))
     redirect(pairs, modules)
+    sys.path.extend(path for path in paths if path not in sys.path)
 
 
 def redirect(pairs: Iterable[Sequence[str]], modules: Mapping[str, str]) -> None:
