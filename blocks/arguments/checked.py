@@ -25,8 +25,11 @@ def checked(cls: C) -> C:
     """Return the class, its constructor and public functions checking what they are called with, by their type hints.
 
     A function with `**more: Unpack[SomeTypedDict]` takes the names of that dictionary; any other `**more` takes every name.
+    Functions of bases that say `checked_by_heirs`, since they travel to where nothing is checked, are checked too.
     """
-    for name, member in list(vars(cls).items()):
+    bases = [base for base in cls.__mro__[:0:-1] if vars(base).get("checked_by_heirs")]
+    inherited = {name: member for base in bases for name, member in vars(base).items() if getattr(cls, name) is member}
+    for name, member in [*inherited.items(), *vars(cls).items()]:
         if name.startswith(("_", "model_")) and name not in _CONSTRUCTORS:
             continue
         if isinstance(member, (classmethod, staticmethod)):

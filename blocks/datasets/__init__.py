@@ -1,1 +1,1 @@
-"""Datasets: registered in versions, which files they are now, tables and folders of them."""
+"""Datasets: made of paths, registered in versions, read on this machine, given to steps."""

@@ -51,7 +51,7 @@ class RemotePlace:
         """Return whether the file that stands there has one of the digests; None if there is none."""
         inner = self._inside(name)
         facts = self._present.get(inner)
-        return None if facts is None else self._digest(inner, facts) in digests
+        return None if facts is None else self.digest(inner, facts) in digests
 
     def remove(self, name: str) -> None:
         """Remove the file, and the folders that are empty without it, where there are folders."""
@@ -85,10 +85,10 @@ class RemotePlace:
         tag = self._tag(facts)
         if tag and (self._known(inner, tag) == entry.digest or self._is_named(facts, entry)):
             return True
-        return not fresh and self._digest(inner, facts) == entry.digest
+        return not fresh and self.digest(inner, facts) == entry.digest
 
-    def _digest(self, inner: str, facts: Facts) -> str:
-        """Return the SHA-256 of the file there, read if its tag is not known."""
+    def digest(self, inner: str, facts: Facts) -> str:
+        """Return the SHA-256 of the file at a path of the datastore, read if its tag is not known."""
         tag = self._tag(facts)
         known = self._known(inner, tag)
         if known:

@@ -4,6 +4,13 @@ from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
+from .blocks.datasets.consumption import DatasetConsumptionConfig as DatasetConsumptionConfig
+from .blocks.datasets.dataset import Dataset as Dataset
+from .blocks.datasets.file_dataset import FileDataset as FileDataset
+from .blocks.datasets.reading_options import DataType as DataType
+from .blocks.datasets.reading_options import FileEncoding as FileEncoding
+from .blocks.datasets.reading_options import PromoteHeadersBehavior as PromoteHeadersBehavior
+from .blocks.datasets.tabular_dataset import TabularDataset as TabularDataset
 from .blocks.environments.conda_dependencies import CondaDependencies as CondaDependencies
 from .blocks.environments.environment import Environment as Environment
 from .blocks.workspace.datastore import Datastore as Datastore
@@ -53,11 +60,16 @@ __all__ = [
     "DataPathComputeBinding",
     "DataReference",
     "DataTransferStep",
+    "DataType",
+    "Dataset",
+    "DatasetConsumptionConfig",
     "Datastore",
     "DockerCompute",
     "DockerConfiguration",
     "Environment",
     "Experiment",
+    "FileDataset",
+    "FileEncoding",
     "InteractiveLoginAuthentication",
     "LocalCompute",
     "Model",
@@ -68,6 +80,7 @@ __all__ = [
     "PipelineEndpoint",
     "PipelineParameter",
     "PipelineRun",
+    "PromoteHeadersBehavior",
     "PublishedPipeline",
     "PythonScriptStep",
     "Run",
@@ -79,6 +92,7 @@ __all__ = [
     "StepRun",
     "StepSequence",
     "StepwellError",
+    "TabularDataset",
     "TimeZone",
     "TokenAuthentication",
     "Workspace",

@@ -11,6 +11,9 @@ StepwellError
  ├─ ServerException               Prefect's server can't be reached or started
  ├─ RunEnvironmentException       `Run.get_context(allow_offline=False)` outside a run
  ├─ ExperimentExecutionException  a run could not be started, found or followed
+ ├─ DatasetException              a dataset can't be used
+ │   ├─ DatasetValidationError    a definition of a dataset is wrong, or stands for no data (also a UserErrorException)
+ │   └─ DatasetExecutionError     the data of a dataset can't be read
  ├─ WebserviceException           a model is not as it was asked for
  │   ├─ ModelNotFoundException    there is no such model
  │   └─ ModelPathNotFoundException  a model's files are not where they should be
@@ -103,6 +106,18 @@ class RunEnvironmentException(StepwellError):
 
 class ExperimentExecutionException(StepwellError):
     """A run could not be started, found or followed."""
+
+
+class DatasetException(StepwellError):
+    """A dataset can't be used."""
+
+
+class DatasetValidationError(DatasetException, UserErrorException):
+    """A definition of a dataset is wrong, or stands for no data."""
+
+
+class DatasetExecutionError(DatasetException):
+    """The data of a dataset can't be read."""
 
 
 class WebserviceException(StepwellError):

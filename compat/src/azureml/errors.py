@@ -39,15 +39,3 @@ class ScenarioException(StepwellError):
 
 class AutoMLException(StepwellError):
     """An automated search failed."""
-
-
-class DatasetException(StepwellError):
-    """A dataset is not as it was asked for."""
-
-
-class DatasetValidationError(DatasetException):
-    """A dataset's definition does not hold together."""
-
-
-class DatasetExecutionError(DatasetException):
-    """A dataset's data could not be read."""

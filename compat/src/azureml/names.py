@@ -58,14 +58,13 @@ NAMES: dict[str, Name] = {
         "stepwell.errors",
         """UserErrorException WorkspaceException SnapshotException ComputeTargetException RunEnvironmentException
         ExperimentExecutionException ActivityFailedException WebserviceException ModelNotFoundException
-        ModelPathNotFoundException""",
+        ModelPathNotFoundException DatasetException DatasetValidationError DatasetExecutionError""",
         error=True,
     ),
     **_carried(
         "azureml.errors",
         """AuthenticationException RunConfigurationException ProjectSystemException TrainingException
-        ParallelRunException ImageException DatasetException DatasetValidationError DatasetExecutionError
-        KeyVaultException ScenarioException AutoMLException""",
+        ParallelRunException ImageException KeyVaultException ScenarioException AutoMLException""",
         error=True,
     ),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, Place
 
-NULL = "__null__"
-"""The folder of rows that have no value for a key of their partition."""
+NULL, EMPTY = "__null__", "__empty__"
+"""The folders of rows that have no value, or no text, for a key of their partition."""
 
 _WILD = re.compile(r"[*?]|\[[^\]/]+\]")
 _TOKENS = re.compile(r"\*\*/|\*\*|\*|\?|\[[^\]/]+\]|[^*?\[]+|\[")
@@ -144,10 +144,24 @@ def partition_values(partition_format: str, path: str, *, quoted: bool = False) 
         if part:
             times.setdefault(column, {})[part] = text
         else:
-            values[column] = (None if text == NULL else unquote(text)) if quoted else text
+            values[column] = unquoted(text) if quoted else text
     for column, parts in times.items():
         values[column] = _time(column, parts, path)
     return {name: values[name] for name in partition_columns(partition_format)}
+
+
+def quoted_value(value: str | None) -> str:
+    """Return the name of the folder of rows with this value for a key of their partition."""
+    if value is None:
+        return NULL
+    if value in (NULL, EMPTY):
+        return f"%5F{value[1:]}"
+    return quote(value, safe=" ,+=@()") if value.strip(".") else value.replace(".", "%2E") or EMPTY
+
+
+def unquoted(text: str) -> str | None:
+    """Return the value whose folder has this name."""
+    return None if text == NULL else "" if text == EMPTY else unquote(text)
 
 
 def _time(column: str, parts: dict[str, str], path: str) -> datetime:

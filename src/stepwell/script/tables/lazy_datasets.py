@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from stepwell.errors import UserErrorException
-from stepwell.model.datasets.definition import DatasetDefinition
+from stepwell.model.datasets.definition import TO_FILES, DatasetDefinition
 from stepwell.model.datasets.expressions import Expression, column, metadata, names_in
 from stepwell.model.datasets.file_names import partition_columns
 
@@ -35,6 +36,33 @@ class LazyDataset:
     def partition_keys(self) -> list[str]:
         """The columns that are made of the files' paths."""
         return partition_columns(self._definition.options.partition_format)
+
+    def get_partition_key_values(self, partition_keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
+        """Return the values of the partition keys that there are, each combination once.
+
+        Args:
+            partition_keys: Some of the keys; by default all.
+
+        Returns:
+            A dictionary for each combination, in the order of the files.
+
+        Raises:
+            UserErrorException: The dataset has no such key.
+        """
+        keys = self.partition_keys if partition_keys is None else list(partition_keys)
+        missing = [key for key in keys if key not in self.partition_keys]
+        if missing or not keys:
+            raise UserErrorException(
+                f"The dataset has no partition key {missing[0]!r}" if missing else "The dataset has no partition keys",
+                {"partition keys": ", ".join(self.partition_keys) or "none"},
+                "Make them with `partition_by`, or read the files with `partition_format=`.",
+            )
+        rows = self._partitions()
+        return list({repr(values): values for values in ({key: row[key] for key in keys} for row in rows)}.values())
+
+    def _partitions(self) -> list[Mapping[str, Any]]:
+        """Return the values of the partition keys for each file."""
+        raise NotImplementedError
 
     def take(self, count: int) -> Self:
         """Return the first rows, or files.
@@ -108,6 +136,8 @@ class LazyDataset:
 class LazyFiles(LazyDataset):
     """Files of a dataset."""
 
+    checked_by_heirs = True
+
     def filter(self, expression: Expression) -> Self:
         """Return the files for which an expression is true.
 
@@ -144,6 +174,8 @@ class LazyFiles(LazyDataset):
 class LazyTable(LazyDataset):
     """A table of a dataset."""
 
+    checked_by_heirs = True
+
     def __getitem__(self, key: str | Sequence[str]) -> Any:
         """Return a column for an expression, or with a list of names, a dataset of these columns."""
         return column(key) if isinstance(key, str) else self.keep_columns(list(key))
@@ -167,6 +199,11 @@ class LazyTable(LazyDataset):
                 "Rows of a table are chosen by columns, not by facts of files", hint="Filter the FileDataset."
             )
         return self._filtered(expression)
+
+    def _files(self, form: str, **more: Any) -> DatasetDefinition:
+        """Return the definition of the files of one format that the table is written to."""
+        table = self._definition
+        return replace(table, kind="file").then(TO_FILES, format=form, **more)
 
     def keep_columns(self, columns: str | Sequence[str], validate: bool = False) -> Self:
         """Return some columns, in the order in which the table has them.
@@ -347,33 +384,6 @@ class LazyTable(LazyDataset):
         return self._frame(on_error, out_of_range_datetime)
 
     def _frame(self, on_error: str, out_of_range_datetime: str) -> Any:
-        raise NotImplementedError
-
-    def get_partition_key_values(self, partition_keys: Sequence[str] | None = None) -> list[dict[str, Any]]:
-        """Return the values of the partition keys that there are, each combination once.
-
-        Args:
-            partition_keys: Some of the keys; by default all.
-
-        Returns:
-            A dictionary for each combination, in the order of the files.
-
-        Raises:
-            UserErrorException: The dataset has no such key.
-        """
-        keys = self.partition_keys if partition_keys is None else list(partition_keys)
-        missing = [key for key in keys if key not in self.partition_keys]
-        if missing or not keys:
-            raise UserErrorException(
-                f"The dataset has no partition key {missing[0]!r}" if missing else "The dataset has no partition keys",
-                {"partition keys": ", ".join(self.partition_keys) or "none"},
-                "Make them with `partition_by`, or read the files with `partition_format=`.",
-            )
-        rows = self._partitions()
-        return list({repr(values): values for values in ({key: row[key] for key in keys} for row in rows)}.values())
-
-    def _partitions(self) -> list[Mapping[str, Any]]:
-        """Return the values of the partition keys for each file."""
         raise NotImplementedError
 
 

@@ -6,9 +6,10 @@ pandas and pyarrow are loaded when a table is read, and an extra of Stepwell.
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stepwell.errors import UserErrorException
@@ -51,7 +52,7 @@ def frame_below(definition: DatasetDefinition, folder: str | os.PathLike[str], *
 
 def frame_of(
     definition: DatasetDefinition,
-    files: Sequence[LocalFile],
+    files: Iterable[LocalFile],
     on_error: str = "null",
     out_of_range_datetime: str = "null",
 ) -> Any:
@@ -59,7 +60,7 @@ def frame_of(
 
     Args:
         definition: The definition of a table.
-        files: Its local files, in the order of reading.
+        files: Its local files, in the order of reading; no more are asked for than are needed.
         on_error: `null` for no value where a text can't be converted, `fail` to raise.
         out_of_range_datetime: The same for times that are none.
 
@@ -105,7 +106,7 @@ def _part(definition: DatasetDefinition, file: LocalFile, most: int | None, firs
     options = definition.options
     try:
         if definition.format == "parquet":
-            frame = _parquet(file.path)
+            frame = _parquet(file.path, most)
         elif definition.format == "json_lines":
             frame = _json_lines(file, options, most)
         else:
@@ -128,9 +129,14 @@ def _part(definition: DatasetDefinition, file: LocalFile, most: int | None, firs
     return frame
 
 
-def _parquet(path: str) -> Any:
+def _parquet(path: str, most: int | None) -> Any:
     with library("pyarrow.parquet").ParquetFile(path) as file:
-        frame = file.read().to_pandas()
+        if most is None:
+            table = file.read()
+        else:
+            first = itertools.islice(file.iter_batches(batch_size=max(most, 1)), 1)
+            table = library("pyarrow").Table.from_batches(list(first), file.schema_arrow)
+        frame = table.to_pandas()
     if type(frame.index).__name__ == "RangeIndex" and frame.index.name is None:
         return frame.reset_index(drop=True)
     if None in frame.index.names:

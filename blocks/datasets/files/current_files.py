@@ -1,0 +1,275 @@
+"""The files that a dataset stands for now: found, in order, by content, and together in a folder of this machine."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.datasets.files import web_addresses
+from stepwell.blocks.datasets.files.made_files import made_files
+from stepwell.blocks.datastores.datastore_files import PRIVATE
+from stepwell.blocks.datastores.remote_delivery import RemotePlace
+from stepwell.blocks.datastores.remote_files import Facts
+from stepwell.blocks.system.files import copy_file
+from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.errors import DatasetExecutionError, DatasetValidationError
+from stepwell.model.datasets.definition import DatasetDefinition, Place
+from stepwell.model.datasets.file_names import (
+    LocalFile,
+    common_root,
+    fixed_part,
+    is_pattern,
+    matches,
+    ordered,
+    web_path,
+)
+from stepwell.model.digests import digest
+from stepwell.model.tree import Entry, Tree
+from stepwell.script.tables.row_operations import chosen_files
+
+MOST_LINKS = 20_000
+"""How many links to folders are followed in one folder: folders that link each other have no end."""
+
+_FAR_TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file of a dataset: `name` among the dataset's, `path` on its datastore, or its address with '' for that."""
+
+    name: str
+    datastore: str
+    path: str
+    size: int
+    changed: float = 0
+    place: Path | None = None
+    """Where it is on this machine, if it is here."""
+
+    known_digest: str = ""
+    facts: Facts = field(default_factory=dict, compare=False)
+
+    @property
+    def shown_facts(self) -> dict[str, Any]:
+        """What `file_metadata` asks for."""
+        return {
+            "Size": self.size,
+            "LastModifiedTime": datetime.fromtimestamp(self.changed, UTC),
+            "CreationTime": datetime.fromtimestamp(self.changed, UTC),
+            "Extension": posixpath.splitext(self.name)[1],
+            "CanSeek": True,
+        }
+
+
+class CurrentFiles:
+    """The files of a definition, whose `root` is now known, in the order of reading.
+
+    Args:
+        workspace: The workspace of its datastores; None if all of it is on the web.
+        definition: The definition, with its root.
+        files: The files that its operations on files leave.
+    """
+
+    def __init__(self, workspace: BaseWorkspace | None, definition: DatasetDefinition, files: list[FoundFile]) -> None:
+        self._workspace = workspace
+        self.definition = definition
+        self.files = files
+
+    @property
+    def is_single_file(self) -> bool:
+        """Whether it is one file that was named, so that its path is that of the file."""
+        places = self.definition.places
+        if len(places) != 1 or len(self.files) != 1 or is_pattern(places[0].path) or self.definition.written:
+            return False
+        return not places[0].datastore or self.files[0].path == places[0].path.strip("/")
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """The SHA-256 of each file; those of unchanged files are known."""
+        return tuple(file.known_digest or self._digest(file) for file in self.files)
+
+    @property
+    def tree(self) -> Tree:
+        """The files by name and content, as a folder; one single file as a file."""
+        entries = [
+            Entry("" if self.is_single_file else file.name, "file", content, file.size, False)
+            for file, content in zip(self.files, self.digests, strict=True)
+        ]
+        return Tree(tuple(sorted(entries)))
+
+    @property
+    def content(self) -> str:
+        """64 hex digits that are the same as long as its files, or its table, are the same, whatever they are called."""
+        if self.definition.kind == "file":
+            return self.tree.digest
+        shown = self.definition.shows_paths
+        files = [[content, file.name if shown else ""] for file, content in zip(self.files, self.digests, strict=True)]
+        return digest("dataset-content", [self.definition.reading, files])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    def _digest(self, file: FoundFile) -> str:
+        assert self._workspace is not None
+        store = self._workspace.store
+        if file.place:
+            path = os.path.realpath(file.place)
+            return store.digests.digest_file(path, os.stat(path))
+        return RemotePlace(store, self._datastore(file.datastore), "").digest(file.path, file.facts)
+
+    def _datastore(self, name: str) -> Datastore:
+        assert self._workspace is not None
+        return Datastore.get(self._workspace, name)
+
+    def put_into(self, folder: Path, *, links: bool = False) -> list[Path]:
+        """Put the files into a folder, under their names, and return their paths in the order of reading.
+
+        `links`: files of this machine are linked rather than copied.
+        """
+        paths = []
+        for file in self.files:
+            target = folder / file.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if file.place is None:
+                self._datastore(file.datastore).get_file(file.path, target)
+            elif links:
+                target.symlink_to(os.path.realpath(file.place))
+            else:
+                copy_file(os.path.realpath(file.place), target)
+            paths.append(target)
+        return paths
+
+    def here(self, scratch: Path) -> Iterator[LocalFile]:
+        """Yield each file as one of this machine; those that stand elsewhere are fetched into a folder, when asked for."""
+        for file in self.files:
+            place = file.place
+            if place is None:
+                place = scratch / file.name
+                make_folder(place.parent)
+                self._datastore(file.datastore).get_file(file.path, place)
+            yield LocalFile(file.name, str(place))
+
+
+def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
+    """Return the files that a definition of files, or of a table, stands for now.
+
+    Raises:
+        DatasetValidationError: There are none where it says.
+        DatasetExecutionError: A file on the web can't be reached.
+        DatastoreException: There is no such datastore, or it can't be listed.
+    """
+    if definition.written is not None:
+        return _made(workspace, definition)
+    several = len({place.datastore for place in definition.places}) > 1
+    found: dict[str, FoundFile] = {}
+    roots: list[str] = []
+    for place in definition.places:
+        start = f"{place.datastore or 'web'}/" if several else ""
+        files, root = _of_place(workspace, place)
+        if files:
+            roots.append(f"{start}{root}".rstrip("/"))
+        elif not is_pattern(place.path):
+            raise _no_data(place)
+        for path, file in files.items():
+            found.setdefault(start + path, file)
+    if not found:
+        raise _no_data(*definition.places[:1])
+    root = common_root(roots)
+    definition = replace(definition, root=root)
+    named = {path[len(root) :].lstrip("/"): file for path, file in found.items()}
+    files = [replace(named[name], name=name) for name in ordered(definition, named)]
+    if definition.kind == "file":
+        files = chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in files])
+    return CurrentFiles(workspace, definition, files)
+
+
+def _of_place(workspace: BaseWorkspace | None, place: Place) -> tuple[dict[str, FoundFile], str]:
+    """Return the files at a place by their paths, and the folder that their names leave out."""
+    if not place.datastore:
+        found = web_addresses.look(place.path)
+        path = web_path(place.path)
+        file = FoundFile("", "", place.path, found.size, found.changed_seconds, found.path, found.digest)
+        return {path: file}, posixpath.dirname(path)
+    if workspace is None:
+        raise DatasetExecutionError(
+            "The workspace of a dataset's files is not known here",
+            {"datastore": place.datastore, "path": place.path},
+            "Make the dataset from datastores, or get it with `Dataset.get_by_name(workspace, name)`.",
+        )
+    datastore = Datastore.get(workspace, place.datastore)
+    pattern = datastore.readable(place.path)
+    start = fixed_part(pattern)
+    if datastore.local_root is not None:
+        datastore.require_here()
+        paths = _here(datastore.local_root, start)
+        files = {path: _local(datastore, path) for path in paths if matches(pattern, path)}
+    else:
+        listed = datastore.listed(start)
+        files = {path: _far(datastore.name, path, facts) for path, facts in listed.items() if matches(pattern, path)}
+    root = posixpath.dirname(pattern) if not is_pattern(pattern) and pattern in files else start
+    return files, root
+
+
+def _here(root: Path, start: str) -> Iterator[str]:
+    """Yield the paths of the files of a local datastore at or below a path of it, links followed wherever they lead."""
+    top = os.path.join(root, start)
+    if os.path.isfile(top):
+        yield start
+        return
+    links = 0
+    for folder, folders, names in os.walk(top, followlinks=True):
+        below = "" if folder == top else os.path.relpath(folder, top)
+        path = "/".join(filter(None, (start, below)))
+        if not path and PRIVATE in folders:
+            folders.remove(PRIVATE)
+        for name in [name for name in folders if os.path.islink(os.path.join(folder, name))]:
+            links += 1
+            real = os.path.realpath(os.path.join(folder, name))
+            if f"{os.path.realpath(folder)}/".startswith(f"{real}/") or links > MOST_LINKS:
+                folders.remove(name)
+        yield from (
+            "/".join(filter(None, (path, name))) for name in names if os.path.isfile(os.path.join(folder, name))
+        )
+
+
+def _local(datastore: Datastore, path: str) -> FoundFile:
+    assert datastore.local_root is not None
+    place = datastore.local_root / path
+    status = place.stat()
+    return FoundFile("", datastore.name, path, status.st_size, status.st_mtime, place)
+
+
+def _far(datastore: str, path: str, facts: Facts) -> FoundFile:
+    told = next((facts[name] for name in _FAR_TIMES if facts.get(name)), 0)
+    changed = told.timestamp() if isinstance(told, datetime) else told if isinstance(told, (int, float)) else 0
+    return FoundFile("", datastore, path, int(facts.get("size") or 0), float(changed), facts=facts)
+
+
+def _made(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
+    """Return the files that are made of the table of a definition."""
+    source = look(workspace, definition.table)
+    folder, tree = made_files(workspace and workspace.store, source.definition, definition, source.content, source.here)
+    made = [
+        FoundFile(entry.path, "", entry.path, entry.size, place=folder / entry.path, known_digest=entry.digest)
+        for entry in tree.entries
+    ]
+    files = chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in made])
+    return CurrentFiles(workspace, replace(definition, root=""), files)
+
+
+def _no_data(*places: Place) -> DatasetValidationError:
+    facts = {"datastore": places[0].datastore or "the web", "path": places[0].path or "/"} if places else {}
+    return DatasetValidationError(
+        "There is no data where a dataset says" if places else "A dataset names no files",
+        facts,
+        "Upload the data first, correct the path, or pass `validate=False` if they come later.",
+    )

@@ -1,0 +1,72 @@
+"""Files that are made of a table: kept in the store by content, and made once as long as the table stays the same."""
+
+from __future__ import annotations
+
+import atexit
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.files import remove
+from stepwell.model.datasets.definition import DatasetDefinition
+from stepwell.model.datasets.file_names import LocalFile
+from stepwell.model.digests import digest
+from stepwell.model.tree import Tree, scan
+from stepwell.script.tables.reading import frame_of, library
+
+_RULES = "1"
+
+
+def made_files(
+    store: Store | None,
+    table: DatasetDefinition,
+    definition: DatasetDefinition,
+    content: str,
+    here: Callable[[Path], Iterable[LocalFile]],
+) -> tuple[Path, Tree]:
+    """Return the folder of the files that a definition makes of its table, and what it holds.
+
+    Args:
+        store: Where they are kept; None for a folder of this process.
+        table: The definition of the table, with its root.
+        definition: The definition of the files.
+        content: What tells whether the table is the same.
+        here: Gives the table's files, some of them in a folder.
+    """
+    assert definition.written is not None
+    arguments = definition.written.arguments
+    name = f"files of a table|{digest('made-files', [content, arguments])}"
+    known = store and store.digests.recall(name, _RULES)
+    if store and known and store.tree_intact(known):
+        tree = store.manifest(known)
+        if tree is not None:
+            return store.tree_path(known), tree
+    scratch = store.scratch_folder() if store else Path(tempfile.mkdtemp(prefix="stepwell-"))
+    try:
+        frame = frame_of(table, here(scratch / "fetched"))
+        place = scratch / "made" / f"part-00000.{arguments['format']}"
+        place.parent.mkdir()
+        write_table(frame, place, arguments.get("separator", ","))
+        tree = scan(place.parent)
+        if store is None:
+            return place.parent, tree
+        store.add_tree(place.parent, tree, move=True)
+        store.digests.remember(name, _RULES, tree.digest)
+        return store.tree_path(tree.digest), tree
+    finally:
+        if store is None:
+            atexit.register(remove, scratch)
+        else:
+            remove(scratch)
+
+
+def write_table(frame: Any, place: Path, separator: str = ",") -> None:
+    """Write a DataFrame as a file, without its index, in the format that the file's name ends with."""
+    if place.suffix == ".csv":
+        frame.to_csv(place, index=False, sep=separator)
+        return
+    library("pyarrow")
+    frame = frame.set_axis([str(name) for name in frame.columns], axis="columns")
+    frame.to_parquet(place, index=False, engine="pyarrow")
