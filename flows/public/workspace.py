@@ -8,6 +8,7 @@ from typing import Any, Self
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.compute_target import targets_of
+from stepwell.blocks.datasets.dataset import Dataset
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import Keyvault
@@ -42,6 +43,11 @@ class Workspace(BaseWorkspace):
     def models(self) -> dict[str, Model]:
         """The latest version of each registered model, by name."""
         return {model.name: model for model in Model.list(self, latest=True)}
+
+    @property
+    def datasets(self) -> dict[str, Any]:
+        """The latest version of each registered dataset, by name: a FileDataset or TabularDataset."""
+        return Dataset.get_all(self)
 
     def get_run(self, run_id: str) -> PipelineRun:
         """Find a run by its short name, its id, or the beginning of that.

@@ -101,7 +101,8 @@ def functions():
     for public in sorted(set(stepwell.__all__) - NOT_CHECKED):
         for kind in getattr(stepwell, public).__mro__:
             if kind.__module__.startswith("stepwell.") and not kind.__name__.endswith("Block"):
-                for name, member in vars(kind).items():
+                for name in vars(kind):
+                    member = inspect.getattr_static(getattr(stepwell, public), name)
                     function = getattr(member, "__func__", member)
                     if inspect.isfunction(function) and not name.startswith(("_", "model_")) or name == "__init__":
                         yield f"{kind.__name__}.{name}", function

@@ -11,6 +11,9 @@ from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import Operation
 from stepwell.model.datasets.expressions import in_zone_of, names_in, worked_out
 
+FEWEST_ROWS = 200
+"""From how many rows types of columns are told at least, as v1 does."""
+
 _T = TypeVar("_T")
 
 
@@ -89,10 +92,10 @@ def require_columns(names: Sequence[str], frame: Any) -> None:
 
 
 def most_rows(operations: Sequence[Operation]) -> int | None:
-    """Return how many rows of the files are enough for the operations, None if all are needed."""
+    """Return how many rows of the files are enough for the operations, and to tell types; None if all are needed."""
     for operation in operations:
         if operation.name == "take":
-            return int(operation.arguments["count"])
+            return max(int(operation.arguments["count"]), FEWEST_ROWS)
         if operation.name not in ("keep", "drop"):
             return None
     return None
