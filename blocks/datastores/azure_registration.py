@@ -64,7 +64,7 @@ class AzureRegistration(Registration):
             "subscription_id": subscription_id,
             "resource_group": resource_group,
         }
-        saved = cls._register(
+        saved: Any = cls._register(
             workspace,
             datastore_name,
             "AzureBlob",
@@ -77,7 +77,8 @@ class AzureRegistration(Registration):
         )
         if create_if_not_exists:
             saved.filesystem.makedirs(saved.locate(""), exist_ok=True)
-        return saved
+        made: Self = saved
+        return made
 
     @classmethod
     def register_azure_file_share(

@@ -55,7 +55,7 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
             )
         super().__init__(block, workspace.datastore_places)
         if self._kind is not None:
-            self.__class__ = _with_kind(self._kind)
+            self.__class__ = _with_kind(self._kind)  # type: ignore[arg-type]  # (a class can be hashed)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(Datastore, _block=self._block), (self.workspace, self.name)

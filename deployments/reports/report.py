@@ -11,7 +11,7 @@ from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.errors import printable
 from stepwell.flows.engine.repetition import Comparison
-from stepwell.flows.runs.artifacts import images
+from stepwell.flows.runs.artifacts import all_images
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.script.metrics import metrics_of
 
@@ -22,7 +22,7 @@ _HIDDEN = ("address", "container", "GPU's id", "guard")
 def report(run: RunFolder, *, guards: bool = False) -> str:
     """Return a few lines that a newcomer understands; `guards`: with what held the processes of each step, and what it read."""
     summary = summarize(run)
-    pictures = [path for step in summary.steps for _, path in images(run, step)]
+    pictures = [image.path for image in all_images(run, summary)]
     width = max((len(step.id) for step in summary.steps), default=0)
     lines = [f"{summary.label}  {summary.headline}"]
     lines += [f"  {line}" for line in summary.problem.splitlines()]
@@ -87,11 +87,12 @@ def _undeclared(summary: RunSummary) -> list[str]:
 
 def _metrics(summary: RunSummary) -> list[str]:
     lines = []
-    for step in summary.steps:
-        for name, value in metrics_of(step.events, "step").items():
+    own = [("", metrics_of(summary.events, "parent"))]
+    for whose, metrics in [*own, *((f"{step.id}: ", metrics_of(step.events, "step")) for step in summary.steps)]:
+        for name, value in metrics.items():
             shown = _shown(value)
             if shown:
-                lines.append(f"  {step.id}: {name} = {shown}")
+                lines.append(f"  {whose}{name} = {shown}")
     return (["Metrics:"] if lines else []) + lines
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Protocol, TypedDict, Unpack
+from urllib.parse import quote
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.arguments.hints import Words
+from stepwell.blocks.server import documents
+from stepwell.blocks.workspace import experiments
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.errors import UserErrorException
+from stepwell.flows.public.host_run import Marks, fits, has_marks
+from stepwell.flows.public.interactive_run import InteractiveRun
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
 from stepwell.flows.runs.flow_run import RunOptions
@@ -42,14 +49,7 @@ class Submittable(Protocol):
 class V1Submit(TypedDict, total=False):
     """v1's arguments of `Experiment.submit` that mean nothing here."""
 
-    parent_run_id: str | None
     credential_passthrough: bool | None
-
-
-class V1Runs(TypedDict, total=False):
-    """v1's arguments of `Experiment.get_runs` that mean nothing here."""
-
-    include_children: bool
 
 
 @checked
@@ -59,6 +59,7 @@ class Experiment:
     Args:
         workspace: The workspace whose pipelines run in the experiment.
         name: 1 to 255 letters, digits, '_' and '-', the first a letter or digit, as in Azure ML SDK v1.
+        **kwargs: v1's further arguments; not used.
 
     Raises:
         UserErrorException: The name can't name an experiment.
@@ -68,7 +69,17 @@ class Experiment:
         name: The experiment's name.
     """
 
-    def __init__(self, workspace: BaseWorkspace, name: str) -> None:
+    def __init__(
+        self,
+        workspace: BaseWorkspace,
+        name: str,
+        _skip_name_validation: bool = False,
+        _id: str | None = None,
+        _archived_time: object = None,
+        _create_in_cloud: bool = True,
+        _experiment_dto: object = None,
+        **kwargs: Any,
+    ) -> None:
         self.workspace = workspace
         self.name = check_experiment(name)
 
@@ -82,6 +93,7 @@ class Experiment:
         regenerate_outputs: bool = False,
         continue_on_step_failure: bool = False,
         verify_digests: bool = False,
+        parent_run_id: str | None = None,
         **ignored: Unpack[V1Submit],
     ) -> PipelineRun:
         """Start the pipeline, or a published one, in a process of its own that outlives this one.
@@ -98,7 +110,8 @@ class Experiment:
                 published pipeline was published with.
             verify_digests: Whether every byte is read, instead of believing digests of files that look unchanged; of a Pipeline
                 only.
-            **ignored: `parent_run_id` and `credential_passthrough`, accepted for v1's sake; not used.
+            parent_run_id: The run that this one belongs to.
+            **ignored: `credential_passthrough`, accepted for v1's sake; not used.
 
         Returns:
             The run, at work or, if a worker is to take it, soon to be.
@@ -112,24 +125,59 @@ class Experiment:
         if not isinstance(config, Pipeline):
             go_on = continue_on_step_failure or None
             return config.submit(
-                self.workspace, self.name, given, None, go_on, tags=labels, regenerate_outputs=regenerate_outputs
+                self.workspace,
+                self.name,
+                given,
+                parent_run_id,
+                go_on,
+                tags=labels,
+                regenerate_outputs=regenerate_outputs,
             )
         values = config.values(given)
         options = RunOptions(
             regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure, verify=verify_digests
         )
         folder = register(config, self.name, values, labels, options, check=True)
+        if parent_run_id:
+            folder.describe({"parent_run_id": parent_run_id})
         detach(config, folder, values)
         run = PipelineRun(self, folder.run_id)
         print(f"Submitted PipelineRun {run.id} ({run.name})\n{run.get_portal_url()}")
         return run
 
-    def get_runs(self, tags: Mapping[str, str] | None = None, **ignored: Unpack[V1Runs]) -> Iterator[PipelineRun]:
+    def start_logging(self, *args: Any, **kwargs: Any) -> InteractiveRun:
+        """Begin a run that this program logs to while it works, and ends by `complete()`.
+
+        Args:
+            *args: Accepted for v1's sake; not used.
+            **kwargs: `outputs`: a folder whose files are kept when the run is complete; `snapshot_directory`: a folder whose
+                commit is noted, by default the current one; `display_name`: a name for people; v1's others are not used.
+
+        Returns:
+            The run, at work.
+        """
+        return InteractiveRun.start(
+            self,
+            display_name=kwargs.get("display_name"),
+            outputs=kwargs.get("outputs") or None,
+            source=kwargs.get("snapshot_directory") or ".",
+        )
+
+    def get_runs(
+        self,
+        type: str | None = None,
+        tags: Marks = None,
+        properties: Marks = None,
+        include_children: bool = False,
+        _rehydrate_runs: bool = True,
+    ) -> Iterator[PipelineRun]:
         """Find the experiment's runs, newest first.
 
         Args:
-            tags: Only runs that have all of these tags; without them, every run.
-            **ignored: `include_children`, accepted for v1's sake; not used.
+            type: Only runs of this type, such as `azureml.PipelineRun`.
+            tags: Only runs that have this tag, or all of these tags with these values.
+            properties: Only runs that have this property, or all of these properties with these values.
+            include_children: Whether runs that belong to others are found, too.
 
         Returns:
             An iterator over the runs.
@@ -137,8 +185,142 @@ class Experiment:
         return (
             run
             for run in all_runs(self.workspace)
-            if run.experiment_name == self.name and (tags or {}).items() <= run.tags.items()
+            if run.experiment_name == self.name
+            and (include_children or not run.folder.facts().get("parent_run_id"))
+            and fits(run, tags, properties, type)
         )
+
+    # What is known of the experiment itself -------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """An id that is this experiment's alone."""
+        return experiments.id_of(self.workspace.name, self.name)
+
+    @property
+    def workspace_object(self) -> BaseWorkspace:
+        """The experiment's workspace, under v1's other name."""
+        return self.workspace
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The experiment's labels."""
+        return dict(experiments.facts_of(self.workspace.name, self.name).tags)
+
+    @property
+    def archived_time(self) -> str | None:
+        """When it was archived, in ISO 8601; None if it is not."""
+        return experiments.facts_of(self.workspace.name, self.name).archived or None
+
+    def tag(self, key: str, value: Any = None) -> None:
+        """Set a label, as text.
+
+        Args:
+            key: Its name.
+            value: Its value; None for a label without one.
+        """
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set several labels, as text; others stay.
+
+        Args:
+            tags: Their values by name.
+        """
+        block = experiments.facts_of(self.workspace.name, self.name)
+        block.tags |= {str(key): "" if value is None else str(value) for key, value in tags.items()}
+        documents.save_named(block)
+
+    def remove_tags(self, tags: Iterable[str]) -> None:
+        """Take labels off; the others stay.
+
+        Args:
+            tags: Their names.
+        """
+        block, gone = experiments.facts_of(self.workspace.name, self.name), set(tags)
+        block.tags = {key: value for key, value in block.tags.items() if key not in gone}
+        documents.save_named(block)
+
+    def archive(self) -> None:
+        """Leave the experiment out of lists of active ones; its runs stay."""
+        self._archived(datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def reactivate(self, new_name: str | None = None) -> None:
+        """Take the experiment back among the active ones.
+
+        Args:
+            new_name: Accepted for v1's sake; not used: an experiment keeps its name.
+        """
+        self._archived("")
+
+    def _archived(self, when: str) -> None:
+        block = experiments.facts_of(self.workspace.name, self.name)
+        block.archived = when
+        documents.save_named(block)
+
+    def refresh(self) -> Experiment:
+        """Return the experiment, which always tells what is so now.
+
+        Returns:
+            Itself.
+        """
+        return self
+
+    def get_portal_url(self) -> str:
+        """Return the address of the experiment's runs in Prefect's UI.
+
+        Returns:
+            A URL.
+        """
+        return documents.ui_url(f"/runs?tags={quote(f'experiment:{self.name}')}")
+
+    @staticmethod
+    def list(
+        workspace: BaseWorkspace,
+        experiment_name: str | None = None,
+        view_type: str = "ActiveOnly",
+        tags: Marks = None,
+    ) -> _Experiments:
+        """List the workspace's experiments: those that have runs, and those that have labels.
+
+        Args:
+            workspace: The workspace.
+            experiment_name: Only the one of this name.
+            view_type: `ActiveOnly`, `ArchivedOnly` or `All`.
+            tags: Only those that have this label, or all of these labels with these values.
+
+        Returns:
+            The experiments.
+        """
+        known = experiments.all_facts(workspace.name)
+        names = dict.fromkeys([*(run.experiment_name for run in all_runs(workspace)), *known])
+        wanted = {"ActiveOnly": (False,), "ArchivedOnly": (True,)}.get(view_type, (True, False))
+        chosen = [name for name in names if (name in known and bool(known[name].archived)) in wanted]
+        found = [Experiment(workspace, name) for name in chosen if experiment_name in (None, name)]
+        return [one for one in found if has_marks(known[one.name].tags if one.name in known else {}, tags)]
+
+    @staticmethod
+    def delete(workspace: BaseWorkspace, experiment_id: str) -> None:
+        """Delete what is known of an experiment that has no runs.
+
+        Args:
+            workspace: The workspace.
+            experiment_id: Its id.
+
+        Raises:
+            UserErrorException: There is no such experiment, or it has runs.
+        """
+        found = [one for one in Experiment.list(workspace, view_type="All") if one.id == experiment_id]
+        if not found:
+            raise UserErrorException(f"There is no experiment {experiment_id!r}", {"workspace": workspace.name})
+        if next(found[0].get_runs(include_children=True), None) is not None:
+            hint = "Archive it with `experiment.archive()`, or remove its runs first: `stepwell runs gc`."
+            raise UserErrorException(f"The experiment {found[0].name!r} has runs", {}, hint)
+        documents.delete_named(experiments.ExperimentBlock, workspace.name, found[0].name)
 
     def __repr__(self) -> str:
         return f"Experiment(name={self.name!r}, workspace={self.workspace.name!r})"
+
+
+_Experiments = list[Experiment]
+"""The word for them where a method is called `list`."""

@@ -7,10 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import (
@@ -19,16 +18,18 @@ from stepwell.errors import (
     UserErrorException,
 )
 from stepwell.flows.parameters.values import plain_value
+from stepwell.flows.public.host_run import HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.run_references import matching_runs
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.progress import Progress, follow
-from stepwell.flows.runs.states import fetch_status, why_failed
-from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
+from stepwell.flows.runs.states import why_failed
+from stepwell.flows.runs.summary import FINAL
 from stepwell.model.definitions import ParameterDefinition
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
+from stepwell.script.run import Run
 
 if TYPE_CHECKING:
     from stepwell.flows.public.published_pipeline import PublishedPipeline
@@ -36,27 +37,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.1
 
 
-class ExperimentLike(Protocol):
-    """What a run has to know of its experiment."""
-
-    @property
-    def workspace(self) -> BaseWorkspace:
-        """Its workspace."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-
-class _Named(NamedTuple):
-    workspace: BaseWorkspace
-    name: str
-
-
 @checked
-class PipelineRun:
+class PipelineRun(HostRun):
     """A run of a pipeline, found by its id from any process.
 
     Args:
@@ -68,11 +50,6 @@ class PipelineRun:
         workspace: The experiment's workspace.
         folder: The run's folder: its facts, its journal, its steps' files.
     """
-
-    def __init__(self, experiment: ExperimentLike, run_id: str) -> None:
-        self.experiment = experiment
-        self.workspace = experiment.workspace
-        self.folder = RunFolder(self.workspace.store.run_folder(run_id))
 
     @classmethod
     def get(cls, workspace: BaseWorkspace, run_id: str) -> PipelineRun:
@@ -95,77 +72,26 @@ class PipelineRun:
                 {"workspace": workspace.name, **{run.label: run.run_id for run in found[:5]}},
                 "List the runs with `stepwell runs`.",
             )
-        return cls(_Named(workspace, _experiment_of(found[0])), found[0].run_id)
+        return cls.of_folder(workspace, found[0])
+
+    @classmethod
+    def of_folder(cls, workspace: BaseWorkspace, folder: RunFolder) -> PipelineRun:
+        """Return the run of a folder, as the kind of run that it is.
+
+        Args:
+            workspace: The workspace that it belongs to.
+            folder: The run's folder.
+
+        Returns:
+            The run.
+        """
+        from stepwell.flows.public.interactive_run import KIND, InteractiveRun  # which stands on this module
+
+        facts = folder.facts()
+        kind = InteractiveRun if facts.get("kind") == KIND else PipelineRun
+        return kind(Named(workspace, str(facts.get("experiment", "flows"))), folder.run_id)
 
     # What it is -----------------------------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> str:
-        """The run's id: that of Prefect's flow run."""
-        return self.folder.run_id
-
-    @property
-    def name(self) -> str:
-        """The run's short name in its workspace, such as `digits#12`: the flow run's in Prefect, unless somebody chose one."""
-        return self.folder.label
-
-    @property
-    def number(self) -> int:
-        """The run's number in its workspace, from 1."""
-        return int(self.folder.facts().get("number", 0))
-
-    @property
-    def experiment_name(self) -> str:
-        """The name of the run's experiment."""
-        return self.experiment.name
-
-    @property
-    def properties(self) -> dict[str, str]:
-        """What is known of the source: repository, branch, commit."""
-        return dict(self.folder.facts().get("properties", {}))
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """The tags that the run was submitted with, and those that its scripts set."""
-        summary = self.summary()
-        tags = dict(summary.facts.get("tags", {}))
-        for step in summary.steps:
-            tags |= {e["name"]: str(e["value"]) for e in step.events if e["type"] == "tag" and e["scope"] == "parent"}
-        return tags
-
-    def get_tags(self) -> dict[str, str]:
-        """Return the same as `tags`, under v1's other name.
-
-        Returns:
-            The run's tags by name.
-        """
-        return self.tags
-
-    def summary(self) -> RunSummary:
-        """Read what is known of the run now.
-
-        Returns:
-            The run's status, facts and steps.
-        """
-        return summarize(self.folder)
-
-    def get_status(self) -> str:
-        """Return the run's status now; Prefect is asked if the run has not begun.
-
-        Returns:
-            `NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`, as in Azure ML SDK v1.
-
-        Raises:
-            ExperimentExecutionException: There is no such run.
-        """
-        status = self.summary().status
-        return fetch_status(self.folder) if status == "NotStarted" else status
-
-    @property
-    def status(self) -> str:
-        """As `get_status`, with v1's other word `Completed` for a run that has finished."""
-        status = self.get_status()
-        return "Completed" if status == "Finished" else status
 
     def get_details(self) -> dict[str, Any]:
         """Collect ids, times, parameters, properties and the status of every step.
@@ -184,14 +110,6 @@ class PipelineRun:
             "parameters": _parameters(summary.facts),
             "steps": {step.id: step.happened for step in summary.steps},
         }
-
-    def get_portal_url(self) -> str:
-        """Return the address of the run's page in Prefect's UI.
-
-        Returns:
-            A URL.
-        """
-        return ui_url(f"/runs/flow-run/{self.id}")
 
     # Waiting and stopping -------------------------------------------------------------------------------------------
 
@@ -258,6 +176,42 @@ class PipelineRun:
 
         return PublishedPipeline.of_run(self, name, description, version, continue_on_step_failure)
 
+    def complete(self, _set_status: bool = True) -> None:
+        """Refuse: a pipeline's run is complete when its steps are.
+
+        Raises:
+            NotImplementedError: Always, as in Azure ML SDK v1.
+        """
+        raise NotImplementedError("A run of a pipeline is complete when its steps are")
+
+    def fail(self, error_details: object = None, error_code: str | None = None, _set_status: bool = True) -> None:
+        """Refuse: a pipeline's run fails when a step does; `cancel` ends it.
+
+        Args:
+            error_details: Not used.
+            error_code: Not used.
+
+        Raises:
+            NotImplementedError: Always, as in Azure ML SDK v1.
+        """
+        raise NotImplementedError("A run of a pipeline fails when a step does; `run.cancel()` ends it")
+
+    def child_run(self, name: str | None = None, run_id: str | None = None, outputs: str | None = None) -> Run:
+        """Refuse: a pipeline's run has its steps; `submit_child` adds a run.
+
+        Args:
+            name: Not used.
+            run_id: Not used.
+            outputs: Not used.
+
+        Returns:
+            Never.
+
+        Raises:
+            NotImplementedError: Always, as in Azure ML SDK v1.
+        """
+        raise NotImplementedError("A run of a pipeline has steps; use `run.submit_child(…)` to add a run")
+
     # Steps and what they left ---------------------------------------------------------------------------------------
 
     def get_steps(self) -> Iterator[StepRun]:
@@ -268,7 +222,9 @@ class PipelineRun:
         """
         return (StepRun(self, step) for step in reversed(self.summary().steps))
 
-    get_children = get_steps
+    def _children_now(self) -> Iterator[Any]:
+        yield from self.get_steps()
+        yield from (run for run in all_runs(self.workspace) if run.folder.facts().get("parent_run_id") == self.id)
 
     def find_step_run(self, name: str) -> list[StepRun]:
         """Find the run's steps by name.
@@ -343,18 +299,22 @@ class PipelineRun:
         found = {step.name: step.gone_outputs() for step in self.get_steps()}
         return {step: names for step, names in found.items() if names}
 
-    def get_metrics(self, name: str | None = None, recursive: bool = False) -> dict[str, Any]:
-        """Collect the metrics that scripts logged on the run itself (`run.parent.log`).
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
+    ) -> dict[str, Any]:
+        """Collect the metrics that were logged on the run itself, by scripts with `run.parent.log`.
 
         Args:
             name: Only the metric of this name, or the step of this name; by default all.
             recursive: Whether to add each step's metrics, under the step's id.
+            run_type: Accepted for v1's sake; not used.
+            populate: Accepted for v1's sake; not used.
 
         Returns:
             The metrics by name.
         """
         summary = self.summary()
-        own = metrics_of([event for step in summary.steps for event in step.events], "parent")
+        own = metrics_of(self._log.events(), "parent")
         if recursive:
             own |= {step.id: metrics_of(step.events, "step") for step in summary.steps}
         return {key: value for key, value in own.items() if name in (None, key)}
@@ -386,8 +346,4 @@ def all_runs(workspace: BaseWorkspace) -> list[PipelineRun]:
     folders = sorted(
         map(RunFolder, workspace.store.run_folders()), key=lambda run: int(run.facts().get("number", 0)), reverse=True
     )
-    return [PipelineRun(_Named(workspace, _experiment_of(run)), run.run_id) for run in folders]
-
-
-def _experiment_of(run: RunFolder) -> str:
-    return str(run.facts().get("experiment", "flows"))
+    return [PipelineRun.of_folder(workspace, run) for run in folders]

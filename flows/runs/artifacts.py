@@ -5,18 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stepwell.blocks.server import documents
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.flows.engine.own_flows import ON_END
-from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
+from stepwell.flows.runs.summary import OWN, RunSummary, StepSummary, summarize
 from stepwell.model.names import joined_name
 from stepwell.model.nofollow import read_file
 from stepwell.script.events import files_of
 from stepwell.script.metrics import metrics_of
+
+if TYPE_CHECKING:
+    from stepwell.script.metrics import Scope
 
 _LARGEST_IMAGE = 2_000_000
 
@@ -26,13 +29,13 @@ def publish_artifacts(run: RunFolder) -> None:
     summary = summarize(run)
     of_pipeline = _pipeline_of(summary)
     publish_summary(run, summary)
-    rows = [row for step in summary.steps for row in metric_rows(step)]
+    rows = [*_rows("", summary.events, "parent"), *(row for step in summary.steps for row in metric_rows(step))]
     if rows:
         _create(run, "table", joined_name("metrics", *of_pipeline), "Metrics of the run", json.dumps(rows))
-    for step in summary.steps:
-        for name, path in images(run, step):
-            key, words = joined_name("image", *of_pipeline, step.id, name), f"{name}, logged by {step.id}"
-            _create(run, "image", key, words, _data_url(path, step.folder(run)))
+    for image in all_images(run, summary):
+        words = f"{image.name}, logged by {image.step}" if image.step else image.name
+        key = joined_name("image", *of_pipeline, image.step, image.name)
+        _create(run, "image", key, words, _data_url(image.path, image.below))
 
 
 def _create(run: RunFolder, kind: str, key: str, description: str, data: str) -> None:
@@ -83,22 +86,42 @@ def markdown(summary: RunSummary) -> str:
 
 def metric_rows(step: StepSummary) -> Iterable[dict[str, Any]]:
     """Yield a row for each metric of a step."""
-    for name, value in metrics_of(step.events, "step").items():
-        if not any(event["name"] == name and event["type"] == "image" for event in step.events):
+    return _rows(step.id, step.events, "step")
+
+
+def _rows(whose: str, events: Sequence[Event], scope: Scope) -> Iterable[dict[str, Any]]:
+    for name, value in metrics_of(events, scope).items():
+        if not any(event["name"] == name and event["type"] == "image" for event in events):
             yield {
-                "step": step.id,
+                "step": whose,
                 "metric": name,
                 "value": value if isinstance(value, (int, float, str)) else str(value),
             }
 
 
-def images(run: RunFolder, step: StepSummary) -> Iterable[tuple[str, Path]]:
-    """Yield name and file of each image that a step logged, unless it is too large."""
-    kept = files_of(step.folder(run) / "control", step.events)
-    for event in step.events:
-        path = kept.get(str(event["value"])) if event["type"] == "image" and event["scope"] == "step" else None
+class Image(NamedTuple):
+    """An image that a step logged, or with an empty `step` the run itself; `below` is its trusted folder."""
+
+    step: str
+    name: str
+    path: Path
+    below: Path
+
+
+def all_images(run: RunFolder, summary: RunSummary) -> Iterable[Image]:
+    """Yield each image that was logged, unless it is too large."""
+    yield from _images("", run.path, run.path / OWN, summary.events, "parent")
+    for step in summary.steps:
+        folder = step.folder(run)
+        yield from _images(step.id, folder, folder / "control", step.events, "step")
+
+
+def _images(step: str, below: Path, control: Path, events: Sequence[Event], scope: Scope) -> Iterable[Image]:
+    kept = files_of(control, events, scope)
+    for event in events:
+        path = kept.get(str(event["value"])) if event["type"] == "image" and event["scope"] == scope else None
         if path is not None and path.lstat().st_size <= _LARGEST_IMAGE:
-            yield str(event["name"]), path
+            yield Image(step, str(event["name"]), path, below)
 
 
 def _data_url(path: Path, below: Path) -> str:

@@ -13,6 +13,8 @@ from stepwell.model.redaction import here, redacted
 from stepwell.script.events import read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
+OWN = "control"
+"""The folder of what others than a run's steps log for it, in the run's folder; none if there is nothing."""
 FINAL = ("Finished", "Failed", "Canceled")
 GONE = "The run's process is gone: it was killed, or its machine was"
 
@@ -71,6 +73,8 @@ class RunSummary:
 
     started: str = ""
     ended: str = ""
+    events: tuple[Event, ...] = field(default=(), repr=False)
+    """What was logged for the run by others than its steps."""
 
     @property
     def headline(self) -> str:
@@ -80,6 +84,8 @@ class RunSummary:
             f"{counts[name]} {name}" for name in ("ran", "reused", "failed", "skipped", "cancelled") if counts[name]
         ]
         saved = sum(step.saved or 0 for step in self.steps)
+        if self.facts.get("kind") == "interactive":
+            return self.status
         return f"{self.status}: {', '.join(words) or 'no step ran'}" + (
             f" ({saved:.1f} s saved)" if saved >= 0.05 else ""
         )
@@ -110,6 +116,7 @@ def summarize(run: RunFolder) -> RunSummary:
         steps=tuple(_step(run, step_id, state) for step_id, state in latest_states(journal).items()),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
         label=run.label,
+        events=tuple(read_events(run.path / OWN, redact)),
         problem=problem,
         started=next((e.get("at", "") for e in journal if "step" in e or e.get("status") not in (None, *FINAL)), ""),
         ended=next((event["at"] for event in reversed(journal) if "status" in event and "at" in event), "")

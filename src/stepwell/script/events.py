@@ -5,7 +5,7 @@ Each thing logged is one line of JSON in `events.jsonl`; kept files stand under 
 
 An event is {"type", "scope", "name", "value", "time"}, with "kind" for metrics and "step" and "description" if given:
 
-    type      metric, image, tag, property, file, model or failed
+    type      metric, image, tag, untag, property, file, model or failed
     scope     step, or parent for the pipeline run
     name      of the metric, tag, property, file or model, after `<child>/` for a child run; of `failed` the child, or ""
     kind      one of `metrics.KINDS`
@@ -130,7 +130,7 @@ def _is_event(event: Any) -> bool:
             return isinstance(value, str) and _is_confined(value)
         case "tag":
             return value is None or isinstance(value, str)
-        case "property" | "failed":
+        case "property" | "failed" | "untag":
             return isinstance(value, str)
     return False
 

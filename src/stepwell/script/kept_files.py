@@ -41,15 +41,21 @@ class FileRecorder:
         self._emit("file", name, self._keep(name, path_or_stream))
 
     def upload_files(
-        self, names: Sequence[str], paths: Sequence[Source], datastore_name: str | None = None, **_: object
+        self,
+        names: Sequence[str],
+        paths: Sequence[Source],
+        return_artifacts: bool = False,
+        timeout_seconds: float | None = None,
+        datastore_name: str | None = None,
     ) -> None:
         """Keep a copy of each file under the name at its place.
 
         Args:
             names: Paths to keep them under, relative to the run's files; each can be used once.
             paths: Paths of local files or open streams, as many as names.
+            return_artifacts: Accepted for v1's sake; not used.
+            timeout_seconds: Accepted for v1's sake; not used.
             datastore_name: Accepted for v1's sake; not used.
-            **_: Further arguments of v1; not used.
 
         Raises:
             UserErrorException: There are more names than paths or fewer, a name is taken, or there is no such file.
@@ -88,14 +94,15 @@ class FileRecorder:
         kept = {e["value"]: None for e in events if e["type"] in ("file", "image") and e["scope"] == self._scope}
         return sorted(self._own(kept))
 
-    def download_file(self, name: str, output_file_path: str | os.PathLike[str] | None = None, **_: object) -> None:
+    def download_file(
+        self, name: str, output_file_path: str | os.PathLike[str] | None = None, _validate_checksum: bool = False
+    ) -> None:
         """Copy a kept file to a path or into a folder.
 
         Args:
             name: Name of a kept file, as `get_file_names` lists it.
             output_file_path: Path of the copy, or a folder for it; None for the last part of the name, in the working
                 directory.
-            **_: Further arguments of v1; not used.
 
         Raises:
             UserErrorException: The run has no such file.
@@ -117,9 +124,9 @@ class FileRecorder:
         prefix: str | None = None,
         output_directory: str | os.PathLike[str] | None = None,
         output_paths: Sequence[str] | None = None,
-        *,
+        batch_size: int = 100,
         append_prefix: bool = True,
-        **_: object,
+        timeout_seconds: float | None = None,
     ) -> None:
         """Copy the kept files whose names begin with `prefix` into a folder.
 
@@ -127,8 +134,9 @@ class FileRecorder:
             prefix: Beginning of the names; None for all files.
             output_directory: The folder; None for the working directory.
             output_paths: Paths of the copies below the folder, in the order of the sorted names; None for those names.
+            batch_size: Accepted for v1's sake; not used.
             append_prefix: Whether copies keep the prefix in their paths; without effect if `output_paths` are given.
-            **_: Further arguments of v1; not used.
+            timeout_seconds: Accepted for v1's sake; not used.
 
         Raises:
             UserErrorException: There are more `output_paths` than files or fewer.

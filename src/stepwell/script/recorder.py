@@ -152,13 +152,16 @@ class Recorder(FileRecorder):
         kept = self._keep("/".join(map(folder_name, filter(None, parts))) + ending, source, again=True)
         self._emit("image", name, kept, description=description)
 
-    def get_metrics(self, name: str | None = None, recursive: bool = False, **_: object) -> dict[str, Any]:
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
+    ) -> dict[str, Any]:
         """Return all metrics logged so far, or those of one name.
 
         Args:
             name: Name of the only metric to return; None for all.
             recursive: Accepted for v1's sake; not used.
-            **_: Further arguments of v1; not used.
+            run_type: Accepted for v1's sake; not used.
+            populate: Accepted for v1's sake; not used.
 
         Returns:
             Metrics by name, in the shapes of Azure ML SDK v1: the value itself, a list of repeated values, columns of
@@ -193,6 +196,18 @@ class Recorder(FileRecorder):
         """
         for key, value in tags.items():
             self.tag(key, value)
+
+    def remove_tags(self, tags: Iterable[str]) -> None:
+        """Take tags off; the others stay.
+
+        Args:
+            tags: Their names.
+
+        Raises:
+            UserErrorException: A name is empty or no text.
+        """
+        for key in tags:
+            self._emit("untag", key, "")
 
     def get_tags(self) -> dict[str, Any]:
         """Return all tags.
@@ -243,11 +258,16 @@ class Recorder(FileRecorder):
 
     def _settings(self, type_: str, start: str, *, ask: bool = True) -> dict[str, Any]:
         events = self._log.events()
-        logged = {e["name"]: e["value"] for e in events if e["type"] == type_ and e["scope"] == self._scope}
-        if ask and self._asks_host:
-            return self._own({**channel.ask(f"run.{start}")[start], **logged})
-        given = {} if self._prefix else self._log.context.get(start if self._scope == "step" else f"parent_{start}", {})
-        return {**given, **self._own(logged)}
+        asked = ask and self._asks_host
+        own = self._log.context.get(start if self._scope == "step" else f"parent_{start}", {})
+        given = channel.ask(f"run.{start}")[start] if asked else {} if self._prefix else own
+        found = dict(given)
+        for event in events:
+            if event["scope"] == self._scope and event["type"] == type_:
+                found[event["name"]] = event["value"]
+            elif event["scope"] == self._scope and event["type"] == "untag" and type_ == "tag":
+                found.pop(event["name"], None)
+        return self._own(found)
 
     @property
     def _asks_host(self) -> bool:

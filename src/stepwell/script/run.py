@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from stepwell.errors import RunEnvironmentException, UserErrorException
 from stepwell.script.events import confined
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 class Run(Recorder):
     """The run that a script is part of, or its `parent`, the pipeline run, or a `child_run` of it."""
 
+    def __new__(cls, experiment: Any, run_id: str, outputs: str | None = None, *_: Any, **kwargs: Any) -> Self:  # noqa: ARG004  (v1 has them)
+        """Return a run; of an experiment on the host, the one of that id, as `Run.get` does."""
+        if cls is Run and hasattr(experiment, "workspace"):
+            import stepwell  # the public names, which stand on this module
+
+            return stepwell.PipelineRun.get(experiment.workspace, run_id)  # type: ignore[return-value]  # (it is a Run)
+        return super().__new__(cls)
+
     def __init__(
         self,
         log: FolderLog | ScreenLog,
@@ -34,13 +42,14 @@ class Run(Recorder):
         self._children = 0
 
     @classmethod
-    def get_context(cls, allow_offline: bool = True, **_: object) -> Run:
+    def get_context(cls, allow_offline: bool = True, used_for_context_manager: bool = False, **kwargs: object) -> Run:
         """Return the run of the step that this process belongs to; outside of one, a run that shows what is logged.
 
         Args:
             allow_offline: Whether a script that no step runs gets a run that only prints what is logged, as in Azure ML
                 SDK v1.
-            **_: Further arguments of v1; not used.
+            used_for_context_manager: Accepted for v1's sake; not used.
+            **kwargs: Further arguments of v1; not used.
 
         Returns:
             The step's run, or one whose id begins with `OfflineRun_`.
@@ -58,6 +67,51 @@ class Run(Recorder):
                 "Start it as a step of a pipeline, or call Run.get_context(allow_offline=True).",
             )
         return _OfflineRun.new()
+
+    @staticmethod
+    def get(workspace: Any, run_id: str) -> Run:
+        """Find a run of a workspace, on the host.
+
+        Args:
+            workspace: The workspace to look in.
+            run_id: Its short name, its id, or the beginning of that.
+
+        Returns:
+            The run.
+
+        Raises:
+            ExperimentExecutionException: No run, or more than one, is meant.
+        """
+        import stepwell
+
+        found: Run = stepwell.PipelineRun.get(workspace, run_id)
+        return found
+
+    @staticmethod
+    def list(
+        experiment: Any,
+        type: str | None = None,
+        tags: Any = None,
+        properties: Any = None,
+        status: str | None = None,
+        include_children: bool = False,
+        _rehydrate_runs: bool = True,
+    ) -> Iterator[Run]:
+        """Find the runs of an experiment, on the host, newest first.
+
+        Args:
+            experiment: The experiment.
+            type: Only runs of this type, such as `azureml.PipelineRun`.
+            tags: Only runs that have this tag, or these tags with these values.
+            properties: Only runs that have this property, or these properties with these values.
+            status: Only runs of this status.
+            include_children: Whether runs that belong to other runs are listed, too.
+
+        Returns:
+            An iterator over the runs.
+        """
+        found = experiment.get_runs(type=type, tags=tags, properties=properties, include_children=include_children)
+        return (run for run in found if status in (None, run.status))
 
     # What it is -----------------------------------------------------------------------------------------------------
 
@@ -144,12 +198,8 @@ class Run(Recorder):
 
     # Ending, children, secrets --------------------------------------------------------------------------------------
 
-    def complete(self, **_: object) -> None:
-        """Do nothing: a step is complete when its script ends with code 0.
-
-        Args:
-            **_: Arguments of v1; not used.
-        """
+    def complete(self, _set_status: bool = True) -> None:
+        """Do nothing: a step is complete when its script ends with code 0."""
 
     def flush(self, timeout_seconds: float = 300) -> None:
         """Do nothing: what is logged is written at once.
@@ -158,13 +208,12 @@ class Run(Recorder):
             timeout_seconds: Accepted for v1's sake; not used.
         """
 
-    def fail(self, error_details: object = None, error_code: str | None = None, **_: object) -> None:
+    def fail(self, error_details: object = None, error_code: str | None = None, _set_status: bool = True) -> None:
         """Record a failure: the step fails when its script ends, whatever its exit code.
 
         Args:
             error_details: What went wrong, as text or as an exception.
             error_code: A short code, put before the details.
-            **_: Further arguments of v1; not used.
         """
         parts = [str(part) for part in (error_code, error_details) if part is not None]
         self._append({"type": "failed", "name": self._prefix.rstrip("/"), "value": ": ".join(parts)})
@@ -181,7 +230,7 @@ class Run(Recorder):
             "End the script with an exception or sys.exit(1) to fail the step and stop what depends on it.",
         )
 
-    def child_run(self, name: str | None = None, run_id: str | None = None, outputs: object = None) -> Run:
+    def child_run(self, name: str | None = None, run_id: str | None = None, outputs: str | None = None) -> Run:
         """Make a run whose metrics, tags and files are kept with this one's, under `<name>/`.
 
         Args:

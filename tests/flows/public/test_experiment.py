@@ -195,3 +195,26 @@ def test_wrong_calls_are_refused_before_anything_runs(project, chain, config, mo
     with pytest.raises(UserErrorException) as caught:
         Experiment(project.workspace, "trial").submit({"pipeline": pipeline, "step": step}.get(config), **more)
     assert words in caught.value.title
+
+
+def test_an_experiment_has_labels_and_is_archived(workspace):
+    experiment = Experiment(workspace, "labelled")
+    with experiment.start_logging():
+        pass
+    experiment.tag("owner", "me")
+    experiment.set_tags({"n": 1, "gone": True})
+    experiment.remove_tags(["gone"])
+    assert Experiment(workspace, "labelled").tags == {"owner": "me", "n": "1"}
+    Experiment(workspace, "empty").tag("x")
+    names = lambda **more: [one.name for one in Experiment.list(workspace, **more)]
+    assert names() == ["labelled", "empty"] and names(tags={"n": 1}) == ["labelled"] and names(tags="x") == ["empty"]
+    experiment.archive()
+    assert experiment.archived_time and names() == ["empty"] and names(view_type="ArchivedOnly") == ["labelled"]
+    experiment.reactivate()
+    assert experiment.archived_time is None and names(experiment_name="labelled") == ["labelled"]
+    with pytest.raises(UserErrorException, match="has runs"):
+        Experiment.delete(workspace, experiment.id)
+    Experiment.delete(workspace, Experiment(workspace, "empty").id)
+    assert names(view_type="All") == ["labelled"]
+    with pytest.raises(UserErrorException, match="no experiment"):
+        Experiment.delete(workspace, "nothing")

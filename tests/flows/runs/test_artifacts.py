@@ -37,7 +37,8 @@ def test_no_heading_stands_over_no_reasons() -> None:
 def test_each_workspace_pipeline_step_and_image_has_an_artifact_of_its_own(tmp_path, monkeypatch):
     keys = []
     monkeypatch.setattr(artifacts, "_create", lambda _run, _kind, key, *_: keys.append(key))
-    monkeypatch.setattr(artifacts, "images", lambda _, step: [(name, tmp_path / "x.png") for name in ("b-c", "c", "C")])
+    named = [(name, tmp_path / "x.png", tmp_path) for name in ("b-c", "c", "C")]
+    monkeypatch.setattr(artifacts, "_images", lambda step, *_: [artifacts.Image(step, *one) for one in named if step])
     monkeypatch.setattr(artifacts, "metric_rows", lambda _: [{"metric": 1}])
     monkeypatch.setattr(artifacts, "_data_url", lambda *_: "")
     steps = (StepSummary("a", "done"), StepSummary("a-b", "done"), StepSummary("summary", "done"))
