@@ -45,6 +45,7 @@ BLOCKS = {
             "python_command",
             "runner",
             "step_channel",
+            "shell_quoting",
         ),
         "table",
     ),

@@ -30,6 +30,7 @@ from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.processes.python_command import python_call
+from stepwell.blocks.processes.shell_quoting import line_of
 from stepwell.blocks.system.files import FileState, copy_tree, file_state, relink, replace_file, take
 from stepwell.errors import StepFailedException, UserErrorException
 from stepwell.model.definitions import Argument, InputPort, OutputPort
@@ -258,7 +259,7 @@ def command(
     """
     call, definition = job.call, job.call.definition
     _write_context(job, directory)
-    argv = tuple(_rendered(argument, call, directory) for argument in definition.arguments)
+    argv = tuple(_rendered(argument, call, directory, shell=definition.shell) for argument in definition.arguments)
     notes = directory.record / "control" / job.imported.name
     tracking = mlflow_runs.variables(directory.record / "control")
     own_code = OwnCode.of(job.call, directory.own_code, directory.source, notes, python.paths)
@@ -313,9 +314,10 @@ def _write_context(job: Job, directory: WorkingDirectory) -> None:
     (job.control / "context.json").write_text(json.dumps(context))
 
 
-def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory) -> str:
+def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory, *, shell: bool = False) -> str:
     values = {"input": directory.inputs, "output": directory.outputs, "parameter": call.parameters}
-    return "".join(piece.value if piece.kind == "text" else str(values[piece.kind][piece.value]) for piece in argument)  # type: ignore[index]
+    parts = ((p.kind, p.value if p.kind == "text" else str(values[p.kind][p.value])) for p in argument)  # type: ignore[index]
+    return line_of(parts) if shell else "".join(text for _, text in parts)
 
 
 def _launch_spec(

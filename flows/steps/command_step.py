@@ -19,7 +19,9 @@ class CommandStep(Step):
 
     A list is one `argv`, element by element, no shell. A text is a command line for a shell, where the variables
     `$AZUREML_DATAREFERENCE_<name>` and `$AML_PARAMETER_<name>` hold paths and values: `bash -eo pipefail -c` where there
-    is bash, else `sh -ec`, so that the step fails as soon as one of its commands does. Its result depends on every file of
+    is bash, else `sh -ec`, so that the step fails as soon as one of its commands does. `str(port)` and `arg_val`
+    (`DatasetOutputConfig:<name>`, `DatasetConsumptionConfig:<name>`) become paths wherever they stand, also in quotes
+    and, of list and text alike, as `${…}`. Its result depends on every file of
     the source directory, or with `hash_paths` on these and the files that the command names.
 
     Args:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -11,7 +12,44 @@ from stepwell.blocks.workspace.references import DataPathComputeBinding, DataRef
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
-from stepwell.model.definitions import OutputPort
+from stepwell.model.definitions import Argument, OutputPort, Piece
+
+REFERENCE, PARAMETER = "AZUREML_DATAREFERENCE_", "AML_PARAMETER_"
+OUTPUT, INPUT = "DatasetOutputConfig:", "DatasetConsumptionConfig:"
+_WORD = re.compile(rf"(\$\{{|\$)?({REFERENCE}|{PARAMETER}|{OUTPUT}|{INPUT})(\w+)")
+
+Named = Mapping[str, Mapping[str, Piece]]
+"""What texts may name, by kind of reference and name."""
+
+
+def pieces_of(text: str, known: Named, is_kept: Callable[[str, int], bool] = lambda *_: False) -> Argument:
+    """Return the pieces of a text that names what is known as `str(port)` and `arg_val` do, wherever in it.
+
+    `is_kept`, called with a variable that is named and its place, returns whether the text is left as it is there.
+    """
+    pieces, end = list[Piece](), 0
+    for start, after, kind, word, piece in _named(text, known):
+        if not (kind == REFERENCE and is_kept(kind + word, start)):
+            pieces += [Piece("text", text[end:start]), piece]
+            end = after
+    pieces.append(Piece("text", text[end:]))
+    return tuple(piece for piece in pieces if piece.value or len(pieces) == 1)
+
+
+def _named(text: str, known: Named) -> Iterator[tuple[int, int, str, str, Piece]]:
+    """Yield the begin and end of each reference, its kind, its whole word and what it names: of no more than a word's begin too."""
+    for match in _WORD.finditer(text):
+        opening, kind, word = match.groups()
+        braced = opening == "${" and text.startswith("}", match.end())
+        variable = kind in (REFERENCE, PARAMETER)
+        if variable and not (braced or opening == "$"):
+            continue
+        shortest = len(word) if braced or kind == PARAMETER else 1
+        for length in range(len(word), shortest - 1, -1):
+            if piece := known[kind].get(word[:length]):
+                start = match.start() if variable or braced else match.start(2)
+                yield start, match.start(3) + length + braced, kind, word, piece
+                break
 
 
 def workspace_of(items: Iterable[Any]) -> BaseWorkspace | None:

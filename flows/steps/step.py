@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ from typing import Any, ClassVar
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import LOCAL
 from stepwell.blocks.compute.compute_target import name_of as name_of_target
+from stepwell.blocks.processes.shell_quoting import quote_after
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
@@ -20,7 +20,20 @@ from stepwell.flows.steps.argument_types import Argument as StepArgument
 from stepwell.flows.steps.argument_types import Configuration, Input, Output, Plain, Requirements, Target
 from stepwell.flows.steps.argument_types import Value as ParameterValue
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
-from stepwell.flows.steps.ports import access_of, is_among, is_port, name_of, original, port_of, workspace_of
+from stepwell.flows.steps.ports import (
+    INPUT,
+    OUTPUT,
+    PARAMETER,
+    REFERENCE,
+    access_of,
+    is_among,
+    is_port,
+    name_of,
+    original,
+    pieces_of,
+    port_of,
+    workspace_of,
+)
 from stepwell.flows.steps.settings import (
     environment_of,
     folder_of_caller,
@@ -43,8 +56,6 @@ from stepwell.model.definitions import (
     UnboundInput,
 )
 from stepwell.rules import STEPWELL, Rules
-
-_REFERENCE = re.compile(r"\$AZUREML_DATAREFERENCE_(\w+)|DatasetOutputConfig:(\w+)|\$AML_PARAMETER_(\w+)")
 
 Producers = Mapping[int, tuple[str, str]]
 """For the identity of each output's object: the id of the step that writes it, and the output's name."""
@@ -317,7 +328,7 @@ class Step(TaskMethods):
                 "Pass a text, a number, a PipelineParameter, or an input or output of the step.",
             )
         text = value if isinstance(value, str) else str(value)
-        return (Piece("text", text),) if self._settings["shell"] else self._text_pieces(text)
+        return self._line_pieces(text) if self._settings["shell"] and seen else self._text_pieces(text)
 
     def _secret_argument(self, parameter: PipelineParameter) -> UserErrorException:
         return UserErrorException(
@@ -344,25 +355,24 @@ class Step(TaskMethods):
     def _text_pieces(self, text: str) -> Argument:
         if text.startswith("parameter:") and text.removeprefix("parameter:") in self._params:
             return self._argument(self._params[text.removeprefix("parameter:")])
-        pieces, end = [], 0
-        for match in _REFERENCE.finditer(text):
-            piece = self._named_piece(*match.groups())
-            if piece:
-                pieces += [Piece("text", text[end : match.start()]), piece]
-                end = match.end()
-        pieces.append(Piece("text", text[end:]))
-        return tuple(piece for piece in pieces if piece.value or len(pieces) == 1)
+        return pieces_of(text, self._named_in_texts())
 
-    def _named_piece(self, reference: str | None, config: str | None, parameter: str | None) -> Piece | None:
-        for item in self.inputs if reference else ():
-            if self._input_names[id(item)] == reference:
-                return Piece("input", reference or "")
-        for item in self.outputs:
-            if name_of(item) in (reference, config):
-                return Piece("output", port_of(item).name)
-        if parameter in {known.name for known in self.parameters}:
-            return Piece("parameter", parameter or "")
-        return None
+    def _line_pieces(self, line: str) -> Argument:
+        """Return the pieces of a line for a shell, which finds itself what variables of the step hold, but in '…'."""
+        known = {**self._named_in_texts(), PARAMETER: {}}
+        ports = [*(port_of(item) for item in self.outputs), *(self._input_port(item, {}) for item in self.inputs)]
+        found = {port.variable for port in ports}
+        return pieces_of(line, known, lambda name, start: name in found and quote_after(line[:start]) != "'")
+
+    def _named_in_texts(self) -> dict[str, dict[str, Piece]]:
+        outputs = {name_of(item): Piece("output", port_of(item).name) for item in self.outputs}
+        inputs = {name: Piece("input", name) for name in self._input_names.values()}
+        return {
+            REFERENCE: {**outputs, **inputs},
+            OUTPUT: {**{piece.value: piece for piece in outputs.values()}, **outputs},
+            INPUT: {**inputs, **{name_of(item): inputs[self._input_names[id(item)]] for item in self.inputs}},
+            PARAMETER: {known.name: Piece("parameter", known.name) for known in self.parameters},
+        }
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"

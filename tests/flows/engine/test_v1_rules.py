@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell import OutputFileDatasetConfig, PipelineData, PythonScriptStep
-from stepwell.errors import StepwellError
+from stepwell import CommandStep, OutputFileDatasetConfig, PipelineData
 
 
 def warnings_of(project, summary):
@@ -155,3 +154,30 @@ def test_a_run_of_v1s_rules_is_repeated_with_what_stands_beside_its_outputs(proj
     assert [(one.differs, one.obstacles) for one in rerun(project.workspace, run.folder, {}, print)] == [((), ())] * 2
     twice = run_twice(project.workspace, pipeline.definition, {}, print)
     assert [(one.differs, one.obstacles) for one in twice] == [((), ())] * 2
+
+
+# Texts that name ports ------------------------------------------------------------------------------------------------
+
+
+def test_commands_may_name_their_ports_wherever_in_a_text(project):
+    made, config, used = PipelineData("made"), OutputFileDatasetConfig("config"), PipelineData("used")
+    first = CommandStep(
+        f"mkdir $AZUREML_DATAREFERENCE_made && echo -n a > {made}/a && echo -n b > {config.arg_val}/b && "
+        f"echo -n c > '{config.arg_val}/c' && echo -n d > \"{config.arg_val}/d\" && echo -n e > {config.arg_val}_e && "
+        f"python -c \"open('{config.arg_val}/f', 'w').write('f'); open('${{AZUREML_DATAREFERENCE_made}}/g', 'w').write('g')\" && "
+        f'python -c \'open("{made}/h", "w").write("h")\' && cp {config.arg_val}_e {made}/e',
+        name="first",
+        outputs=[made, config],
+        source_directory=project.source,
+    )
+    read = config.as_input("read")
+    second = CommandStep(
+        f"cat {made}/* DatasetConsumptionConfig:read/* '{read}/b' ${{DatasetConsumptionConfig:read}}/c > {used}",
+        name="second",
+        inputs=[made, read],
+        outputs=[used],
+        source_directory=project.source,
+    )
+    summary = project.run(project.pipeline(first, second))
+    assert [step.happened for step in summary.steps] == ["ran", "ran"], summary.steps
+    assert step_run(project, summary, "second").get_output_data("used").local_path.read_text() == "aeghbcdfbc"

@@ -65,6 +65,39 @@ def test_text_may_name_ports_and_parameters_as_their_str_does():
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${AZUREML_DATAREFERENCE_table}/x", (Piece("input", "table"), Piece("text", "/x"))),
+        ("a=DatasetConsumptionConfig:read/x", (Piece("text", "a="), Piece("input", "read"), Piece("text", "/x"))),
+        ("${DatasetOutputConfig:net}_x", (Piece("output", "net"), Piece("text", "_x"))),
+        ("DatasetOutputConfig:net_x", (Piece("output", "net"), Piece("text", "_x"))),
+        ("${AML_PARAMETER_rate}0", (Piece("parameter", "rate"), Piece("text", "0"))),
+        ("${AML_PARAMETER_rate:-1}", (Piece("text", "${AML_PARAMETER_rate:-1}"),)),
+    ],
+)
+def test_references_stand_anywhere_in_a_text_and_in_braces(text, expected):
+    table, read = PipelineData("table"), OutputFileDatasetConfig("made").as_input("read")
+    more = {"inputs": [table, read], "outputs": [OutputFileDatasetConfig("net")]}
+    step = PythonScriptStep("a.py", arguments=[text, PipelineParameter("rate", 1)], params={"key": text}, **more)
+    assert pieces(step)[0] == define(step).params["key"] == expected
+
+
+def test_a_line_for_a_shell_keeps_the_variables_that_the_shell_knows():
+    data, config = PipelineData("data"), OutputFileDatasetConfig("net")
+    line = f"cp {data} '{data}' \"{data}\" $AML_PARAMETER_x {config.arg_val} {data}_x"
+    (found,) = pieces(CommandStep(line, outputs=[data, config]))
+    assert found == (
+        Piece("text", f"cp {data} '"),
+        Piece("output", "data"),
+        Piece("text", f'\' "{data}" $AML_PARAMETER_x '),
+        Piece("output", "net"),
+        Piece("text", " "),
+        Piece("output", "data"),
+        Piece("text", "_x"),
+    )
+
+
+@pytest.mark.parametrize(
     "text", ["", "$HOME", "$AZUREML_DATAREFERENCE_other", "{rate}", "a\nb", "$(id)", "$AML_PARAMETER_x"]
 )
 def test_text_that_names_nothing_stays_as_it_is(text):
