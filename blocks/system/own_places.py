@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from stepwell.blocks.system.companions import companions
 from stepwell.blocks.system.home import home
 
 _PACKAGES = ("stepwell", "stepwell.blocks", "stepwell.flows", "stepwell.deployments")
@@ -30,8 +31,8 @@ class OwnPlaces:
 
 @cache
 def _code() -> tuple[Path, ...]:
-    """Return the folders of the installed package, which are several where people work on it."""
-    found: list[Path] = []
+    """Return the folders of the installed package, which are several where people work on it, and of what goes with it."""
+    found = [companion.folder for companion in companions()]
     for name in _PACKAGES:
         with suppress(ImportError, ValueError):
             spec = importlib.util.find_spec(name)
