@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
-from prefect.blocks.system import Secret
-
 from stepwell.blocks.environments import registry
-from stepwell.blocks.server import documents
-from stepwell.errors import EnvironmentException, UserErrorException
+from stepwell.blocks.workspace.keyvault import Keyvault
+from stepwell.errors import EnvironmentException
 from stepwell.flows.step_requests.asking import Answer, Asker
-from stepwell.model.names import joined_name
 from stepwell.model.redaction import redacted
 
 
@@ -36,20 +31,6 @@ def environment(asker: Asker, *, name: str, version: int | str | None = None) ->
 
 def secret(asker: Asker, *, name: str) -> Answer:
     """Return the value of a secret of the workspace, which is masked in logs from now on."""
-    value = _value_of_secret(asker, name)
+    value = Keyvault(asker.host.workspace).get_secret(name)
     asker.host.hide((), [value])
     return Answer(value, identity=asker.host.store.keyed("secret of a workspace", [name, value]))
-
-
-def _value_of_secret(asker: Asker, name: str) -> str:
-    workspace = asker.host.workspace
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    for place in (joined_name(workspace.name, name), plain):
-        block = documents.load(Secret, place) if place else None
-        if block is not None:
-            return str(block.get())
-    raise UserErrorException(
-        f"The workspace has no secret {name!r}",
-        {"workspace": workspace.name, "looked for": f"a Prefect block Secret {plain!r}"},
-        "Save it with `Secret(value=…).save(name)`, or pass it as a secret parameter.",
-    )

@@ -87,7 +87,7 @@ class Fingerprint:
 
     def diff(self, earlier: Fingerprint, explain: ExplainTrees | None = None) -> tuple[str, ...]:
         """Explain each row added, removed or changed since `earlier` in a sentence; in none when the keys are equal."""
-        return tuple(_sentence(old, new, explain) for old, new in self._changes(earlier))
+        return tuple(dict.fromkeys(_sentence(old, new, explain) for old, new in self._changes(earlier)))
 
     def _changes(self, earlier: Fingerprint) -> list[tuple[Row | None, Row | None]]:
         before, after = _by_label(earlier.rows), _by_label(self.rows)
