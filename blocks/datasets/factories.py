@@ -14,7 +14,12 @@ from stepwell.blocks.datasets.abstract_dataset import AbstractDataset
 from stepwell.blocks.datasets.file_dataset import FileDataset
 from stepwell.blocks.datasets.files.partitions import write_frame
 from stepwell.blocks.datasets.files.paths import places_of, target_of
-from stepwell.blocks.datasets.reading_options import (
+from stepwell.blocks.datasets.registry import latest_by_name
+from stepwell.blocks.datasets.tabular_dataset import TabularDataset
+from stepwell.errors import DatasetValidationError, StepwellError, UserErrorException
+from stepwell.model.datasets.definition import DatasetDefinition, Format, Place, ReadOptions
+from stepwell.model.datasets.file_names import matches
+from stepwell.script.tables.reading_options import (
     FileEncoding,
     PromoteHeadersBehavior,
     encoding_of,
@@ -22,11 +27,6 @@ from stepwell.blocks.datasets.reading_options import (
     partition_format_of,
     types_of,
 )
-from stepwell.blocks.datasets.registry import latest_by_name
-from stepwell.blocks.datasets.tabular_dataset import TabularDataset
-from stepwell.errors import DatasetValidationError, StepwellError, UserErrorException
-from stepwell.model.datasets.definition import DatasetDefinition, Format, Place, ReadOptions
-from stepwell.model.datasets.file_names import matches
 
 
 @checked

@@ -4,12 +4,10 @@ from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
+from .blocks.datasets.column_types import DataType as DataType
 from .blocks.datasets.consumption import DatasetConsumptionConfig as DatasetConsumptionConfig
 from .blocks.datasets.dataset import Dataset as Dataset
 from .blocks.datasets.file_dataset import FileDataset as FileDataset
-from .blocks.datasets.reading_options import DataType as DataType
-from .blocks.datasets.reading_options import FileEncoding as FileEncoding
-from .blocks.datasets.reading_options import PromoteHeadersBehavior as PromoteHeadersBehavior
 from .blocks.datasets.tabular_dataset import TabularDataset as TabularDataset
 from .blocks.environments.conda_dependencies import CondaDependencies as CondaDependencies
 from .blocks.environments.environment import Environment as Environment
@@ -45,6 +43,8 @@ from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
+from .script.tables.reading_options import FileEncoding as FileEncoding
+from .script.tables.reading_options import PromoteHeadersBehavior as PromoteHeadersBehavior
 
 __version__: str
 

@@ -6,7 +6,6 @@ import atexit
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
@@ -14,7 +13,8 @@ from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.datasets.file_names import LocalFile
 from stepwell.model.digests import digest
 from stepwell.model.tree import Tree, scan
-from stepwell.script.tables.reading import frame_of, library
+from stepwell.script.tables.reading import frame_of
+from stepwell.script.tables.writing import write_table
 
 _RULES = "1"
 
@@ -60,13 +60,3 @@ def made_files(
             atexit.register(remove, scratch)
         else:
             remove(scratch)
-
-
-def write_table(frame: Any, place: Path, separator: str = ",") -> None:
-    """Write a DataFrame as a file, without its index, in the format that the file's name ends with."""
-    if place.suffix == ".csv":
-        frame.to_csv(place, index=False, sep=separator)
-        return
-    library("pyarrow")
-    frame = frame.set_axis([str(name) for name in frame.columns], axis="columns")
-    frame.to_parquet(place, index=False, engine="pyarrow")

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from stepwell.blocks.datasets.files.made_files import write_table
 from stepwell.blocks.system.temporary_folder import temporary_folder
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import UserErrorException
@@ -15,6 +14,7 @@ from stepwell.model.datasets.definition import ColumnType, DatasetDefinition, Pl
 from stepwell.model.datasets.file_names import quoted_value
 from stepwell.model.tree import scan
 from stepwell.script.tables.row_operations import require_columns
+from stepwell.script.tables.writing import write_table
 
 _NAME_OF_KEY = re.compile(r"[^{}:/]+")
 _TYPES: dict[str, Literal["long", "float", "bool", "datetime"]] = {

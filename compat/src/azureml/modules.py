@@ -85,7 +85,7 @@ def _home_of(name: str) -> str:
 
 
 def _refused(name: str) -> Any:
-    from stepwell.script.workspace.refused import refused
+    from stepwell.script.workspace.public_names import refused
 
     instead = names.NAMES[name].instead
     said = "of the Azure ML SDK is not carried by Stepwell"

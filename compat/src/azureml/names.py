@@ -36,8 +36,11 @@ NAMES: dict[str, Name] = {
         Pipeline PipelineData PipelineParameter PipelineEndpoint PipelineRun PublishedPipeline Schedule
         ScheduleRecurrence StepRun StepSequence TimeZone PythonScriptStep CommandStep DataTransferStep
         InteractiveLoginAuthentication ServicePrincipalAuthentication MsiAuthentication AzureCliAuthentication
-        TokenAuthentication""",
+        TokenAuthentication Dataset FileDataset TabularDataset DatasetConsumptionConfig DataType FileEncoding
+        PromoteHeadersBehavior""",
     ),
+    **_carried("stepwell.blocks.datasets.factories", "FileDatasetFactory TabularDatasetFactory"),
+    **_carried("stepwell.blocks.datasets.abstract_dataset", "AbstractDataset"),
     **_carried(
         "stepwell.script.run",
         """_OfflineRun""",
@@ -80,10 +83,9 @@ NAMES: dict[str, Name] = {
     "ErrorResponseException": Name("stepwell.errors:UserErrorException", error=True),
     **_refused(
         "name the data by a DataReference or a DataPath",
-        """Dataset FileDataset TabularDataset DatasetConsumptionConfig PipelineDataset DataType FileDatasetFactory
-        TabularDatasetFactory AbstractDataset LinkTabularOutputDatasetConfig OutputDatasetConfig
+        """PipelineDataset LinkTabularOutputDatasetConfig OutputDatasetConfig
         OutputTabularDatasetConfig HDFSOutputDatasetConfig SqlDataReference PipelineOutputFileDataset
-        PipelineOutputTabularDataset PipelineOutputAbstractDataset PromoteHeadersBehavior FileEncoding
+        PipelineOutputTabularDataset PipelineOutputAbstractDataset
         StoredProcedureParameter StoredProcedureParameterType""",
     ),
     **_refused(

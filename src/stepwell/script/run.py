@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterable, Iterator
 
 from stepwell.errors import RunEnvironmentException, UserErrorException
+from stepwell.script import channel
+from stepwell.script.asking_run import AskingRun, RunExperiment
 from stepwell.script.events import confined
 from stepwell.script.log import FolderLog, ScreenLog
-from stepwell.script.recorder import Recorder
 
 TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from stepwell.script.metrics import Scope
 
 
-class Run(Recorder):
+class Run(AskingRun):
     """The run that a script is part of, or its `parent`, the pipeline run, or a `child_run` of it."""
 
-    def __new__(cls, experiment: Any, run_id: str, outputs: str | None = None, *_: Any, **kwargs: Any) -> Self:  # noqa: ARG004  (v1 has them)
+    def __new__(cls, experiment: Any, run_id: str, outputs: str | None = None, *_: Any, **kwargs: Any) -> Self:
         """Return a run; of an experiment on the host, the one of that id, as `Run.get` does."""
         if cls is Run and hasattr(experiment, "workspace"):
             import stepwell  # the public names, which stand on this module
@@ -147,11 +148,6 @@ class Run(Recorder):
         return "Running"
 
     @property
-    def experiment(self) -> _Experiment:
-        """The experiment, by name."""
-        return _Experiment(str(self._log.context.get("experiment", "")))
-
-    @property
     def parent(self) -> Run | None:
         """The pipeline run of a step, the maker of a child; None above that."""
         if self._above is not None or self._scope == "parent":
@@ -218,18 +214,6 @@ class Run(Recorder):
         parts = [str(part) for part in (error_code, error_details) if part is not None]
         self._append({"type": "failed", "name": self._prefix.rstrip("/"), "value": ": ".join(parts)})
 
-    def cancel(self) -> None:
-        """Refuse: a script can't cancel the run that it is part of.
-
-        Raises:
-            UserErrorException: Always.
-        """
-        raise UserErrorException(
-            "A script can't cancel the run that it is part of",
-            {"run": self.id},
-            "End the script with an exception or sys.exit(1) to fail the step and stop what depends on it.",
-        )
-
     def child_run(self, name: str | None = None, run_id: str | None = None, outputs: str | None = None) -> Run:
         """Make a run whose metrics, tags and files are kept with this one's, under `<name>/`.
 
@@ -250,19 +234,21 @@ class Run(Recorder):
         return type(self)(self._log, run_id or f"{self._id}_{child}", self._scope, prefix, above=self)
 
     def get_secret(self, name: str) -> str:
-        """Return the value of an environment variable.
+        """Return the value of an environment variable, or of a secret of the workspace.
 
         Args:
-            name: Name of the variable, as it is or as MY_NAME for `my-name`.
+            name: Name of the variable, as it is or as MY_NAME for `my-name`, or of the secret.
 
         Returns:
             Its value.
 
         Raises:
-            UserErrorException: There is no such variable.
+            UserErrorException: There is neither.
         """
         variable = "".join(mark if mark.isalnum() else "_" for mark in name).upper()
         value = os.environ.get(name, os.environ.get(variable))
+        if value is None and channel.available():
+            return str(channel.ask("secret.get", name=name))
         if value is None:
             raise UserErrorException(
                 f"There is no secret {name!r}",
@@ -304,22 +290,15 @@ class _OfflineRun(Run):
         run_id = f"OfflineRun_{uuid4()}"
         return cls(ScreenLog({"experiment": "offline", "parent_id": f"{run_id}_parent"}), run_id)
 
+    @property
+    def experiment(self) -> RunExperiment:
+        """The experiment that a script by hand belongs to, whose workspace is that of its `config.json`."""
+        return RunExperiment("offline")
+
     def get_file_names(self) -> list[str]:
         """Return no names: nothing is kept."""
         return []
 
-
-class _Experiment:
-    """The experiment of a run, as far as a script may know it."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @property
-    def workspace(self) -> Any:
-        """The workspace, which is never there: a result must depend on nothing but what its step declares."""
-        raise UserErrorException(
-            "A script has no workspace",
-            {"experiment": self.name},
-            "Declare data as inputs and outputs of the step, and read secrets with Run.get_secret.",
-        )
+    def register_model(self, model_name: str, *_: object, **__: object) -> None:
+        """Tell that a model would be registered: nothing is kept."""
+        print(f"Attempted to register model: {model_name}")

@@ -5,15 +5,34 @@ from __future__ import annotations
 import os
 import sys
 
+from stepwell.errors import ComputeTargetException, StepwellError, UserErrorException
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 _ROOM = "stepwell.script.workspace"
 CARRIERS = {
     "Run": "stepwell.script.run",
     "_OfflineRun": "stepwell.script.run",
     "StepwellError": "stepwell.errors",
+    "Workspace": f"{_ROOM}.workspace",
+    "Keyvault": f"{_ROOM}.keyvault",
+    "Experiment": f"{_ROOM}.experiment",
+    "Environment": f"{_ROOM}.environment",
+    "StepRun": f"{_ROOM}.step_run",
+    "Model": f"{_ROOM}.model",
+    "Datastore": f"{_ROOM}.datastore",
+    "DataPath": f"{_ROOM}.datastore",
+    "DataReference": f"{_ROOM}.datastore",
+    "Dataset": f"{_ROOM}.dataset",
+    "FileDatasetFactory": f"{_ROOM}.dataset_factories",
+    "TabularDatasetFactory": f"{_ROOM}.dataset_factories",
+    "FileDataset": "stepwell.script.tables.local_dataset",
+    "TabularDataset": "stepwell.script.tables.local_dataset",
+    "DataType": "stepwell.script.tables.reading_options",
+    "FileEncoding": "stepwell.script.tables.reading_options",
+    "PromoteHeadersBehavior": "stepwell.script.tables.reading_options",
 }
 """The module that has a name here; of host classes the one that stands for them in a step."""
 _refused: dict[str, Any] = {}
@@ -46,10 +65,12 @@ def find(name: str) -> Any:
 def refuse(name: str, module: str = "stepwell") -> Any:
     """Return the class that stands for a name that has no side in a step."""
     if name not in _refused:
-        from stepwell.script.workspace.refused import refused
-
         where = "can't be used in a step" if in_step() else "needs Stepwell, which is not installed here"
-        _refused[name] = refused(name, where, "Use it where the pipeline is submitted.", module)
+        hint = "Use it where the pipeline is submitted."
+        error: type[StepwellError] = UserErrorException
+        if name.endswith(("Compute", "ComputeTarget")) and in_step():
+            where, error = "is AuthenticationFailed: a step can't manage compute targets", ComputeTargetException
+        _refused[name] = refused(name, where, hint, module, error)
     return _refused[name]
 
 
@@ -63,3 +84,32 @@ def names() -> list[str]:
         listed = ""
     found += [word.strip(' \n",') for word in listed.split()]
     return sorted({*filter(None, found)})
+
+
+class Refused(type):
+    """A class that nothing carries; `said` is what it tells of itself, `hint` what to do instead."""
+
+    said: str
+    hint: str
+    error: type[StepwellError]
+
+    def __call__(cls, *_: Any, **__: Any) -> NoReturn:
+        """Raise its error: nothing carries the name."""
+        cls.refuse(cls.__name__)
+
+    def __getattr__(cls, attribute: str) -> NoReturn:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        cls.refuse(f"{cls.__name__}.{attribute}")
+
+    def refuse(cls, what: str) -> NoReturn:
+        """Raise the class's error for `what` of it."""
+        raise cls.error(f"{what} {cls.said}", {}, cls.hint)
+
+
+def refused(
+    name: str, said: str, hint: str, module: str = "stepwell", error: type[StepwellError] = UserErrorException
+) -> Any:
+    """Return a class of that name that refuses; `said` goes on after the name, `hint` begins with a verb."""
+    own = {"__module__": module, "__doc__": f"{name} {said}.", "said": said, "hint": hint, "error": error}
+    return Refused(name, (), own)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from enum import Enum, IntEnum
 from typing import Any, Literal
 
-from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import ColumnType, Headers
 from stepwell.model.datasets.file_names import check_partition_format
@@ -35,9 +34,10 @@ class FileEncoding(Enum):
     WINDOWS1252 = "windows1252"
 
 
-@checked
 class DataType:
     """Types of columns, for `set_column_types`."""
+
+    checked_by_heirs = True
 
     @staticmethod
     def to_string() -> ColumnType:

@@ -1,0 +1,203 @@
+"""What a run asks the host that it runs for: its workspace, its other steps, its end; and models that it registers."""
+
+from __future__ import annotations
+
+import os
+
+from stepwell.errors import ModelPathNotFoundException, UserErrorException
+from stepwell.script import channel
+from stepwell.script.recorder import Recorder
+
+TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any, NoReturn
+
+
+class AskingRun(Recorder):
+    """The part of a run that reaches its host."""
+
+    @property
+    def experiment(self) -> RunExperiment:
+        """The experiment, with its workspace."""
+        return RunExperiment(str(self._log.context.get("experiment", "")))
+
+    def cancel(self) -> None:
+        """Stop the pipeline run and with it the script; a step, which is not its parent, can't do that.
+
+        Raises:
+            UserErrorException: It is the run of a step, or of a child.
+        """
+        if self._scope == "parent" and channel.available():
+            channel.ask("run.cancel")
+            return
+        raise UserErrorException(
+            "A script can't cancel the run that it is part of",
+            {"hint for v1's users": "`run.parent.cancel()` stops the pipeline run"},
+            "End the script with an exception or sys.exit(1) to fail the step and stop what depends on it.",
+        )
+
+    def find_step_run(self, name: str) -> list[Any]:
+        """Find the run's steps of a name.
+
+        Args:
+            name: The step's name.
+
+        Returns:
+            The steps, with what they logged so far.
+        """
+        return [*_steps(name)]
+
+    def get_steps(self) -> Iterator[Any]:
+        """Find the steps of the pipeline run.
+
+        Returns:
+            The steps, with what they logged so far.
+        """
+        return iter(_steps())
+
+    def get_children(
+        self,
+        recursive: bool = False,
+        tags: Any = None,
+        properties: Any = None,
+        type: str | None = None,
+        status: str | None = None,
+        _rehydrate_runs: bool = True,
+    ) -> Iterator[Any]:
+        """Find the steps of a pipeline run; the run of a step has none that can be looked at.
+
+        Args:
+            recursive: Accepted for v1's sake; not used.
+            tags: Only those that have these tags: a name, or names and values.
+            properties: Only those that have these properties.
+            type: Only those of this type.
+            status: Only those of this status.
+
+        Returns:
+            The steps, with what they logged so far.
+        """
+        for step in _steps() if self._scope == "parent" else ():
+            of_kind = type in (None, step.type) and status in (None, step.status)
+            if of_kind and _fits(tags, step.get_tags) and _fits(properties, step.get_properties):
+                yield step
+
+    def submit_child(self, config: Any, tags: Any = None, **kwargs: Any) -> NoReturn:
+        """Refuse: a script starts no runs.
+
+        Args:
+            config: Not used.
+            tags: Not used.
+            **kwargs: Not used.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        raise UserErrorException(
+            "A script can't submit runs",
+            {"run": self.experiment.name},
+            "Make it a step of the pipeline, or start the script with `subprocess` and log to a `child_run`.",
+        )
+
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str | os.PathLike[str] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        description: str | None = None,
+        datasets: Any = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Keep a file or folder of the run as the next version of a model.
+
+        Args:
+            model_name: The model's name.
+            model_path: A file or folder that the run has kept, such as `outputs/model.pkl`, or one that stands there in the
+                working directory; by default the one that is called like the model.
+            tags: What it is marked with; can be changed.
+            properties: Facts about it, which are never changed.
+            model_framework: What made it, such as `Model.Framework.SCIKITLEARN`.
+            model_framework_version: The version of what made it.
+            description: What it is.
+            datasets: Accepted for v1's sake: the inputs of the step stand in the model's record.
+            sample_input_dataset: Accepted for v1's sake; not used.
+            sample_output_dataset: Accepted for v1's sake; not used.
+            resource_configuration: Accepted for v1's sake; not used.
+            **kwargs: Further arguments of v1; not used.
+
+        Returns:
+            The model, with its version.
+
+        Raises:
+            ModelPathNotFoundException: The run has no such file or folder.
+        """
+        return _public("Model").register(
+            self.experiment.workspace,
+            self._kept_path(os.fspath(model_path or model_name)),
+            model_name,
+            tags=tags,
+            properties=properties,
+            description=description,
+            model_framework=model_framework,
+            model_framework_version=model_framework_version,
+        )
+
+    def _kept_path(self, path: str) -> str:
+        """Return where a file or folder of the run stands."""
+        kept = self._log.place(self._scope, self._prefix + os.path.normpath(path))
+        for place in (kept, path):
+            if os.path.exists(place) and place != os.devnull:
+                return place
+        raise ModelPathNotFoundException(
+            "The run has no such file or folder",
+            {"path": path, "kept": ", ".join(self.get_file_names()) or "nothing"},
+            "Write it to `outputs/`, or keep it with `run.upload_file` or `run.upload_folder` first.",
+        )
+
+
+class RunExperiment:
+    """The experiment of a run, as far as a script may know it; what it does not know itself, the workspace's one does."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def workspace(self) -> Any:
+        """The workspace of the run; of a script by hand the one of its `config.json`."""
+        return _public("Workspace").from_config()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(_public("Experiment")(self.workspace, self.name), name)
+
+    def __repr__(self) -> str:
+        return f"Experiment(Name: {self.name})"
+
+
+def _public(name: str) -> Any:
+    """Return a public name of Stepwell: in a step its side here, by hand the host's own."""
+    import stepwell
+
+    return getattr(stepwell, name)
+
+
+def _steps(name: str | None = None) -> list[Any]:
+    found: list[Any] = _public("StepRun").found(name)
+    return found
+
+
+def _fits(wanted: Any, facts: Any) -> bool:
+    """Return whether a step has the tags, or properties, that are asked for: a name, names, or names with values."""
+    if not wanted:
+        return True
+    known = facts()
+    if isinstance(wanted, str):
+        return wanted in known
+    return all(name in known and str(known[name]) == str(value) for name, value in dict(wanted).items())

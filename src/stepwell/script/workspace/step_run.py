@@ -1,0 +1,117 @@
+"""`StepRun` as a script has it: another step of its run, as far as it has come."""
+
+from __future__ import annotations
+
+from stepwell.errors import UserErrorException
+from stepwell.script import channel
+from stepwell.script.metrics import metrics_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+_REFUSED = ("log", "tag", "set_tags", "add_properties", "upload_file", "upload_folder", "child_run", "complete", "fail")
+
+
+class StepRun:
+    """A step of the run."""
+
+    def __init__(self, facts: dict[str, str]) -> None:
+        self._facts = facts
+
+    @classmethod
+    def found(cls, name: str | None = None) -> list[StepRun]:
+        """Return the steps of the run that have a name or id, by default all."""
+        answer = channel.ask("run.children") if name is None else channel.ask("run.find_step_run", name=name)
+        return [cls(facts) for facts in answer["steps"]]
+
+    @property
+    def id(self) -> str:
+        """The id of its run; '' as long as it has not begun."""
+        return self._facts["id"]
+
+    @property
+    def name(self) -> str:
+        """The step's name."""
+        return self._facts["name"]
+
+    display_name = name
+
+    @property
+    def type(self) -> str:
+        """`azureml.StepRun`, as in v1."""
+        return "azureml.StepRun"
+
+    @property
+    def parent(self) -> Any:
+        """The pipeline run, whose step it is."""
+        from stepwell.script.run import Run
+
+        return Run.get_context().parent
+
+    @property
+    def experiment(self) -> Any:
+        """The experiment of the pipeline run."""
+        return self.parent.experiment
+
+    @property
+    def status(self) -> str:
+        """How far it is, as v1's `Run.status` says it: `Completed` where `get_status` says `Finished`."""
+        status = self.get_status()
+        return "Completed" if status == "Finished" else status
+
+    def get_status(self) -> str:
+        """Return how far it is: `NotStarted`, `Queued`, `Running`, `Finished`, `Failed` or `Canceled`."""
+        return str(channel.ask("run.status", step=self._facts["step"]))
+
+    def get_metrics(self, name: str | None = None, recursive: bool = False, **_: object) -> dict[str, Any]:
+        """Return what it logged so far, or that of one name."""
+        events = channel.ask("run.metrics", step=self._facts["step"], name=name)["events"]
+        metrics: dict[str, Any] = metrics_of([{**event, "scope": "step"} for event in events], "step")
+        return metrics
+
+    def get_tags(self) -> dict[str, Any]:
+        """Return its tags."""
+        return dict(channel.ask("run.tags", step=self._facts["step"])["tags"])
+
+    def get_properties(self) -> dict[str, Any]:
+        """Return its properties."""
+        return dict(channel.ask("run.properties", step=self._facts["step"])["properties"])
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        """Its tags."""
+        return self.get_tags()
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """Its properties."""
+        return self.get_properties()
+
+    def get_details(self) -> dict[str, Any]:
+        """Return id, status, tags and properties, under v1's names."""
+        return {
+            "runId": self.id,
+            "status": self.status,
+            "properties": self.get_properties(),
+            "tags": self.get_tags(),
+            "inputDatasets": [],
+            "outputDatasets": [],
+            "logFiles": {},
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("log_") or name in _REFUSED:
+            _refuse(self.name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __repr__(self) -> str:
+        return f"Run(Experiment: {self.experiment.name}, Id: {self.id}, Type: {self.type}, Status: {self.status})"
+
+
+def _refuse(name: str) -> NoReturn:
+    raise UserErrorException(
+        "A script can't change what another step logged",
+        {"step": name},
+        "Log to the run of the script itself, or to its parent.",
+    )
