@@ -15,7 +15,7 @@ from stepwell.blocks.datasets.files.current_files import CurrentFiles, look
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, datastores_of
-from stepwell.model.datasets.file_names import full_path, partition_values
+from stepwell.model.datasets.file_names import full_path, typed_partition_values
 from stepwell.script.tables.lazy_datasets import LazyDataset
 
 
@@ -63,10 +63,7 @@ class AbstractDataset(LazyDataset):
     def _partitions(self) -> list[Mapping[str, Any]]:
         found = self.current_files()
         options = found.definition.options
-        return [
-            partition_values(options.partition_format, full_path(found.definition, file.name), quoted=options.quoted)
-            for file in found.files
-        ]
+        return [typed_partition_values(options, full_path(found.definition, file.name)) for file in found.files]
 
     # Registration ---------------------------------------------------------------------------------------------------
 

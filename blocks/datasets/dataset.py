@@ -26,14 +26,13 @@ class Dataset:
     Tabular = TabularDatasetFactory
 
     @staticmethod
-    def get_by_name(workspace: BaseWorkspace, name: str, version: int | str | None = "latest", **kwargs: Any) -> Any:
+    def get_by_name(workspace: BaseWorkspace, name: str, version: int | str | None = "latest") -> Any:
         """Find a registered dataset.
 
         Args:
             workspace: The workspace.
             name: The dataset's name.
             version: The version; by default the latest.
-            **kwargs: Accepted for v1's sake; not used.
 
         Returns:
             A FileDataset or TabularDataset.
@@ -44,13 +43,12 @@ class Dataset:
         return dataset_of(workspace, registry.find(workspace, name, version))
 
     @staticmethod
-    def get_by_id(workspace: BaseWorkspace, id: str, **kwargs: Any) -> Any:
+    def get_by_id(workspace: BaseWorkspace, id: str) -> Any:
         """Find a dataset by its id.
 
         Args:
             workspace: The workspace.
             id: The `id` of a dataset, registered or not.
-            **kwargs: Accepted for v1's sake; not used.
 
         Returns:
             A FileDataset or TabularDataset.

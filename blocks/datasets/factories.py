@@ -5,9 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeVar
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.abstract_dataset import AbstractDataset
@@ -27,6 +26,8 @@ from stepwell.script.tables.reading_options import (
     partition_format_of,
     types_of,
 )
+
+D = TypeVar("D", FileDataset, TabularDataset)
 
 
 @checked
@@ -335,23 +336,15 @@ def _table_places(path: Any) -> tuple[tuple[Place, ...], Any]:
     return places_of(path)
 
 
-def _validated(dataset: Any, validate: bool) -> Any:
+def _validated(dataset: D, validate: bool) -> D:
     """Return the dataset; with `validate`, once its files were found and its first rows could be read."""
-    if not validate:
-        return dataset
-    if isinstance(dataset, FileDataset):
+    if validate:
         found = dataset.current_files()
         if dataset.partition_keys and found.files:
-            first = replace(dataset.definition)
-            FileDataset(first, dataset.workspace).get_partition_key_values()
-        return dataset
-    if not all(importlib.util.find_spec(name) for name in ("pandas", "pyarrow")):
-        dataset.current_files()
-        return dataset
-    try:
-        dataset.take(1).to_pandas_dataframe()
-    except DatasetValidationError:
-        raise
-    except StepwellError as error:
-        raise DatasetValidationError(error.title, error.facts, error.hint) from error
+            dataset.get_partition_key_values()
+        if isinstance(dataset, TabularDataset) and all(map(importlib.util.find_spec, ("pandas", "pyarrow"))):
+            try:
+                dataset.take(1).to_pandas_dataframe()
+            except StepwellError as error:
+                raise DatasetValidationError(error.title, error.facts, error.hint) from error
     return dataset

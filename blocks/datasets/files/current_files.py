@@ -174,12 +174,12 @@ def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Curr
     roots: list[str] = []
     for place in definition.places:
         start = f"{place.datastore or 'web'}/" if several else ""
-        files, root = _of_place(workspace, place)
-        if files:
+        there, root = _of_place(workspace, place)
+        if there:
             roots.append(f"{start}{root}".rstrip("/"))
         elif not is_pattern(place.path):
             raise _no_data(place)
-        for path, file in files.items():
+        for path, file in there.items():
             found.setdefault(start + path, file)
     if not found:
         raise _no_data(*definition.places[:1])
@@ -257,7 +257,9 @@ def _far(datastore: str, path: str, facts: Facts) -> FoundFile:
 def _made(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
     """Return the files that are made of the table of a definition."""
     source = look(workspace, definition.table)
-    folder, tree = made_files(workspace and workspace.store, source.definition, definition, source.content, source.here)
+    folder, tree = made_files(
+        workspace.store if workspace else None, source.definition, definition, source.content, source.here
+    )
     made = [
         FoundFile(entry.path, "", entry.path, entry.size, place=folder / entry.path, known_digest=entry.digest)
         for entry in tree.entries

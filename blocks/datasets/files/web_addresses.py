@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import tempfile
@@ -126,9 +127,21 @@ def look(shown: str) -> WebFile:
         return _looked(folder / name, shown, _known.get(shown, shown))
 
 
+class _WithoutSecrets(logging.Filter):
+    """Lets no record through that tells a secret of an address: httpx tells the whole of it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        return not any(secret in text for secret in secret_texts())
+
+
+_without_secrets = _WithoutSecrets()
+
+
 def _looked(place: Path, shown: str, address: str) -> WebFile:
     import httpx
 
+    logging.getLogger("httpx").addFilter(_without_secrets)
     known = _read_facts(place)
     headers = {
         header: known[fact]

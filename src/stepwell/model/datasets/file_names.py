@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from stepwell.errors import UserErrorException
-from stepwell.model.datasets.definition import DatasetDefinition, Place
+from stepwell.model.datasets.definition import ColumnType, DatasetDefinition, Place, ReadOptions
 
 NULL, EMPTY = "__null__", "__empty__"
 """The folders of rows that have no value, or no text, for a key of their partition."""
@@ -148,6 +148,24 @@ def partition_values(partition_format: str, path: str, *, quoted: bool = False) 
     for column, parts in times.items():
         values[column] = _time(column, parts, path)
     return {name: values[name] for name in partition_columns(partition_format)}
+
+
+def typed_partition_values(options: ReadOptions, path: str) -> dict[str, Any]:
+    """Return `partition_values` as the types of columns want them; a text that can't be of its type stays a text."""
+    values = partition_values(options.partition_format, path, quoted=options.quoted)
+    return {name: _typed(value, options.types.get(name)) for name, value in values.items()}
+
+
+def _typed(value: Any, wanted: ColumnType | None) -> Any:
+    if wanted is None or not isinstance(value, str):
+        return value
+    try:
+        if wanted.type == "bool":
+            return {"true": True, "false": False}.get(value.lower(), value)
+        kinds = {"long": int, "float": float, "datetime": datetime.fromisoformat}
+        return kinds[wanted.type](value) if wanted.type in kinds else value  # type: ignore[operator]
+    except ValueError:
+        return value
 
 
 def quoted_value(value: str | None) -> str:

@@ -138,7 +138,7 @@ class LazyFiles(LazyDataset):
 
     checked_by_heirs = True
 
-    def filter(self, expression: Expression) -> Self:
+    def filter(self, expression: Any) -> Self:
         """Return the files for which an expression is true.
 
         Args:
@@ -180,7 +180,7 @@ class LazyTable(LazyDataset):
         """Return a column for an expression, or with a list of names, a dataset of these columns."""
         return column(key) if isinstance(key, str) else self.keep_columns(list(key))
 
-    def filter(self, expression: Expression) -> Self:
+    def filter(self, expression: Any) -> Self:
         """Return the rows for which an expression is true.
 
         Args:
@@ -251,7 +251,8 @@ class LazyTable(LazyDataset):
         timestamp: str | None = None,
         partition_timestamp: str | None = None,
         validate: bool = False,
-        **kwargs: Any,
+        fine_grain_timestamp: str | None = None,
+        coarse_grain_timestamp: str | None = None,
     ) -> Self:
         """Return the table as one whose rows can be chosen by time.
 
@@ -259,7 +260,8 @@ class LazyTable(LazyDataset):
             timestamp: The column with the time of each row.
             partition_timestamp: The column with the time of each part, made of the files' paths.
             validate: Whether to read rows at once, and refuse columns that hold no times.
-            **kwargs: v1's earlier names, `fine_grain_timestamp` and `coarse_grain_timestamp`.
+            fine_grain_timestamp: v1's earlier name of `timestamp`.
+            coarse_grain_timestamp: v1's earlier name of `partition_timestamp`.
 
         Returns:
             A dataset with `time_before`, `time_after`, `time_between` and `time_recent`.
@@ -267,8 +269,8 @@ class LazyTable(LazyDataset):
         Raises:
             UserErrorException: With `validate`, a column is missing or holds no times.
         """
-        fine = timestamp or kwargs.get("fine_grain_timestamp")
-        coarse = partition_timestamp or kwargs.get("coarse_grain_timestamp")
+        fine = timestamp or fine_grain_timestamp
+        coarse = partition_timestamp or coarse_grain_timestamp
         found = self._like(self._definition.with_options(timestamp=fine or "", partition_timestamp=coarse or ""))
         for name in filter(None, (fine, coarse)) if validate else ():
             found.take(200)._between(name, after=datetime(1, 1, 1, tzinfo=UTC)).to_pandas_dataframe()  # noqa: SLF001
