@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import string
 import sys
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -109,9 +110,9 @@ def test_random_tables_are_what_pandas_has(tmp_path_factory, form, parts, seed, 
 def test_random_json_lines_are_what_pandas_has(tmp_path_factory, rows) -> None:
     folder = tmp_path_factory.mktemp("lines")
     frame = frame_of(rows).drop(columns=["time"])
-    frame.to_json(folder / "a.jsonl", orient="records", lines=True, double_precision=15)
-    found = read(folder, table("json_lines"))
-    assert_frame_equal(found, frame, check_exact=False, rtol=1e-12)
+    lines = [json.dumps(row) for row in frame.to_dict("records")]  # pandas would round large numbers
+    (folder / "a.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    assert_frame_equal(read(folder, table("json_lines")), frame)
 
 
 # Delimited text ----------------------------------------------------------------------------------------------------------
