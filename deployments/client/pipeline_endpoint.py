@@ -329,7 +329,7 @@ class PipelineEndpoint:
         continue_on_step_failure: bool | None = None,
         *,
         pipeline_version: str | None = None,
-        tags: Mapping[str, str] | None = None,
+        tags: Mapping[str, Any] | None = None,
         regenerate_outputs: bool = False,
     ) -> PipelineRun:
         """Submit a run of a version, by default of the default one.

@@ -155,6 +155,7 @@ class RunContext(RunSources):
             "experiment": facts.get("experiment", ""),
             "workspace": self.workspace.name,
             "parent_id": self.run.run_id,
+            "number": facts.get("number", 0),
             "parent_name": self.run.label,
             "parent_tags": facts.get("tags", {}),
         }

@@ -39,7 +39,7 @@ class Submittable(Protocol):
         parent_run_id: str | None,
         continue_on_step_failure: bool | None,
         *,
-        tags: Mapping[str, str] | None,
+        tags: Mapping[str, Plain] | None,
         regenerate_outputs: bool,
     ) -> PipelineRun:
         """Return the run, at work or soon to be."""

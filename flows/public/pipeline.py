@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.compute_target import ComputeTarget, name_of, unsaved
 from stepwell.blocks.server.work_pool import POOL
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.references import Storage
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import RunContext
@@ -22,13 +24,16 @@ from stepwell.flows.runs.flow_run import preflight, provenance_of
 from stepwell.flows.runs.launch import RunToBe
 from stepwell.flows.runs.names import UNFIT, usual_name
 from stepwell.flows.runs.pipeline_flow import RESERVED, VERIFY, PipelineFlow
+from stepwell.flows.steps.argument_types import Plain
 from stepwell.flows.steps.graph import Graph
+from stepwell.flows.steps.outputs import REFERENCE
 from stepwell.flows.steps.step import Step
-from stepwell.model.definitions import PipelineDefinition
+from stepwell.model.definitions import OutputPort, PipelineDefinition
 from stepwell.model.records import Decision
 from stepwell.rules import STEPWELL, Rules
 
 if TYPE_CHECKING:
+    from stepwell.flows.public.pipeline_run import PipelineRun
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
 
@@ -50,7 +55,7 @@ class Pipeline(PipelineFlow):
         steps: A step, a list of steps or of lists (at any depth), a StepSequence, or a PipelineData (its producer).
         description: What the pipeline is for, any text; its name too, as in Azure ML SDK v1, where `name` is not given, on one
             line and with `_` for what no flow's name can have.
-        default_datastore: Accepted for v1's sake; not used.
+        default_datastore: The datastore, or its name, of PipelineData that name none; None: the workspace's default datastore.
         default_source_directory: The source directory of steps that name none; by default the folder of the file that
             makes the step, if its script is there, else the current directory.
         resolve_closure: Whether steps that a listed step depends on belong to the pipeline too. If False, one that is not
@@ -72,13 +77,14 @@ class Pipeline(PipelineFlow):
     """The rules of pipelines that are made without `rules`."""
 
     _steps: tuple[Step, ...] = ()
+    _is_named = True
 
     def __init__(
         self,
         workspace: BaseWorkspace,
         steps: Any,
         description: str | None = None,
-        default_datastore: Any = None,
+        default_datastore: Storage | str | None = None,
         default_source_directory: str | PurePath | None = None,
         resolve_closure: bool = True,
         *,
@@ -90,15 +96,17 @@ class Pipeline(PipelineFlow):
         graph = Graph(steps, resolve_closure=resolve_closure)
         _check_name(name or usual_name(description))
         rules = rules or self.default_rules
+        place = str(getattr(default_datastore, "name", default_datastore or ""))
         steps = graph.define(Path(default_source_directory) if default_source_directory else None)
         self.definition = PipelineDefinition(
             name=name or usual_name(description),
             description=description or "",
             workspace=workspace.name,
-            steps=tuple(replace(step, rules=rules) for step in steps),
+            steps=tuple(replace(step, rules=rules, outputs=_placed(step.outputs, place)) for step in steps),
             parameters=graph.parameters(),
             rules=rules,
         )
+        self._is_named = bool(name or description)
         self._steps = graph.steps
         for step in graph.steps:
             step.workspace = step.workspace or workspace
@@ -173,6 +181,52 @@ class Pipeline(PipelineFlow):
             preflight(context, self.definition, values)
             return plan(context, self.definition, values)
 
+    def submit(
+        self,
+        experiment_name: str,
+        pipeline_parameters: Mapping[str, Any] | None = None,
+        continue_on_step_failure: bool = False,
+        regenerate_outputs: bool = False,
+        parent_run_id: str | None = None,
+        credential_passthrough: bool | None = None,
+        *,
+        tags: Mapping[str, Plain] | None = None,
+    ) -> PipelineRun:
+        """Start the pipeline in an experiment, as `Experiment.submit` does.
+
+        Args:
+            experiment_name: The experiment's name.
+            pipeline_parameters: Values by parameter; the others keep their defaults.
+            continue_on_step_failure: Whether steps that do not depend on a failed one go on.
+            regenerate_outputs: Whether every step runs anew, whatever earlier runs left.
+            parent_run_id: The run that this one belongs to.
+            credential_passthrough: Accepted for v1's sake; not used.
+            tags: Labels of the run.
+
+        Returns:
+            The run, at work.
+
+        Raises:
+            UserErrorException: The name can't name an experiment, or a parameter is unknown or has a wrong value.
+            ExperimentExecutionException: The run's process ended before it began.
+        """
+        from stepwell import Experiment  # which stands on this module
+
+        return Experiment(self.workspace, experiment_name).submit(
+            self,
+            tags,
+            pipeline_parameters=pipeline_parameters,
+            continue_on_step_failure=continue_on_step_failure,
+            regenerate_outputs=regenerate_outputs,
+            parent_run_id=parent_run_id,
+        )
+
+    def _set_experiment_name(self, name: str) -> None:
+        """Call a pipeline that has neither name nor description as an experiment, as code for v1 does before it publishes."""
+        if not self._is_named:
+            self.definition = replace(self.definition, name=usual_name(name))
+            self.__dict__.pop("flow", None)
+
     def publish(
         self,
         name: str | None = None,
@@ -222,6 +276,16 @@ class Pipeline(PipelineFlow):
 
     def __repr__(self) -> str:
         return f"Pipeline(name={self.name!r}, steps={[step.id for step in self.definition.steps]})"
+
+
+def _placed(ports: tuple[OutputPort, ...], datastore: str) -> tuple[OutputPort, ...]:
+    """Return the outputs, PipelineData that name no datastore on that one, if it is not ''."""
+    return tuple(
+        replace(port, datastore=datastore)
+        if datastore and port.datastore is None and port.variable.startswith(REFERENCE)
+        else port
+        for port in ports
+    )
 
 
 def _check_name(name: str) -> None:

@@ -25,6 +25,7 @@ from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
 from stepwell.flows.publishing.publish import close_deployment, open_deployment, publish_pipeline, publish_run
 from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 from stepwell.flows.runs.launch import detach
+from stepwell.flows.steps.argument_types import Plain
 
 ADDRESS_DOCUMENT = "endpoint-address"
 DEFAULT_ADDRESS = "http://127.0.0.1:4280"
@@ -264,7 +265,7 @@ class PublishedPipeline:
         parent_run_id: str | None = None,
         continue_on_step_failure: bool | None = None,
         *,
-        tags: Mapping[str, str] | None = None,
+        tags: Mapping[str, Plain] | None = None,
         regenerate_outputs: bool = False,
     ) -> PipelineRun:
         """Start a run: a worker of the pool takes it if one is there, else a process of its own on this machine.
@@ -287,8 +288,9 @@ class PublishedPipeline:
             ServerException: Prefect's server did not take the run.
         """
         go_on = self.continue_on_step_failure if continue_on_step_failure is None else continue_on_step_failure
+        labels = {name: str(value) for name, value in (tags or {}).items()}
         return start_run(
-            self, RunRequest(experiment_name, pipeline_parameters or {}, tags or {}, regenerate_outputs, go_on)
+            self, RunRequest(experiment_name, pipeline_parameters or {}, labels, regenerate_outputs, go_on)
         )
 
     def __repr__(self) -> str:

@@ -11,6 +11,9 @@ from stepwell.blocks.workspace.references import Storage, check_mode, check_port
 from stepwell.errors import UserErrorException
 from stepwell.model.definitions import Mode, OutputPort
 
+REFERENCE = "AZUREML_DATAREFERENCE_"
+"""Begins the name of the environment variable that holds the path of PipelineData."""
+
 _WRITE_MODES = ("mount", "upload")
 
 
@@ -75,7 +78,7 @@ class PipelineData:
         """The output that this data is on the step that writes it."""
         return OutputPort(
             name=self.output_name,
-            variable=f"AZUREML_DATAREFERENCE_{self.name}",
+            variable=REFERENCE + self.name,
             datastore=self.datastore.name if self.datastore else None,
             mode=self.mode,
             path_on_compute=self.path_on_compute,

@@ -31,6 +31,7 @@ SIGNATURES = {
     "PipelineData": "name datastore=None output_name=None output_mode='mount' output_path_on_compute=None output_overwrite=None data_type=None is_directory=None pipeline_output_name=None",
     "Pipeline": "workspace steps description=None default_datastore=None default_source_directory=None resolve_closure=True",
     "Pipeline.publish": "name=None description=None version=None continue_on_step_failure=None",
+    "Pipeline.submit": "experiment_name pipeline_parameters=None continue_on_step_failure=False regenerate_outputs=False parent_run_id=None credential_passthrough=None",
     "PipelineParameter": "name default_value",
     "PythonScriptStep": "script_name name=None arguments=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None allow_reuse=True version=None hash_paths=None",
     "CommandStep": "command=None name=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None allow_reuse=True version=None",

@@ -9,7 +9,17 @@ import prefect_api
 import pytest
 from prefect import Flow, flow
 from prefect.exceptions import ParameterTypeError
-from stepwell import LocalCompute, Pipeline, PipelineData, PipelineParameter, PythonScriptStep, RunConfiguration
+from stepwell import (
+    Datastore,
+    Experiment,
+    LocalCompute,
+    OutputFileDatasetConfig,
+    Pipeline,
+    PipelineData,
+    PipelineParameter,
+    PythonScriptStep,
+    RunConfiguration,
+)
 from stepwell.blocks.server.connection import client_settings
 from stepwell.errors import ActivityFailedException, UserErrorException
 
@@ -115,6 +125,42 @@ def test_targets_that_were_never_saved_travel_with_the_pipeline(project):
 
     with client_settings():
         assert own().record.run_id == made.run_id
+
+
+def test_data_without_a_datastore_go_to_the_pipelines(project):
+    Datastore.register(project.workspace, "away", str(project.folder / "away"))
+    own = Datastore.register(project.workspace, "own", str(project.folder / "own"))
+    out, placed, config = PipelineData("out"), PipelineData("placed", own), OutputFileDatasetConfig("config")
+    body = "for path in args[:2]: open(path, 'w').write('x')\nopen(args[2] + '/y', 'w').write('y')"
+    step = project.step("a.py", body, arguments=[out, placed, config], outputs=[out, placed])
+    for default in ("away", Datastore(project.workspace, "away")):
+        pipeline = project.pipeline(step, default_datastore=default)
+        result = pipeline()["a.py"]
+        usual = project.workspace.default_datastore_name
+        assert {n: a.datastore for n, a in result.items()} == {"out": "away", "placed": "own", "config": usual}
+        assert (project.folder / "away" / result["out"].path).read_text() == "x"
+    assert project.pipeline(step).definition.steps[0].outputs[0].datastore is None
+
+
+def test_a_pipeline_submits_itself_and_is_called_as_its_experiment_if_nothing_else_names_it(project):
+    body = "from stepwell import Run\nrun = Run.get_context()\nprint(run.number, args[0])\nrun.tag('ok', True)\nrun.parent.tag('share', 0.5)"
+    pipeline = project.pipeline(project.step("a.py", body, arguments=[PipelineParameter("rate", 1)]))
+    pipeline._set_experiment_name("nightly")
+    run = pipeline.submit("nightly", {"rate": 3}, tags={"green": True, "count": 7, "part": 0.5})
+    assert run.wait_for_completion(show_output=False) == "Finished"
+    assert (run.experiment.name, pipeline.name, run.name) == ("nightly", "nightly", f"nightly#{run.number}")
+    assert {"green": "True", "count": "7", "part": "0.5", "share": "0.5"}.items() <= run.tags.items()
+    assert [
+        found.id for found in Experiment(project.workspace, "nightly").get_runs(tags={"green": True, "count": 7})
+    ] == [run.id]
+    (step,) = run.get_steps()
+    assert step.get_stdout_log() == f"{run.number} 3\n" and run.number > 0
+    named = project.pipeline(project.step("a.py"), description="mine")
+    named._set_experiment_name("nightly")
+    assert named.name == "mine"
+    published = named.publish()
+    again = published.submit(project.workspace, "nightly", tags={"green": False})
+    assert again.wait_for_completion(show_output=False, raise_on_error=False) and again.tags["green"] == "False"
 
 
 def test_a_step_whose_input_vanished_fails_the_plan_with_a_hint(project):
