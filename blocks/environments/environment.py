@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 _JSON_NAME = "azureml_environment.json"
+_CURATED = "azureml-"
 
 
 @checked
@@ -274,13 +275,22 @@ class Environment:
             label: Accepted for v1's sake; not used.
 
         Returns:
-            The environment.
+            The environment. One of those that Azure keeps ready, `AzureML-…`, is an empty one where installed packages stand in
+            for others, so that its steps run with those in use.
 
         Raises:
             UserErrorException: There is no environment of that name and version.
         """
         blocks = versions_of(workspace, name)
         block = latest_of(block for block in blocks if version is None or str(block.version) == str(version))
+        if block is None and not blocks and name.lower().startswith(_CURATED):
+            if workspace.stand_ins["environment"] != "as-asked":
+                return cls(name)
+            raise UserErrorException(
+                f"The environment {name!r} is one that Azure keeps ready",
+                {"workspace": workspace.name},
+                "Register one of that name, or set STEPWELL_V1_ENVIRONMENT=as-installed to run with the packages in use.",
+            )
         if block is None:
             facts = {"workspace": workspace.name, "versions": ", ".join(str(b.version) for b in blocks) or "none"}
             title = f"There is no environment {name!r}" + (f" of version {version}" if version is not None else "")

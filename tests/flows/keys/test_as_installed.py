@@ -107,6 +107,29 @@ def test_the_workspace_chooses_too_the_variable_wins_and_another_word_is_refused
         project.workspace.stand_ins
 
 
+def test_an_environment_that_azure_keeps_ready_is_that_in_use(project, monkeypatch):
+    from packaging import __version__
+
+    name, ours = "AzureML-sklearn-0.24-ubuntu18.04-py37-cpu", type(project.workspace).get(project.workspace.name)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    with pytest.raises(UserErrorException, match="Azure keeps ready") as caught:
+        Environment.get(ours, name)
+    assert VARIABLE in caught.value.hint
+    with pytest.raises(UserErrorException, match="There is no environment 'mine'"):
+        Environment.get(ours, "mine")
+    monkeypatch.setenv(VARIABLE, "as-installed")
+    curated = Environment.get(workspace=ours, name=name)
+    assert curated.name == name and not curated.definition().isolated
+    mine = curated.clone("mine")
+    mine.python.conda_dependencies.add_pip_package("packaging==14.0")
+    config = RunConfiguration()
+    config.environment = mine
+    (step,) = project.run(project.pipeline(project.step("a.py", "import packaging", runconfig=config))).steps
+    assert step.happened == "ran" and f"packaging {__version__} instead of 14.0" in step.differs
+    mine.register(ours)
+    assert Environment.get(ours, "mine").name == "mine"
+
+
 def test_a_module_that_is_not_installed_either_is_named_before_anything_runs(project, monkeypatch):
     monkeypatch.setenv(VARIABLE, "as-installed")
     step = project.step("a.py", "import nothing_like_this", environment=["nothing-like-this==3.1"])
