@@ -70,13 +70,15 @@ class Asker:
 class Answer:
     """Plain values or a path for the script, and what identifies them in the step's fingerprint.
 
-    `identity` is by default the value; `words` are what people are told of it, such as `version 4`.
+    `identity` is by default the value; `words` are what people are told of it, such as `version 4`. `read_in_place` are
+    files that the path leads to and that others may write to meanwhile.
     """
 
     value: Any = None
     path: Path | None = None
     identity: Any = field(default=...)
     words: str = ""
+    read_in_place: tuple[str, ...] = ()
 
     @property
     def identified_by(self) -> Any:

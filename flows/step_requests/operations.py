@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stepwell.errors import ComputeTargetException, StepwellError, UserErrorException, WorkspaceException
+from stepwell.flows.step_requests import dataset_requests as datasets
 from stepwell.flows.step_requests import datastore_requests as datastores
 from stepwell.flows.step_requests import model_requests as models
 from stepwell.flows.step_requests import run_requests as run
@@ -19,6 +20,12 @@ OPERATIONS: dict[str, Operation] = {
     "datastore.files": Operation(datastores.files),
     "datastore.download": Operation(datastores.download, again=datastores.download_again),
     "datastore.upload": Operation(datastores.upload, look=False, sends=True),
+    "dataset.get": Operation(datasets.get),
+    "dataset.list": Operation(datasets.list_all),
+    "dataset.look": Operation(datasets.look_at),
+    "dataset.files": Operation(datasets.files, again=datasets.files_again),
+    "dataset.register": Operation(datasets.register, look=False),
+    "dataset.update": Operation(datasets.update, look=False),
     "model.find": Operation(models.find),
     "model.files": Operation(models.files, again=models.files_again),
     "model.register": Operation(models.register, look=False, sends=True),

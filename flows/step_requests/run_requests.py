@@ -81,8 +81,13 @@ def _events(asker: Asker, step: str | None) -> list[dict[str, Any]]:
 
 
 def _settings(asker: Asker, step: str | None, kind: str, fact: str) -> dict[str, Any]:
-    given = {} if step is not None else dict(_state(asker).facts.get(fact, {}))
-    return given | {event["name"]: event["value"] for event in _events(asker, step) if event["type"] == kind}
+    found = {} if step is not None else dict(_state(asker).facts.get(fact, {}))
+    for event in _events(asker, step):
+        if event["type"] == kind:
+            found[event["name"]] = event["value"]
+        elif event["type"] == "untag" and kind == "tag":
+            found.pop(event["name"], None)
+    return found
 
 
 def _one(state: RunState, step: str) -> StepState:

@@ -13,7 +13,7 @@ from stepwell.model.definitions import PipelineDefinition
 from stepwell.model.records import StepRecord
 from stepwell.script.events import read_events
 
-KEPT = ("metric", "image", "tag", "property")
+KEPT = ("metric", "image", "tag", "untag", "property")
 """The types of events that a record keeps: all that other steps can ask for."""
 
 _STATUS = {

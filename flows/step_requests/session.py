@@ -148,15 +148,15 @@ class Session:
         except BaseException:
             self._note(look, "")  # nobody knows what it would have been
             raise
-        self._note(look, value_of(answer), answer.path)
+        self._note(look, value_of(answer), answer)
         return answer
 
-    def _note(self, look: str, value: str, path: Path | None = None) -> None:
+    def _note(self, look: str, value: str, answer: Answer | None = None) -> None:
         with self._lock:
             self._looks.setdefault(look, set()).add(value)
-            if path is not None:
-                self._handed_out |= {str(path), os.path.realpath(path)}
-                if not (self._folder and path.is_relative_to(self._folder)):
+            if answer is not None and answer.path is not None:
+                self._handed_out |= {str(answer.path), os.path.realpath(answer.path), *answer.read_in_place}
+                if answer.read_in_place:
                     self._in_place.add(look)
 
     def _new_folder(self) -> Path:

@@ -132,7 +132,9 @@ def _look_label(operation: str, arguments: Mapping[str, Any]) -> str:
         return f"{what} {f'step {step!r}' if step else 'the run'}"
     name = next((arguments[key] for key in ("name", "id") if arguments.get(key)), None)
     if name is None:
-        return f"the list of {subject}s" if verb in ("list", "find") else f"the {subject}'s {verb}"
+        return f"the list of {subject}s" if verb in ("list", "find") else f"the {verb} of the {subject}"
+    if subject == "dataset" and verb in ("files", "look"):
+        return f"the {'files' if verb == 'files' else 'names of the files'} of dataset {name!r}"
     place = arguments.get("prefix")
     return f"{subject} {name!r}" + (f" at {place!r}" if place else "")
 

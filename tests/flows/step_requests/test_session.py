@@ -20,30 +20,6 @@ from stepwell.script import channel
 from stepwell.script.frames import read_frame, write_frame
 
 
-@pytest.fixture
-def context(project):
-    with closing(RunContext(project.workspace, str(uuid.uuid4()))) as made:
-        yield made
-
-
-@pytest.fixture
-def call(project, context):
-    pipeline = project.pipeline(project.step("s.py", "pass"))
-    return context.call(pipeline.definition.steps[0], {}, {})
-
-
-@pytest.fixture
-def session(context, call, tmp_path, monkeypatch):
-    """Let this process be a step that may ask."""
-    made = Session(context, call, "step-run")
-    place = tmp_path / "job" / "channel"
-    place.parent.mkdir()
-    monkeypatch.setenv(channel.SOCKET, str(place))
-    monkeypatch.setenv(channel.TOKEN, made.token)
-    with listening(made.serve, place, same_files=False), closing(made):
-        yield made
-
-
 def looked(session):
     return sorted(session.looks(1))
 
