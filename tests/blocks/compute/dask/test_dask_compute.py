@@ -13,7 +13,7 @@ import pytest
 import share_nothing
 from waiting import PATIENCE, eventually
 
-from stepwell import Datastore, Experiment, PipelineData
+from stepwell import Datastore, Experiment, Model, PipelineData
 from stepwell.blocks.compute.dask import cluster as dask_cluster
 from stepwell.blocks.compute.dask.cluster import cluster_of, known_cluster
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -226,6 +226,8 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
         (tmp_path / "in.csv").write_text("1,2\n")
         far.upload_files([str(tmp_path / "in.csv")], target_path="raw", show_progress=False)
         make(address=far_worker)
+        (tmp_path / "big").write_bytes(os.urandom(3_000_000))
+        Model.register(workspace, tmp_path / "big", "big")
         middle, out = PipelineData("middle"), PipelineData("out")
         near = "open(args[0], 'w').write('from here '); open(args[0] + '_near', 'w').write('near')"
         first = project.step("first.py", near, arguments=[middle], outputs=[middle])
@@ -239,6 +241,11 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             from stepwell import Run
             assert not os.path.exists(%r), 'this worker sees our files'
             Run.get_context().log('score', 1.5)
+            from stepwell.script import channel
+            (known,) = channel.ask('model.find', name='big')['models']
+            given = channel.receive('model.files', name='big')
+            assert os.path.getsize(given) == 3_000_000 and not given.startswith(%r), given
+            assert channel.send('model.register', given, name='copy')['digest'] == known['digest']
             print('far away', flush=True)
             os.makedirs(sys.argv[3])
             text = open(sys.argv[1]).read() + helper.word() + open(sys.argv[2] + '/in.csv').read()
@@ -246,7 +253,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             open(sys.argv[3] + '_beside', 'w').write(open(sys.argv[1] + '_near').read())
             open('outputs/plot', 'w').write('plot')
             """
-            % str(project.folder / "source"),
+            % (str(project.folder / "source"), str(project.folder)),
         )
         second = project.step(
             "far.py", arguments=[middle, data, out], inputs=[middle, data], outputs=[out], compute_target="workers"
