@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import TO_FILES, DatasetDefinition
 from stepwell.model.datasets.expressions import Expression, column, metadata, names_in
 from stepwell.model.datasets.file_names import partition_columns
+from stepwell.script.tables.operation_arguments import count_of, names_of, seed_of, share_of
 
 FACTS = ("Size", "LastModifiedTime", "CreationTime", "Extension", "CanSeek")
 """What files can be chosen by."""
@@ -76,7 +76,7 @@ class LazyDataset:
         Raises:
             UserErrorException: The count is negative.
         """
-        return self._then("take", count=_count(count))
+        return self._then("take", count=count_of(count))
 
     def skip(self, count: int) -> Self:
         """Return all but the first rows, or files.
@@ -90,7 +90,7 @@ class LazyDataset:
         Raises:
             UserErrorException: The count is negative.
         """
-        return self._then("skip", count=_count(count))
+        return self._then("skip", count=count_of(count))
 
     def take_sample(self, probability: float, seed: int | None = None) -> Self:
         """Return rows, or files, by chance.
@@ -106,7 +106,7 @@ class LazyDataset:
         Raises:
             UserErrorException: The probability is none.
         """
-        return self._then("sample", probability=_share("probability", probability), seed=_seed(seed))
+        return self._then("sample", probability=share_of("probability", probability), seed=seed_of(seed))
 
     def random_split(self, percentage: float, seed: int | None = None) -> tuple[Self, Self]:
         """Return two datasets that have each row, or file, in one of them.
@@ -121,7 +121,7 @@ class LazyDataset:
         Raises:
             UserErrorException: The percentage is none.
         """
-        arguments = {"percentage": _share("percentage", percentage), "seed": _seed(seed)}
+        arguments = {"percentage": share_of("percentage", percentage), "seed": seed_of(seed)}
         return self._then("split", **arguments, second=False), self._then("split", **arguments, second=True)
 
     def _filtered(self, expression: Any) -> Self:
@@ -218,7 +218,7 @@ class LazyTable(LazyDataset):
         Raises:
             UserErrorException: With `validate`, the table has no such column.
         """
-        names = _names(columns)
+        names = names_of(columns)
         options = self._definition.options
         kept = {name: getattr(options, name) for name in ("timestamp", "partition_timestamp")}
         kept = {name: value if value in names else "" for name, value in kept.items()}
@@ -236,7 +236,7 @@ class LazyTable(LazyDataset):
         Returns:
             A dataset of the other columns.
         """
-        return self._then("drop", columns=_names(columns))
+        return self._then("drop", columns=names_of(columns))
 
     # Times ----------------------------------------------------------------------------------------------------------
 
@@ -387,23 +387,3 @@ class LazyTable(LazyDataset):
 
     def _frame(self, on_error: str, out_of_range_datetime: str) -> Any:
         raise NotImplementedError
-
-
-def _count(value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UserErrorException(f"`count` can't be {value!r}", hint="Pass a whole number that is not negative.")
-    return value
-
-
-def _share(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise UserErrorException(f"`{name}` can't be {value!r}", hint="Pass a number from 0 to 1.")
-    return float(value)
-
-
-def _seed(seed: int | None) -> int:
-    return random.SystemRandom().randrange(2**32) if seed is None else int(seed)
-
-
-def _names(columns: str | Sequence[str]) -> list[str]:
-    return [columns] if isinstance(columns, str) else list(columns)
