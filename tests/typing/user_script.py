@@ -16,12 +16,17 @@ from stepwell import (
     DataPath,
     DataPathComputeBinding,
     DataReference,
+    Dataset,
+    DatasetConsumptionConfig,
     Datastore,
     DataTransferStep,
+    DataType,
     DockerCompute,
     DockerConfiguration,
     Environment,
     Experiment,
+    FileDataset,
+    FileEncoding,
     InteractiveLoginAuthentication,
     LocalCompute,
     Model,
@@ -32,6 +37,7 @@ from stepwell import (
     PipelineEndpoint,
     PipelineParameter,
     PipelineRun,
+    PromoteHeadersBehavior,
     PublishedPipeline,
     PythonScriptStep,
     Run,
@@ -43,6 +49,7 @@ from stepwell import (
     StepRun,
     StepSequence,
     StepwellError,
+    TabularDataset,
     TimeZone,
     TokenAuthentication,
     Workspace,
@@ -54,6 +61,19 @@ store: Datastore = Datastore.register(ws, "raw", "file:///tmp/raw", overwrite=Tr
 uploaded: DataReference = store.upload_files(["a.csv"], target_path="in")
 default: Datastore = ws.get_default_datastore()
 print(__version__, store.url, [name for name in ws.datastores], uploaded.path("a.csv").as_download())
+
+pictures: FileDataset = Dataset.File.from_files((store, "pictures/**/*.png"))
+flats: TabularDataset = Dataset.Tabular.from_delimited_files(
+    [(store, "flats/*.csv")],
+    set_column_types={"rent": DataType.to_float()},
+    header=PromoteHeadersBehavior.ALL_FILES_HAVE_SAME_HEADERS,
+    encoding=FileEncoding.UTF8,
+)
+cheap: TabularDataset = flats.filter((flats["rent"] < 900) & ~flats["town"].is_null()).keep_columns(["rent", "town"])
+training, testing = cheap.random_split(0.8, seed=1)
+known: TabularDataset = training.register(ws, "flats", tags={"area": "north"}, create_new_version=True)
+named: DatasetConsumptionConfig = pictures.as_named_input("pictures").as_mount()
+print(testing.to_pandas_dataframe(), known.version, named.name, pictures.to_path(), Dataset.get_by_name(ws, "flats"))
 
 packages = CondaDependencies.create(pip_packages=["numpy"], conda_packages=["python=3.11"])
 environment = Environment("numbers")
