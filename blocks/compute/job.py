@@ -54,6 +54,12 @@ class Job:
         return self.record / "logs"
 
 
+def shown_input(call: StepCall, name: str, path: Path) -> str:
+    """Return what the script is given for an input: its path, or the id of a dataset that it gets as such."""
+    dataset = call.datasets.get(name, {})
+    return str(dataset["id"]) if dataset.get("mode") == "direct" else str(path)
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """How a job's process ended, and where each output stands on this machine, if it was written.

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.files_beside import with_files_beside
-from stepwell.blocks.compute.job import Job
+from stepwell.blocks.compute.job import Job, shown_input
 from stepwell.blocks.compute.own_code import OwnCode, Python
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.processes.command import PAYLOAD, Command
@@ -309,13 +309,15 @@ def _write_context(job: Job, directory: WorkingDirectory) -> None:
         "name": job.call.definition.name,
         "input_datasets": {name: str(path) for name, path in directory.inputs.items()},
         "output_datasets": {name: str(path) for name, path in directory.outputs.items()},
+        "datasets": job.call.datasets,
         "secret_variables": [_parameter_variable(p.name) for p in job.call.definition.parameters if p.secret],
     }
     (job.control / "context.json").write_text(json.dumps(context))
 
 
 def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory, *, shell: bool = False) -> str:
-    values = {"input": directory.inputs, "output": directory.outputs, "parameter": call.parameters}
+    inputs = {name: shown_input(call, name, path) for name, path in directory.inputs.items()}
+    values = {"input": inputs, "output": directory.outputs, "parameter": call.parameters}
     parts = ((p.kind, p.value if p.kind == "text" else str(values[p.kind][p.value])) for p in argument)  # type: ignore[index]
     return line_of(parts) if shell else "".join(text for _, text in parts)
 
@@ -366,7 +368,7 @@ def _launch_spec(
 
 def _variables(job: Job, directory: WorkingDirectory) -> dict[str, str]:
     call, definition = job.call, job.call.definition
-    data = {port.variable: str(directory.inputs[port.name]) for port in definition.inputs}
+    data = {port.variable: shown_input(call, port.name, directory.inputs[port.name]) for port in definition.inputs}
     data |= {port.variable: str(directory.outputs[port.name]) for port in definition.outputs}
     values = {_parameter_variable(name): text for name, text in call.parameters.items()}
     values |= {

@@ -146,7 +146,7 @@ class AbstractDataset(LazyDataset):
         """
         block = self._registered()
         assert self._workspace is not None
-        registry.forget(registry.versions_of(self._workspace, block.name))
+        registry.forget(self._workspace, registry.versions_of(self._workspace, block.name))
         self._block = None
 
     def update(self, description: str | None = None, tags: Mapping[str, Any] | None = None) -> Self:

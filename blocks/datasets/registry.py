@@ -12,6 +12,7 @@ from pydantic import Field
 
 from stepwell.blocks.datasets.files.web_addresses import addresses_with_secrets, remember_addresses
 from stepwell.blocks.server import documents
+from stepwell.blocks.store import claims
 from stepwell.blocks.system.locks import exclusive
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
@@ -34,6 +35,15 @@ class DatasetBlock(documents.NamedBlock, documents.DatedBlock):
     secrets: SecretDict | None = Field(default=None, description="Its addresses on the web as they were given.")
     description: str = Field(default="", description="What it is.")
     tags: dict[str, str] = Field(default_factory=dict, description="What it is marked with; can be changed.")
+    content: str = Field(default="", description="Of an output: the digest of its bytes, which the store keeps.")
+    content_place: list[str] = Field(
+        default_factory=list, description="Of an output: its datastore and its path there."
+    )
+
+    @property
+    def claim(self) -> str:
+        """What its claim on the store is called."""
+        return f"dataset-{self.dataset_id}"
 
 
 def definition_of(block: DatasetBlock) -> DatasetDefinition:
@@ -170,9 +180,10 @@ def save(block: DatasetBlock) -> None:
     documents.save_named(block)
 
 
-def forget(blocks: Iterable[DatasetBlock]) -> None:
-    """Forget versions; their files stay where they are."""
+def forget(workspace: BaseWorkspace, blocks: Iterable[DatasetBlock]) -> None:
+    """Forget versions; their files stay where they are, those that only the store keeps until it is collected."""
     for block in blocks:
+        claims.disclaim(workspace.store, block.claim)
         documents.delete_named(DatasetBlock, *block.own_names)
 
 

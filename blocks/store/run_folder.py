@@ -29,7 +29,7 @@ _EVENT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("seconds", "saved"), _NUMBER),
     **dict.fromkeys(("why", "upstream", "undeclared", "differs"), list),
     "undeclared_count": int,
-    "ran_on": dict,
+    **dict.fromkeys(("ran_on", "datasets", "registered"), dict),
 }
 _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "name", "workspace", "experiment", "kind"), str),
@@ -165,7 +165,10 @@ def _is_event(event: Any) -> bool:
     lists = ("why", "upstream", "undeclared", "differs")
     texts = (*(text for name in lists for text in event.get(name, ())), *event.get("ran_on", {}).values())
     ids = (event.get("step_run_id", ""), event.get("from_run", ""))
-    return all(isinstance(text, str) for text in texts) and not any("/" in name or name == ".." for name in ids)
+    named = (*event.get("datasets", {}).values(), *event.get("registered", {}).values())
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(facts, dict) for facts in named):
+        return False
+    return not any("/" in name or name == ".." for name in ids)
 
 
 def _fits(name: str, value: Any, types: dict[str, type | tuple[type, ...]]) -> bool:

@@ -96,6 +96,7 @@ def body_schema(block: PublishedPipelineBlock) -> Schema:
     definitions = definitions_of(block)
     plain = {definition.name: _parameter_schema(definition) for definition in definitions}
     data = {d.name: _DATA_PATH for d in definitions if d.type == "data"}
+    datasets = {d.name: _DATASET for d in definitions if d.type == "dataset"}
     more: Schema = {"additionalProperties": block.lenient}
     passed_over: Schema = {"description": _PASSED_OVER} if block.lenient else {}
     texts = {"type": "object", "additionalProperties": {"type": "string", "pattern": _TEXT_PATTERN, "maxLength": 5000}}
@@ -113,6 +114,13 @@ def body_schema(block: PublishedPipelineBlock) -> Schema:
             "ParameterAssignments": {"type": "object", **more, "properties": plain},
             **(
                 {"DataPathAssignments": {"type": "object", **more, "properties": data}} if data or block.lenient else {}
+            ),
+            **(
+                {
+                    "DataSetDefinitionValueAssignments": {"type": "object", **more, "properties": datasets}
+                }
+                if datasets or block.lenient
+                else {}
             ),
             "Tags": {**texts, "maxProperties": 50},
             "RegenerateOutputs": {"type": "boolean", "default": False, "description": "Run every step anew."},
@@ -134,7 +142,7 @@ def _parameter_schema(definition: ParameterDefinition) -> Schema:
         return {**shown, "type": _TYPES[definition.type], "format": "password", "writeOnly": True}
     shown["default"] = default_of(definition)
     shown |= {"nullable": True} if definition.nullable else {}
-    if definition.type == "data":
+    if definition.type in ("data", "dataset"):
         return {**shown, "type": "string", "example": default_of(definition)}
     if definition.type == "list":
         return {**shown, "type": "array", "maxItems": 1000, "items": _item_schema(definition, definition.item_type)}
@@ -174,6 +182,19 @@ _DATA_PATH = {
     "required": ["DataStoreName", "RelativePath"],
     "additionalProperties": False,
     "properties": {"DataStoreName": {"type": "string"}, "RelativePath": {"type": "string"}},
+}
+_DATASET = {
+    "type": "object",
+    "required": ["SavedDataSetReference"],
+    "additionalProperties": False,
+    "properties": {
+        "SavedDataSetReference": {
+            "type": "object",
+            "required": ["Id"],
+            "additionalProperties": False,
+            "properties": {"Id": {"type": "string"}},
+        }
+    },
 }
 _ERROR_SCHEMA = {
     "type": "object",

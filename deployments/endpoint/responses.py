@@ -135,8 +135,8 @@ def _parameter(definition: ParameterDefinition) -> dict[str, Any]:
 
 
 def default_of(definition: ParameterDefinition) -> Any:
-    """Return the parameter's default as JSON: data as `<datastore>/<path>`, a list as one."""
-    if definition.type == "data":
+    """Return the parameter's default as JSON: data as `<datastore>/<path>` or `<name>:<version>`, a list as one."""
+    if definition.type in ("data", "dataset"):
         return as_text(definition.default)
     return list(definition.default) if isinstance(definition.default, tuple) else definition.default
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepwell.deployments.access.http_errors import BadRequest
+from stepwell.deployments.endpoint.responses import default_of
 from stepwell.errors import StepwellError, UserErrorException, printable
 from stepwell.flows.parameters.pipeline_parameter import check, parse
 from stepwell.flows.publishing.run_requests import RunRequest
@@ -62,8 +63,6 @@ def parse_run_request(
             ignored += [_shown(f"{field}.{name}") for name in assigned if name not in known_parameters]
             body[field] = {name: value for name, value in assigned.items() if name in known_parameters}
     flags = {name: _flag(body, name) for name in FLAGS}
-    if _object(body, "DataSetDefinitionValueAssignments"):
-        raise BadRequest(400, "DataSetDefinitionValueAssignments", "Datasets can't be assigned", "Use a data path.")
     if body.get("Tags") is not None and body.get("tags") is not None:
         raise BadRequest(400, "tags", "Tags are given twice, as Tags and as tags", "Leave one of them out.")
     given = flags["ContinueRunOnStepFailure"]
@@ -122,6 +121,14 @@ def _values(body: Mapping[str, Any], known: Mapping[str, ParameterDefinition]) -
         if name in found:
             raise BadRequest(400, field, "The parameter is assigned twice", "Leave one of the two out.")
         found[name] = _data_source(field, value)
+    for name, value in _object(body, "DataSetDefinitionValueAssignments").items():
+        field = f"DataSetDefinitionValueAssignments.{name:.80}"
+        definition = _definition(field, name, known)
+        if definition.type != "dataset":
+            raise BadRequest(400, field, "The parameter is no dataset", "Assign it in ParameterAssignments.")
+        if name in found:
+            raise BadRequest(400, field, "The parameter is assigned twice", "Leave one of the two out.")
+        found[name] = _dataset(field, definition, _dataset_id(field, value))
     return found
 
 
@@ -135,6 +142,8 @@ def _definition(field: str, name: str, known: Mapping[str, ParameterDefinition])
 def _value(field: str, definition: ParameterDefinition, value: Any) -> Any:
     if definition.type == "data" and not isinstance(value, str):
         raise BadRequest(400, field, "A data path is a text <datastore>/<path>", "Assign it so.")
+    if definition.type == "dataset":
+        return _dataset(field, definition, value)
     try:
         if definition.type == "data":
             return parse(definition, value)
@@ -168,6 +177,29 @@ def _data_source(field: str, value: Any) -> DataSource:
         if name not in ("DataStoreName", "RelativePath"):
             raise BadRequest(400, f"{field}.{name:.80}", "A data path has no such field", "Leave it out.")
     return DataSource(value["DataStoreName"], value["RelativePath"])
+
+
+def _dataset(field: str, definition: ParameterDefinition, text: Any) -> Any:
+    """Return the registered dataset that a text names, or the pipeline's own if it is named as the document has it."""
+    if text == default_of(definition):
+        return definition.default
+    if not isinstance(text, str) or text.lstrip().startswith("{"):  # who calls may read registered datasets only
+        raise BadRequest(400, field, "A dataset is a text <name>, <name>:<version> or an id", "Name a registered one.")
+    try:
+        return check(definition, text)
+    except StepwellError as error:
+        raise BadRequest(400, field, error.title, error.hint) from None
+
+
+def _dataset_id(field: str, value: Any) -> str:
+    """Return the text that names a dataset in v1's words, {"SavedDataSetReference": {"Id": …}}, or in ours: a text."""
+    if isinstance(value, str):
+        return value
+    reference = value.get("SavedDataSetReference") if isinstance(value, dict) and len(value) == 1 else None
+    if not isinstance(reference, dict) or set(reference) != {"Id"} or not isinstance(reference["Id"], str):
+        hint = 'Write {"SavedDataSetReference": {"Id": …}}, or a text <name>:<version>.'
+        raise BadRequest(400, field, "The value names no registered dataset", hint)
+    return reference["Id"]
 
 
 # Plain fields ---------------------------------------------------------------------------------------------------------

@@ -34,13 +34,29 @@ def report(run: RunFolder, *, guards: bool = False) -> str:
         lines += [f"  {'':<{width}}  {'':<9} {'':>7}  {reason}" for reason in step.why[1:]]
         if step.error:
             lines += [f"      {line}" for line in step.error.splitlines()]
-    lines += _places(summary) + (_guards(summary) if guards else [])
+    lines += _datasets(summary) + _places(summary) + (_guards(summary) if guards else [])
     lines += [f"Warning: {warning}" for warning in summary.warnings]
     lines += [*_differing(summary), *_undeclared(summary)] if guards else []
     lines += _metrics(summary)
     lines += [f"Picture: {path}" for path in pictures]
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
     return "\n".join(map(printable, lines))
+
+
+def _datasets(summary: RunSummary) -> list[str]:
+    """Return which datasets steps read, and which their outputs became."""
+    lines = []
+    for step in summary.steps:
+        read = [f"{dataset_name(facts)} as {name}" for name, facts in step.datasets.items() if dataset_name(facts)]
+        made = [f"{dataset_name(facts)} of {name}" for name, facts in step.registered.items()]
+        lines += [f"Read by {step.id}: {', '.join(read)}"] if read else []
+        lines += [f"Registered by {step.id}: {', '.join(made)}"] if made else []
+    return lines
+
+
+def dataset_name(facts: Mapping[str, Any]) -> str:
+    """Return the name and version under which a dataset is registered; '' if it is not."""
+    return f"{facts['name']}, version {facts.get('version')}" if facts.get("name") else ""
 
 
 def _places(summary: RunSummary) -> list[str]:
@@ -152,6 +168,11 @@ def _created(summary: RunSummary) -> str:
     return datetime.fromtimestamp(created, UTC).isoformat() if created else ""
 
 
+def _facts(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what people are told of a dataset: all but its definition."""
+    return {name: value for name, value in dataset.items() if name != "document"}
+
+
 def in_json(summary: RunSummary) -> dict[str, Any]:
     """Return the run as `--json` prints it."""
     return {
@@ -173,6 +194,8 @@ def in_json(summary: RunSummary) -> dict[str, Any]:
                 "differs": list(step.differs),
                 "undeclared": list(step.undeclared),
                 "undeclared_count": step.undeclared_count,
+                **({"datasets": {n: _facts(of) for n, of in step.datasets.items()}} if step.datasets else {}),
+                **({"registered": {n: _facts(of) for n, of in step.registered.items()}} if step.registered else {}),
             }
             for step in summary.steps
         ],

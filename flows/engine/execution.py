@@ -18,7 +18,6 @@ from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace import models
 from stepwell.errors import (
-    DatastoreException,
     StepCancelledException,
     StepFailedException,
     StepwellError,
@@ -36,8 +35,9 @@ from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import words_of
 from stepwell.flows.step_requests.run_state import KEPT
 from stepwell.flows.step_requests.session import Session
+from stepwell.model.datasets.file_names import matches
 from stepwell.model.definitions import DataSource, StepDefinition
-from stepwell.model.nofollow import open_file
+from stepwell.model.nofollow import files_below, open_file
 from stepwell.model.records import BESIDE, Artifact, Exit, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
 from stepwell.script.events import read_events
@@ -202,7 +202,9 @@ def _is_other(context: RunContext, artifact: Artifact) -> bool:
 
 
 def _digest_now(context: RunContext, artifact: Artifact) -> str:
-    with suppress(DatastoreException, StoreException, OSError):
+    with suppress(StepwellError, OSError):
+        if artifact.dataset is not None:
+            return context.datasets.artifact_now(artifact).digest
         return context.digest_data(DataSource(artifact.datastore, artifact.path)).digest
     return ""
 
@@ -216,6 +218,7 @@ def take_outputs(
     """Move the outputs out of the step's reach, into the folder `taken`, and return where they are and what they hold."""
     staged: dict[str, tuple[Path, Tree]] = {}
     step = job.call.definition.id
+    globs = {port.name: port.source_globs for port in job.call.definition.outputs}
     for number, (name, path) in enumerate(finished.outputs.items()):
         place = taken / str(number)
         if name == BESIDE:
@@ -224,6 +227,7 @@ def take_outputs(
         try:
             if path.is_relative_to(job.folder):
                 take_output(job, name, path, place, finished.seen_at.get(name))
+                _leave_out(place, globs.get(name, ""))
             else:  # a target of the user's own has put it there
                 place = path
             staged[name] = (place, scan(place))
@@ -250,6 +254,19 @@ def take_outputs(
                 "Let the script copy the file there instead of linking it.",
             ) from error
     return staged
+
+
+def _leave_out(place: Path, pattern: str) -> None:
+    """Remove the files of a folder that don't fit the pattern, and folders that are empty then; '' is fitted by all."""
+    if not pattern or not place.is_dir():
+        return
+    for name in list(files_below(place)):
+        if not matches(pattern, name):
+            os.unlink(place / name)
+            folder = os.path.dirname(name)
+            while folder and not os.listdir(place / folder):
+                os.rmdir(place / folder)
+                folder = os.path.dirname(folder)
 
 
 def _take_rest(job: Job, finished: Finished, place: Path, warn: Callable[[str], None]) -> dict[str, tuple[Path, Tree]]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from stepwell.blocks.datasets.output_registration import register_output
 from stepwell.blocks.datastores.delivery import deliver
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.errors import DatastoreException
+from stepwell.errors import DatastoreException, StepwellError
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.model.definitions import OutputPort, StepDefinition
+from stepwell.model.definitions import DataSource, OutputPort, StepDefinition
 from stepwell.model.records import BESIDE, StepRecord
 from stepwell.model.tree import scan
 
@@ -45,6 +48,15 @@ def materialize(context: RunContext, definition: StepDefinition, record: StepRec
             _deliver(context, definition, port, record, fresh)
     if BESIDE in record.outputs:
         _put_beside(context, definition, record, fresh)
+    _register(context, definition, record)
+
+
+def _digest_now(context: RunContext, data: DataSource) -> str:
+    """Return the digest of data as they are now, '' if there are none or they are far away."""
+    with suppress(StepwellError, OSError):
+        if context.datastore(data.datastore).local_root is not None:
+            return context.digest_data(data).digest
+    return ""
 
 
 def place_beside(definition: StepDefinition, step_run_id: str, usual: str) -> tuple[str, str]:
@@ -61,6 +73,22 @@ def _put_beside(context: RunContext, definition: StepDefinition, record: StepRec
             _link(file, datastore.local_root / path / file.name)
     else:
         deliver(context.store, datastore, path, scan(tree), fresh=fresh)
+
+
+def _register(context: RunContext, definition: StepDefinition, record: StepRecord) -> None:
+    """Let outputs become datasets of the workspace, as far as their step says so."""
+    made = {}
+    for port in definition.outputs:
+        if port.register is not None:
+            artifact = replace(
+                record.outputs[port.name],
+                datastore=_datastore(context, port).name,
+                path=output_path(port, record.step_run_id),
+            )
+            block = register_output(context.workspace, port.register, artifact, partial(_digest_now, context))
+            made[port.name] = {"name": block.name, "version": block.version, "id": block.dataset_id}
+    if made:
+        context.emit({"step": definition.id, "registered": made})
 
 
 def _datastore(context: RunContext, port: OutputPort) -> Datastore:

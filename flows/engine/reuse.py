@@ -7,6 +7,7 @@ same with `regenerate_outputs`, with `allow_reuse=False`, or if it is strict and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,7 +23,7 @@ from stepwell.model.fingerprint import CONTENT, UNKNOWN, Fingerprint, Row
 from stepwell.model.records import BESIDE, Artifact, Decision, StepCall, StepRecord, with_files_beside
 
 _SEEN = ("read", "imported", "look")
-_LATE = ("input", "beside", "look")
+_LATE = ("input", "beside", "look", "reading")
 NEVER_RAN = "no earlier result of this step is known"
 
 
@@ -44,7 +45,7 @@ def decide(context: RunContext, call: StepCall) -> CacheDecision:
         return CacheDecision(Decision(call.definition.id, "reuse", (f"the same as {_when(context, found)}",)), found)
     if found.reason:
         return _run(call.definition, found.reason)
-    return _run(call.definition, *_changes(context, call.definition, call.fingerprint))
+    return _run(call.definition, *_changes(context, call))
 
 
 def _reason_to_run(context: RunContext, step: StepDefinition, fingerprint: Fingerprint) -> str:
@@ -126,7 +127,7 @@ def _decide_waiting(context: RunContext, call: StepCall, waiting: Mapping[str, O
         before = ", ".join(context.run_state().unknown)
         more = (f"{before} may yet set {row.label}" for row in looks)
         return Decision(step.id, "depends", tuple(dict.fromkeys((*words, *more))))
-    return Decision(step.id, "run", _changes(context, step, call.fingerprint, unknown))
+    return Decision(step.id, "run", _changes(context, call, unknown))
 
 
 def _similar(context: RunContext, call: StepCall) -> Iterable[StepRecord]:
@@ -160,10 +161,9 @@ def _identity(call: StepCall, waiting: Mapping[str, OutputSource]) -> object:
     return call.key, tuple(sorted((name, source.step, source.output) for name, source in waiting.items()))
 
 
-def _changes(
-    context: RunContext, step: StepDefinition, fingerprint: Fingerprint, unknown: Iterable[str] = ()
-) -> tuple[str, ...]:
-    nearest = context.store.nearest(step.name, fingerprint)
+def _changes(context: RunContext, call: StepCall, unknown: Iterable[str] = ()) -> tuple[str, ...]:
+    fingerprint = call.fingerprint
+    nearest = context.store.nearest(call.definition.name, fingerprint)
     if nearest is None:
         return (NEVER_RAN,)
     hidden, seen = set(unknown), {(row.kind, row.name) for row in fingerprint.rows if row.kind in _SEEN}
@@ -180,7 +180,10 @@ def _changes(
         )
         for rows in (fingerprint.rows, nearest.fingerprint.rows)
     )
-    return now.diff(then, context.store.explain_trees) or (f"the result of {_when(context, nearest)} is gone",)
+    words = now.diff(then, context.store.explain_trees)
+    lone = {f"input {name} changed": os.path.basename(call.inputs[name].path) for name in call.datasets}
+    named = (f"{line} ({lone[line]} changed)" if line in lone else line for line in words)
+    return tuple(named) or (f"the result of {_when(context, nearest)} is gone",)
 
 
 def _run(step: StepDefinition, *why: str) -> CacheDecision:

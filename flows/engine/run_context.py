@@ -10,12 +10,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from prefect.settings import get_current_settings
 
 from stepwell.blocks.compute.base import Compute, not_found
 from stepwell.blocks.compute.compute_target import targets_of, unsaved
+from stepwell.blocks.datasets.inputs import DatasetInputs
 from stepwell.blocks.datastores.local_data import LocalData, copy_without_links, look
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.runner import StopSignal
@@ -39,7 +40,7 @@ from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.flows.step_requests.asking import Asker
 from stepwell.flows.step_requests.looks import asked_again, is_look, remembered_looks, with_looks
 from stepwell.flows.step_requests.run_state import PlannedRun, RunState, live_state
-from stepwell.model.definitions import DataSource, ParameterSource, StepDefinition
+from stepwell.model.definitions import DatasetSource, DataSource, ParameterSource, StepDefinition
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED
 from stepwell.model.records import Artifact, StepCall
 from stepwell.model.redaction import Redactor
@@ -53,6 +54,9 @@ class RunContext(RunSources):
 
     `verify`: every byte is read, whatever digests are remembered.
     """
+
+    fetches: ClassVar[bool] = True
+    """Whether data that stand elsewhere are fetched when somebody asks for their digest."""
 
     def __init__(
         self,
@@ -140,6 +144,8 @@ class RunContext(RunSources):
         """Remove what was fetched for the run, and wait until every folder to remove is gone."""
         if "_downloads" in self.__dict__:
             self.remove_later(self.__dict__.pop("_downloads"))
+        if "datasets" in self.__dict__:
+            self.datasets.close(self.remove_later)
         self._remover.shutdown(wait=True)
 
     @cached_property
@@ -217,6 +223,11 @@ class RunContext(RunSources):
 
     # Data ----------------------------------------------------------------------------------------------------------
 
+    @cached_property
+    def datasets(self) -> DatasetInputs:
+        """The datasets that the run's steps read."""
+        return DatasetInputs(self, fetch=self.fetches)
+
     def artifact(self, data: DataSource) -> Artifact:
         """Return the data with its content's digest, taken once per run; raise DatastoreException if there are none."""
         with self._lock:
@@ -258,18 +269,17 @@ class RunContext(RunSources):
         artifact = call.inputs[name]
         if artifact.kept:
             return self.store.tree_path(artifact.digest)
+        copied = any(port.name == name and port.mode == "download" for port in call.definition.inputs)
+        follows = self.compute(call.definition.compute_target).follows_links and not copied
+        if not artifact.datastore:
+            return self.datasets.path(artifact, follows=follows)
         root, found = (
             self.datastore(artifact.datastore).local_root,
             self._links.get((artifact.datastore, artifact.path)),
         )
         if root is None:
             return self.fetched(DataSource(artifact.datastore, artifact.path))
-        copied = any(port.name == name and port.mode == "download" for port in call.definition.inputs)
-        if (
-            found is None
-            or found.as_it_is
-            or (self.compute(call.definition.compute_target).follows_links and not copied)
-        ):
+        if found is None or found.as_it_is or follows:
             return root / artifact.path
         target = self._downloads / "without links" / artifact.digest / (root / artifact.path).name
         with self._lock:
@@ -305,14 +315,15 @@ class RunContext(RunSources):
         """Return the step's call; `inputs` are what other steps wrote, by name. Inputs not given yet are left out."""
         filled = dict(inputs)
         for port in definition.inputs:
-            if isinstance(port.source, DataSource):
-                filled[port.name] = self.artifact(port.source)
-                self.check_links(port.name, port.source, follow=port.follow_links)
-            elif isinstance(port.source, ParameterSource):
-                value = values[port.source.parameter]
-                assert isinstance(value, DataSource)
-                filled[port.name] = self.artifact(value)
-                self.check_links(port.name, value, follow=port.follow_links)
+            data = values[port.source.parameter] if isinstance(port.source, ParameterSource) else port.source
+            if isinstance(data, DataSource):
+                filled[port.name] = self.artifact(data)
+                self.check_links(port.name, data, follow=port.follow_links)
+            elif isinstance(data, DatasetSource):
+                filled[port.name] = self.datasets.artifact(data)
+                self.datasets.check_links(port.name, filled[port.name])
+            elif port.reading and port.name in filled:
+                filled[port.name] = self.datasets.output(filled[port.name], port.reading)
         self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
         definition = self.where_it_runs(definition)
         source, packages = self.source(definition.source_directory), self.packages_for(definition)

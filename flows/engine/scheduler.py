@@ -15,7 +15,7 @@ from prefect.exceptions import TerminationSignal
 from stepwell.errors import StepwellError
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.engine.tasks import CacheLookup, StepFuture, make_task
+from stepwell.flows.engine.tasks import CacheLookup, StepFuture, make_task, starting
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.records import BESIDE, Artifact, StepCall, StepResult, with_files_beside
@@ -145,9 +145,7 @@ class Engine:
 
     def _submit(self, call: StepCall, decided: CacheDecision) -> None:
         step, decision = call.definition, decided.decision
-        self._context.emit(
-            {"step": step.id, "status": "starting", "action": decision.action, "why": list(decision.why)}
-        )
+        self._context.emit(starting(call, decision.action, decision.why))
         lookup = CacheLookup(self._context, call, decided)
         task = make_task(
             step,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from prefect.states import Cancelled, Completed
 from prefect.transactions import IsolationLevel
 from prefect.utilities.engine import emit_task_run_state_change_event
 
+from stepwell.blocks.store.run_folder import Event
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer
 from stepwell.errors import StepCancelledException, StepwellError, StoreException
@@ -83,14 +84,18 @@ class CacheLookup:
     def _decide_now(self) -> StepRecord | None:
         found = decide(self.context, self.call)
         self.why, why = found.decision.why, list(found.decision.why)
-        self.context.emit(
-            {"step": self.call.definition.id, "status": "starting", "action": found.decision.action, "why": why}
-        )
+        self.context.emit(starting(self.call, found.decision.action, why))
         return found.record
 
     def _decided_record(self) -> StepRecord | None:
         decision, self._decision = self._decision, None
         return decision.record if decision else None
+
+
+def starting(call: StepCall, action: str, why: Iterable[str]) -> Event:
+    """Return the event that a step starts, with the datasets that it reads."""
+    event = {"step": call.definition.id, "status": "starting", "action": action, "why": list(why)}
+    return {**event, "datasets": call.datasets} if call.datasets else event
 
 
 def _tell_when_cached(words: str) -> None:

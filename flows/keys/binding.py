@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from stepwell.blocks.datasets.sources import definition_in, patterns_of
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.environments.survey import EDITABLE
 from stepwell.blocks.source.ignore_rules import matching
@@ -49,7 +50,8 @@ def bind(
 ) -> StepCall:
     """Return the call of a step with these parameters and inputs; raise UserErrorException if its script is missing."""
     shown = _visible_parameters(definition)
-    texts = {p.name: as_text(values[p.name]) for p in definition.parameters if p.type != "data" or p.name in shown}
+    data = ("data", "dataset")
+    texts = {p.name: as_text(values[p.name]) for p in definition.parameters if p.type not in data or p.name in shown}
     rows = [Row("recipe", "", str(RECIPE)), Row("step type", "", definition.type)]
     own_code = find_own_code(definition, source, packages, keep)
     code = list(_code_rows(definition, source, packages, own_code))
@@ -60,6 +62,7 @@ def bind(
     rows += [
         Row("input", port.name, CONTENT + inputs[port.name].digest) for port in definition.inputs if port.name in inputs
     ]
+    rows += _reading_rows(definition, inputs)
     rows += [
         Row("beside", port.name, CONTENT + inputs[beside(port.name)].digest)
         for port in definition.inputs
@@ -250,4 +253,18 @@ def _port_rows(definition: StepDefinition) -> Iterator[Row]:
     for port in definition.inputs:
         yield Row("way of input", port.name, " ".join(filter(None, (port.mode, port.path_on_compute))))
     for output in definition.outputs:
-        yield Row("output", output.name, " ".join(filter(None, (output.mode, output.path_on_compute, output.variable))))
+        words = (output.mode, output.path_on_compute, output.variable, output.source_globs)
+        yield Row("output", output.name, " ".join(filter(None, words)))
+
+
+def _reading_rows(definition: StepDefinition, inputs: Mapping[str, Artifact]) -> Iterator[Row]:
+    """Yield how the tables are read that the script gets: their content is that of their files, and this."""
+    for port in definition.inputs:
+        dataset = inputs[port.name].dataset if port.name in inputs else None
+        if port.mode != "direct" or dataset is None:
+            continue
+        table = definition_in(dataset.document)
+        names = [posixpath.basename(inputs[port.name].path)] if table.shows_paths else []
+        reading = [table.reading, *sorted(patterns_of(table)), *names]
+        if table.reading:
+            yield Row("reading", port.name, CONTENT + digest("reading", reading))

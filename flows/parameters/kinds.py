@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import Enum, EnumMeta
 from typing import Any, NamedTuple, cast, get_args, get_origin
 
+from stepwell.blocks.datasets.sources import dataset_source
 from stepwell.blocks.workspace.references import DataPath
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.values import SCALARS, plain
@@ -30,9 +31,9 @@ def kind_of(name: str, default: Any, wanted: Any) -> Kind:
             else f"The default of pipeline parameter {name!r} has a type that can't be passed to a script",
             {
                 "type" if wanted is not None else "default": repr(default if wanted is None else wanted),
-                "types": "int, float, bool, str, an Enum of these, a list of these, DataPath",
+                "types": "int, float, bool, str, an Enum of these, a list of these, DataPath, a dataset",
             },
-            "Pass `type=` one of these; a DataPath needs none."
+            "Pass `type=` one of these; a DataPath and a dataset need none."
             if wanted is not None
             else "Give it a default of one of these types.",
         )
@@ -50,6 +51,8 @@ def _kind_of_value(value: Any) -> Kind | None:
         return Kind("str")
     if isinstance(value, DataPath):
         return Kind("data")
+    if dataset_source(value):
+        return Kind("dataset")
     if isinstance(value, Enum):
         return _single(type(value))
     if not isinstance(value, (list, tuple)):

@@ -23,9 +23,10 @@ __all__ = ["PipelineParameter", "Value", "as_text", "assign", "check", "merge", 
 class PipelineParameter:
     """A named value that is chosen when a pipeline is run, with a default and its type.
 
-    Types are int, float, bool, str, an enumeration, a list of these, and DataPath. Put it among a step's `arguments`,
-    in its `params`, or, with a DataPath as default, in its `inputs` as `(parameter, DataPathComputeBinding())`; pass
-    values by name when the pipeline is run. Scripts get the value as text, and as the environment variable
+    Types are int, float, bool, str, an enumeration, a list of these, DataPath, and a dataset. Put it among a step's
+    `arguments`, in its `params`, or, with a DataPath as default, in its `inputs` as `(parameter,
+    DataPathComputeBinding())`, with a dataset as `DatasetConsumptionConfig(name, parameter)`; pass values by name when
+    the pipeline is run, datasets also as `<name>:<version>`. Scripts get the value as text, and as the environment variable
     `AML_PARAMETER_<name>`, as in Azure ML SDK v1. The keyword arguments are Stepwell's own.
 
     Args:
@@ -136,8 +137,9 @@ def _check_contradictions(definition: ParameterDefinition, default: Any) -> None
         raise _invalid(name, "has a minimum above its maximum", "Swap them.")
     if definition.choices and (low is not None or high is not None):
         raise _invalid(name, "has choices and limits", "Pass the ones or the others.")
-    if definition.type == "data" and (definition.choices or definition.nullable):
-        raise _invalid(name, "is a DataPath, which has no choices and is never None", "Pass the DataPath alone.")
+    if definition.type in ("data", "dataset") and (definition.choices or definition.nullable):
+        kind = "DataPath" if definition.type == "data" else "dataset"
+        raise _invalid(name, f"is a {kind}, which has no choices and is never None", f"Pass the {kind} alone.")
     if definition.secret and (definition.choices or definition.type == "list"):
         raise _invalid(
             name, "is secret, and a list or one of some known choices", "Pass `secret=False` if it is no secret."

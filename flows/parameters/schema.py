@@ -12,13 +12,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr
 
 from stepwell.flows.parameters.values import SCALARS, Value, allowed, as_text, check, parse, plain, type_name
-from stepwell.model.definitions import DataSource, ParameterDefinition, Scalar
+from stepwell.model.definitions import DatasetSource, DataSource, ParameterDefinition, Scalar
 
 _JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "str": "string"}
 _LONGEST_TEXT, _MOST_ITEMS = 32_000, 1_000  # scripts are given both as one argument, which Linux limits
 _TEXT = r"^[^\u0000\ud800-\udfff]*$"
 _SEGMENT = r"(?!\.{1,2}(?:/|$))[^/\\\u0000-\u001f\u007f-\u009f\ud800-\udfff]+"
 _PATH = rf"(?!\.stepwell(?:/|$)){_SEGMENT}(?:/{_SEGMENT})*"
+_DATASET = r"[^{\u0000-\u001f\u007f-\u009f\ud800-\udfff][^\u0000-\u001f\u007f-\u009f\ud800-\udfff]{0,299}"
+"""What names a registered dataset; one that isn't registered is JSON, which begins with a brace."""
+
 _NOT_FINITE = {"anyOf": [{"exclusiveMinimum": sys.float_info.max}, {"exclusiveMaximum": -sys.float_info.max}]}
 """A schema that no finite number matches; NaN matches it, since no comparison with NaN fails."""
 
@@ -68,11 +71,8 @@ def describe(definition: ParameterDefinition) -> str:
         return definition.description
     if definition.secret:
         return "Secret; the pipeline's own value if left empty."
-    return (
-        "Data: <datastore>/<path>."
-        if definition.type == "data"
-        else f"Type {type_name(definition)}: {allowed(definition)}."
-    )
+    told = {"data": "Data: <datastore>/<path>.", "dataset": "A dataset: <name>, <name>:<version>, or an id."}
+    return told.get(definition.type) or f"Type {type_name(definition)}: {allowed(definition)}."
 
 
 def docstring(summary: str, signature: inspect.Signature) -> str:
@@ -89,7 +89,7 @@ def docstring(summary: str, signature: inspect.Signature) -> str:
 def for_prefect(definition: ParameterDefinition, value: Any) -> Any:
     """Return a value as a flow takes it: data by name, a list as a list, secrets so that Prefect can't store them."""
     found = plain(value)
-    if isinstance(found, DataSource):
+    if isinstance(found, (DataSource, DatasetSource)):
         return as_text(found)
     if definition.secret and isinstance(found, (str, int, float)):
         return SecretStr(as_text(found))
@@ -103,6 +103,8 @@ def from_prefect(definition: ParameterDefinition, value: Any) -> Value:
         return check(definition, text) if definition.type == "str" else parse(definition, text)
     if definition.secret and value is None:
         return definition.default
+    if definition.type == "dataset" and value == as_text(definition.default):
+        return definition.default  # of one that is registered the text is its name and version alone
     return (
         parse(definition, value) if definition.type == "data" and isinstance(value, str) else check(definition, value)
     )
@@ -139,6 +141,8 @@ def schema(definitions: Iterable[ParameterDefinition], datastores: Iterable[str]
 def _value_schema(definition: ParameterDefinition, datastores: list[str]) -> dict[str, Any]:
     if definition.type == "data":
         return {"type": "string", "pattern": data_pattern(datastores, root=_default(definition).endswith("/"))}
+    if definition.type == "dataset":
+        return {"type": "string", "pattern": rf"^(?:{_DATASET}|{re.escape(_default(definition))})$(?!\n)"}
     found = _item_schema(definition)
     if definition.type == "list":
         found = {"type": "array", "items": found, "maxItems": _MOST_ITEMS}

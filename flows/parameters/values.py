@@ -8,23 +8,26 @@ import re
 from enum import Enum
 from typing import Any, NoReturn, cast
 
+from stepwell.blocks.datasets.sources import dataset_source, source_text, text_source
 from stepwell.blocks.workspace.references import DataPath
 from stepwell.errors import UserErrorException
-from stepwell.model.definitions import DataSource, ParameterDefinition, Scalar
+from stepwell.model.definitions import DatasetSource, DataSource, ParameterDefinition, Scalar
 from stepwell.model.redaction import SHORTEST_DECLARED, is_secret_name
 
-Value = Scalar | DataSource | tuple[Scalar, ...]
+Value = Scalar | DataSource | DatasetSource | tuple[Scalar, ...]
 SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
 """The types of single values by their names; bool first, since Python's bool is an int too."""
 
 _BOOLS = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 _NULLS = ("null", "none")
+_TEXTS = {"data": "<datastore>/<path>", "dataset": "<name>:<version>"}
 _WORDS = {
     "int": "a whole number",
     "float": "a finite number",
     "bool": "True or False",
     "str": "a text",
     "data": "a DataPath",
+    "dataset": "a dataset, or <name>:<version> of a registered one",
 }
 _INVALID_IN_TEXT = re.compile(r"[\0\ud800-\udfff]")
 _INVALID_IN_PATH = re.compile(r"[\0-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -50,12 +53,14 @@ def check(definition: ParameterDefinition, value: Any) -> Value:
 
 
 def plain(value: Any) -> Any:
-    """Unwrap the value: return an enumeration's member as its value, a DataPath as its source, a list as a tuple."""
+    """Unwrap the value: return an enumeration's member as its value, data as their source, a list as a tuple."""
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, (list, tuple)):
         return tuple(item.value if isinstance(item, Enum) else item for item in value)
-    return value.source if isinstance(value, DataPath) else value
+    if isinstance(value, DataPath):
+        return value.source
+    return dataset_source(value) or value
 
 
 def _validated(definition: ParameterDefinition, value: Any) -> Value:
@@ -63,6 +68,8 @@ def _validated(definition: ParameterDefinition, value: Any) -> Value:
         return None
     if definition.type == "data":
         return _validated_data(value)
+    if definition.type == "dataset":
+        return _validated_dataset(value)
     if definition.type != "list":
         return _validated_scalar(definition, definition.type, value)
     if not isinstance(value, tuple):
@@ -76,6 +83,16 @@ def _validated_data(value: Any) -> DataSource:
     if value.path.startswith("/") or ".." in re.split(r"[/\\]", value.path) or _INVALID_IN_PATH.search(value.path):
         raise _InvalidValue("stay inside of its datastore")
     return value
+
+
+def _validated_dataset(value: Any) -> DatasetSource:
+    try:
+        found = text_source(value) if isinstance(value, str) else value
+    except ValueError:
+        found = None
+    if not isinstance(found, DatasetSource):
+        raise _InvalidValue("be a dataset")
+    return found
 
 
 def _validated_scalar(definition: ParameterDefinition, kind: str, value: Any) -> Scalar:
@@ -175,14 +192,14 @@ def parse(definition: ParameterDefinition, text: str) -> Value:
     try:
         value = _read(definition, text)
     except (ValueError, KeyError, RecursionError):
-        instead = "<datastore>/<path>" if definition.type == "data" else allowed(definition)
+        instead = _TEXTS.get(definition.type) or allowed(definition)
         return _raise_invalid(definition, f"be of type {type_name(definition)}", text, instead)
     return check(definition, value)
 
 
 def plain_value(definition: ParameterDefinition, text: str) -> Any:
     """Return the plain Python value of which `as_text` made the text; that of secrets and data is the text itself."""
-    if definition.secret or definition.type == "data":
+    if definition.secret or definition.type in _TEXTS:
         return text
     try:
         value = parse(definition, text)
@@ -197,6 +214,8 @@ def _read(definition: ParameterDefinition, text: str) -> Any:
         if not separator:
             raise ValueError(text)
         return DataSource(datastore, path)
+    if definition.type == "dataset":
+        return text
     if definition.type != "list":
         return _read_scalar(definition.type, text)
     if text.strip().startswith("["):
@@ -214,4 +233,6 @@ def as_text(value: Value) -> str:
     """Return the text that a script is given for a value: v1's forms (`True`, `0.25`, `None`), and JSON for a list."""
     if isinstance(value, DataSource):
         return f"{value.datastore}/{value.path}"
+    if isinstance(value, DatasetSource):
+        return source_text(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, tuple) else str(value)

@@ -22,13 +22,14 @@ from stepwell.blocks.store.run_folder import RunFolder, run_label
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PublishedPipelineBlock, published_facts
 from stepwell.errors import ServerException, UserErrorException
+from stepwell.flows.parameters.dataset_values import with_versions
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text, assign
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.publishing.frozen_pipeline import EXPERIMENT
 from stepwell.flows.runs import run_labels
 from stepwell.flows.runs.flow_run import run_tags, shown_values
 from stepwell.flows.runs.names import check_experiment
-from stepwell.model.definitions import DataSource, ParameterDefinition
+from stepwell.model.definitions import DatasetSource, DataSource, ParameterDefinition
 from stepwell.model.redaction import Redactor, redacted
 
 _SECONDS_WITHOUT_SERVER = 20.0
@@ -85,6 +86,8 @@ def check_request(published: PublishedPipelineBlock, request: RunRequest, worksp
     for name, value in given.items():
         if isinstance(value, DataSource):
             _check_data(name, value, workspace, confined=request.confined)
+        if isinstance(value, DatasetSource):
+            with_versions({name: value}, workspace)
         if len(as_text(value).encode()) > _MOST_BYTES:
             raise UserErrorException(
                 f"The parameter {name!r} is longer than {_MOST_BYTES} bytes", hint="Pass data as a file, by a DataPath."
@@ -97,6 +100,7 @@ def submit_run(
 ) -> SubmittedRun:
     """Check the request and create its run once, scheduled for a worker, or with `pending` for the process that asks."""
     values = check_request(published, request, workspace)
+    pinned = with_versions(values, workspace)
     definitions = definitions_of(published)
     secret = {d.name: as_text(values[d.name]) for d in definitions if d.secret and d.name in request.parameters}
     shown = shown_values(definitions, values)
@@ -107,7 +111,7 @@ def submit_run(
     if flow_run is None:
         secrets_document = with_retries(lambda: run_labels.keep_secrets(secret), _SECONDS_WITHOUT_SERVER)
         try:
-            body = _body(published, request, values, digest, secrets_document, pending)
+            body = _body(published, request, pinned, digest, secrets_document, pending)
             number = _next_number(workspace)
             named = {"name": run_label(published.name, number)} if number else {}
             made, flow_run = _create(published, {**body, **named})
@@ -120,7 +124,7 @@ def submit_run(
             {"run": flow_run["id"]},
             "Use a new key for a new request.",
         )
-    run = SubmittedRun(flow_run["id"], flow_run["name"], time.time(), made, shown)
+    run = SubmittedRun(flow_run["id"], flow_run["name"], time.time(), made, shown_values(definitions, pinned))
     if made and number:
         with suppress(OSError):  # the run itself will write what is missing
             _note(run, number, published, request, workspace)

@@ -31,7 +31,8 @@ from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, preflight, provenance_of, run_tags, shown_values
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.runs.summary import RunSummary, summarize
-from stepwell.model.definitions import DataSource, PipelineDefinition
+from stepwell.model.definitions import DatasetSource, DataSource, PipelineDefinition
+from stepwell.model.jsonable import Jsonable
 from stepwell.model.records import Artifact
 
 _START_SECONDS = 60
@@ -56,6 +57,8 @@ def register(
 
 class RunToBe(RunContext):
     """The context of a run that is yet to be: it tells nobody anything, and fetches no data from far away."""
+
+    fetches = False
 
     def emit(self, event: Event) -> None:
         """Tell nobody: there is no run yet that it could be told of."""
@@ -226,11 +229,15 @@ def detach(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value]) 
 
 
 def _packed(value: Value) -> Any:
-    return value.to_json() if isinstance(value, DataSource) else value
+    return value.to_json() if isinstance(value, (DataSource, DatasetSource)) else value
 
 
 def unpacked(definition: PipelineDefinition, packed: Mapping[str, Any]) -> dict[str, Value]:
     """Return the values that came through the pipe."""
     known = {parameter.name: parameter for parameter in definition.parameters}
-    plain = {name: DataSource.from_json(value) if isinstance(value, dict) else value for name, value in packed.items()}
+    kinds: dict[str, type[Jsonable]] = {"data": DataSource, "dataset": DatasetSource}
+    plain = {
+        name: kinds[known[name].type].from_json(value) if isinstance(value, dict) else value
+        for name, value in packed.items()
+    }
     return {name: check(known[name], value) for name, value in plain.items()}

@@ -17,6 +17,7 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server.connection import client_settings, ensure_server
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.results import results_block
+from stepwell.flows.parameters.dataset_values import with_versions
 from stepwell.flows.parameters.pipeline_parameter import Value, assign
 from stepwell.flows.parameters.schema import docstring, flow_parameter, for_prefect, from_prefect
 from stepwell.flows.runs.flow_run import RunCancelled, RunOptions, run_pipeline
@@ -70,9 +71,9 @@ class PipelineFlow:
             The values by parameter.
 
         Raises:
-            UserErrorException: A parameter is unknown, or its value has a wrong type.
+            UserErrorException: A parameter is unknown, its value has a wrong type, or it names no registered dataset.
         """
-        return assign(self.definition.parameters, given)
+        return with_versions(assign(self.definition.parameters, given), self.workspace)
 
     @cached_property
     def flow(self) -> Flow[..., Any]:
@@ -151,10 +152,11 @@ class PipelineFlow:
             return (self.flow_with(RunOptions(verify=True)) if verify else self.flow)(**given)  # type: ignore[no-any-return]
 
     def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
-        return {
+        found = {
             definition.name: from_prefect(definition, given.get(definition.name))
             for definition in self.definition.parameters
         }
+        return with_versions(found, self.workspace)
 
     def _signature(self) -> inspect.Signature:
         own = [flow_parameter(definition) for definition in self.definition.parameters]

@@ -38,6 +38,11 @@ class StepSummary:
     error: str = ""
     upstream: tuple[str, ...] = ()
     ran_on: Mapping[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the step reads of datasets, by input."""
+    registered: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The datasets that its outputs became, by output."""
+
     differs: tuple[str, ...] = ()
     """In words, the installed packages on which it ran in place of those that its environment asks for."""
 
@@ -146,6 +151,8 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         error=state.get("error", "") if state.get("status") == "failed" else "",
         upstream=tuple(state.get("upstream", ())),
         ran_on=dict(state.get("ran_on", {})),
+        datasets=dict(state.get("datasets", {})),
+        registered=dict(state.get("registered", {})),
         differs=tuple(state.get("differs", ())),
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),

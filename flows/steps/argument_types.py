@@ -14,14 +14,18 @@ from uuid import UUID
 
 from stepwell.blocks.arguments.hints import Words
 from stepwell.blocks.compute.base import Compute
+from stepwell.blocks.datasets.consumption import DatasetConsumptionConfig
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataPathComputeBinding, DataReference
 from stepwell.flows.configurations.run_configuration import RunConfiguration
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
+from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset, PipelineOutputTabularDataset
+from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.model.definitions import EnvironmentDefinition, Resources
+from stepwell.script.tables.lazy_datasets import LazyDataset
 
 
 class ArrayScalar(Protocol):
@@ -55,21 +59,27 @@ Plain = Annotated[
 ]
 """What has one text that tells its value. Other objects have their address in memory there, or more than one value."""
 
+PipelineDataset = PipelineOutputFileDataset | PipelineOutputTabularDataset
 Input = Annotated[
     DataReference
+    | LazyDataset
+    | DatasetConsumptionConfig
     | PipelineData
+    | PipelineDataset
     | OutputFileDatasetConfig
     | OutputInput
     | tuple[PipelineParameter, DataPathComputeBinding],
-    Words("a DataReference, PipelineData, OutputFileDatasetConfig or (PipelineParameter, DataPathComputeBinding)"),
+    Words(
+        "a DataReference, a dataset, PipelineData, OutputFileDatasetConfig or (PipelineParameter, DataPathComputeBinding)"
+    ),
 ]
 Output = Annotated[
-    PipelineData | OutputFileDatasetConfig | DataReference,
+    PipelineData | PipelineDataset | OutputFileDatasetConfig | OutputTabularDatasetConfig | DataReference,
     Words("PipelineData, an OutputFileDatasetConfig or a DataReference"),
 ]
 Value = Annotated[Plain | PipelineParameter, Words("a text, a number or a PipelineParameter")]
 Argument = Annotated[
-    Plain | PipelineParameter | Input,
+    Plain | PipelineParameter | Input | OutputTabularDatasetConfig,
     Words("a text, a number, a PipelineParameter, or an input or output of the step"),
 ]
 Target = Annotated[

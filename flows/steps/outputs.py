@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.datasets.reading_options import PromoteHeadersBehavior
+from stepwell.blocks.datasets.sources import document_of
 from stepwell.blocks.workspace.references import Storage, check_mode, check_port_name
 from stepwell.errors import UserErrorException
-from stepwell.model.definitions import Mode, OutputPort
+from stepwell.flows.datasets import reading
+from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset
+from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
+from stepwell.model.datasets.definition import DatasetDefinition
+from stepwell.model.definitions import Mode, OutputPort, Registration
 
 REFERENCE = "AZUREML_DATAREFERENCE_"
 """Begins the name of the environment variable that holds the path of PipelineData."""
@@ -71,6 +78,7 @@ class PipelineData:
         self.mode: Mode = output_mode
         self.path_on_compute = output_path_on_compute
         self.pipeline_output_name = pipeline_output_name
+        self.registration: Registration | None = None
         self.producer: Producer | None = None
 
     @property
@@ -83,7 +91,16 @@ class PipelineData:
             mode=self.mode,
             path_on_compute=self.path_on_compute,
             pipeline_output=self.pipeline_output_name,
+            register=self.registration,
         )
+
+    def as_dataset(self) -> PipelineOutputFileDataset:
+        """Return this data as a dataset, for the `outputs` of the step that writes it and the `inputs` of others.
+
+        Returns:
+            Its files as a dataset; `parse_delimited_files` and `parse_parquet_files` make a table of them.
+        """
+        return PipelineOutputFileDataset(self)
 
     def as_mount(self, input_name: str | None = None) -> OutputInput:
         """Return this data as an input that is read where it stands.
@@ -149,6 +166,8 @@ class OutputFileDatasetConfig:
         destination: A datastore, or `(datastore, path)` with `{run-id}` and `{output-name}` in the path. A datastore
             alone: `dataset/{run-id}/{output-name}`; None: where PipelineData go on the default datastore.
         source: The path in the step's working directory where the script writes; None: a folder apart.
+        partition_format: The end of the files' paths, such as `/{country}/{time:yyyy/MM/dd}/data.csv`, whose words in
+            braces the dataset knows.
 
     Attributes:
         name: As the argument.
@@ -167,14 +186,18 @@ class OutputFileDatasetConfig:
         name: str | None = None,
         destination: Storage | tuple[Storage, str] | None = None,
         source: str | None = None,
+        partition_format: str | None = None,
     ) -> None:
         if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise UserErrorException(f"{name!r} can't name an output", hint="Use letters, digits and underscores only.")
         self.name = name or "output"
         self.datastore, self.destination = _destination(destination)
         self.source = source
+        self.partition_format = partition_format or ""
+        self.source_globs = ""
         self.overwrite = False
         self.mode: Mode = "mount"
+        self.registration: Registration | None = None
         self.producer: Producer | None = None
 
     @property
@@ -188,7 +211,79 @@ class OutputFileDatasetConfig:
             path_on_compute=self.source,
             destination=self.destination,
             overwrite=self.overwrite,
+            register=self.registration,
+            source_globs=self.source_globs,
         )
+
+    def register_on_complete(
+        self, name: str, description: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> OutputFileDatasetConfig:
+        """Return the same output, which becomes a file dataset of the workspace when its step is complete.
+
+        Args:
+            name: The dataset's name; a dataset of the name gets a new version if the bytes are new.
+            description: What it is.
+            tags: Labels of the dataset.
+
+        Returns:
+            A copy that stands for the same output.
+        """
+        clone = self._with(self.mode)
+        kept = {str(label): str(text) for label, text in (tags or {}).items()}
+        clone.registration = Registration(name, description or "", kept, document_of(self.files))
+        return clone
+
+    @property
+    def files(self) -> DatasetDefinition:
+        """Its files as a dataset of no place."""
+        found = DatasetDefinition("file")
+        return found.with_options(partition_format=self.partition_format) if self.partition_format else found
+
+    def read_delimited_files(
+        self,
+        include_path: bool = False,
+        separator: str = ",",
+        header: bool | PromoteHeadersBehavior | int = PromoteHeadersBehavior.ALL_FILES_HAVE_SAME_HEADERS,
+        partition_format: str | None = None,
+        path_glob: str | None = None,
+        set_column_types: Mapping[str, Any] | None = None,
+    ) -> OutputTabularDatasetConfig:
+        """Return the table that is read from its files of delimited text.
+
+        Args:
+            include_path: Whether a column `Path` says where each row is from.
+            separator: What stands between two values.
+            header: Whether all files begin with the names of the columns, or a member of PromoteHeadersBehavior.
+            partition_format: The end of the files' paths, whose words in braces become columns.
+            path_glob: A pattern of the paths of the files to read; None: all.
+            set_column_types: What columns are converted to, by their names; others are inferred.
+
+        Returns:
+            The table, which stands for the same output.
+        """
+        table = reading.delimited(include_path, separator, header, partition_format, set_column_types)
+        return OutputTabularDatasetConfig(self, reading.only(table, path_glob or ""))
+
+    def read_parquet_files(
+        self,
+        include_path: bool = False,
+        partition_format: str | None = None,
+        path_glob: str | None = None,
+        set_column_types: Mapping[str, Any] | None = None,
+    ) -> OutputTabularDatasetConfig:
+        """Return the table that is read from its Parquet files.
+
+        Args:
+            include_path: Whether a column `Path` says where each row is from.
+            partition_format: The end of the files' paths, whose words in braces become columns.
+            path_glob: A pattern of the paths of the files to read; None: all.
+            set_column_types: What columns are converted to, by their names.
+
+        Returns:
+            The table, which stands for the same output.
+        """
+        table = reading.parquet(include_path, partition_format, set_column_types)
+        return OutputTabularDatasetConfig(self, reading.only(table, path_glob or ""))
 
     def as_mount(self, disable_metadata_cache: bool = False) -> OutputFileDatasetConfig:
         """Return the same output with the mode `mount`, the default.
@@ -207,13 +302,14 @@ class OutputFileDatasetConfig:
         Args:
             overwrite: Whether to remove from the destination also what an earlier run put there and somebody changed
                 since, and a file that stands in the way.
-            source_globs: Accepted for v1's sake; not used.
+            source_globs: A pattern of the paths of the files that count, such as `**/*.csv`; None: all.
 
         Returns:
             A copy that stands for the same output.
         """
         clone = self._with("upload")
         clone.overwrite = overwrite
+        clone.source_globs = source_globs or ""
         return clone
 
     def as_input(self, name: str | None = None) -> OutputInput:
@@ -270,6 +366,11 @@ class OutputInput:
     def as_download(self, path_on_compute: str | None = None) -> OutputInput:
         """Return the same input, copied to the step's own folder."""
         return OutputInput(self.data, self.name, "download", path_on_compute)
+
+    @property
+    def arg_val(self) -> str:
+        """The text that stands for the local path anywhere in an argument."""
+        return f"DatasetConsumptionConfig:{self.name}"
 
     def __str__(self) -> str:
         return f"$AZUREML_DATAREFERENCE_{self.name}"

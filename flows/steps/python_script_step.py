@@ -27,7 +27,7 @@ class PythonScriptStep(Step):
         compute_target: A compute target, its name, or `(name, type)` as in v1; None: that of `runconfig`, else `local`.
         runconfig: A RunConfiguration with environment, target and time limit.
         runconfig_pipeline_params: Accepted for v1's sake; not used.
-        inputs: What it reads: DataReference, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
+        inputs: What it reads: DataReference, datasets, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
             return, or `(PipelineParameter, DataPathComputeBinding)`.
         outputs: What it writes: PipelineData, OutputFileDatasetConfig or DataReference.
         params: Values by name, for environment variables `AML_PARAMETER_<name>`.

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import LOCAL
 from stepwell.blocks.compute.compute_target import name_of as name_of_target
+from stepwell.blocks.datasets.consumption import DatasetConsumptionConfig
+from stepwell.blocks.datasets.sources import dataset_source
 from stepwell.blocks.processes.shell_quoting import quote_after
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
@@ -26,12 +28,16 @@ from stepwell.flows.steps.ports import (
     PARAMETER,
     REFERENCE,
     access_of,
-    is_among,
+    adopted,
+    as_input,
+    is_dataset,
     is_port,
     name_of,
     original,
+    parameter_of,
     pieces_of,
     port_of,
+    reading_of,
     workspace_of,
 )
 from stepwell.flows.steps.settings import (
@@ -77,7 +83,7 @@ class Step(TaskMethods):
             `local`.
         target: The same as `compute_target`.
         runconfig: A RunConfiguration, or a ScriptRunConfig, with environment, target and time limit.
-        inputs: What it reads: DataReference, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
+        inputs: What it reads: DataReference, datasets, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
             return, or `(PipelineParameter, DataPathComputeBinding)`.
         outputs: What it writes: PipelineData, OutputFileDatasetConfig or DataReference.
         params: Values by name, for environment variables `AML_PARAMETER_<name>`; the argument `parameter:<name>` is
@@ -143,14 +149,13 @@ class Step(TaskMethods):
     ) -> None:
         self.name = name
         self._made_in = folder_of_caller()
-        self.inputs = list(inputs or ())
+        self.inputs = list(map(as_input, inputs or ()))
         self.outputs = list(outputs or ())
         self.source_directory = None if source_directory is None else Path(source_directory)
         self.workspace = workspace or workspace_of((*self.inputs, *self.outputs))
         self.compute_target = _target_name(compute_target or target or getattr(runconfig, "target", None))
         limit = timeout_of(runconfig, timeout_seconds)
-        self._arguments = list(arguments or ())
-        self._adopt_arguments()
+        self._arguments = adopted(arguments or (), self.inputs, self.outputs)
         self._input_names = self._name_inputs()
         self._params = dict(params or {})
         self._run_after: list[Step] = []
@@ -171,9 +176,9 @@ class Step(TaskMethods):
         self.parameters = merge(self._used_parameters())
         self._check_names()
         self._pieces = [self._argument(value) for value in self._arguments]
-        for item in self.outputs:
-            if isinstance(item, (PipelineData, OutputFileDatasetConfig)):
-                original(item).producer = self
+        for data in map(original, self.outputs):
+            if isinstance(data, (PipelineData, OutputFileDatasetConfig)):
+                data.producer = self
 
     # What pipelines ask of a step -----------------------------------------------------------------------------------
 
@@ -247,19 +252,6 @@ class Step(TaskMethods):
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def _adopt_arguments(self) -> None:
-        """Take configs that stand only among the arguments as outputs, as v1 does."""
-        listed = {id(original(item)) for item in (*self.inputs, *self.outputs)}
-        for value in self._arguments:
-            if isinstance(value, OutputFileDatasetConfig) and id(value.original) not in listed:
-                self.outputs.append(value)
-            if (
-                isinstance(value, OutputInput)
-                and isinstance(value.data, OutputFileDatasetConfig)
-                and not is_among(value, self.inputs)
-            ):
-                self.inputs.append(value)
-
     def _name_inputs(self) -> dict[int, str]:
         taken = {port_of(item).name for item in self.outputs} | {name_of(item) for item in self.outputs}
         names: dict[int, str] = {}
@@ -288,27 +280,29 @@ class Step(TaskMethods):
 
     def _used_parameters(self) -> Iterable[ParameterDefinition]:
         for value in (*self._arguments, *self._params.values(), *self.inputs):
-            if isinstance(value, tuple) and value and isinstance(value[0], PipelineParameter):
-                yield value[0].definition
-            elif isinstance(value, PipelineParameter):
-                yield value.definition
+            parameter = value if isinstance(value, PipelineParameter) else parameter_of(value)
+            if parameter is not None:
+                yield parameter.definition
 
     def _input_port(self, item: Any, producers: Producers) -> InputPort:
         name = self._input_names[id(item)]
         mode, place = access_of(item)
-        dataset = isinstance(original(item), OutputFileDatasetConfig)
-        variable = name if dataset else f"AZUREML_DATAREFERENCE_{name}"
+        variable = name if is_dataset(item) else f"AZUREML_DATAREFERENCE_{name}"
         follow = getattr(item[1] if isinstance(item, tuple) else item, "follow_links", None)
-        return InputPort(name, self._source(item, name, producers), variable, mode, place, follow)
+        reading = reading_of(item) if mode == "direct" else ""
+        return InputPort(name, self._source(item, name, producers), variable, mode, place, follow, reading)
 
     @staticmethod
     def _source(item: Any, name: str, producers: Producers) -> Source:
-        if isinstance(item, tuple):
-            return ParameterSource(item[0].name)
+        parameter = parameter_of(item)
+        if parameter is not None:
+            return ParameterSource(parameter.name)
         made = producers.get(id(original(item)))
         if made:
             return OutputSource(*made)
-        return item.source if isinstance(item, DataReference) else UnboundInput(name)
+        if isinstance(item, DataReference):
+            return item.source
+        return dataset_source(original(item)) or UnboundInput(name)
 
     def _argument(self, value: Any, *, seen: bool = True) -> Argument:
         """Return the pieces of one argument; text may name ports and parameters the way `str(port)` does.
@@ -339,9 +333,11 @@ class Step(TaskMethods):
 
     def _port_piece(self, value: Any) -> Piece:
         for item in self.inputs:
-            if item is value or (original(item) is original(value) and not isinstance(value, OutputInput)):
+            other_name = isinstance(value, (OutputInput, DatasetConsumptionConfig))
+            if item is value or (original(item) is original(value) and not other_name):
                 return Piece("input", self._input_names[id(item)])
-            if isinstance(value, (DataReference, OutputInput)) and name_of(item) == name_of(value):
+            named = isinstance(value, (DataReference, OutputInput, DatasetConsumptionConfig))
+            if named and name_of(item) == name_of(value):
                 return Piece("input", self._input_names[id(item)])
         for item in self.outputs:
             if original(item) is original(value):

@@ -28,6 +28,9 @@ from .errors import StepwellError as StepwellError
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
 from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
+from .flows.datasets.output_datasets import PipelineOutputFileDataset as PipelineOutputFileDataset
+from .flows.datasets.output_datasets import PipelineOutputTabularDataset as PipelineOutputTabularDataset
+from .flows.datasets.output_tables import OutputTabularDatasetConfig as OutputTabularDatasetConfig
 from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
 from .flows.public.experiment import Experiment as Experiment
 from .flows.public.model import Model as Model
@@ -75,9 +78,12 @@ __all__ = [
     "Model",
     "MsiAuthentication",
     "OutputFileDatasetConfig",
+    "OutputTabularDatasetConfig",
     "Pipeline",
     "PipelineData",
     "PipelineEndpoint",
+    "PipelineOutputFileDataset",
+    "PipelineOutputTabularDataset",
     "PipelineParameter",
     "PipelineRun",
     "PromoteHeadersBehavior",

@@ -9,6 +9,9 @@ from stepwell.model.jsonable import Jsonable
 from stepwell.rules import STEPWELL, Rules, Switches, switches_of
 
 Mode = Literal["mount", "download", "upload"]
+DatasetMode = Literal["direct", "mount", "download", "hdfs"]
+"""How a dataset gets to a step: as an object, or as the path of its files; `hdfs` is a mount."""
+
 Scalar = int | float | bool | str | None
 
 
@@ -35,8 +38,21 @@ class DataSource(Jsonable):
 
 
 @dataclass(frozen=True, slots=True)
+class DatasetSource(Jsonable):
+    """A dataset: its `document`, a DatasetDefinition as JSON text, or, if that is '', what the workspace has registered.
+
+    It is found there by `id`, or by `name` and `version` (0 is the latest); of one with a document they are for people.
+    """
+
+    document: str = ""
+    name: str = ""
+    version: int = 0
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ParameterSource(Jsonable):
-    """A file or folder that a pipeline parameter names at the run (a DataPath)."""
+    """A file or folder that a pipeline parameter names at the run (a DataPath or dataset)."""
 
     parameter: str
 
@@ -56,7 +72,11 @@ class UnboundInput(Jsonable):
     hole: str
 
 
-Source = DataSource | ParameterSource | OutputSource | UnboundInput
+Source = DataSource | DatasetSource | ParameterSource | OutputSource | UnboundInput
+
+
+OUTPUT = "{output}"
+"""Stands for the datastore in a place of an output's dataset, whose path is then a pattern of the files in the output."""
 
 
 # A step as its author wrote it --------------------------------------------------------------------------------------
@@ -67,14 +87,31 @@ class InputPort(Jsonable):
     """A named place for data to read. `variable` is the environment variable that holds its local path.
 
     `follow_links`: whether links that lead out of the datastore are followed; None: they are, with a warning.
+    `reading`: how another step's output is read as a dataset, a DatasetDefinition without places as JSON text.
     """
 
     name: str
     source: Source
     variable: str
-    mode: Mode = "mount"
+    mode: Mode | DatasetMode = "mount"
     path_on_compute: str | None = None
     follow_links: bool | None = None
+    reading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Registration(Jsonable):
+    """The name under which an output becomes a dataset of the workspace when its step is complete.
+
+    `reading` is how its files are read, a DatasetDefinition without places as JSON text. `new_version`: there may be a
+    dataset of the name already.
+    """
+
+    name: str
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    reading: str = ""
+    new_version: bool = True
 
     @property
     def shows_folder(self) -> bool:
@@ -87,6 +124,7 @@ class OutputPort(Jsonable):
     """A named place for data to write; `destination` is a path template on `datastore` for outputs copied there.
 
     `overwrite`: what somebody else put in an output's way there, or changed since the last delivery, is replaced.
+    `register`: the dataset that the output becomes, None for none. `source_globs`: the pattern of its files, '' for all.
     """
 
     name: str
@@ -97,6 +135,8 @@ class OutputPort(Jsonable):
     destination: str | None = None
     pipeline_output: str | None = None
     overwrite: bool = False
+    register: Registration | None = None
+    source_globs: str = ""
 
     @property
     def is_intermediate(self) -> bool:
@@ -106,15 +146,15 @@ class OutputPort(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class ParameterDefinition(Jsonable):
-    """A pipeline parameter: its type's name, its default (a DataPath's is `{datastore, path}`), and what it may be.
+    """A pipeline parameter: its type's name, its default (data are their source), and what it may be.
 
     `choices`, `minimum` and `maximum` of a list are those of its items, whose type is `item_type`. None is a value of
     `nullable` ones only.
     """
 
     name: str
-    type: Literal["int", "float", "bool", "str", "list", "data"]
-    default: Scalar | DataSource | tuple[Scalar, ...]
+    type: Literal["int", "float", "bool", "str", "list", "data", "dataset"]
+    default: Scalar | DataSource | DatasetSource | tuple[Scalar, ...]
     secret: bool = False
     nullable: bool = False
     choices: tuple[Scalar, ...] = ()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from stepwell.model.definitions import OutputSource, StepDefinition
+from stepwell.model.definitions import DatasetSource, OutputSource, StepDefinition
 from stepwell.model.fingerprint import Fingerprint
 from stepwell.model.jsonable import Jsonable
 
@@ -27,7 +27,8 @@ def beside(name: str) -> str:
 class Artifact(Jsonable):
     """The name of data: where it stands, its content digest and size. `kept`: the store holds it under its digest.
 
-    `workspace` is that of the run which handed the data out, '' if none did; no record keeps it.
+    `workspace` is that of the run which handed the data out, '' if none did; `dataset` is the one that the data are to the
+    step that reads them. No record keeps them.
     """
 
     datastore: str
@@ -36,10 +37,12 @@ class Artifact(Jsonable):
     size: int
     kept: bool
     workspace: str = field(default="", compare=False)
+    dataset: DatasetSource | None = field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the field names and their plain values, without a workspace that is not known."""
-        return {name: value for name, value in Jsonable.to_json(self).items() if value or name != "workspace"}
+        """Return the field names and their plain values, without a workspace and a dataset that are not known."""
+        known = {"workspace": self.workspace, "dataset": self.dataset}
+        return {name: value for name, value in Jsonable.to_json(self).items() if known.get(name, True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,15 @@ class StepCall(Jsonable):
     declared: tuple[str, ...]
     """Snapshot paths that the fingerprint covers."""
     own_code: tuple[OwnModule, ...] = ()
+
+    @property
+    def datasets(self) -> dict[str, dict[str, Any]]:
+        """The datasets among the inputs, by the input's name, with their `mode` and the `digest` of their files."""
+        return {
+            port.name: {"mode": port.mode, "digest": artifact.digest, **artifact.dataset.to_json()}
+            for port in self.definition.inputs
+            if (artifact := self.inputs.get(port.name)) is not None and artifact.dataset is not None
+        }
 
     @property
     def key(self) -> str:

@@ -155,9 +155,15 @@ class Run(AskingRun):
         return type(self)(self._log, str(self._log.context.get("parent_id", "")), "parent")
 
     @property
-    def input_datasets(self) -> dict[str, str]:
-        """Names of inputs to their local paths."""
-        return dict(self._log.context.get("input_datasets", {}))
+    def input_datasets(self) -> dict[str, Any]:
+        """Names of inputs to their local paths; to a dataset for each that the step gets as one (`as_named_input(name)`)."""
+        found = dict(self._log.context.get("input_datasets", {}))
+        direct = {name: of for name, of in self._log.context.get("datasets", {}).items() if of["mode"] == "direct"}
+        if direct:
+            from stepwell.script.tables.local_dataset import dataset_at
+
+            found.update((name, dataset_at(found[name], of)) for name, of in direct.items())
+        return found
 
     @property
     def output_datasets(self) -> dict[str, str]:

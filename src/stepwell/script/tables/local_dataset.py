@@ -13,11 +13,10 @@ from typing import Any, Self
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.datasets.file_names import LocalFile, files_below, full_path, matches, partition_values
+from stepwell.model.definitions import OUTPUT
 from stepwell.script.tables.lazy_datasets import LazyDataset, LazyFiles, LazyTable
 from stepwell.script.tables.reading import frame_of
 from stepwell.script.tables.row_operations import chosen_files
-
-OUTPUT = "{output}"
 
 
 def dataset_at(path: str, facts: Mapping[str, Any]) -> FileDataset | TabularDataset:

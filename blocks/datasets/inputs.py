@@ -1,0 +1,195 @@
+"""Datasets as inputs of the steps of a run: found once, their files together at one place of this machine."""
+
+from __future__ import annotations
+
+import posixpath
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+from uuid import UUID
+
+from stepwell.blocks.datasets.files.current_files import look
+from stepwell.blocks.datasets.registry import definition_of, find, find_by_id, made_up_id
+from stepwell.blocks.datasets.sources import definition_in, document_of
+from stepwell.blocks.datastores.local_data import copy_without_links
+from stepwell.blocks.store.store import Store
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.model.datasets.definition import DatasetDefinition
+from stepwell.model.datasets.file_names import is_pattern
+from stepwell.model.definitions import DatasetSource, DataSource
+from stepwell.model.digests import digest
+from stepwell.model.records import Artifact
+from stepwell.model.tree import Tree, scan_through
+
+
+class RunData(Protocol):
+    """What a run knows of data."""
+
+    workspace: BaseWorkspace
+    store: Store
+
+    def datastore(self, name: str) -> Datastore:
+        """Return the datastore of that name."""
+        ...
+
+    def artifact(self, data: DataSource) -> Artifact:
+        """Return data on one datastore with their digest, taken once per run."""
+        ...
+
+    def digest_data(self, data: DataSource) -> Artifact:
+        """Return data on one datastore with their digest as it is now."""
+        ...
+
+    def fetched(self, data: DataSource) -> Path:
+        """Return a local copy of data on a datastore that is not local."""
+        ...
+
+    def check_links(self, name: str, data: DataSource, *, follow: bool | None) -> None:
+        """Warn of links that lead out of the datastore of an input."""
+        ...
+
+
+def pinned(workspace: BaseWorkspace, source: DatasetSource) -> DatasetSource:
+    """Return the source with its definition, name, version and id, as the workspace has it now.
+
+    Raises:
+        UserErrorException: No such dataset is registered.
+    """
+    if source.document:
+        return source if source.id else replace(source, id=made_up_id(definition_in(source.document)))
+    found = find_by_id(workspace, source.id) if source.id else find(workspace, source.name, source.version or "latest")
+    return DatasetSource(document_of(definition_of(found)), found.name, found.version, found.dataset_id)
+
+
+@dataclass(frozen=True)
+class _Gathered:
+    """Files of a dataset that stand at several places, together in one folder of this machine, some as links.
+
+    `seen` is the digest of the files by name and content as they were found; '' if they are not all here.
+    """
+
+    artifact: Artifact
+    definition: DatasetDefinition
+    root: str | None
+    folder: Path
+    tree: Tree
+    seen: str
+
+
+class DatasetInputs:
+    """The datasets that the steps of one run read; each is looked for once.
+
+    Args:
+        data: What the run knows of data.
+        fetch: Whether files that stand elsewhere are fetched; else datasets that have some are known without a digest.
+    """
+
+    def __init__(self, data: RunData, *, fetch: bool = True) -> None:
+        self._data = data
+        self._fetch = fetch
+        self._known: dict[DatasetSource, Artifact] = {}
+        self._gathered: dict[str, _Gathered] = {}
+        self._lock = threading.RLock()
+
+    @cached_property
+    def _folder(self) -> Path:
+        return self._data.store.scratch_folder()
+
+    def close(self, remove: Callable[[Path], object]) -> None:
+        """Let the folder go in which files were put together."""
+        if "_folder" in self.__dict__:
+            remove(self.__dict__.pop("_folder"))
+
+    def artifact(self, source: DatasetSource) -> Artifact:
+        """Return the files of a dataset by content, taken once per run; its `dataset` says what is known of it.
+
+        Raises:
+            UserErrorException: No such dataset is registered, or it has no files.
+        """
+        with self._lock:
+            if source not in self._known:
+                self._known[source] = self._found(source)
+            return self._known[source]
+
+    def artifact_now(self, artifact: Artifact) -> Artifact:
+        """Return the files of a dataset by content as they are now; those that were fetched, as they were."""
+        assert artifact.dataset is not None
+        if artifact.datastore:
+            return self._data.digest_data(DataSource(artifact.datastore, artifact.path))
+        found = self._gathered[artifact.path]
+        changed = found.seen and look(self._data.workspace, found.definition).tree.digest != found.seen
+        return replace(artifact, digest="") if changed else artifact
+
+    def output(self, artifact: Artifact, reading: str) -> Artifact:
+        """Return what another step wrote as the dataset that it is to the step that reads it so."""
+        return replace(artifact, dataset=DatasetSource(reading, id=str(UUID(digest("output", reading)[:32]))))
+
+    def path(self, artifact: Artifact, *, follows: bool) -> Path:
+        """Return where the files of a dataset with several places are on this machine; `follows`: perhaps as links."""
+        found = self._gathered[artifact.path]
+        if follows:
+            return found.folder
+        with self._lock:
+            return copy_without_links(self._data.store, found.folder, found.tree, found.folder.parent / "copy")
+
+    def check_links(self, name: str, artifact: Artifact) -> None:
+        """Warn of links that lead out of the datastore of an input."""
+        if artifact.datastore:
+            self._data.check_links(name, DataSource(artifact.datastore, artifact.path), follow=None)
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _found(self, source: DatasetSource) -> Artifact:
+        fixed = pinned(self._data.workspace, source)
+        definition = definition_in(fixed.document)
+        whole = _whole(definition)
+        if whole is None:
+            name = f"dataset {definition.digest}"
+            if name not in self._gathered:
+                self._gathered[name] = self._gather(name, definition)
+            artifact, root = self._gathered[name].artifact, self._gathered[name].root
+        else:
+            artifact = self._data.artifact(whole)
+            root = self._root(artifact)
+        left = definition.operations if definition.kind == "tabular" else ()  # those on files are done
+        known = replace(definition, root=root, operations=left)
+        return replace(artifact, dataset=replace(fixed, document=document_of(known)))
+
+    def _root(self, artifact: Artifact) -> str:
+        """Return what comes before the names of the files of a file or folder."""
+        root = self._data.datastore(artifact.datastore).local_root
+        if root is None and not self._fetch:
+            return artifact.path
+        place = root / artifact.path if root else self._data.fetched(DataSource(artifact.datastore, artifact.path))
+        return posixpath.dirname(artifact.path) if place.is_file() else artifact.path
+
+    def _gather(self, name: str, definition: DatasetDefinition) -> _Gathered:
+        """Put the files of several places together."""
+        store, found = self._data.store, look(self._data.workspace, definition)
+        here = all(file.place is not None for file in found.files)
+        if not (here or self._fetch):
+            artifact = Artifact("", name, "", 0, kept=False)
+            return _Gathered(artifact, definition, found.definition.root, Path(), Tree(()), "")
+        folder = self._folder / str(len(self._gathered)) / "files"
+        folder.mkdir(parents=True)
+        paths = found.put_into(folder, links=True)
+        tree, _ = scan_through(folder, store.digests.digest_file)
+        if found.is_single_file:
+            folder = paths[0]
+            tree, _ = scan_through(folder, store.digests.digest_file)
+        store.note_tree(tree)
+        artifact = Artifact("", name, tree.digest, tree.size, kept=False)
+        seen = found.tree.digest if here else ""
+        return _Gathered(artifact, definition, found.definition.root, folder, tree, seen)
+
+
+def _whole(definition: DatasetDefinition) -> DataSource | None:
+    """Return the file or folder that a dataset is all of, None if it is not one as it stands."""
+    places = definition.places
+    if len(places) != 1 or not places[0].datastore or definition.operations_on_files or definition.written:
+        return None
+    return None if is_pattern(places[0].path) else DataSource(places[0].datastore, places[0].path)

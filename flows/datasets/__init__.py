@@ -1,0 +1,1 @@
+"""Outputs of steps as datasets: how they are read, registered and consumed."""
