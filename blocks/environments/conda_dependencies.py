@@ -276,12 +276,12 @@ class CondaDependencies:
         """
         return str(yaml.safe_dump(self.as_dict(), sort_keys=False))
 
-    def save_to_file(self, base_directory: str, conda_file_path: str | None = None) -> str:
+    def save_to_file(self, base_directory: str, conda_file_path: str = FILE_NAME) -> str:
         """Write a conda YAML file to a folder, as in Azure ML SDK v1.
 
         Args:
             base_directory: The folder.
-            conda_file_path: The file's path in the folder, by default `conda_dependencies.yml`.
+            conda_file_path: The file's path in the folder.
 
         Returns:
             The file's path, relative to `base_directory`.

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
+from stepwell.blocks.system.config_file import CONFIG_NAMES, find_config, name_in
 from stepwell.blocks.system.home import signing_key
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.entered import EnteredWorkspace
@@ -20,11 +21,8 @@ from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock
 from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
 from stepwell.model.names import joined_name
 from stepwell.model.records import Artifact
-from stepwell.model.regular_files import read_text
 
 FILE_STORE = "workspacefilestore"
-_CONFIG_FOLDERS = (".azureml", "aml_config", ".")
-_CONFIG_NAMES = ("config.json", "project.json")
 
 
 @checked
@@ -267,16 +265,7 @@ class BaseWorkspace(EnteredWorkspace):
             UserErrorException: No config file was found, or it can't be read.
             WorkspaceException: There is no workspace of the name that the file has.
         """
-        config = _find_config(Path(path or "."), (_file_name,) if _file_name else _CONFIG_NAMES)
-        try:
-            data = json.loads(read_text(config))
-            name = data["workspace_name"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserErrorException(
-                "A workspace's config file can't be read",
-                {"file": config, "reason": error},
-                "Write it with `ws.write_config()`.",
-            ) from error
+        name = name_in(find_config(Path(path or "."), (_file_name,) if _file_name else CONFIG_NAMES))
         return cls.get(name)
 
     def write_config(self, path: str | PurePath | None = None, file_name: str | None = None) -> None:
@@ -387,19 +376,3 @@ class BaseWorkspace(EnteredWorkspace):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
-
-
-def _find_config(start: Path, names: tuple[str, ...]) -> Path:
-    if start.is_file():
-        return start
-    folder = start.resolve()
-    for place in (folder, *folder.parents):
-        for inner in _CONFIG_FOLDERS:
-            for name in names:
-                if (place / inner / name).is_file():
-                    return place / inner / name
-    raise UserErrorException(
-        "No workspace config was found",
-        {"looked in": f"{folder} and its parents", "for": ".azureml/config.json, config.json"},
-        "Write one with `Workspace.create(name, exist_ok=True).write_config()`.",
-    )

@@ -74,6 +74,38 @@ class DataReference:
             name = self.datastore.name if at_root else self.path_on_datastore
             object.__setattr__(self, "data_reference_name", re.sub(r"\W", "_", (name or "").strip("./")))
 
+    @staticmethod
+    def create(
+        data_reference_name: str | None = None,
+        datapath: DataPath | None = None,
+        datapath_compute_binding: DataPathComputeBinding | None = None,
+    ) -> DataReference:
+        """Return a reference to the data of a DataPath.
+
+        Args:
+            data_reference_name: The step's input name; by default made of the path.
+            datapath: Where the data stand.
+            datapath_compute_binding: How they get to the step; by default mounted.
+
+        Returns:
+            The reference.
+
+        Raises:
+            UserErrorException: No DataPath is given.
+        """
+        if datapath is None or datapath.datastore is None:
+            raise UserErrorException("A DataReference needs a DataPath", hint="Pass `datapath=`.")
+        how = datapath_compute_binding or DataPathComputeBinding()
+        return DataReference(
+            datapath.datastore,
+            data_reference_name,
+            datapath.path_on_datastore,
+            how.mode,
+            how.path_on_compute,
+            how.overwrite,
+            how.follow_links,
+        )
+
     @property
     def name(self) -> str:
         """The name of the input that this reference becomes."""

@@ -322,25 +322,23 @@ class PipelineEndpoint:
 
     def submit(
         self,
-        workspace: BaseWorkspace | None = None,
-        experiment_name: str = "",
+        experiment_name: str,
         pipeline_parameters: Mapping[str, Any] | None = None,
         parent_run_id: str | None = None,
-        continue_on_step_failure: bool | None = None,
-        *,
         pipeline_version: str | None = None,
+        *,
+        continue_on_step_failure: bool | None = None,
         tags: Mapping[str, Any] | None = None,
         regenerate_outputs: bool = False,
     ) -> PipelineRun:
         """Submit a run of a version, by default of the default one.
 
         Args:
-            workspace: Accepted for v1's sake; not used.
             experiment_name: The experiment that the run belongs to.
             pipeline_parameters: Values by parameter; others keep their defaults.
-            parent_run_id: Accepted for v1's sake; not used.
-            continue_on_step_failure: Whether to go on past failed steps; None: as published.
+            parent_run_id: The run that this one belongs to.
             pipeline_version: The version to run.
+            continue_on_step_failure: Whether to go on past failed steps; None: as published.
             tags: Tags of the run.
             regenerate_outputs: Run every step anew.
 

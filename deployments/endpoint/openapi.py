@@ -116,9 +116,7 @@ def body_schema(block: PublishedPipelineBlock) -> Schema:
                 {"DataPathAssignments": {"type": "object", **more, "properties": data}} if data or block.lenient else {}
             ),
             **(
-                {
-                    "DataSetDefinitionValueAssignments": {"type": "object", **more, "properties": datasets}
-                }
+                {"DataSetDefinitionValueAssignments": {"type": "object", **more, "properties": datasets}}
                 if datasets or block.lenient
                 else {}
             ),

@@ -6,8 +6,9 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.reading_options import PromoteHeadersBehavior
+
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.sources import document_of
 from stepwell.blocks.workspace.references import check_port_name
 from stepwell.errors import UserErrorException

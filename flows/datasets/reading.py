@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from stepwell.blocks.datasets.reading_options import PromoteHeadersBehavior, headers_of, partition_format_of, types_of
+
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, Place, ReadOptions
 from stepwell.model.definitions import OUTPUT

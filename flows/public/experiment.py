@@ -33,12 +33,11 @@ class Submittable(Protocol):
 
     def submit(
         self,
-        workspace: BaseWorkspace | None,
+        *,
         experiment_name: str,
         pipeline_parameters: Mapping[str, Any] | None,
         parent_run_id: str | None,
         continue_on_step_failure: bool | None,
-        *,
         tags: Mapping[str, Plain] | None,
         regenerate_outputs: bool,
     ) -> PipelineRun:
@@ -125,11 +124,10 @@ class Experiment:
         if not isinstance(config, Pipeline):
             go_on = continue_on_step_failure or None
             return config.submit(
-                self.workspace,
-                self.name,
-                given,
-                parent_run_id,
-                go_on,
+                experiment_name=self.name,
+                pipeline_parameters=given,
+                parent_run_id=parent_run_id,
+                continue_on_step_failure=go_on,
                 tags=labels,
                 regenerate_outputs=regenerate_outputs,
             )

@@ -74,6 +74,19 @@ class PipelineRun(HostRun):
             )
         return cls.of_folder(workspace, found[0])
 
+    @staticmethod
+    def get_pipeline_runs(workspace: BaseWorkspace, pipeline_id: str) -> list[PipelineRun]:
+        """Find the runs of a published pipeline, newest first.
+
+        Args:
+            workspace: The workspace to look in.
+            pipeline_id: The published pipeline's id.
+
+        Returns:
+            The runs.
+        """
+        return [run for run in all_runs(workspace) if run.folder.facts().get("published", {}).get("id") == pipeline_id]
+
     @classmethod
     def of_folder(cls, workspace: BaseWorkspace, folder: RunFolder) -> PipelineRun:
         """Return the run of a folder, as the kind of run that it is.
@@ -246,11 +259,11 @@ class PipelineRun(HostRun):
         """
         return {step.name: step.get_outputs() for step in self.get_steps() if step.get_outputs()}
 
-    def get_pipeline_output(self, name: str) -> PortDataReference:
+    def get_pipeline_output(self, pipeline_output_name: str) -> PortDataReference:
         """Find the output that a PipelineData's `pipeline_output_name` exposes.
 
         Args:
-            name: The `pipeline_output_name`.
+            pipeline_output_name: As the PipelineData has it.
 
         Returns:
             The output.
@@ -260,10 +273,10 @@ class PipelineRun(HostRun):
         """
         for step in self.folder.facts().get("pipeline", {}).get("steps", []):
             for port in step["outputs"]:
-                if port["pipeline_output"] == name:
+                if port["pipeline_output"] == pipeline_output_name:
                     return self.find_step_run(step["id"])[0].get_output_data(port["name"])
         raise UserErrorException(
-            f"The pipeline has no output {name!r}", hint="Set `pipeline_output_name` on a PipelineData."
+            f"The pipeline has no output {pipeline_output_name!r}", hint="Set `pipeline_output_name` on a PipelineData."
         )
 
     def download(self, target: str | Path, overwrite: bool = False) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from prefect.client.schemas.objects import WorkerStatus
@@ -158,7 +159,7 @@ class PublishedPipeline:
         return cls(workspace, found[0])
 
     @classmethod
-    def list(cls, workspace: BaseWorkspace, active_only: bool = True) -> list[Self]:
+    def list(cls, workspace: BaseWorkspace, active_only: bool = True, _service_endpoint: object = None) -> list[Self]:
         """List the published pipelines of a workspace, newest first.
 
         Args:
@@ -274,7 +275,7 @@ class PublishedPipeline:
             workspace: Accepted for v1's sake; the run belongs to the workspace that the pipeline was published in.
             experiment_name: The experiment that the run belongs to.
             pipeline_parameters: Values by parameter; the others keep their defaults.
-            parent_run_id: Accepted for v1's sake; not used.
+            parent_run_id: The run that this one belongs to.
             continue_on_step_failure: Whether steps that do not depend on a failed one go on; by default as published.
             tags: Labels of the run.
             regenerate_outputs: Whether every step runs anew, whatever earlier runs left.
@@ -289,9 +290,8 @@ class PublishedPipeline:
         """
         go_on = self.continue_on_step_failure if continue_on_step_failure is None else continue_on_step_failure
         labels = {name: str(value) for name, value in (tags or {}).items()}
-        return start_run(
-            self, RunRequest(experiment_name, pipeline_parameters or {}, labels, regenerate_outputs, go_on)
-        )
+        request = RunRequest(experiment_name, pipeline_parameters or {}, labels, regenerate_outputs, go_on)
+        return start_run(self, replace(request, parent=parent_run_id or ""))
 
     def __repr__(self) -> str:
         return (

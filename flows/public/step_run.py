@@ -169,11 +169,16 @@ class StepRun:
         with io.TextIOWrapper(stream, errors="replace") as text:
             return text.read()
 
-    def get_metrics(self, name: str | None = None) -> dict[str, Any]:
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
+    ) -> dict[str, Any]:
         """Collect the metrics that the script logged.
 
         Args:
             name: Only the metric of this name; by default all.
+            recursive: Accepted for v1's sake; not used.
+            run_type: Accepted for v1's sake; not used.
+            populate: Accepted for v1's sake; not used.
 
         Returns:
             The metrics by name.
@@ -192,7 +197,7 @@ class StepRun:
             found += [f"{prefix}{name}" for name in files_below(self.folder, folder)]
         return found
 
-    def download_file(self, name: str, output_file_path: str | None = None) -> None:
+    def download_file(self, name: str, output_file_path: str | None = None, _validate_checksum: bool = False) -> None:
         """Copy a file that `get_file_names` lists.
 
         Args:

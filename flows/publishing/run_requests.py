@@ -61,6 +61,8 @@ class RunRequest:
     notes: Mapping[str, str] = field(default_factory=dict)
     confined: bool = False
     ignored: tuple[str, ...] = ()
+    parent: str = ""
+    """The run that it belongs to."""
 
 
 class SubmittedRun(NamedTuple):
@@ -261,5 +263,6 @@ def _note(
             "tags": dict(request.tags),
             "published": published_facts(published),
             "parameters": run.values,
+            **({"parent_run_id": request.parent} if request.parent else {}),
         }
     )

@@ -7,8 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.reading_options import PromoteHeadersBehavior
+
+from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.sources import document_of
 from stepwell.blocks.workspace.references import Storage, check_mode, check_port_name
 from stepwell.errors import UserErrorException
@@ -48,12 +49,14 @@ class PipelineData:
         is_directory: Accepted for v1's sake; not used.
         pipeline_output_name: The name under which `PipelineRun.get_pipeline_output` finds it; None: it is no output of
             the pipeline.
+        training_output: Refused, since no step of Stepwell is one of AutoML or HyperDrive.
 
     Attributes:
         name: As the argument.
         datastore: As the argument.
         output_name: The name of the output on the step that writes it.
         producer: The step that has it among its `outputs`, None if there is none yet.
+        training_output: Refused, since no step of Stepwell is one of AutoML or HyperDrive.
 
     Raises:
         UserErrorException: A name or the mode can't be used.
@@ -70,7 +73,11 @@ class PipelineData:
         data_type: str | None = None,
         is_directory: bool | None = None,
         pipeline_output_name: str | None = None,
+        training_output: Any = None,
     ) -> None:
+        if training_output is not None:
+            hint = "Write the model or metrics to an output in the script of the step."
+            raise UserErrorException("No step of Stepwell has outputs of AutoML or HyperDrive", hint=hint)
         check_mode(output_mode, _WRITE_MODES)
         self.name = check_port_name(name)
         self.datastore = datastore

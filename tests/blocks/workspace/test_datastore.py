@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from stepwell import Datastore
+from stepwell import DataPath, DataPathComputeBinding, DataReference, Datastore
 from stepwell.blocks.server import documents
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.datastore_urls import absolute_url, local_path
-from stepwell.errors import DatastoreException
+from stepwell.errors import DatastoreException, UserErrorException
 from stepwell.model.tree import scan
 
 
@@ -178,3 +178,13 @@ def test_a_backslash_in_a_name_stays(workspace, tmp_path, url):
     for path in ("..", "a/../b", "/a", ".stepwell/x"):
         with pytest.raises(DatastoreException):
             store.put_file(source / "a\\b.txt", path)
+
+
+def test_a_reference_is_made_of_a_data_path(shared_workspace):
+    store = shared_workspace.get_default_datastore()
+    how = DataPathComputeBinding("download", "here")
+    made = DataReference.create("name", DataPath(store, "a/b"), how)
+    assert (made.name, made.path_on_datastore, made.mode, made.path_on_compute) == ("name", "a/b", "download", "here")
+    assert DataReference.create(datapath=DataPath(store, "a/b")).name == "a_b"
+    with pytest.raises(UserErrorException, match="needs a DataPath"):
+        DataReference.create("name")

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from stepwell import Experiment, PipelineEndpoint, PublishedPipeline
+from stepwell import Experiment, PipelineEndpoint, PipelineRun, PublishedPipeline
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 
 
@@ -75,7 +75,7 @@ def test_it_runs_its_default_unless_it_is_disabled(project, pipelines):
     assert dict(project.executions) == {"one.py": 1}
     endpoint.disable()
     with pytest.raises(UserErrorException, match="disabled"):
-        endpoint.submit(project.workspace, "x")
+        endpoint.submit("x")
 
 
 def test_under_one_name_there_is_one_numbering(project, pipelines):
@@ -88,3 +88,13 @@ def test_under_one_name_there_is_one_numbering(project, pipelines):
     assert (endpoint.list_versions(), pipelines[0].publish().version) == (["0", "1", "2"], "3")
     over = PipelineEndpoint.publish(project.workspace, "two", "", PublishedPipeline.get(project.workspace, name="two"))
     assert over.list_versions() == [over.get_pipeline().version] == ["1"]
+
+
+def test_it_is_submitted_as_v1_does_also_as_a_child(project, pipelines):
+    endpoint = PipelineEndpoint.publish(project.workspace, "v1", "", pipelines[0])
+    parent = Experiment(project.workspace, "family").start_logging()
+    run = endpoint.submit("x", {}, parent.id, pipeline_version="0")
+    assert run.wait_for_completion(show_output=False) == "Finished" and run.parent.id == parent.id
+    parent.complete()
+    published = endpoint.get_pipeline("0")
+    assert [one.id for one in PipelineRun.get_pipeline_runs(project.workspace, published.id)] == [run.id]

@@ -206,3 +206,14 @@ def test_steps_find_their_scripts_in_the_pipelines_directory(project, monkeypatc
     monkeypatch.chdir(project.source)
     assert project.happened(Pipeline(project.workspace, [PythonScriptStep("a.py")])) == {"a.py": "reused"}
     assert Path.cwd() == project.source
+
+
+def test_a_pipeline_is_submitted_as_v1_does(project, chain):
+    pipeline, _ = chain("a.py")
+    pipeline._set_experiment_name("ignored")
+    parent = Experiment(project.workspace, "e").start_logging()
+    run = pipeline.submit("by-itself", {}, False, True, parent.id, None, tags={"n": "1"})
+    parent.complete()
+    assert run.wait_for_completion(show_output=False) == "Finished"
+    assert (run.experiment_name, run.parent.id, run.tags) == ("by-itself", parent.id, {"n": "1"})
+    assert pipeline.service_endpoint().startswith("http")

@@ -1,0 +1,41 @@
+"""The config file that names a project's workspace: where it is looked for, and what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from stepwell.errors import UserErrorException
+from stepwell.model.regular_files import read_text
+
+CONFIG_NAMES = ("config.json", "project.json")
+_FOLDERS = (".azureml", "aml_config", ".")
+
+
+def name_in(config: Path) -> str:
+    """Return the workspace's name; raise UserErrorException if the file can't be read."""
+    try:
+        return str(json.loads(read_text(config))["workspace_name"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserErrorException(
+            "A workspace's config file can't be read",
+            {"file": config, "reason": error},
+            "Write it with `ws.write_config()`.",
+        ) from error
+
+
+def find_config(start: Path, names: tuple[str, ...] = CONFIG_NAMES) -> Path:
+    """Return the file, or the nearest one of these names, folder by folder upwards; raise UserErrorException if there is none."""
+    if start.is_file():
+        return start
+    folder = start.resolve()
+    for place in (folder, *folder.parents):
+        for inner in _FOLDERS:
+            for name in names:
+                if (place / inner / name).is_file():
+                    return place / inner / name
+    raise UserErrorException(
+        "No workspace config was found",
+        {"looked in": f"{folder} and its parents", "for": ".azureml/config.json, config.json"},
+        "Write one with `Workspace.create(name, exist_ok=True).write_config()`.",
+    )
