@@ -118,48 +118,6 @@ class Pipeline(PipelineFlow):
             raise UserErrorException(f"{taken[0]!r} can't name a pipeline parameter", hint="Rename it.")
         self._refuse_missing_scripts()
 
-    def submit(
-        self,
-        experiment_name: str,
-        pipeline_parameters: Mapping[str, Any] | None = None,
-        continue_on_step_failure: bool = False,
-        regenerate_outputs: bool = False,
-        parent_run_id: str | None = None,
-        credential_passthrough: bool | None = None,
-        **kwargs: Any,
-    ) -> PipelineRun:
-        """Start the pipeline in a process of its own, as `Experiment.submit` does.
-
-        Args:
-            experiment_name: The experiment that the run belongs to.
-            pipeline_parameters: Values by parameter; the others keep their defaults.
-            continue_on_step_failure: Whether steps that do not depend on a failed one go on.
-            regenerate_outputs: Whether every step runs anew, whatever earlier runs left.
-            parent_run_id: The run that this one belongs to.
-            credential_passthrough: Accepted for v1's sake; not used.
-            **kwargs: Further arguments of `Experiment.submit`, such as `tags`.
-
-        Returns:
-            The run, at work.
-
-        Raises:
-            UserErrorException: A parameter is unknown or has a wrong value, or the experiment can't have that name.
-            ExperimentExecutionException: The run's process ended before it began.
-        """
-        from stepwell import Experiment  # which stands on this module
-
-        return Experiment(self.workspace, experiment_name).submit(
-            self,
-            pipeline_parameters=pipeline_parameters,
-            continue_on_step_failure=continue_on_step_failure,
-            regenerate_outputs=regenerate_outputs,
-            parent_run_id=parent_run_id,
-            **kwargs,
-        )
-
-    def _set_experiment_name(self, name: str) -> None:
-        """Do nothing: v1 names a pipeline's graph so, whose name here is the pipeline's."""
-
     def service_endpoint(self) -> str:
         """Return the address of Prefect's server, which runs pipelines here.
 
