@@ -6,8 +6,6 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
-from stepwell.blocks.datasets.reading_options import PromoteHeadersBehavior
-
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.sources import document_of
 from stepwell.blocks.workspace.references import check_port_name
@@ -15,6 +13,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.datasets import reading
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.definitions import DatasetMode, OutputPort, Registration
+from stepwell.script.tables.reading_options import PromoteHeadersBehavior
 
 
 class Registered(Protocol):

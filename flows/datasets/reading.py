@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stepwell.blocks.datasets.reading_options import PromoteHeadersBehavior, headers_of, partition_format_of, types_of
-
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, Place, ReadOptions
 from stepwell.model.definitions import OUTPUT
 from stepwell.script.tables.lazy_datasets import LazyTable
+from stepwell.script.tables.reading_options import PromoteHeadersBehavior, headers_of, partition_format_of, types_of
 
 
 class _Table(LazyTable):

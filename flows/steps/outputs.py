@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from stepwell.blocks.datasets.reading_options import PromoteHeadersBehavior
-
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.sources import document_of
 from stepwell.blocks.workspace.references import Storage, check_mode, check_port_name
@@ -18,6 +16,7 @@ from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.definitions import Mode, OutputPort, Registration
+from stepwell.script.tables.reading_options import PromoteHeadersBehavior
 
 REFERENCE = "AZUREML_DATAREFERENCE_"
 """Begins the name of the environment variable that holds the path of PipelineData."""

@@ -52,6 +52,7 @@ from stepwell.flows.steps.task_methods import TaskMethods
 from stepwell.model.definitions import (
     Argument,
     InputPort,
+    OutputPort,
     OutputSource,
     ParameterDefinition,
     ParameterSource,
@@ -356,7 +357,10 @@ class Step(TaskMethods):
     def _line_pieces(self, line: str) -> Argument:
         """Return the pieces of a line for a shell, which finds itself what variables of the step hold, but in '…'."""
         known = {**self._named_in_texts(), PARAMETER: {}}
-        ports = [*(port_of(item) for item in self.outputs), *(self._input_port(item, {}) for item in self.inputs)]
+        ports: list[InputPort | OutputPort] = [
+            *(port_of(item) for item in self.outputs),
+            *(self._input_port(item, {}) for item in self.inputs),
+        ]
         found = {port.variable for port in ports}
         return pieces_of(line, known, lambda name, start: name in found and quote_after(line[:start]) != "'")
 
