@@ -98,6 +98,11 @@ class InputPort(Jsonable):
     follow_links: bool | None = None
     reading: str = ""
 
+    @property
+    def shows_folder(self) -> bool:
+        """Whether it is read where it stands, in the folder of the step that wrote it: PipelineData that are mounted."""
+        return self.mode == "mount" and self.variable != self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Registration(Jsonable):
@@ -112,11 +117,6 @@ class Registration(Jsonable):
     tags: dict[str, str] = field(default_factory=dict)
     reading: str = ""
     new_version: bool = True
-
-    @property
-    def shows_folder(self) -> bool:
-        """Whether it is read where it stands, in the folder of the step that wrote it: PipelineData that are mounted."""
-        return self.mode == "mount" and self.variable != self.name
 
 
 @dataclass(frozen=True, slots=True)
