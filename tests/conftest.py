@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,10 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from projects import Project
+from savings import FIRST_SERVER, own_workspace, remember_results_of_prefect, sharing_of_first_server
 from waiting import PATIENCE, ended_with_us
 
+sys.dont_write_bytecode = False  # or each worker would rewrite and compile all tests
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")
@@ -83,6 +84,8 @@ def group_of(nodeid: str) -> str:
 def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Give a temporary STEPWELL_HOME, and no server of the user's."""
     folder = tmp_path_factory.mktemp("home")
+    session = tmp_path_factory.getbasetemp()
+    session = session.parent if "PYTEST_XDIST_WORKER" in os.environ else session
     with pytest.MonkeyPatch.context() as patch:
         for name in [
             name
@@ -92,6 +95,7 @@ def stepwell_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.delenv(name)
         patch.setenv("PREFECT_HOME", str(folder / "prefect"))
         patch.setenv("STEPWELL_HOME", str(folder))
+        patch.setenv(FIRST_SERVER, str(session / "first-server"))
         yield folder
 
 
@@ -102,7 +106,9 @@ def server(stepwell_home: Path) -> Iterator[str]:
     from stepwell.blocks.server.connection import ensure_server, status, stop
 
     server_process._SECONDS_TO_START = PATIENCE
-    url = ensure_server()
+    with sharing_of_first_server(stepwell_home):
+        url = ensure_server()
+    remember_results_of_prefect()
     process = status().pid
     assert process is not None
     with ended_with_us(process):
@@ -120,19 +126,17 @@ def no_clusters_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def workspace(server: str) -> Workspace:
+def workspace(server: str) -> Iterator[Workspace]:
     """Give a workspace of the test's own."""
-    from stepwell import Workspace
-
-    return Workspace.create(f"t-{uuid.uuid4().hex[:12]}")
+    with own_workspace(server, "t") as workspace:
+        yield workspace
 
 
 @pytest.fixture(scope="module")
-def shared_workspace(server: str) -> Workspace:
+def shared_workspace(server: str) -> Iterator[Workspace]:
     """Give a workspace of the module's, for tests that leave it as it is."""
-    from stepwell import Workspace
-
-    return Workspace.create(f"m-{uuid.uuid4().hex[:12]}")
+    with own_workspace(server, "m") as workspace:
+        yield workspace
 
 
 @pytest.fixture

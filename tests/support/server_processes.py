@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from savings import start_from_first_server
 from waiting import PATIENCE
 
 HEAD = f"server.process._SECONDS_TO_START = {PATIENCE}\n"
@@ -16,6 +17,7 @@ STATUS = "import dataclasses, json; print(json.dumps(dataclasses.asdict(server.s
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """Return the variables of a user who keeps Stepwell and Prefect in `folder` and has set nothing else but `more`."""
+    start_from_first_server(folder / "home")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT", "STEPWELL"))}
     mine = {"STEPWELL_HOME": str(folder / "home"), "PREFECT_HOME": str(folder / "prefect")}
     return kept | mine | {"PREFECT_LOGGING_LEVEL": "ERROR"} | more

@@ -34,21 +34,22 @@ def docker(request, workspace):
 
 
 def cuda(request, workspace):
+    from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
+
+    CudaCompute(address=request.getfixturevalue("gpu_workers")).attach_to(workspace, "gpus")
+    return "gpus"
+
+
+@pytest.fixture(scope="module")
+def gpu_workers():
+    """The address of workers that declare GPUs, for all tests here."""
     import fake_gpu
 
-    from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
-    from stepwell.blocks.compute.dask.cluster import known_cluster
+    from stepwell.blocks.compute.dask.cluster import close_all
 
-    workers = fake_gpu.workers("0,1", "1,0")
-    compute = CudaCompute(address=workers.__enter__()).attach_to(workspace, "gpus")
-
-    def close():
-        if cluster := known_cluster(compute.spec()):
-            cluster.close()
-        workers.__exit__(None, None, None)
-
-    request.addfinalizer(close)
-    return "gpus"
+    with fake_gpu.workers("0,1", "1,0") as address:
+        yield address
+        close_all()
 
 
 TARGETS = {"LocalCompute": local, "DaskCompute": dask, "DockerCompute": docker, "CudaCompute": cuda}
