@@ -101,7 +101,7 @@ class RunConfiguration:
     Attributes:
         environment: As the argument; its `python.conda_dependencies` and `docker` may be set.
         environment_variables: As the argument.
-        target: As the argument.
+        target: The name of the compute target; a target or its name may be set.
         docker: As the argument.
         max_run_duration_seconds: As the argument.
         script: As the argument.
@@ -155,6 +155,15 @@ class RunConfiguration:
             setattr(self, name, Section())
         if conda_dependencies is not None:
             self.environment.python.conda_dependencies = conda_dependencies
+
+    @property
+    def target(self) -> str:
+        """The name of the compute target, also where the target itself was given."""
+        return self._target
+
+    @target.setter
+    def target(self, target: Compute | str) -> None:
+        self._target = name_of(target)
 
     @property
     def shm_size(self) -> str:
@@ -220,7 +229,7 @@ class RunConfiguration:
             "script": self.script,
             "command": self.command,
             "arguments": [str(argument) for argument in self.arguments],
-            "target": name_of(self.target),
+            "target": self.target,
             "framework": self.framework,
             "communicator": self.communicator,
             "maxRunDurationSeconds": self.max_run_duration_seconds,

@@ -293,7 +293,9 @@ def _artifacts(
     context: RunContext, definition: StepDefinition, step_run_id: str, staged: Mapping[str, tuple[Path, Tree]]
 ) -> dict[str, Artifact]:
     usual = context.workspace.default_datastore_name
-    places = {port.name: (port.datastore or usual, output_path(port, step_run_id)) for port in definition.outputs}
+    places = {
+        port.name: (port.datastore or usual, output_path(definition, port, step_run_id)) for port in definition.outputs
+    }
     if BESIDE in staged:
         places[BESIDE] = place_beside(definition, step_run_id, usual)
     trees = {name: staged[name][1] for name in places}

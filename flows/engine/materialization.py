@@ -20,9 +20,11 @@ from stepwell.model.records import BESIDE, StepRecord
 from stepwell.model.tree import scan
 
 
-def output_path(port: OutputPort, step_run_id: str) -> str:
+def output_path(definition: StepDefinition, port: OutputPort, step_run_id: str) -> str:
     """Return where users of Azure ML SDK v1 find an output on its datastore."""
-    template = f"azureml/{step_run_id}/{port.name}" if port.destination is None else port.destination
+    is_config = port.variable == port.name and definition.switches.outputs_have_usual_destination
+    usual = "dataset/{run-id}/{output-name}" if is_config else "azureml/{run-id}/{output-name}"
+    template = usual if port.destination is None else port.destination
     return template.replace("{run-id}", step_run_id).replace("{output-name}", port.name)
 
 
@@ -30,7 +32,7 @@ def check_destinations(context: RunContext, definition: StepDefinition) -> None:
     """Raise DatastoreException if an output's destination is not on its datastore, or has too long a name."""
     for port in definition.outputs:
         datastore = _datastore(context, port)
-        path = datastore.inside(output_path(port, "0" * 36))
+        path = datastore.inside(output_path(definition, port, "0" * 36))
         if any(len(os.fsencode(part)) > 255 for part in path.split("/")):
             raise DatastoreException(
                 f"The destination of output {port.name!r} has too long a name", {"path": path}, "Shorten it."
@@ -41,7 +43,7 @@ def materialize(context: RunContext, definition: StepDefinition, record: StepRec
     """Put every output, with the right bytes, at its place on its datastore. `fresh`: it was written just now."""
     for port in definition.outputs:
         artifact, datastore = record.outputs[port.name], _datastore(context, port)
-        path, root = output_path(port, record.step_run_id), datastore.local_root
+        path, root = output_path(definition, port, record.step_run_id), datastore.local_root
         if port.destination is None and root and context.store.root.is_relative_to(root):
             _link(context.store.tree_path(artifact.digest), root / path)
         else:
@@ -109,7 +111,7 @@ def _deliver(
     context: RunContext, definition: StepDefinition, port: OutputPort, record: StepRecord, fresh: bool
 ) -> None:
     artifact, datastore = record.outputs[port.name], _datastore(context, port)
-    path = output_path(port, record.step_run_id)
+    path = output_path(definition, port, record.step_run_id)
     tree = context.store.manifest(artifact.digest) or scan(context.store.tree_path(artifact.digest))
     fixed = port.destination is not None and "{run-id}" not in port.destination
     who = f"{_whose(context)}/{definition.name}/{port.name}" if fixed else ""

@@ -86,7 +86,10 @@ def _plan(
     decisions = []
     for step in pipeline.steps:
         inputs, waiting = _known_inputs(step, written)
-        call = context.call(step, values, inputs)
+        call = context.call(step, values, inputs, early=True)
+        if missing := [p.name for p in step.inputs if p.name not in call.inputs and p.name not in waiting]:
+            decisions.append(Decision(step.id, "depends", (f"the data of its input {missing[0]!r} have yet to come",)))
+            continue
         duplicate = decided.get(_identity(call, waiting))
         if duplicate is not None and not _reason_to_run(context, step, call.fingerprint):
             decisions.append(

@@ -30,7 +30,7 @@ def _places(pipeline: PipelineDefinition) -> Mapping[str, tuple[int, int]]:
     rows: dict[int, int] = {}
     places = {}
     for step in pipeline.steps:
-        column = columns[step.id] = 1 + max((columns[before] for before in step.upstream), default=-1)
+        column = columns[step.id] = 1 + max((columns.get(before, -1) for before in step.upstream), default=-1)
         row = rows[column] = rows.get(column, -1) + 1
         places[step.id] = (_MARGIN + column * (_WIDTH + _GAP_X), _MARGIN + row * (_HEIGHT + _GAP_Y))
     return places

@@ -30,7 +30,7 @@ def flatten(items: Any) -> list[Step | PipelineData]:
 class Graph:
     """The steps of a pipeline with all that they need, ordered so that each comes after what it waits for."""
 
-    def __init__(self, items: Any, *, resolve_closure: bool = True) -> None:
+    def __init__(self, items: Any, *, resolve_closure: bool = True, may_be_circular: bool = False) -> None:
         self._writers: dict[int, Step] = {}
         listed = flatten(items)
         wanted = [item for item in listed if isinstance(item, Step)]
@@ -43,7 +43,7 @@ class Graph:
                 f"The pipeline needs step {missing[0].name!r}, which is not listed",
                 hint="List it, or leave `resolve_closure` as it is.",
             )
-        self.steps = self._ordered(closed)
+        self.steps = self._ordered(closed, may_be_circular=may_be_circular)
         self.ids = _unique_names(self.steps)
 
     def _note(self, steps: Iterable[Step]) -> None:
@@ -88,7 +88,7 @@ class Graph:
                 waiting += self.predecessors(step)
         return list(found)
 
-    def _ordered(self, steps: list[Step]) -> tuple[Step, ...]:
+    def _ordered(self, steps: list[Step], *, may_be_circular: bool) -> tuple[Step, ...]:
         """Return the steps in the order in which they are listed, as far as each comes after what it waits for."""
         waiting = {step: set(self.predecessors(step)) for step in steps}
         after: dict[Step, list[Step]] = {step: [] for step in steps}
@@ -106,13 +106,13 @@ class Graph:
                 if not waiting[later]:
                     heappush(ready, place[later])
         left = [step for step in steps if waiting[step]]
-        if left:
+        if left and not may_be_circular:
             raise UserErrorException(
                 "The steps wait for one another in a circle",
                 {"steps": ", ".join(step.name for step in left)},
                 "Remove one of the inputs or `run_after` calls that close the circle.",
             )
-        return tuple(done)
+        return (*done, *left)
 
     def define(self, source_directory: Path | None) -> tuple[StepDefinition, ...]:
         """Return the steps as plain values, tied to each other by id."""

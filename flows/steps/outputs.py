@@ -170,7 +170,8 @@ class OutputFileDatasetConfig:
     Args:
         name: The output's name and its environment variable; None: `output`, where v1 makes up a new one each time.
         destination: A datastore, or `(datastore, path)` with `{run-id}` and `{output-name}` in the path. A datastore
-            alone: `dataset/{run-id}/{output-name}`; None: where PipelineData go on the default datastore.
+            alone: `dataset/{run-id}/{output-name}`; None: where PipelineData go on the default datastore, by v1's rules
+            `dataset/{run-id}/{output-name}` there.
         source: The path in the step's working directory where the script writes; None: a folder apart.
         partition_format: The end of the files' paths, such as `/{country}/{time:yyyy/MM/dd}/data.csv`, whose words in
             braces the dataset knows.

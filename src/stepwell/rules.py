@@ -31,8 +31,11 @@ class Switches:
     data_may_come_later: bool = False
     """Data need to be there when the step that reads them starts; else when the run does."""
 
+    circles_are_listed: bool = False
+    """Steps that wait for one another are listed by `validate`; else such a pipeline can't be made."""
+
     outputs_have_usual_destination: bool = False
-    """An OutputFileDatasetConfig without destination is copied to `dataset/{run-id}/{output-name}`."""
+    """An OutputFileDatasetConfig without destination is found at `dataset/{run-id}/{output-name}`."""
 
     unknown_parameters_are_passed_over: bool = False
     """Calls of what is published may assign parameters that it does not have; else they are refused."""

@@ -269,3 +269,11 @@ class PipelineDefinition(Jsonable):
     def switches(self) -> Switches:
         """What its rules switch."""
         return switches_of(self.rules)
+
+    @property
+    def circle(self) -> tuple[str, ...]:
+        """The ids of steps that wait for one another, or for such; () if there are none."""
+        left = {step.id: set(step.upstream) for step in self.steps}
+        while ready := {name for name, before in left.items() if not before & left.keys()}:
+            left = {name: before for name, before in left.items() if name not in ready}
+        return tuple(left)

@@ -1,7 +1,15 @@
 """`RunConfiguration` as it was written since 2019, `ScriptRunConfig`, and what steps take from both."""
 
 import pytest
-from stepwell import CommandStep, CondaDependencies, Environment, PythonScriptStep, RunConfiguration, ScriptRunConfig
+from stepwell import (
+    CommandStep,
+    CondaDependencies,
+    Environment,
+    LocalCompute,
+    PythonScriptStep,
+    RunConfiguration,
+    ScriptRunConfig,
+)
 from stepwell.errors import UserErrorException
 from stepwell.flows.configurations.run_configuration import DEFAULT_CPU_IMAGE, DockerConfiguration
 
@@ -73,3 +81,14 @@ def test_a_script_run_config_carries_a_command():
     assert defined(step).timeout_seconds == 9
     assert config.target == "local"
     assert ScriptRunConfig("src", "a.py", ["-x"]).command == ["python", "a.py", "-x"]
+
+
+def test_a_target_reads_back_as_its_name(workspace, tmp_path):
+    saved = LocalCompute(max_concurrent=2).attach_to(workspace, "few")
+    configuration = RunConfiguration(target=saved)
+    assert configuration.target == "few" and RunConfiguration().target == "local"
+    configuration.target = LocalCompute(max_concurrent=3)
+    assert configuration.target == "LocalCompute(max_concurrent=3)"
+    configuration.target = "other"
+    assert ScriptRunConfig(run_config=configuration).run_config.target == "other"
+    assert ScriptRunConfig(run_config=configuration, compute_target=saved).run_config.target == "few"

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell import CommandStep, OutputFileDatasetConfig, PipelineData
+from stepwell import (
+    CommandStep,
+    DataPath,
+    DataPathComputeBinding,
+    Experiment,
+    OutputFileDatasetConfig,
+    PipelineData,
+    PipelineParameter,
+)
+from stepwell.errors import DatastoreException, UserErrorException
+from stepwell.flows.publishing.run_requests import RunRequest, check_request
 
 
 def warnings_of(project, summary):
@@ -181,3 +191,88 @@ def test_commands_may_name_their_ports_wherever_in_a_text(project):
     summary = project.run(project.pipeline(first, second))
     assert [step.happened for step in summary.steps] == ["ran", "ran"], summary.steps
     assert step_run(project, summary, "second").get_output_data("used").local_path.read_text() == "aeghbcdfbc"
+
+
+# Data that are not there yet ------------------------------------------------------------------------------------------
+
+
+def late(project, rules, write=True):
+    """Return a pipeline whose first step writes the data that its second reads, and a third step that needs none."""
+    store = project.workspace.get_default_datastore()
+    write = f"open({str(store.local_root / 'late.txt')!r}, 'w').write('came')" if write else "pass"
+    parameter = PipelineParameter("raw", DataPath(store, "late.txt"))
+    data = (parameter, DataPathComputeBinding())
+    first = project.step("write.py", write, allow_reuse=False)
+    second = project.step("read.py", "print(open(args[0]).read())", arguments=[data], inputs=[data])
+    second.run_after(first)
+    return project.pipeline(first, second, rules=rules)
+
+
+def test_data_may_come_while_the_run_is_at_work(project):
+    pipeline = late(project, "v1")
+    assert pipeline.validate() == []
+    assert [decision.action for decision in pipeline.plan()] == ["run", "depends"]
+    assert pipeline.plan()[1].why == ("the data of its input 'raw' have yet to come",)
+    summary = project.run(pipeline)
+    assert [step.happened for step in summary.steps] == ["ran", "ran"], summary.steps
+    assert step_run(project, summary, "read.py").get_stdout_log() == "came\n"
+
+
+def test_data_that_never_come_fail_the_step_that_reads_them_by_name(project):
+    summary = project.run(late(project, "v1", write=False))
+    assert [step.status for step in summary.steps] == ["done", "failed"] and not summary.problem
+    assert "The parameter 'raw' names data that are not there: 'late.txt' on datastore" in summary.steps[1].error
+
+
+def test_by_stepwells_own_rules_a_run_needs_its_data_from_the_start(project):
+    pipeline = late(project, "stepwell")
+    (error,) = pipeline.validate()
+    store = project.workspace.get_default_datastore().name
+    assert error == f"The parameter 'raw' names data that are not there: 'late.txt' on datastore {store!r}"
+    with pytest.raises(DatastoreException, match="names data that are not there"):
+        Experiment(project.workspace, "e").submit(pipeline)
+    assert project.run(pipeline).problem.startswith(error) and not project.executions
+
+
+def test_a_published_pipeline_takes_data_that_may_come_by_v1s_rules_only(project):
+    request = RunRequest("e", {"raw": DataPath(project.workspace.get_default_datastore(), "later.txt")})
+    for rules in ("v1", "stepwell"):
+        (project.workspace.get_default_datastore().local_root / "late.txt").write_text("")
+        block = late(project, rules).publish().block
+        if rules == "v1":
+            assert check_request(block, request, project.workspace)["raw"].path == "later.txt"
+        else:
+            with pytest.raises(
+                UserErrorException, match="'raw' names data that are not there: 'later.txt' on datastore"
+            ):
+                check_request(block, request, project.workspace)
+
+
+# What else is v1's ----------------------------------------------------------------------------------------------------
+
+
+def test_steps_in_a_circle_are_listed_by_validation_and_run_nowhere(project):
+    first, second = project.step("a.py", "pass"), project.step("b.py", "pass")
+    first.run_after(second)
+    second.run_after(first)
+    with pytest.raises(UserErrorException, match="in a circle"):
+        project.pipeline(first, second)
+    pipeline = project.pipeline(first, second, project.step("c.py", "pass"), rules="v1")
+    assert pipeline.validate() == ["The steps wait for one another in a circle: a.py, b.py"]
+    assert "<svg" in pipeline._repr_svg_()
+    for act in (pipeline.plan, pipeline.publish, lambda: Experiment(project.workspace, "e").submit(pipeline)):
+        with pytest.raises(UserErrorException, match="in a circle") as caught:
+            act()
+        assert caught.value.facts["steps"] == "a.py, b.py"
+    assert "in a circle" in project.run(pipeline).problem and not project.executions
+
+
+@pytest.mark.parametrize(("rules", "folder"), [("v1", "dataset"), ("stepwell", "azureml")])
+def test_an_output_config_without_destination_has_its_usual_place(project, rules, folder):
+    config = OutputFileDatasetConfig("config")
+    step = project.step("a.py", "open(args[0] + '/x', 'w').write('x')", arguments=[config])
+    summary = project.run(project.pipeline(step, rules=rules))
+    made = step_run(project, summary, "a.py")
+    place = f"{folder}/{made.id}/config"
+    assert made.get_output_data("config").path_on_datastore == place
+    assert (project.workspace.get_default_datastore().local_root / place / "x").read_text() == "x"
