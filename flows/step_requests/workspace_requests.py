@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stepwell.blocks.environments import registry
 from stepwell.blocks.workspace.keyvault import Keyvault
-from stepwell.errors import EnvironmentException
+from stepwell.errors import EnvironmentException, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker
 from stepwell.model.redaction import redacted
 
@@ -30,7 +30,16 @@ def environment(asker: Asker, *, name: str, version: int | str | None = None) ->
 
 
 def secret(asker: Asker, *, name: str) -> Answer:
-    """Return the value of a secret of the workspace, which is masked in logs from now on."""
-    value = Keyvault(asker.host.workspace).get_secret(name)
+    """Return the value of a secret of the workspace's own, which is masked in logs from now on."""
+    vault = Keyvault(asker.host.workspace)
+    if name.lower() not in {
+        secret["name"].lower() for secret in vault.list_secrets()
+    }:  # Prefect's others are no step's
+        raise UserErrorException(
+            f"There is no secret {name!r} in the key vault of workspace {asker.host.workspace.name!r}",
+            {"asked for by": asker.step},
+            f"Keep it with `ws.get_default_keyvault().set_secret({name!r}, …)`.",
+        )
+    value = vault.get_secret(name)
     asker.host.hide((), [value])
     return Answer(value, identity=asker.host.store.keyed("secret of a workspace", [name, value]))
