@@ -16,10 +16,22 @@ _AMERICAN = re.compile(r"\d{1,2}/(\d{1,2})/\d{4}(?: \d{1,2}:\d{2}(?::\d{2})?(?: 
 _TRUE, _FALSE = ("true", "1", "yes"), ("false", "0", "no")
 
 
+def kind_of(values: Any) -> str:
+    """Return what pandas took a column of texts for: number, truth, text, other, or none if nothing is there."""
+    if values.dtype.kind in "if":
+        return "number" if values.notna().any() else "none"
+    if values.dtype.kind != "O" or values.dtype != object:
+        return {"b": "truth", "O": "text"}.get(values.dtype.kind, "other")
+    first = next(iter(values.dropna()), "")
+    return "truth" if isinstance(first, bool) else "text" if isinstance(first, str) else "other"
+
+
 def inferred(texts: Any) -> Any:
-    """Return a column of texts as what all of them are: truth values, numbers, times, else texts."""
+    """Return a column as what all of its texts are: truth values, numbers, times, else texts."""
     import pandas as pd
 
+    if kind_of(texts) != "text":
+        return texts
     present = texts.dropna()
     if present.empty:
         return texts.astype("float64")

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition
-from stepwell.model.datasets.file_names import LocalFile, files_below, full_path, matches, partition_values
+from stepwell.model.datasets.file_names import LocalFile, files_below, full_path, matches, typed_partition_values
 from stepwell.model.definitions import OUTPUT
 from stepwell.script.tables.lazy_datasets import LazyDataset, LazyFiles, LazyTable
 from stepwell.script.tables.reading import frame_of
@@ -165,4 +165,4 @@ class TabularDataset(_LocalDataset, LazyTable):
     def _partitions(self) -> list[Mapping[str, Any]]:
         options = self._definition.options
         paths = [full_path(self._definition, file.name) for file in self._local_files()]
-        return [partition_values(options.partition_format, path, quoted=options.quoted) for path in paths]
+        return [typed_partition_values(options, path) for path in paths]

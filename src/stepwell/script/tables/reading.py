@@ -9,13 +9,14 @@ import importlib
 import itertools
 import json
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, ReadOptions
 from stepwell.model.datasets.file_names import LocalFile, files_below, full_path, partition_columns, partition_values
-from stepwell.script.tables.column_types import converted, inferred
+from stepwell.script.tables.column_types import converted, inferred, kind_of
 from stepwell.script.tables.row_operations import after_operations, most_rows
 
 ENCODINGS = {
@@ -72,16 +73,13 @@ def frame_of(
     """
     pd = library("pandas")
     options = definition.options
-    most = most_rows(definition.operations_on_rows)
-    parts: list[Any] = []
-    rows = 0
-    for number, file in enumerate(files):
-        if most is not None and rows >= most and parts:
-            break
-        part = _part(definition, file, None if most is None else most - rows, parts[0] if parts else None, number)
-        rows += len(part)
-        parts.append(part)
-    frame = pd.concat(parts, ignore_index=True, sort=False) if parts else pd.DataFrame()
+    parts, used = _parts(definition, files, texts=_needs_texts(options))
+    if definition.format == "delimited" and options.infer_types and not _agree(parts):
+        parts, _ = _parts(definition, used, texts=True)
+    whole = [part for part in parts if len(part)] or parts[:1]
+    frame = pd.concat(whole, ignore_index=True, sort=False) if whole else pd.DataFrame()
+    names = list(dict.fromkeys(name for part in parts for name in part.columns))
+    frame = frame.reindex(columns=names) if len(names) > len(frame.columns) else frame
     for name in frame.columns:
         wanted = options.types.get(str(name))
         if wanted is not None:
@@ -97,11 +95,45 @@ def frame_of(
     return after_operations(definition.operations_on_rows, frame)
 
 
+def _needs_texts(options: ReadOptions) -> bool:
+    """Return whether columns have to be read as texts, for which pandas takes several times as long."""
+    by_place = options.types and options.headers in ("none", "first")  # no names to tell pandas which
+    return bool(not options.infer_types or by_place or len(options.separator.encode()) > 1)
+
+
+def _agree(parts: list[Any]) -> bool:
+    """Return whether the columns that pandas found types for have the same in all files, so that none is to be read again."""
+    kinds: dict[str, set[str]] = {}
+    for part in parts:
+        for name in part.columns if len(part) else ():
+            kinds.setdefault(str(name), set()).add(kind_of(part[name]))
+    alike = ({"number"}, {"number", "none"}, {"none"}, {"truth"}, {"text"})
+    return all(found in alike for found in kinds.values())
+
+
+def _parts(
+    definition: DatasetDefinition, files: Iterable[LocalFile], *, texts: bool
+) -> tuple[list[Any], list[LocalFile]]:
+    """Return the tables of as many files as are needed, and these files; `texts`: nothing is made of texts yet."""
+    most = most_rows(definition.operations_on_rows)
+    parts: list[Any] = []
+    used: list[LocalFile] = []
+    rows = 0
+    for file in files:
+        if most is not None and rows >= most and parts:
+            break
+        left = None if most is None else most - rows
+        parts.append(_part(definition, file, left, parts[0] if parts else None, texts=texts))
+        used.append(file)
+        rows += len(parts[-1])
+    return parts, used
+
+
 def _of_paths(options: ReadOptions) -> list[str]:
     return [PATH_COLUMN] * options.include_path + partition_columns(options.partition_format)
 
 
-def _part(definition: DatasetDefinition, file: LocalFile, most: int | None, first: Any, number: int) -> Any:
+def _part(definition: DatasetDefinition, file: LocalFile, most: int | None, first: Any, *, texts: bool) -> Any:
     """Return the table of one file; `first` is that of the first one."""
     options = definition.options
     try:
@@ -111,7 +143,7 @@ def _part(definition: DatasetDefinition, file: LocalFile, most: int | None, firs
             frame = _json_lines(file, options, most)
         else:
             names = None if first is None else [name for name in first.columns if name not in _of_paths(options)]
-            frame = _delimited(file, options, most, names, number)
+            frame = _delimited(file, options, most, names, texts=texts)
     except UserErrorException:
         raise
     except Exception as error:  # each library has errors of its own
@@ -173,35 +205,40 @@ def _json_rows(file: LocalFile, lines: Any, options: ReadOptions, most: int | No
 
 
 def _delimited(
-    file: LocalFile, options: ReadOptions, most: int | None, first_names: list[str] | None, number: int
+    file: LocalFile, options: ReadOptions, most: int | None, first_names: list[str] | None, *, texts: bool
 ) -> Any:
     pd = library("pandas")
-    has_header = options.headers in ("all", "combined") or (options.headers == "first" and number == 0)
+    has_header = options.headers in ("all", "combined") or (options.headers == "first" and first_names is None)
     more: dict[str, Any] = {"sep": options.separator}
+    if not texts:
+        more |= {"float_precision": "round_trip", "low_memory": False}
+    if len(options.separator.encode()) > 1:
+        more = {"sep": options.separator, "engine": "python"}
     if len(options.separator) > 1:
         more = {"sep": "".join(f"[{mark}]" if mark not in "\\^" else f"\\{mark}" for mark in options.separator)}
         more["engine"] = "python"
     arguments = {
         **more,
         "header": 0 if has_header else None,
-        "dtype": str,
+        "dtype": str if texts else dict.fromkeys(options.types, str),
         "keep_default_na": False,
         "na_values": [] if options.empty_as_string else [""],
         "encoding": ENCODINGS.get(options.encoding, options.encoding),
         "nrows": most,
+        "index_col": False,
     }
     try:
-        frame = pd.read_csv(file.path, **arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows have more values than the header
+            frame = pd.read_csv(file.path, **arguments)
     except pd.errors.EmptyDataError:
         return pd.DataFrame(columns=first_names or [], dtype=str)
-    if not isinstance(frame.index, pd.RangeIndex):  # rows have more fields than the header
-        if not frame.iloc[:, -1].isna().all():
-            raise UserErrorException(
-                "Rows of a file have more fields than its header",
-                {"file": file.name},
-                "Correct the file, or pass its `separator`.",
-            )
-        frame = pd.read_csv(file.path, **arguments, index_col=False)  # each ends in a separator
+    except pd.errors.ParserWarning:
+        raise UserErrorException(
+            "Rows of a file have more fields than its header",
+            {"file": file.name},
+            "Correct the file, or pass its `separator`.",
+        ) from None
     if has_header:
         frame.columns = [
             f"Column{place}" if str(name).startswith("Unnamed: ") else str(name)

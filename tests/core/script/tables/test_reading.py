@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import string
 import sys
-import json
 from datetime import datetime
 from pathlib import Path
 
@@ -110,9 +110,9 @@ def test_random_tables_are_what_pandas_has(tmp_path_factory, form, parts, seed, 
 def test_random_json_lines_are_what_pandas_has(tmp_path_factory, rows) -> None:
     folder = tmp_path_factory.mktemp("lines")
     frame = frame_of(rows).drop(columns=["time"])
-    lines = [json.dumps(row) for row in frame.to_dict("records")]  # pandas would round large numbers
-    (folder / "a.jsonl").write_text("".join(f"{line}\n" for line in lines))
-    assert_frame_equal(read(folder, table("json_lines")), frame)
+    lines = [json.dumps({name: value for name, value in row.items() if name != "time"}) for row in rows]
+    (folder / "a.jsonl").write_text("\n".join(lines))
+    same(read(folder, table("json_lines"))[frame.columns], frame)
 
 
 # Delimited text ----------------------------------------------------------------------------------------------------------
@@ -173,6 +173,9 @@ def test_empty_values_files_and_names(tmp_path) -> None:
 def test_a_separator_of_several_marks_and_another_encoding(tmp_path) -> None:
     (tmp_path / "a.txt").write_bytes("a||b\nü||1\n".encode("utf-16"))
     assert read(tmp_path, table(separator="||", encoding="utf16")).to_dict("list") == {"a": ["ü"], "b": [1]}
+    (tmp_path / "a.txt").write_text("a¦b\nü¦1\n")
+    assert read(tmp_path, table(separator="¦")).to_dict("list") == {"a": ["ü"], "b": [1]}
+    (tmp_path / "a.txt").write_bytes(b"\xff")
     with pytest.raises(UserErrorException, match="can't be read") as caught:
         read(tmp_path, table())
     assert caught.value.facts["file"] == "a.txt" and "encoding" in caught.value.hint
@@ -180,8 +183,9 @@ def test_a_separator_of_several_marks_and_another_encoding(tmp_path) -> None:
 
 def test_rows_with_more_fields_than_the_header_are_not_shifted(tmp_path) -> None:
     assert read(write(tmp_path, a="x,y\n1,2,\n3,4,\n")).to_dict("list") == {"x": [1, 3], "y": [2, 4]}
-    with pytest.raises(UserErrorException, match="more fields"):
-        read(write(tmp_path, a="x,y\n1,2,3\n"))
+    for rows in ("0,2,3\n1,4,5\n", "1,2,3\n3,4\n", "1,2,\n3,4,5\n"):
+        with pytest.raises(UserErrorException, match="more fields"):
+            read(write(tmp_path, a=f"x,y\n{rows}"))
 
 
 def test_compressed_files_are_read(tmp_path) -> None:
@@ -236,3 +240,27 @@ def test_without_pandas_the_extra_is_named(tmp_path, monkeypatch) -> None:
     with pytest.raises(UserErrorException, match="need pandas") as caught:
         read(tmp_path)
     assert "stepwell[datasets]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["007", "x"],
+        ["1", "true"],
+        ["", "x"],
+        ["", "1"],
+        ["true", ""],
+        ["1.5", "2", ""],
+        ["2020-01-01", ""],
+        ["99999999999999999999", "1"],
+        ["nan", "1"],
+    ],
+)
+def test_types_do_not_depend_on_how_rows_are_spread_over_files(tmp_path, texts) -> None:
+    one, several = tmp_path / "one", tmp_path / "several"
+    one.mkdir()
+    several.mkdir()
+    (one / "a.csv").write_text("".join(f"{line}\n" for line in ["x,y", *(f"{text},1" for text in texts)]))
+    for number, text in enumerate(texts):
+        (several / f"{number}.csv").write_text(f"x,y\n{text},1\n")
+    assert_frame_equal(read(several), read(one))
