@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from stepwell.blocks.datastores.datastore_urls import absolute_url, local_path
 from stepwell.errors import DatastoreException
 from stepwell.model.names import folder_name
 from stepwell.model.regular_files import read_text
 
+_STORAGE = re.compile(r"([^.]+)\.(?:blob|dfs|file)\.core\.")
 VARIABLE = "STEPWELL_DATASTORES"
 _HINT = f'Write {VARIABLE} as \'{{"name or account/container": "/folder"}}\', or as the path of a file that holds such JSON.'
 
@@ -47,6 +50,26 @@ def place_of(
             parts = "/".join(folder_name(part) for part in (identity or name).split("/"))
             place = f"{known['*'].rstrip('/')}/{parts}"
             return _database(f"{place}.db") if tables else place
+    return ""
+
+
+def place_of_address(address: str, table: Mapping[str, str]) -> str:
+    """Return where a file of the web stands by the tables outside the code; '' if they leave it there.
+
+    Their keys for it: an address, that of a folder too, `account/container` of Azure's storage, and `*` for all of that.
+    """
+    parts = urlsplit(address)
+    path = unquote(parts.path).strip("/")
+    whole = f"{parts.scheme}://{parts.netloc}/{path}"
+    account = _STORAGE.match(parts.hostname or "")
+    identity = f"{account[1]}/{path}" if account and "/" in path else ""
+    for known in (_of_environment(), table):
+        for name in (whole, identity):
+            for key in sorted(known, key=len, reverse=True):
+                if name and f"{name}/".startswith(f"{key.rstrip('/')}/") and key.count("/"):
+                    return "/".join(filter(None, (known[key].rstrip("/"), name[len(key.rstrip("/")) :].strip("/"))))
+        if identity and "*" in known:
+            return f"{known['*'].rstrip('/')}/{'/'.join(folder_name(part) for part in identity.split('/'))}"
     return ""
 
 

@@ -14,6 +14,8 @@ from typing import Any
 from stepwell.blocks.datasets.files import web_addresses
 from stepwell.blocks.datasets.files.made_files import made_files
 from stepwell.blocks.datastores.datastore_files import PRIVATE
+from stepwell.blocks.datastores.datastore_places import place_of_address
+from stepwell.blocks.datastores.datastore_urls import local_path
 from stepwell.blocks.datastores.remote_delivery import RemotePlace
 from stepwell.blocks.datastores.remote_files import Facts
 from stepwell.blocks.system.files import copy_file
@@ -31,7 +33,7 @@ from stepwell.model.datasets.file_names import (
     ordered,
     web_path,
 )
-from stepwell.model.digests import digest
+from stepwell.model.digests import digest, file_digest
 from stepwell.model.tree import Entry, Tree
 from stepwell.script.tables.row_operations import chosen_files
 
@@ -195,10 +197,8 @@ def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Curr
 def _of_place(workspace: BaseWorkspace | None, place: Place) -> tuple[dict[str, FoundFile], str]:
     """Return the files at a place by their paths, and the folder that their names leave out."""
     if not place.datastore:
-        found = web_addresses.look(place.path)
         path = web_path(place.path)
-        file = FoundFile("", "", place.path, found.size, found.changed_seconds, found.path, found.digest)
-        return {path: file}, posixpath.dirname(path)
+        return {path: _of_web(workspace, place.path)}, posixpath.dirname(path)
     if workspace is None:
         raise DatasetExecutionError(
             "The workspace of a dataset's files is not known here",
@@ -217,6 +217,25 @@ def _of_place(workspace: BaseWorkspace | None, place: Place) -> tuple[dict[str, 
         files = {path: _far(datastore.name, path, facts) for path, facts in listed.items() if matches(pattern, path)}
     root = posixpath.dirname(pattern) if not is_pattern(pattern) and pattern in files else start
     return files, root
+
+
+def _of_web(workspace: BaseWorkspace | None, address: str) -> FoundFile:
+    """Return the file at an address on the web, which a table outside the code may have laid on a folder of this machine."""
+    laid = local_path(place_of_address(address, workspace.datastore_places if workspace else {}))
+    if not laid:
+        found = web_addresses.look(address)
+        return FoundFile("", "", address, found.size, found.changed_seconds, found.path, found.digest)
+    try:
+        with open(os.path.realpath(laid), "rb") as stream:
+            known = "" if workspace else file_digest(stream)
+            status = os.fstat(stream.fileno())
+    except OSError as error:
+        raise DatasetExecutionError(
+            "A file of the web is not where it was laid",
+            {"address": address, "path": laid, "reason": error.strerror},
+            "Put it there, or take its address out of the table.",
+        ) from error
+    return FoundFile("", "", address, status.st_size, status.st_mtime, Path(laid), known)
 
 
 def _here(root: Path, start: str) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import json
 import logging
 import threading
 from collections.abc import Iterator
@@ -128,3 +129,25 @@ def test_a_registered_dataset_finds_its_secret_again_and_shows_it_nowhere(site, 
     assert "secret-" in saved
     shown = f"{saved} {found!r} {found.definition}"
     assert not [secret for secret in secret_texts() if secret in shown]
+
+
+@pytest.mark.parametrize(
+    ("key", "below"),
+    [
+        ("https://demo.blob.core.windows.net/data/a.csv", ""),
+        ("https://demo.blob.core.windows.net/data/", "a.csv"),
+        ("demo/data", "a.csv"),
+        ("*", "demo/data/a.csv"),
+    ],
+)
+def test_addresses_can_be_laid_on_files_of_this_machine(tmp_path, monkeypatch, key, below) -> None:
+    place = tmp_path / "laid" / below if below else tmp_path / "laid"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("x\n7\n")
+    monkeypatch.setenv("STEPWELL_DATASTORES", json.dumps({key: str(tmp_path / "laid"), "other/data": "/nowhere"}))
+    address = f"https://demo.blob.core.windows.net/data/a.csv?{SECRET}"
+    assert Dataset.Tabular.from_delimited_files(address).to_pandas_dataframe()["x"].tolist() == [7]
+    place.unlink()
+    with pytest.raises(DatasetException, match="where it was laid") as caught:
+        Dataset.File.from_files(address)
+    assert "sig=" not in str(caught.value)
