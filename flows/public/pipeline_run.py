@@ -20,6 +20,7 @@ from stepwell.errors import (
 from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.host_run import HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
+from stepwell.flows.public.run_datasets import input_datasets, output_datasets
 from stepwell.flows.public.run_references import matching_runs
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
@@ -111,7 +112,8 @@ class PipelineRun(HostRun):
 
         Returns:
             The details by v1's names: `runId`, `status`, `startTimeUtc` and `endTimeUtc` (ISO 8601, '' if not yet), and
-            `properties`; also `parameters` in their own types, and `steps` by id, in the pipeline's order.
+            `properties`, and `inputDatasets` and `outputDatasets` of all steps, as `StepRun.get_details` has them; also
+            `parameters` in their own types, and `steps` by id, in the pipeline's order.
         """
         summary = self.summary()
         return {
@@ -122,6 +124,8 @@ class PipelineRun(HostRun):
             "properties": self.properties,
             "parameters": _parameters(summary.facts),
             "steps": {step.id: step.happened for step in summary.steps},
+            "inputDatasets": [found for step in summary.steps for found in input_datasets(self.workspace, step)],
+            "outputDatasets": [found for step in summary.steps for found in output_datasets(self.workspace, step)],
         }
 
     # Waiting and stopping -------------------------------------------------------------------------------------------

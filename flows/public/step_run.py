@@ -19,6 +19,7 @@ from stepwell.errors import (
 )
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
+from stepwell.flows.public.run_datasets import input_datasets, output_datasets
 from stepwell.flows.runs.summary import FINAL, StepSummary
 from stepwell.model.fingerprint import CONTENT
 from stepwell.model.nofollow import files_below, is_file, open_file
@@ -77,6 +78,22 @@ class StepRun:
         return (
             {"azureml.reusedrunid": self.id, "azureml.reusedpipelinerunid": self._summary.run_id} if self.reused else {}
         )
+
+    def get_details(self) -> dict[str, Any]:
+        """Collect the id, status, properties, and the datasets that it read and wrote.
+
+        Returns:
+            The details by v1's names: `runId`, `status`, `properties`, `inputDatasets` (each with its `dataset` and
+            `consumptionDetails`) and `outputDatasets` (each with its `dataset`, `identifier` and `outputDetails`).
+        """
+        step = self._current()
+        return {
+            "runId": self.id,
+            "status": self.status,
+            "properties": self.properties,
+            "inputDatasets": input_datasets(self._run.workspace, step),
+            "outputDatasets": output_datasets(self._run.workspace, step),
+        }
 
     @property
     def why(self) -> tuple[str, ...]:

@@ -74,6 +74,16 @@ def test_a_script_gets_paths_and_tables(project: Any, store: Any) -> None:
     line = "Read by read.py: all of it, version 1 as whole, numbers, version 1 as table"
     assert line in report(RunFolder(project.workspace.store.run_folder(summary.run_id)))
     assert in_json(summary)["steps"][0]["datasets"]["whole"]["version"] == 1
+    details = project.workspace.get_run(summary.run_id).get_details()["inputDatasets"]
+    assert [(one["consumptionDetails"]["inputName"], one["consumptionDetails"]["mechanism"]) for one in details] == [
+        ("whole", "Mount"),
+        ("some", "Mount"),
+        ("one", "Mount"),
+        ("copied", "Download"),
+        ("table", "Direct"),
+    ]
+    assert (details[0]["dataset"].name, details[0]["dataset"].to_path()[0]) == ("all of it", "/1.csv")
+    assert details[1]["dataset"].to_path() == ["/a/1.csv", "/a/2.csv", "/b/3.csv"]
 
 
 def test_bytes_count_and_neither_names_nor_versions(project: Any, store: Any) -> None:
@@ -158,6 +168,9 @@ def test_outputs_become_datasets_and_unchanged_bytes_no_version(project: Any, st
     assert (made.version, made.description, made.tags, made.to_path()) == (1, "What", {"a": "b"}, ["/table.csv"])
     assert sorted(Dataset.get_by_name(ws, "mid").to_path()) == ["/log.txt", "/table.csv"]
     assert summary.steps[0].registered["out"]["version"] == 1
+    step = ws.get_run(summary.run_id).find_step_run("write")[0].get_details()["outputDatasets"]
+    names = [(one["outputDetails"]["outputName"], one["dataset"].name) for one in step]
+    assert sorted(names) == [("mid", "mid"), ("out", "made")]
 
     again = project.run(pipeline)
     assert [step.happened for step in again.steps] == ["reused", "reused"]
