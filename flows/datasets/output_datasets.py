@@ -28,8 +28,8 @@ class Registered(Protocol):
         ...
 
 
-class _PipelineOutputDataset:
-    """What both have in common; `data` is what the step writes."""
+class PipelineOutputAbstractDataset:
+    """What files and tables that a step writes have in common; `data` is what it writes."""
 
     def __init__(self, data: Registered, definition: DatasetDefinition, mode: DatasetMode) -> None:
         self.data = data
@@ -90,7 +90,7 @@ class _PipelineOutputDataset:
 
 
 @checked
-class PipelineOutputFileDataset(_PipelineOutputDataset):
+class PipelineOutputFileDataset(PipelineOutputAbstractDataset):
     """Files that a step writes, as a dataset: what `PipelineData.as_dataset()` returns.
 
     Pass it as the output of one step and an input of others. Scripts get the path of the files, unless it is
@@ -199,7 +199,7 @@ class PipelineOutputFileDataset(_PipelineOutputDataset):
 
 
 @checked
-class PipelineOutputTabularDataset(_PipelineOutputDataset):
+class PipelineOutputTabularDataset(PipelineOutputAbstractDataset):
     """A table that is read from what a step writes; `parse_delimited_files` and `parse_parquet_files` return it.
 
     Scripts get it as a dataset: `Run.get_context().input_datasets[name].to_pandas_dataframe()`.

@@ -55,13 +55,13 @@ _WORDS = {
         ModelNotFoundException ModelPathNotFoundException AuthenticationException RunConfigurationException
         ProjectSystemException TrainingException ParallelRunException ImageException DatasetException
         DatasetValidationError DatasetExecutionError KeyVaultException ScenarioException AutoMLException""",
-    "azureml.data": """OutputFileDatasetConfig HDFSOutputDatasetConfig LinkTabularOutputDatasetConfig FileDataset TabularDataset
-        DataType OutputDatasetConfig""",
+    "azureml.data": """OutputFileDatasetConfig HDFSOutputDatasetConfig LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig
+        FileDataset TabularDataset DataType OutputDatasetConfig""",
     "azureml.data.data_reference": "DataReference",
     "azureml.data.datapath": "DataPath DataPathComputeBinding",
     "azureml.data.dataset_consumption_config": "DatasetConsumptionConfig",
     "azureml.data.output_dataset_config": """OutputFileDatasetConfig OutputTabularDatasetConfig OutputDatasetConfig HDFSOutputDatasetConfig
-        LinkTabularOutputDatasetConfig""",
+        LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig""",
     "azureml.data.dataset_factory": "FileDatasetFactory TabularDatasetFactory DataType",
     "azureml.data.dataset_type_definitions": "PromoteHeadersBehavior FileEncoding",
     "azureml.data.dataset_error_handling": "DatasetValidationError DatasetExecutionError",

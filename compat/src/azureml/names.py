@@ -51,6 +51,9 @@ NAMES: dict[str, Name] = {
         AzureSqlDatabaseDatastore AzurePostgreSqlDatastore AzureMySqlDatastore HDFSDatastore
         AbstractAzureStorageDatastore AbstractADLSDatastore""",
     ),
+    **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
+    **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
+    "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
     "AbstractDatastore": Name("stepwell:Datastore"),
     "Keyvault": Name("stepwell.blocks.workspace.keyvault:Keyvault"),
     **_carried(
@@ -83,10 +86,15 @@ NAMES: dict[str, Name] = {
     "ErrorResponseException": Name("stepwell.errors:UserErrorException", error=True),
     **_refused(
         "name the data by a DataReference or a DataPath",
-        """PipelineDataset LinkTabularOutputDatasetConfig OutputDatasetConfig
-        OutputTabularDatasetConfig HDFSOutputDatasetConfig SqlDataReference PipelineOutputFileDataset
-        PipelineOutputTabularDataset PipelineOutputAbstractDataset
-        StoredProcedureParameter StoredProcedureParameterType""",
+        """SqlDataReference StoredProcedureParameter StoredProcedureParameterType""",
+    ),
+    **_refused(
+        "pass the dataset with `dataset.as_named_input(name)`",
+        """PipelineDataset""",
+    ),
+    **_refused(
+        "let the script write files, to an OutputFileDatasetConfig",
+        """LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig HDFSOutputDatasetConfig""",
     ),
     **_refused(
         "serve models outside of Stepwell, which runs pipelines; publish a pipeline for batch scoring",
