@@ -202,6 +202,7 @@ class Pipeline(PipelineFlow):
         credential_passthrough: bool | None = None,
         *,
         tags: Mapping[str, Plain] | None = None,
+        **kwargs: Any,
     ) -> PipelineRun:
         """Start the pipeline in an experiment, as `Experiment.submit` does.
 
@@ -213,6 +214,7 @@ class Pipeline(PipelineFlow):
             parent_run_id: The run that this one belongs to.
             credential_passthrough: Accepted for v1's sake; not used.
             tags: Labels of the run.
+            **kwargs: v1's further arguments; not used.
 
         Returns:
             The run, at work.

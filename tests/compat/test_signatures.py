@@ -74,7 +74,7 @@ DATA = {
     "PipelineData.as_mount": "input_name=None",
     "PipelineData.as_download": "input_name=None path_on_compute=None overwrite=None",
     "PipelineData.as_input": "input_name",
-    "OutputFileDatasetConfig": "name=None destination=None source=None",
+    "OutputFileDatasetConfig": "name=None destination=None source=None partition_format=None",
     "OutputFileDatasetConfig.as_mount": "disable_metadata_cache=False",
     "OutputFileDatasetConfig.as_upload": "overwrite=False source_globs=None",
     "OutputFileDatasetConfig.as_input": "name=None",
@@ -238,7 +238,40 @@ SETTINGS = {
     "AmlCompute.provisioning_configuration": "vm_size='' vm_priority='dedicated' min_nodes=0 max_nodes=None idle_seconds_before_scaledown=1800 admin_username=None admin_user_password=None admin_user_ssh_key=None vnet_resourcegroup_name=None vnet_name=None subnet_name=None tags=None description=None remote_login_port_public_access='NotSpecified' identity_type=None identity_id=None location=None enable_node_public_ip=True",
     "AmlCompute.wait_for_completion": "show_output=False min_node_count=None timeout_in_minutes=25 is_delete_operation=False",
 }
-SIGNATURES = {**WORKSPACE, **DATA, **PIPELINES, **RUNS, **SETTINGS}
+DATASETS = {
+    "Dataset.get_by_name": "workspace name version='latest'",
+    "Dataset.get_by_id": "workspace id",
+    "Dataset.get_all": "workspace",
+    "FileDatasetFactory.from_files": "path validate=True partition_format=None is_file=False",
+    "FileDatasetFactory.upload_directory": "src_dir target pattern=None overwrite=False show_progress=True",
+    "TabularDatasetFactory.from_delimited_files": "path validate=True include_path=False infer_column_types=True set_column_types=None separator=',' header=True partition_format=None support_multi_line=False empty_as_string=False encoding='utf8'",
+    "TabularDatasetFactory.from_parquet_files": "path validate=True include_path=False set_column_types=None partition_format=None",
+    "TabularDatasetFactory.from_json_lines_files": "path validate=True include_path=False set_column_types=None partition_format=None invalid_lines='error' encoding='utf8'",
+    "TabularDatasetFactory.from_sql_query": "query validate=True set_column_types=None query_timeout=30",
+    "TabularDatasetFactory.register_pandas_dataframe": "dataframe target name description=None tags=None show_progress=True row_group_size=None make_target_path_unique=True",
+    "TabularDatasetFactory.register_spark_dataframe": "dataframe target name description=None tags=None show_progress=True",
+    "FileDataset.register": "workspace name description=None tags=None create_new_version=False",
+    "FileDataset.update": "description=None tags=None",
+    "FileDataset.as_named_input": "name",
+    "FileDataset.as_mount": "path_on_compute=None",
+    "FileDataset.as_download": "path_on_compute=None",
+    "FileDataset.download": "target_path=None overwrite=False ignore_not_found=False",
+    "FileDataset.mount": "mount_point=None",
+    "FileDataset.filter": "expression",
+    "TabularDataset.to_pandas_dataframe": "on_error='null' out_of_range_datetime='null'",
+    "TabularDataset.take": "count",
+    "TabularDataset.take_sample": "probability seed=None",
+    "TabularDataset.random_split": "percentage seed=None",
+    "TabularDataset.keep_columns": "columns validate=False",
+    "TabularDataset.drop_columns": "columns",
+    "TabularDataset.partition_by": "partition_keys target name=None show_progress=True partition_as_file_dataset=False",
+    "TabularDataset.get_partition_key_values": "partition_keys=None",
+    "TabularDataset.with_timestamp_columns": "timestamp=None partition_timestamp=None validate=False",
+    "TabularDataset.time_between": "start_time end_time include_boundary=True validate=True",
+    "TabularDataset.to_csv_files": "separator=','",
+    "DatasetConsumptionConfig": "name dataset mode='direct' path_on_compute=None",
+}
+SIGNATURES = {**WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
 """Signatures of the SDK, as its documentation has them; ours may take more by keyword, and need less.
 
 One default differs: `CondaDependencies.create` takes the Python in use for None, where the SDK names one of its own.
