@@ -39,6 +39,8 @@ def asked_again(asker: Asker, name: str) -> str:
         raise
     except StepwellError as error:
         return value_of_error(error)
+    except OSError as error:
+        return look_value([type(error).__name__, name], "out of reach")
     except TypeError:  # of another release, with other arguments
         return "not known to this release"
 

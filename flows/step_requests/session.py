@@ -23,13 +23,15 @@ from stepwell.errors import ServerException, StepwellError, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker, Handler, Host, Sent
 from stepwell.flows.step_requests.looks import asked_again, value_of, value_of_error
 from stepwell.flows.step_requests.operations import operation_of
-from stepwell.model.fingerprint import look_name
+from stepwell.model.fingerprint import TOO_MANY, look_name
 from stepwell.model.records import StepCall
 from stepwell.script.frames import ClosedError, read_frame, read_tree, write_frame, write_tree
 
 _SECONDS_TO_ASK = 60.0
 _SECONDS_OF_SILENCE = 600.0
 _LARGEST_REQUEST = 8 << 20
+_MOST_LOOKS = 1000
+_LONGEST_LOOK = 1 << 20
 _SPARED = 1 << 30
 """How many bytes of the disk a step's files leave free."""
 
@@ -66,8 +68,11 @@ class Session:
         """
         with self._lock:
             known = {name: set(values) for name, values in self._looks.items()}
-        for name in self._in_place:  # they may have been written to while the script read them
-            known[name].add(asked_again(self._asker, name))
+        for name in self._in_place & set(known):  # they may have been written to while the script read them
+            with suppress(StepwellError):
+                known[name].add(asked_again(self._asker, name))
+                continue
+            known[name].add("")
         return {
             name: next(iter(values))
             if len(values) == 1 and "" not in values
@@ -83,7 +88,11 @@ class Session:
     def handed_out(self, path: str) -> bool:
         """Return whether a path is, or is in, what the script was given to read where it stands, which a look covers."""
         place = path.removesuffix("/.").rstrip("/")
-        return any(place == given or place.startswith(f"{given}/") for given in self._handed_out)
+        while place not in ("", "/"):
+            if place in self._handed_out:
+                return True
+            place = os.path.dirname(place)
+        return False
 
     def serve(self, connection: socket.socket, same_files: bool) -> None:
         """Answer the request that comes over a connection."""
@@ -153,6 +162,8 @@ class Session:
 
     def _note(self, look: str, value: str, answer: Answer | None = None) -> None:
         with self._lock:
+            if (len(self._looks) >= _MOST_LOOKS and look not in self._looks) or len(look) > _LONGEST_LOOK:
+                look, value = TOO_MANY, ""
             self._looks.setdefault(look, set()).add(value)
             if answer is not None and answer.path is not None:
                 self._handed_out |= {str(answer.path), os.path.realpath(answer.path), *answer.read_in_place}

@@ -18,6 +18,9 @@ PROBED = "/."
 UNKNOWN = "not known yet"
 """Value of a row for what a script asked of its run, as long as steps before it have yet to say it."""
 
+TOO_MANY = "host.asked {}"
+"""Name of a row for more than can be asked again."""
+
 _LONGEST_SHOWN = 60
 
 ExplainTrees = Callable[[str, str], Iterable[str]]
@@ -125,6 +128,8 @@ def look_value(identity: Any, words: str = "") -> str:
 
 def _look_label(operation: str, arguments: Mapping[str, Any]) -> str:
     subject, _, verb = operation.partition(".")
+    if operation == TOO_MANY.partition(" ")[0]:
+        return "what the script asked the host, which is too much to ask again,"
     if subject == "run":
         step = arguments.get("step") or (arguments.get("name") if verb == "find_step_run" else None)
         what = _LOOKS.get(verb, f"the {verb} of")

@@ -14,7 +14,11 @@ from stepwell import Model
 from stepwell.blocks.processes.step_channel import listening
 from stepwell.errors import DatastoreException, StepwellError, UserErrorException
 from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.step_requests import session as session_module
+from stepwell.flows.step_requests.asking import Asker
+from stepwell.flows.step_requests.looks import asked_again
 from stepwell.flows.step_requests.operations import OPERATIONS
+from stepwell.model.fingerprint import TOO_MANY, Row
 from stepwell.flows.step_requests.session import Session
 from stepwell.script import channel
 from stepwell.script.frames import read_frame, write_frame
@@ -58,9 +62,6 @@ def test_content_that_was_read_through_a_datastore_counts(session, project, cont
     (store.local_root / "a.csv").write_text("1")
     channel.receive("datastore.download", prefix="a")
     ((name, value),) = session.looks(1).items()
-    from stepwell.flows.step_requests.asking import Asker
-    from stepwell.flows.step_requests.looks import asked_again
-
     assert asked_again(Asker(context, call), name) == value
     (store.local_root / "b.csv").write_text("1")
     assert asked_again(Asker(context, call), name) == value
@@ -172,3 +173,13 @@ def test_the_frames_of_both_sides_are_the_same(session):
         theirs.shutdown(socket.SHUT_WR)
         session.serve(ours, True)
         assert "datastores" in read_frame(theirs)["value"]
+
+
+def test_who_asks_too_much_to_be_asked_again_is_answered_but_never_served_later(session, monkeypatch):
+    monkeypatch.setattr(session_module, "_MOST_LOOKS", 3)
+    for number in range(6):
+        assert channel.ask("datastore.exists", path=f"x{number}") is False
+    values = session.looks(1)
+    assert len(values) == 4 and "while the step ran" in values[TOO_MANY]
+    assert asked_again(Asker(session._host, session._asker.call), TOO_MANY) != values[TOO_MANY]
+    assert "too much" in Row("look", TOO_MANY, "").label
