@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -28,20 +29,32 @@ Workspace = Any  # what follows is imported late, so that tests without a server
 
 LONGEST = [
     "docker",
-    "tests/deployments/test_published_end_to_end.py",
-    "tests/flows/engine/test_reuse.py",
-    "tests/deployments/endpoint/test_fuzz.py",
-    "tests/blocks/environments/test_virtual_environment.py",
     "tests/blocks/compute/test_compute_contract.py",
-    "tests/deployments/schedules/test_data_trigger.py",
-    "tests/flows/engine/test_tasks.py",
-    "tests/deployments/endpoint/test_app.py",
+    "tests/deployments/test_published_end_to_end.py",
     "tests/blocks/server/test_connection.py",
-    "tests/flows/publishing/test_publish.py",
-    "tests/deployments/schedules/test_schedule.py",
-    "tests/blocks/compute/dask/test_dask_compute.py",
     "tests/deployments/cli/test_main.py",
+    "tests/deployments/cli/test_runs.py",
+    "tests/flows/keys/test_environment_rows.py",
+    "tests/blocks/compute/dask/test_dask_compute.py",
+    "tests/flows/engine/test_reuse.py",
+    "tests/deployments/endpoint/test_app.py",
     "tests/flows/engine/test_scheduler.py",
+    "tests/flows/publishing/test_publish.py",
+    "tests/flows/engine/test_execution.py",
+    "tests/deployments/schedules/test_data_trigger.py",
+    "tests/flows/public/test_experiment.py",
+    "tests/test_kill.py",
+    "tests/blocks/server/test_process.py",
+    "tests/blocks/compute/dask/test_cuda_compute.py",
+    "tests/blocks/store/test_store.py",
+    "tests/deployments/schedules/test_schedule.py",
+    "tests/flows/engine/test_tasks.py",
+    "tests/flows/engine/test_observed_reads.py",
+    "tests/blocks/server/test_documents.py",
+    "tests/flows/engine/test_links.py",
+    "tests/deployments/endpoint/test_fuzz.py",
+    "tests/attack/test_server_guard.py",
+    "tests/blocks/environments/test_virtual_environment.py",
 ]
 """The groups of tests that several workers begin with, so that none is left with a long one at the end."""
 
@@ -60,6 +73,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         ranks = {group: rank for rank, group in enumerate(LONGEST)}
         items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what lives until the end, here and in the processes that tests fork."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -175,14 +194,15 @@ def new_pid_namespace() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[Any]:
+def docker_engine(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Give a real Docker engine with a base image; without one the test is skipped. It is this process's DOCKER_HOST."""
     import docker_daemon
 
     reason = docker_daemon.why_not()
     if reason:
         pytest.skip(f"no Docker engine: {reason}")
-    with docker_daemon.daemon() as engine, pytest.MonkeyPatch.context() as patch:
+    cache = getattr(request.config, "cache", None)
+    with docker_daemon.daemon(cache and cache.mkdir("docker")) as engine, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", engine.address)
         patch.setattr("stepwell.blocks.compute.docker.engine._CONNECT_SECONDS", PATIENCE)
         yield engine

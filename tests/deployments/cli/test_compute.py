@@ -10,15 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from shells import Shell
 from typer.testing import CliRunner
-from waiting import PATIENCE
 
 from stepwell import ComputeTarget, DaskCompute, LocalCompute
 from stepwell.blocks.compute.compute_target import all_kinds
 from stepwell.deployments.cli.main import app
 from stepwell.errors import StepwellError
-
-SOURCE = Path(__file__).parents[3] / "src"
 
 
 @pytest.fixture
@@ -102,8 +100,8 @@ def test_mistakes_are_told_and_change_nothing(shared_workspace, words, title):
 
 
 @pytest.fixture
-def stepwell(project):
-    """Runs the command line in a process of its own, over a pipeline of one step."""
+def stepwell(project, monkeypatch, capfd):
+    """Runs the command line over a pipeline of one step."""
     project.script("a.py", "open(args[0], 'w').write('made')")
     (project.folder / "pipeline.py").write_text(
         "from stepwell import *\n"
@@ -112,30 +110,23 @@ def stepwell(project):
         "pipeline = Pipeline(ws, [step])\n"
     )
 
-    def call(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "stepwell.deployments.cli", *words],
-            cwd=project.folder, env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, text=True,
-            timeout=PATIENCE, check=False,
-        )  # fmt: skip
-
-    return call
+    return Shell(project.folder, project.workspace.name, monkeypatch, capfd)
 
 
 def test_a_pipeline_runs_where_the_command_says_and_its_results_serve_elsewhere(project, stepwell):
     ComputeTarget.attach(project.workspace, "box", LocalCompute(max_concurrent=1))
-    done = stepwell("run", "pipeline.py", "--compute", "box", "--json")
+    done = stepwell.here("run", "pipeline.py", "--compute", "box", "--json")
     assert [step["happened"] for step in json.loads(done.stdout)["steps"]] == ["ran"], done.stderr
-    planned = stepwell("plan", "pipeline.py", "--compute", "dask", "--json")
+    planned = stepwell.here("plan", "pipeline.py", "--compute", "dask", "--json")
     assert [step["action"] for step in json.loads(planned.stdout)["steps"]] == ["reuse"], planned.stderr
-    again = stepwell("run", "pipeline.py", "--compute", "dask", "--json")
+    again = stepwell.here("run", "pipeline.py", "--compute", "dask", "--json")
     assert [step["happened"] for step in json.loads(again.stdout)["steps"]] == ["reused"], again.stderr
     assert project.executions == {"a.py": 1}
 
 
 @pytest.mark.parametrize("command", ["run", "plan"])
 def test_an_unknown_target_is_told_before_anything_runs(project, stepwell, command):
-    done = stepwell(command, "pipeline.py", "--compute", "nope")
+    done = stepwell.here(command, "pipeline.py", "--compute", "nope")
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("Error: ComputeTargetNotFound: Compute Target with name nope not found")
     assert not project.executions and not (project.workspace.store.root / "runs").exists()
