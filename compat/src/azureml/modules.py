@@ -70,13 +70,21 @@ def find(name: str) -> Any:
         return _refused(name)
     from stepwell.script.workspace import public_names
 
-    if public_names.here() and module.partition(".")[0] == "stepwell":
-        if attribute in public_names.CARRIERS:
-            return public_names.find(attribute)
-        if not module.startswith(_IN_STEPS):
+    if public_names.here():
+        if not has_side_in_steps(name):
             return public_names.refuse(name, "azureml")
+        if attribute in public_names.CARRIERS and not module.startswith("azureml"):
+            return public_names.find(attribute)
         return getattr(import_module(module), attribute)
     return v1_rules.under(getattr(import_module(module), attribute), _home_of(name), name)
+
+
+def has_side_in_steps(name: str) -> bool:
+    """Return whether a script of a step can use the name, not only import it."""
+    from stepwell.script.workspace import public_names
+
+    module, _, attribute = names.NAMES[name].carrier.partition(":")
+    return bool(module) and (attribute in public_names.CARRIERS or module.startswith(_IN_STEPS))
 
 
 def _home_of(name: str) -> str:
