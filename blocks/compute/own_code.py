@@ -14,6 +14,10 @@ from stepwell.blocks.system.companions import companions
 from stepwell.model.records import StepCall
 from stepwell.script import launcher
 
+_CHILDREN = "STEPWELL_CHILDREN"
+WITH_CHILDREN = f'export PYTHONPATH="${_CHILDREN}${{PYTHONPATH:+:$PYTHONPATH}}"; '
+"""Lets every Python that a shell starts do what the launcher does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Python:
@@ -94,12 +98,14 @@ class OwnCode:
 
     def started(self, variables: dict[str, str], package: str) -> dict[str, str]:
         """Return the variables with which every Python does what the launcher does; `package` is the step's Stepwell."""
-        children = os.path.join(package, "script", "children")
-        return {
-            **variables,
-            "STEPWELL_OWN_CODE": marshal.dumps((self.pairs, self.modules, self.notes, self.paths), 2).hex(),
-            "PYTHONPATH": os.pathsep.join(filter(None, [children, variables.get("PYTHONPATH", "")])),
-        }
+        told = self.told(variables, package)
+        children = told.pop(_CHILDREN)
+        return {**told, "PYTHONPATH": os.pathsep.join(filter(None, [children, variables.get("PYTHONPATH", "")]))}
+
+    def told(self, variables: dict[str, str], package: str) -> dict[str, str]:
+        """Return the variables for a shell that begins with `WITH_CHILDREN`, where PYTHONPATH is not known here."""
+        facts = marshal.dumps((self.pairs, self.modules, self.notes, self.paths), 2).hex()
+        return {**variables, "STEPWELL_OWN_CODE": facts, _CHILDREN: os.path.join(package, "script", "children")}
 
 
 def _leads_to(place: str, path: str) -> bool:

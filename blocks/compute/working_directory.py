@@ -25,7 +25,7 @@ from pathlib import Path
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.files_beside import with_files_beside
 from stepwell.blocks.compute.job import Job, shown_input
-from stepwell.blocks.compute.own_code import OwnCode, Python
+from stepwell.blocks.compute.own_code import WITH_CHILDREN, OwnCode, Python
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.processes.command import PAYLOAD, Command
 from stepwell.blocks.processes.output import Redact
@@ -47,6 +47,8 @@ _AGE_NANOSECONDS = 10**10
 _BASH = 'command -v bash > /dev/null 2>&1 && exec bash -eo pipefail -c -- "$0"; exec /bin/sh -ec -- "$0"'
 _SHELL = ("/bin/sh", "-c", _BASH)
 """Only where the command runs is it known whether there is bash."""
+
+_IN_SHELL = (*_SHELL[:2], WITH_CHILDREN + _BASH)
 _METADATA = re.compile(r"\.(egg|dist)-info/")
 
 
@@ -278,8 +280,12 @@ def command(
             argv = (*(definition.shell_command or _SHELL), *argv)
         elif argv[0] in _PYTHONS:
             argv = (python.interpreter, *argv[1:])
+        package = os.path.join(python.module_path, "stepwell")
         if here:
-            variables = own_code.started(variables, os.path.join(python.module_path, "stepwell"))
+            variables = own_code.started(variables, package)
+        elif definition.shell and not definition.shell_command:  # only there it is known what PYTHONPATH is
+            variables = own_code.told(variables, package)
+            argv = (*_IN_SHELL, *argv[len(_SHELL) :])
     return Command(
         argv=argv,
         folder=directory.source,

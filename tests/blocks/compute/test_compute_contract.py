@@ -458,3 +458,51 @@ def test_a_script_asks_the_host_and_is_given_and_gives_files(project, target):
     assert open(os.path.join(copied, "inner", "file")).read().startswith("1 2 3")
     assert project.happened(pipeline) == {"a.py": "reused"}
     assert Model(project.workspace, "made").version == 1, "a reused step registers nothing again"
+
+
+def test_scripts_of_the_azure_ml_sdk_reach_run_workspace_data_and_models(project, target):
+    from stepwell import Dataset, Datastore, Model
+
+    (project.folder / "notes.txt").write_text("noted")
+    store = Datastore.get_default(project.workspace)
+    store.upload_files([project.folder / "notes.txt"], target_path="notes", show_progress=False)
+    Dataset.File.from_files((store, "notes")).register(project.workspace, "notes")
+    Model.register(project.workspace, project.folder / "notes.txt", "iris")
+    body = """
+        import os, subprocess, sys
+        from azureml.core import Dataset, Experiment, Model, Run, Workspace
+        from azureml.core.run import _OfflineRun
+        from azureml.data.data_reference import DataReference
+        from azureml.pipeline.core import PipelineData
+        run = Run.get_context()
+        assert not isinstance(run, _OfflineRun)
+        ws = run.experiment.workspace
+        (note,) = Dataset.get_by_name(ws, name="notes").download("copies")
+        text = open(note).read() + open(Model.get_model_path("iris", _workspace=ws)).read()
+        run.log("letters", len(text))
+        run.parent.log("all", len(text))
+        os.makedirs("outputs", exist_ok=True)
+        open("outputs/model.txt", "w").write(text)
+        model = run.register_model(model_name="made", model_path="outputs/model.txt")
+        child = "from azureml.core import Run; print(Run.get_context().experiment.workspace.models['made'].version)"
+        told = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True)
+        assert told.stdout == f"{model.version}\\n", told
+        open(sys.argv[1], "w").write(text)
+    """
+    out = PipelineData("out")
+    project.write("old.py", body)
+    project.write("shell.py", "from azureml.core import Run\nRun.get_context().log('here', 1)\n")
+    old = project.step("old.py", arguments=[out], outputs=[out], compute_target=target)
+    shell = CommandStep(
+        "cd . && python shell.py; true && python -c 'from stepwell import Run; Run.get_context().log(\"too\", 2)'",
+        name="shell",
+        inputs=[out],
+        source_directory=str(project.source),
+        compute_target=target,
+    )
+    summary, step, run = outcome(project, project.pipeline(old, shell))
+    assert {one.id: one.error for one in summary.steps} == {"old.py": "", "shell": ""}
+    assert run.get_metrics() == {"here": 1, "too": 2}
+    (first,) = project.workspace.get_run(summary.run_id).find_step_run("old.py")
+    assert first.get_metrics() == {"letters": 10} and read(project, first, "out") == "notednoted"
+    assert Model(project.workspace, "made").run_id == summary.run_id
