@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,17 +13,19 @@ from typing import Protocol
 from uuid import UUID
 
 from stepwell.blocks.datasets.files.current_files import look
-from stepwell.blocks.datasets.registry import definition_of, find, find_by_id, made_up_id
+from stepwell.blocks.datasets.files.web_addresses import addresses_with_secrets, lacks_secret
+from stepwell.blocks.datasets.registry import definition_of, find, find_by_id, keep_unregistered, made_up_id
 from stepwell.blocks.datasets.sources import definition_in, document_of
 from stepwell.blocks.datastores.local_data import copy_without_links
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.datasets.file_names import is_pattern
 from stepwell.model.definitions import DatasetSource, DataSource
 from stepwell.model.digests import digest
-from stepwell.model.records import Artifact
+from stepwell.model.records import Artifact, StepCall
 from stepwell.model.tree import Tree, scan_through
 
 
@@ -60,9 +63,23 @@ def pinned(workspace: BaseWorkspace, source: DatasetSource) -> DatasetSource:
         UserErrorException: No such dataset is registered.
     """
     if source.document:
-        return source if source.id else replace(source, id=made_up_id(definition_in(source.document)))
+        definition = definition_in(source.document)
+        known = source if source.id else replace(source, id=made_up_id(definition))
+        if lacks_secret(definition):
+            with suppress(UserErrorException):  # who reads the files is told
+                definition_of(find_by_id(workspace, known.id))
+        return known
     found = find_by_id(workspace, source.id) if source.id else find(workspace, source.name, source.version or "latest")
     return DatasetSource(document_of(definition_of(found)), found.name, found.version, found.dataset_id)
+
+
+def keep_secret_addresses(workspace: BaseWorkspace, sources: Iterable[object]) -> None:
+    """Keep the secrets of addresses on the web that these datasets have, for the processes in which they will be read."""
+    for source in sources:
+        if isinstance(source, DatasetSource) and source.document and not source.name:
+            definition = definition_in(source.document)
+            if addresses_with_secrets(definition):
+                keep_unregistered(workspace, definition)
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,7 @@ class DatasetInputs:
         self._fetch = fetch
         self._known: dict[DatasetSource, Artifact] = {}
         self._gathered: dict[str, _Gathered] = {}
+        self._unregistered: dict[str, DatasetDefinition] = {}
         self._lock = threading.RLock()
 
     @cached_property
@@ -134,7 +152,14 @@ class DatasetInputs:
         if follows:
             return found.folder
         with self._lock:
-            return copy_without_links(self._data.store, found.folder, found.tree, found.folder.parent / "copy")
+            target = found.folder.parent / "copy" / found.folder.name
+            return copy_without_links(self._data.store, found.folder, found.tree, target)
+
+    def keep_ids(self, call: StepCall) -> None:
+        """Let the ids that a step gets of datasets be found in the workspace while it runs, and after."""
+        for facts in call.datasets.values():
+            if facts["mode"] == "direct" and facts["id"] in self._unregistered:
+                keep_unregistered(self._data.workspace, self._unregistered.pop(facts["id"]))
 
     def check_links(self, name: str, artifact: Artifact) -> None:
         """Warn of links that lead out of the datastore of an input."""
@@ -146,6 +171,8 @@ class DatasetInputs:
     def _found(self, source: DatasetSource) -> Artifact:
         fixed = pinned(self._data.workspace, source)
         definition = definition_in(fixed.document)
+        if not fixed.name:
+            self._unregistered[fixed.id] = definition
         whole = _whole(definition)
         if whole is None:
             name = f"dataset {definition.digest}"

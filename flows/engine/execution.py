@@ -60,6 +60,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         context.compute(call.definition.compute_target).check(call.definition)
         call = context.with_snapshot(call)
         inputs = {name: context.input_path(call, name) for name in call.inputs}
+        context.datasets.keep_ids(call)
         session = Session(context, call, step_run_id)
         job = Job(
             call,

@@ -15,6 +15,7 @@ from prefect.client.schemas.objects import WorkPool
 from prefect.exceptions import ObjectNotFound
 from pydantic import SecretStr
 
+from stepwell.blocks.datasets.inputs import keep_secret_addresses
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.work_pool import POOL, ensure_pool
@@ -142,6 +143,8 @@ def _publish(
     options: _Options,
 ) -> PublishedPipelineBlock:
     published_id = str(uuid4())
+    ports = (port.source for step in definition.steps for port in step.inputs)
+    keep_secret_addresses(workspace, (*ports, *(parameter.default for parameter in definition.parameters)))
     frozen = FrozenPipelineBlock(
         published_id=published_id,
         workspace=workspace.name,

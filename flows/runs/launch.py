@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from prefect.flow_engine import run_flow
 from prefect.states import Failed, Pending
 
+from stepwell.blocks.datasets.inputs import keep_secret_addresses
 from stepwell.blocks.server.connection import client_settings, ensure_server, named_server
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store import untold
@@ -90,6 +91,8 @@ def _register(
     redact = context.redactor.redact
     tags = {redact(name): redact(text) for name, text in tags.items()}
     context.take_sources(definition.steps)
+    ports = (port.source for step in definition.steps for port in step.inputs)
+    keep_secret_addresses(pipeline.workspace, (*ports, *values.values()))
     if check:
         preflight(context, definition, values)
     with shared(context.store.lock_file):  # a collector must not see snapshots that no run claims yet

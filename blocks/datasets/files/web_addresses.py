@@ -95,6 +95,11 @@ def remember_addresses(addresses: Mapping[str, str]) -> None:
     _known.update(addresses)
 
 
+def lacks_secret(definition: DatasetDefinition) -> bool:
+    """Return whether an address of a definition has a secret that is not known here."""
+    return any(shown not in _known and _MARK.fullmatch(urlsplit(shown).query) for shown in addresses_of(definition))
+
+
 def secret_texts() -> list[str]:
     """Return the parts of all known addresses that are never to be shown."""
     found: list[str] = []
