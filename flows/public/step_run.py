@@ -19,7 +19,7 @@ from stepwell.errors import (
 )
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
-from stepwell.flows.public.run_datasets import input_datasets, output_datasets
+from stepwell.flows.public.step_details import StepDetails
 from stepwell.flows.runs.summary import FINAL, StepSummary
 from stepwell.model.fingerprint import CONTENT
 from stepwell.model.nofollow import files_below, is_file, open_file
@@ -35,7 +35,7 @@ _POLL_SECONDS = 0.1
 
 
 @checked
-class StepRun:
+class StepRun(StepDetails):
     """A step of a run. For a reused step, logs, metrics and outputs are those of the run that made its result.
 
     Args:
@@ -74,26 +74,9 @@ class StepRun:
 
     @property
     def properties(self) -> dict[str, str]:
-        """v1's names for where a reused result is from."""
-        return (
-            {"azureml.reusedrunid": self.id, "azureml.reusedpipelinerunid": self._summary.run_id} if self.reused else {}
-        )
-
-    def get_details(self) -> dict[str, Any]:
-        """Collect the id, status, properties, and the datasets that it read and wrote.
-
-        Returns:
-            The details by v1's names: `runId`, `status`, `properties`, `inputDatasets` (each with its `dataset` and
-            `consumptionDetails`) and `outputDatasets` (each with its `dataset`, `identifier` and `outputDetails`).
-        """
-        step = self._current()
-        return {
-            "runId": self.id,
-            "status": self.status,
-            "properties": self.properties,
-            "inputDatasets": input_datasets(self._run.workspace, step),
-            "outputDatasets": output_datasets(self._run.workspace, step),
-        }
+        """What the script noted of its step, and v1's names for where a reused result is from."""
+        origin = {"azureml.reusedrunid": self.id, "azureml.reusedpipelinerunid": self._summary.run_id}
+        return {**self._noted(), **(origin if self.reused else {})}
 
     @property
     def why(self) -> tuple[str, ...]:

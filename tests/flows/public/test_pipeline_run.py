@@ -77,6 +77,34 @@ def test_outputs_can_be_copied_out_and_the_copies_are_independent(run, tmp_path)
         run.get_pipeline_output("other")
 
 
+def test_a_step_tells_what_v1s_runs_do(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    body = """
+        from stepwell import Run
+        run = Run.get_context()
+        run.set_tags({"stage": "trial", "gone": 1})
+        run.remove_tags(["gone"])
+        run.add_properties({"owner": "me"})
+        open('outputs/a.txt', 'w').write('a')
+        print('said')
+    """
+    made = project.pipeline(project.step("tells.py", body))
+    run = project.workspace.get_run(project.run(made).run_id)
+    (step,) = run.get_children(recursive=True, tags={"stage": "trial"}, type="azureml.StepRun", status="Completed")
+    assert (step.type, step.parent.id, step.number) == ("azureml.StepRun", run.id, run.number)
+    assert step.experiment.name == run.experiment_name and step.get_tags() == step.tags == {"stage": "trial"}
+    assert step.get_properties() == {"owner": "me"} and list(step.get_children()) == []
+    assert list(run.get_children(tags="gone")) == [] == list(run.get_children(type="azureml.PipelineRun"))
+    assert [one.name for one in run.get_children(properties={"owner": "me"})] == ["tells.py"]
+    details = step.get_details_with_logs()
+    assert details["runId"] == step.id and details["logFiles"]["logs/stdout.txt"] == "said\n"
+    assert sorted(step.get_details()["logFiles"]) == sorted(details["logFiles"])
+    assert any(open(path).read() == "said\n" for path in step.get_all_logs("logs-here"))
+    step.download_files("outputs/", "there", append_prefix=False)
+    assert (tmp_path / "there" / "a.txt").read_text() == "a"
+    assert step.get_portal_url() == run.get_portal_url()
+
+
 def test_a_damaged_output_is_not_handed_out(run, tmp_path):
     data = run.get_pipeline_output("final")
     file = data.local_path / "deep" / "file"
