@@ -113,7 +113,7 @@ def runs(
     from stepwell.deployments.lookup.workspaces import find_stores, of_each
     from stepwell.deployments.reports.report import in_json, run_lines, summary_or_none
     from stepwell.flows.public.pipeline_run import all_runs
-    from stepwell.flows.public.run_references import short_ids
+    from stepwell.flows.runs.names import short_ids
 
     known = of_each(find_stores(workspace), all_runs)
     ids = short_ids(run.id for run in known)

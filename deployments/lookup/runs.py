@@ -6,8 +6,8 @@ from stepwell.blocks.workspace.store_identity import default_workspace
 from stepwell.deployments.lookup.workspaces import is_here, of_each
 from stepwell.errors import UserErrorException
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
-from stepwell.flows.public.run_references import matching_runs
 from stepwell.flows.public.workspace import Workspace
+from stepwell.flows.runs.names import matching_runs
 
 
 def find_run(run_id: str, workspace: str) -> PipelineRun:

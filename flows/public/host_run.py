@@ -55,6 +55,8 @@ class Named(NamedTuple):
 class _HostLog(FolderLog):
     """What the run has of itself, and what its steps' scripts logged for it; what is added goes to the run's own folder."""
 
+    is_of_step = False
+
     def __init__(self, folder: RunFolder) -> None:
         super().__init__(str(folder.path / OWN))
         self._folder = folder
@@ -231,7 +233,7 @@ class HostRun(Run):
     def register_model(
         self,
         model_name: str,
-        model_path: str | None = None,
+        model_path: str | os.PathLike[str] | None = None,
         tags: Mapping[str, Any] | None = None,
         properties: Mapping[str, Any] | None = None,
         model_framework: str | None = None,
@@ -265,7 +267,7 @@ class HostRun(Run):
         Raises:
             ModelPathNotFoundException: The run has no such file.
         """
-        wanted = (model_path or model_name).strip("/")
+        wanted = os.fspath(model_path or model_name).strip("/")
         names = [name for name in self.get_file_names() if name == wanted or name.startswith(f"{wanted}/")]
         if not names:
             hint = "List the files with `get_file_names()`; those of a step are its own: `find_step_run(name)[0]`."

@@ -21,9 +21,9 @@ from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.host_run import HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.run_datasets import input_datasets, output_datasets
-from stepwell.flows.public.run_references import matching_runs
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
+from stepwell.flows.runs.names import matching_runs
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
 from stepwell.flows.runs.summary import FINAL

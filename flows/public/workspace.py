@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -86,11 +87,14 @@ class Workspace(BaseWorkspace):
     def get_mlflow_tracking_uri(self, _with_auth: bool = False) -> str:
         """Return where MLflow is to keep what it tracks outside of steps: `mlflow.set_tracking_uri(…)`.
 
+        From release 3 on, MLflow logs to files only where MLFLOW_ALLOW_FILE_STORE says so, which is set in this process.
+
         Returns:
             The URI of a folder of the workspace.
         """
         folder = self.folder.absolute() / "mlflow"
         folder.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
         return folder.as_uri()
 
     @classmethod

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.flows.public.run_references import matching_runs, short_ids
+from stepwell.flows.runs.names import matching_runs, short_ids
 
 IDS = ["06926f1a-0001", "06926f1a-0002", "12000000-0003", "4ab00000-0004"]
 FACTS = [
