@@ -23,7 +23,15 @@ from stepwell.script.workspace import package_init
 _PACKAGE = Path(launcher.__file__).parents[1]
 _PARTS = (_PACKAGE / "errors.py", _PACKAGE / "rules.py")
 _BLOCKS = Path(__file__).parents[1]
-_ROOMS = ("model", "model/datasets", "script", "script/children", "script/tables", "script/workspace")
+_ROOMS = (
+    "model",
+    "model/datasets",
+    "script",
+    "script/children",
+    "script/submitting",
+    "script/tables",
+    "script/workspace",
+)
 _KINDS = (".py", ".pyi")
 BLOCKS = {
     "compute": ("access_times", "files_beside", "job", "local_run", "own_code", "worker_bundle", "working_directory"),

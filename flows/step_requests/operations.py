@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stepwell.errors import ComputeTargetException, StepwellError, UserErrorException, WorkspaceException
+from stepwell.flows.step_requests import child_requests as children
 from stepwell.flows.step_requests import dataset_requests as datasets
 from stepwell.flows.step_requests import datastore_requests as datastores
 from stepwell.flows.step_requests import model_requests as models
@@ -39,6 +40,8 @@ OPERATIONS: dict[str, Operation] = {
     "run.details": Operation(run.details),
     "run.status": Operation(run.status),
     "run.cancel": Operation(run.cancel, look=False),
+    "run.submit_child": Operation(children.submit, look=False, sends=True),
+    "run.child": Operation(children.child, look=False),
 }
 
 _REFUSED: dict[str, tuple[type[StepwellError], str, str]] = {

@@ -11,7 +11,7 @@ from stepwell.script.recorder import Recorder
 TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any, NoReturn
+    from typing import Any
 
 
 class AskingRun(Recorder):
@@ -82,22 +82,23 @@ class AskingRun(Recorder):
             if of_kind and _fits(tags, step.get_tags) and _fits(properties, step.get_properties):
                 yield step
 
-    def submit_child(self, config: Any, tags: Any = None, **kwargs: Any) -> NoReturn:
-        """Refuse: a script starts no runs.
+    def submit_child(self, config: Any, tags: Mapping[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Submit a script or command as a run of its own, in the environment of this step.
 
         Args:
-            config: Not used.
-            tags: Not used.
-            **kwargs: Not used.
+            config: A ScriptRunConfig.
+            tags: Labels of the new run.
+            **kwargs: Further arguments of v1; not used.
+
+        Returns:
+            The new run, which belongs to the pipeline run.
 
         Raises:
-            UserErrorException: Always.
+            UserErrorException: It is no ScriptRunConfig, or has no script and no command.
         """
-        raise UserErrorException(
-            "A script can't submit runs",
-            {"run": self.experiment.name},
-            "Make it a step of the pipeline, or start the script with `subprocess` and log to a `child_run`.",
-        )
+        from stepwell.script.submitting.child_run import ChildRun
+
+        return ChildRun.submitted(self, config, tags)
 
     def register_model(
         self,

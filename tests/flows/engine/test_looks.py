@@ -202,3 +202,33 @@ def test_a_tag_that_was_taken_off_again_is_gone_for_later_steps(project):
     two = project.step("s.py", PARENT + "open(args[0], 'w').write(str(parent.get_tags()))\n",
                        arguments=[out, first], inputs=[first], outputs=[out])  # fmt: skip
     assert written(project, project.pipeline(one, two)()) == "{'b': '2'}"
+
+
+def test_a_script_submits_a_run_of_its_own_and_waits_for_it(project):
+    out = PipelineData("out")
+    project.write(
+        "child/inner.py",
+        "import sys\nfrom stepwell import Run\nRun.get_context().log('n', int(sys.argv[1]))\nprint('inner')",
+    )
+    body = """
+    from stepwell import Run, ScriptRunConfig
+    from stepwell.errors import StepwellError
+    run = Run.get_context()
+    child = run.submit_child(ScriptRunConfig(source_directory="child", script="inner.py", arguments=[4]), tags={"a": 1})
+    details = child.wait_for_completion(show_output=True)
+    open(args[0], "w").write(f"{details['status']} {child.get_metrics()} {child.get_tags()}")
+    for wrong in (None, ScriptRunConfig(source_directory="child")):
+        try:
+            run.submit_child(wrong)
+        except StepwellError as error:
+            print(error.title)
+    """
+    pipeline = project.pipeline(project.step("s.py", body, arguments=[out], outputs=[out]))
+    summary = project.run(pipeline)
+    run = project.workspace.get_run(summary.run_id)
+    log = run.find_step_run("s.py")[0].get_job_log()
+    assert summary.status == "Finished", log
+    assert log.splitlines()[0] == "inner" and log.count("submits a ScriptRunConfig") == 2
+    record = project.workspace.store.read_record(summary.steps[0].key)
+    assert project.workspace.path_of(record.outputs["out"]).read_text() == "Completed {'n': 4} {'a': '1'}"
+    assert project.happened(pipeline) == {"s.py": "reused"}

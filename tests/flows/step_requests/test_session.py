@@ -163,6 +163,7 @@ def test_every_operation_that_is_no_look_changes_something():
         "delete",
         "cancel",
         "submit_child",
+        "child",
     }
 
 

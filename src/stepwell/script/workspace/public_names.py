@@ -20,6 +20,8 @@ CARRIERS = {
     "Keyvault": f"{_ROOM}.keyvault",
     "Experiment": f"{_ROOM}.experiment",
     "Environment": f"{_ROOM}.environment",
+    "ScriptRunConfig": "stepwell.script.submitting.script_run_config",
+    "RunConfiguration": "stepwell.script.submitting.script_run_config",
     "StepRun": f"{_ROOM}.step_run",
     "Model": f"{_ROOM}.model",
     "Datastore": f"{_ROOM}.datastore",
