@@ -10,6 +10,7 @@ from typing import Any
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, Place, ReadOptions
 from stepwell.model.datasets.file_names import matches
+from stepwell.script.tables.lazy_datasets import LazyDataset
 from stepwell.script.tables.reading_options import encoding_of, headers_of, partition_format_of, types_of
 from stepwell.script.tables.writing import write_table
 from stepwell.script.workspace.datasets import FileDataset, TabularDataset, made
@@ -120,7 +121,7 @@ class TabularDatasetFactory:
         return _validated(path, DatasetDefinition("tabular", (), "json_lines", options), validate)
 
     @staticmethod
-    def from_sql_query(*_: object, **__: object) -> Any:
+    def from_sql_query(query: Any, validate: bool = True, set_column_types: Any = None, query_timeout: int = 30) -> Any:
         """Raise UserErrorException: datasets are made of files."""
         raise UserErrorException(
             "A dataset can't be made of a query to a database",
@@ -175,11 +176,14 @@ class TabularDatasetFactory:
 
 
 def _validated(path: Any, definition: DatasetDefinition, validate: bool) -> Any:
-    found = [*_each(path)] if not hasattr(path, "_definition") else []
-    places = tuple(dict.fromkeys(place for place, _ in found)) if found else getattr(path, "_definition").places  # noqa: B009
+    if isinstance(path, LazyDataset):  # the files of another dataset
+        places, workspace = path._definition.places, getattr(path, "workspace", None)  # noqa: SLF001
+    else:
+        found = [*_each(path)]
+        places = tuple(dict.fromkeys(place for place, _ in found))
+        workspace = next((store.workspace for _, store in found if store is not None), None)
     if not places:
         raise UserErrorException("A dataset needs a path", hint=_WAYS)
-    workspace = next((store.workspace for _, store in found if store is not None), getattr(path, "workspace", None))
     dataset = made(workspace, DatasetDefinition(definition.kind, places, definition.format, definition.options))
     if validate:
         dataset._look  # noqa: B018, SLF001  (it raises if nothing is there)

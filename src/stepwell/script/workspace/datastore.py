@@ -6,6 +6,7 @@ import os
 
 from stepwell.errors import DatastoreException, UserErrorException
 from stepwell.script import channel
+from stepwell.script.workspace.public_names import Narrow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class _Refusing(type):
         raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
 
 
-class Datastore(metaclass=_Refusing):
+class Datastore(Narrow, metaclass=_Refusing):
     """Storage of the workspace; without a name its default one."""
 
     def __init__(self, workspace: Any, name: str | None = None) -> None:
@@ -218,6 +219,12 @@ class DataReference:
         """Return the reference, to be downloaded."""
         return DataReference(
             self.datastore, self.data_reference_name, self.path_on_datastore, "download", path_on_compute, overwrite
+        )
+
+    def as_upload(self, path_on_compute: str | None = None, overwrite: bool = False) -> DataReference:
+        """Return the reference, to be filled."""
+        return DataReference(
+            self.datastore, self.data_reference_name, self.path_on_datastore, "upload", path_on_compute, overwrite
         )
 
     def __str__(self) -> str:

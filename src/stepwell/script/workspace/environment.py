@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stepwell.errors import EnvironmentException, UserErrorException
 from stepwell.script import channel
+from stepwell.script.workspace.public_names import Narrow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,10 +14,10 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-class Environment:
+class Environment(Narrow):
     """A version of a registered environment; `content` is what was registered, as text, with its secrets masked."""
 
-    def __init__(self, name: str, **_: object) -> None:
+    def __init__(self, name: str | None = None, **_: object) -> None:
         self.name = name
         self.version: str | None = None
         self.content = ""

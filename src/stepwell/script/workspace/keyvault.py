@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stepwell.errors import UserErrorException
 from stepwell.script import channel
+from stepwell.script.workspace.public_names import Narrow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 
-class Keyvault:
+class Keyvault(Narrow):
     """The secrets of a workspace. What a step was told is masked in its logs from then on."""
 
     def __init__(self, workspace: object) -> None:
@@ -29,7 +30,7 @@ class Keyvault:
         """Return '': kinds of secrets are not kept."""
         return ""
 
-    def set_secret(self, name: str, value: str, content_type: str = "") -> NoReturn:
+    def set_secret(self, name: str, value: str) -> NoReturn:
         """Raise UserErrorException: steps change no secrets."""
         raise _can_not("change")
 

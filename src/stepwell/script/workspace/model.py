@@ -6,6 +6,7 @@ import os
 
 from stepwell.errors import ModelNotFoundException, ModelPathNotFoundException, UserErrorException
 from stepwell.script import channel
+from stepwell.script.workspace.public_names import Narrow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class _Refusing(type):
         raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
 
 
-class Model(metaclass=_Refusing):
+class Model(Narrow, metaclass=_Refusing):
     """A version of a registered model: the latest that fits what is asked for."""
 
     class Framework:

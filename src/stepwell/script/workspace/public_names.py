@@ -115,3 +115,13 @@ def refused(
     """Return a class of that name that refuses; `said` goes on after the name, `hint` begins with a verb."""
     own = {"__module__": module, "__doc__": f"{name} {said}.", "said": said, "hint": hint, "error": error}
     return Refused(name, (), own)
+
+
+class Narrow:
+    """What a step has of a host's class: less, and what it lacks is said."""
+
+    def __getattr__(self, name: str) -> Any:
+        kind = type(self).__name__
+        if name.startswith("_"):
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}")
+        raise AttributeError(f"{kind} has no {name!r} in a step; use it where the pipeline is submitted")

@@ -1,10 +1,12 @@
-"""`StepRun` as a script has it: another step of its run, as far as it has come."""
+"""`StepRun` and `PipelineRun` as a script has them: the steps of its run, as far as they have come, and that run itself."""
 
 from __future__ import annotations
 
 from stepwell.errors import UserErrorException
 from stepwell.script import channel
 from stepwell.script.metrics import metrics_of
+from stepwell.script.run import Run
+from stepwell.script.workspace.public_names import Narrow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 _REFUSED = ("log", "tag", "set_tags", "add_properties", "upload_file", "upload_folder", "child_run", "complete", "fail")
 
 
-class StepRun:
+class StepRun(Narrow):
     """A step of the run."""
 
     def __init__(self, facts: dict[str, str]) -> None:
@@ -45,8 +47,6 @@ class StepRun:
     @property
     def parent(self) -> Any:
         """The pipeline run, whose step it is."""
-        from stepwell.script.run import Run
-
         return Run.get_context().parent
 
     @property
@@ -64,7 +64,9 @@ class StepRun:
         """Return how far it is: `NotStarted`, `Queued`, `Running`, `Finished`, `Failed` or `Canceled`."""
         return str(channel.ask("run.status", step=self._facts["step"]))
 
-    def get_metrics(self, name: str | None = None, recursive: bool = False, **_: object) -> dict[str, Any]:
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: object = None, populate: bool = False
+    ) -> dict[str, Any]:
         """Return what it logged so far, or that of one name."""
         events = channel.ask("run.metrics", step=self._facts["step"], name=name)["events"]
         metrics: dict[str, Any] = metrics_of([{**event, "scope": "step"} for event in events], "step")
@@ -103,10 +105,33 @@ class StepRun:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("log_") or name in _REFUSED:
             _refuse(self.name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return super().__getattr__(name)
 
     def __repr__(self) -> str:
         return f"Run(Experiment: {self.experiment.name}, Id: {self.id}, Type: {self.type}, Status: {self.status})"
+
+
+class PipelineRun(Run):
+    """The pipeline run of the script, or the script's own run, by its id."""
+
+    def __init__(self, experiment: Any, run_id: str, *_: object, **__: object) -> None:
+        own = Run.get_context()
+        super().__init__(own._log, run_id, "step" if run_id == own.id else "parent")  # noqa: SLF001  (of its own kind)
+
+    @staticmethod
+    def get(workspace: Any, run_id: str) -> Any:
+        """Return the pipeline run, or a step of it; raise UserErrorException for any other run."""
+        own = Run.get_context()
+        if run_id in (own.id, own.parent and own.parent.id):
+            return PipelineRun(None, run_id)
+        steps = StepRun.found(run_id)
+        if not steps:
+            raise UserErrorException(
+                "A step reaches its own pipeline run and the steps of it only",
+                {"asked for": run_id},
+                "Pass the id of one of these, as `run.parent.id`.",
+            )
+        return steps[0]
 
 
 def _refuse(name: str) -> NoReturn:

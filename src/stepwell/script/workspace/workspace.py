@@ -8,6 +8,7 @@ from stepwell.errors import ComputeTargetException, UserErrorException, Workspac
 from stepwell.script import channel
 from stepwell.script.workspace.datastore import Datastore
 from stepwell.script.workspace.keyvault import Keyvault
+from stepwell.script.workspace.public_names import Narrow
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,13 +18,10 @@ if TYPE_CHECKING:
     from stepwell.script.workspace.experiment import Experiment
     from stepwell.script.workspace.model import Model
 
-_REFUSED = {
-    **dict.fromkeys(("delete", "update", "sync_keys", "set_default_datastore"), "change"),
-    **dict.fromkeys(("add_private_endpoint", "delete_private_endpoint_connection", "setup"), "change"),
-}
+_REFUSED = ("delete", "update", "sync_keys", "setup", "set_default_datastore", "add_private_endpoint")
 
 
-class Workspace:
+class Workspace(Narrow):
     """The workspace of the run that the script is part of, whatever the arguments say but another name."""
 
     def __init__(
@@ -208,7 +206,7 @@ class Workspace:
             )
         return steps[0]
 
-    def get_mlflow_tracking_uri(self, with_auth: bool = False) -> str:
+    def get_mlflow_tracking_uri(self, _with_auth: bool = False) -> str:
         """Return where MLflow logs to in this step; '' if that was not set."""
         return os.environ.get("MLFLOW_TRACKING_URI", "")
 
@@ -228,8 +226,8 @@ class Workspace:
 
     def __getattr__(self, name: str) -> Any:
         if name in _REFUSED:
-            raise _can_not(_REFUSED[name])
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            raise _can_not("change")
+        return super().__getattr__(name)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Workspace) and self.name == other.name

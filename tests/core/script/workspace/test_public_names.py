@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import textwrap
+from enum import Enum
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,30 @@ def test_carriers_are_there(name: str) -> None:
 
 def test_outside_of_a_step_public_names_are_the_hosts() -> None:
     assert not public_names.here() and stepwell.Workspace.__module__ == "stepwell.flows.public.workspace"
+
+
+def positional(function: object) -> list[tuple[str, object]]:
+    found = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+    return [(one.name, one.default) for one in found if one.kind is one.POSITIONAL_OR_KEYWORD and one.name != "self"]
+
+
+OWN = {"Workspace.create", "StepRun.__init__", "PipelineRun.__init__", "DataReference.__init__", "FileDataset.__init__"}
+OWN |= {"TabularDataset.__init__"}
+"""What refuses whatever it is given, or is made by nobody but ourselves."""
+
+
+@pytest.mark.parametrize("name", sorted(set(public_names.CARRIERS) & set(stepwell.__all__)))
+def test_what_a_step_has_is_called_as_on_the_host(name: str) -> None:
+    host, here = getattr(stepwell, name), public_names.find(name)
+    if inspect.isclass(host) and issubclass(host, (Enum, Exception)):
+        return
+    for member in [member for member in dir(host) if not member.startswith("_") or member == "__init__"]:
+        there, ours = inspect.getattr_static(host, member), inspect.getattr_static(here, member, None)
+        if (
+            ours is None
+            or isinstance(there, (property, type))
+            or f"{name}.{member}" in OWN
+            or not callable(getattr(host, member))
+        ):
+            continue
+        assert positional(getattr(here, member)) == positional(getattr(host, member)), member
