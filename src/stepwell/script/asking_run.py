@@ -103,7 +103,7 @@ class AskingRun(Recorder):
     def register_model(
         self,
         model_name: str,
-        model_path: str | os.PathLike[str] | None = None,
+        model_path: str | None = None,
         tags: Mapping[str, Any] | None = None,
         properties: Mapping[str, Any] | None = None,
         model_framework: str | None = None,

@@ -32,7 +32,8 @@ class FileDatasetFactory:
     ) -> FileDataset:
         """Return the files at paths; with `validate` raise DatasetValidationError if nothing is there."""
         options = ReadOptions(partition_format=partition_format_of(partition_format))
-        return _validated(path, DatasetDefinition("file", options=options), validate)
+        files: FileDataset = _validated(path, DatasetDefinition("file", options=options), validate)
+        return files
 
     @staticmethod
     def upload_directory(
@@ -82,7 +83,8 @@ class TabularDatasetFactory:
             include_path=include_path,
             partition_format=partition_format_of(partition_format),
         )
-        return _validated(path, DatasetDefinition("tabular", (), "delimited", options), validate)
+        table: TabularDataset = _validated(path, DatasetDefinition("tabular", (), "delimited", options), validate)
+        return table
 
     @staticmethod
     def from_parquet_files(
@@ -98,7 +100,8 @@ class TabularDatasetFactory:
             include_path=include_path,
             partition_format=partition_format_of(partition_format),
         )
-        return _validated(path, DatasetDefinition("tabular", (), "parquet", options), validate)
+        table: TabularDataset = _validated(path, DatasetDefinition("tabular", (), "parquet", options), validate)
+        return table
 
     @staticmethod
     def from_json_lines_files(
@@ -118,7 +121,8 @@ class TabularDatasetFactory:
             include_path=include_path,
             partition_format=partition_format_of(partition_format),
         )
-        return _validated(path, DatasetDefinition("tabular", (), "json_lines", options), validate)
+        table: TabularDataset = _validated(path, DatasetDefinition("tabular", (), "json_lines", options), validate)
+        return table
 
     @staticmethod
     def from_sql_query(query: Any, validate: bool = True, set_column_types: Any = None, query_timeout: int = 30) -> Any:

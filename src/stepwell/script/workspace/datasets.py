@@ -24,7 +24,8 @@ _places: dict[str, str] = {}
 
 def dataset_of(workspace: Any, facts: Mapping[str, Any]) -> FileDataset | TabularDataset:
     """Return the dataset that the host tells of."""
-    return made(workspace, DatasetDefinition.from_json(facts["definition"]), facts)
+    found: FileDataset | TabularDataset = made(workspace, DatasetDefinition.from_json(facts["definition"]), facts)
+    return found
 
 
 def made(workspace: Any, definition: DatasetDefinition, facts: Mapping[str, Any] | None = None) -> Any:
