@@ -6,18 +6,20 @@ import importlib.util
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, Literal, TypeVar
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.abstract_dataset import AbstractDataset
 from stepwell.blocks.datasets.file_dataset import FileDataset
 from stepwell.blocks.datasets.files.partitions import write_frame
-from stepwell.blocks.datasets.files.paths import places_of, target_of
+from stepwell.blocks.datasets.files.paths import places_of, query_of, target_of
 from stepwell.blocks.datasets.registry import latest_by_name
 from stepwell.blocks.datasets.tabular_dataset import TabularDataset
-from stepwell.errors import DatasetValidationError, StepwellError, UserErrorException
+from stepwell.blocks.system.temporary_folder import temporary_folder
+from stepwell.errors import DatasetExecutionError, DatasetValidationError, UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, Format, Place, ReadOptions
 from stepwell.model.datasets.file_names import matches
+from stepwell.script.tables.reading import frame_of
 from stepwell.script.tables.reading_options import (
     FileEncoding,
     PromoteHeadersBehavior,
@@ -228,23 +230,25 @@ class TabularDatasetFactory:
         validate: bool = True,
         set_column_types: Mapping[str, Any] | None = None,
         query_timeout: int = 30,
-    ) -> NoReturn:
-        """Raise UserErrorException: datasets are made of files.
+    ) -> TabularDataset:
+        """Return the table that a query to a database answers, which is asked whenever the table is read.
 
         Args:
-            query: Not used.
-            validate: Not used.
-            set_column_types: Not used.
-            query_timeout: Not used.
+            query: `(datastore, 'SELECT …')`, or a DataPath of both; the datastore is one that holds tables.
+            validate: Whether to ask at once, and refuse what can't be answered.
+            set_column_types: Types of columns by their names, made by `DataType`.
+            query_timeout: Accepted for v1's sake; not used.
+
+        Returns:
+            The dataset.
 
         Raises:
-            UserErrorException: Always.
+            UserErrorException: It is no query on a datastore.
+            DatasetValidationError: The database can't be reached, or refuses the query.
         """
-        raise UserErrorException(
-            "A dataset can't be made of a query to a database",
-            hint="Read the query with `pandas.read_sql`, and pass the DataFrame to "
-            "`Dataset.Tabular.register_pandas_dataframe`.",
-        )
+        place, workspace = query_of(query)
+        definition = DatasetDefinition("tabular", (place,), "sql", ReadOptions(types=types_of(set_column_types)))
+        return _validated(TabularDataset(definition, workspace), validate)
 
     @staticmethod
     def register_pandas_dataframe(
@@ -338,13 +342,17 @@ def _table_places(path: Any) -> tuple[tuple[Place, ...], Any]:
 
 def _validated(dataset: D, validate: bool) -> D:
     """Return the dataset; with `validate`, once its files were found and its first rows could be read."""
-    if validate:
+    if not validate:
+        return dataset
+    try:
         found = dataset.current_files()
         if dataset.partition_keys and found.files:
             dataset.get_partition_key_values()
         if isinstance(dataset, TabularDataset) and all(map(importlib.util.find_spec, ("pandas", "pyarrow"))):
-            try:
-                dataset.take(1).to_pandas_dataframe()
-            except StepwellError as error:
-                raise DatasetValidationError(error.title, error.facts, error.hint) from error
+            with temporary_folder() as scratch:
+                frame_of(found.definition.then("take", count=1), found.here(scratch))
+    except DatasetValidationError:
+        raise
+    except (DatasetExecutionError, UserErrorException) as error:
+        raise DatasetValidationError(error.title, error.facts, error.hint) from error
     return dataset

@@ -217,6 +217,6 @@ class DatasetInputs:
 def _whole(definition: DatasetDefinition) -> DataSource | None:
     """Return the file or folder that a dataset is all of, None if it is not one as it stands."""
     places = definition.places
-    if len(places) != 1 or not places[0].datastore or definition.operations_on_files or definition.written:
+    if len(places) != 1 or not places[0].datastore or definition.operations_on_files or definition.is_made:
         return None
     return None if is_pattern(places[0].path) else DataSource(places[0].datastore, places[0].path)

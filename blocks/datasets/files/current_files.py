@@ -13,6 +13,7 @@ from typing import Any
 
 from stepwell.blocks.datasets.files import web_addresses
 from stepwell.blocks.datasets.files.made_files import made_files
+from stepwell.blocks.datasets.files.queries import asked
 from stepwell.blocks.datastores.datastore_files import PRIVATE
 from stepwell.blocks.datastores.datastore_places import place_of_address
 from stepwell.blocks.datastores.datastore_urls import local_path
@@ -88,7 +89,7 @@ class CurrentFiles:
     def is_single_file(self) -> bool:
         """Whether it is one file that was named, so that its path is that of the file."""
         places = self.definition.places
-        if len(places) != 1 or len(self.files) != 1 or is_pattern(places[0].path) or self.definition.written:
+        if len(places) != 1 or len(self.files) != 1 or is_pattern(places[0].path) or self.definition.is_made:
             return False
         return not places[0].datastore or self.files[0].path == places[0].path.strip("/")
 
@@ -171,6 +172,8 @@ def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Curr
     """
     if definition.written is not None:
         return _made(workspace, definition)
+    if definition.format == "sql":
+        return _answered(workspace, definition)
     several = len({place.datastore for place in definition.places}) > 1
     found: dict[str, FoundFile] = {}
     roots: list[str] = []
@@ -200,11 +203,7 @@ def _of_place(workspace: BaseWorkspace | None, place: Place) -> tuple[dict[str, 
         path = web_path(place.path)
         return {path: _of_web(workspace, place.path)}, posixpath.dirname(path)
     if workspace is None:
-        raise DatasetExecutionError(
-            "The workspace of a dataset's files is not known here",
-            {"datastore": place.datastore, "path": place.path},
-            "Make the dataset from datastores, or get it with `Dataset.get_by_name(workspace, name)`.",
-        )
+        raise _no_workspace(place)
     datastore = Datastore.get(workspace, place.datastore)
     pattern = datastore.readable(place.path)
     start = fixed_part(pattern)
@@ -279,12 +278,31 @@ def _made(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Cur
     folder, tree = made_files(
         workspace.store if workspace else None, source.definition, definition, source.content, source.here
     )
-    made = [
+    made = _files_in(folder, tree)
+    files = chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in made])
+    return CurrentFiles(workspace, replace(definition, root=""), files)
+
+
+def _answered(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
+    """Return the file that holds what the query of a definition answers now."""
+    if workspace is None:
+        raise _no_workspace(definition.places[0])
+    return CurrentFiles(workspace, replace(definition, root=""), _files_in(*asked(workspace, definition.places[0])))
+
+
+def _files_in(folder: Path, tree: Tree) -> list[FoundFile]:
+    return [
         FoundFile(entry.path, "", entry.path, entry.size, place=folder / entry.path, known_digest=entry.digest)
         for entry in tree.entries
     ]
-    files = chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in made])
-    return CurrentFiles(workspace, replace(definition, root=""), files)
+
+
+def _no_workspace(place: Place) -> DatasetExecutionError:
+    return DatasetExecutionError(
+        "The workspace of a dataset's files is not known here",
+        {"datastore": place.datastore, "path": place.path},
+        "Make the dataset from datastores, or get it with `Dataset.get_by_name(workspace, name)`.",
+    )
 
 
 def _no_data(*places: Place) -> DatasetValidationError:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
@@ -43,18 +45,37 @@ def made_files(
         tree = store.manifest(known)
         if tree is not None:
             return store.tree_path(known), tree
+    with _scratch_folder(store) as scratch:
+        frame = frame_of(table, here(scratch / "fetched"))
+        made = _kept(store, scratch, frame, arguments["format"], arguments.get("separator", ","))
+    if store is not None:
+        store.digests.remember(name, _RULES, made[1].digest)
+    return made
+
+
+def kept_table(store: Store, frame: Any) -> tuple[Path, Tree]:
+    """Return the folder of the Parquet file that holds a table, and what the folder holds."""
+    with _scratch_folder(store) as scratch:
+        return _kept(store, scratch, frame, "parquet")
+
+
+def _kept(store: Store | None, scratch: Path, frame: Any, form: str, separator: str = ",") -> tuple[Path, Tree]:
+    place = scratch / "made" / f"part-00000.{form}"
+    place.parent.mkdir()
+    write_table(frame, place, separator)
+    tree = scan(place.parent)
+    if store is None:
+        return place.parent, tree
+    store.add_tree(place.parent, tree, move=True)
+    return store.tree_path(tree.digest), tree
+
+
+@contextmanager
+def _scratch_folder(store: Store | None) -> Iterator[Path]:
+    """Make a folder of the store's; without a store, one that stays until this process ends."""
     scratch = store.scratch_folder() if store else Path(tempfile.mkdtemp(prefix="stepwell-"))
     try:
-        frame = frame_of(table, here(scratch / "fetched"))
-        place = scratch / "made" / f"part-00000.{arguments['format']}"
-        place.parent.mkdir()
-        write_table(frame, place, arguments.get("separator", ","))
-        tree = scan(place.parent)
-        if store is None:
-            return place.parent, tree
-        store.add_tree(place.parent, tree, move=True)
-        store.digests.remember(name, _RULES, tree.digest)
-        return store.tree_path(tree.digest), tree
+        yield scratch
     finally:
         if store is None:
             atexit.register(remove, scratch)

@@ -103,8 +103,6 @@ def test_validation_reads_and_can_be_left_out(store, tmp_path) -> None:
         Dataset.Tabular.from_delimited_files((store, "none.csv"))
     with pytest.raises(UserErrorException, match="encoding"):
         Dataset.Tabular.from_delimited_files((store, "a.csv"), encoding="klingon")
-    with pytest.raises(UserErrorException, match="query"):
-        Dataset.Tabular.from_sql_query((store, "select 1"))
 
 
 def test_frames_are_registered_once_for_each_content(store, workspace) -> None:

@@ -13,7 +13,9 @@ from stepwell.model.digests import digest
 from stepwell.model.jsonable import Jsonable
 
 Kind = Literal["file", "tabular"]
-Format = Literal["", "delimited", "parquet", "json_lines"]
+Format = Literal["", "delimited", "parquet", "json_lines", "sql"]
+"""Of files; `sql` is a query, its place a datastore that holds tables and the query, its file a Parquet one."""
+
 Headers = Literal["none", "first", "combined", "all"]
 
 TO_FILES = "to_files"
@@ -112,6 +114,11 @@ class DatasetDefinition(Jsonable):
     def written(self) -> Operation | None:
         """The operation that makes files of its table, None if it has no such one."""
         return next((operation for operation in self.operations if operation.name == TO_FILES), None)
+
+    @property
+    def is_made(self) -> bool:
+        """Whether its files are made when somebody asks for them, and stand nowhere before."""
+        return self.format == "sql" or self.written is not None
 
     @property
     def table(self) -> DatasetDefinition:

@@ -137,7 +137,7 @@ def _part(definition: DatasetDefinition, file: LocalFile, most: int | None, firs
     """Return the table of one file; `first` is that of the first one."""
     options = definition.options
     try:
-        if definition.format == "parquet":
+        if definition.format in ("parquet", "sql"):
             frame = _parquet(file.path, most)
         elif definition.format == "json_lines":
             frame = _json_lines(file, options, most)

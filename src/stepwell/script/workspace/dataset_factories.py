@@ -126,11 +126,11 @@ class TabularDatasetFactory:
 
     @staticmethod
     def from_sql_query(query: Any, validate: bool = True, set_column_types: Any = None, query_timeout: int = 30) -> Any:
-        """Raise UserErrorException: datasets are made of files."""
+        """Raise UserErrorException: steps ask no database through the host."""
         raise UserErrorException(
-            "A dataset can't be made of a query to a database",
-            hint="Read the query with `pandas.read_sql`, and pass the DataFrame to "
-            "`Dataset.Tabular.register_pandas_dataframe`.",
+            "A step can't make a dataset of a query to a database",
+            hint="Make it where the pipeline is submitted, and get it by its name, or read the query with "
+            "`pandas.read_sql`.",
         )
 
     @staticmethod
