@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+sys.dont_write_bytecode = False  # or each worker would rewrite and compile all tests again
+
 import pytest
 from hypothesis import settings
 from projects import Project
 from savings import FIRST_SERVER, own_workspace, remember_results_of_prefect, sharing_of_first_server
 from waiting import PATIENCE, ended_with_us
 
-sys.dont_write_bytecode = False  # or each worker would rewrite and compile all tests
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")

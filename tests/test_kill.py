@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from forked import Forked
 from waiting import PATIENCE
 
-SOURCE = Path(__file__).resolve().parents[1] / "src"
 ROUNDS = int(os.environ.get("STEPWELL_KILL_ROUNDS", "8"))
 RUN = """
-import sys
 from stepwell import Pipeline, PipelineData, PythonScriptStep, Workspace
-ws, before, steps = Workspace.get(sys.argv[1]), None, []
+ws, before, steps = Workspace.get(args[0]), None, []
 for i in range(5):
     out = PipelineData(f"out{i}")
     inputs = [before] if before else []
-    steps.append(PythonScriptStep("work.py", f"s{i}", [i, *inputs, out], inputs=inputs, outputs=[out], source_directory=sys.argv[2]))
+    steps.append(PythonScriptStep("work.py", f"s{i}", [i, *inputs, out], inputs=inputs, outputs=[out], source_directory=args[1]))
     before = out if i % 2 else before
 pipeline = Pipeline(ws, steps)
-print("ready", flush=True)
-sys.stdin.readline()
-for name, result in sorted(pipeline().items()):
-    print(name, *(artifact.digest for artifact in result.values()))
+tell("ready")
+hear()
+tell([(name, *(artifact.digest for artifact in result.values())) for name, result in sorted(pipeline().items())])
 """
 WORK = """
 import os, time
@@ -49,20 +43,18 @@ def start(project):
     project.finished = lambda: Counter(log.read_text().split()) if log.exists() else Counter()
 
     def start(workspace):
-        process = subprocess.Popen(
-            [sys.executable, "-c", RUN, workspace, str(project.source)], env={**os.environ, "PYTHONPATH": str(SOURCE)},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-        assert process.stdout is not None and process.stdout.readline() == "ready\n", process.communicate()[1]
+        process = Forked(RUN, workspace, str(project.source))
+        assert process.hear() == "ready"
         return process
 
     return start
 
 
 def finish(process):
-    out, err = process.communicate("go\n", timeout=PATIENCE)
-    assert process.returncode == 0, err
-    return out
+    process.tell("go")
+    told = process.hear()
+    process.join()
+    return told
 
 
 @pytest.mark.timeout(PATIENCE * (ROUNDS + 4))
@@ -76,11 +68,9 @@ def test_after_a_kill_at_any_moment_a_run_to_the_end_gives_the_same_bytes(projec
     randomly = random.Random(7)
     for _ in range(ROUNDS):
         process = start(victim.name)
-        process.stdin.write("go\n")
-        process.stdin.flush()
+        process.tell("go")
         time.sleep(randomly.uniform(0.02, max(0.3, takes * 0.6)))
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.kill()
     kept = len(list((victim.store.root / "records").glob("*/*.json")))
     finished = sum(project.finished().values())
     assert finish(start(victim.name)) == expected
@@ -92,9 +82,9 @@ def test_after_a_kill_at_any_moment_a_run_to_the_end_gives_the_same_bytes(projec
 def test_two_processes_at_once_run_each_step_once(project, start):
     both = [start(project.workspace.name) for _ in range(2)]
     for process in both:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    first, second = (process.communicate(timeout=PATIENCE) for process in both)
-    assert [process.returncode for process in both] == [0, 0], (first[1], second[1])
-    assert first[0] == second[0] and first[0].count("\n") == 5
+        process.tell("go")
+    first, second = (process.hear() for process in both)
+    for process in both:
+        process.join()
+    assert first == second and len(first) == 5
     assert project.executions == {"work.py": 5}

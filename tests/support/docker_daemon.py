@@ -53,8 +53,8 @@ def why_not() -> str:
 
 
 @contextlib.contextmanager
-def daemon() -> Iterator[Daemon]:
-    """Run an engine while the block runs, unless the environment names one."""
+def daemon(cache: Path | None = None) -> Iterator[Daemon]:
+    """Run an engine while the block runs, unless the environment names one; `cache` keeps the base image for the next time."""
     named = os.environ.get("STEPWELL_TEST_DOCKER_HOST")
     if named:
         yield Daemon(named, os.environ["STEPWELL_TEST_DOCKER_IMAGE"])
@@ -63,7 +63,7 @@ def daemon() -> Iterator[Daemon]:
     try:
         with _started(folder) as address:
             engine = Daemon(address, "stepwell-base:test")
-            _import_base(engine, folder)
+            _import_base(engine, folder, Path(os.environ.get(CACHE) or cache or folder))
             yield engine
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -94,8 +94,7 @@ def _started(folder: Path) -> Iterator[str]:
             process.wait()
 
 
-def _import_base(engine: Daemon, folder: Path) -> None:
-    cache = Path(os.environ.get(CACHE) or folder)
+def _import_base(engine: Daemon, folder: Path, cache: Path) -> None:
     archive = cache / f"{SUITE}-{PACKAGES.count(',')}.tar"
     if not archive.exists():
         cache.mkdir(parents=True, exist_ok=True)
