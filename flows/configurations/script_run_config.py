@@ -79,6 +79,11 @@ class ScriptRunConfig:
             self.run_config.max_run_duration_seconds = max_run_duration_seconds
 
     @property
+    def has_command(self) -> bool:
+        """Whether a command was given, instead of a script or beside one."""
+        return bool(self._command or self.run_config.command)
+
+    @property
     def command(self) -> Any:
         """The command; that of the script if none was given, None without either."""
         given = self._command or self.run_config.command

@@ -13,14 +13,18 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.workspace import experiments
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
+from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 from stepwell.flows.public.host_run import Marks, fits, has_marks
-from stepwell.flows.public.interactive_run import InteractiveRun
+from stepwell.flows.public.interactive_run import SCRIPT, InteractiveRun
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
 from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment
 from stepwell.flows.steps.argument_types import Plain
+from stepwell.flows.steps.command_step import CommandStep
+from stepwell.flows.steps.python_script_step import PythonScriptStep
+from stepwell.flows.steps.step import Step
 
 
 class Submittable(Protocol):
@@ -84,7 +88,10 @@ class Experiment:
 
     def submit(
         self,
-        config: Annotated[Pipeline | Submittable, Words("a Pipeline, a PublishedPipeline or a PipelineEndpoint")],
+        config: Annotated[
+            Pipeline | ScriptRunConfig | Submittable,
+            Words("a Pipeline, a ScriptRunConfig, a PublishedPipeline or a PipelineEndpoint"),
+        ],
         tags: Mapping[str, Plain] | None = None,
         *,
         pipeline_parameters: Mapping[str, Any] | None = None,
@@ -100,7 +107,8 @@ class Experiment:
         Wrong parameters, missing scripts, data, modules and targets raise before anything is started: what `validate` lists.
 
         Args:
-            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint.
+            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig, which becomes a pipeline of
+                one step that always runs, and whose run is a `ScriptRun`.
             tags: Labels of the run, by which `get_runs` finds it.
             pipeline_parameters: Values by parameter; the others keep their defaults.
             pipeline_params: v1's older name of `pipeline_parameters`.
@@ -121,6 +129,10 @@ class Experiment:
         """
         given = pipeline_parameters or pipeline_params or {}
         labels = {name: str(value) for name, value in (tags or {}).items()}
+        kind = {}
+        if isinstance(config, ScriptRunConfig):
+            kind = {"kind": SCRIPT}
+            config = Pipeline(self.workspace, [_step_of(config)], name=self.name, rules=config.default_rules)
         if not isinstance(config, Pipeline):
             go_on = continue_on_step_failure or None
             return config.submit(
@@ -136,11 +148,11 @@ class Experiment:
             regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure, verify=verify_digests
         )
         folder = register(config, self.name, values, labels, options, check=True)
-        if parent_run_id:
-            folder.describe({"parent_run_id": parent_run_id})
+        if parent_run_id or kind:
+            folder.describe({**kind, "parent_run_id": parent_run_id})
         detach(config, folder, values)
-        run = PipelineRun(self, folder.run_id)
-        print(f"Submitted PipelineRun {run.id} ({run.name})\n{run.get_portal_url()}")
+        run = PipelineRun.of_folder(self.workspace, folder)
+        print(f"Submitted {type(run).__name__} {run.id} ({run.name})\n{run.get_portal_url()}")
         return run
 
     def start_logging(self, *args: Any, **kwargs: Any) -> InteractiveRun:
@@ -318,6 +330,19 @@ class Experiment:
 
     def __repr__(self) -> str:
         return f"Experiment(name={self.name!r}, workspace={self.workspace.name!r})"
+
+
+def _step_of(config: ScriptRunConfig) -> Step:
+    """Return the step that runs a configuration's script or command, whenever it is submitted."""
+    if config.script and not config.has_command:
+        return PythonScriptStep(
+            config.script,
+            arguments=config.arguments,
+            runconfig=config.run_config,
+            source_directory=config.source_directory,
+            allow_reuse=False,
+        )
+    return CommandStep(runconfig=config, allow_reuse=False)
 
 
 _Experiments = list[Experiment]

@@ -1,4 +1,8 @@
-"""`InteractiveRun`: a run that a notebook or program logs to while it works, from `Experiment.start_logging` to `complete`."""
+"""Runs that v1 has beside those of pipelines.
+
+An `InteractiveRun` is logged to by a notebook or program while it works, from `Experiment.start_logging` to `complete`; a
+`ScriptRun` is that of one script or command, submitted as a `ScriptRunConfig`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import atexit
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,13 +31,14 @@ from stepwell.blocks.system.disk import told_in_words
 from stepwell.errors import ExperimentExecutionException
 from stepwell.flows.public.host_run import ExperimentLike
 from stepwell.flows.public.pipeline_run import PipelineRun
+from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.flow_run import run_tags
 from stepwell.flows.runs.states import why_failed
 from stepwell.flows.runs.summary import FINAL
 from stepwell.model.redaction import here
 
-KIND = "interactive"
+KIND, SCRIPT = "interactive", "script"
 """The fact of a run's folder that tells what it is."""
 
 _ENDS = {"Finished": StateType.COMPLETED, "Failed": StateType.FAILED, "Canceled": StateType.CANCELLED}
@@ -243,6 +248,116 @@ class InteractiveRun(PipelineRun):
 
     def __repr__(self) -> str:
         return f"Run(Experiment: {self.experiment_name}, Id: {self.id}, Type: {self.type}, Status: {self.status})"
+
+
+@checked
+class ScriptRun(PipelineRun):
+    """A run of one script or command: what that logged and left is the run's own.
+
+    Args:
+        experiment: The run's experiment.
+        run_id: The run's whole id.
+    """
+
+    @property
+    def type(self) -> str:
+        """`azureml.scriptrun`, as v1 has it."""
+        return "azureml.scriptrun"
+
+    @property
+    def _step(self) -> StepRun | None:
+        return next(self.get_steps(), None)
+
+    def _children_now(self) -> Iterator[Any]:
+        return (run for run in super()._children_now() if not isinstance(run, StepRun))
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        """The tags that the run was submitted with, and those that its script or others set."""
+        return {**(self._step.tags if self._step else {}), **self.get_tags()}
+
+    def get_metrics(
+        self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
+    ) -> dict[str, Any]:
+        """Collect the metrics that the script, or anybody else, logged for the run.
+
+        Args:
+            name: Only the metric of this name; by default all.
+            recursive: Accepted for v1's sake; not used.
+            run_type: Accepted for v1's sake; not used.
+            populate: Accepted for v1's sake; not used.
+
+        Returns:
+            The metrics by name.
+        """
+        return {**(self._step.get_metrics(name) if self._step else {}), **super().get_metrics(name)}
+
+    def get_file_names(self) -> list[str]:
+        """List the files that the script left in `outputs/` and `logs/`, or uploaded.
+
+        Returns:
+            Their names, sorted.
+        """
+        return sorted({*super().get_file_names(), *(self._step.get_file_names() if self._step else ())})
+
+    def download_file(
+        self, name: str, output_file_path: str | os.PathLike[str] | None = None, _validate_checksum: bool = False
+    ) -> None:
+        """Copy a file that `get_file_names` lists.
+
+        Args:
+            name: The file's name, as listed.
+            output_file_path: Where to copy it; by default under its last name to the current directory.
+
+        Raises:
+            UserErrorException: The run has no such file.
+        """
+        if self._step is not None and name in self._step.get_file_names():
+            self._step.download_file(name, None if output_file_path is None else os.fspath(output_file_path))
+        else:
+            super().download_file(name, output_file_path)
+
+    def get_details_with_logs(self) -> dict[str, Any]:
+        """Return the same as `get_details`, with the text of each of the script's logs.
+
+        Returns:
+            The details.
+        """
+        logs = self._step.get_details_with_logs()["logFiles"] if self._step else {}
+        return {**self.get_details(), "logFiles": logs}
+
+    def get_all_logs(self, destination: str | None = None) -> list[str]:
+        """Copy the script's logs into a folder.
+
+        Args:
+            destination: The folder; by default one called as the run's id, in the current directory.
+
+        Returns:
+            The paths of the copies.
+        """
+        return self._step.get_all_logs(destination or self.id) if self._step else []
+
+    def wait_for_completion(  # type: ignore[override]  # (as v1: another one than a pipeline's run has)
+        self, show_output: bool = False, wait_post_processing: bool = False, raise_on_error: bool = True
+    ) -> dict[str, Any]:
+        """Wait until the run has ended.
+
+        Args:
+            show_output: Whether standard error shows how it goes, and what the script wrote once it has ended.
+            wait_post_processing: Accepted for v1's sake; not used.
+            raise_on_error: Whether a failure raises; if False, it is only returned.
+
+        Returns:
+            The run's details.
+
+        Raises:
+            ActivityFailedException: The run failed, and `raise_on_error` is left True.
+            ExperimentExecutionException: Ctrl-C was pressed.
+        """
+        super().wait_for_completion(show_output, raise_on_error=raise_on_error)
+        if show_output and self._step:
+            print(self._step.get_stdout_log(), end="")
+        return self.get_details()
 
 
 def _interactive() -> None:

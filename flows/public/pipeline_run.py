@@ -99,10 +99,11 @@ class PipelineRun(HostRun):
         Returns:
             The run.
         """
-        from stepwell.flows.public.interactive_run import KIND, InteractiveRun  # which stands on this module
+        from stepwell.flows.public import interactive_run as others  # which stands on this module
 
         facts = folder.facts()
-        kind = InteractiveRun if facts.get("kind") == KIND else PipelineRun
+        kinds = {others.KIND: others.InteractiveRun, others.SCRIPT: others.ScriptRun}
+        kind = kinds.get(str(facts.get("kind")), PipelineRun)
         return kind(Named(workspace, str(facts.get("experiment", "flows"))), folder.run_id)
 
     # What it is -----------------------------------------------------------------------------------------------------

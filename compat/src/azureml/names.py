@@ -55,6 +55,7 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
     "AbstractDatastore": Name("stepwell:Datastore"),
+    "ScriptRun": Name("stepwell.flows.public.interactive_run:ScriptRun"),
     "Keyvault": Name("stepwell.blocks.workspace.keyvault:Keyvault"),
     **_carried(
         "stepwell.flows.public.port_data_reference",
@@ -115,10 +116,6 @@ NAMES: dict[str, Name] = {
     **_refused(
         "set it in the Environment of the run configuration",
         """SparkConfiguration HistoryConfiguration DockerBuildContext PythonSection DockerSection""",
-    ),
-    **_refused(
-        "use Experiment.submit",
-        """ScriptRun""",
     ),
     **_refused(
         "use ServicePrincipalAuthentication",

@@ -13,9 +13,10 @@ import psutil
 import pytest
 from waiting import PATIENCE, eventually
 
-from stepwell import Experiment, PipelineParameter, Workspace
+from stepwell import Experiment, PipelineParameter, Run, ScriptRunConfig, Workspace
 from stepwell.blocks.store.maintenance import collect
 from stepwell.errors import ActivityFailedException, ComputeTargetException, DatastoreException, UserErrorException
+from stepwell.flows.public.interactive_run import ScriptRun
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 SLEEP = "import os, time\nopen(args[0], 'w').write(str(os.getpid()))\ntime.sleep(900)"
@@ -218,3 +219,33 @@ def test_an_experiment_has_labels_and_is_archived(workspace):
     assert names(view_type="All") == ["labelled"]
     with pytest.raises(UserErrorException, match="no experiment"):
         Experiment.delete(workspace, "nothing")
+
+
+def test_a_script_is_submitted_without_a_pipeline(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    body = """
+        from stepwell import Run
+        run = Run.get_context()
+        run.log("rate", float(args[1]))
+        run.tag("by", "script")
+        open("outputs/m.pkl", "w").write("model")
+        print("said")
+    """
+    project.script("train.py", body)
+    parent = Experiment(project.workspace, "scripts").start_logging()
+    config = ScriptRunConfig(str(project.source), "train.py", ["--rate", 0.5], compute_target="local")
+    run = parent.submit_child(config, tags={"n": 1})
+    parent.complete()
+    assert run.wait_for_completion(show_output=False)["status"] == "Completed"
+    found = Run.get(project.workspace, run.id)
+    for one in (run, found):
+        assert isinstance(one, ScriptRun) and one.parent.id == parent.id and one.type == "azureml.scriptrun"
+        assert one.get_metrics() == {"rate": 0.5} and one.tags == {"by": "script", "n": "1"}
+        assert one.get_file_names() == ["outputs/m.pkl"] and list(one.get_children()) == []
+    assert found.get_details_with_logs()["logFiles"]["logs/stdout.txt"] == "said\n" and found.get_all_logs("logs")
+    assert found.register_model("m", "outputs/m.pkl").run_id == run.id
+    found.download_file("outputs/m.pkl", "copy.pkl")
+    assert Path("copy.pkl").read_text() == "model"
+    command = ScriptRunConfig(project.source, command=["python", "train.py", "--rate", "2"])
+    again = Experiment(project.workspace, "scripts").submit(command)
+    assert again.wait_for_completion()["status"] == "Completed" and again.get_metrics() == {"rate": 2}
