@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,3 +60,19 @@ def copy_without_links(store: Store, place: Path, tree: Tree, target: Path) -> P
     finally:
         remove(draft)
     return target
+
+
+def check_outward(data: LocalData, name: str, datastore: str, *, refuse: bool, warn: Callable[[str], None]) -> None:
+    """Warn that links of an input lead out of its datastore, if any do, or raise DatastoreException if that is refused."""
+    for link, end in data.outward.items():
+        if not refuse:
+            warn(
+                f"The input {name!r} holds links that lead out of its datastore, such as {link}; they are followed "
+                "(`follow_links=True` says that this is meant, False refuses it)"
+            )
+            return
+        raise DatastoreException(
+            f"The input {name!r} holds a link that leads out of its datastore",
+            {"datastore": datastore, "link": link, "leads to": end},
+            "Pass `follow_links=True` to follow it, or put there what it leads to.",
+        )

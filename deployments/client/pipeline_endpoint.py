@@ -14,6 +14,7 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, check_name
 from stepwell.deployments.client import endpoint_documents
 from stepwell.deployments.client.endpoint_documents import endpoint_blocks, next_version, require_free_name
+from stepwell.deployments.client.endpoint_versions import EndpointVersion
 from stepwell.deployments.schedules.endpoint_schedules import follow
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.pipeline import Pipeline
@@ -180,13 +181,13 @@ class PipelineEndpoint:
         """
         return self.block.default_version
 
-    def list_versions(self) -> Sequence[str]:
+    def list_versions(self) -> Sequence[EndpointVersion]:
         """Return its versions, oldest first.
 
         Returns:
-            The versions.
+            The versions: texts that also have `version` and `pipeline`, as v1's.
         """
-        return [*self.block.versions]
+        return [EndpointVersion(name, self.workspace, known) for name, known in self.block.versions.items()]
 
     get_all_versions = list_versions
 

@@ -85,7 +85,7 @@ def _register(context: RunContext, definition: StepDefinition, record: StepRecor
             artifact = replace(
                 record.outputs[port.name],
                 datastore=_datastore(context, port).name,
-                path=output_path(port, record.step_run_id),
+                path=output_path(definition, port, record.step_run_id),
             )
             block = register_output(context.workspace, port.register, artifact, partial(_digest_now, context))
             made[port.name] = {"name": block.name, "version": block.version, "id": block.dataset_id}

@@ -17,7 +17,7 @@ from prefect.settings import get_current_settings
 from stepwell.blocks.compute.base import Compute, not_found
 from stepwell.blocks.compute.compute_target import targets_of, unsaved
 from stepwell.blocks.datasets.inputs import DatasetInputs
-from stepwell.blocks.datastores.local_data import LocalData, copy_without_links, look
+from stepwell.blocks.datastores.local_data import LocalData, check_outward, copy_without_links, look
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.server.connection import ensure_server
@@ -36,6 +36,7 @@ from stepwell.flows.engine.secret_values import LateRedaction, declared_secrets,
 from stepwell.flows.keys.as_installed import as_installed, differences
 from stepwell.flows.keys.binding import bind, relied_on, with_reads
 from stepwell.flows.keys.environment_rows import is_imported, with_imported
+from stepwell.flows.keys.missing_data import NoData
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.flows.step_requests.asking import Asker
 from stepwell.flows.step_requests.looks import asked_again, is_look, remembered_looks, with_looks
@@ -288,36 +289,37 @@ class RunContext(RunSources):
     def check_links(self, name: str, data: DataSource, *, follow: bool | None) -> None:
         """Warn of links that lead out of the datastore of an input, or raise DatastoreException, if nobody chose that."""
         found = self._links.get((data.datastore, self.datastore(data.datastore).readable(data.path)))
-        for link, end in found.outward.items() if found and not follow else ():
-            if follow is None:
-                self.warn(
-                    f"The input {name!r} holds links that lead out of its datastore, such as {link}; they are followed "
-                    "(`follow_links=True` says that this is meant, False refuses it)"
-                )
-                return
-            raise DatastoreException(
-                f"The input {name!r} holds a link that leads out of its datastore",
-                {"datastore": data.datastore, "link": link, "leads to": end},
-                "Pass `follow_links=True` to follow it, or put there what it leads to.",
-            )
+        if found is not None and not follow:
+            check_outward(found, name, data.datastore, refuse=follow is False, warn=self.warn)
 
-    def missing(self, data: DataSource) -> DatastoreException:
+    def missing(self, data: DataSource) -> NoData:
         """Return the error for a path at which there are no data."""
-        return DatastoreException(
-            "There is no data at a path that a step reads",
-            {"workspace": self.workspace.name, "datastore": data.datastore, "path": data.path or "/"},
-            "Upload the data first, or correct `path_on_datastore`.",
-        )
+        return NoData.at(data, self.workspace.name)
 
     # Calls ----------------------------------------------------------------------------------------------------------
 
-    def call(self, definition: StepDefinition, values: Mapping[str, Value], inputs: Mapping[str, Artifact]) -> StepCall:
-        """Return the step's call; `inputs` are what other steps wrote, by name. Inputs not given yet are left out."""
+    def call(
+        self,
+        definition: StepDefinition,
+        values: Mapping[str, Value],
+        inputs: Mapping[str, Artifact],
+        *,
+        early: bool = False,
+    ) -> StepCall:
+        """Return the step's call; `inputs` are what other steps wrote, by name. Inputs not given yet are left out.
+
+        `early`: the step does not start yet, so that data may still come if its rules say so.
+        """
         filled = dict(inputs)
         for port in definition.inputs:
             data = values[port.source.parameter] if isinstance(port.source, ParameterSource) else port.source
             if isinstance(data, DataSource):
-                filled[port.name] = self.artifact(data)
+                try:
+                    filled[port.name] = self.artifact(data)
+                except NoData as error:
+                    if early and definition.switches.data_may_come_later:
+                        continue
+                    raise error.of(definition, port, data) from None
                 self.check_links(port.name, data, follow=port.follow_links)
             elif isinstance(data, DatasetSource):
                 filled[port.name] = self.datasets.artifact(data)

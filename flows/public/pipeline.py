@@ -21,7 +21,7 @@ from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.drawing import draw
-from stepwell.flows.runs.flow_run import preflight, provenance_of
+from stepwell.flows.runs.flow_run import CIRCLE, preflight, provenance_of
 from stepwell.flows.runs.launch import RunToBe
 from stepwell.flows.runs.names import UNFIT, usual_name
 from stepwell.flows.runs.pipeline_flow import RESERVED, VERIFY, PipelineFlow
@@ -31,7 +31,7 @@ from stepwell.flows.steps.outputs import REFERENCE
 from stepwell.flows.steps.step import Step
 from stepwell.model.definitions import OutputPort, PipelineDefinition
 from stepwell.model.records import Decision
-from stepwell.rules import STEPWELL, Rules
+from stepwell.rules import STEPWELL, Rules, switches_of
 
 if TYPE_CHECKING:
     from stepwell.flows.public.pipeline_run import PipelineRun
@@ -96,10 +96,11 @@ class Pipeline(PipelineFlow):
         **kwargs: Unpack[V1Pipeline],
     ) -> None:
         self.workspace = workspace
-        graph = Graph(steps, resolve_closure=resolve_closure)
-        _check_name(name or usual_name(description))
         rules = rules or self.default_rules
         place = str(getattr(default_datastore, "name", default_datastore or ""))
+        may_be_circular = switches_of(rules).circles_are_listed
+        graph = Graph(steps, resolve_closure=resolve_closure, may_be_circular=may_be_circular)
+        _check_name(name or usual_name(description))
         steps = graph.define(Path(default_source_directory) if default_source_directory else None)
         self.definition = PipelineDefinition(
             name=name or usual_name(description),
@@ -158,7 +159,7 @@ class Pipeline(PipelineFlow):
         Returns:
             A sentence for each error; empty if there is none.
         """
-        errors = []
+        errors = [f"{CIRCLE}: {', '.join(self.definition.circle)}"] if self.definition.circle else []
         context = RunToBe(self.workspace, "validation")
         with closing(context):
             for step in self.definition.steps:

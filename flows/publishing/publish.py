@@ -34,7 +34,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
 from stepwell.flows.publishing.lock import publications_locked
-from stepwell.flows.runs.flow_run import provenance_of
+from stepwell.flows.runs.flow_run import provenance_of, refuse_circle
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
 
@@ -54,6 +54,7 @@ def publish_pipeline(
     lenient: bool | None = None,
 ) -> PublishedPipelineBlock:
     """Publish the pipeline as it is on disk now; if that fails, leave nothing behind. `lenient`: None is as its rules say."""
+    refuse_circle(pipeline.definition)
     context = RunContext(pipeline.workspace, "publication")
     for step in pipeline.definition.steps:
         context.compute(step.compute_target)

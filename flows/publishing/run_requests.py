@@ -31,6 +31,7 @@ from stepwell.flows.runs.flow_run import run_tags, shown_values
 from stepwell.flows.runs.names import check_experiment
 from stepwell.model.definitions import DatasetSource, DataSource, ParameterDefinition
 from stepwell.model.redaction import Redactor, redacted
+from stepwell.rules import switches_of
 
 _SECONDS_WITHOUT_SERVER = 20.0
 _one_at_a_time = threading.Lock()
@@ -87,7 +88,7 @@ def check_request(published: PublishedPipelineBlock, request: RunRequest, worksp
     given = {name: value for name, value in values.items() if name in request.parameters}
     for name, value in given.items():
         if isinstance(value, DataSource):
-            _check_data(name, value, workspace, confined=request.confined)
+            _check_data(name, value, workspace, published, confined=request.confined)
         if isinstance(value, DatasetSource):
             with_versions({name: value}, workspace)
         if len(as_text(value).encode()) > _MOST_BYTES:
@@ -212,8 +213,10 @@ def _digest(request: RunRequest, secret: Mapping[str, str], shown: Mapping[str, 
     return workspace.sign(json.dumps([parts, dict(secret), given], sort_keys=True))
 
 
-def _check_data(name: str, value: DataSource, workspace: BaseWorkspace, *, confined: bool) -> None:
-    """Raise UserErrorException if the datastore is unknown, the path leaves it, or there are no data.
+def _check_data(
+    name: str, value: DataSource, workspace: BaseWorkspace, published: PublishedPipelineBlock, *, confined: bool
+) -> None:
+    """Raise UserErrorException if the datastore is unknown, the path leaves it, or there are no data, which may come by v1's rules.
 
     A link on the way may leave it, too, unless the request is `confined`.
     """
@@ -226,9 +229,12 @@ def _check_data(name: str, value: DataSource, workspace: BaseWorkspace, *, confi
         )
     datastore = datastores[value.datastore]
     path = datastore.inside(value.path) if confined else datastore.readable(value.path)
-    if datastore.local_root is not None and datastore.is_here and not (datastore.local_root / path).exists():
+    if switches_of(published.rules).data_may_come_later or datastore.local_root is None or not datastore.is_here:
+        return
+    if not (datastore.local_root / path).exists():
+        place = f"{path or '/'!r} on datastore {value.datastore!r}"
         raise UserErrorException(
-            f"The parameter {name!r} names data that are not there",
+            f"The parameter {name!r} names data that are not there: {place}",
             {"datastore": value.datastore, "path": path or "/"},
             "Upload the data first, or correct the path.",
         )

@@ -26,7 +26,7 @@ from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import ActivityFailedException, StepwellError
+from stepwell.errors import ActivityFailedException, StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import check_environment, differing_line
 from stepwell.flows.engine.materialization import check_destinations
 from stepwell.flows.engine.observed_reads import undeclared_line
@@ -39,6 +39,8 @@ from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
 from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
 from stepwell.model.records import StepResult
+
+CIRCLE = "The steps wait for one another in a circle"
 
 
 @dataclass(frozen=True)
@@ -147,11 +149,22 @@ def _let_it_end_untold(context: RunContext, *, heard: bool) -> None:
 
 def preflight(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:
     """Raise what no run could get past (a missing script, target or input) before anything runs."""
+    refuse_circle(pipeline)
     for step in pipeline.steps:
         context.compute(step.compute_target).check(step)
         check_destinations(context, step)
-        context.call(step, values, {})
+        context.call(step, values, {}, early=True)
         check_environment(context, step)
+
+
+def refuse_circle(pipeline: PipelineDefinition) -> None:
+    """Raise UserErrorException if steps wait for one another: v1's rules let such a pipeline be made, and none run it."""
+    if pipeline.circle:
+        raise UserErrorException(
+            CIRCLE,
+            {"steps": ", ".join(pipeline.circle)},
+            "Remove one of the inputs or `run_after` calls that close the circle.",
+        )
 
 
 def check_ready(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> None:

@@ -78,6 +78,15 @@ def test_it_runs_its_default_unless_it_is_disabled(project, pipelines):
         endpoint.submit("x")
 
 
+def test_its_versions_are_texts_with_what_v1s_have(project, pipelines):
+    endpoint = PipelineEndpoint.publish(project.workspace, "e", "", pipelines[0])
+    endpoint.add(pipelines[1].publish())
+    first, second = endpoint.get_all_versions()
+    assert (first, first.version, second.version) == ("0", "0", "1") and isinstance(first, str)
+    assert (first.pipeline.id, second.pipeline.name) == (endpoint.get_pipeline("0").id, "two")
+    assert endpoint.get_pipeline(second).id == second.pipeline.id and repr(first) == "'0'"
+
+
 def test_under_one_name_there_is_one_numbering(project, pipelines):
     endpoint = PipelineEndpoint.publish(project.workspace, "one", "", pipelines[0])
     assert (endpoint.get_pipeline("0").version, endpoint.list_versions()) == ("0", ["0"])
