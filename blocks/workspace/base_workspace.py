@@ -24,6 +24,9 @@ from stepwell.model.records import Artifact
 
 FILE_STORE = "workspacefilestore"
 
+_OWN = ("store_id", "folders_id", "store_place", "datastore_places", "stand_ins")
+_HIDDEN = {"signing_key", "block_type_slug", *_OWN}
+
 
 @checked
 class BaseWorkspace(EnteredWorkspace):
@@ -327,16 +330,7 @@ class BaseWorkspace(EnteredWorkspace):
         Returns:
             The workspace's id and facts, ready for JSON.
         """
-        hidden = {
-            "signing_key",
-            "block_type_slug",
-            "store_id",
-            "folders_id",
-            "store_place",
-            "datastore_places",
-            "stand_ins",
-        }
-        details = self._block.model_dump(mode="json", exclude=hidden)
+        details = self._block.model_dump(mode="json", exclude=_HIDDEN)
         created, changed = documents.saved_at(self._block)
         return {
             "id": joined_name(self.name),
