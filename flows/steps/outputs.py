@@ -21,9 +21,6 @@ from stepwell.script.tables.reading_options import PromoteHeadersBehavior
 REFERENCE = "AZUREML_DATAREFERENCE_"
 """Begins the name of the environment variable that holds the path of PipelineData."""
 
-REFERENCE = "AZUREML_DATAREFERENCE_"
-"""Begins the name of the environment variable that holds the path of PipelineData."""
-
 _WRITE_MODES = ("mount", "upload")
 
 

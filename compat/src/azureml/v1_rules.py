@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
+if TYPE_CHECKING:
+    from typing import Any
 
 _MADE: dict[type, type] = {}
 

@@ -23,6 +23,7 @@ CARRIERS = {
     "ScriptRunConfig": "stepwell.script.submitting.script_run_config",
     "RunConfiguration": "stepwell.script.submitting.script_run_config",
     "StepRun": f"{_ROOM}.step_run",
+    "PipelineRun": f"{_ROOM}.step_run",
     "Model": f"{_ROOM}.model",
     "Datastore": f"{_ROOM}.datastore",
     "DataPath": f"{_ROOM}.datastore",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stepwell.errors import ComputeTargetException, UserErrorException, WorkspaceException
+from stepwell.errors import ComputeTargetException, WorkspaceException
 from stepwell.script import channel
 from stepwell.script.workspace.datastore import Datastore
 from stepwell.script.workspace.keyvault import Keyvault
@@ -196,15 +196,10 @@ class Workspace(Narrow):
         return Keyvault(self)
 
     def get_run(self, run_id: str) -> Any:
-        """Return a step of the run by its id; raise UserErrorException if it has no such step."""
-        from stepwell.script.workspace.step_run import StepRun
+        """Return the pipeline run, or a step of it, by its id; raise UserErrorException for any other run."""
+        from stepwell.script.workspace.step_run import PipelineRun
 
-        steps = StepRun.found(run_id)
-        if not steps:
-            raise UserErrorException(
-                "A step reaches the steps of its own run only", {"asked for": run_id}, "Pass the id of one of these."
-            )
-        return steps[0]
+        return PipelineRun.get(self, run_id)
 
     def get_mlflow_tracking_uri(self, _with_auth: bool = False) -> str:
         """Return where MLflow logs to in this step; '' if that was not set."""
