@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
+from stepwell.flows.public.run_datasets import input_datasets, output_datasets
 from stepwell.flows.runs.summary import StepSummary
 
 if TYPE_CHECKING:
@@ -117,10 +118,12 @@ class StepDetails:
         return {e["name"]: str(e["value"]) for e in events if e["scope"] == "step" and e["type"] == "property"}
 
     def get_details(self) -> dict[str, Any]:
-        """Return id, status, tags, properties and logs, under v1's names.
+        """Collect the id, status, tags, properties, logs, and the datasets that it read and wrote.
 
         Returns:
-            `runId`, `target`, `status`, `properties`, `tags`, `inputDatasets`, `outputDatasets` and `logFiles`: paths by name.
+            The details by v1's names: `runId`, `target`, `status`, `properties`, `tags`, `inputDatasets` (each with its
+            `dataset` and `consumptionDetails`), `outputDatasets` (each with its `dataset`, `identifier` and
+            `outputDetails`), and `logFiles`, paths by name.
         """
         summary = self._current()
         return {
@@ -129,8 +132,8 @@ class StepDetails:
             "status": self.status,
             "properties": self.get_properties(),
             "tags": self.tags,
-            "inputDatasets": [],
-            "outputDatasets": [],
+            "inputDatasets": input_datasets(self._run.workspace, summary),
+            "outputDatasets": output_datasets(self._run.workspace, summary),
             "logFiles": {f"logs/{name}": str(path) for name, path in self._logs().items()},
         }
 
