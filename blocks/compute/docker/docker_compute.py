@@ -26,14 +26,13 @@ from stepwell.blocks.compute.docker.container_user import ContainerUser, contain
 from stepwell.blocks.compute.docker.engine import Engine, connect
 from stepwell.blocks.compute.docker.gpus import Gpus
 from stepwell.blocks.compute.docker.images import Images
+from stepwell.blocks.compute.docker.mounts import ROOT, in_container
 from stepwell.blocks.compute.docker.recipe import recipe_for
 from stepwell.blocks.compute.docker.secret_variables import ContainerProcess, without_secrets
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.own_code import Python
 from stepwell.blocks.compute.tracking import mlflow_runs
-from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import (
-    WorkingDirectory,
     command,
     keep_files,
     note_reads,
@@ -45,7 +44,6 @@ from stepwell.blocks.processes.output import OnOutput, Redact, Text, open_log
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.processes.step_channel import listening
 from stepwell.blocks.server import documents
-from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException, UserErrorException
 from stepwell.model.definitions import Resources, StepDefinition
 from stepwell.model.records import Exit
@@ -53,7 +51,6 @@ from stepwell.model.records import Exit
 if TYPE_CHECKING:
     from prefect.blocks.core import Block
 
-_ROOT = Path("/stepwell")
 _STDIN = "/dev/fd/0"
 _VARIABLES = {"HOME": "/tmp", "TINI_KILL_PROCESS_GROUP": "1"}  # noqa: S108
 _NOT_STARTED, _INIT_FAILED, _CHUNK = (126, 127), b"[FATAL tini (", 4096
@@ -152,9 +149,9 @@ class DockerCompute(Compute):
         images = self._images(engine, on_output, stop, redact)
         image = images.image_for(recipe_for(job.call, self.image))
         directory = prepare(job, job.folder)
-        seen, mounts = _in_container(directory, job)
+        seen, mounts = in_container(directory, job)
         environment = job.call.definition.environment
-        python = Python.other(environment.interpreter or "python3", _ROOT / "bundle")
+        python = Python.other(environment.interpreter or "python3", ROOT / "bundle")
         path = _path_of(python.interpreter, images.path_in(image), directory.folder)
         process = command(job, seen, python, {**_VARIABLES, "PATH": path})
         _check_text(process)
@@ -330,40 +327,11 @@ class DockerCompute(Compute):
             return Exit(end.code, end.seconds, timed_out=end.why == "timeout", cancelled=end.why == "stop")
 
 
-def _in_container(directory: WorkingDirectory, job: Job) -> tuple[WorkingDirectory, list[dict[str, Any]]]:
-    """Return the working directory as the container sees it, and what is mounted for that."""
-    record, bundle = _ROOT / "record", _ROOT / "bundle"
-    mounts = [
-        _mount(directory.folder, _ROOT),
-        _mount(job.control, record / "control"),
-        _mount(bundle_folder(home() / "cache"), bundle, read_only=True),
-    ]
-    inputs = {}
-    for name, path in directory.inputs.items():
-        if path.is_relative_to(directory.folder) and path.is_symlink():  # files stand beside it
-            mounts.append(_mount(path, _ROOT / path.relative_to(directory.folder), read_only=True))
-            path.unlink()
-        elif not path.is_relative_to(directory.folder):
-            folder = _ROOT / "inputs" / name
-            inputs[name] = folder / path.name if path.is_file() else folder
-            mounts.append(_mount(path, inputs[name], read_only=True))
-    for mount in mounts[1:]:  # the engine would make them as root
-        point = directory.folder / Path(mount["Target"]).relative_to(_ROOT)
-        (point.parent if os.path.isfile(mount["Source"]) else point).mkdir(parents=True, exist_ok=True)
-        if os.path.isfile(mount["Source"]):
-            point.touch()
-    return directory.seen_at(_ROOT, record, inputs), mounts
-
-
 def _path_of(interpreter: str, path: str, folder: Path) -> str:
     """Return the PATH of the container: `python` and `python3` are the interpreter that scripts run with."""
     write_programs({"python", "python3"} - {interpreter}, interpreter, folder)
     place = [os.path.dirname(interpreter)] if os.path.isabs(interpreter) else []
-    return os.pathsep.join([str(_ROOT / "bin"), *place, path])
-
-
-def _mount(source: Path, target: Path, *, read_only: bool = False) -> dict[str, Any]:
-    return {"Type": "bind", "Source": os.path.realpath(source), "Target": str(target), "ReadOnly": read_only}
+    return os.pathsep.join([str(ROOT / "bin"), *place, path])
 
 
 def _check_text(process: Command) -> None:
