@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import contextvars
-from dataclasses import replace
-from typing import Any
+import json
+import subprocess
+import sys
 from uuid import UUID
 
+from stepwell import errors
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.errors import ExperimentExecutionException, UserErrorException
+from stepwell.errors import ExperimentExecutionException, StepwellError, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker, Sent
+from stepwell.flows.step_requests.run_state import live_state
+from stepwell.model.nofollow import open_file
+
+_PROGRAM = "stepwell.flows.public.child_submission"
+"""A process of its own submits: the flow of this run has no part in that."""
+
+_OUTPUT_BYTES = 1 << 20
 
 
 def submit(
@@ -28,65 +36,70 @@ def submit(
         raise UserErrorException("A child run needs a script or a command", hint="Pass exactly one of them.")
     if asker.rehearses:
         raise UserErrorException("A step that is only repeated submits no runs", hint="Run the pipeline instead.")
-    # None of the flow of this run: the child is one of its own.
-    return contextvars.Context().run(_submit, asker, sent, script, command, arguments, target, tags, timeout_seconds)
-
-
-def _submit(
-    asker: Asker,
-    sent: Sent,
-    script: str | None,
-    command: str | list[str] | None,
-    arguments: list[str] | None,
-    target: str | None,
-    tags: dict[str, str] | None,
-    timeout_seconds: float | None,
-) -> Answer:
-    from stepwell import CommandStep, Experiment, Pipeline, PythonScriptStep
-
     assert asker.call
-    host, own = asker.host, asker.call.definition
-    more: dict[str, Any] = {"source_directory": sent.path, "compute_target": target or own.compute_target}
-    if timeout_seconds:
-        more["timeout_seconds"] = timeout_seconds
-    step = (
-        PythonScriptStep(script_name=script, arguments=arguments or [], **more)
-        if script is not None
-        else CommandStep(command=command, arguments=arguments or [], name="command", **more)
+    host, own, facts = asker.host, asker.call.definition, asker.host.run.facts()
+    name = f"{facts.get('pipeline', {}).get('name') or 'run'}-{own.name}"
+    request = {
+        "step": own.to_json(),
+        "folder": str(sent.path),
+        "script": script,
+        "command": command,
+        "arguments": arguments or [],
+        "target": target or own.compute_target,
+        "tags": tags or {},
+        "timeout_seconds": timeout_seconds,
+        "workspace": host.workspace.name,
+        "experiment": facts.get("experiment"),
+        "parent": host.run.run_id,
+        "name": "".join(mark if mark.isalnum() or mark in "-_ " else "_" for mark in name),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", _PROGRAM], input=json.dumps(request), capture_output=True, text=True, check=False
     )
-    name = f"{host.run.facts().get('pipeline', {}).get('name') or 'run'}-{own.name}"
-    pipeline = Pipeline(host.workspace, [step], name="".join(c if c.isalnum() or c in "-_ " else "_" for c in name))
-    (definition,) = pipeline.definition.steps
-    inherited = replace(definition, environment=own.environment, resources=own.resources)
-    pipeline.definition = replace(pipeline.definition, steps=(inherited,))
-    experiment = Experiment(host.workspace, str(host.run.facts().get("experiment") or pipeline.name))
-    run = experiment.submit(pipeline, tags, parent_run_id=host.run.run_id)
-    return Answer({"id": run.id, "name": run.name})
+    try:
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+        title = "A child run could not be submitted"
+        raise ExperimentExecutionException(title, {"reason": reason[0]}, "Submit it where the pipeline is.") from None
+    if "title" in answer:
+        kind = getattr(errors, answer["class"], StepwellError)
+        raise kind(answer["title"], answer["facts"], answer["hint"])
+    return Answer(answer)
 
 
 def child(asker: Asker, *, id: str) -> Answer:
     """Return what has become of a run that a step of this run has submitted."""
-    from stepwell import PipelineRun
-
-    try:
-        run_id = str(UUID(id))
-    except ValueError:
-        run_id = ""
     host = asker.host
-    folder = RunFolder(host.store.run_folder(run_id or "none"))
-    if not run_id or folder.facts().get("parent_run_id") != host.run.run_id:
+    try:
+        run = RunFolder(host.store.run_folder(str(UUID(id))))
+    except ValueError:
+        run = RunFolder(host.store.run_folder("none"))
+    if run.facts().get("parent_run_id") != host.run.run_id:
         raise ExperimentExecutionException("This run has no such child", {"run": id[:80]}, "Ask for one that it has.")
-    run = PipelineRun.get(host.workspace, run_id)
-    summary = run.summary()
-    steps = list(run.get_steps())
+    state = live_state(host.store, run, host.redactor.redact)
+    told = run.status()
+    status = told.get("status", "NotStarted")
+    failed = next((str(step["error"]) for step in run.steps().values() if step.get("error")), "")
+    gone = status == "Running" and not run.is_alive()
+    events = [event for step in state.steps for event in step.events if event["type"] in ("metric", "image")]
+    tags = dict(state.facts.get("tags", {}))
+    for step in state.steps:
+        tags |= {event["name"]: event["value"] for event in step.set_for("parent") if event["type"] == "tag"}
     return Answer(
         {
-            "status": run.get_status(),
-            "error": next((step.error for step in summary.steps if step.error), summary.problem),
-            "events": [
-                event for step in summary.steps for event in step.events if event["type"] in ("metric", "image")
-            ],
-            "tags": run.tags,
-            "output": "".join(step.get_job_log() for step in steps),
+            "status": "Failed" if gone else status,
+            "error": failed or str(told.get("problem", "")),
+            "events": events,
+            "tags": tags,
+            "output": "".join(_output(run, step.step_run_id) for step in state.steps if step.step_run_id),
         }
     )
+
+
+def _output(run: RunFolder, step_run_id: str) -> str:
+    try:
+        with open_file(run.step_folder(step_run_id), "logs/70_driver_log.txt") as stream:
+            return stream.read(_OUTPUT_BYTES).decode(errors="replace")
+    except OSError:
+        return ""

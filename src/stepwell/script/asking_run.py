@@ -96,9 +96,7 @@ class AskingRun(Recorder):
         Raises:
             UserErrorException: It is no ScriptRunConfig, or has no script and no command.
         """
-        from stepwell.script.submitting.child_run import ChildRun
-
-        return ChildRun.submitted(self, config, tags)
+        return _public("_ChildRun").submitted(self, config, tags)
 
     def register_model(
         self,

@@ -19,7 +19,7 @@ _ENDED = ("Finished", "Failed", "Canceled")
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
-class ChildRun:
+class _ChildRun:
     """A run that belongs to the run of the step."""
 
     def __init__(self, facts: Mapping[str, Any], parent: Any) -> None:
@@ -29,7 +29,7 @@ class ChildRun:
         self.parent = parent
 
     @classmethod
-    def submitted(cls, parent: Any, config: Any, tags: Mapping[str, Any] | None) -> ChildRun:
+    def submitted(cls, parent: Any, config: Any, tags: Mapping[str, Any] | None) -> _ChildRun:
         """Submit what a `ScriptRunConfig` says; raise UserErrorException if it is none."""
         if not isinstance(config, ScriptRunConfig) or not (config.script or config.command):
             raise UserErrorException(

@@ -15,6 +15,7 @@ _ROOM = "stepwell.script.workspace"
 CARRIERS = {
     "Run": "stepwell.script.run",
     "_OfflineRun": "stepwell.script.run",
+    "_ChildRun": "stepwell.script.submitting.child_run",
     "StepwellError": "stepwell.errors",
     "Workspace": f"{_ROOM}.workspace",
     "Keyvault": f"{_ROOM}.keyvault",
