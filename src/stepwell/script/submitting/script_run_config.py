@@ -12,7 +12,17 @@ class RunConfiguration:
     """Settings of a child run: its `target` counts; the environment is that of the step, whatever stands here."""
 
     def __init__(
-        self, script: str | None = None, arguments: Sequence[Any] | None = None, *_: object, **__: object
+        self,
+        script: str | None = None,
+        arguments: Sequence[Any] | None = None,
+        framework: str | None = None,
+        communicator: str | None = None,
+        conda_dependencies: object = None,
+        _history_enabled: object = None,
+        _path: object = None,
+        _name: object = None,
+        command: str | Sequence[Any] | None = None,
+        **_: object,
     ) -> None:
         self.script = script
         self.arguments = list(arguments or ())
@@ -40,7 +50,7 @@ class ScriptRunConfig:
         environment: object = None,
         distributed_job_config: object = None,
         resume_from: object = None,
-        max_run_duration_seconds: float | None = None,
+        max_run_duration_seconds: float | None = 2592000,
         command: str | Sequence[Any] | None = None,
         docker_runtime_config: object = None,
     ) -> None:
