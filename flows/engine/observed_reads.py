@@ -14,7 +14,7 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException, printable
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.keys.environment_rows import imported_name, packages_behind
+from stepwell.flows.keys.environment_rows import foreign_companions, imported_name, packages_behind
 from stepwell.flows.step_requests.looks import remembered, with_looks
 from stepwell.model.fingerprint import ABSENT, PROBED, Fingerprint, Row
 from stepwell.model.nofollow import read_file
@@ -61,7 +61,13 @@ def account_for_imports(context: RunContext, call: StepCall, modules: Iterable[s
 
     They are remembered, so that from now on their versions count for steps with this code.
     """
-    found = packages_behind(call, modules, context.packages_for(call.definition))
+    packages, modules = context.packages_for(call.definition), set(modules)
+    for name in sorted(foreign_companions(call, modules, packages)):
+        context.warn(
+            f"Step {call.definition.name!r} has a package {name!r} of its own installed, which it imported in place of Stepwell's: "
+            "what it logged there is not kept"
+        )
+    found = packages_behind(call, modules, packages)
     new = sorted(map(imported_name, found))
     if not new:
         return call

@@ -115,6 +115,16 @@ def packages_behind(call: StepCall, modules: Iterable[str], packages: Packages) 
     return found - {"stepwell", *companion_distributions()} - _covered(call)
 
 
+def foreign_companions(call: StepCall, modules: Iterable[str], packages: Packages) -> set[str]:
+    """Return the packages that should have gone with Stepwell, but that a step had from another distribution of its own.
+
+    Those of Stepwell are installed where the packages in use here are, and nowhere else.
+    """
+    found = companion_names() & set(modules)
+    ours = companion_distributions()
+    return {name for name in found if not (inherits(call.definition) and packages.owners_of([name]) <= ours)}
+
+
 def with_imported(call: StepCall, names: Iterable[str], packages: Packages) -> StepCall:
     """Return the call, its fingerprint extended by packages that no row covers, since no code names them."""
     wanted = {name.removeprefix(_IMPORTED) for name in names} - _covered(call)

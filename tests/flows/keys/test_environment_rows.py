@@ -196,3 +196,24 @@ def test_a_plan_says_which_programs_no_row_covers(project):
     said = {decision.step: decision.why[-1] for decision in project.pipeline(*steps).plan()}
     never = "no earlier result of this step is known"
     assert said == {"a": "not covered: which Rscript is installed", "b": never, "c": never}
+
+
+@pytest.mark.parametrize(
+    ("isolated", "owners", "foreign"),
+    [
+        (False, {"stepwell-azureml"}, set()),
+        (False, set(), set()),
+        (False, {"azureml-core"}, {"azureml"}),
+        (True, set(), {"azureml"}),
+    ],
+)
+def test_what_stands_in_for_a_companion_in_a_step_is_found(isolated, owners, foreign):
+    from types import SimpleNamespace
+
+    from stepwell.flows.keys.environment_rows import foreign_companions
+
+    environment = SimpleNamespace(isolated=isolated, image="", dockerfile="")
+    call = SimpleNamespace(definition=SimpleNamespace(environment=environment))
+    packages = SimpleNamespace(owners_of=lambda names: frozenset(owners))
+    assert foreign_companions(call, {"azureml", "numpy"}, packages) == foreign
+    assert foreign_companions(call, {"numpy"}, packages) == set()
