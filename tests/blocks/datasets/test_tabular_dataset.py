@@ -151,3 +151,11 @@ def test_a_table_becomes_files_which_are_made_once(table, tmp_path, monkeypatch)
 def test_tables_are_made_where_there_is_no_pandas(store, monkeypatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert Dataset.Tabular.from_delimited_files((store, "a.csv")).name is None
+
+
+def test_other_libraries_get_the_table_or_are_named(table, monkeypatch) -> None:
+    assert table.to_dask_dataframe().compute()["rent"].tolist() == FRAME["rent"].tolist()
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(UserErrorException, match="pyspark.sql is not installed") as caught:
+        table.to_spark_dataframe()
+    assert "pip install 'pyspark'" in caught.value.hint
