@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import textwrap
 
 import pytest
 from waiting import eventually, in_time
 
-from stepwell import CommandStep, DataPath, PipelineData, PipelineParameter
+from stepwell import CommandStep, DataPath, Dataset, PipelineData, PipelineParameter
 from stepwell.blocks.compute.compute_target import all_kinds
 
 pytest.importorskip("distributed")
@@ -75,6 +76,47 @@ def outcome(project, pipeline, **parameters):
 
 def read(project, step_run, name):
     return step_run.get_output_data(name).local_path.read_text()
+
+
+def test_datasets_arrive_as_paths_and_as_what_they_are(project, target):
+    store = project.workspace.get_default_datastore()
+    for name in ("a/1.csv", "a/2.csv", "b/3.csv"):
+        (store.local_root / name).parent.mkdir(exist_ok=True)
+        (store.local_root / name).write_text(f"x\n{name}\n")
+    some = Dataset.File.from_files([(store, "a/*.csv"), (store, "b/*.csv")])
+    one = Dataset.File.from_files((store, "a/1.csv"))
+    body = """
+    import json, os
+    from stepwell import Run
+    inputs, told = Run.get_context().input_datasets, {}
+    for name in ("mounted", "copied"):
+        told[name] = sorted(os.path.relpath(os.path.join(at, leaf), inputs[name])
+            for at, _, leaves in os.walk(inputs[name]) for leaf in leaves)
+    told["one"] = open(os.environ["one"]).read()
+    told["direct"] = inputs["direct"].to_path()
+    told["read"] = [open(path).read() for path in inputs["direct"].download()]
+    json.dump(told, open(args[0], "w"))
+    """
+    out = PipelineData("out")
+    given = [
+        some.as_named_input("mounted").as_mount(),
+        some.as_named_input("copied").as_download(),
+        one.as_named_input("one").as_mount(),
+        some.as_named_input("direct"),
+    ]
+    project.write("d.py", f"import sys\nargs = sys.argv[1:]\n{textwrap.dedent(body)}")
+    step = project.step("d.py", arguments=[out, *given], outputs=[out], compute_target=target)
+    summary, _, step_run = outcome(project, project.pipeline(step))
+    assert summary.headline.startswith("Finished"), summary.steps[0].error
+    names = ["a/1.csv", "a/2.csv", "b/3.csv"]
+    assert json.loads(read(project, step_run, "out")) == {
+        "mounted": names,
+        "copied": names,
+        "one": "x\na/1.csv\n",
+        "direct": [f"/{name}" for name in names],
+        "read": [f"x\n{name}\n" for name in names],
+    }
+    assert summary.warnings == ()
 
 
 def test_arguments_arrive_byte_for_byte(project, target):
