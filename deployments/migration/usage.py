@@ -238,7 +238,9 @@ class _Reader(ast.NodeVisitor):
         word = annotation.removesuffix(" | None").strip("'\"")
         if word == "Self":
             return _Thing("object", own)
-        carried = {facts.carrier.rpartition(":")[2]: name for name, facts in self._names.NAMES.items() if facts.carrier}
+        # Of several names for one carrier, its own counts.
+        known = sorted(self._names.NAMES.items(), key=lambda item: item[1].carrier.endswith(f":{item[0]}"))
+        carried = {facts.carrier.rpartition(":")[2]: name for name, facts in known if facts.carrier}
         return _Thing("object", carried[word]) if word in carried else None
 
     def _carrier(self, name: str) -> Any:

@@ -62,7 +62,6 @@ class Experiment:
     Args:
         workspace: The workspace whose pipelines run in the experiment.
         name: 1 to 255 letters, digits, '_' and '-', the first a letter or digit, as in Azure ML SDK v1.
-        **kwargs: v1's further arguments; not used.
 
     Raises:
         UserErrorException: The name can't name an experiment.
@@ -81,7 +80,6 @@ class Experiment:
         _archived_time: object = None,
         _create_in_cloud: bool = True,
         _experiment_dto: object = None,
-        **kwargs: Any,
     ) -> None:
         self.workspace = workspace
         self.name = check_experiment(name)

@@ -128,3 +128,11 @@ def test_a_pipeline_with_the_sdks_imports_runs(project, capsys, monkeypatch) -> 
     assert "2 ran" in shown and "log.py: rate = 0.5" in shown
     RunDetails(None).show()  # type: ignore[arg-type]
     assert "None" in capsys.readouterr().out
+
+
+def test_a_missing_datastore_is_caught_as_the_sdks_documentation_does(shared_workspace) -> None:
+    from azureml.core import Datastore
+    from msrest.exceptions import HttpOperationError
+
+    with pytest.raises(HttpOperationError):
+        Datastore.get(shared_workspace, "no_such_store")

@@ -123,7 +123,7 @@ PIPELINES = {
 }
 _CONFUSION = "name value description=''"
 RUNS = {
-    "Experiment": "workspace name _skip_name_validation=False _id=None _archived_time=None _create_in_cloud=True _experiment_dto=None **kwargs",
+    "Experiment": "workspace name _skip_name_validation=False _id=None _archived_time=None _create_in_cloud=True _experiment_dto=None",
     "Experiment.submit": "config tags=None **kwargs",
     "Experiment.start_logging": "*args **kwargs",
     "Experiment.get_runs": "type=None tags=None properties=None include_children=False _rehydrate_runs=True",

@@ -134,12 +134,14 @@ _WORDS = {
     "azureml.contrib.automl.pipeline.steps": "AutoMLPipelineBuilder",
     "azureml.contrib.train.automl": "AutoMLPipelineBuilder",
     "azureml_user.parallel_run": "EntryScript",
+    "msrest.exceptions": "HttpOperationError",
 }
 
 MODULES = {module: tuple(words.split()) for module, words in _WORDS.items()}
 """The modules of the SDK, and the names that each has."""
 
 PACKAGES = {
-    parent for module in MODULES for parent in (module.rsplit(".", up)[0] for up in range(1, module.count(".")))
+    "msrest",
+    *(parent for module in MODULES for parent in (module.rsplit(".", up)[0] for up in range(1, module.count(".")))),
 }
 """The modules that hold others."""

@@ -26,7 +26,7 @@ class Finder:
     ) -> ModuleSpec | None:
         """Return where a module of the table comes from; None for all others."""
         package = fullname in module_map.PACKAGES
-        if not fullname.startswith("azureml.") or not (package or fullname in module_map.MODULES):
+        if not (package or fullname in module_map.MODULES):
             return None
         return _Spec(fullname, self, is_package=package)  # type: ignore[arg-type, misc]
 

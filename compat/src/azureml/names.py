@@ -83,6 +83,11 @@ NAMES: dict[str, Name] = {
     "__version__": Name("azureml.values:VERSION", "is the last release of the SDK, whose names these are"),
     "RunDetails": Name("azureml.run_details:RunDetails", "shows a table that follows the run, in place of a widget"),
     "set_diagnostics_collection": Name("azureml.values:set_diagnostics_collection", "sends nothing to anybody"),
+    "HttpOperationError": Name(
+        "stepwell.errors:DatastoreException",
+        "is there where msrest, on which the SDK stands, is not installed",
+        error=True,
+    ),
     "AzureMLException": Name("stepwell.errors:StepwellError", error=True),
     "ErrorResponseException": Name("stepwell.errors:UserErrorException", error=True),
     **_refused(
