@@ -14,7 +14,7 @@ from stepwell.flows.step_requests.asking import Answer, Asker, Sent
 from stepwell.flows.step_requests.run_state import live_state
 from stepwell.model.nofollow import open_file
 
-_PROGRAM = "stepwell.flows.public.child_submission"
+_PROGRAM = "stepwell.deployments.serve.child_submission"
 """A process of its own submits: the flow of this run has no part in that."""
 
 _OUTPUT_BYTES = 1 << 20
