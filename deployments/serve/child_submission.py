@@ -6,6 +6,7 @@ It prints the new run's id and name as its last line, or as that what went wrong
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import replace
 from typing import Any
@@ -24,7 +25,7 @@ def submit(request: dict[str, Any]) -> dict[str, Any]:
     step = (
         PythonScriptStep(script_name=request["script"], arguments=request["arguments"], **more)
         if request["script"] is not None
-        else CommandStep(command=request["command"], arguments=request["arguments"], name="command", **more)
+        else CommandStep(command=_command(request["command"], request["arguments"]), name="command", **more)
     )
     workspace = Workspace.get(request["workspace"])
     pipeline = Pipeline(workspace, [step], name=request["name"])
@@ -34,6 +35,10 @@ def submit(request: dict[str, Any]) -> dict[str, Any]:
     experiment = Experiment(workspace, request["experiment"] or pipeline.name)
     run = experiment.submit(pipeline, request["tags"], parent_run_id=request["parent"])
     return {"id": run.id, "name": run.name}
+
+
+def _command(command: str | list[str], arguments: list[str]) -> str | list[str]:
+    return " ".join([command, *map(shlex.quote, arguments)]) if isinstance(command, str) else [*command, *arguments]
 
 
 def main() -> None:

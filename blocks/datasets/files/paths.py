@@ -42,13 +42,13 @@ def places_of(path: Any) -> tuple[tuple[Place, ...], BaseWorkspace | None]:
 
 def query_of(query: Any) -> tuple[Place, BaseWorkspace]:
     """Return the place that a query is, its datastore and its text, and the workspace; UserErrorException if it is none."""
-    pair = (query.datastore, query.path_on_datastore) if isinstance(query, DataPath) else query
+    pair: Any = (query.datastore, query.path_on_datastore) if isinstance(query, DataPath) else query
     if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], Datastore) and isinstance(pair[1], str)):
         raise UserErrorException(
             "A query must be a text on a datastore that holds tables", hint="Pass `(datastore, 'SELECT …')`."
         )
     datastore, text = pair
-    return Place(datastore.name, text), datastore.workspace  # type: ignore[return-value]
+    return Place(datastore.name, text), datastore.workspace
 
 
 def target_of(target: Any) -> tuple[Datastore, str]:
