@@ -37,6 +37,7 @@ OPERATIONS: dict[str, Operation] = {
     "run.properties": Operation(run.properties),
     "run.children": Operation(run.children),
     "run.find_step_run": Operation(run.find_step_run),
+    "run.files": Operation(run.files, again=run.files_again),
     "run.details": Operation(run.details),
     "run.status": Operation(run.status),
     "run.cancel": Operation(run.cancel, look=False),

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system.files import copy_tree
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker
 from stepwell.flows.step_requests.run_state import RunState, StepState
+from stepwell.model.nofollow import files_below
 from stepwell.model.redaction import redacted
+
+_KEPT = {"outputs": "outputs/", "user_logs": "logs/", "control/files": ""}
+"""Where a step's folder holds the files of its run, and how their names begin."""
 
 
 class UnknownYet(StepwellError):
@@ -55,6 +62,26 @@ def status(asker: Asker, *, step: str | None = None) -> Answer:
     return Answer("Running" if step is None else _one(_state(asker), step).status)
 
 
+def files(asker: Asker, *, step: str) -> Answer:
+    """Provide a folder of the files that a step left in `outputs/` and `logs/`, or uploaded; it is known by its run."""
+    found = _one(_state(asker), step)
+    assert asker.folder
+    target, record = asker.folder() / "files", _folder(asker, found)
+    target.mkdir()
+    for folder, prefix in _KEPT.items():
+        for name in files_below(record, folder):
+            place = target / f"{prefix}{name}"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            copy_tree(record / folder / name, place, below=record)
+    return Answer(path=target, identity=[found.id, found.step_run_id])
+
+
+def files_again(asker: Asker, *, step: str) -> Answer:
+    """Return what identifies the files of a step: its run, which made them."""
+    found = _one(_state(asker), step)
+    return Answer(identity=[found.id, found.step_run_id])
+
+
 def cancel(asker: Asker) -> Answer:
     """Stop the run, and with it the step that asks."""
     if not asker.rehearses:
@@ -70,6 +97,14 @@ def _state(asker: Asker) -> RunState:
     if state.unknown:
         raise UnknownYet("The run has not come so far", {"steps": ", ".join(state.unknown)})
     return state
+
+
+def _folder(asker: Asker, step: StepState) -> Path:
+    """Return the folder of the run that made a step's result."""
+    host = asker.host
+    origin = host.run.steps().get(step.id, {}).get("from_run")
+    run = RunFolder(host.store.run_folder(origin)) if origin else host.run
+    return run.step_folder(step.step_run_id)
 
 
 def _events(asker: Asker, step: str | None) -> list[dict[str, Any]]:

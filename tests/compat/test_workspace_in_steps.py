@@ -90,6 +90,11 @@ WAYS = {
     "steps_of_the_parent": """
         first = run.parent.find_step_run("first.py")[0]
         assert first.get_status() == "Finished" and first.get_metrics() == {"seen": 7} and first.tags == {"kind": "made"}
+        assert first.get_file_names() == ["notes/note.txt", "outputs/weights"], first.get_file_names()
+        first.download_file("outputs/weights", "copied/weights")
+        assert open("copied/weights").read() == "1 2 3"
+        model = first.register_model("of_first", model_path="outputs/weights", tags={"step": first.name})
+        assert Model(run.experiment.workspace, "of_first").tags == {"step": "first.py"} and model.version == 1
         assert {step.name for step in run.parent.get_children()} >= {"first.py"}
         assert run.parent.get_metrics()["total"] == 3 and run.parent.get_tags()["state"] == "begun"
     """,
@@ -179,6 +184,10 @@ def steps(project, **more):
         run.tag("kind", "made")
         run.parent.log("total", 3)
         run.parent.tag("state", "begun")
+        os.makedirs("outputs", exist_ok=True)
+        open("outputs/weights", "w").write("1 2 3")
+        open("note.txt", "w").write("noted")
+        run.upload_file("notes/note.txt", "note.txt")
         open(args.out, "w").write("x")
     """
     parse = 'parser = argparse.ArgumentParser()\nparser.add_argument("--out")\nargs = parser.parse_args()\n'

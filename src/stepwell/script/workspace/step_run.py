@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from stepwell.errors import UserErrorException
+import os
+
+from stepwell.errors import ModelPathNotFoundException, UserErrorException
 from stepwell.script import channel
 from stepwell.script.metrics import metrics_of
 from stepwell.script.run import Run
@@ -20,6 +22,7 @@ class StepRun(Narrow):
 
     def __init__(self, facts: dict[str, str]) -> None:
         self._facts = facts
+        self._received = ""
 
     @classmethod
     def found(cls, name: str | None = None) -> list[StepRun]:
@@ -89,6 +92,66 @@ class StepRun(Narrow):
     def properties(self) -> dict[str, Any]:
         """Its properties."""
         return self.get_properties()
+
+    def get_file_names(self) -> list[str]:
+        """Return the names of the files that it left in `outputs/` and `logs/`, or uploaded."""
+        root = self._kept
+        found = ((folder, name) for folder, _, names in os.walk(root) for name in names)
+        return sorted(os.path.relpath(os.path.join(folder, name), root) for folder, name in found)
+
+    def download_file(self, name: str, output_file_path: str | None = None, _validate_checksum: bool = False) -> None:
+        """Copy one of its files, by default under its last name to the current directory."""
+        from shutil import copyfile
+
+        if name not in self.get_file_names():
+            raise UserErrorException(
+                "The step left no such file", {"name": name, "files": ", ".join(self.get_file_names()) or "none"}
+            )
+        target = output_file_path or os.path.basename(name)
+        if os.path.isdir(target):
+            target = os.path.join(target, os.path.basename(name))
+        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+        copyfile(os.path.join(self._kept, name), target)
+
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str | None = None,
+        tags: Any = None,
+        properties: Any = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        description: str | None = None,
+        datasets: Any = None,
+        sample_input_dataset: Any = None,
+        sample_output_dataset: Any = None,
+        resource_configuration: Any = None,
+    ) -> Any:
+        """Keep a file or folder that it left as the next version of a model."""
+        from stepwell.script.workspace.model import Model
+
+        wanted = os.path.normpath(model_path or model_name)
+        if not any(name == wanted or name.startswith(f"{wanted}/") for name in self.get_file_names()):
+            raise ModelPathNotFoundException(
+                f"The step left no file {wanted!r}", {"step": self.name}, "List the files with `get_file_names()`."
+            )
+        return Model.register(
+            self.experiment.workspace,
+            os.path.join(self._kept, wanted),
+            model_name,
+            tags=tags,
+            properties=properties,
+            description=description,
+            model_framework=model_framework,
+            model_framework_version=model_framework_version,
+        )
+
+    @property
+    def _kept(self) -> str:
+        """The folder of its files, handed over once."""
+        if not self._received:
+            self._received = channel.receive("run.files", step=self._facts["step"])
+        return self._received
 
     def get_details(self) -> dict[str, Any]:
         """Return id, status, tags and properties, under v1's names."""
