@@ -1,5 +1,6 @@
 """The scripts of the examples, run by hand: no engine, only `Run.get_context()` outside of a run."""
 
+import importlib.util
 import json
 import os
 import pickle
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("sklearn")
-pytest.importorskip("matplotlib")
+missing = [name for name in ("sklearn", "matplotlib") if importlib.util.find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(missing), reason=f"could not find {missing}")
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"

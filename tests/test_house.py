@@ -1,6 +1,7 @@
 """The house keeps its own rules: rooms, names, sizes, and a wheel that holds all of it."""
 
 import ast
+import functools
 import importlib.metadata
 import inspect
 import os
@@ -64,8 +65,18 @@ def imports_of(name: str) -> set[str]:
 
 
 HOMES = public_homes()
-IMPORTS = {name: imports_of(name) for name in MODULES}
-GRAPH = {name: sorted(IMPORTS[name] & set(NAMES)) for name in NAMES}
+
+
+@functools.cache
+def imports() -> dict[str, set[str]]:
+    """Return what each module imports."""
+    return {name: imports_of(name) for name in MODULES}
+
+
+@functools.cache
+def graph() -> dict[str, list[str]]:
+    """Return which modules of ours each of them imports."""
+    return {name: sorted(imports()[name] & set(NAMES)) for name in NAMES}
 
 
 def room_of(name: str) -> str:
@@ -88,7 +99,7 @@ def circles(graph: dict[str, list[str]]) -> list[set[str]]:
 
 
 def test_modules_import_in_a_circle_only_in_the_public_room() -> None:
-    assert [group for group in circles(GRAPH) if {room_of(name) for name in group} != {PUBLIC}] == []
+    assert [group for group in circles(graph()) if {room_of(name) for name in group} != {PUBLIC}] == []
 
 
 def test_circles_are_found() -> None:
@@ -97,7 +108,7 @@ def test_circles_are_found() -> None:
 
 def test_rooms_stand_on_each_other_without_a_circle() -> None:
     rooms: dict[str, list[str]] = {room_of(name): [] for name in NAMES}
-    for name, others in GRAPH.items():
+    for name, others in graph().items():
         rooms[room_of(name)] += [room_of(other) for other in others if room_of(other) != room_of(name)]
     assert circles(rooms) == []
 
@@ -106,7 +117,7 @@ def test_nothing_below_imports_the_public_room() -> None:
     above = ("stepwell.flows.public.", "stepwell.deployments.")
     assert [
         (name, other)
-        for name, others in GRAPH.items()
+        for name, others in graph().items()
         for other in others
         if room_of(other) == PUBLIC and not name.startswith(above)
     ] == []
@@ -116,7 +127,7 @@ def test_every_import_leads_to_something_that_is_there() -> None:
     packages = {room_of(name) for name in MODULES} | {"stepwell"}
     lost = [
         (name, other)
-        for name, others in IMPORTS.items()
+        for name, others in imports().items()
         for other in others
         if other.startswith("stepwell.")
         and other not in MODULES
@@ -130,7 +141,7 @@ def test_the_core_stands_on_the_standard_library(room: str) -> None:
     typing_only = ("collections.abc", "typing", "types")
     own = [name for name in NAMES if room_of(name) == room]
     foreign = {
-        other.split(".")[0] for name in own for other in IMPORTS[name] if other and not other.startswith(typing_only)
+        other.split(".")[0] for name in own for other in imports()[name] if other and not other.startswith(typing_only)
     }
     assert foreign - sys.stdlib_module_names - {"stepwell"} == set()
 
