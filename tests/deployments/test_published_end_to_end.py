@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import os
 import shutil
@@ -13,10 +14,12 @@ import time
 from pathlib import Path
 
 import httpx
+import nbformat
 import prefect_api
 import psutil
 import pytest
 import requests
+from nbconvert.preprocessors import ExecutePreprocessor
 from waiting import PATIENCE, eventually
 
 from stepwell import (
@@ -24,11 +27,15 @@ from stepwell import (
     PipelineData,
     PipelineEndpoint,
     PipelineParameter,
+    PipelineRun,
     PublishedPipeline,
     Schedule,
     ScheduleRecurrence,
+    Workspace,
 )
 
+ROOT = Path(__file__).parents[2]
+SDK_NAMES = os.pathsep.join(map(str, (ROOT / "compat" / "src", ROOT / "tests" / "support")))
 CLI = [sys.executable, "-m", "stepwell.deployments.cli"]
 
 
@@ -42,7 +49,8 @@ def served(server, tmp_path_factory):
         port = free.getsockname()[1]
     with open(folder / "said", "wb") as said:
         words = ["serve", "--port", str(port), "--limit", "4"]
-        process = subprocess.Popen([*CLI, *words], stdout=said, stderr=said, cwd=folder)
+        variables = {**os.environ, "PYTHONPATH": SDK_NAMES}
+        process = subprocess.Popen([*CLI, *words], stdout=said, stderr=said, cwd=folder, env=variables)
 
     def is_serving():
         assert process.poll() is None, (folder / "said").read_text()
@@ -119,6 +127,28 @@ def test_the_articles_own_call(served, project):
     assert said(served, run) == "hello 20"
     known = project.workspace.experiments["My_Pipeline"].get_runs()
     assert [one.id for one in known] == [response.json()["Id"]]
+
+
+def test_the_articles_listings_run_in_a_notebook_with_the_sdks_own_imports(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", SDK_NAMES)
+    Workspace.create("article-v1").set_stand_ins(gpu="cpu")
+    folder = shutil.copytree(ROOT / "examples" / "article_v1", tmp_path / "article")
+    book = nbformat.read(folder / "pipeline.ipynb", 4)
+    ExecutePreprocessor(timeout=PATIENCE * 4).preprocess(book, {"metadata": {"path": str(folder)}})
+    *_, answer, _, _, again = [cell for cell in book.cells if cell.cell_type == "code"]
+    assert again.outputs[-1]["text"].split("\n")[-2] == "[True, True, True]", again.outputs
+    run_id = ast.literal_eval(answer.outputs[0]["data"]["text/plain"])["Id"]
+    found = ended(served, run_id)
+    assert found["status"] == "Finished"
+    run = PipelineRun.get(Workspace.get("article-v1"), run_id)
+    assert run.get_metrics() == {"compared words": 20}
+    assert {step.name: step.reused for step in run.get_steps()} == {
+        "train.py": True,
+        "extract.py": True,
+        "compare.py": False,
+    }
+    tables = [one for cell in book.cells for one in cell.get("outputs", []) if "text/html" in one.get("data", {})]
+    assert "compare.py" in tables[0]["data"]["text/html"]
 
 
 def test_two_versions_and_a_switched_default(served, project):
