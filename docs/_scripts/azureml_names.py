@@ -8,6 +8,7 @@ from pathlib import Path
 sys.path.append(str(Path(__file__).parents[2] / "compat" / "src"))
 from azureml import module_map, names  # type: ignore[import-not-found]
 from azureml.modules import has_side_in_steps  # type: ignore[import-not-found]
+from azureml_usage import usage_section
 
 INTRODUCTION = """\
 `pip install ./compat` in a checkout of Stepwell gives code of the Azure ML SDK v1 the package `azureml` that it imports: the SDK's
@@ -30,7 +31,7 @@ def azureml_page() -> str:
     meanings = {name: names.meaning(name) for name in sorted(modules, key=str.lower)}
     counts = ", ".join(f"{list(meanings.values()).count(word)} {text}" for word, text in WORDS.items())
     lines = ["# Names of the Azure ML SDK", "", INTRODUCTION, f"Of {len(meanings)} names {counts}.", ""]
-    lines += ["| name | | |", "|---|---|---|"]
+    lines += [usage_section(), "## All names", "", "| name | | |", "|---|---|---|"]
     for name, word in meanings.items():
         facts = names.NAMES[name]
         told = facts.instead if word == "refuses" else facts.differs

@@ -217,6 +217,16 @@ class Recorder(FileRecorder):
         """
         return self._settings("tag", "tags")
 
+    @property
+    def tags(self) -> dict[str, Any]:
+        """All tags."""
+        return self.get_tags()
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """All properties."""
+        return self.get_properties()
+
     def add_properties(self, properties: Mapping[str, Any]) -> None:
         """Add properties, as text; one that is set can't be changed, as in Azure ML SDK v1.
 

@@ -258,8 +258,8 @@ def test_the_parent_is_the_pipeline_run(run, control):
     assert run.parent.parent is None
     assert run.parent.get_metrics() == {"best": 1}
     assert run.get_metrics() == {}
-    assert run.get_tags() == {"team": "a"}
-    assert run.parent.get_tags() == {"stage": "late"}
+    assert run.get_tags() == run.tags == {"team": "a"}
+    assert run.parent.get_tags() == run.parent.tags == {"stage": "late"}
     events = read_events(control)
     assert files_of(control, events, "parent")["model"].read_bytes() == b"parent"
     assert files_of(control, events)["model"].read_bytes() == b"step"
