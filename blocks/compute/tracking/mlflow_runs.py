@@ -82,7 +82,7 @@ def _events(root: Path, files: Path) -> Iterator[dict[str, Any]]:
     for name in names:
         if re.fullmatch(r"[^/]+/models/[^/]+/meta\.yaml", name):
             facts, folder = _facts(root, name), os.path.dirname(name)
-            prefix = prefixes.get(facts.get("source_run_id", ""), "") + facts.get("name", "model") + "/"
+            prefix = prefixes.get(facts.get("source_run_id", ""), "") + (_plain(facts.get("name", "")) or "model") + "/"
             yield from _kept(root, f"{folder}/artifacts", names, prefix, files, kept)
     for name in names:
         if re.fullmatch(r"models/[^/]+/version-[0-9]+/meta\.yaml", name):
@@ -105,11 +105,16 @@ def _prefixes(runs: list[_Run]) -> Iterator[str]:
     """Yield what the names of each run begin with: nothing for the first one, then the run's own name, made unique."""
     taken: set[str] = set()
     for number, run in enumerate(runs):
-        name = "/".join(part for part in run.name.split("/") if part not in ("", ".", "..")) or f"run_{number + 1}"
+        name = _plain(run.name) or f"run_{number + 1}"
         if number:
             name = name if name not in taken else f"{name}_{number + 1}"
             taken.add(name)
         yield f"{name}/" if number else ""
+
+
+def _plain(name: str) -> str:
+    """Return a name that a step chose as a path that leads nowhere else; '' if nothing is left of it."""
+    return "/".join(part for part in name.replace("\0", "").split("/") if part not in ("", ".", ".."))
 
 
 def _logged(root: Path, folder: str, names: list[str], prefix: str) -> Iterator[dict[str, Any]]:
@@ -147,7 +152,7 @@ def _kept(
 
 def _registered(facts: Mapping[str, str], kept: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield the event of a registered version, if what it is made of was logged in this step."""
-    for key in ("storage_location", "source"):
+    for key in ("storage_location", "source") if facts.get("name") else ():
         found = _SOURCE.fullmatch(unquote(urlsplit(facts.get(key, "")).path))
         if found is None:
             continue

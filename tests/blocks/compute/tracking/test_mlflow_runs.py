@@ -87,12 +87,23 @@ def test_no_link_that_a_step_left_is_followed(job: StandIn, tmp_path: Path, plac
     assert sorted(files_below(outside)) == ["a/meta.yaml"]
 
 
+@pytest.mark.parametrize("name", ["../../../outside", "/outside", "..", "a/../../../outside", "\0"])
+def test_a_name_that_a_step_chose_leads_nowhere_else(job: StandIn, tmp_path: Path, name: str) -> None:
+    run(job, "a", 1)
+    job.write("0/models/m/meta.yaml", f"source_run_id: a\nname: {name.replace('/outside', f'{tmp_path}/outside')}\n")
+    job.write("0/models/m/artifacts/MLmodel", "flavors")
+    (event,) = (one for one in job.keep() if one["type"] == "file")
+    assert (job.control / "files" / str(event["value"])).read_text() == "flavors"
+    assert sorted(os.listdir(tmp_path)) == ["record"]
+
+
 def test_torn_files_of_mlflow_cost_their_own_lines_alone(job: StandIn) -> None:
     first = run(job, "a", 1)
     job.write(f"{first}/metrics/loss", "1000 0.5 0\nnonsense\n1000\n2000 x 1\n3000 1.5 2\n")
     job.write("0/b/meta.yaml", "start_time: soon\n\x00")
     job.write("models/m/version-1/meta.yaml", "source: file:///elsewhere/mlruns/0/a/artifacts\nname: m\n")
     job.write("models/n/version-1/meta.yaml", "")
+    job.write("models/o/version-1/meta.yaml", "source: file:///there/mlflow/mlruns/0/a/artifacts/x\n")
     assert metrics_of(job.keep()) == {"loss": [0.5, 1.5]}  # type: ignore[arg-type]
 
 
