@@ -12,7 +12,8 @@ from stepwell.flows.step_requests.run_requests import UnknownYet
 from stepwell.model.fingerprint import UNKNOWN, Fingerprint, Row, look_value, parse_look
 from stepwell.model.records import StepCall
 
-_REMEMBERED = "look "
+_REMEMBERED = "\0look "
+"""No path of a file begins so."""
 
 
 def remembered(look: str) -> str:

@@ -232,3 +232,13 @@ def test_a_script_submits_a_run_of_its_own_and_waits_for_it(project):
     record = project.workspace.store.read_record(summary.steps[0].key)
     assert project.workspace.path_of(record.outputs["out"]).read_text() == "Completed {'n': 4} {'a': '1'}"
     assert project.happened(pipeline) == {"s.py": "reused"}
+
+
+def test_a_file_that_is_called_like_a_look_counts_as_a_file(project):
+    out = PipelineData("out")
+    project.write("look here.txt", "one")
+    body = "open(args[0], 'w').write(open('look here.txt').read())"
+    pipeline = project.pipeline(project.step("s.py", body, arguments=[out], outputs=[out]))
+    assert written(project, pipeline()) == "one"
+    project.write("look here.txt", "two")
+    assert written(project, pipeline()) == "two"
