@@ -192,3 +192,17 @@ def test_a_name_that_is_another_datasets_fails_the_step_without_new_versions(pro
     step = project.step("write.py", "open(args[0], 'w').write('x')", arguments=[data], outputs=[data])
     summary = project.run(project.pipeline(step))
     assert "There is a dataset 'taken' already" in summary.steps[0].error
+
+
+def test_the_order_in_which_files_are_read_counts(project: Any, store: Any) -> None:
+    def happened(*paths: str) -> Any:
+        table = Dataset.Tabular.from_delimited_files([(store, path) for path in paths])
+        files = Dataset.File.from_files([(store, path) for path in paths])
+        inputs = [table.as_named_input("table"), files.as_named_input("files")]
+        summary = project.run(project.pipeline(project.step("read.py", READ, inputs=inputs)))
+        found = seen(project, summary)
+        return summary.steps[0].happened, found["tables"]["table"][3]["x"], found["listed"]["files"]
+
+    assert happened("a/1.csv", "b/3.csv") == ("ran", [1, 3], ["/a/1.csv", "/b/3.csv"])
+    assert happened("b/3.csv", "a/1.csv") == ("ran", [3, 1], ["/b/3.csv", "/a/1.csv"])
+    assert happened("a/1.csv", "b/3.csv")[0] == "reused"

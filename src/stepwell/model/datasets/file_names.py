@@ -96,6 +96,12 @@ def ordered(definition: DatasetDefinition, names: Iterable[str]) -> list[str]:
     return sorted(names, key=position) if len(patterns) > 1 else sorted(names)
 
 
+def order_of(definition: DatasetDefinition) -> list[str]:
+    """Return what the order of its files depends on beside their names: its places, below its root, if there are several."""
+    start = len(f"{definition.root}/") if definition.root else 0
+    return [_whole(definition, place)[start:] for place in definition.places] if len(definition.places) > 1 else []
+
+
 def _whole(definition: DatasetDefinition, place: Place) -> str:
     """Return the path or pattern of a place as `full_path` has the paths of its files."""
     several = len({place.datastore for place in definition.places}) > 1
