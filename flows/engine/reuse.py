@@ -23,7 +23,7 @@ from stepwell.model.fingerprint import CONTENT, UNKNOWN, Fingerprint, Row
 from stepwell.model.records import BESIDE, Artifact, Decision, StepCall, StepRecord, with_files_beside
 
 _SEEN = ("read", "imported", "look")
-_LATE = ("input", "beside", "look", "reading")
+_LATE = ("input", "beside", "look", "reading", "order")
 NEVER_RAN = "no earlier result of this step is known"
 
 

@@ -25,7 +25,7 @@ from stepwell.flows.keys.environment_rows import (
 )
 from stepwell.flows.keys.source_directory import Source
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
-from stepwell.model.datasets.file_names import order_of
+from stepwell.model.datasets.file_names import order_of_places
 from stepwell.model.definitions import Argument, StepDefinition
 from stepwell.model.digests import RECIPE, digest
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED, Fingerprint, Row
@@ -259,14 +259,15 @@ def _port_rows(definition: StepDefinition) -> Iterator[Row]:
 
 
 def _reading_rows(definition: StepDefinition, inputs: Mapping[str, Artifact]) -> Iterator[Row]:
-    """Yield how the datasets are read that the script gets: their content is that of their files, and this."""
+    """Yield how the datasets are read that the script gets, and in which order: they are their files, and this."""
     for port in definition.inputs:
         dataset = inputs[port.name].dataset if port.name in inputs else None
         if port.mode != "direct" or dataset is None:
             continue
         table = definition_in(dataset.document)
         names = [posixpath.basename(inputs[port.name].path)] if table.shows_paths else []
-        order = order_of(table)
-        reading = [table.reading, *sorted(patterns_of(table)), *names, *([order] if order else [])]
-        if table.reading or order:
+        reading = [table.reading, *sorted(patterns_of(table)), *names]
+        if table.reading:
             yield Row("reading", port.name, CONTENT + digest("reading", reading))
+        order = order_of_places(table)
+        yield Row("order", port.name, CONTENT + digest("order", order) if order else "by name")

@@ -56,6 +56,7 @@ _WORDS = {
     "read": "file read but not declared",
     "file": "file",
     "reading": "how the table is read of input",
+    "order": "order of the files of input",
     "recipe": "Stepwell's reuse rules",
     "command python": "python",
     "command package": "package",

@@ -127,6 +127,38 @@ def test_how_a_table_is_read_counts(project: Any, store: Any) -> None:
     assert plan(table.take(1)).plan()[0].why == ("how the table is read of input table changed",)
 
 
+def test_the_order_of_places_counts_where_it_is_that_of_reading(project: Any, store: Any) -> None:
+    def plan(of: Any, *paths: str) -> Any:
+        dataset = of([(store, path) for path in paths])
+        return project.pipeline(project.step("s.py", None, arguments=[dataset.as_named_input("given")]))
+
+    tables, files = Dataset.Tabular.from_delimited_files, Dataset.File.from_files
+    project.script("s.py")
+    for of in (tables, files):
+        project.run(plan(of, "a/1.csv", "a/2.csv"))
+        assert plan(of, "a/1.csv", "a/2.csv").plan()[0].action == "reuse"
+        assert plan(of, "a/*.csv").plan()[0].action == "reuse"
+        assert plan(of, "a/2.csv", "a/1.csv").plan()[0].why == ("order of the files of input given changed",)
+        assert plan(of, "a/?2.csv", "a/2.csv", "a/*1.csv").plan()[0].action == "run"
+
+
+def test_what_paths_of_files_tell_counts(project: Any, store: Any) -> None:
+    def pipeline(path: str, partition_format: str) -> Any:
+        dataset = Dataset.File.from_files((store, path), partition_format=partition_format)
+        return project.pipeline(project.step("s.py", body, arguments=[dataset.as_named_input("given")]))
+
+    body = """
+    import json, stepwell
+    given = stepwell.Run.get_context().input_datasets["given"]
+    json.dump(given.get_partition_key_values(), open("outputs/seen.json", "w"))
+    """
+    assert seen(project, project.run(pipeline("a/1.csv", "/{folder}/1.csv"))) == [{"folder": "a"}]
+    (store.local_root / "b/1.csv").write_text("x\n1\n")
+    assert pipeline("a/1.csv", "/{folder}/1.csv").plan()[0].action == "reuse"
+    assert pipeline("b/1.csv", "/{folder}/1.csv").plan()[0].action == "run"
+    assert pipeline("a/1.csv", "/{other}/1.csv").plan()[0].action == "run"
+
+
 def test_a_parameter_names_another_one(project: Any, store: Any) -> None:
     ws = project.workspace
     first = Dataset.Tabular.from_delimited_files((store, "a/*.csv"))

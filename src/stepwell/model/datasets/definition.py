@@ -132,8 +132,8 @@ class DatasetDefinition(Jsonable):
 
     @property
     def reading(self) -> str:
-        """The digest of everything but the files that decides what is in its table; '' if it is not a table."""
-        if self.kind == "file":
+        """The digest of everything but the files that decides what is in its table, or what their paths tell; else ''."""
+        if self.kind == "file" and not self.shows_paths:
             return ""
         shown = {**self.to_json(), "places": [], "root": self.root if self.shows_paths else None}
         return digest("dataset-reading", shown)

@@ -96,10 +96,14 @@ def ordered(definition: DatasetDefinition, names: Iterable[str]) -> list[str]:
     return sorted(names, key=position) if len(patterns) > 1 else sorted(names)
 
 
-def order_of(definition: DatasetDefinition) -> list[str]:
-    """Return what the order of its files depends on beside their names: its places, below its root, if there are several."""
-    start = len(f"{definition.root}/") if definition.root else 0
-    return [_whole(definition, place)[start:] for place in definition.places] if len(definition.places) > 1 else []
+def order_of_places(definition: DatasetDefinition) -> tuple[str, ...]:
+    """Return the places, from the root on, if they decide the order of the files; () if these come by name anyway."""
+    paths = [_whole(definition, place) for place in definition.places]
+    by_name = paths == sorted(paths) == sorted(paths, key=lambda path: f"{path}/")
+    if len(paths) < 2 or (by_name and not any(map(is_pattern, paths))):
+        return ()
+    start = f"{definition.root}/" if definition.root else ""
+    return tuple(path.removeprefix(start) if path.startswith(start) else f"/{path}" for path in paths)
 
 
 def _whole(definition: DatasetDefinition, place: Place) -> str:

@@ -60,6 +60,11 @@ class _LocalDataset(LazyDataset):
             found = [file for file in found if any(matches(pattern, file.name) for pattern in patterns)]
         return chosen_files(self._definition.operations_on_files, [(file, _facts_of(file)) for file in found])
 
+    def _partitions(self) -> list[Mapping[str, Any]]:
+        options = self._definition.options
+        paths = [full_path(self._definition, file.name) for file in self._local_files()]
+        return [typed_partition_values(options, path) for path in paths]
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, version={self.version!r})"
 
@@ -161,8 +166,3 @@ class TabularDataset(_LocalDataset, LazyTable):
 
     def _frame(self, on_error: str, out_of_range_datetime: str) -> Any:
         return frame_of(self._definition, self._local_files(), on_error, out_of_range_datetime)
-
-    def _partitions(self) -> list[Mapping[str, Any]]:
-        options = self._definition.options
-        paths = [full_path(self._definition, file.name) for file in self._local_files()]
-        return [typed_partition_values(options, path) for path in paths]

@@ -1,6 +1,7 @@
 """Names of datasets' files: patterns, order, and columns that are made of paths."""
 
 from datetime import datetime
+from itertools import permutations
 
 import pytest
 
@@ -12,6 +13,7 @@ from stepwell.model.datasets.file_names import (
     files_below,
     fixed_part,
     matches,
+    order_of_places,
     ordered,
     partition_columns,
     partition_values,
@@ -98,3 +100,20 @@ def test_addresses_have_paths() -> None:
     assert web_path("https://example.org/a/b%20c.csv?x=1") == "example.org/a/b c.csv"
     assert web_path("https://example.org") == "example.org/index"
     assert web_path("https://example.org/../a") == "example.org/a"
+
+
+@pytest.mark.parametrize("root", ["", "t", "t/a"])
+def test_places_tell_an_order_unless_the_files_come_by_name(root: str) -> None:
+    names = ["a/x", "a/y", "a.b", "a", "b/x", "ab"]
+    paths = ["a", "a.b", "b", "b/x", "ab", "a/*", "?b", "*"]
+    orders: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+    for chosen in (list(pair) for length in (1, 2, 3) for pair in permutations(paths, length)):
+        places = tuple(Place("s", f"{root}/{path}".lstrip("/")) for path in chosen)
+        definition = DatasetDefinition("file", places, root=root)
+        for some in (names[:3], names[2:], ["a.b", "a", "b/x"]):
+            found = [name for name in some if any(matches(path, name) for path in chosen)]
+            orders.setdefault((*order_of_places(definition), "|", *sorted(found)), set()).add(
+                tuple(ordered(definition, found))
+            )
+    assert all(len(found) == 1 for found in orders.values())
+    assert order_of_places(DatasetDefinition("file", (Place("s", "a"), Place("s", "b")))) == ()
