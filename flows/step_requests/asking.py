@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Store
@@ -40,6 +41,10 @@ class Host(Protocol):
 
     def digest_data(self, data: DataSource) -> Artifact:
         """Return data with their content's digest as it is now."""
+        ...
+
+    def compute(self, name: str) -> Compute:
+        """Return the compute target of that name."""
         ...
 
     def run_state(self) -> RunState:

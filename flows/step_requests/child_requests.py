@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from uuid import UUID
 
 from stepwell import errors
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.errors import ExperimentExecutionException, StepwellError, UserErrorException
+from stepwell.errors import ComputeTargetException, ExperimentExecutionException, StepwellError, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker, Sent
-from stepwell.flows.step_requests.run_state import live_state
+from stepwell.flows.step_requests.run_state import folder_of, live_state
 from stepwell.model.nofollow import open_file
 
 _PROGRAM = "stepwell.deployments.serve.child_submission"
@@ -31,13 +32,22 @@ def submit(
     tags: dict[str, str] | None = None,
     timeout_seconds: float | None = None,
 ) -> Answer:
-    """Submit what the folder holds, in the environment of the step, on its target unless another is named."""
+    """Submit what the folder holds, in the environment of the step, on its target unless another is named.
+
+    A step in a container can name no other: what keeps it in there would not keep its child.
+    """
     if (script is None) == (command is None):
         raise UserErrorException("A child run needs a script or a command", hint="Pass exactly one of them.")
     if asker.rehearses:
         raise UserErrorException("A step that is only repeated submits no runs", hint="Run the pipeline instead.")
     assert asker.call
     host, own, facts = asker.host, asker.call.definition, asker.host.run.facts()
+    if target not in (None, "", own.compute_target) and host.compute(own.compute_target).uses_images:
+        raise ComputeTargetException(
+            "A step in a container can't choose where a run of its own runs, which is in such a container, too",
+            {"asked for": target, "target of the step": own.compute_target},
+            "Leave `compute_target` out, or submit the run where the pipeline is submitted.",
+        )
     name = f"{facts.get('pipeline', {}).get('name') or 'run'}-{own.name}"
     request = {
         "step": own.to_json(),
@@ -80,7 +90,8 @@ def child(asker: Asker, *, id: str) -> Answer:
     state = live_state(host.store, run, host.redactor.redact)
     told = run.status()
     status = told.get("status", "NotStarted")
-    failed = next((str(step["error"]) for step in run.steps().values() if step.get("error")), "")
+    steps = run.steps()
+    failed = next((str(step["error"]) for step in steps.values() if step.get("error")), "")
     gone = status == "Running" and not run.is_alive()
     events = [event for step in state.steps for event in step.events if event["type"] in ("metric", "image")]
     tags = dict(state.facts.get("tags", {}))
@@ -92,14 +103,16 @@ def child(asker: Asker, *, id: str) -> Answer:
             "error": failed or str(told.get("problem", "")),
             "events": events,
             "tags": tags,
-            "output": "".join(_output(run, step.step_run_id) for step in state.steps if step.step_run_id),
+            "output": "".join(
+                _output(folder_of(host.store, run, one)) for one in steps.values() if one.get("step_run_id")
+            ),
         }
     )
 
 
-def _output(run: RunFolder, step_run_id: str) -> str:
+def _output(folder: Path) -> str:
     try:
-        with open_file(run.step_folder(step_run_id), "logs/70_driver_log.txt") as stream:
+        with open_file(folder, "logs/70_driver_log.txt") as stream:
             return stream.read(_OUTPUT_BYTES).decode(errors="replace")
     except OSError:
         return ""

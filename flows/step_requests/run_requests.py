@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.files import copy_tree
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker
-from stepwell.flows.step_requests.run_state import RunState, StepState
+from stepwell.flows.step_requests.run_state import RunState, StepState, folder_of
 from stepwell.model.nofollow import files_below
 from stepwell.model.redaction import redacted
 
@@ -101,10 +100,7 @@ def _state(asker: Asker) -> RunState:
 
 def _folder(asker: Asker, step: StepState) -> Path:
     """Return the folder of the run that made a step's result."""
-    host = asker.host
-    origin = host.run.steps().get(step.id, {}).get("from_run")
-    run = RunFolder(host.store.run_folder(origin)) if origin else host.run
-    return run.step_folder(step.step_run_id)
+    return folder_of(asker.host.store, asker.host.run, asker.host.run.steps().get(step.id, {}))
 
 
 def _events(asker: Asker, step: str | None) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.processes.output import Redact
@@ -73,11 +74,16 @@ def live_state(store: Store, run: RunFolder, redact: Redact) -> RunState:
     )
 
 
+def folder_of(store: Store, run: RunFolder, state: Event) -> Path:
+    """Return the folder of a step of the run, by its state in the journal: that of the run that made its result."""
+    origin = RunFolder(store.run_folder(state["from_run"])) if state.get("from_run") else run
+    return origin.step_folder(state.get("step_run_id", ""))
+
+
 def _events(store: Store, run: RunFolder, state: Event, redact: Redact) -> Iterable[Event]:
     if not state.get("step_run_id"):
         return ()
-    origin = RunFolder(store.run_folder(state["from_run"])) if state.get("from_run") else run
-    control = origin.step_folder(state["step_run_id"]) / "control"
+    control = folder_of(store, run, state) / "control"
     if not control.exists() and state.get("key"):  # the run that made the result was removed
         record = store.read_record(state["key"])
         return record.metrics if isinstance(record, StepRecord) else ()

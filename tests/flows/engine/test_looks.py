@@ -217,6 +217,8 @@ def test_a_script_submits_a_run_of_its_own_and_waits_for_it(project):
     child = run.submit_child(ScriptRunConfig(source_directory="child", script="inner.py", arguments=[4]), tags={"a": 1})
     details = child.wait_for_completion(show_output=True)
     open(args[0], "w").write(f"{details['status']} {child.get_metrics()} {child.get_tags()}")
+    again = run.submit_child(ScriptRunConfig(source_directory="child", script="inner.py", arguments=[4]))
+    again.wait_for_completion(show_output=True)
     for wrong in (None, ScriptRunConfig(source_directory="child")):
         try:
             run.submit_child(wrong)
@@ -228,7 +230,7 @@ def test_a_script_submits_a_run_of_its_own_and_waits_for_it(project):
     run = project.workspace.get_run(summary.run_id)
     log = run.find_step_run("s.py")[0].get_job_log()
     assert summary.status == "Finished", log
-    assert log.splitlines()[0] == "inner" and log.count("submits a ScriptRunConfig") == 2
+    assert log.splitlines()[:2] == ["inner", "inner"] and log.count("submits a ScriptRunConfig") == 2
     record = project.workspace.store.read_record(summary.steps[0].key)
     assert project.workspace.path_of(record.outputs["out"]).read_text() == "Completed {'n': 4} {'a': '1'}"
     assert project.happened(pipeline) == {"s.py": "reused"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from stepwell import Model
 from stepwell.blocks.processes.step_channel import listening
-from stepwell.errors import DatastoreException, StepwellError, UserErrorException
+from stepwell.errors import ComputeTargetException, DatastoreException, StepwellError, UserErrorException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.step_requests import session as session_module
 from stepwell.flows.step_requests.asking import Asker
@@ -184,3 +184,11 @@ def test_who_asks_too_much_to_be_asked_again_is_answered_but_never_served_later(
     assert len(values) == 4 and "while the step ran" in values[TOO_MANY]
     assert asked_again(Asker(session._host, session._asker.call), TOO_MANY) != values[TOO_MANY]
     assert "too much" in Row("look", TOO_MANY, "").label
+
+
+def test_a_step_in_a_container_keeps_its_runs_in_there(session, project, context, monkeypatch):
+    monkeypatch.setattr(type(context.compute("local")), "uses_images", True)
+    (project.folder / "child").mkdir()
+    for target in ("docker", "LocalCompute(max_concurrent=2)"):
+        with pytest.raises(ComputeTargetException, match="in a container"):
+            channel.send("run.submit_child", project.folder / "child", command="true", target=target)
