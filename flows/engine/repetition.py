@@ -63,12 +63,18 @@ class _Place:
     events: list[Event] = field(default_factory=list)
     """What the last execution set for itself and the run."""
 
+    @property
+    def step_run_id(self) -> str:
+        """What the last execution is called."""
+        return f"{self.folder.name}-{self.count}"
+
     def perform(self, call: StepCall, inputs: Mapping[str, Path]) -> Written:
         """Run the call in a fresh folder and return where its outputs stand; raise StepwellError if it fails."""
         self.count += 1
-        context, place, name = self.context, self.folder / str(self.count), f"{self.folder.name}-{self.count}"
+        context, place, name = self.context, self.folder / str(self.count), self.step_run_id
+        record = context.run.step_folder(name)
         try:
-            for folder in (place / "job", place / "record", place / "outputs"):
+            for folder in (place / "job", record, place / "outputs"):
                 folder.mkdir(parents=True)
             context.compute(call.definition.compute_target).check(call.definition)
             session = Session(context, call, name, rehearses=True)
@@ -78,7 +84,7 @@ class _Place:
                 self._snapshot(call),
                 dict(inputs),
                 place / "job",
-                place / "record",
+                record,
                 context.script_context,
                 context.remote_store,
                 context.own_code(call),
@@ -281,7 +287,7 @@ def run_twice(
                 yield Comparison(step.id, obstacles=(error.message,))
                 continue
             written[step.id] = first
-            planned.ran(step.id, place.events)
+            planned.ran(step.id, place.step_run_id, place.events)
             yield Comparison(step.id, _between(first, second), outputs=len(first))
 
 

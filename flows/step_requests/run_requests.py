@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.files import copy_tree
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker
-from stepwell.flows.step_requests.run_state import RunState, StepState, folder_of
+from stepwell.flows.step_requests.run_state import RunState, StepState
 from stepwell.model.nofollow import files_below
 from stepwell.model.redaction import redacted
 
@@ -72,13 +73,13 @@ def files(asker: Asker, *, step: str) -> Answer:
             place = target / f"{prefix}{name}"
             place.parent.mkdir(parents=True, exist_ok=True)
             copy_tree(record / folder / name, place, below=record)
-    return Answer(path=target, identity=[found.id, found.step_run_id])
+    return Answer(path=target, identity=[found.id, found.step_run_id, found.status])
 
 
 def files_again(asker: Asker, *, step: str) -> Answer:
-    """Return what identifies the files of a step: its run, which made them."""
+    """Return what identifies the files of a step: its run, which made them, and whether it has ended."""
     found = _one(_state(asker), step)
-    return Answer(identity=[found.id, found.step_run_id])
+    return Answer(identity=[found.id, found.step_run_id, found.status])
 
 
 def cancel(asker: Asker) -> Answer:
@@ -99,8 +100,17 @@ def _state(asker: Asker) -> RunState:
 
 
 def _folder(asker: Asker, step: StepState) -> Path:
-    """Return the folder of the run that made a step's result."""
-    return folder_of(asker.host.store, asker.host.run, asker.host.run.steps().get(step.id, {}))
+    """Return the folder of a step in the run that made its result; raise UserErrorException if that was removed."""
+    host = asker.host
+    run = RunFolder(host.store.run_folder(step.run_id)) if step.run_id else host.run
+    folder = run.step_folder(step.step_run_id)
+    if step.run_id and not folder.exists():
+        raise UserErrorException(
+            "The files of a step are gone: the run that made its result was removed",
+            {"step": step.id, "run": step.run_id},
+            "Run the pipeline with `regenerate_outputs=True`, or pass the files on as an output.",
+        )
+    return folder
 
 
 def _events(asker: Asker, step: str | None) -> list[dict[str, Any]]:

@@ -31,13 +31,17 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class StepState:
-    """A step of the run: its id, name and status in v1's words, and the events of its script."""
+    """A step of the run: its id, name and status in v1's words, and the events of its script.
+
+    `run_id` is the run that made its result, '' for the one that it is a step of.
+    """
 
     id: str
     name: str
     status: str = "NotStarted"
     step_run_id: str = ""
     events: tuple[Event, ...] = field(default=(), repr=False)
+    run_id: str = ""
 
     def set_for(self, scope: str) -> list[Event]:
         """Return what the script set for itself (`step`) or for the run (`parent`), without the times."""
@@ -68,6 +72,7 @@ def live_state(store: Store, run: RunFolder, redact: Redact) -> RunState:
                 _STATUS.get(state.get("status", ""), "NotStarted"),
                 state.get("step_run_id", ""),
                 tuple(_events(store, run, state, redact)),
+                state.get("from_run") or "",
             )
             for step, state in steps.items()
         ),
@@ -104,11 +109,11 @@ class PlannedRun:
             self._unknown.append(step)
         else:
             name = self._steps[step].name
-            self._steps[step] = StepState(step, name, "Finished", record.step_run_id, record.metrics)
+            self._steps[step] = StepState(step, name, "Finished", record.step_run_id, record.metrics, record.run_id)
 
-    def ran(self, step: str, events: Iterable[Event]) -> None:
+    def ran(self, step: str, step_run_id: str, events: Iterable[Event]) -> None:
         """Take note of what a step has set that ran outside of any run."""
-        self._steps[step] = StepState(step, self._steps[step].name, "Finished", "", tuple(events))
+        self._steps[step] = StepState(step, self._steps[step].name, "Finished", step_run_id, tuple(events))
 
     def state(self) -> RunState:
         """Return the state as far as it is decided."""

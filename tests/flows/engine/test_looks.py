@@ -104,6 +104,41 @@ def test_what_a_run_set_is_known_though_its_folder_is_gone(project):
     assert project.happened(pipeline) == {"one.py": "reused", "s.py": "reused"}
 
 
+def files_of_one(project, more=""):
+    """Return a pipeline whose second step writes which files the first one left."""
+    first, out = PipelineData("first"), PipelineData("out")
+    one = project.step("one.py", "open('outputs/x', 'w').write('x')\nopen(args[0], 'w').write('1')\n",
+                       arguments=[first], outputs=[first])  # fmt: skip
+    two = project.step("s.py", PARENT + "names = parent.find_step_run('one.py')[0].get_file_names()\n"
+                       + "open(args[0], 'w').write(' '.join(names))\n" + more,
+                       arguments=[out], inputs=[first], outputs=[out])  # fmt: skip
+    return project.pipeline(one, two)
+
+
+def test_files_of_a_step_that_are_gone_are_no_empty_folder(project):
+    from stepwell.blocks.system.files import remove
+
+    pipeline = files_of_one(project)
+    assert written(project, pipeline()) == "outputs/x"
+    for run in project.workspace.store.run_folders():
+        remove(run)
+    assert project.happened(pipeline) == {"one.py": "reused", "s.py": "reused"}
+    summary = project.run(files_of_one(project, "print('new')\n"))
+    assert "The files of a step are gone" in summary.steps[1].error
+    assert project.happened(files_of_one(project, "print('new')\n")) == {"one.py": "reused", "s.py": "failed"}
+
+
+def test_who_is_repeated_has_the_files_of_earlier_steps(project):
+    from stepwell.flows.engine.repetition import rerun, run_twice, step_twice
+
+    pipeline = files_of_one(project, "assert names\n")
+    run = RunFolder(project.workspace.store.run_folder(project.run(pipeline).run_id))
+    workspace, definition = project.workspace, pipeline.definition
+    assert all(found.same for found in rerun(workspace, run, {}, print))
+    assert all(found.same for found in run_twice(workspace, definition, {}, print))
+    assert all(found.same for found in step_twice(workspace, run, "s.py", {}, print))
+
+
 def test_an_answer_that_changed_while_the_step_ran_is_never_served_later(project, tmp_path):
     out = PipelineData("out")
     body = """

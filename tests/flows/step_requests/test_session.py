@@ -149,6 +149,15 @@ def test_a_step_learns_nothing_of_other_runs(session, project):
     assert channel.ask("run.children") == {"steps": []}
 
 
+def test_the_files_of_a_step_that_runs_are_others_than_those_that_it_leaves(session, context, call):
+    context.run.append({"step": "one.py", "status": "running", "step_run_id": "1"})
+    assert list(Path(channel.receive("run.files", step="one.py")).iterdir()) == []
+    ((name, value),) = session.looks(1).items()
+    assert asked_again(Asker(context, call), name) == value
+    context.run.append({"step": "one.py", "status": "done", "step_run_id": "1"})
+    assert asked_again(Asker(context, call), name) != value
+
+
 def test_a_request_that_is_too_large_is_refused(session):
     with pytest.raises(StepwellError, match="can't read a request"):
         channel.ask("model.find", name="x" * (9 << 20))
