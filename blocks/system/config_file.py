@@ -24,6 +24,11 @@ def name_in(config: Path) -> str:
         ) from error
 
 
+def fact_in(config: Path, key: str) -> str:
+    """Return what the config file, which `name_in` could read, says besides the name; '' if it says nothing of it."""
+    return str(json.loads(read_text(config)).get(key) or "")
+
+
 def find_config(start: Path, names: tuple[str, ...] = CONFIG_NAMES) -> Path:
     """Return the file, or the nearest one of these names, folder by folder upwards; raise UserErrorException if there is none."""
     if start.is_file():

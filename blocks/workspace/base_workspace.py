@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
-from stepwell.blocks.system.config_file import CONFIG_NAMES, find_config, name_in
+from stepwell.blocks.system.config_file import CONFIG_NAMES, fact_in, find_config, name_in
 from stepwell.blocks.system.home import signing_key
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.entered import EnteredWorkspace
@@ -33,12 +33,12 @@ class BaseWorkspace(EnteredWorkspace):
     """A workspace without its experiments (which stand in an upper room).
 
     Args:
-        subscription_id: Accepted for v1's sake; not used, as all but `workspace_name`.
-        resource_group: See `subscription_id`.
+        subscription_id: Azure's subscription; kept and shown if the workspace knows none.
+        resource_group: Azure's resource group; see `subscription_id`.
         workspace_name: The name of a workspace that is there.
-        auth: See `subscription_id`.
-        sku: See `subscription_id`.
-        tags: See `subscription_id`.
+        auth: Accepted for v1's sake; not used.
+        sku: See `auth`.
+        tags: See `auth`.
 
     Raises:
         WorkspaceException: There is no workspace of that name, or it belongs to another home.
@@ -59,6 +59,7 @@ class BaseWorkspace(EnteredWorkspace):
     ) -> None:
         super().__init__(_block=self._found(workspace_name))
         self.opened()
+        self._learn(subscription_id, resource_group, _location)
 
     @classmethod
     @documents.registering("workspaces")
@@ -144,7 +145,7 @@ class BaseWorkspace(EnteredWorkspace):
                     f"The workspace {name!r} exists already",
                     hint="Pass `exist_ok=True`, or open it with `Workspace.get`.",
                 )
-            return cls.of_block(known).opened()
+            return cls.of_block(known).opened()._learn(subscription_id, resource_group, location)  # noqa: SLF001  (its own)
         block = WorkspaceBlock(
             name=name,
             subscription_id=subscription_id,
@@ -178,9 +179,9 @@ class BaseWorkspace(EnteredWorkspace):
         Args:
             name: The workspace's name.
             auth: Accepted for v1's sake; not used.
-            subscription_id: Accepted for v1's sake; not used.
-            resource_group: Accepted for v1's sake; not used.
-            location: Accepted for v1's sake; not used.
+            subscription_id: Azure's subscription; kept and shown if the workspace knows none.
+            resource_group: Azure's resource group; see `subscription_id`.
+            location: Azure's region; see `subscription_id`.
             cloud: Accepted for v1's sake; not used.
             id: Accepted for v1's sake; not used.
 
@@ -190,7 +191,24 @@ class BaseWorkspace(EnteredWorkspace):
         Raises:
             WorkspaceException: There is no workspace of that name, or it belongs to another home.
         """
-        return cls.of_block(cls._found(name)).opened()
+        return cls.of_block(cls._found(name)).opened()._learn(subscription_id, resource_group, location)  # noqa: SLF001  (its own)
+
+    def _learn(self, subscription_id: str | None, resource_group: str | None, location: str | None) -> Self:
+        """Keep and save those of Azure's facts that the workspace does not know yet, since code prints them.
+
+        Args:
+            subscription_id: Azure's subscription.
+            resource_group: Azure's resource group.
+            location: Azure's region.
+
+        Returns:
+            The workspace.
+        """
+        given = {"subscription_id": subscription_id, "resource_group": resource_group, "location": location}
+        new = {name: str(value) for name, value in given.items() if value and not getattr(self._block, name)}
+        if new:
+            self._change(**new)
+        return self
 
     @classmethod
     def of_block(cls, block: WorkspaceBlock) -> Self:
@@ -268,8 +286,8 @@ class BaseWorkspace(EnteredWorkspace):
             UserErrorException: No config file was found, or it can't be read.
             WorkspaceException: There is no workspace of the name that the file has.
         """
-        name = name_in(find_config(Path(path or "."), (_file_name,) if _file_name else CONFIG_NAMES))
-        return cls.get(name)
+        config = find_config(Path(path or "."), (_file_name,) if _file_name else CONFIG_NAMES)
+        return cls.get(name_in(config), None, fact_in(config, "subscription_id"), fact_in(config, "resource_group"))
 
     def write_config(self, path: str | PurePath | None = None, file_name: str | None = None) -> None:
         """Write the config file that lets `from_config` find this workspace.
@@ -290,19 +308,19 @@ class BaseWorkspace(EnteredWorkspace):
     # What it holds --------------------------------------------------------------------------------------------------
 
     @property
-    def subscription_id(self) -> str | None:
-        """The subscription that `create` was given."""
-        return self._block.subscription_id
+    def subscription_id(self) -> str:
+        """The subscription that it was created or first opened with; '' if none."""
+        return self._block.subscription_id or ""
 
     @property
-    def resource_group(self) -> str | None:
-        """The resource group that `create` was given."""
-        return self._block.resource_group
+    def resource_group(self) -> str:
+        """The resource group that it was created or first opened with; '' if none."""
+        return self._block.resource_group or ""
 
     @property
-    def location(self) -> str | None:
-        """The location that `create` was given."""
-        return self._block.location
+    def location(self) -> str:
+        """The location that it was created or first opened with; '' if none."""
+        return self._block.location or ""
 
     @property
     def tags(self) -> dict[str, str]:

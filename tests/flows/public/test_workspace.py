@@ -44,6 +44,20 @@ def test_what_create_was_given_is_shown_and_changed(server):
     assert name not in Workspace.list("s")
 
 
+def test_what_create_was_not_given_is_learned_from_the_code_that_opens_it(server, tmp_path):
+    name = f"w-{uuid.uuid4().hex[:12]}"
+    made = Workspace.create(name)
+    assert made.subscription_id + made.resource_group + made.location == ""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"subscription_id": "s", "resource_group": "g", "workspace_name": name}))
+    assert Workspace.from_config(config).resource_group == "g"
+    Workspace(None, "other", name, _location="westeurope")
+    found = Workspace.get(name)
+    assert (found.subscription_id, found.resource_group, found.location) == ("s", "g", "westeurope")
+    assert found.get_details()["resource_group"] == "g"
+    found.delete()
+
+
 def test_its_config_is_found_by_the_name_that_it_was_written_under(shared_workspace, tmp_path, monkeypatch):
     shared_workspace.write_config(path=tmp_path, file_name="ws_config.json")
     monkeypatch.chdir(tmp_path)

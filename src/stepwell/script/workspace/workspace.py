@@ -98,19 +98,19 @@ class Workspace(Narrow):
         return str(self._details["name"])
 
     @property
-    def subscription_id(self) -> str | None:
-        """The subscription that it was created with."""
-        return self._details.get("subscription_id")
+    def subscription_id(self) -> str:
+        """The subscription that it was created or first opened with; '' if none."""
+        return self._details.get("subscription_id") or ""
 
     @property
-    def resource_group(self) -> str | None:
-        """The resource group that it was created with."""
-        return self._details.get("resource_group")
+    def resource_group(self) -> str:
+        """The resource group that it was created or first opened with; '' if none."""
+        return self._details.get("resource_group") or ""
 
     @property
-    def location(self) -> str | None:
-        """The location that it was created with."""
-        return self._details.get("location")
+    def location(self) -> str:
+        """The location that it was created or first opened with; '' if none."""
+        return self._details.get("location") or ""
 
     @property
     def sku(self) -> str | None:

@@ -60,7 +60,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def test_facts_are_asked_for_once(asked: list[str]) -> None:
     workspace = Workspace.from_config()
-    assert (workspace.name, workspace.resource_group, workspace.location) == ("ws", "rg", None)
+    assert (workspace.name, workspace.resource_group, workspace.location) == ("ws", "rg", "")
     assert workspace.get_details()["name"] == "ws" and "default_datastore" not in workspace.get_details()
     assert asked == ["workspace.details"]
     assert list(workspace.datastores) == ["blob"] and list(workspace.experiments) == ["digits"]
