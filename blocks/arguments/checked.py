@@ -28,7 +28,12 @@ def checked(cls: C) -> C:
     Functions of bases that say `checked_by_heirs`, since they travel to where nothing is checked, are checked too.
     """
     bases = [base for base in cls.__mro__[:0:-1] if vars(base).get("checked_by_heirs")]
-    inherited = {name: member for base in bases for name, member in vars(base).items() if getattr(cls, name) is member}
+    inherited = {
+        name: member
+        for base in bases
+        for name, member in vars(base).items()
+        if inspect.getattr_static(cls, name) is member
+    }
     for name, member in [*inherited.items(), *vars(cls).items()]:
         if name.startswith(("_", "model_")) and name not in _CONSTRUCTORS:
             continue

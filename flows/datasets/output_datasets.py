@@ -28,6 +28,7 @@ class Registered(Protocol):
         ...
 
 
+@checked
 class PipelineOutputAbstractDataset:
     """What files and tables that a step writes have in common; `data` is what it writes."""
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
+from stepwell.flows.public.host_run import Marks
 from stepwell.flows.public.run_datasets import input_datasets, output_datasets
 from stepwell.flows.runs.summary import StepSummary
 
 if TYPE_CHECKING:
-    from stepwell.flows.public.host_run import ExperimentLike, Marks
+    from stepwell.flows.public.host_run import ExperimentLike
     from stepwell.flows.public.pipeline_run import PipelineRun
 
 _LOGS = ("70_driver_log.txt", "stderr.txt", "stdout.txt")

@@ -32,9 +32,12 @@ from stepwell import (
     Model,
     MsiAuthentication,
     OutputFileDatasetConfig,
+    OutputTabularDatasetConfig,
     Pipeline,
     PipelineData,
     PipelineEndpoint,
+    PipelineOutputFileDataset,
+    PipelineOutputTabularDataset,
     PipelineParameter,
     PipelineRun,
     PromoteHeadersBehavior,
@@ -177,3 +180,7 @@ try:
     ws.get_run("nope")
 except StepwellError as error:
     print(error.message, error.facts, error.hint)
+
+made: PipelineOutputFileDataset = PipelineData("made").as_dataset()
+rows: PipelineOutputTabularDataset = made.parse_parquet_files()
+kept: OutputTabularDatasetConfig = OutputFileDatasetConfig("kept").read_delimited_files()

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class AskingRun(Recorder):
     """The part of a run that reaches its host."""
 
+    checked_by_heirs = True
+
     @property
     def experiment(self) -> RunExperiment:
         """The experiment, with its workspace."""

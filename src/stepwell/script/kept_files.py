@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class FileRecorder:
     """A part of a log: what is logged for the step or the pipeline run, under the names that begin with `prefix`."""
 
+    checked_by_heirs = True
+
     def __init__(self, log: FolderLog | ScreenLog, scope: Scope = "step", prefix: str = "") -> None:
         self._log = log
         self._scope = scope

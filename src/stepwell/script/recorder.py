@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class Recorder(FileRecorder):
     """What a script logs: metrics, images, files, tags and properties, for the step or for the pipeline run."""
 
+    checked_by_heirs = True
+
     # Metrics --------------------------------------------------------------------------------------------------------
 
     def log(self, name: str, value: Any, description: str = "", step: int | None = None) -> None:

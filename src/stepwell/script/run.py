@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class Run(AskingRun):
     """The run that a script is part of, or its `parent`, the pipeline run, or a `child_run` of it."""
 
+    checked_by_heirs = True
+
     def __new__(cls, experiment: Any, run_id: str, outputs: str | None = None, *_: Any, **kwargs: Any) -> Self:
         """Return a run; of an experiment on the host, the one of that id, as `Run.get` does."""
         if cls is Run and hasattr(experiment, "workspace"):

@@ -120,7 +120,7 @@ def test_data_paths_are_confined(anybody, published, project):
         ({"Tags": {"a": 1}}, "Tags.a"),
         ({"Tags": {"a": "1"}, "tags": {}}, "tags"),
         ({"RegenerateOutputs": "yes"}, "RegenerateOutputs"),
-        ({"DataSetDefinitionValueAssignments": {"a": {}}}, "DataSetDefinitionValueAssignments"),
+        ({"DataSetDefinitionValueAssignments": {"a": {}}}, "DataSetDefinitionValueAssignments.a"),
     ],
 )
 def test_what_is_not_right_is_refused_by_its_name(anybody, shared_published, body, field):
