@@ -78,10 +78,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         if differs := context.differing.get(call.definition.id):
             context.emit({"step": call.definition.id, "differs": list(differs)})
         started, clock = datetime.now(UTC), time.monotonic()
-        with closing(session):
-            finished = run_job(context, job, on_output)
-        if session.told_secrets:  # a worker did not know them when it wrote the logs
-            redact_record(job, context.redactor.redact, logs=True)
+        finished = run_job(context, job, session, on_output)
         _check_inputs(context, call)
         call = account_for_imports(context, call, read_imported(job.imported))
         noted = read_notes(job.reads, inside_only=not finished.same_files)
@@ -101,8 +98,8 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             seconds=round(time.monotonic() - clock, 3),
             metrics=tuple(event for event in events if event["type"] in KEPT),
         )
+        _register_models(context, job, events)  # or else a step that is reused would not have registered them
         record = _commit(context, record, staged)
-        _register_models(context, job, events)
         materialize(context, call.definition, record, fresh=True)
         return record
     except OSError as error:
@@ -117,11 +114,16 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         context.remove_later(taken)
 
 
-def run_job(context: RunContext, job: Job, on_output: Callable[[str], None]) -> Finished:
-    """Run the job on its target and return how it finished; raise StepFailedException if not well."""
+def run_job(context: RunContext, job: Job, session: Session, on_output: Callable[[str], None]) -> Finished:
+    """Run the job on its target and return how it finished; raise StepFailedException if not well.
+
+    `session` answers what it asks, until it has ended.
+    """
     compute = context.compute(job.call.definition.compute_target)
-    finished = compute.run(job, on_output, context.stop, context.redacting)
-    redact_record(job, context.redactor.redact)
+    with closing(session):
+        finished = compute.run(job, on_output, context.stop, context.redacting)
+    # What the script was told meanwhile, a worker did not know when it wrote the logs.
+    redact_record(job, context.redactor.redact, logs=session.told_secrets)
     if finished.facts:
         context.emit({"step": job.call.definition.id, "ran_on": finished.facts})
     for warning in finished.warnings:

@@ -91,8 +91,7 @@ class _Place:
                 session.serve,
                 session.token,
             )
-            with closing(session):
-                finished = run_job(context, job, self.on_output)
+            finished = run_job(context, job, session, self.on_output)
             self.events = read_events(job.control, context.redactor.redact)
             taken = take_outputs(job, finished, place / "outputs", context.warn)
             return {port: path for port, (path, _) in taken.items()}

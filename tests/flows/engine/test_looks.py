@@ -7,6 +7,7 @@ import json
 
 from stepwell import Model, PipelineData
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.engine.run_context import RunContext
 
 PARENT = """
 from stepwell import Run
@@ -192,6 +193,37 @@ def test_a_secret_is_masked_wherever_the_step_writes_it_and_no_record_holds_it(p
     assert project.happened(pipeline) == {"s.py": "reused"}
     vault.set_secret("the-password", "tulip-4712-mania")
     assert pipeline.plan()[0].why[0] == "secret 'the-password' changed"
+
+
+def test_a_secret_that_the_target_does_not_know_is_masked_in_the_log_of_a_step_that_fails(project, monkeypatch):
+    compute, ran = type(RunContext(project.workspace, "x").compute("local")), []
+    run = compute.run
+
+    def of_a_worker(self, job, on_output, stop, redact):
+        project.workspace.get_default_keyvault().set_secret("late", "tulip-4713-mania")
+        ran.append(job.logs)
+        return run(self, job, on_output, stop, lambda text: text)
+
+    monkeypatch.setattr(compute, "run", of_a_worker)
+    body = "from stepwell.script import channel\nprint(channel.ask('secret.get', name='late'))\nraise SystemExit(3)"
+    summary = project.run(project.pipeline(project.step("s.py", body)))
+    assert summary.status == "Failed" and "tulip" not in summary.steps[0].error
+    assert {path.read_text() for path in ran[0].glob("*") if path.stat().st_size} == {"***\n"}
+
+
+def test_a_step_whose_model_cannot_be_registered_is_not_kept(project):
+    out = PipelineData("out")
+    event = {"type": "model", "scope": "step", "name": " ", "value": "m.txt", "time": 0}
+    body = f"""
+    import json, os
+    from stepwell import Run
+    Run.get_context().upload_file("m.txt", __file__)
+    with open(os.environ["STEPWELL_CONTROL"] + "/events.jsonl", "a") as stream:
+        stream.write({json.dumps(json.dumps(event))} + "\\n")
+    open(args[0], "w").write("1")
+    """
+    pipeline = project.pipeline(project.step("s.py", body, arguments=[out], outputs=[out]))
+    assert [project.run(pipeline).status for _ in range(2)] == ["Failed", "Failed"]
 
 
 def test_what_a_step_may_not_do_is_refused_with_what_to_do_instead(project):
