@@ -158,8 +158,10 @@ class DatasetInputs:
     def keep_ids(self, call: StepCall) -> None:
         """Let the ids that a step gets of datasets be found in the workspace while it runs, and after."""
         for facts in call.datasets.values():
-            if facts["mode"] == "direct" and facts["id"] in self._unregistered:
-                keep_unregistered(self._data.workspace, self._unregistered.pop(facts["id"]))
+            with self._lock:  # another step that reads it waits until it is kept
+                if facts["mode"] == "direct" and facts["id"] in self._unregistered:
+                    keep_unregistered(self._data.workspace, self._unregistered[facts["id"]])
+                    del self._unregistered[facts["id"]]
 
     def check_links(self, name: str, artifact: Artifact) -> None:
         """Warn of links that lead out of the datastore of an input."""

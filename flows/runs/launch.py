@@ -7,8 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
@@ -34,7 +34,7 @@ from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.model.definitions import DatasetSource, DataSource, PipelineDefinition
 from stepwell.model.jsonable import Jsonable
-from stepwell.model.records import Artifact
+from stepwell.model.records import Artifact, StepCall
 
 _START_SECONDS = 60
 
@@ -63,6 +63,10 @@ class RunToBe(RunContext):
 
     def emit(self, event: Event) -> None:
         """Tell nobody: there is no run yet that it could be told of."""
+
+    def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:
+        """Return the call as it is: what earlier runs read and asked is looked at when there is something to decide."""
+        return call
 
     def digest_data(self, data: DataSource) -> Artifact:
         """Return the data with their digest, without it if they are far away; raise DatastoreException if there are none."""
@@ -94,7 +98,8 @@ def _register(
     ports = (port.source for step in definition.steps for port in step.inputs)
     keep_secret_addresses(pipeline.workspace, (*ports, *values.values()))
     if check:
-        preflight(context, definition, values)
+        with closing(context):
+            preflight(context, definition, values)
     with shared(context.store.lock_file):  # a collector must not see snapshots that no run claims yet
         snapshots = context.snapshots()
         shown = shown_values(definition.parameters, values)

@@ -71,10 +71,9 @@ def upload(asker: Asker, sent: Sent, *, name: str | None = None, target: str = "
         for file in found
         if sent.path.is_dir() or file == sent.path.name
     )
-    placed = {f"{datastore.inside(target)}/{path}".lstrip("/"): root / path for path in names}
+    placed = {datastore.inside(f"{target}/{path}".lstrip("/")): root / path for path in names}
     there = {path for path in placed if not overwrite and datastore.exists(path)}
     for path, place in placed.items():
-        datastore.inside(path)
         if path not in there and not asker.rehearses:
             datastore.put_file(place, path)
     return Answer({"uploaded": sorted(set(placed) - there), "skipped": sorted(there)})

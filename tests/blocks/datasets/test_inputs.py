@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from threading import Event, Thread
+from types import SimpleNamespace
 
 import pytest
 
 from stepwell import Dataset
+from stepwell.blocks.datasets import inputs
 from stepwell.blocks.datasets.files import web_addresses
 from stepwell.blocks.datasets.inputs import keep_secret_addresses, pinned
 from stepwell.blocks.datasets.registry import find_by_id
@@ -99,3 +102,30 @@ def test_the_id_that_a_script_gets_can_be_looked_up(project, store) -> None:
     run = project.workspace.get_run(project.run(project.pipeline(step)).run_id)
     found = (run.find_step_run("s.py")[0].folder / "outputs" / "id").read_text()
     assert find_by_id(project.workspace, found).definition["places"] == table.to_json()["places"]
+
+
+def test_a_step_waits_until_another_has_kept_the_id_of_its_dataset(workspace, store, monkeypatch) -> None:
+    begun, goes_on, kept, seen = Event(), Event(), list[str](), list[int]()
+
+    def keep(_: object, definition: DatasetDefinition) -> None:
+        begun.set()
+        goes_on.wait()
+        kept.append(definition.kind)
+
+    monkeypatch.setattr(inputs, "keep_unregistered", keep)
+    with closing(RunContext(workspace, "plan")) as context:
+        artifact = context.datasets.artifact(dataset_source(Dataset.File.from_files((store, "a"))))
+        call = SimpleNamespace(datasets={"files": {"mode": "direct", "id": artifact.dataset.id}})
+
+        def start() -> None:
+            context.datasets.keep_ids(call)
+            seen.append(len(kept))
+
+        threads = [Thread(target=start) for _ in range(2)]
+        threads[0].start()
+        begun.wait()
+        threads[1].start()
+        goes_on.set()
+        for thread in threads:
+            thread.join()
+    assert (kept, seen) == (["file"], [1, 1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 
 from stepwell import Model, PipelineData
 from stepwell.blocks.store.run_folder import RunFolder
@@ -311,3 +312,16 @@ def test_a_file_that_is_called_like_a_look_counts_as_a_file(project):
     assert written(project, pipeline()) == "one"
     project.write("look here.txt", "two")
     assert written(project, pipeline()) == "two"
+
+
+def test_a_run_that_is_only_asked_for_fetches_nothing_that_earlier_ones_looked_at(project, monkeypatch):
+    out = PipelineData("out")
+    body = """
+    from stepwell.script import channel
+    channel.receive("datastore.download", prefix="raw")
+    open(args[0], "w").write("1")
+    """
+    pipeline = project.pipeline(project.step("s.py", body, arguments=[out], outputs=[out]))
+    assert project.run(pipeline).status == "Finished"
+    monkeypatch.setattr("stepwell.flows.engine.run_context.asked_again", lambda *_: pytest.fail("it was asked again"))
+    assert pipeline.validate() == []

@@ -55,6 +55,12 @@ def test_datastores_are_read_and_written_by_their_paths_alone(session, project):
     with pytest.raises(DatastoreException):
         channel.send("datastore.upload", project.folder / "made", target="../out")
     assert not (store.local_root.parent / "out").exists()
+    (project.folder / "made" / ".stepwell").mkdir()
+    (project.folder / "made" / ".stepwell" / "x").write_text("1")
+    (project.folder / "made" / "-first").write_text("1")
+    with pytest.raises(DatastoreException):
+        channel.send("datastore.upload", project.folder / "made", overwrite=True)
+    assert not (store.local_root / "-first").exists(), "all or nothing"
 
 
 def test_content_that_was_read_through_a_datastore_counts(session, project, context, call):
