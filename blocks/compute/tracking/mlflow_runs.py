@@ -21,13 +21,15 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from stepwell.blocks.system.files import remove, take
-from stepwell.model.nofollow import append_file, files_below, open_folder, read_file
+from stepwell.model.nofollow import append_file, files_below, open_file, open_folder
 from stepwell.script.events import EVENTS, FOLDERS
 from stepwell.script.metrics import encoded
 
 _FOLDER, _ROOT = "mlflow", "mlruns"
 _FACT = re.compile(r"^(\w+): *(.*?) *$", re.MULTILINE)
 _SOURCE = re.compile(rf".*/{_FOLDER}/{_ROOT}/(.+)")
+_MOST_BYTES = 64 << 20
+"""How much of a file is read: a step may have written anything."""
 
 
 def variables(control: Path) -> dict[str, str]:
@@ -82,7 +84,8 @@ def _events(root: Path, files: Path) -> Iterator[dict[str, Any]]:
     for name in names:
         if re.fullmatch(r"[^/]+/models/[^/]+/meta\.yaml", name):
             facts, folder = _facts(root, name), os.path.dirname(name)
-            prefix = prefixes.get(facts.get("source_run_id", ""), "") + (_plain(facts.get("name", "")) or "model") + "/"
+            model = _confined(facts.get("name", "")) or "model"
+            prefix = f"{prefixes.get(facts.get('source_run_id', ''), '')}{model}/"
             yield from _kept(root, f"{folder}/artifacts", names, prefix, files, kept)
     for name in names:
         if re.fullmatch(r"models/[^/]+/version-[0-9]+/meta\.yaml", name):
@@ -96,24 +99,23 @@ def _runs(root: Path, names: list[str]) -> Iterator[_Run]:
             nested = f"{folder}/tags/mlflow.parentRunId" in names
             began = facts.get("start_time", "")
             title = facts.get("run_name") or _text(root, f"{folder}/tags/mlflow.runName")
-            yield _Run(
-                folder, facts.get("run_id", folder), title, int(began) if began.isdecimal() else sys.maxsize, nested
-            )
+            start = int(began) if re.fullmatch("[0-9]{1,18}", began) else sys.maxsize
+            yield _Run(folder, facts.get("run_id", folder), title, start, nested)
 
 
 def _prefixes(runs: list[_Run]) -> Iterator[str]:
     """Yield what the names of each run begin with: nothing for the first one, then the run's own name, made unique."""
     taken: set[str] = set()
     for number, run in enumerate(runs):
-        name = _plain(run.name) or f"run_{number + 1}"
+        name = _confined(run.name) or f"run_{number + 1}"
         if number:
             name = name if name not in taken else f"{name}_{number + 1}"
             taken.add(name)
         yield f"{name}/" if number else ""
 
 
-def _plain(name: str) -> str:
-    """Return a name that a step chose as a path that leads nowhere else; '' if nothing is left of it."""
+def _confined(name: str) -> str:
+    """Return a name that a step gave as a path below a folder, '' if nothing is left of it."""
     return "/".join(part for part in name.replace("\0", "").split("/") if part not in ("", ".", ".."))
 
 
@@ -126,7 +128,7 @@ def _logged(root: Path, folder: str, names: list[str], prefix: str) -> Iterator[
         if kind == "metrics":
             lines = [line.split() for line in dict.fromkeys(_text(root, name).splitlines())]
             for line in lines:
-                with suppress(ValueError, IndexError):
+                with suppress(ValueError, IndexError, OverflowError):
                     value, step = float(line[1]), int(line[2]) if len(line) > 2 else 0
                     facts = {"kind": "scalar", "value": encoded(value), "step": step, "time": int(line[0]) / 1000}
                     yield {"type": "metric", **event, **facts}
@@ -144,17 +146,20 @@ def _kept(
     for name in names:
         if name.startswith(f"{folder}/"):
             called = prefix + name.removeprefix(f"{folder}/")
-            (files / called).parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
+            with suppress(OSError):  # another file stands there, or in place of its folder, or its name is too long
+                (files / called).parent.mkdir(parents=True, exist_ok=True)
                 os.link(root / name, files / called, follow_symlinks=False)
             yield {"type": "file", "scope": "step", "name": called, "value": called, "time": 0}
 
 
 def _registered(facts: Mapping[str, str], kept: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Yield the event of a registered version, if what it is made of was logged in this step."""
-    for key in ("storage_location", "source") if facts.get("name") else ():
-        found = _SOURCE.fullmatch(unquote(urlsplit(facts.get(key, "")).path))
-        if found is None:
+    for key in ("storage_location", "source"):
+        try:
+            found = _SOURCE.fullmatch(unquote(urlsplit(facts.get(key, "")).path))
+        except ValueError:  # it is no address
+            continue
+        if found is None or not facts.get("name"):
             continue
         for folder, prefix in kept.items():
             if f"{found[1]}/".startswith(f"{folder}/"):
@@ -192,6 +197,7 @@ def _facts(root: Path, name: str) -> dict[str, str]:
 
 def _text(root: Path, name: str) -> str:
     try:
-        return read_file(root, name).decode("utf-8", "replace")
+        with open_file(root, name) as stream:
+            return stream.read(_MOST_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""

@@ -63,6 +63,32 @@ def test_the_first_run_is_the_steps_and_others_go_by_their_names(job: StandIn) -
     assert not (job.control / "mlflow").exists() and sorted(os.listdir(job.record)) == ["control"]
 
 
+@pytest.mark.parametrize("name", ["../../../out", "/{there}/out", "..", "a/../../../out"])
+def test_no_name_of_a_model_leads_out_of_the_record(job: StandIn, tmp_path: Path, name: str) -> None:
+    job.write("0/models/m1/meta.yaml", f"name: {name.format(there=tmp_path)}\nsource_run_id: a\n")
+    job.write("0/models/m1/artifacts/weights", "w")
+    events = job.keep()
+    assert sorted(files_below(tmp_path)) == [
+        "record/control/events.jsonl",
+        f"record/control/files/{events[0]['value']}",
+    ]
+
+
+def test_torn_files_are_passed_over_and_the_rest_is_kept(job: StandIn) -> None:
+    first = run(job, "a", 1)
+    job.write("0/b/meta.yaml", "run_id: b\nstart_time: " + "9" * 5000)
+    job.write(f"{first}/metrics/loss", f"1000 0.5 0\n{'9' * 400} 1 0\n{'9' * 5000} 1 0\n1 x\n\n")
+    job.write(f"{first}/artifacts/model", "a file")
+    job.write("0/models/m1/meta.yaml", "name: model\nsource_run_id: a\n")
+    job.write("0/models/m1/artifacts/weights", "stands where a file stands")
+    job.write("models/x/version-1/meta.yaml", "source: file:///x/mlflow/mlruns/0/a/artifacts/model")
+    job.write("models/y/version-1/meta.yaml", "name: y\nsource: http://[/mlflow/mlruns/0/a/artifacts/model")
+    events = job.keep()
+    assert metrics_of(events) == {"loss": 0.5}  # type: ignore[arg-type]
+    assert [place.read_text() for place in files_of(job.control, events).values()] == ["a file"]
+    assert not [event for event in events if event["type"] == "model"]
+
+
 def test_what_the_script_kept_itself_stays(job: StandIn) -> None:
     (job.control / "files" / "plots").mkdir(parents=True)
     (job.control / "files" / "plots" / "a.txt").write_text("its own")
