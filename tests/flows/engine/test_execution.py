@@ -250,3 +250,30 @@ def test_a_shell_script_with_windows_line_ends_is_named_as_what_fails(project):
     assert (
         all("not CR LF" in error and f"The step {name!r} failed" in error for name, error in errors.items()) and errors
     )
+
+
+# Models -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_whose_models_could_not_be_registered_is_not_kept(project, monkeypatch):
+    from stepwell import Model
+    from stepwell.blocks.workspace import models
+    from stepwell.errors import ServerException
+
+    body = """
+    import os
+    root = os.environ["MLFLOW_TRACKING_URI"].removeprefix("file://")
+    def write(name, text):
+        os.makedirs(os.path.dirname(f"{root}/{name}"), exist_ok=True)
+        open(f"{root}/{name}", "w").write(text)
+    write("0/r/meta.yaml", "run_id: r")
+    write("0/r/artifacts/net/weights", "w")
+    write("models/iris/version-1/meta.yaml", f"name: iris\\nsource: file://{root}/0/r/artifacts/net")
+    """
+    pipeline = project.pipeline(project.step("s.py", body))
+    with monkeypatch.context() as patch:
+        patch.setattr(models, "add_version", lambda *_: (_ for _ in ()).throw(ServerException("It is away")))
+        assert project.happened(pipeline) == {"s.py": "failed"}
+    assert project.happened(pipeline) == {"s.py": "ran"}
+    assert Model(project.workspace, "iris").version == 1
+    assert project.happened(pipeline) == {"s.py": "reused"}
