@@ -350,8 +350,8 @@ class Store:
 
 
 def partial_key(fingerprint: Fingerprint) -> str:
-    """Return the key of the rows that are known before any input is: without content of inputs, reads and looks."""
-    return fingerprint.without("input", "beside", "read", "look").key
+    """Return the key of the rows that are known before any input is: without inputs and how they are read, reads and looks."""
+    return fingerprint.without("input", "beside", "reading", "read", "look").key
 
 
 def _known_digests(root: Path, tree: Tree) -> DigestFile:

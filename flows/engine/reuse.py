@@ -89,6 +89,7 @@ def _plan(
         call = context.call(step, values, inputs, early=True)
         if missing := [p.name for p in step.inputs if p.name not in call.inputs and p.name not in waiting]:
             decisions.append(Decision(step.id, "depends", (f"the data of its input {missing[0]!r} have yet to come",)))
+            planned.decided(step.id, None)
             continue
         duplicate = decided.get(_identity(call, waiting))
         if duplicate is not None and not _reason_to_run(context, step, call.fingerprint):

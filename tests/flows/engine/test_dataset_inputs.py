@@ -238,3 +238,17 @@ def test_the_order_in_which_files_are_read_counts(project: Any, store: Any) -> N
     assert happened("a/1.csv", "b/3.csv") == ("ran", [1, 3], ["/a/1.csv", "/b/3.csv"])
     assert happened("b/3.csv", "a/1.csv") == ("ran", [3, 1], ["/b/3.csv", "/a/1.csv"])
     assert happened("a/1.csv", "b/3.csv")[0] == "reused"
+
+
+def test_a_plan_says_that_a_table_has_yet_to_be_written(project: Any, store: Any) -> None:
+    out = OutputFileDatasetConfig("out")
+    source = project.folder / "number"
+    source.write_text("1")
+    write = project.step(
+        "write.py", f"open(args[0] + '/t.csv', 'w').write('x\\n' + open({str(source)!r}).read())", arguments=[out]
+    )
+    read = project.step("read.py", READ, inputs=[out.read_delimited_files().as_input("table")])
+    pipeline = project.pipeline(write, read)
+    assert project.happened(pipeline) == {"write.py": "ran", "read.py": "ran"}
+    source.write_text("2")
+    assert [decision.action for decision in pipeline.plan()] == ["run", "depends"]

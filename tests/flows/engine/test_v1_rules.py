@@ -8,6 +8,7 @@ from stepwell import (
     CommandStep,
     DataPath,
     DataPathComputeBinding,
+    DataReference,
     Experiment,
     OutputFileDatasetConfig,
     PipelineData,
@@ -216,6 +217,20 @@ def test_data_may_come_while_the_run_is_at_work(project):
     summary = project.run(pipeline)
     assert [step.happened for step in summary.steps] == ["ran", "ran"], summary.steps
     assert step_run(project, summary, "read.py").get_stdout_log() == "came\n"
+
+
+def test_what_a_step_may_set_whose_data_have_yet_to_come_is_not_known_in_a_plan(project):
+    store = project.workspace.get_default_datastore()
+    (store.local_root / "late.txt").write_text("came")
+    raw, tell = DataReference(store, "raw", "late.txt"), "from stepwell import Run; parent = Run.get_context().parent; "
+    first = project.step("read.py", tell + "parent.tag('n', open(args[0]).read())", arguments=[raw], inputs=[raw])
+    second = project.step("ask.py", tell + "print(parent.get_tags())")
+    second.run_after(first)
+    pipeline = project.pipeline(first, second, rules="v1")
+    assert project.run(pipeline).status == "Finished"
+    assert [decision.action for decision in pipeline.plan()] == ["reuse", "reuse"]
+    (store.local_root / "late.txt").unlink()
+    assert [decision.action for decision in pipeline.plan()] == ["depends", "depends"]
 
 
 def test_data_that_never_come_fail_the_step_that_reads_them_by_name(project):
