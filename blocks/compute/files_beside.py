@@ -7,8 +7,10 @@ import stat
 from pathlib import Path
 
 from stepwell.blocks.system.files import copy_tree, remove
-from stepwell.model.definitions import InputPort, OutputSource
+from stepwell.model.definitions import InputPort, OutputSource, StepDefinition
 from stepwell.model.records import beside
+
+_MOST_NAMED = 5
 
 
 def drop_links_and_pipes(place: Path) -> list[str]:
@@ -22,6 +24,21 @@ def drop_links_and_pipes(place: Path) -> list[str]:
                 path.unlink()
                 dropped.append(str(path.relative_to(place)))
     return dropped
+
+
+def warning_of(definition: StepDefinition, place: Path) -> str:
+    """Return the words that warn of what is not kept of a folder of files beside outputs, '' if nothing is lost.
+
+    Of what is kept, it is what no folder can be kept with, which is removed.
+    """
+    dropped = drop_links_and_pipes(place) if definition.keeps_files_beside else sorted(os.listdir(place))
+    if not dropped:
+        return ""
+    shown = ", ".join(dropped[:_MOST_NAMED]) + (
+        f" and {len(dropped) - _MOST_NAMED} more" if dropped[_MOST_NAMED:] else ""
+    )
+    hint = "" if definition.keeps_files_beside else "; write into them"
+    return f"Step {definition.id!r} wrote beside its outputs what is not kept: {shown}{hint}"
 
 
 def with_files_beside(port: InputPort, data: Path, inputs: dict[str, Path], folder: Path) -> Path:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.compute.files_beside import drop_links_and_pipes
+from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
@@ -277,19 +277,13 @@ def _take_rest(job: Job, finished: Finished, place: Path, warn: Callable[[str], 
     definition = job.call.definition
     try:
         take_output(job, BESIDE, finished.outputs[BESIDE], place, finished.seen_at.get(BESIDE))
-        dropped = drop_links_and_pipes(place) if definition.keeps_files_beside else sorted(os.listdir(place))
-        if dropped:
-            hint = "" if definition.keeps_files_beside else "; write into them"
-            warn(f"Step {definition.id!r} wrote beside its outputs what is not kept: {_some(dropped)}{hint}")
+        if warning := warning_of(definition, place):
+            warn(warning)
         if definition.keeps_files_beside and os.listdir(place):
             return {BESIDE: (place, scan(place))}
     except (OSError, StepwellError) as error:
         warn(f"What step {definition.id!r} wrote beside its outputs can't be kept: {error}")
     return {}
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _artifacts(

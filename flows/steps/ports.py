@@ -15,14 +15,14 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset, PipelineOutputTabularDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
-from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
+from stepwell.flows.steps.outputs import REFERENCE, OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.definitions import Argument, OutputPort, Piece
 
 _CONFIGS = (OutputFileDatasetConfig, OutputTabularDatasetConfig)
 _PIPELINE_DATASETS = (PipelineOutputFileDataset, PipelineOutputTabularDataset)
 
-REFERENCE, PARAMETER = "AZUREML_DATAREFERENCE_", "AML_PARAMETER_"
+PARAMETER = "AML_PARAMETER_"
 OUTPUT, INPUT = "DatasetOutputConfig:", "DatasetConsumptionConfig:"
 _WORD = re.compile(rf"(\$\{{|\$)?({REFERENCE}|{PARAMETER}|{OUTPUT}|{INPUT})(\w+)")
 

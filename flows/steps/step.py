@@ -21,12 +21,11 @@ from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merg
 from stepwell.flows.steps.argument_types import Argument as StepArgument
 from stepwell.flows.steps.argument_types import Configuration, Input, Output, Plain, Requirements, Target
 from stepwell.flows.steps.argument_types import Value as ParameterValue
-from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
+from stepwell.flows.steps.outputs import REFERENCE, OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.steps.ports import (
     INPUT,
     OUTPUT,
     PARAMETER,
-    REFERENCE,
     access_of,
     adopted,
     as_input,
@@ -288,7 +287,7 @@ class Step(TaskMethods):
     def _input_port(self, item: Any, producers: Producers) -> InputPort:
         name = self._input_names[id(item)]
         mode, place = access_of(item)
-        variable = name if is_dataset(item) else f"AZUREML_DATAREFERENCE_{name}"
+        variable = name if is_dataset(item) else REFERENCE + name
         follow = getattr(item[1] if isinstance(item, tuple) else item, "follow_links", None)
         reading = reading_of(item) if mode == "direct" else ""
         return InputPort(name, self._source(item, name, producers), variable, mode, place, follow, reading)

@@ -241,4 +241,4 @@ def collect_results(job: Job, report: Report) -> Finished:
         facts = {"record": record, "reason": error.strerror or error}
         title = f"What step {job.call.definition.name!r} logged on a Dask worker can't be taken over"
         raise StepFailedException(title, facts, "Let the script leave its log where it is.") from error
-    return Finished(report.exit, outputs, same_files=report.same_files, facts=report.facts)
+    return Finished(report.exit, outputs, same_files=report.same_files, facts=report.facts, warnings=report.warnings)

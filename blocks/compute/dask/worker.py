@@ -18,7 +18,7 @@ from typing import Any
 
 from stepwell.blocks.compute.dask.gpu_lease import GpuLease, lease
 from stepwell.blocks.compute.dask.relay import WorkerSide
-from stepwell.blocks.compute.files_beside import drop_links_and_pipes
+from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.compute.local_run import run_here
 from stepwell.blocks.compute.working_directory import take_output
@@ -69,6 +69,7 @@ class Report:
     shared: bool = True
     same_files: bool = True
     facts: dict[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 def work(message: bytes) -> Report:
@@ -133,7 +134,7 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
     assert job.remote_store
     if stopped:  # nobody waits for it
         return Report((), finished.exit, shared=False)
-    outputs = {}
+    outputs, warnings = {}, tuple[str, ...]()
     taken = job.folder / "taken"
     taken.mkdir()
     for number, (name, path) in enumerate(finished.outputs.items() if finished.exit.ok else ()):
@@ -141,7 +142,7 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
             place = taken / str(number)
             take_output(job, name, path, place)
             if name == BESIDE:
-                drop_links_and_pipes(place)
+                warnings = tuple(filter(None, [warning_of(job.call.definition, place)]))
                 if not (job.call.definition.keeps_files_beside and os.listdir(place)):
                     continue
             digest = outputs[name] = scan(place).digest
@@ -150,7 +151,7 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
     record = f"record-{job.step_run_id}-{job.folder.name}"
     take(job.record, taken / "record", below=job.folder)
     job.remote_store.put(taken / "record", record)
-    return Report((), finished.exit, outputs, record, shared=False, same_files=False, facts=facts)
+    return Report((), finished.exit, outputs, record, shared=False, same_files=False, facts=facts, warnings=warnings)
 
 
 # Data -----------------------------------------------------------------------------------------------------------------

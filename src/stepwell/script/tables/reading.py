@@ -8,14 +8,13 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition, ReadOptions
-from stepwell.model.datasets.file_names import LocalFile, files_below, full_path, partition_columns, partition_values
+from stepwell.model.datasets.file_names import LocalFile, full_path, partition_columns, partition_values
 from stepwell.script.tables.column_types import converted, inferred, kind_of
 from stepwell.script.tables.row_operations import after_operations, most_rows
 
@@ -44,11 +43,6 @@ def library(name: str) -> Any:
             {"reason": error},
             "Install it with `pip install 'stepwell[datasets]'`; in a step, add pandas and pyarrow to its environment.",
         ) from error
-
-
-def frame_below(definition: DatasetDefinition, folder: str | os.PathLike[str], **rules: str) -> Any:
-    """Return the table of a definition as a DataFrame, its files in a folder or at this path; `rules` as for `frame_of`."""
-    return frame_of(definition, files_below(definition, folder), **rules)
 
 
 def frame_of(

@@ -251,6 +251,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             text = open(sys.argv[1]).read() + helper.word() + open(sys.argv[2] + '/in.csv').read()
             open(sys.argv[3] + '/result', 'w').write(text)
             open(sys.argv[3] + '_beside', 'w').write(open(sys.argv[1] + '_near').read())
+            os.symlink('/etc', sys.argv[3] + '_link')
             open('outputs/plot', 'w').write('plot')
             """
             % (str(project.folder / "source"), str(project.folder)),
@@ -270,6 +271,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
         summary = project.run(pipeline)
         steps = {step.id: step for step in summary.steps}
         assert {name: step.happened for name, step in steps.items()} == dict.fromkeys(steps, "ran"), steps
+        assert "Step 'far.py' wrote beside its outputs what is not kept: out_link" in summary.warnings
         run = project.workspace.get_run(summary.run_id)
         (far_run,) = run.find_step_run("far.py")
         assert (far_run.get_output_data("out").local_path / "result").read_text() == "from here helped 1,2\n"

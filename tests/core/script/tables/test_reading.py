@@ -18,7 +18,8 @@ from pandas.testing import assert_frame_equal
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import ColumnType, DatasetDefinition, Place, ReadOptions
 from stepwell.model.datasets.expressions import column
-from stepwell.script.tables.reading import frame_below
+from stepwell.model.datasets.file_names import files_below
+from stepwell.script.tables import reading
 
 
 def table(form: str = "delimited", path: str = "", root: str = "", **options) -> DatasetDefinition:
@@ -26,7 +27,8 @@ def table(form: str = "delimited", path: str = "", root: str = "", **options) ->
 
 
 def read(folder: Path, definition: DatasetDefinition | None = None, **rules) -> pd.DataFrame:
-    return frame_below(definition or table(), folder, **rules)
+    wanted = definition or table()
+    return reading.frame_of(wanted, files_below(wanted, folder), **rules)
 
 
 def write(folder: Path, **texts: str) -> Path:
