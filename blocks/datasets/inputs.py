@@ -134,13 +134,15 @@ class DatasetInputs:
             return self._known[source]
 
     def artifact_now(self, artifact: Artifact) -> Artifact:
-        """Return the files of a dataset by content as they are now; those that were fetched, as they were."""
+        """Return the files of a dataset by content as a step finds them now; those that were fetched, as they were."""
         assert artifact.dataset is not None
         if artifact.datastore:
             return self._data.digest_data(DataSource(artifact.datastore, artifact.path))
         found = self._gathered[artifact.path]
-        changed = found.seen and look(self._data.workspace, found.definition).tree.digest != found.seen
-        return replace(artifact, digest="") if changed else artifact
+        if found.seen and look(self._data.workspace, found.definition).tree.digest != found.seen:
+            return replace(artifact, digest="")
+        now, _ = scan_through(found.folder, self._data.store.digests.digest_file)
+        return replace(artifact, digest=now.digest)
 
     def output(self, artifact: Artifact, reading: str) -> Artifact:
         """Return what another step wrote as the dataset that it is to the step that reads it so."""

@@ -276,7 +276,12 @@ def _made(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Cur
     """Return the files that are made of the table of a definition."""
     source = look(workspace, definition.table)
     folder, tree = made_files(
-        workspace.store if workspace else None, source.definition, definition, source.content, source.here
+        workspace.store if workspace else None,
+        source.definition,
+        definition,
+        source.content,
+        lambda: look(workspace, definition.table).content,
+        source.here,
     )
     made = _files_in(folder, tree)
     files = chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in made])

@@ -26,6 +26,7 @@ def made_files(
     table: DatasetDefinition,
     definition: DatasetDefinition,
     content: str,
+    content_now: Callable[[], str],
     here: Callable[[Path], Iterable[LocalFile]],
 ) -> tuple[Path, Tree]:
     """Return the folder of the files that a definition makes of its table, and what it holds.
@@ -35,6 +36,7 @@ def made_files(
         table: The definition of the table, with its root.
         definition: The definition of the files.
         content: What tells whether the table is the same.
+        content_now: Finds that anew: files of a table that changed while it was read are not remembered.
         here: Gives the table's files, some of them in a folder.
     """
     assert definition.written is not None
@@ -48,7 +50,7 @@ def made_files(
     with _scratch_folder(store) as scratch:
         frame = frame_of(table, here(scratch / "fetched"))
         made = _kept(store, scratch, frame, arguments["format"], arguments.get("separator", ","))
-    if store is not None:
+    if store is not None and content_now() == content:
         store.digests.remember(name, _RULES, made[1].digest)
     return made
 

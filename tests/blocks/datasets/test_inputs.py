@@ -8,8 +8,14 @@ from types import SimpleNamespace
 
 import pytest
 
+<<<<<<< HEAD
 from stepwell import Dataset
 from stepwell.blocks.datasets import inputs
+=======
+from far_away import TaggedMemory
+
+from stepwell import Dataset, Datastore
+>>>>>>> 25a343e (See changes of files here though others of the dataset were fetched, and remember no files of a table that changed meanwhile)
 from stepwell.blocks.datasets.files import web_addresses
 from stepwell.blocks.datasets.inputs import keep_secret_addresses, pinned
 from stepwell.blocks.datasets.registry import find_by_id
@@ -42,6 +48,19 @@ def test_files_of_several_places_are_links_here_and_copies_elsewhere(workspace, 
         assert definition_in(artifact.dataset.document).root == ""
         assert context.datasets.artifact_now(artifact).digest == artifact.digest
         (store.local_root / "b/3.csv").write_text("other")
+        assert context.datasets.artifact_now(artifact).digest != artifact.digest
+
+
+def test_files_here_that_change_are_seen_though_others_were_fetched(workspace, store) -> None:
+    TaggedMemory.store, TaggedMemory.pseudo_dirs = {}, [""]
+    far = Datastore.register(workspace, "far", "tagged://data")
+    far.put_file(store.local_root / "a/1.csv", "f.csv")
+    with closing(RunContext(workspace, "plan")) as context:
+        artifact = context.datasets.artifact(
+            dataset_source(Dataset.File.from_files([(store, "a/1.csv"), (far, "f.csv")]))
+        )
+        assert context.datasets.artifact_now(artifact).digest == artifact.digest
+        (store.local_root / "a/1.csv").write_text("other")
         assert context.datasets.artifact_now(artifact).digest != artifact.digest
 
 

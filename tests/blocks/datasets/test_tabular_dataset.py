@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -146,6 +147,19 @@ def test_a_table_becomes_files_which_are_made_once(table, tmp_path, monkeypatch)
     assert files.to_path() == ["/part-00000.csv"]
     with pytest.raises(StepwellError, match="need pandas"):
         table.take(1).to_csv_files(separator=";").to_path()
+
+
+def test_files_of_a_table_that_changed_meanwhile_are_made_again(store, tmp_path, monkeypatch) -> None:
+    from stepwell.blocks.datasets.files import made_files
+
+    place = store.local_root / "changing.csv"
+    place.write_text("x\n1\n")
+    made, read = Dataset.Tabular.from_delimited_files((store, "changing.csv")).to_csv_files(), made_files.frame_of
+    with monkeypatch.context() as patch:
+        patch.setattr(made_files, "frame_of", lambda *given: (place.write_text("x\n9\n"), read(*given))[1])
+        assert Path(made.download(tmp_path / "first")[0]).read_text() == "x\n9\n"
+    place.write_text("x\n1\n")
+    assert Path(made.download(tmp_path / "second")[0]).read_text() == "x\n1\n"
 
 
 def test_tables_are_made_where_there_is_no_pandas(store, monkeypatch) -> None:
