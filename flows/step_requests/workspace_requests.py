@@ -8,13 +8,16 @@ from stepwell.errors import EnvironmentException, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker
 from stepwell.model.redaction import redacted
 
+_PASSING = ("creationTime", "changeTime", "discoveryUrl")
+"""Facts of the workspace that change with whatever is saved of it, or with the server's address: no result depends on them."""
+
 
 def details(asker: Asker) -> Answer:
     """Return the facts of the workspace, without secrets."""
     workspace = asker.host.workspace
     facts = {**workspace.get_details(), "default_datastore": workspace.default_datastore_name}
     known = {name: redacted(value, asker.host.redactor.redact) for name, value in facts.items()}
-    return Answer(known, identity={name: value for name, value in known.items() if name != "created"})
+    return Answer(known, identity={name: value for name, value in known.items() if name not in _PASSING})
 
 
 def environment(asker: Asker, *, name: str, version: int | str | None = None) -> Answer:

@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from stepwell import Model
+from stepwell import Model, Workspace
 from stepwell.blocks.processes.step_channel import listening
 from stepwell.errors import ComputeTargetException, DatastoreException, StepwellError, UserErrorException
 from stepwell.flows.engine.run_context import RunContext
@@ -199,6 +199,21 @@ def test_who_asks_too_much_to_be_asked_again_is_answered_but_never_served_later(
     assert len(values) == 4 and "while the step ran" in values[TOO_MANY]
     assert asked_again(Asker(session._host, session._asker.call), TOO_MANY) != values[TOO_MANY]
     assert "too much" in Row("look", TOO_MANY, "").label
+
+
+def test_of_the_workspace_counts_what_it_is_and_not_when_it_was_saved_or_where_the_server_is(
+    project, context, call, monkeypatch
+):
+    def value():
+        context.workspace = Workspace.get(project.workspace.name)
+        return asked_again(Asker(context, call), "workspace.details {}")
+
+    before = value()
+    project.workspace.update()
+    monkeypatch.setattr("stepwell.blocks.server.documents.ui_url", lambda path="": f"http://elsewhere{path}")
+    assert value() == before
+    project.workspace.update(description="another")
+    assert value() != before
 
 
 def test_a_step_in_a_container_keeps_its_runs_in_there(session, project, context, monkeypatch):
