@@ -197,7 +197,7 @@ def _show(workspace: BaseWorkspace, block: ModelBlock) -> None:
         }
         for one in versions_of(workspace, block.name)
     ]
-    with suppress(ServerException):  # it is registered, whether anybody can see it or not
+    with suppress(ServerException, ValueError):  # it is registered, whether anybody can see it or not
         documents.create_artifact(
             "table",
             joined_name("model", workspace.name, block.name),

@@ -98,6 +98,8 @@ class HostRun(Run):
     """
 
     def __init__(self, experiment: ExperimentLike, run_id: str) -> None:
+        if "folder" in vars(self):  # `Run(experiment, name)` has found it already
+            return
         self._experiment = experiment
         self.workspace = experiment.workspace
         self.folder = RunFolder(self.workspace.store.run_folder(run_id))

@@ -34,6 +34,7 @@ from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.flow_run import run_tags
+from stepwell.flows.runs.launch import given_up
 from stepwell.flows.runs.states import why_failed
 from stepwell.flows.runs.summary import FINAL
 from stepwell.model.redaction import here
@@ -99,26 +100,27 @@ class InteractiveRun(PipelineRun):
                 )
             run = cls(experiment, str(flow_run.id))
             living = ExitStack()
-            living.enter_context(run.folder.alive())
-            run.folder.describe(
-                {
-                    "id": run.id,
-                    "number": number,
-                    "created": time.time(),
-                    "kind": KIND,
-                    "name": label,
-                    "display_name": display_name or name,
-                    "workspace": experiment.workspace.name,
-                    "experiment": experiment.name,
-                    "tags": labels,
-                    "properties": properties,
-                    "parent_run_id": parent_id,
-                    "outputs": os.path.abspath(outputs) if outputs else None,
-                    "pid": os.getpid(),
-                }
-            )
-            untold.note(run.folder, named_server())
-            run._append_state({"status": "Running"})
+            with given_up(flow_run.id):
+                living.enter_context(run.folder.alive())
+                run.folder.describe(
+                    {
+                        "id": run.id,
+                        "number": number,
+                        "created": time.time(),
+                        "kind": KIND,
+                        "name": label,
+                        "display_name": display_name or name,
+                        "workspace": experiment.workspace.name,
+                        "experiment": experiment.name,
+                        "tags": labels,
+                        "properties": properties,
+                        "parent_run_id": parent_id,
+                        "outputs": os.path.abspath(outputs) if outputs else None,
+                        "pid": os.getpid(),
+                    }
+                )
+                untold.note(run.folder, named_server())
+                run._append_state({"status": "Running"})
         _LIVING[run.id] = (os.getpid(), run, living)
         return run
 

@@ -113,7 +113,7 @@ def _register(
                 state=Pending(message=token),
             )
         run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
-        with _given_up(flow_run.id):
+        with given_up(flow_run.id):
             run.describe(
                 {
                     "id": run.run_id,
@@ -147,7 +147,7 @@ def _noted_if_unanswered() -> Iterator[str]:
 
 
 @contextmanager
-def _given_up(flow_run_id: UUID) -> Iterator[None]:
+def given_up(flow_run_id: UUID) -> Iterator[None]:
     """Tell Prefect, if the block fails, that the run will never begin."""
     try:
         yield

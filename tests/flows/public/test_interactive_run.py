@@ -14,7 +14,13 @@ from typer.testing import CliRunner
 from stepwell import Experiment, Model, PipelineRun, Run, Workspace
 from stepwell.blocks.server.documents import client
 from stepwell.deployments.cli.main import app
-from stepwell.errors import ActivityFailedException, ExperimentExecutionException, ModelPathNotFoundException
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.errors import (
+    ActivityFailedException,
+    ExperimentExecutionException,
+    ModelPathNotFoundException,
+    StepwellError,
+)
 
 
 def in_prefect(run):
@@ -170,3 +176,24 @@ def test_secrets_are_masked_and_asked_for_by_name(workspace, monkeypatch):
         assert run.get_secret("pw") == "from the vault"
     assert run.get_metrics() == {"text": "a *** here"} and run.tags == {"t": "***"}
     assert "verysecrettoken" not in "".join(p.read_text() for p in Path(run.folder.path).rglob("*") if p.is_file())
+
+
+def test_a_run_is_found_by_its_short_name_as_by_its_id(workspace):
+    with Experiment(workspace, "short").start_logging() as run:
+        run.log("n", 1)
+    found = Run(Experiment(workspace, "short"), run.name)
+    assert (found.id, found.status, found.get_metrics()) == (run.id, "Completed", {"n": 1})
+
+
+def test_a_run_that_cannot_be_recorded_does_not_go_on_in_prefect(workspace, monkeypatch):
+    seen = []
+
+    def full(folder, facts):
+        seen.append(folder)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "describe", full)
+    with pytest.raises(StepwellError, match="can't be recorded"):
+        Experiment(workspace, "full").start_logging()
+    with client() as api:
+        assert api.read_flow_run(UUID(seen[0].run_id)).state.type.value == "FAILED"
