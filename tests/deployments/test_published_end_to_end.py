@@ -193,7 +193,8 @@ def test_a_disabled_pipeline_is_refused_by_both_ways(served, server, project):
     own = prefects_own(f"{server}/deployments/{published.block.deployment_id}/create_flow_run", {})
     assert own.status_code == 409
     published.enable()
-    assert requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=PATIENCE).ok
+    response = requests.post(published.endpoint, headers=header(), json={"ExperimentName": "x"}, timeout=PATIENCE)
+    assert said(served, ended(served, response.json()["Id"])).startswith("never")
 
 
 def test_prefects_own_way_runs_it_as_well(served, server, project):

@@ -55,7 +55,7 @@ _HAPPENED = {"added": "new", "removed": "gone"}
 _WORDS = {
     "read": "file read but not declared",
     "file": "file",
-    "reading": "how the table is read of input",
+    "reading": "reading of input",
     "order": "order of the files of input",
     "recipe": "Stepwell's reuse rules",
     "command python": "python",

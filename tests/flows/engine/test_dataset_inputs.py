@@ -124,7 +124,7 @@ def test_how_a_table_is_read_counts(project: Any, store: Any) -> None:
     project.script("s.py")
     project.run(plan(table))
     assert plan(table).plan()[0].action == "reuse"
-    assert plan(table.take(1)).plan()[0].why == ("how the table is read of input table changed",)
+    assert plan(table.take(1)).plan()[0].why == ("reading of input table changed",)
 
 
 def test_the_order_of_places_counts_where_it_is_that_of_reading(project: Any, store: Any) -> None:
