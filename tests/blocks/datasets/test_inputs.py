@@ -8,14 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-<<<<<<< HEAD
-from stepwell import Dataset
-from stepwell.blocks.datasets import inputs
-=======
 from far_away import TaggedMemory
 
 from stepwell import Dataset, Datastore
->>>>>>> 25a343e (See changes of files here though others of the dataset were fetched, and remember no files of a table that changed meanwhile)
+from stepwell.blocks.datasets import inputs
 from stepwell.blocks.datasets.files import web_addresses
 from stepwell.blocks.datasets.inputs import keep_secret_addresses, pinned
 from stepwell.blocks.datasets.registry import find_by_id
