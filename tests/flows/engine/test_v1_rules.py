@@ -233,6 +233,18 @@ def test_what_a_step_may_set_whose_data_have_yet_to_come_is_not_known_in_a_plan(
     assert [decision.action for decision in pipeline.plan()] == ["depends", "depends"]
 
 
+def test_a_plan_waits_for_what_a_step_may_set_whose_data_have_yet_to_come(project):
+    pipeline, out = late(project, "v1"), PipelineData("out")
+    body = "from stepwell import Run\nopen(args[0], 'w').write(str(Run.get_context().parent.get_tags()))"
+    third = project.step("ask.py", body, arguments=[out], outputs=[out])
+    third.run_after(pipeline.steps[1])
+    pipeline = project.pipeline(*pipeline.steps, third, rules="v1")
+    project.run(pipeline)
+    (project.workspace.get_default_datastore().local_root / "late.txt").unlink()
+    asks = pipeline.plan()[2]
+    assert (asks.action, asks.why) == ("depends", ("write.py, read.py may yet set the tags of the run",))
+
+
 def test_data_that_never_come_fail_the_step_that_reads_them_by_name(project):
     summary = project.run(late(project, "v1", write=False))
     assert [step.status for step in summary.steps] == ["done", "failed"] and not summary.problem
