@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.datasets import registry
@@ -10,6 +11,8 @@ from stepwell.blocks.datasets.files.current_files import CurrentFiles, look
 from stepwell.errors import UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker
 from stepwell.model.datasets.definition import DatasetDefinition, datastores_of
+from stepwell.model.digests import file_digest
+from stepwell.model.redaction import redacted
 
 _SHOWN = ("name", "version", "definition", "description", "tags", "created")
 Plain = dict[str, Any]
@@ -49,7 +52,11 @@ def files(asker: Asker, *, definition: Plain, name: str | None = None) -> Answer
     paths = found.put_into(folder, links=True)
     read = tuple(os.path.realpath(path) for path in paths if path.is_symlink())
     place = paths[0] if found.is_single_file else folder
-    return Answer(path=place, identity=_identity(found), read_in_place=read)
+    identity = [
+        [name, known if path.is_symlink() else _digest(path)]
+        for path, (name, known) in zip(paths, _identity(found), strict=True)
+    ]
+    return Answer(path=place, identity=identity, read_in_place=read)
 
 
 def files_again(asker: Asker, *, definition: Plain, name: str | None = None) -> Answer:
@@ -68,6 +75,7 @@ def register(
 ) -> Answer:
     """Save a definition under a name, and return its facts."""
     workspace, made = asker.host.workspace, _definition(definition)
+    description, tags = redacted(description, asker.host.redactor.redact), redacted(tags, asker.host.redactor.redact)
     for datastore in datastores_of(made):
         if datastore not in workspace.datastores:
             title = f"There is no datastore {datastore!r} in workspace {workspace.name!r}"
@@ -89,9 +97,9 @@ def update(
     tags: dict[str, str] | None = None,
 ) -> Answer:
     """Change what was said of a version of a dataset, and return its facts."""
-    block = registry.find(asker.host.workspace, name, version)
-    block.description = block.description if description is None else description
-    block.tags = block.tags if tags is None else tags
+    block, redact = registry.find(asker.host.workspace, name, version), asker.host.redactor.redact
+    block.description = block.description if description is None else redact(description)
+    block.tags = block.tags if tags is None else redacted(tags, redact)
     if not asker.rehearses:
         registry.save(block)
     return Answer(_facts(block))
@@ -118,6 +126,11 @@ def _definition(plain: Plain) -> DatasetDefinition:
         return DatasetDefinition.from_json(plain)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UserErrorException("That is no definition of a dataset", {"reason": error}, "Ask by `Dataset`.") from None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return file_digest(stream)
 
 
 def _identity(found: CurrentFiles) -> list[Any]:

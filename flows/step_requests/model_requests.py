@@ -7,6 +7,7 @@ from typing import Any
 from stepwell.blocks.workspace import models
 from stepwell.errors import ModelNotFoundException, ModelPathNotFoundException, UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker, Sent
+from stepwell.model.redaction import redacted
 from stepwell.model.tree import scan
 
 Texts = dict[str, str]
@@ -70,9 +71,7 @@ def register(
     host, call = asker.host, asker.call
     assert call
     facts = {
-        "tags": tags or {},
-        "properties": properties or {},
-        "description": description or "",
+        **_masked(asker, tags=tags or {}, properties=properties or {}, description=description or ""),
         "framework": framework or "",
         "framework_version": framework_version or "",
         "run_id": host.run.run_id,
@@ -105,10 +104,12 @@ def update(
         raise UserErrorException(
             f"The model has a property {taken[0]!r} already", hint="Use a tag for what may change."
         )
-    kept = block.tags if tags is None else tags
-    block.tags = {key: value for key, value in kept.items() if key not in (remove_tags or ())} | (add_tags or {})
-    block.properties = {**block.properties, **(add_properties or {})}
-    block.description = block.description if description is None else description
+    given = _masked(asker, tags=tags, add_tags=add_tags, add_properties=add_properties, description=description)
+    kept = block.tags if tags is None else given["tags"]
+    block.tags = {key: value for key, value in kept.items() if key not in (remove_tags or ())}
+    block.tags |= given["add_tags"] or {}
+    block.properties = {**block.properties, **(given["add_properties"] or {})}
+    block.description = block.description if description is None else given["description"]
     if not asker.rehearses:
         models.save(block)
     return Answer(_shown(block))
@@ -135,6 +136,11 @@ def _one(asker: Asker, name: str, version: int | str | None) -> models.ModelBloc
             "List the models with `stepwell models`, or register one.",
         )
     return found[0]
+
+
+def _masked(asker: Asker, **facts: Any) -> dict[str, Any]:
+    """Return what a script says of a model, without the secrets that it was told."""
+    return {name: redacted(fact, asker.host.redactor.redact) for name, fact in facts.items()}
 
 
 def _shown(block: models.ModelBlock) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from stepwell.flows.step_requests.looks import asked_again, value_of, value_of_e
 from stepwell.flows.step_requests.operations import operation_of
 from stepwell.model.fingerprint import TOO_MANY, look_name
 from stepwell.model.records import StepCall
+from stepwell.model.redaction import redacted
 from stepwell.script.frames import ClosedError, read_frame, read_tree, write_frame, write_tree
 
 _SECONDS_TO_ASK = 60.0
@@ -148,19 +149,20 @@ class Session:
             return operation.handler(self._asker, sent, **arguments)
         if not operation.look:
             return operation.handler(self._asker, **arguments)
-        look = look_name(name, arguments)
         try:
             answer = operation.handler(self._asker, **arguments)
         except StepwellError as error:
-            self._note(look, "" if isinstance(error, ServerException) else value_of_error(error))
+            self._note(name, arguments, "" if isinstance(error, ServerException) else value_of_error(error))
             raise
         except BaseException:
-            self._note(look, "")  # nobody knows what it would have been
+            self._note(name, arguments, "")  # nobody knows what it would have been
             raise
-        self._note(look, value_of(answer), answer)
+        self._note(name, arguments, value_of(answer), answer)
         return answer
 
-    def _note(self, look: str, value: str, answer: Answer | None = None) -> None:
+    def _note(self, name: str, arguments: dict[str, Any], value: str, answer: Answer | None = None) -> None:
+        shown = redacted(arguments, self._host.redactor.redact)
+        look, value = look_name(name, shown), value if shown == arguments else ""  # a secret can't be asked again
         with self._lock:
             if (len(self._looks) >= _MOST_LOOKS and look not in self._looks) or len(look) > _LONGEST_LOOK:
                 look, value = TOO_MANY, ""

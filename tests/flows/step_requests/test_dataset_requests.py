@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stepwell import Dataset, PipelineData
+from far_away import TaggedMemory
+
+from stepwell import Dataset, Datastore, PipelineData
+from stepwell.blocks.datasets.files.current_files import CurrentFiles
 from stepwell.errors import StepwellError
 from stepwell.script import channel
 
@@ -58,6 +61,23 @@ def test_files_that_changed_while_they_were_read_are_never_served_later(project)
     pipeline()
     registered(project, a="a", b="b")
     assert pipeline.plan()[0].action == "run"
+
+
+def test_what_was_fetched_counts_as_it_came(session, project, monkeypatch):
+    TaggedMemory.store, TaggedMemory.pseudo_dirs = {}, [""]
+    far, path = Datastore.register(project.workspace, "far", "tagged://data"), project.folder / "a.csv"
+
+    def put(text):
+        path.write_text(text)
+        far.put_file(path, "a.csv")
+
+    put("listed")
+    definition, fetch = Dataset.File.from_files((far, "a.csv")).definition.to_json(), CurrentFiles.put_into
+    channel.receive("dataset.files", definition=definition)
+    ((name, listed),) = session.looks(1).items()
+    monkeypatch.setattr(CurrentFiles, "put_into", lambda *given, **more: (put("fetched"), fetch(*given, **more))[1])
+    assert Path(channel.receive("dataset.files", definition=definition)).read_text() == "fetched"
+    assert session.looks(1)[name] not in (listed, "")
 
 
 def test_scripts_register_datasets(session, project):

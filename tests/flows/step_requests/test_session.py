@@ -164,6 +164,21 @@ def test_the_files_of_a_step_that_runs_are_others_than_those_that_it_leaves(sess
     assert asked_again(Asker(context, call), name) != value
 
 
+def test_a_secret_that_is_asked_with_or_registered_is_in_no_row_and_no_block(session, project, context):
+    project.workspace.get_default_keyvault().set_secret("pin", "tulip-4711-mania")
+    secret, path = channel.ask("secret.get", name="pin"), project.folder / "w"
+    path.write_text("w")
+    assert channel.ask("model.find", name=secret)["models"] == []
+    names = looked(session)
+    assert names[0].startswith("model.find") and not any(secret in name for name in names)
+    assert session.looks(1)[names[0]] == "changed while the step ran (1)"
+    made = channel.send(
+        "model.register", path, name="m", tags={"t": secret}, properties={"p": secret}, description=secret
+    )
+    assert (made["tags"], made["properties"], made["description"]) == ({"t": "***"}, {"p": "***"}, "***")
+    assert channel.ask("model.update", name="m", add_tags={"u": f"a {secret}"})["tags"] == {"t": "***", "u": "a ***"}
+
+
 def test_a_request_that_is_too_large_is_refused(session):
     with pytest.raises(StepwellError, match="can't read a request"):
         channel.ask("model.find", name="x" * (9 << 20))
