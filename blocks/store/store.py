@@ -351,7 +351,7 @@ class Store:
 
 def partial_key(fingerprint: Fingerprint) -> str:
     """Return the key of the rows that are known before any input is: without inputs and how they are read, reads and looks."""
-    return fingerprint.without("input", "beside", "reading", "read", "look").key
+    return fingerprint.without("input", "beside", "reading", "order", "read", "look").key
 
 
 def _known_digests(root: Path, tree: Tree) -> DigestFile:

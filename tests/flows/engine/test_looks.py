@@ -227,6 +227,19 @@ def test_a_step_whose_model_cannot_be_registered_is_not_kept(project):
     assert [project.run(pipeline).status for _ in range(2)] == ["Failed", "Failed"]
 
 
+def test_a_secret_that_a_worker_did_not_know_is_masked_in_logs_and_errors_of_a_step_that_fails(project, monkeypatch):
+    from stepwell.blocks.compute.local_compute import LocalCompute
+
+    run, unmasked = LocalCompute.run, str
+    monkeypatch.setattr(LocalCompute, "run", lambda *given: run(*given[:-1], unmasked))
+    project.workspace.get_default_keyvault().set_secret("pin", "tulip-4711-mania")
+    body = "from stepwell.script import channel\nraise SystemExit('it is ' + channel.ask('secret.get', name='pin'))\n"
+    summary = project.run(project.pipeline(project.step("s.py", body)))
+    assert "it is ***" in summary.steps[0].error
+    folder = project.workspace.store.run_folder(summary.run_id)
+    assert not any(b"tulip" in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
 def test_what_a_step_may_not_do_is_refused_with_what_to_do_instead(project):
     body = """
     from stepwell.errors import StepwellError
