@@ -71,8 +71,9 @@ def redacted(data: Any, redact: Callable[[str], str]) -> Any:
         return [redacted(item, redact) for item in data]
     if isinstance(data, dict):
         return {redact(name) if isinstance(name, str) else name: redacted(item, redact) for name, item in data.items()}
-    if isinstance(data, int) and not isinstance(data, bool) and abs(data) >= 10 ** (SHORTEST_DECLARED - 1):
-        return MASK if redact(str(data)) == MASK else data
+    is_whole = (isinstance(data, int) and not isinstance(data, bool)) or (isinstance(data, float) and data.is_integer())
+    if is_whole and abs(data) >= 10 ** (SHORTEST_DECLARED - 1):
+        return MASK if redact(str(int(data))) == MASK else data
     return data
 
 

@@ -296,8 +296,9 @@ def test_tokens_in_text(text, expected):
 
 def test_plain_data():
     redact = Redactor(["123456", "hunter2-pw"]).redact
-    data = {"a hunter2-pw": [1, 2.5, 123456, -123456, True, None, "hunter2-pw"], "$float": "NaN"}
-    assert redacted(data, redact) == {"a ***": [1, 2.5, "***", -123456, True, None, "***"], "$float": "NaN"}
+    data = {"a hunter2-pw": [1, 2.5, 123456, 123456.0, -123456, True, None, "hunter2-pw"], "$float": "NaN"}
+    assert redacted(data, redact) == {"a ***": [1, 2.5, "***", "***", -123456, True, None, "***"], "$float": "NaN"}
+    assert redacted([1234.0, float("inf")], redact) == [1234.0, float("inf")]
 
 
 def test_the_redactor_of_this_process_follows_its_environment(monkeypatch):
