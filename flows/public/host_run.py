@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server.documents import ui_url
@@ -17,7 +17,7 @@ from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import ExperimentExecutionException, ModelPathNotFoundException
 from stepwell.flows.public.model import Model
 from stepwell.flows.runs.states import fetch_status
-from stepwell.flows.runs.summary import OWN, RunSummary, summarize
+from stepwell.flows.runs.summary import FINAL, OWN, RunSummary, summarize
 from stepwell.model.redaction import here, redacted
 from stepwell.script.events import FOLDERS
 from stepwell.script.log import FolderLog
@@ -88,6 +88,10 @@ class _HostLog(FolderLog):
         return [step for step in summarize(self._folder).steps if step.step_run_id]
 
 
+ENDED = (*FINAL, "Completed")
+"""What `get_status` returns of runs that have ended."""
+
+
 @checked
 class HostRun(Run):
     """A run as any process but its own sees it.
@@ -96,6 +100,8 @@ class HostRun(Run):
         experiment: The run's experiment.
         run_id: The run's whole id.
     """
+
+    _finished: ClassVar[str] = "Finished"
 
     def __init__(self, experiment: ExperimentLike, run_id: str) -> None:
         if "folder" in vars(self):  # `Run(experiment, name)` has found it already
@@ -176,13 +182,15 @@ class HostRun(Run):
         """Return the run's status now; Prefect is asked if the run has not begun.
 
         Returns:
-            `NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`, as in Azure ML SDK v1.
+            `NotStarted`, `Running`, `Finished`, `Failed` or `Canceled`, as in Azure ML SDK v1; of a run that is no
+            pipeline's, `Completed` in place of `Finished`.
 
         Raises:
             ExperimentExecutionException: There is no such run.
         """
         status = self.summary().status
-        return fetch_status(self.folder) if status == "NotStarted" else status
+        status = fetch_status(self.folder) if status == "NotStarted" else status
+        return self._finished if status == "Finished" else status
 
     @property
     def status(self) -> str:

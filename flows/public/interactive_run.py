@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from prefect import Flow
@@ -29,7 +29,7 @@ from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.errors import ExperimentExecutionException
-from stepwell.flows.public.host_run import ExperimentLike
+from stepwell.flows.public.host_run import ENDED, ExperimentLike
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.artifacts import publish_artifacts
@@ -58,6 +58,8 @@ class InteractiveRun(PipelineRun):
         experiment: The run's experiment.
         run_id: The run's whole id.
     """
+
+    _finished: ClassVar[str] = "Completed"
 
     @classmethod
     def start(
@@ -199,7 +201,7 @@ class InteractiveRun(PipelineRun):
         if self.id in _LIVING and self._goes_on():
             hint = "Call `run.complete()` first."
             raise ExperimentExecutionException("The run goes on until this program ends it", {"run": self.id}, hint)
-        while self.get_status() not in FINAL:
+        while self.get_status() not in ENDED:
             time.sleep(_POLL_SECONDS)
         if raise_on_error and self.get_status() == "Failed":
             raise why_failed(self.folder)
@@ -260,6 +262,8 @@ class ScriptRun(PipelineRun):
         experiment: The run's experiment.
         run_id: The run's whole id.
     """
+
+    _finished: ClassVar[str] = "Completed"
 
     @property
     def type(self) -> str:

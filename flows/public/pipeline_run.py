@@ -18,7 +18,7 @@ from stepwell.errors import (
     UserErrorException,
 )
 from stepwell.flows.parameters.values import plain_value
-from stepwell.flows.public.host_run import HostRun, Named
+from stepwell.flows.public.host_run import ENDED, HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.run_datasets import input_datasets, output_datasets
 from stepwell.flows.public.step_run import StepRun
@@ -26,7 +26,6 @@ from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.names import matching_runs
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
-from stepwell.flows.runs.summary import FINAL
 from stepwell.model.definitions import ParameterDefinition
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
@@ -154,7 +153,7 @@ class PipelineRun(HostRun):
         try:
             if show_output:
                 follow(self.folder, Progress.of_terminal(), until=deadline)
-            while self.get_status() not in FINAL and time.monotonic() < deadline:
+            while self.get_status() not in ENDED and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             raise ExperimentExecutionException(

@@ -17,10 +17,11 @@ from stepwell.errors import (
     ModelPathNotFoundException,
     UserErrorException,
 )
+from stepwell.flows.public.host_run import ENDED
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_details import StepDetails
-from stepwell.flows.runs.summary import FINAL, StepSummary
+from stepwell.flows.runs.summary import StepSummary
 from stepwell.model.fingerprint import CONTENT
 from stepwell.model.nofollow import files_below, is_file, open_file
 from stepwell.model.records import StepRecord
@@ -126,7 +127,7 @@ class StepRun(StepDetails):
         """
         deadline = time.monotonic() + timeout_seconds
         while self.get_status() in ("NotStarted", "Queued", "Running") and time.monotonic() < deadline:
-            if self._run.get_status() in FINAL:
+            if self._run.get_status() in ENDED:
                 break
             time.sleep(_POLL_SECONDS)
         if show_output:

@@ -10,7 +10,7 @@ from stepwell.script.recorder import Recorder
 
 TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
 
@@ -18,6 +18,7 @@ class AskingRun(Recorder):
     """The part of a run that reaches its host."""
 
     checked_by_heirs = True
+    _made: Sequence[Any] = ()
 
     @property
     def experiment(self) -> RunExperiment:
@@ -67,7 +68,7 @@ class AskingRun(Recorder):
         status: str | None = None,
         _rehydrate_runs: bool = True,
     ) -> Iterator[Any]:
-        """Find the steps of a pipeline run; the run of a step has none that can be looked at.
+        """Find the steps of a pipeline run, or the children that this run has made.
 
         Args:
             recursive: Accepted for v1's sake; not used.
@@ -77,9 +78,12 @@ class AskingRun(Recorder):
             status: Only those of this status.
 
         Returns:
-            The steps, with what they logged so far.
+            The steps, with what they logged so far; children, the newest first.
         """
-        for step in _steps() if self._scope == "parent" else ():
+        if self._scope != "parent":
+            yield from (made for made in reversed(self._made) if type is None and _fits(tags, made.get_tags))
+            return
+        for step in _steps():
             of_kind = type in (None, step.type) and status in (None, step.status)
             if of_kind and _fits(tags, step.get_tags) and _fits(properties, step.get_properties):
                 yield step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from stepwell.errors import RunEnvironmentException, UserErrorException
 from stepwell.script import channel
@@ -43,6 +43,7 @@ class Run(AskingRun):
         self._id = run_id
         self._above = above
         self._children = 0
+        self._made: list[Run] = []
 
     @classmethod
     def get_context(cls, allow_offline: bool = True, used_for_context_manager: bool = False, **kwargs: object) -> Run:
@@ -122,6 +123,11 @@ class Run(AskingRun):
     def id(self) -> str:
         """The run's id; outside of a run it begins with `OfflineRun_`."""
         return self._id
+
+    @property
+    def _run_id(self) -> str:
+        """The id, by the name that much code of v1's takes it by."""
+        return self.id
 
     @property
     def name(self) -> str:
@@ -239,7 +245,29 @@ class Run(AskingRun):
         self._children += name is None
         child = name or f"child_{self._children}"
         prefix = f"{self._prefix}{confined(child)}/"
-        return type(self)(self._log, run_id or f"{self._id}_{child}", self._scope, prefix, above=self)
+        made = type(self)(self._log, run_id or f"{self._id}_{child}", self._scope, prefix, above=self)
+        self._made.append(made)
+        return made
+
+    def create_children(
+        self, count: int | None = None, tag_key: str | None = None, tag_values: Sequence[Any] | None = None
+    ) -> Sequence[Run]:
+        """Make several runs as `child_run` does.
+
+        Args:
+            count: How many; by default as many as `tag_values`.
+            tag_key: A tag that each has.
+            tag_values: The tag's values, one for each run.
+
+        Returns:
+            The children.
+        """
+        marks = [None] * (count or 0) if tag_values is None else tag_values
+        made = [self.child_run() for _ in marks]
+        for child, mark in zip(made, marks):  # noqa: B905  (old Pythons)
+            if tag_key:
+                child.tag(tag_key, mark)
+        return made
 
     def get_secret(self, name: str) -> str:
         """Return the value of an environment variable, or of a secret of the workspace.

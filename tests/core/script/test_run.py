@@ -277,6 +277,13 @@ def test_children_are_kept_under_their_names(run):
     assert fold.get_metrics() == {"loss": 1, "child_1/deep": 2}
     assert run.get_metrics() == {"fold/loss": 1, "fold/child_1/deep": 2}
     assert fold.get_tags() == {"n": "1"}
+    assert list(run.get_children()) == [other, fold] and list(run.get_children(tags="n")) == [fold]
+    assert [made.get_tags() for made in fold.create_children(tag_key="k", tag_values=[1, 2])] == [
+        {"k": "1"},
+        {"k": "2"},
+    ]
+    assert [made.name for made in run.create_children(2)] == ["child_2", "child_3"]
+    assert run._run_id == run.id
     assert fold.get_file_names() == ["f"]
     assert run.get_file_names() == ["fold/f"]
 

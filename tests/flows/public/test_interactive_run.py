@@ -51,7 +51,7 @@ def test_what_is_logged_is_found_by_others_and_shown(workspace, tmp_path, monkey
     run.upload_file("extra/f.txt", "plot.png")
     run.complete()
     run.complete()
-    assert (run.get_status(), run.status, in_prefect(run)) == ("Finished", "Completed", "COMPLETED")
+    assert (run.get_status(), run.status, in_prefect(run)) == ("Completed", "Completed", "COMPLETED")
     assert run.wait_for_completion(show_output=True)["status"] == "Completed"
     found = Workspace.get(workspace.name).get_run(run.id)
     assert type(found) is type(run) and isinstance(found, PipelineRun) and found.display_name == "My run"
@@ -102,7 +102,7 @@ def test_a_run_ends_as_its_block_or_its_maker_says(workspace):
     PipelineRun.get(workspace, stopped.id).cancel()
     stopped.complete()
     runs = [good, bad, failed, stopped]
-    assert [run.get_status() for run in runs] == ["Finished", "Failed", "Failed", "Canceled"]
+    assert [run.get_status() for run in runs] == ["Completed", "Failed", "Failed", "Canceled"]
     assert [in_prefect(run) for run in runs] == ["COMPLETED", "FAILED", "FAILED", "CANCELLED"]
     assert failed.get_detailed_status() == {"status": "Failed", "details": "E7: went wrong"}
     with pytest.raises(ActivityFailedException, match="E7: went wrong"):
@@ -113,7 +113,7 @@ def test_a_run_ends_as_its_block_or_its_maker_says(workspace):
 
 @pytest.mark.parametrize(
     ("end", "status"),
-    [("", "Finished"), ("raise ValueError('boom')", "Failed"), ("import os; os._exit(0)", "Failed")],
+    [("", "Completed"), ("raise ValueError('boom')", "Failed"), ("import os; os._exit(0)", "Failed")],
 )
 def test_a_run_ends_with_its_process(workspace, end, status):
     code = (

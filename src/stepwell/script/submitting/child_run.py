@@ -51,13 +51,13 @@ class _ChildRun:
 
     def get_status(self) -> str:
         """Return the status now, in v1's words."""
-        return str(self._facts()["status"])
+        status = str(self._facts()["status"])
+        return "Completed" if status == "Finished" else status
 
     @property
     def status(self) -> str:
-        """As `get_status`, with `Completed` for `Finished`."""
-        status = self.get_status()
-        return "Completed" if status == "Finished" else status
+        """As `get_status`."""
+        return self.get_status()
 
     def wait_for_completion(
         self,
