@@ -89,7 +89,7 @@ WAYS = {
     """,
     "steps_of_the_parent": """
         first = run.parent.find_step_run("first.py")[0]
-        assert first.get_status() == "Completed" and first.get_metrics() == {"seen": 7} and first.tags == {"kind": "made"}
+        assert first.get_status() == "Finished" and first.get_metrics() == {"seen": 7} and first.tags == {"kind": "made"}
         assert first.get_file_names() == ["notes/note.txt", "outputs/weights"], first.get_file_names()
         first.download_file("outputs/weights", "copied/weights")
         assert open("copied/weights").read() == "1 2 3"
