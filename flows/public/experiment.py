@@ -98,6 +98,7 @@ class Experiment:
         continue_on_step_failure: bool = False,
         verify_digests: bool = False,
         parent_run_id: str | None = None,
+        pipeline_version: str | None = None,
         **ignored: Unpack[V1Submit],
     ) -> PipelineRun:
         """Start the pipeline, or a published one, in a process of its own that outlives this one.
@@ -116,6 +117,7 @@ class Experiment:
             verify_digests: Whether every byte is read, instead of believing digests of files that look unchanged; of a Pipeline
                 only.
             parent_run_id: The run that this one belongs to.
+            pipeline_version: Which version of a PipelineEndpoint runs; by default its default one.
             **ignored: `credential_passthrough`, accepted for v1's sake; not used.
 
         Returns:
@@ -133,6 +135,7 @@ class Experiment:
             config = Pipeline(self.workspace, [_step_of(config)], name=self.name, rules=config.default_rules)
         if not isinstance(config, Pipeline):
             go_on = continue_on_step_failure or None
+            more: dict[str, Any] = {} if pipeline_version is None else {"pipeline_version": pipeline_version}
             return config.submit(
                 experiment_name=self.name,
                 pipeline_parameters=given,
@@ -140,6 +143,7 @@ class Experiment:
                 continue_on_step_failure=go_on,
                 tags=labels,
                 regenerate_outputs=regenerate_outputs,
+                **more,
             )
         values = config.values(given)
         options = RunOptions(

@@ -73,6 +73,10 @@ def test_it_runs_its_default_unless_it_is_disabled(project, pipelines):
     run = Experiment(project.workspace, "x").submit(endpoint)
     assert run.wait_for_completion(show_output=False) == "Finished"
     assert dict(project.executions) == {"one.py": 1}
+    endpoint.add_default(pipelines[1].publish())
+    earlier = Experiment(project.workspace, "x").submit(endpoint, pipeline_version="0")
+    assert earlier.wait_for_completion(show_output=False) == "Finished"
+    assert {step.name for step in earlier.get_steps()} == {"one.py"}
     endpoint.disable()
     with pytest.raises(UserErrorException, match="disabled"):
         endpoint.submit("x")
