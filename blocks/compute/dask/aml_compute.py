@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked, unchecked
-from stepwell.blocks.compute.base import refuse_inside_step
+from stepwell.blocks.compute.base import Compute, refuse_inside_step
 from stepwell.blocks.compute.compute_target import ComputeTarget
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -47,6 +47,7 @@ class AmlCompute(DaskCompute):
     _block_type_slug: ClassVar[str | None] = "stepwell-aml-compute"
     _description: ClassVar[str | None] = "Runs steps on nodes as asked for with the words of Azure ML."
     default_name: ClassVar[str] = ""
+    create: ClassVar[Callable[..., Compute]] = ComputeTarget.create
 
     vm_size: str = Field(default="", description="Azure's name of a machine; one with a GPU asks for a GPU.")
     vm_priority: str = Field(default="Dedicated", description="Kept for users of Azure ML; not needed.")

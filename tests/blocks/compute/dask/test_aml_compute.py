@@ -64,6 +64,11 @@ def test_a_target_is_found_by_its_class_too(workspace):
     assert pickle.loads(pickle.dumps(AmlCompute(workspace, "cpu"))).vm_size == "STANDARD_D2_V2"
 
 
+def test_it_is_made_under_its_own_name_too(workspace):
+    made = AmlCompute.create(workspace, "own", AmlCompute.provisioning_configuration("STANDARD_D2_V2", max_nodes=1))
+    assert type(made) is AmlCompute and AmlCompute(workspace, "own").max_nodes == 1
+
+
 def test_a_workspace_has_none_of_its_own(workspace):
     assert "" not in workspace.compute_targets
     assert AmlCompute not in {type(target) for target in ComputeTarget.list(workspace)}
