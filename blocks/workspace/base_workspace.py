@@ -239,7 +239,7 @@ class BaseWorkspace(EnteredWorkspace):
                 facts,
                 "Create it with `Workspace.create(name)`, or set PREFECT_API_URL to the server that knows it."
                 if name in elsewhere
-                else "Create it with `Workspace.create(name)`.",
+                else f"Create it once: `stepwell workspaces create {name}`, or `Workspace.create(name)`.",
             )
         return block
 

@@ -18,7 +18,7 @@ def test_it_is_found_by_the_names_that_azure_has_for_it(shared_workspace):
     auth = ServicePrincipalAuthentication("tenant", "id", "password")
     found = Workspace(subscription_id="s", resource_group="g", workspace_name=name, auth=auth)
     assert found.name == Workspace("s", "g", name).name == name and found.is_here
-    with pytest.raises(WorkspaceException):
+    with pytest.raises(WorkspaceException, match="`stepwell workspaces create no-such-workspace`"):
         Workspace("s", "g", "no-such-workspace")
 
 
