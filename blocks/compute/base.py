@@ -53,6 +53,11 @@ class Compute(documents.NamedBlock, abc.ABC):
     uses_images: ClassVar[bool] = False
     """Whether the image of a step's environment counts there."""
 
+    @property
+    def reaches_network(self) -> bool:
+        """Whether steps reach the network of the machine that they run on."""
+        return True
+
     workspace: str = Field(default="", description="The workspace that the target belongs to.")
     name: str = Field(default="", description="The target's name.")
     location: str = Field(default="", description="Kept for users of Azure ML; not needed.")

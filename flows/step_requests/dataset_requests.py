@@ -10,7 +10,7 @@ from stepwell.blocks.datasets import registry
 from stepwell.blocks.datasets.files.current_files import CurrentFiles, look
 from stepwell.errors import UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker
-from stepwell.model.datasets.definition import DatasetDefinition, datastores_of
+from stepwell.model.datasets.definition import DatasetDefinition, addresses_of, datastores_of
 from stepwell.model.digests import file_digest
 from stepwell.model.redaction import redacted
 
@@ -75,6 +75,7 @@ def register(
 ) -> Answer:
     """Save a definition under a name, and return its facts."""
     workspace, made = asker.host.workspace, _definition(definition)
+    _check_addresses(asker, made)
     description, tags = redacted(description, asker.host.redactor.redact), redacted(tags, asker.host.redactor.redact)
     for datastore in datastores_of(made):
         if datastore not in workspace.datastores:
@@ -118,7 +119,26 @@ def _found(asker: Asker, definition: Plain, name: str | None) -> CurrentFiles:
     for block in registry.versions_of(workspace, name) if name else ():
         if block.secrets:
             registry.definition_of(block)  # which knows its addresses on the web again, with what opens them
-    return look(workspace, _definition(definition))
+    made = _definition(definition)
+    _check_addresses(asker, made)
+    return look(workspace, made)
+
+
+def _check_addresses(asker: Asker, made: DatasetDefinition) -> None:
+    """Raise UserErrorException if a step that has no network lets the host fetch what no registered dataset has."""
+    addresses = set(addresses_of(made))
+    if not addresses or asker.call is None:
+        return
+    if asker.host.compute(asker.call.definition.compute_target).reaches_network:
+        return
+    for block in registry.versions_of(asker.host.workspace):
+        addresses.difference_update(addresses_of(_definition(block.definition)))
+    if addresses:
+        raise UserErrorException(
+            "A step without a network can't let its host fetch an address on the web",
+            {"address": min(addresses)},
+            "Register the dataset where the pipeline is submitted, and get it by its name.",
+        )
 
 
 def _definition(plain: Plain) -> DatasetDefinition:

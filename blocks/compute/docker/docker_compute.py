@@ -127,6 +127,11 @@ class DockerCompute(Compute):
     )
     _known_gpus: Gpus | None = PrivateAttr(None)
 
+    @property
+    def reaches_network(self) -> bool:
+        """Whether steps reach a network: not if the target has none for them."""
+        return self.network != "none"
+
     def run(self, job: Job, on_output: OnOutput, stop: StopSignal, redact: Redact) -> Finished:
         """Run the job in a container, in an image for its environment, which is made first if need be.
 

@@ -8,8 +8,9 @@ import pytest
 from far_away import TaggedMemory
 
 from stepwell import Dataset, Datastore, PipelineData
+from stepwell.blocks.compute.local_compute import LocalCompute
 from stepwell.blocks.datasets.files.current_files import CurrentFiles
-from stepwell.errors import StepwellError
+from stepwell.errors import StepwellError, UserErrorException
 from stepwell.script import channel
 
 BODY = """
@@ -99,3 +100,22 @@ def test_scripts_register_datasets(session, project):
             name="no",
             definition={**dataset.definition.to_json(), "places": [{"datastore": "x", "path": "a"}]},
         )
+
+
+def test_a_step_without_a_network_gets_no_other_address_through_its_host_than_registered_ones(
+    session, project, monkeypatch
+):
+    monkeypatch.setattr(LocalCompute, "reaches_network", False)
+    dataset = Dataset.File.from_files("http://127.0.0.1:9/a.csv", validate=False)
+    definition = dataset.definition.to_json()
+    for ask in (
+        lambda: channel.ask("dataset.look", definition=definition),
+        lambda: channel.receive("dataset.files", definition=definition),
+        lambda: channel.ask("dataset.register", definition=definition, name="far"),
+    ):
+        with pytest.raises(UserErrorException, match="without a network"):
+            ask()
+    dataset.register(project.workspace, "far")
+    with pytest.raises(StepwellError) as caught:
+        channel.ask("dataset.look", definition=definition)
+    assert "without a network" not in caught.value.title
