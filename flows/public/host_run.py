@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from stepwell.blocks.arguments.checked import checked
@@ -90,6 +91,34 @@ class _HostLog(FolderLog):
 
 ENDED = (*FINAL, "Completed")
 """What `get_status` returns of runs that have ended."""
+
+
+class KeepsFiles(Protocol):
+    """A run that files were kept with."""
+
+    def get_file_names(self) -> list[str]:
+        """Return the names of its files."""
+        ...
+
+    def download_file(self, name: str, output_file_path: str) -> Any:
+        """Copy one of them to a path."""
+        ...
+
+
+@contextmanager
+def kept_files(run: KeepsFiles, workspace: BaseWorkspace, wanted: str, missing: Exception) -> Iterator[Path]:
+    """Provide a copy of a file that was kept with a run, or of the folder of such files; raise `missing` if there is none."""
+    names = [name for name in run.get_file_names() if name == wanted or name.startswith(f"{wanted}/")]
+    if not names:
+        raise missing
+    scratch = workspace.store.scratch_folder()
+    try:
+        for name in names:
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            run.download_file(name, str(scratch / name))
+        yield scratch / wanted
+    finally:
+        remove(scratch)
 
 
 @checked
@@ -278,17 +307,12 @@ class HostRun(Run):
             ModelPathNotFoundException: The run has no such file.
         """
         wanted = os.fspath(model_path or model_name).strip("/")
-        names = [name for name in self.get_file_names() if name == wanted or name.startswith(f"{wanted}/")]
-        if not names:
-            hint = "List the files with `get_file_names()`; those of a step are its own: `find_step_run(name)[0]`."
-            raise ModelPathNotFoundException(f"The run has no file {wanted!r}", {"run": self.name}, hint)
-        scratch = self.workspace.store.scratch_folder()
-        try:
-            for name in names:
-                self.download_file(name, str(scratch / name))
+        hint = "List the files with `get_file_names()`; those of a step are its own: `find_step_run(name)[0]`."
+        missing = ModelPathNotFoundException(f"The run has no file {wanted!r}", {"run": self.name}, hint)
+        with kept_files(self, self.workspace, wanted, missing) as path:
             return Model.register(
                 self.workspace,
-                scratch / wanted,
+                path,
                 model_name,
                 tags=tags,
                 properties=properties,
@@ -298,8 +322,6 @@ class HostRun(Run):
                 model_framework_version=model_framework_version,
                 origin={"run_id": self.id, "experiment": self.experiment_name},
             )
-        finally:
-            remove(scratch)
 
     # Children -------------------------------------------------------------------------------------------------------
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.system.files import copy_tree, remove
+from stepwell.blocks.system.files import copy_tree
 from stepwell.errors import (
     ActivityFailedException,
     ModelPathNotFoundException,
     UserErrorException,
 )
-from stepwell.flows.public.host_run import ENDED
+from stepwell.flows.public.host_run import ENDED, kept_files
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_details import StepDetails
@@ -256,22 +256,15 @@ class StepRun(StepDetails):
             ModelPathNotFoundException: The step left no such file.
         """
         wanted = (model_path or model_name).strip("/")
-        names = [name for name in self.get_file_names() if name == wanted or name.startswith(f"{wanted}/")]
-        if not names:
-            raise ModelPathNotFoundException(
-                f"The step left no file {wanted!r}", {"step": self.name}, "List the files with `get_file_names()`."
-            )
         store = self._run.workspace.store
         record = store.read_record(self._summary.key) if self._summary.key else None
         rows = record.fingerprint.rows if isinstance(record, StepRecord) else ()
-        scratch = store.scratch_folder()
-        try:
-            for name in names:
-                (scratch / name).parent.mkdir(parents=True, exist_ok=True)
-                self.download_file(name, str(scratch / name))
+        hint = "List the files with `get_file_names()`."
+        missing = ModelPathNotFoundException(f"The step left no file {wanted!r}", {"step": self.name}, hint)
+        with kept_files(self, self._run.workspace, wanted, missing) as path:
             return Model.register(
                 self._run.workspace,
-                scratch / wanted,
+                path,
                 model_name,
                 tags=tags,
                 properties=properties,
@@ -286,8 +279,6 @@ class StepRun(StepDetails):
                     "inputs": {row.name: row.value.removeprefix(CONTENT) for row in rows if row.kind == "input"},
                 },
             )
-        finally:
-            remove(scratch)
 
     def get_outputs(self) -> dict[str, PortDataReference]:
         """Collect the step's outputs.
