@@ -1,10 +1,10 @@
-# The user's two commands are `run` and `test`; `check`, `docs` and `bench` are for contributors.
+# The user's two commands are `run` and `test`; `search`, `check`, `docs` and `bench` are for contributors.
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 3
 export DO_NOT_TRACK := 1
 
-.PHONY: run test check docs bench gpu-wheels clean
+.PHONY: run test search check docs bench gpu-wheels clean
 
 run: .venv/examples
 	@echo "== The pipeline as it is: what never ran here runs" && $(BIN)/stepwell run examples/digits/pipeline.py
@@ -15,6 +15,9 @@ run: .venv/examples
 
 test: .venv/dev
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+search: .venv/dev
+	$(BIN)/python -m pytest -n $(WORKERS) --hypothesis-profile=search $$(grep -rl '^@given' tests)
 
 check: .venv/dev
 	$(BIN)/ruff check .

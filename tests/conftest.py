@@ -23,8 +23,9 @@ from waiting import PATIENCE, ended_with_us
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")
-settings.register_profile("patient", deadline=None)  # a busy machine is no failure
-settings.load_profile("patient")
+settings.register_profile("search", deadline=None)  # a busy machine is no failure
+settings.register_profile("repeat", deadline=None, derandomize=True)  # the same cases for the same code
+settings.load_profile("repeat")
 
 Workspace = Any  # what follows is imported late, so that tests without a server don't wait for Prefect
 

@@ -43,7 +43,8 @@ class Row(NamedTuple):
             return f"{self.name.removesuffix(PROBED)}, which the script looked for,"
         if self.kind == "look":
             return _look_label(*parse_look(self.name))
-        return f"{_WORDS.get(self.kind, self.kind)} {self.name}".rstrip()
+        words = _WORDS.get(self.kind, self.kind)
+        return f"{words} {self.name}" if self.name else words
 
     @property
     def is_absence(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import strategies
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stepwell.model.fingerprint import ABSENT, CONTENT, Fingerprint, Row
@@ -105,6 +105,7 @@ def test_a_removed_row_changes_the_key_and_is_named_alone(fingerprint: Fingerpri
 
 
 @given(strategies.fingerprints, strategies.fingerprints)
+@example(Fingerprint((Row("recipe", "0", "1"),)), Fingerprint((Row("recipe", "", "1"), Row("recipe", "\r", "1"))))
 def test_different_rows_have_different_keys_and_as_many_reasons_as_changes(
     one: Fingerprint, other: Fingerprint
 ) -> None:
