@@ -40,6 +40,8 @@ from .flows.public.published_pipeline import PublishedPipeline as PublishedPipel
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as ParallelRunConfig
+from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
@@ -79,6 +81,8 @@ __all__ = [
     "MsiAuthentication",
     "OutputFileDatasetConfig",
     "OutputTabularDatasetConfig",
+    "ParallelRunConfig",
+    "ParallelRunStep",
     "Pipeline",
     "PipelineData",
     "PipelineEndpoint",
