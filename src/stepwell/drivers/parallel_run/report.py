@@ -6,12 +6,13 @@ import csv
 import os
 import sys
 import time
+from contextlib import suppress
 from datetime import datetime
 from typing import IO, Any
 
 from stepwell.drivers.parallel_run.pool import Outcome
 from stepwell.drivers.parallel_run.worker import DONE
-from stepwell.errors import printable
+from stepwell.errors import StepwellError, printable
 
 _SHOWN_SECONDS = 5.0
 _MOST_SHOWN, _MOST_ERRORS = 50, 100
@@ -132,7 +133,8 @@ class Report:
         if self._failed:
             columns = ("input", "item", "mini-batch", "error")
             run.log_table("failed", dict(zip(columns, map(list, zip(*self._failed)))))  # noqa: B905  (old Pythons)
-            run.upload_file("failed_items.csv", os.path.join(self._logs, "failed_items.csv"))
+            with suppress(StepwellError):  # the script has a file of that name
+                run.upload_file("failed_items.csv", os.path.join(self._logs, "failed_items.csv"))
 
     # ----------------------------------------------------------------------------------------------------------------
 
