@@ -106,8 +106,8 @@ class Experiment:
         Wrong parameters, missing scripts, data, modules and targets raise before anything is started: what `validate` lists.
 
         Args:
-            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig, which becomes a pipeline of
-                one step that always runs, and whose run is a `ScriptRun`.
+            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig or an Estimator, which becomes a
+                pipeline of one step that always runs, and whose run is a `ScriptRun`.
             tags: Labels of the run, by which `get_runs` finds it.
             pipeline_parameters: Values by parameter; the others keep their defaults.
             pipeline_params: v1's older name of `pipeline_parameters`.
@@ -340,6 +340,7 @@ def _step_of(config: ScriptRunConfig) -> Step:
         return PythonScriptStep(
             config.script,
             arguments=config.arguments,
+            inputs=config.data,
             runconfig=config.run_config,
             source_directory=config.source_directory,
             allow_reuse=False,

@@ -25,6 +25,14 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
+from .flows.configurations.distributed import MpiConfiguration as MpiConfiguration
+from .flows.configurations.distributed import PyTorchConfiguration as PyTorchConfiguration
+from .flows.configurations.distributed import TensorflowConfiguration as TensorflowConfiguration
+from .flows.configurations.estimator import Chainer as Chainer
+from .flows.configurations.estimator import Estimator as Estimator
+from .flows.configurations.estimator import PyTorch as PyTorch
+from .flows.configurations.estimator import SKLearn as SKLearn
+from .flows.configurations.estimator import TensorFlow as TensorFlow
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
 from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
@@ -56,6 +64,7 @@ __version__: str
 __all__ = [
     "AmlCompute",
     "AzureCliAuthentication",
+    "Chainer",
     "CommandStep",
     "ComputeTarget",
     "CondaDependencies",
@@ -72,12 +81,14 @@ __all__ = [
     "DockerCompute",
     "DockerConfiguration",
     "Environment",
+    "Estimator",
     "Experiment",
     "FileDataset",
     "FileEncoding",
     "InteractiveLoginAuthentication",
     "LocalCompute",
     "Model",
+    "MpiConfiguration",
     "MsiAuthentication",
     "OutputFileDatasetConfig",
     "OutputTabularDatasetConfig",
@@ -92,9 +103,12 @@ __all__ = [
     "PipelineRun",
     "PromoteHeadersBehavior",
     "PublishedPipeline",
+    "PyTorch",
+    "PyTorchConfiguration",
     "PythonScriptStep",
     "Run",
     "RunConfiguration",
+    "SKLearn",
     "Schedule",
     "ScheduleRecurrence",
     "ScriptRunConfig",
@@ -103,6 +117,8 @@ __all__ = [
     "StepSequence",
     "StepwellError",
     "TabularDataset",
+    "TensorFlow",
+    "TensorflowConfiguration",
     "TimeZone",
     "TokenAuthentication",
     "Workspace",
