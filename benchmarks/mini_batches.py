@@ -57,6 +57,12 @@ sys.argv[:] = ["score.py"]
 from stepwell.drivers.parallel_run import main
 main("score.py", settings)
 """
+TOLD = """
+    import resource
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(one.ru_utime + one.ru_stime for one in used)
+    print("told", cpu, max(one.ru_maxrss for one in used), file=sys.stderr)
+"""
 
 
 def small_files(place: Place) -> Iterator[Row]:
@@ -72,11 +78,14 @@ def measure(count: int, repeat: int) -> tuple[float, str]:
         top = Path(folder)
         _prepare(top, count)
         pairs = [(_run(top, DRIVER, _settings()), _run(top, POOL, *_pool(top))) for _ in range(repeat)]
-        rows = [sorted((top / name).read_text().splitlines()) for name in ("out/scores/parallel_run_step.txt", "pool.txt")]
+        rows = [
+            sorted((top / name).read_text().splitlines()) for name in ("out/scores/parallel_run_step.txt", "pool.txt")
+        ]
         assert rows[0] == rows[1]
         assert len(rows[0]) == count
     mine, bare = ([side[number] for side in pairs] for number in (0, 1))
-    words = f"{median(s for s, _ in mine):.2f} s / {median(s for s, _ in bare):.2f} s; {mine[0][1]:.0f} / {bare[0][1]:.0f} MB"
+    seconds, cpu, megabytes = ([median(one[place] for one in side) for side in (mine, bare)] for place in range(3))
+    words = f"{seconds[0]:.2f} s / {seconds[1]:.2f} s; CPU {cpu[0]:.2f} / {cpu[1]:.2f} s; {megabytes[0]:.0f} / {megabytes[1]:.0f} MB"
     return median(own[0] / plain[0] for own, plain in pairs), words
 
 
@@ -105,19 +114,19 @@ def _pool(top: Path) -> tuple[str, ...]:
     return str(top / "data"), str(top / "pool.txt"), str(WORKERS), str(SIZE)
 
 
-def _run(top: Path, code: str, *arguments: str) -> tuple[float, float]:
-    """Return the seconds that the code takes in a process of its own, and the megabytes of the largest process."""
+def _run(top: Path, code: str, *arguments: str) -> tuple[float, float, float]:
+    """Return the seconds and processors' seconds that code takes in a process of its own, and the megabytes of its largest."""
     source = str(Path(__file__).resolve().parents[1] / "src")
     variables = {"STEPWELL_CONTROL": str(top / "control"), "AZUREML_RUN_ID": "step", "PYTHONPATH": source}
-    timed = f"import resource, sys\ntry:\n    exec({code!r})\nfinally:\n    whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)\n"
-    timed += "    print('peak', max(resource.getrusage(who).ru_maxrss for who in whose), file=sys.stderr)\n"
+    timed = f"import sys\ntry:\n    exec({code!r})\nfinally:\n" + TOLD
     before = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", timed, *arguments], cwd=top / "work", env={**os.environ, **variables},
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     seconds = time.perf_counter() - before
-    return seconds, int(done.stderr.rsplit("peak ", 1)[1]) / 1024
+    cpu, kilobytes = done.stderr.rsplit("told ", 1)[1].split()
+    return seconds, float(cpu), int(kilobytes) / 1024
 
 
 def main() -> None:
