@@ -119,7 +119,9 @@ def files_below(definition: DatasetDefinition, folder: str | os.PathLike[str]) -
     if not os.path.isdir(top):
         return [LocalFile(os.path.basename(top), top)]
     top = os.path.join(top, "")
-    found = [os.path.join(place, name)[len(top) :] for place, _, names in os.walk(top, followlinks=True) for name in names]
+    found = [
+        os.path.join(place, name)[len(top) :] for place, _, names in os.walk(top, followlinks=True) for name in names
+    ]
     return [LocalFile(name, top + name) for name in ordered(definition, found)]
 
 
