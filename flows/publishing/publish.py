@@ -173,7 +173,7 @@ def _publish(
         pool = _pool(options.work_pool)
         claim(workspace.store, published_id, {"name": block.name, "snapshots": dict(snapshots)})
         undo.callback(disclaim, workspace.store, published_id)
-        _share(workspace, snapshots.values())
+        share_snapshots(workspace, snapshots.values())
         documents.save(frozen, block.document)
         undo.callback(_quietly, lambda: documents.delete(FrozenPipelineBlock, block.document))
         block = _deploy(FrozenPipeline.from_blocks(block, frozen, workspace), pool)
@@ -243,7 +243,7 @@ def version_numbers(workspace: BaseWorkspace, name: str) -> list[int]:
     return [int(text) for text in texts if text.isascii() and text.isdecimal()]
 
 
-def _share(workspace: BaseWorkspace, digests: Iterable[str]) -> None:
+def share_snapshots(workspace: BaseWorkspace, digests: Iterable[str]) -> None:
     """Copy the snapshots to the default datastore, where other machines find them, unless that is on this one."""
     remote_store = workspace.get_default_datastore().remote_store
     for digest in set(digests) if remote_store else ():

@@ -25,6 +25,10 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
+from .flows.catalog.module import Module as Module
+from .flows.catalog.module_version import ModuleVersion as ModuleVersion
+from .flows.catalog.port_definitions import InputPortDef as InputPortDef
+from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
 from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
@@ -41,6 +45,7 @@ from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.command_step import CommandStep as CommandStep
 from .flows.steps.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.module_step import ModuleStep as ModuleStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.python_script_step import PythonScriptStep as PythonScriptStep
@@ -73,11 +78,16 @@ __all__ = [
     "Experiment",
     "FileDataset",
     "FileEncoding",
+    "InputPortDef",
     "InteractiveLoginAuthentication",
     "LocalCompute",
     "Model",
+    "Module",
+    "ModuleStep",
+    "ModuleVersion",
     "MsiAuthentication",
     "OutputFileDatasetConfig",
+    "OutputPortDef",
     "OutputTabularDatasetConfig",
     "Pipeline",
     "PipelineData",

@@ -53,6 +53,8 @@ NAMES: dict[str, Name] = {
     ),
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
+    **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef"),
+    **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
     "AbstractDatastore": Name("stepwell:Datastore"),
     "ScriptRun": Name("stepwell.flows.public.interactive_run:ScriptRun"),
@@ -132,11 +134,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "write the ports as inputs= and outputs= of the step",
-        """InputPortBinding OutputPortBinding InputPortDef OutputPortDef Graph Node Edge TrainingOutput""",
-    ),
-    **_refused(
-        "make the step again from its script",
-        """Module ModuleVersion ModuleVersionDescriptor ModuleStep""",
+        """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
     ),
     **_refused(
         "publish the pipeline, or keep its file in version control",
