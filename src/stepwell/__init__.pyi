@@ -27,6 +27,7 @@ from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
 from .flows.catalog.module import Module as Module
 from .flows.catalog.module_version import ModuleVersion as ModuleVersion
+from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
 from .flows.catalog.port_definitions import InputPortDef as InputPortDef
 from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
@@ -91,6 +92,7 @@ __all__ = [
     "OutputTabularDatasetConfig",
     "Pipeline",
     "PipelineData",
+    "PipelineDraft",
     "PipelineEndpoint",
     "PipelineOutputFileDataset",
     "PipelineOutputTabularDataset",

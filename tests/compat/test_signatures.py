@@ -304,6 +304,11 @@ MODULES = {
     "Module.enable": "",
     "Module.disable": "",
     "Module.deprecate": "",
+    "PipelineDraft.create": "workspace pipeline name=None description=None experiment_name=None tags=None properties=None",
+    "PipelineDraft.get": "workspace id",
+    "PipelineDraft.list": "workspace tags=None",
+    "PipelineDraft.publish": "",
+    "PipelineDraft.submit_run": "",
     "InputPortDef": "name data_types=None default_datastore_mode=None default_path_on_compute=None is_optional=False default_overwrite=None default_data_reference_name=None is_resource=False label=None",
     "OutputPortDef": "name default_datastore_name=None default_datastore_mode=None default_path_on_compute=None is_directory=False data_type=None default_overwrite=None training_output=None label=None",
 }

@@ -40,6 +40,7 @@ from stepwell import (
     OutputTabularDatasetConfig,
     Pipeline,
     PipelineData,
+    PipelineDraft,
     PipelineEndpoint,
     PipelineOutputFileDataset,
     PipelineOutputTabularDataset,
@@ -198,3 +199,6 @@ shared = ModuleStep(
     module, inputs_map={"rows": table}, outputs_map={"model": PipelineData("trained")}, params={"rate": 1}
 )
 print(version.version, module.get_default().status, shared.module_version)
+
+draft: PipelineDraft = PipelineDraft.create(ws, pipeline, name="idea", tags={"dev": True})
+print(draft.update(description="better").submit_run({"rate": 1}).id, draft.clone().id, draft.publish().version)

@@ -53,7 +53,7 @@ NAMES: dict[str, Name] = {
     ),
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
-    **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef"),
+    **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
     "AbstractDatastore": Name("stepwell:Datastore"),
@@ -135,10 +135,6 @@ NAMES: dict[str, Name] = {
     **_refused(
         "write the ports as inputs= and outputs= of the step",
         """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
-    ),
-    **_refused(
-        "publish the pipeline, or keep its file in version control",
-        """PipelineDraft""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that handles its files in batches",
