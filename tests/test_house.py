@@ -114,7 +114,7 @@ def test_rooms_stand_on_each_other_without_a_circle() -> None:
 
 
 def test_nothing_below_imports_the_public_room() -> None:
-    above = ("stepwell.flows.public.", "stepwell.deployments.")
+    above = ("stepwell.flows.public.", "stepwell.flows.catalog.", "stepwell.deployments.")
     assert [
         (name, other)
         for name, others in graph().items()

@@ -79,6 +79,11 @@ class ScriptRunConfig:
             self.run_config.max_run_duration_seconds = max_run_duration_seconds
 
     @property
+    def data(self) -> list[Any]:
+        """The data that it reads, beside datasets among its arguments, of which a step knows by itself."""
+        return []
+
+    @property
     def has_command(self) -> bool:
         """Whether a command was given, instead of a script or beside one."""
         return bool(self._command or self.run_config.command)

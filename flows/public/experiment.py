@@ -22,8 +22,8 @@ from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment
 from stepwell.flows.steps.argument_types import Plain
-from stepwell.flows.steps.command_step import CommandStep
-from stepwell.flows.steps.python_script_step import PythonScriptStep
+from stepwell.flows.steps.scripts.command_step import CommandStep
+from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.flows.steps.step import Step
 
 
@@ -106,8 +106,8 @@ class Experiment:
         Wrong parameters, missing scripts, data, modules and targets raise before anything is started: what `validate` lists.
 
         Args:
-            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig, which becomes a pipeline of
-                one step that always runs, and whose run is a `ScriptRun`.
+            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig or an Estimator, which becomes a
+                pipeline of one step that always runs, and whose run is a `ScriptRun`.
             tags: Labels of the run, by which `get_runs` finds it.
             pipeline_parameters: Values by parameter; the others keep their defaults.
             pipeline_params: v1's older name of `pipeline_parameters`.
@@ -340,6 +340,7 @@ def _step_of(config: ScriptRunConfig) -> Step:
         return PythonScriptStep(
             config.script,
             arguments=config.arguments,
+            inputs=config.data,
             runconfig=config.run_config,
             source_directory=config.source_directory,
             allow_reuse=False,

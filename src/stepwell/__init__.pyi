@@ -30,6 +30,14 @@ from .flows.catalog.module_version import ModuleVersion as ModuleVersion
 from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
 from .flows.catalog.port_definitions import InputPortDef as InputPortDef
 from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
+from .flows.configurations.distributed import MpiConfiguration as MpiConfiguration
+from .flows.configurations.distributed import PyTorchConfiguration as PyTorchConfiguration
+from .flows.configurations.distributed import TensorflowConfiguration as TensorflowConfiguration
+from .flows.configurations.estimator import Chainer as Chainer
+from .flows.configurations.estimator import Estimator as Estimator
+from .flows.configurations.estimator import PyTorch as PyTorch
+from .flows.configurations.estimator import SKLearn as SKLearn
+from .flows.configurations.estimator import TensorFlow as TensorFlow
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
 from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
@@ -45,11 +53,13 @@ from .flows.public.published_pipeline import PublishedPipeline as PublishedPipel
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.command_step import CommandStep as CommandStep
+from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
 from .flows.steps.data_transfer_step import DataTransferStep as DataTransferStep
-from .flows.steps.module_step import ModuleStep as ModuleStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
-from .flows.steps.python_script_step import PythonScriptStep as PythonScriptStep
+from .flows.steps.scripts.command_step import CommandStep as CommandStep
+from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
+from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
 from .script.tables.reading_options import FileEncoding as FileEncoding
@@ -60,6 +70,7 @@ __version__: str
 __all__ = [
     "AmlCompute",
     "AzureCliAuthentication",
+    "Chainer",
     "CommandStep",
     "ComputeTarget",
     "CondaDependencies",
@@ -76,6 +87,7 @@ __all__ = [
     "DockerCompute",
     "DockerConfiguration",
     "Environment",
+    "Estimator",
     "Experiment",
     "FileDataset",
     "FileEncoding",
@@ -86,6 +98,7 @@ __all__ = [
     "Module",
     "ModuleStep",
     "ModuleVersion",
+    "MpiConfiguration",
     "MsiAuthentication",
     "OutputFileDatasetConfig",
     "OutputPortDef",
@@ -100,9 +113,12 @@ __all__ = [
     "PipelineRun",
     "PromoteHeadersBehavior",
     "PublishedPipeline",
+    "PyTorch",
+    "PyTorchConfiguration",
     "PythonScriptStep",
     "Run",
     "RunConfiguration",
+    "SKLearn",
     "Schedule",
     "ScheduleRecurrence",
     "ScriptRunConfig",
@@ -111,6 +127,8 @@ __all__ = [
     "StepSequence",
     "StepwellError",
     "TabularDataset",
+    "TensorFlow",
+    "TensorflowConfiguration",
     "TimeZone",
     "TokenAuthentication",
     "Workspace",

@@ -62,6 +62,14 @@ from stepwell import (
     TimeZone,
     TokenAuthentication,
     Workspace,
+    Estimator,
+    SKLearn,
+    PyTorch,
+    TensorFlow,
+    Chainer,
+    MpiConfiguration,
+    PyTorchConfiguration,
+    TensorflowConfiguration,
     __version__,
 )
 
@@ -145,6 +153,15 @@ def own() -> str:
 
 
 experiment = Experiment(ws, "typing")
+estimators: list[Estimator | SKLearn | PyTorch | TensorFlow | Chainer] = [
+    Estimator("scripts", entry_script="train.py", script_params={"--rate": 0.1}, pip_packages=["numpy"]),
+    SKLearn("scripts", entry_script="train.py", framework_version="1.5.0"),
+    PyTorch("scripts", entry_script="train.py", distributed_training=MpiConfiguration(2, node_count=2)),
+    PyTorch("scripts", entry_script="train.py", distributed_training=PyTorchConfiguration("Gloo", 4, 2)),
+    TensorFlow("scripts", entry_script="train.py", distributed_training=TensorflowConfiguration(2, 1)),
+    Chainer("scripts", entry_script="train.py"),
+]
+trained = experiment.submit(estimators[0])
 run: PipelineRun = experiment.submit(pipeline, tags={"by": "me"}, pipeline_parameters={"rate": 20})
 status: str = run.wait_for_completion(show_output=False)
 for step_run in run.get_steps():

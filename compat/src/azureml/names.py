@@ -55,6 +55,10 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
     **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
+    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer"),
+    **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
+    **_carried("stepwell", "MpiConfiguration PyTorchConfiguration TensorflowConfiguration"),
+    **_carried("stepwell.flows.configurations.distributed", "Mpi Gloo Nccl ParameterServer"),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
     "AbstractDatastore": Name("stepwell:Datastore"),
     "ScriptRun": Name("stepwell.flows.public.interactive_run:ScriptRun"),
@@ -117,8 +121,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "start several processes in the script of one step",
-        """MpiConfiguration PyTorchConfiguration TensorflowConfiguration ParallelTaskConfiguration MpiStep Mpi Gloo Nccl
-        ParameterServer""",
+        """ParallelTaskConfiguration MpiStep""",
     ),
     **_refused(
         "set it in the Environment of the run configuration",
@@ -142,7 +145,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "run the script in a PythonScriptStep",
-        """EstimatorStep Estimator MMLBaseEstimator SKLearn PyTorch TensorFlow Chainer AdlaStep DatabricksStep
+        """EstimatorStep AdlaStep DatabricksStep
         SynapseSparkStep AzureBatchStep KustoStep RScriptStep""",
     ),
     **_refused(

@@ -15,7 +15,7 @@ from stepwell.flows.engine.run_sources import fetch_snapshot
 from stepwell.flows.steps.argument_types import Argument, Configuration, Input, Output, StepOptions, Target, Value
 from stepwell.flows.steps.outputs import REFERENCE, OutputInput, PipelineData
 from stepwell.flows.steps.ports import original, port_of
-from stepwell.flows.steps.python_script_step import PythonScriptStep
+from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.flows.steps.step import Step
 from stepwell.model.definitions import EnvironmentDefinition, Piece, StepDefinition
 
@@ -254,8 +254,12 @@ def _renamed(definition: StepDefinition, names: Mapping[str, Mapping[str, str]])
         variable = REFERENCE + name if one.variable.startswith(REFERENCE) else name
         return replace(one, name=name, variable=variable)
 
+    driver = definition.driver
+    if driver is not None:
+        driver = replace(driver, settings={name: pieces(value) for name, value in driver.settings.items()})
     return replace(
         definition,
+        driver=driver,
         arguments=tuple(pieces(one) for one in definition.arguments),
         params={name: pieces(value) for name, value in definition.params.items()},
         inputs=tuple(port("input", one) for one in definition.inputs),
