@@ -25,6 +25,11 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
+from .flows.catalog.module import Module as Module
+from .flows.catalog.module_version import ModuleVersion as ModuleVersion
+from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
+from .flows.catalog.port_definitions import InputPortDef as InputPortDef
+from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
 from .flows.configurations.distributed import MpiConfiguration as MpiConfiguration
 from .flows.configurations.distributed import PyTorchConfiguration as PyTorchConfiguration
 from .flows.configurations.distributed import TensorflowConfiguration as TensorflowConfiguration
@@ -51,6 +56,7 @@ from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransfe
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
+from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
@@ -83,15 +89,21 @@ __all__ = [
     "Experiment",
     "FileDataset",
     "FileEncoding",
+    "InputPortDef",
     "InteractiveLoginAuthentication",
     "LocalCompute",
     "Model",
+    "Module",
+    "ModuleStep",
+    "ModuleVersion",
     "MpiConfiguration",
     "MsiAuthentication",
     "OutputFileDatasetConfig",
+    "OutputPortDef",
     "OutputTabularDatasetConfig",
     "Pipeline",
     "PipelineData",
+    "PipelineDraft",
     "PipelineEndpoint",
     "PipelineOutputFileDataset",
     "PipelineOutputTabularDataset",

@@ -53,6 +53,8 @@ NAMES: dict[str, Name] = {
     ),
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
+    **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
+    **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
     **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer"),
     **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
     **_carried("stepwell", "MpiConfiguration PyTorchConfiguration TensorflowConfiguration"),
@@ -135,15 +137,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "write the ports as inputs= and outputs= of the step",
-        """InputPortBinding OutputPortBinding InputPortDef OutputPortDef Graph Node Edge TrainingOutput""",
-    ),
-    **_refused(
-        "make the step again from its script",
-        """Module ModuleVersion ModuleVersionDescriptor ModuleStep""",
-    ),
-    **_refused(
-        "publish the pipeline, or keep its file in version control",
-        """PipelineDraft""",
+        """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that handles its files in batches",
