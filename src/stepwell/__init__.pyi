@@ -33,11 +33,15 @@ from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
 from .flows.configurations.distributed import MpiConfiguration as MpiConfiguration
 from .flows.configurations.distributed import PyTorchConfiguration as PyTorchConfiguration
 from .flows.configurations.distributed import TensorflowConfiguration as TensorflowConfiguration
+from .flows.configurations.distribution import MpiConfiguration as MpiConfiguration
+from .flows.configurations.distribution import PyTorchConfiguration as PyTorchConfiguration
+from .flows.configurations.distribution import TensorflowConfiguration as TensorflowConfiguration
 from .flows.configurations.estimator import Chainer as Chainer
 from .flows.configurations.estimator import Estimator as Estimator
 from .flows.configurations.estimator import PyTorch as PyTorch
 from .flows.configurations.estimator import SKLearn as SKLearn
 from .flows.configurations.estimator import TensorFlow as TensorFlow
+from .flows.configurations.notebook_run_config import NotebookRunConfig as NotebookRunConfig
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
 from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
@@ -57,6 +61,9 @@ from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetCon
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
 from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
+from .flows.steps.scripts.estimator_step import EstimatorStep as EstimatorStep
+from .flows.steps.scripts.mpi_step import MpiStep as MpiStep
+from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as NotebookRunnerStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
@@ -86,6 +93,7 @@ __all__ = [
     "DockerConfiguration",
     "Environment",
     "Estimator",
+    "EstimatorStep",
     "Experiment",
     "FileDataset",
     "FileEncoding",
@@ -97,7 +105,10 @@ __all__ = [
     "ModuleStep",
     "ModuleVersion",
     "MpiConfiguration",
+    "MpiStep",
     "MsiAuthentication",
+    "NotebookRunConfig",
+    "NotebookRunnerStep",
     "OutputFileDatasetConfig",
     "OutputPortDef",
     "OutputTabularDatasetConfig",

@@ -70,6 +70,10 @@ from stepwell import (
     MpiConfiguration,
     PyTorchConfiguration,
     TensorflowConfiguration,
+    NotebookRunConfig,
+    NotebookRunnerStep,
+    EstimatorStep,
+    MpiStep,
     __version__,
 )
 
@@ -138,6 +142,12 @@ copy = DataTransferStep(
     source_data_reference=uploaded,
     destination_data_reference=DataReference(store, data_reference_name="copied", path_on_datastore="out"),
 )
+report_notebook = NotebookRunnerStep(
+    notebook_run_config=NotebookRunConfig("notebooks", "report.ipynb", parameters={"rate": 0.5}), inputs=[model]
+)
+fitted = EstimatorStep("fit", Estimator("scripts", entry_script="fit.py"), ["--table", table], inputs=[table])
+ranked = MpiStep(script_name="ranks.py", source_directory="scripts", node_count=2, process_count_per_node=2)
+print(report_notebook.name, fitted.name, ranked.name)
 pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
 decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
 results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}
