@@ -89,18 +89,23 @@ Configuration = RunConfiguration | ScriptRunConfig
 Requirements = Environment | EnvironmentDefinition | Sequence[str]
 
 
-class StepOptions(TypedDict, total=False):
-    """The keyword arguments of `Step` that every step type takes."""
+class EngineOptions(TypedDict, total=False):
+    """The keyword arguments of `Step` that a step type with a time limit of its own takes."""
 
     target: Target | None
     environment_variables: Mapping[str, Plain] | None
     retries: int
     retry_delay_seconds: float
-    timeout_seconds: float | None
     strict: bool
     workspace: BaseWorkspace | None
     resources: Resources | Mapping[str, Any] | None
     environment: Requirements | None
+
+
+class StepOptions(EngineOptions, total=False):
+    """The keyword arguments of `Step` that every step type takes."""
+
+    timeout_seconds: float | None
 
 
 class CommandOptions(StepOptions, total=False):
