@@ -17,7 +17,16 @@ from stepwell.blocks.compute.spark.databricks_folder import (
     staged,
 )
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.argument_types import Argument, Configuration, EngineOptions, Input, Output, Plain, Target, Value
+from stepwell.flows.steps.argument_types import (
+    Argument,
+    Configuration,
+    EngineOptions,
+    Input,
+    Output,
+    Plain,
+    Target,
+    Value,
+)
 from stepwell.flows.steps.data.databricks_libraries import (
     EggLibrary,
     JarLibrary,
@@ -228,7 +237,9 @@ class DatabricksStep(Step):
             script=script or None,
             source_directory=str(used.absolute()) if used else "",
             hash_paths=(*defined.hash_paths, *self._files_in(usual if used else None)),
-            driver=self._with_contents(replace(defined.driver, language=_LANGUAGES.get(os.path.splitext(script)[1], "text"))),
+            driver=self._with_contents(
+                replace(defined.driver, language=_LANGUAGES.get(os.path.splitext(script)[1], "text"))
+            ),
         )
 
     # What runs --------------------------------------------------------------------------------------------------------
@@ -269,7 +280,9 @@ class DatabricksStep(Step):
         return [str(path) for library in self._libraries for kind in ("jar", "egg") if (path := library.get(kind))]
 
 
-def _one_of(name: str, given: Mapping[str, Any]) -> Literal["notebook_path", "python_script_path", "python_script_name", "main_class_name"]:
+def _one_of(
+    name: str, given: Mapping[str, Any]
+) -> Literal["notebook_path", "python_script_path", "python_script_name", "main_class_name"]:
     found = [source for source in _SOURCES if given[source]]
     if len(found) != 1:
         raise UserErrorException(
@@ -286,13 +299,18 @@ def _refuse_contradictions(name: str, source: str, given: Mapping[str, Any]) -> 
             raise _contradiction(name, parameters, source, f"Pass it with {' or '.join(owners)}.")
     if source == "python_script_name" and given["source_directory"] is None:
         raise UserErrorException(
-            f"The step {name!r} needs a `source_directory` for its `python_script_name`", hint="Pass the script's folder."
+            f"The step {name!r} needs a `source_directory` for its `python_script_name`",
+            hint="Pass the script's folder.",
         )
     new = [one for one in (*_NEW_CLUSTER, *_NEW_CLUSTER_MORE) if given[one] is not None]
     if given["existing_cluster_id"] is not None and new:
-        raise _contradiction(name, new[0], "existing_cluster_id", "Leave one of them out: the cluster has its settings.")
+        raise _contradiction(
+            name, new[0], "existing_cluster_id", "Leave one of them out: the cluster has its settings."
+        )
     if given["permit_cluster_restart"] is not None and new:
-        raise _contradiction(name, "permit_cluster_restart", new[0], "Leave one of them out: a new cluster is started anyway.")
+        raise _contradiction(
+            name, "permit_cluster_restart", new[0], "Leave one of them out: a new cluster is started anyway."
+        )
     if given["node_type"] is not None and given["instance_pool_id"] is not None:
         raise _contradiction(name, "node_type", "instance_pool_id", "Leave one of them out: the pool has its machines.")
     scaled = [one for one in ("min_workers", "max_workers") if given[one] is not None]
@@ -321,7 +339,8 @@ def _libraries(name: str, given: Mapping[str, Any]) -> Iterable[Any]:
     own = {kind: list(given[kind] or ()) for kind in kinds}
     if any(theirs.values()) and any(own.values()):
         raise UserErrorException(
-            f"The step {name!r} has libraries both of its own and in its `runconfig`", hint="Name all of them in one place."
+            f"The step {name!r} has libraries both of its own and in its `runconfig`",
+            hint="Name all of them in one place.",
         )
     return [library for kind in kinds for library in (*own[kind], *theirs[kind])]
 
