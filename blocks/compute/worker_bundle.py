@@ -79,7 +79,8 @@ def bundle_files() -> dict[str, Path]:
 
 
 def _core_modules() -> list[Path]:
-    return [path for room in _ROOMS for path in sorted((_PACKAGE / room).glob("*.py"))]
+    modules = [path for room in _ROOMS for path in sorted((_PACKAGE / room).glob("*.py"))]
+    return [*modules, *sorted((_PACKAGE / "drivers").rglob("*.py"))]
 
 
 @cache

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.files_beside import with_files_beside
@@ -151,8 +152,7 @@ def note_reads(job: Job, directory: WorkingDirectory, *, folders: bool = True) -
     if not directory.marked or job.snapshot is None:
         return
     own = [
-        directory.source / "outputs",
-        directory.source / "logs",
+        *(directory.source / name for name in _KEPT),
         *directory.inputs.values(),
         *directory.outputs.values(),
     ]
@@ -268,8 +268,11 @@ def command(
     variables = own_code.moved({**tracking, **inherited, **_variables(job, directory)})
     payload: bytes | None = None
     called = python_call(argv) if argv and argv[0] in _PYTHONS and not definition.shell else None
-    if definition.script is not None:
-        payload = _launch_spec(argv, own_code, directory, python, script=definition.script)
+    if definition.script is not None or definition.driver is not None:
+        driver = (
+            {"module": definition.driver.module, "settings": settings_of(call, directory)} if definition.driver else {}
+        )
+        payload = _launch_spec(argv, own_code, directory, python, script=definition.script or "", **driver)
         argv = (python.interpreter, python.launcher, PAYLOAD)
     elif called and (called.script or called.module):
         rest = argv[called.length :]
@@ -328,6 +331,12 @@ def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory, *
     return line_of(parts) if shell else "".join(text for _, text in parts)
 
 
+def settings_of(call: StepCall, directory: WorkingDirectory) -> dict[str, str]:
+    """Return the settings of a step's driver, with the values of its parameters and the paths of its ports."""
+    driver = call.definition.driver
+    return {name: _rendered(value, call, directory) for name, value in driver.settings.items()} if driver else {}
+
+
 def _launch_spec(
     argv: tuple[str, ...],
     own_code: OwnCode,
@@ -335,18 +344,15 @@ def _launch_spec(
     python: Python,
     *,
     script: str = "",
-    module: str = "",
+    **more: Any,
 ) -> bytes:
     quiet = [
         directory.folder,
-        directory.folder / "inputs",
-        directory.folder / "outputs",
+        *(directory.folder / name for name in ("inputs", "outputs")),
         directory.channel.with_name(channel.RECEIVED),
         directory.temporary,
         directory.record,
         *directory.own_code.values(),
-    ]
-    quiet += [
         directory.source / "outputs",
         directory.source / "logs",
         *directory.inputs.values(),
@@ -355,7 +361,6 @@ def _launch_spec(
     return json.dumps(
         {
             "script": script,
-            "module": module,
             "argv": argv,
             "cwd": str(directory.source),
             "module_path": [str(directory.source), *python.paths],
@@ -368,6 +373,7 @@ def _launch_spec(
             ],
             "reads": str(directory.record / "control" / "reads.jsonl"),
             "own_code": asdict(own_code),
+            **more,
         }
     ).encode()
 

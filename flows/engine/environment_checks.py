@@ -23,7 +23,7 @@ def check_environment(context: RunContext, step: StepDefinition) -> None:
     if environment.isolated:
         recipe_of(environment, base_interpreter(environment.python))
         return
-    if step.script is None:
+    if step.script is None and step.driver is None:
         return
     packages = context.packages_of(environment.interpreter)
     if minor(environment.python) not in ("", minor(packages.python_version)):
@@ -32,11 +32,22 @@ def check_environment(context: RunContext, step: StepDefinition) -> None:
             f"so it inherits the Python in use, {packages.python_version}"
         )
     if "PYTHONPATH" not in environment.variables:
+        _check_driver(context, step)
         _check_imports(context, step)
 
 
+def _check_driver(context: RunContext, step: StepDefinition) -> None:
+    if step.driver is None or not step.driver.modules:
+        return
+    missing = context.packages_of(step.environment.interpreter).missing_modules(step.driver.modules)
+    if missing:
+        extra = step.driver.extra
+        title = f"The step {step.name!r} needs {', '.join(missing)}, which is not installed"
+        hint = f"Install it: `pip install 'stepwell[{extra}]'`." if extra else "Install what provides it."
+        raise UserErrorException(title, {"step type": step.type}, hint)
+
+
 def _check_imports(context: RunContext, step: StepDefinition) -> None:
-    assert step.script is not None
     packages = context.packages_of(step.environment.interpreter)
     required = dict(imports_of(step, context.source(step.source_directory), packages).required)
     for name in ("stepwell", *companion_names()):  # scripts find them wherever they run
@@ -48,7 +59,7 @@ def _check_imports(context: RunContext, step: StepDefinition) -> None:
             f"The step {step.name!r} imports {'modules that are' if missing[1:] else 'a module that is'} "
             f"not installed: {listed}",
             {
-                "script": step.script,
+                "script": step.script or "",
                 "imported in": ", ".join(dict.fromkeys(required[name] for name in missing)),
                 "interpreter": step.environment.interpreter or "the one in use",
             },

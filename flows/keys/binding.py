@@ -13,6 +13,7 @@ from stepwell.blocks.datasets.sources import definition_in, patterns_of
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.environments.survey import EDITABLE
 from stepwell.blocks.source.ignore_rules import matching
+from stepwell.blocks.source.notebooks import code_of
 from stepwell.blocks.system.companions import companion_names
 from stepwell.errors import SnapshotException, UserErrorException
 from stepwell.flows.keys.command_code import command_code, words_of
@@ -26,7 +27,7 @@ from stepwell.flows.keys.environment_rows import (
 from stepwell.flows.keys.source_directory import Source
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.model.datasets.file_names import order_of_places
-from stepwell.model.definitions import Argument, StepDefinition
+from stepwell.model.definitions import Argument, Driver, StepDefinition
 from stepwell.model.digests import RECIPE, digest
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED, Fingerprint, Row
 from stepwell.model.imports import Imports
@@ -58,6 +59,7 @@ def bind(
     code = list(_code_rows(definition, source, packages, own_code))
     rows += code
     rows += _argument_rows(definition)
+    rows += _driver_rows(definition)
     rows += [_parameter_row(p.name, texts[p.name], p.secret) for p in definition.parameters if p.name in texts]
     rows += _port_rows(definition)
     rows += [
@@ -79,7 +81,8 @@ def bind(
 
 def _visible_parameters(definition: StepDefinition) -> set[str]:
     """Return the parameters whose text the script gets to see; data are otherwise known by content alone."""
-    arguments = (*definition.arguments, *definition.params.values())
+    settings = definition.driver.settings.values() if definition.driver else ()
+    arguments = (*definition.arguments, *definition.params.values(), *settings)
     return {piece.value for argument in arguments for piece in argument if piece.kind == "parameter"}
 
 
@@ -120,7 +123,7 @@ def _code_rows(
     yield from image_rows(environment)
     if environment.isolated:
         yield from package_rows(environment, packages.python_version)
-    if definition.script is None:
+    if definition.driver is None and definition.script is None:
         yield from _command_code_rows(definition, source, packages, own_code)
         named = [path for path in map(source.resolve, words_of(definition)) if path in source.entries]
         if definition.hash_paths:
@@ -128,8 +131,8 @@ def _code_rows(
         elif source.tree.entries:
             yield Row("source directory", "", CONTENT + source.digest)
         return
-    script = posixpath.normpath(definition.script)
-    if source.content(script) == ABSENT:
+    script = posixpath.normpath(definition.script) if definition.script is not None else ""
+    if script and source.content(script) == ABSENT:
         raise UserErrorException(
             f"Step [{definition.id}]: script not found at: {definition.script}",
             {"source directory": definition.source_directory},
@@ -139,7 +142,8 @@ def _code_rows(
     if inherits(definition):
         yield Row("python", "", packages.python_version)
         yield from inherited_rows(imports.foreign, packages, own_code)
-    yield Row("script", script, source.content(script))
+    if script:
+        yield Row("script", script, source.content(script))
     yield from (Row("module", path, source.content(path)) for path in imports.local)
     covered = {script, *imports.local}
     yield from (Row("file", path, source.content(path)) for path in hashed if path not in covered)
@@ -151,6 +155,8 @@ def _code_rows(
 def imports_of(definition: StepDefinition, source: Source, packages: Packages) -> Imports:
     """Return what a step's script, or the Python code of its command, imports as far as can be told."""
     known = packages if inherits(definition) else None
+    if definition.driver is not None:
+        return _driver_imports(definition.driver, definition.script, source, known)
     if definition.script is not None:
         return source.imports(posixpath.normpath(definition.script), known)
     found = [source.imports(script, known, code) for script, code in command_code(definition, source)]
@@ -159,6 +165,24 @@ def imports_of(definition: StepDefinition, source: Source, packages: Packages) -
 
 
 _IMPORTS = ("local", "foreign", "unparsed", "required", "places")
+
+
+def _driver_imports(driver: Driver, script: str | None, source: Source, packages: Packages | None) -> Imports:
+    found = Imports((), (), ())
+    if script is not None and driver.language == "python":
+        found = source.imports(posixpath.normpath(script), packages)
+    elif script is not None and driver.language == "notebook":
+        path = posixpath.normpath(script)
+        code = code_of(source.read(path))
+        found = source.imports(path, packages, code) if code else found
+    return replace(found, foreign=tuple(sorted({*found.foreign, *driver.modules})))
+
+
+def _driver_rows(definition: StepDefinition) -> Iterator[Row]:
+    driver = definition.driver
+    if driver is not None:
+        yield Row("driver", driver.name, str(driver.version))
+        yield from (Row("setting", name, template(value)) for name, value in sorted(driver.settings.items()))
 
 
 def find_own_code(definition: StepDefinition, source: Source, packages: Packages, keep: Keep) -> tuple[OwnModule, ...]:

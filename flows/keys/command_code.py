@@ -40,7 +40,7 @@ def command_code(definition: StepDefinition, source: Source) -> Iterator[tuple[s
 
 def uncovered_programs(definition: StepDefinition, source: Source) -> tuple[str, ...]:
     """Return the programs of a command of which no row tells the version, unless its environment does."""
-    if definition.script is not None or not inherits(definition):
+    if definition.script is not None or definition.driver is not None or not inherits(definition):
         return ()
     programs = {program_of(words): folder for folder, words in _commands(definition, source)}
     return tuple(

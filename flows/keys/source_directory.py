@@ -116,6 +116,12 @@ class Source:
         """Return where people work on what stands at a path in the snapshot."""
         return os.path.join(min(self._homes, default=""), path)
 
+    def read(self, path: str) -> bytes:
+        """Return the content of a file of the snapshot, nothing if it can't be read."""
+        with suppress(OSError):
+            return read_bytes(self.root / path)
+        return b""
+
     def shell_script(self, path: str) -> str:
         """Return the text of a file if it is a shell script, else ''."""
         with suppress(OSError):

@@ -22,8 +22,8 @@ from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment
 from stepwell.flows.steps.argument_types import Plain
-from stepwell.flows.steps.command_step import CommandStep
-from stepwell.flows.steps.python_script_step import PythonScriptStep
+from stepwell.flows.steps.scripts.command_step import CommandStep
+from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.flows.steps.step import Step
 
 

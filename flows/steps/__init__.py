@@ -1,1 +1,1 @@
-"""Step types, one file each; their ports, settings and order."""
+"""What all steps have in common: their arguments, ports, settings and order. Step types are in the rooms below."""

@@ -21,6 +21,7 @@ from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merg
 from stepwell.flows.steps.argument_types import Argument as StepArgument
 from stepwell.flows.steps.argument_types import Configuration, Input, Output, Plain, Requirements, Target
 from stepwell.flows.steps.argument_types import Value as ParameterValue
+from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.outputs import REFERENCE, OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.steps.ports import (
     INPUT,
@@ -74,7 +75,8 @@ class Step(TaskMethods):
     Inside a flow of your own it is a Prefect task: call, `submit` or `map` it, with its inputs and parameters.
 
     A new step type is one file with a subclass, whose `__init__` makes a `script` with `arguments`, or a command of them,
-    for the base class; one that needs no source folder sets `_needs_source = False`. The engine knows no types.
+    for the base class, and names the `driver` that runs it, if that isn't Python; one that needs no source folder sets
+    `_needs_source = False`. The engine knows no types.
 
     Args:
         name: The step's name in pipelines, runs and logs.
@@ -107,6 +109,7 @@ class Step(TaskMethods):
             use.
         script: The Python script that it runs, if it runs one.
         shell: Whether the arguments are one command line for a shell, or which: its name, or the command that starts it.
+        driver: What runs the script, or works without one, in place of Python itself.
 
     Attributes:
         name: As the argument.
@@ -146,6 +149,7 @@ class Step(TaskMethods):
         environment: Requirements | None = None,
         script: str | None = None,
         shell: bool | str = False,
+        driver: DriverOptions | None = None,
     ) -> None:
         self.name = name
         self._made_in = folder_of_caller()
@@ -158,6 +162,7 @@ class Step(TaskMethods):
         self._arguments = adopted(arguments or (), self.inputs, self.outputs)
         self._input_names = self._name_inputs()
         self._params = dict(params or {})
+        self._driver = driver
         self._run_after: list[Step] = []
         self._settings: dict[str, Any] = {
             "script": script,
@@ -235,6 +240,7 @@ class Step(TaskMethods):
             compute_target=self.compute_target,
             run_after=tuple(ids[step] for step in self._run_after if step in ids),
             rules=self.default_rules,
+            driver=self._driver.definition(lambda value: self._argument(value, seen=False)) if self._driver else None,
             **self._settings,
         )
 
@@ -279,7 +285,8 @@ class Step(TaskMethods):
             )
 
     def _used_parameters(self) -> Iterable[ParameterDefinition]:
-        for value in (*self._arguments, *self._params.values(), *self.inputs):
+        settings = self._driver.settings.values() if self._driver else ()
+        for value in (*self._arguments, *self._params.values(), *self.inputs, *settings):
             parameter = value if isinstance(value, PipelineParameter) else parameter_of(value)
             if parameter is not None:
                 yield parameter.definition

@@ -39,11 +39,11 @@ from .flows.public.pipeline_run import PipelineRun as PipelineRun
 from .flows.public.published_pipeline import PublishedPipeline as PublishedPipeline
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
-from .flows.steps.command_step import CommandStep as CommandStep
-from .flows.steps.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
-from .flows.steps.python_script_step import PythonScriptStep as PythonScriptStep
+from .flows.steps.scripts.command_step import CommandStep as CommandStep
+from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
 from .script.tables.reading_options import FileEncoding as FileEncoding

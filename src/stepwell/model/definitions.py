@@ -198,11 +198,37 @@ class Resources(Jsonable):
     gpus: float = 0
 
 
+Language = Literal["python", "notebook", "text"]
+"""How the imports of a script are found: in Python, in the code cells of a notebook, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Driver(Jsonable):
+    """What runs the script of a step in its place: a module of `stepwell.drivers`, or any other by its whole name.
+
+    `modules` are those that it imports itself; the packages behind them count as the script's own do, and are installed
+    with the extra `extra`. `version` is another one when its results are.
+    """
+
+    name: str
+    settings: dict[str, Argument] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+    extra: str = ""
+    language: Language = "python"
+    version: int = 1
+
+    @property
+    def module(self) -> str:
+        """The whole name of its module."""
+        return self.name if "." in self.name else f"stepwell.drivers.{self.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class StepDefinition(Jsonable):
     """A step with unbound inputs. `id` is unique in its pipeline; `arguments` of a command are the whole command.
 
     `shell`: they are one line for a shell, which `shell_command` starts; () is bash where there is one, else sh.
+    With a `driver`, `script` is what this runs, None if it needs none.
     """
 
     id: str
@@ -229,6 +255,7 @@ class StepDefinition(Jsonable):
     timeout_seconds: float | None = None
     shell_command: tuple[str, ...] = ()
     rules: Rules = STEPWELL
+    driver: Driver | None = None
 
     @property
     def switches(self) -> Switches:

@@ -4,6 +4,7 @@ Started as `python launcher.py SPEC`. SPEC, the launch spec, is a JSON file (it 
 
     script       path relative to `cwd`; becomes `sys.argv[0]` as it is
     module       name of a module to run instead, as `python -m module` would
+    settings     if not null, `main(script, settings)` of `module` runs the script, which may be '' then
     argv         the other arguments; bytes that aren't UTF-8 as lone surrogates (surrogateescape)
     cwd          folder to run in
     module_path  folders to append to `sys.path`
@@ -35,12 +36,13 @@ def main(spec_file: str) -> None:
         del sys.path[0]  # before any import: modules beside this file are none of the script's business
     spec = _read_spec(spec_file)
     os.chdir(spec["cwd"])
-    name, start = spec.get("module"), [spec["script"]] if spec["script"] else ["-m", spec["module"]]
-    path = os.path.abspath(spec["script"] or "")
+    name, driven = spec.get("module"), spec.get("settings") is not None
+    start = [spec["script"]] if driven or spec["script"] else ["-m", spec["module"]]
+    path = os.path.abspath(spec["script"])
     sys.argv[:] = [start[0], *spec["argv"]]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[-2:] = [*start, *spec["argv"]]
-    sys.path.insert(0, path if name else os.path.dirname(os.path.realpath(path)))
+    sys.path.insert(0, os.path.dirname(os.path.realpath(path)) if spec["script"] else path)
     sys.path.extend(spec["module_path"])
     source = b"" if name else _read_script(path)
     module = _new_main(path)
@@ -53,7 +55,7 @@ def main(spec_file: str) -> None:
         facts = [[os.getcwd(), *spec["module_path"]], spec["quiet"], spec["reads"], [path, os.path.realpath(path)]]
         _bequeath("STEPWELL_WATCH", *facts)
         _beside("watch").start(*facts)
-    _execute(source, path, module, name)
+    _execute(source, path, module, name, [spec["script"], spec["settings"]] if driven else None)
 
 
 # Starting -----------------------------------------------------------------------------------------------------------
@@ -136,8 +138,13 @@ def _new_main(path: str) -> ModuleType:
     return module
 
 
-def _execute(source: bytes, path: str, module: ModuleType, name: str | None) -> None:
+def _execute(source: bytes, path: str, module: ModuleType, name: str | None, driven: list[Any] | None) -> None:
     try:
+        if driven:
+            import importlib
+
+            importlib.import_module(str(name)).main(*driven)
+            return
         if name:
             import runpy
 
@@ -178,8 +185,9 @@ def _without_own(error: BaseException | None, seen: set[int]) -> None:
 
 
 def _is_own(frame: FrameType) -> bool:
+    name = str(frame.f_globals.get("__name__"))
     own = frame.f_code.co_filename == _execute.__code__.co_filename
-    return own or frame.f_globals.get("__name__") == "stepwell_watch"
+    return own or name == "stepwell_watch" or name.startswith("stepwell.drivers.")
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from stepwell.errors import SnapshotException, UserErrorException
 from stepwell.flows.keys.binding import bind, template, with_reads
 from stepwell.flows.keys.source_directory import EMPTY_SOURCE, Source
 from stepwell.model.fingerprint import ABSENT
-from stepwell.flows.steps.command_step import CommandStep
+from stepwell.flows.steps.scripts.command_step import CommandStep
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, PipelineData
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
-from stepwell.flows.steps.python_script_step import PythonScriptStep
+from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.model.definitions import Piece
 from stepwell.model.records import Artifact
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.command_step import CommandStep
+from stepwell.flows.steps.scripts.command_step import CommandStep
 from stepwell.flows.steps.graph import Graph, flatten
 from stepwell.flows.steps.outputs import PipelineData
 from stepwell.flows.steps.sequence import StepSequence

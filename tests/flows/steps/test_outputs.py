@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.command_step import CommandStep
+from stepwell.flows.steps.scripts.command_step import CommandStep
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, PipelineData
 
 LAKE = SimpleNamespace(name="lake")

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import pytest
 from stepwell.blocks.workspace.references import DataPath, DataPathComputeBinding, DataReference
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.command_step import CommandStep
-from stepwell.flows.steps.data_transfer_step import DataTransferStep
+from stepwell.flows.steps.scripts.command_step import CommandStep
+from stepwell.flows.steps.data.data_transfer_step import DataTransferStep
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, PipelineData
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
-from stepwell.flows.steps.python_script_step import PythonScriptStep
+from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.model.definitions import (
     UnboundInput,
     OutputSource,

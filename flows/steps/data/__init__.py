@@ -1,0 +1,1 @@
+"""Steps that move, query or transform data by an engine."""

@@ -1,0 +1,55 @@
+"""What a step type says of its driver: the module that runs its script in place of Python itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stepwell.errors import UserErrorException
+from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
+from stepwell.flows.steps.ports import is_port
+from stepwell.model.definitions import Argument, Driver, Language, Piece
+
+
+@dataclass(frozen=True)
+class DriverOptions:
+    """A driver and what it is told.
+
+    Its module has a function `main(script, settings)`: the script's path in its working directory, '' if there is none,
+    and the settings as texts. `sys.argv` and everything else is as for a script. It ends as a script does.
+
+    Attributes:
+        name: The module's name in `stepwell.drivers`, or the whole name of another module, with a dot.
+        settings: Texts, numbers, parameters, inputs and outputs by name; lists and dicts become JSON, None is left out.
+        modules: The modules that it imports itself, such as `("duckdb",)`: their packages are part of the key.
+        extra: The extra of Stepwell that brings them, such as `usql`.
+        language: How the script's imports are found: `python`, `notebook` (in its code cells), or `text` (not at all).
+        version: Another number when the driver has other results.
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+    extra: str = ""
+    language: Language = "python"
+    version: int = 1
+
+    def definition(self, pieces_of: Callable[[Any], Argument]) -> Driver:
+        """Return the driver as plain values; `pieces_of` returns what a parameter or port is in an argument."""
+        given = {name: value for name, value in self.settings.items() if value is not None}
+        settings = {name: _setting(name, value, pieces_of) for name, value in given.items()}
+        return Driver(self.name, settings, self.modules, self.extra, self.language, self.version)
+
+
+def _setting(name: str, value: Any, pieces_of: Callable[[Any], Argument]) -> Argument:
+    if isinstance(value, PipelineParameter) or is_port(value):
+        return pieces_of(value)
+    if isinstance(value, (str, int, float)):
+        return (Piece("text", str(value)),)
+    try:
+        return (Piece("text", json.dumps(value, sort_keys=isinstance(value, Mapping))),)
+    except (TypeError, ValueError):
+        title, hint = f"The setting {name!r} is no plain value", "Pass texts, numbers, lists or dicts of them."
+        raise UserErrorException(title, {"value": repr(value)[:200]}, hint) from None

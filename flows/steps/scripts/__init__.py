@@ -1,0 +1,1 @@
+"""Steps that run a script or a program."""
