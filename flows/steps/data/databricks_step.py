@@ -9,13 +9,8 @@ from pathlib import Path, PurePath
 from typing import Any, Literal, Unpack
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.compute.spark.databricks_folder import (
-    databricks_folder,
-    dbfs_file,
-    notebook_in,
-    notebook_places,
-    staged,
-)
+from stepwell.blocks.compute.spark.databricks_folder import databricks_folder, staged
+from stepwell.drivers.spark.places import local_path, notebook_in, notebook_places
 from stepwell.errors import UserErrorException
 from stepwell.flows.steps.argument_types import (
     Argument,
@@ -250,14 +245,14 @@ class DatabricksStep(Step):
         if self._what == "python_script_name":
             return usual, self._path
         if self._what == "python_script_path":
-            path = dbfs_file(self._path, folder)
+            path = Path(local_path(self._path, str(folder)))
             if not path.is_absolute():
                 return usual, self._path if (usual / path).is_file() else ""
             return (staged(path, folder), path.name) if path.is_file() else (usual, "")
         if self._what == "notebook_path" and not (self._elsewhere and os.path.isabs(self._path)):
-            for place, path in notebook_places(self._path, usual, folder):
-                if script := notebook_in(place, path):
-                    return place, script
+            for place, name in notebook_places(self._path, str(usual.absolute()), str(folder)):
+                if script := notebook_in(place, name):
+                    return Path(place), script
         return usual, ""
 
     def _files_in(self, folder: Path | None) -> tuple[str, ...]:
@@ -268,7 +263,7 @@ class DatabricksStep(Step):
         """Return the driver, told the digests of the libraries that are files in `dbfs:/` of this machine."""
         folder, found = databricks_folder(self._folder), dict[str, str]()
         for path in self._files():
-            place = dbfs_file(path, folder)
+            place = Path(local_path(path, str(folder)))
             if place.is_absolute() and place.is_file():
                 found[path] = bytes_digest(place.read_bytes())
         if not found:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 TARGET = "STEPWELL_SPARK"
+HERE = "local[*]"
+"""The master that is Spark on this machine, with all of its processors."""
+
 JAVA = 17
 """The oldest Java that Spark 4 runs on."""
 
@@ -27,7 +30,7 @@ JAVA = 17
 def target() -> dict[str, Any]:
     """Return what the compute target said; nothing is Spark on this machine."""
     told: dict[str, Any] = json.loads(os.environ.get(TARGET, "{}"))
-    return {"master": "", "conf": {}, "folder": "", **told}
+    return {"master": HERE, "conf": {}, "folder": os.path.join(_temporary(), "databricks"), **told}
 
 
 def is_connect(master: str) -> bool:
@@ -37,18 +40,21 @@ def is_connect(master: str) -> bool:
 
 def folder() -> str:
     """Return the folder that stands in for a Databricks workspace: that of the target, or one that goes with the step."""
-    return str(target()["folder"] or os.path.join(os.environ.get("TMPDIR", "/tmp"), "databricks"))  # noqa: S108
+    return str(target()["folder"])
 
 
-def variables(conf: Mapping[str, str], options: Mapping[str, str | Sequence[str]] | None = None) -> dict[str, str]:
-    """Return the variables by which PySpark finds the target's Spark; `conf` and spark-submit's `options` are the step's."""
-    told = target()
-    master = str(told["master"] or "local[*]")
-    python = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable}
-    if is_connect(master):
-        return {"SPARK_REMOTE": master, "PYSPARK_PYTHON": os.environ.get("PYSPARK_PYTHON", "")}
-    words = submit_words({**usual(master), **told["conf"], **conf}, {"master": master, **(options or {})})
-    return {**python, "PYSPARK_SUBMIT_ARGS": shlex.join([*words, "pyspark-shell"])}
+def variables(
+    told: Mapping[str, Any],
+    conf: Mapping[str, str],
+    options: Mapping[str, str | Sequence[str]] | None = None,
+    python: str = sys.executable,
+) -> dict[str, str]:
+    """Return the variables by which PySpark finds a target's Spark; `conf` and spark-submit's `options` are the step's."""
+    if is_connect(told["master"]):
+        return {"SPARK_REMOTE": told["master"]}
+    words = submit_words({**usual(told), **told["conf"], **conf}, {"master": told["master"], **(options or {})})
+    both = dict.fromkeys(("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"), python)
+    return {**both, "PYSPARK_SUBMIT_ARGS": shlex.join([*words, "pyspark-shell"])}
 
 
 def submit_words(conf: Mapping[str, str], options: Mapping[str, str | Sequence[str]]) -> list[str]:
@@ -62,26 +68,25 @@ def submit_words(conf: Mapping[str, str], options: Mapping[str, str | Sequence[s
     return words
 
 
-def usual(master: str) -> dict[str, str]:
+def usual(told: Mapping[str, Any]) -> dict[str, str]:
     """Return the settings of every step: paths of `dbfs:/` are found, nothing is left in the working directory."""
-    temporary = os.environ.get("TMPDIR", "/tmp")  # noqa: S108
     settings = {
         "spark.ui.showConsoleProgress": "false",
-        "spark.sql.warehouse.dir": f"file://{temporary}/spark-warehouse",
+        "spark.sql.warehouse.dir": f"file://{_temporary()}/spark-warehouse",
         "spark.hadoop.fs.dbfs.impl": "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme",
         "spark.hadoop.fs.viewfs.overload.scheme.target.dbfs.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
-        "spark.hadoop.fs.viewfs.mounttable.default.linkFallback": f"file://{folder()}/dbfs",
+        "spark.hadoop.fs.viewfs.mounttable.default.linkFallback": f"file://{told['folder']}/dbfs",
     }
-    if not master.startswith("local"):
+    if not told["master"].startswith("local"):
         return settings
     here = {  # nobody else looks at it, and data has no files of checksums beside it
         "spark.ui.enabled": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
-        "spark.local.dir": temporary,
+        "spark.local.dir": _temporary(),
         "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
-        "spark.driver.extraJavaOptions": f"-Dderby.system.home={temporary}",
+        "spark.driver.extraJavaOptions": f"-Dderby.system.home={_temporary()}",
     }
     return {**settings, **here}
 
@@ -93,7 +98,7 @@ def refuse_missing(*modules: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"{' and '.join(missing)} can't be imported. Install stepwell[spark].")
-    if is_connect(str(target()["master"])):
+    if is_connect(target()["master"]):
         return
     home = os.environ.get("JAVA_HOME", "")
     java = shutil.which("java", path=os.path.join(home, "bin") if home else None)
@@ -113,7 +118,7 @@ def session(name: str = "stepwell") -> Any:
     from pyspark.sql import SparkSession  # type: ignore[import-not-found, unused-ignore]
 
     found = SparkSession.builder.appName(name).getOrCreate()
-    if not is_connect(str(target()["master"])):
+    if not is_connect(target()["master"]):
         found.sparkContext.setLogLevel("ERROR" if "spark.log.level" not in str(target()["conf"]) else "WARN")
     return found
 
@@ -152,3 +157,7 @@ def _spark() -> int:
         return int(version("pyspark").partition(".")[0])
     except (PackageNotFoundError, ValueError):
         return 0
+
+
+def _temporary() -> str:
+    return os.environ.get("TMPDIR", "/tmp")  # noqa: S108

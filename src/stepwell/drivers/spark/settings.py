@@ -31,9 +31,18 @@ def begin(settings: dict[str, str], *modules: str) -> dict[str, str | list[str]]
     _check_contents(_json(settings, "contents", {}))
     os.environ.update(_json(settings, "spark_env_variables", {}))
     options = _options(settings)
-    os.environ.update(session.variables(_json(settings, "spark_conf", {}), options))
-    sys.modules.setdefault("pyspark.dbutils", _dbutils_module())
+    os.environ.update(session.variables(session.target(), _json(settings, "spark_conf", {}), options))
+    offer_dbutils()
     return options
+
+
+def offer_dbutils() -> None:
+    """Let `from pyspark.dbutils import DBUtils` find ours: only Databricks has that module."""
+    from stepwell.drivers.spark.dbutils import DBUtils
+
+    module = type(sys)("pyspark.dbutils")
+    module.DBUtils = DBUtils  # type: ignore[attr-defined]
+    sys.modules.setdefault("pyspark.dbutils", module)
 
 
 def named_values(settings: dict[str, str]) -> dict[str, str]:
@@ -131,7 +140,7 @@ def _check_contents(contents: dict[str, str]) -> None:
 
 def _install(wanted: list[dict[str, str]]) -> None:
     """Install the packages that are not here, for this step alone."""
-    missing = [one for one in wanted if not (one["package"].startswith("azureml") or _is_installed(one["package"]))]
+    missing = [one for one in wanted if not (one["package"].startswith("azureml") or is_installed(one["package"]))]
     if not missing:
         return
     import subprocess
@@ -146,7 +155,8 @@ def _install(wanted: list[dict[str, str]]) -> None:
     _put_on_path(place)
 
 
-def _is_installed(requirement: str) -> bool:
+def is_installed(requirement: str) -> bool:
+    """Return whether a package is installed, in a version that the requirement allows."""
     from importlib.metadata import PackageNotFoundError, version
 
     name = re.match(r"[\w.-]+", requirement)
@@ -171,15 +181,6 @@ def _put_on_path(place: str) -> None:
     sys.path.insert(1, place)
     first, *others = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), ""]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [first, place, *others]))
-
-
-def _dbutils_module() -> Any:
-    """Return `pyspark.dbutils`, which only Databricks has."""
-    from stepwell.drivers.spark.dbutils import DBUtils
-
-    module = type(sys)("pyspark.dbutils")
-    module.DBUtils = DBUtils  # type: ignore[attr-defined]
-    return module
 
 
 def _json(settings: dict[str, str], name: str, usual: Any) -> Any:
