@@ -4,6 +4,7 @@ from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
+from .blocks.compute.spark.spark_compute import SparkCompute as SparkCompute
 from .blocks.datasets.column_types import DataType as DataType
 from .blocks.datasets.consumption import DatasetConsumptionConfig as DatasetConsumptionConfig
 from .blocks.datasets.dataset import Dataset as Dataset
@@ -40,6 +41,12 @@ from .flows.public.published_pipeline import PublishedPipeline as PublishedPipel
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.data.databricks_libraries import EggLibrary as EggLibrary
+from .flows.steps.data.databricks_libraries import JarLibrary as JarLibrary
+from .flows.steps.data.databricks_libraries import MavenLibrary as MavenLibrary
+from .flows.steps.data.databricks_libraries import PyPiLibrary as PyPiLibrary
+from .flows.steps.data.databricks_libraries import RCranLibrary as RCranLibrary
+from .flows.steps.data.databricks_step import DatabricksStep as DatabricksStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
@@ -64,17 +71,21 @@ __all__ = [
     "DataReference",
     "DataTransferStep",
     "DataType",
+    "DatabricksStep",
     "Dataset",
     "DatasetConsumptionConfig",
     "Datastore",
     "DockerCompute",
     "DockerConfiguration",
+    "EggLibrary",
     "Environment",
     "Experiment",
     "FileDataset",
     "FileEncoding",
     "InteractiveLoginAuthentication",
+    "JarLibrary",
     "LocalCompute",
+    "MavenLibrary",
     "Model",
     "MsiAuthentication",
     "OutputFileDatasetConfig",
@@ -88,13 +99,16 @@ __all__ = [
     "PipelineRun",
     "PromoteHeadersBehavior",
     "PublishedPipeline",
+    "PyPiLibrary",
     "PythonScriptStep",
+    "RCranLibrary",
     "Run",
     "RunConfiguration",
     "Schedule",
     "ScheduleRecurrence",
     "ScriptRunConfig",
     "ServicePrincipalAuthentication",
+    "SparkCompute",
     "StepRun",
     "StepSequence",
     "StepwellError",
