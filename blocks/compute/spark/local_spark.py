@@ -44,8 +44,8 @@ def run_on_spark(
     told = {"master": master, "conf": dict(conf or {}), "folder": str(databricks_folder(folder))}
     variables = {session.TARGET: json.dumps(told)}
     if job.call.definition.driver is None:
-        own = {"spark.sql.warehouse.dir": f"file://{job.folder}/spark-warehouse", "spark.local.dir": str(job.folder)}
-        variables |= session.variables(told, own)
+        own = {"spark.sql.warehouse.dir": f"file://{job.folder}/spark-warehouse"}
+        variables |= {**session.variables(told, own), "SPARK_LOCAL_DIRS": str(job.folder)}
     finished = run_here(job, home() / "cache", on_output, stop, redact, variables=variables)
     finished.facts["spark"] = master
     return finished

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 from typing import Any
 
 from stepwell.drivers.spark import kernel, settings
@@ -45,9 +46,10 @@ def execute(notebook: dict[str, Any], kept: str) -> str:
 
     node, failed = nbformat.from_dict(notebook), ""
     try:
-        _client(node).execute()
+        with tempfile.TemporaryFile() as unheard:  # what the kernel captures, it would print again
+            _client(node).execute(stdout=unheard, stderr=unheard)
     except CellExecutionError as error:
-        failed = "" if error.ename == _ENDED else _ANSI.sub("", error.traceback)
+        failed = "" if error.ename == _ENDED else _ANSI.sub("", error.traceback).strip()
         if error.ename == _ENDED:
             _note_exit(node, error.evalue)
     except DeadKernelError:
@@ -79,13 +81,14 @@ def _client(node: Any) -> Any:
 
     start = f"import sys; sys.path.extend(p for p in {sys.path!r} if p not in sys.path); "
     start += "from stepwell.drivers.spark import kernel as _kernel; _kernel.begin(get_ipython()); del _kernel"
-    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", f"--IPKernelApp.exec_lines={start}"]
+    options = [f"--IPKernelApp.exec_lines={start}", "--IPKernelApp.log_level=40", "--HistoryManager.enabled=False"]
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", *options]
 
     class Specs(KernelSpecManager):  # type: ignore[misc, unused-ignore]
         """The interpreter in use is the kernel, whatever is installed under its name."""
 
         def get_kernel_spec(self, kernel_name: str) -> Any:
-            return KernelSpec(argv=[*argv, "--HistoryManager.enabled=False"], display_name="Python 3", language="python")
+            return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
     class Client(NotebookClient):  # type: ignore[misc, unused-ignore]
         """Passes on what cells print, as they do."""

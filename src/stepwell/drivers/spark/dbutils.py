@@ -148,6 +148,10 @@ class Widgets:
         self._given = dict(given)
         self._made: dict[str, str] = {}
 
+    def give(self, values: Mapping[str, str]) -> None:
+        """Give values from outside, which win over defaults."""
+        self._given.update(values)
+
     def text(self, name: str, defaultValue: str, label: str | None = None) -> None:  # noqa: N803
         """Make a widget for any text."""
         self._made[name] = str(defaultValue)

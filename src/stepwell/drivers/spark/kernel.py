@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import json
+import linecache
 import os
 import re
 import shlex
@@ -75,7 +75,9 @@ class Kernel:
     def run(self, path: str, arguments: Mapping[str, str], timeout_seconds: float) -> str | None:
         """Run another notebook apart, and return the value that it exits with."""
         names = {"__name__": "__main__"}
-        with self._inside(path, names, arguments), _limit(timeout_seconds, path):
+        with self._inside(path), _limit(timeout_seconds, path):
+            self.names, self.utils = names, DBUtils(None, arguments, self.run)
+            self.names.update(self._given())
             try:
                 self._cells()
             except NotebookExit as end:
@@ -85,29 +87,25 @@ class Kernel:
     def include(self, line: str) -> None:
         """Run another notebook in this one's namespace: `%run ./other $name="value"`."""
         path, *words = shlex.split(line)
-        found = dict(word.removeprefix("$").split("=", 1) for word in words if "=" in word)
-        with self._inside(path, self.names, {**self.utils.widgets.getAll(), **found}):
+        self.utils.widgets.give(dict(word.removeprefix("$").split("=", 1) for word in words if "=" in word))
+        with self._inside(path):
             self._cells()
 
     @contextmanager
-    def _inside(self, path: str, names: dict[str, Any], widgets: Mapping[str, str]) -> Iterator[None]:
+    def _inside(self, path: str) -> Iterator[None]:
         kept = self.path, self.names, self.utils
-        apart = names is not self.names
         self.path = _found(path, os.path.dirname(self.path))
-        self.names, self.utils = names, DBUtils(None, widgets, self.run)
-        if apart:
-            self.names.update(self._given())
         try:
             yield
         finally:
             self.path, self.names, self.utils = kept
 
     def _cells(self) -> None:
-        for source in code_cells(read_notebook(self.path)):
+        for number, source in enumerate(code_cells(read_notebook(self.path)), 1):
             self._want_spark(source)
-            code = self.shell.transform_cell(source)
-            tree = ast.parse(code, self.path)
-            exec(compile(tree, self.path, "exec"), self.names)  # noqa: S102
+            code, name = self.shell.transform_cell(source), f"<cell {number} of {os.path.relpath(self.path)}>"
+            linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)  # for tracebacks
+            exec(compile(code, name, "exec", dont_inherit=True), self.names)  # noqa: S102
 
     # Magics -----------------------------------------------------------------------------------------------------------
 

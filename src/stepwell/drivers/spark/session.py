@@ -54,7 +54,8 @@ def variables(
         return {"SPARK_REMOTE": told["master"]}
     words = submit_words({**usual(told), **told["conf"], **conf}, {"master": told["master"], **(options or {})})
     both = dict.fromkeys(("PYSPARK_PYTHON", "PYSPARK_DRIVER_PYTHON"), python)
-    return {**both, "PYSPARK_SUBMIT_ARGS": shlex.join([*words, "pyspark-shell"])}
+    here = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_LOCAL_DIRS": _temporary()} if _is_local(told) else {}
+    return {**both, **here, "PYSPARK_SUBMIT_ARGS": shlex.join([*words, "pyspark-shell"])}
 
 
 def submit_words(conf: Mapping[str, str], options: Mapping[str, str | Sequence[str]]) -> list[str]:
@@ -78,13 +79,10 @@ def usual(told: Mapping[str, Any]) -> dict[str, str]:
         "spark.hadoop.fs.viewfs.overload.scheme.target.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         "spark.hadoop.fs.viewfs.mounttable.default.linkFallback": f"file://{told['folder']}/dbfs",
     }
-    if not told["master"].startswith("local"):
+    if not _is_local(told):
         return settings
     here = {  # nobody else looks at it, and data has no files of checksums beside it
         "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.local.dir": _temporary(),
         "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
         "spark.driver.extraJavaOptions": f"-Dderby.system.home={_temporary()}",
     }
@@ -157,6 +155,10 @@ def _spark() -> int:
         return int(version("pyspark").partition(".")[0])
     except (PackageNotFoundError, ValueError):
         return 0
+
+
+def _is_local(told: Mapping[str, Any]) -> bool:
+    return str(told["master"]).startswith("local")
 
 
 def _temporary() -> str:

@@ -38,19 +38,62 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(shutil.which("java") is None, reason="Spark runs on Java, which is not there")
 def test_a_script_gets_spark_its_data_as_named_arguments_and_dbfs(project, folder):
-    project.write("numbers.csv", "n\n1\n2\n3\n")
-    squares, rows = PipelineData("squares"), PipelineParameter("rows", 2)
-    make = project.step("make.py", "import sys, os; os.makedirs(sys.argv[1]); open(sys.argv[1] + '/a.csv', 'w').write('n\\n1\\n2\\n3\\n')")
+    body = "import os; os.makedirs(args[0]); open(args[0] + '/a.csv', 'w').write('n\\n1\\n2\\n3\\n')"
     project.write("square.py", SCRIPT)
-    numbers = PipelineData("numbers")
-    make = project.step("make.py", arguments=[numbers], outputs=[numbers])
+    numbers, squares = PipelineData("numbers"), PipelineData("squares")
     step = DatabricksStep(
-        "square", python_script_name="square.py", source_directory=project.source, python_script_params=["--rows", rows],
-        inputs=[numbers], outputs=[squares], compute_target="spark", num_workers=2, run_name="any",
+        "square", python_script_name="square.py", source_directory=project.source, inputs=[numbers], outputs=[squares],
+        python_script_params=["--rows", PipelineParameter("rows", 2)], compute_target="spark", num_workers=2,
     )  # fmt: skip
-    pipeline = project.pipeline(make, step)
+    pipeline = project.pipeline(project.step("make.py", body, arguments=[numbers], outputs=[numbers]), step)
     summary = project.run(pipeline)
-    print(summary)
-    print([s.error for s in summary.steps])
-    assert summary.status == "Completed"
+    assert [(step.happened, step.error) for step in summary.steps] == [("ran", ""), ("ran", "")]
+    assert summary.steps[1].ran_on["spark"] == "local[*]"
+    (table,) = project.workspace.path_of(pipeline()["square"]["squares"]).glob("*.csv")
+    assert table.read_text() == "n,square\n1,1\n2,4\n"
     assert (folder / "dbfs/said/hello.txt").read_text() == "hello"
+
+
+NOTEBOOK = """
+# Databricks notebook source
+# MAGIC %md # Doubles
+# COMMAND ----------
+dbutils.widgets.text("factor", "1")
+dbutils.widgets.text("word", "none")
+# COMMAND ----------
+from stepwell import Run
+run = Run.get_context()
+text = dbutils.fs.head(dbutils.widgets.get("numbers"))
+found = [int(line) * int(dbutils.widgets.get("factor")) for line in text.split()]
+dbutils.fs.put(dbutils.widgets.get("doubles"), str(found))
+run.log("largest", max(found))
+assert dbutils.widgets.get("AZUREML_RUN_ID") == run.id
+print("the word is", dbutils.widgets.get("word"))
+# COMMAND ----------
+dbutils.notebook.exit(str(len(found)))
+"""
+
+
+def test_a_notebook_of_the_workspace_is_run_kept_and_part_of_the_key(project, folder):
+    place = folder / "workspace/Users/me/doubles.py"
+    place.parent.mkdir(parents=True)
+    place.write_text(NOTEBOOK.lstrip())
+    body = "open(args[0], 'w').write('1 2')"
+
+    def ran(notebook_path="/Users/me/doubles", **more):
+        numbers, doubles = PipelineData("numbers"), PipelineData("doubles")
+        step = DatabricksStep(
+            "double", notebook_path=notebook_path, inputs=[numbers], outputs=[doubles], compute_target="spark",
+            notebook_params={"factor": PipelineParameter("factor", 2), "word": "yes"}, **more,
+        )  # fmt: skip
+        made = project.step("make.py", body, arguments=[numbers], outputs=[numbers])
+        return project.run(project.pipeline(made, step), **({} if not more else {})).steps[1]
+
+    first = ran()
+    assert (first.happened, first.error) == ("ran", "")
+    run_folder = project.workspace.store.run_folder
+    again = ran(run_name="another", num_workers=3)
+    assert again.happened == "reused"
+    place.write_text(NOTEBOOK.lstrip().replace("str(found)", "repr(found)"))
+    changed = ran()
+    assert (changed.happened, changed.why) == ("ran", ("script Users/me/doubles.py changed",))
