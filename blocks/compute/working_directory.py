@@ -223,7 +223,7 @@ def _output_path(port: OutputPort, directory: WorkingDirectory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     else:
         path = directory.folder / "outputs" / port.name
-    if port.variable == port.name:  # an OutputFileDatasetConfig: the script finds a folder
+    if port.variable == port.name and port.mode != "hdfs":  # an OutputFileDatasetConfig: the script finds a folder
         path.mkdir(parents=True, exist_ok=True)
     return path
 

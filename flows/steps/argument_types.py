@@ -89,8 +89,8 @@ Configuration = RunConfiguration | ScriptRunConfig
 Requirements = Environment | EnvironmentDefinition | Sequence[str]
 
 
-class EngineOptions(TypedDict, total=False):
-    """The keyword arguments of `Step` that a step type with a time limit of its own takes."""
+class BaseOptions(TypedDict, total=False):
+    """The keyword arguments of `Step` that every step type takes, whatever it has of its own."""
 
     target: Target | None
     environment_variables: Mapping[str, Plain] | None
@@ -99,7 +99,18 @@ class EngineOptions(TypedDict, total=False):
     strict: bool
     workspace: BaseWorkspace | None
     resources: Resources | Mapping[str, Any] | None
+
+
+class EngineOptions(BaseOptions, total=False):
+    """The keyword arguments of `Step` that a step type with a time limit of its own takes."""
+
     environment: Requirements | None
+
+
+class SparkOptions(BaseOptions, total=False):
+    """The keyword arguments of `Step` that a step type with an environment of its own takes."""
+
+    timeout_seconds: float | None
 
 
 class StepOptions(EngineOptions, total=False):

@@ -4,7 +4,12 @@ from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
+from .blocks.compute.spark.linked_service import LinkedService as LinkedService
+from .blocks.compute.spark.linked_service import (
+    SynapseWorkspaceLinkedServiceConfiguration as SynapseWorkspaceLinkedServiceConfiguration,
+)
 from .blocks.compute.spark.spark_compute import SparkCompute as SparkCompute
+from .blocks.compute.spark.synapse_compute import SynapseCompute as SynapseCompute
 from .blocks.datasets.column_types import DataType as DataType
 from .blocks.datasets.consumption import DatasetConsumptionConfig as DatasetConsumptionConfig
 from .blocks.datasets.dataset import Dataset as Dataset
@@ -47,6 +52,8 @@ from .flows.steps.data.databricks_libraries import MavenLibrary as MavenLibrary
 from .flows.steps.data.databricks_libraries import PyPiLibrary as PyPiLibrary
 from .flows.steps.data.databricks_libraries import RCranLibrary as RCranLibrary
 from .flows.steps.data.databricks_step import DatabricksStep as DatabricksStep
+from .flows.steps.data.hdfs_output import HDFSOutputDatasetConfig as HDFSOutputDatasetConfig
+from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
@@ -82,8 +89,10 @@ __all__ = [
     "Experiment",
     "FileDataset",
     "FileEncoding",
+    "HDFSOutputDatasetConfig",
     "InteractiveLoginAuthentication",
     "JarLibrary",
+    "LinkedService",
     "LocalCompute",
     "MavenLibrary",
     "Model",
@@ -112,6 +121,9 @@ __all__ = [
     "StepRun",
     "StepSequence",
     "StepwellError",
+    "SynapseCompute",
+    "SynapseSparkStep",
+    "SynapseWorkspaceLinkedServiceConfiguration",
     "TabularDataset",
     "TimeZone",
     "TokenAuthentication",

@@ -30,6 +30,7 @@ from stepwell.flows.steps.data.databricks_libraries import (
     RCranLibrary,
     plain_libraries,
 )
+from stepwell.flows.steps.data.spark_settings import EXTRA, NOTEBOOK_MODULES, SCRIPT_MODULES, texts, with_engine
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.ports import as_input, name_of, port_of
 from stepwell.flows.steps.step import Producers, Step
@@ -161,6 +162,7 @@ class DatabricksStep(Step):
         chosen = compute_target or more.get("target")
         self._folder = str(getattr(chosen, "folder", "") or "")
         self._elsewhere = bool(getattr(chosen, "is_remote", False))
+        modules = NOTEBOOK_MODULES if source == "notebook_path" else SCRIPT_MODULES
         driver = DriverOptions(
             _DRIVERS.get(source, "spark_script"),
             {
@@ -169,13 +171,13 @@ class DatabricksStep(Step):
                 **{f"input.{name_of(item)}": item for item in map(as_input, inputs or ())},
                 **{f"output.{port_of(item).name}": item for item in outputs or ()},
                 "spark_version": spark_version,
-                "spark_conf": _texts(spark_conf),
-                "spark_env_variables": _texts(spark_env_variables),
+                "spark_conf": texts(spark_conf),
+                "spark_env_variables": texts(spark_env_variables),
                 "init_scripts": list(init_scripts) if init_scripts else None,
                 "libraries": self._libraries or None,
             },
-            modules=("pyspark", "nbclient", "ipykernel") if source == "notebook_path" else ("pyspark",),
-            extra="spark",
+            modules=modules,
+            extra=EXTRA,
             hints={
                 "existing_cluster_id": existing_cluster_id,
                 "node_type": node_type,
@@ -203,6 +205,7 @@ class DatabricksStep(Step):
             timeout_seconds=timeout_seconds,
             **more,
         )
+        self._settings["environment"] = with_engine(self._settings["environment"], modules)
 
     def define(
         self, *, step_id: str, producers: Producers, ids: Mapping[Step, str], source_directory: Path | None = None
@@ -338,11 +341,3 @@ def _libraries(name: str, given: Mapping[str, Any]) -> Iterable[Any]:
             hint="Name all of them in one place.",
         )
     return [library for kind in kinds for library in (*own[kind], *theirs[kind])]
-
-
-def _texts(values: Mapping[str, Any] | None) -> dict[str, str] | None:
-    return {str(name): _text(value) for name, value in values.items()} if values else None
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,11 +11,11 @@ from stepwell.drivers.spark import session, settings
 from stepwell.drivers.spark.places import local_path
 
 
-def main(script: str, given: dict[str, str]) -> None:
+def main(_: str, given: dict[str, str]) -> None:
     """Run the class; end the step as it ends.
 
     Args:
-        script: '', since there is none.
+        _: '', since there is no script.
         given: The settings of the step.
     """
     options = settings.begin(given)
@@ -24,14 +24,22 @@ def main(script: str, given: dict[str, str]) -> None:
         sys.exit(f"There is no jar that has the class {given['main_class_name']}. Name it in `jar_libraries`.")
     missing = [jar for jar in jars if "://" not in jar and not os.path.isfile(jar)]
     if missing:
-        sys.exit(f"There is no jar {missing[0]}. Put it into the source directory, or below dbfs/ of STEPWELL_DATABRICKS_FOLDER.")
+        sys.exit(
+            f"There is no jar {missing[0]}. Put it into the source directory, or below dbfs/ of STEPWELL_DATABRICKS_FOLDER."
+        )
     target = session.target()
     if session.is_connect(target["master"]):
         sys.exit("A jar can't be run by Spark Connect. Choose a target with the master's own URL, such as spark://…")
     conf = {**session.usual(target), **target["conf"], **json.loads(given.get("spark_conf", "{}"))}
-    words = session.submit_words(conf, {"master": target["master"], "class": given["main_class_name"], "jars": jars[1:], **options})
+    words = session.submit_words(
+        conf, {"master": target["master"], "class": given["main_class_name"], "jars": jars[1:], **options}
+    )
     arguments = [*sys.argv[1:], *settings.named_arguments("", given)]
-    sys.exit(subprocess.run([_spark_submit(), *words, local_path(jars[0], session.folder()), *arguments], check=False).returncode)
+    sys.exit(
+        subprocess.run(
+            [_spark_submit(), *words, local_path(jars[0], session.folder()), *arguments], check=False
+        ).returncode
+    )
 
 
 def _spark_submit() -> str:

@@ -20,7 +20,9 @@ def main(script: str, given: dict[str, str]) -> None:
     settings.begin(given)
     path = given.get("python_script_path", "")
     if not script:
-        sys.exit(f"There is no script {path} here. Put it below dbfs/ of STEPWELL_DATABRICKS_FOLDER, or into the source directory.")
+        sys.exit(
+            f"There is no script {path} here. Put it below dbfs/ of STEPWELL_DATABRICKS_FOLDER, or into the source directory."
+        )
     with open(script, "rb") as stream:
         source = stream.read()
     text = source.decode(errors="replace")
@@ -47,9 +49,7 @@ def asked_for(text: str) -> set[str]:
 def _used(table: symtable.SymbolTable) -> set[str]:
     top = table.get_type() == "module"
     found = {
-        symbol.get_name()
-        for symbol in table.get_symbols()
-        if symbol.is_referenced() and (top or symbol.is_global())
+        symbol.get_name() for symbol in table.get_symbols() if symbol.is_referenced() and (top or symbol.is_global())
     }
     return found.union(*map(_used, table.get_children()))
 

@@ -130,7 +130,7 @@ class OutputPort(Jsonable):
     name: str
     variable: str
     datastore: str | None = None
-    mode: Mode = "mount"
+    mode: Mode | DatasetMode = "mount"
     path_on_compute: str | None = None
     destination: str | None = None
     pipeline_output: str | None = None

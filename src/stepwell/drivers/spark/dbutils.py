@@ -113,7 +113,7 @@ class FileSystem:
             f"{local_path('dbfs:' + mount_point, session.folder())}."
         )
 
-    updateMount = mount
+    updateMount = mount  # noqa: N815
 
     def unmount(self, mount_point: str) -> bool:
         """Return True: nothing is mounted."""
@@ -125,7 +125,9 @@ def _place(path: str) -> str:
     if os.path.isabs(place):
         return place
     if "://" in path:
-        raise OSError(f"dbutils.fs has files of this machine only, not {path}. Give them to the step as an input, or read them with spark.")
+        raise OSError(
+            f"dbutils.fs has files of this machine only, not {path}. Give them to the step as an input, or read them with spark."
+        )
     return local_path("dbfs:/" + path, session.folder())
 
 
@@ -175,7 +177,9 @@ class Widgets:
         if name in self._made:
             return self._made[name]
         known = ", ".join(sorted({*self._made, *(one for one in self._given if not one.startswith("AZUREML_"))}))
-        raise ValueError(f"InputWidgetNotDefined: there is no widget or parameter {name!r}; there are: {known or 'none'}")
+        raise ValueError(
+            f"InputWidgetNotDefined: there is no widget or parameter {name!r}; there are: {known or 'none'}"
+        )
 
     def getAll(self) -> dict[str, str]:  # noqa: N802
         """Return the values of all widgets and parameters by name."""
@@ -273,7 +277,9 @@ class DBUtils:
         self.library = Library()
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"dbutils.{name} is not there outside of Databricks; there are fs, widgets, secrets, notebook and library")
+        raise AttributeError(
+            f"dbutils.{name} is not there outside of Databricks; there are fs, widgets, secrets, notebook and library"
+        )
 
 
 _given: dict[str, str] = {}

@@ -46,7 +46,14 @@ class Kernel:
         self.names.update(self._given())
         shell.input_transformers_cleanup.insert(0, as_cell_magic)
         shell.events.register("pre_run_cell", lambda info: self._want_spark(info.raw_cell))
-        cells = {"sql": self.sql, "sh": self.sh, "fs": self.fs, "md": self.nothing, "scala": self.other, "r": self.other}
+        cells = {
+            "sql": self.sql,
+            "sh": self.sh,
+            "fs": self.fs,
+            "md": self.nothing,
+            "scala": self.other,
+            "r": self.other,
+        }
         for name, function in cells.items():
             shell.register_magic_function(function, "cell", name)
         lines = {"run": self.include, "pip": self.pip, "sql": self.sql, "fs": self.fs, "md": self.nothing}
@@ -134,7 +141,7 @@ class Kernel:
 
     def sh(self, line: str, cell: str | None = None) -> None:
         """Run a script of the shell; the notebook fails if it does."""
-        done = subprocess.run(["/bin/sh", "-e", "-c", cell or line], check=False, capture_output=True, text=True)  # noqa: S603
+        done = subprocess.run(["/bin/sh", "-e", "-c", cell or line], check=False, capture_output=True, text=True)
         print(done.stdout, end="")
         print(done.stderr, end="", file=sys.stderr)
         if done.returncode:
@@ -175,10 +182,12 @@ def _found(path: str, beside: str) -> str:
     relative = not path.startswith("/")
     places = [(beside, path)] if relative else list(notebook_places(path, os.getcwd(), session.folder()))
     for folder, name in places:
-        folder, name = os.path.split(os.path.normpath(os.path.join(folder, name.lstrip("/"))))
-        if found := notebook_in(folder, name):
-            return os.path.join(folder, found)
-    raise FileNotFoundError(f"There is no notebook {path}; it was looked for in {', '.join(folder for folder, _ in places)}")
+        above, own = os.path.split(os.path.normpath(os.path.join(folder, name.lstrip("/"))))
+        if found := notebook_in(above, own):
+            return os.path.join(above, found)
+    raise FileNotFoundError(
+        f"There is no notebook {path}; it was looked for in {', '.join(folder for folder, _ in places)}"
+    )
 
 
 @contextmanager

@@ -108,7 +108,9 @@ def refuse_missing(*modules: str) -> None:
         )
     version = _version(java)
     if version and version < JAVA and _spark() >= 4:
-        sys.exit(f"Java {version} at {java} is older than the Java {JAVA} that Spark {_spark()} needs. Set JAVA_HOME to a newer one.")
+        sys.exit(
+            f"Java {version} at {java} is older than the Java {JAVA} that Spark {_spark()} needs. Set JAVA_HOME to a newer one."
+        )
 
 
 def session(name: str = "stepwell") -> Any:

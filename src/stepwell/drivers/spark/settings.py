@@ -17,9 +17,18 @@ if TYPE_CHECKING:
     from typing import Any
 
 _OF_DATABRICKS = (
-    *("existing_cluster_id", "spark_version", "node_type", "instance_pool_id", "num_workers", "min_workers", "max_workers"),
+    *(
+        "existing_cluster_id",
+        "spark_version",
+        "node_type",
+        "instance_pool_id",
+        "num_workers",
+        "min_workers",
+        "max_workers",
+    ),
     *("init_scripts", "cluster_log_dbfs_path", "run_name", "permit_cluster_restart"),
 )
+_SIZES = ("driver_memory", "driver_cores", "executor_memory", "executor_cores", "num_executors")
 
 
 def begin(settings: dict[str, str], *modules: str) -> dict[str, str | list[str]]:
@@ -27,13 +36,22 @@ def begin(settings: dict[str, str], *modules: str) -> dict[str, str | list[str]]
     session.refuse_missing("pyspark", *modules)
     told = [name for name in _OF_DATABRICKS if name in settings]
     if told:
-        print(f"Note: {', '.join(told)} {'say' if told[1:] else 'says'} nothing to a Spark outside of Databricks.", flush=True)
+        print(
+            f"Note: {', '.join(told)} {'say' if told[1:] else 'says'} nothing to a Spark outside of Databricks.",
+            flush=True,
+        )
     _check_contents(_json(settings, "contents", {}))
     os.environ.update(_json(settings, "spark_env_variables", {}))
     options = _options(settings)
     os.environ.update(session.variables(session.target(), _json(settings, "spark_conf", {}), options))
     offer_dbutils()
     return options
+
+
+def _note(settings: dict[str, str], names: tuple[str, ...], where: str) -> None:
+    told = [name for name in names if name in settings]
+    if told:
+        print(f"Note: {', '.join(told)} {'say' if told[1:] else 'says'} nothing to a Spark {where}.", flush=True)
 
 
 def offer_dbutils() -> None:
@@ -47,9 +65,7 @@ def offer_dbutils() -> None:
 
 def named_values(settings: dict[str, str]) -> dict[str, str]:
     """Return the paths of inputs and outputs by name."""
-    return {
-        name.partition(".")[2]: value for name, value in settings.items() if name.startswith(("input.", "output."))
-    }
+    return {name.partition(".")[2]: value for name, value in settings.items() if name.startswith(("input.", "output."))}
 
 
 def widget_values(settings: dict[str, str]) -> dict[str, str]:
@@ -104,15 +120,14 @@ def _options(settings: dict[str, str]) -> dict[str, str | list[str]]:
         _put_on_path(egg)
     if any("cran" in library for library in libraries):
         print("Note: packages of R say nothing to a step that runs no R.", flush=True)
-    sizes = {
-        name.replace("_", "-"): settings[name]
-        for name in ("driver_memory", "executor_memory", "executor_cores", "num_executors")
-        if name in settings
-    }
-    if "driver_cores" in settings:
-        sizes["driver-cores"] = settings["driver_cores"]
+    sizes = {name.replace("_", "-"): settings[name] for name in _SIZES if name in settings}
+    if session.target()["master"].startswith("local"):  # driver and executors are one process
+        memory = [settings[name] for name in ("driver_memory", "executor_memory") if name in settings]
+        sizes = {"driver-memory": max(memory, key=_bytes)} if memory else {}
+        _note(settings, ("driver_cores", "executor_cores", "num_executors"), "of this machine")
     return {
         **sizes,
+        "name": settings.get("app_name", ""),
         "jars": [*jars, *_paths(settings, "jars")],
         "py-files": [*eggs, *_paths(settings, "py_files")],
         "files": _paths(settings, "files"),
@@ -120,6 +135,11 @@ def _options(settings: dict[str, str]) -> dict[str, str | list[str]]:
         "repositories": list(dict.fromkeys(str(one["repo"]) for one in maven if one.get("repo"))),
         "exclude-packages": [str(name) for one in maven for name in one.get("exclusions", ())],
     }
+
+
+def _bytes(size: str) -> int:
+    match = re.match(r"(\d+)\s*([kmgt]?)", size.lower())
+    return int(match[1]) << {"k": 10, "": 20, "m": 20, "g": 30, "t": 40}[match[2]] if match else 0
 
 
 def _paths(settings: dict[str, str], name: str) -> list[str]:
@@ -151,7 +171,9 @@ def _install(wanted: list[dict[str, str]]) -> None:
         print(f"Installing {one['package']} for this step ...", flush=True)
         words = [sys.executable, "-m", "pip", "install", "--quiet", "--target", place, *index, one["package"]]
         if subprocess.run(words, check=False).returncode:
-            sys.exit(f"The library {one['package']!r} can't be installed. Correct its name, or install it where Spark runs.")
+            sys.exit(
+                f"The library {one['package']!r} can't be installed. Correct its name, or install it where Spark runs."
+            )
     _put_on_path(place)
 
 

@@ -20,7 +20,9 @@ class Table:
     def __repr__(self) -> str:
         widths = [max(map(len, column)) for column in zip(self.columns, *self.rows, strict=True)]
         lines = [self.columns, ["-" * width for width in widths], *self.rows]
-        shown = ["  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+        shown = [
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        ]
         return "\n".join([*shown, *([f"only the first {ROWS} rows"] if self.is_cut else [])])
 
     def _repr_html_(self) -> str:
