@@ -4,6 +4,12 @@ from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
+from .blocks.compute.spark.linked_service import LinkedService as LinkedService
+from .blocks.compute.spark.linked_service import (
+    SynapseWorkspaceLinkedServiceConfiguration as SynapseWorkspaceLinkedServiceConfiguration,
+)
+from .blocks.compute.spark.spark_compute import SparkCompute as SparkCompute
+from .blocks.compute.spark.synapse_compute import SynapseCompute as SynapseCompute
 from .blocks.datasets.column_types import DataType as DataType
 from .blocks.datasets.consumption import DatasetConsumptionConfig as DatasetConsumptionConfig
 from .blocks.datasets.dataset import Dataset as Dataset
@@ -57,6 +63,14 @@ from .flows.public.published_pipeline import PublishedPipeline as PublishedPipel
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.data.databricks_libraries import EggLibrary as EggLibrary
+from .flows.steps.data.databricks_libraries import JarLibrary as JarLibrary
+from .flows.steps.data.databricks_libraries import MavenLibrary as MavenLibrary
+from .flows.steps.data.databricks_libraries import PyPiLibrary as PyPiLibrary
+from .flows.steps.data.databricks_libraries import RCranLibrary as RCranLibrary
+from .flows.steps.data.databricks_step import DatabricksStep as DatabricksStep
+from .flows.steps.data.hdfs_output import HDFSOutputDatasetConfig as HDFSOutputDatasetConfig
+from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
@@ -86,11 +100,13 @@ __all__ = [
     "DataReference",
     "DataTransferStep",
     "DataType",
+    "DatabricksStep",
     "Dataset",
     "DatasetConsumptionConfig",
     "Datastore",
     "DockerCompute",
     "DockerConfiguration",
+    "EggLibrary",
     "Environment",
     "Estimator",
     "EstimatorStep",
@@ -98,8 +114,12 @@ __all__ = [
     "FileDataset",
     "FileEncoding",
     "InputPortDef",
+    "HDFSOutputDatasetConfig",
     "InteractiveLoginAuthentication",
+    "JarLibrary",
+    "LinkedService",
     "LocalCompute",
+    "MavenLibrary",
     "Model",
     "Module",
     "ModuleStep",
@@ -124,7 +144,9 @@ __all__ = [
     "PublishedPipeline",
     "PyTorch",
     "PyTorchConfiguration",
+    "PyPiLibrary",
     "PythonScriptStep",
+    "RCranLibrary",
     "Run",
     "RunConfiguration",
     "SKLearn",
@@ -132,9 +154,13 @@ __all__ = [
     "ScheduleRecurrence",
     "ScriptRunConfig",
     "ServicePrincipalAuthentication",
+    "SparkCompute",
     "StepRun",
     "StepSequence",
     "StepwellError",
+    "SynapseCompute",
+    "SynapseSparkStep",
+    "SynapseWorkspaceLinkedServiceConfiguration",
     "TabularDataset",
     "TensorFlow",
     "TensorflowConfiguration",

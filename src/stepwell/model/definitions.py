@@ -130,7 +130,7 @@ class OutputPort(Jsonable):
     name: str
     variable: str
     datastore: str | None = None
-    mode: Mode = "mount"
+    mode: Mode | DatasetMode = "mount"
     path_on_compute: str | None = None
     destination: str | None = None
     pipeline_output: str | None = None
@@ -207,7 +207,8 @@ class Driver(Jsonable):
     """What runs the script of a step in its place: a module of `stepwell.drivers`, or any other by its whole name.
 
     `modules` are those that it imports itself; the packages behind them count as the script's own do, and are installed
-    with the extra `extra`. `version` is another one when its results are.
+    with the extra `extra`. `version` is another one when its results are. `hints` are settings that decide no result, such
+    as the size of a cluster: they are in no key.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Driver(Jsonable):
     extra: str = ""
     language: Language = "python"
     version: int = 1
+    hints: dict[str, Argument] = field(default_factory=dict)
 
     @property
     def module(self) -> str:
