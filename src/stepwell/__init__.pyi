@@ -71,6 +71,8 @@ from .flows.steps.data.databricks_libraries import RCranLibrary as RCranLibrary
 from .flows.steps.data.databricks_step import DatabricksStep as DatabricksStep
 from .flows.steps.data.hdfs_output import HDFSOutputDatasetConfig as HDFSOutputDatasetConfig
 from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
+from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as ParallelRunConfig
+from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
@@ -132,6 +134,8 @@ __all__ = [
     "OutputFileDatasetConfig",
     "OutputPortDef",
     "OutputTabularDatasetConfig",
+    "ParallelRunConfig",
+    "ParallelRunStep",
     "Pipeline",
     "PipelineData",
     "PipelineDraft",

@@ -83,6 +83,9 @@ NAMES: dict[str, Name] = {
         error=True,
     ),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),
+    "ParallelRunStep": Name("stepwell:ParallelRunStep"),
+    "ParallelRunConfig": Name("stepwell:ParallelRunConfig", "counts nodes as a multiple of worker processes"),
+    "EntryScript": Name("stepwell.drivers.parallel_run.entry_script:EntryScript"),
     "Model": Name("stepwell:Model", "is registered and found; not deployed"),
     "StepRunOutput": Name("stepwell.flows.public.port_data_reference:PortDataReference"),
     "DEFAULT_CPU_IMAGE": Name("stepwell.blocks.environments.sections:DEFAULT_CPU_IMAGE", "names an image of Stepwell"),
@@ -140,10 +143,6 @@ NAMES: dict[str, Name] = {
     **_refused(
         "write the ports as inputs= and outputs= of the step",
         """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
-    ),
-    **_refused(
-        "run the script in a PythonScriptStep that handles its files in batches",
-        """ParallelRunStep ParallelRunConfig EntryScript""",
     ),
     **_refused(
         "run the script in a PythonScriptStep",
