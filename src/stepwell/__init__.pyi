@@ -36,9 +36,6 @@ from .flows.catalog.module_version import ModuleVersion as ModuleVersion
 from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
 from .flows.catalog.port_definitions import InputPortDef as InputPortDef
 from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
-from .flows.configurations.distributed import MpiConfiguration as MpiConfiguration
-from .flows.configurations.distributed import PyTorchConfiguration as PyTorchConfiguration
-from .flows.configurations.distributed import TensorflowConfiguration as TensorflowConfiguration
 from .flows.configurations.distribution import MpiConfiguration as MpiConfiguration
 from .flows.configurations.distribution import PyTorchConfiguration as PyTorchConfiguration
 from .flows.configurations.distribution import TensorflowConfiguration as TensorflowConfiguration
@@ -76,8 +73,8 @@ from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRu
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
-from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
 from .flows.steps.scripts.estimator_step import EstimatorStep as EstimatorStep
+from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
 from .flows.steps.scripts.mpi_step import MpiStep as MpiStep
 from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as NotebookRunnerStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
@@ -115,8 +112,8 @@ __all__ = [
     "Experiment",
     "FileDataset",
     "FileEncoding",
-    "InputPortDef",
     "HDFSOutputDatasetConfig",
+    "InputPortDef",
     "InteractiveLoginAuthentication",
     "JarLibrary",
     "LinkedService",
@@ -146,9 +143,9 @@ __all__ = [
     "PipelineRun",
     "PromoteHeadersBehavior",
     "PublishedPipeline",
+    "PyPiLibrary",
     "PyTorch",
     "PyTorchConfiguration",
-    "PyPiLibrary",
     "PythonScriptStep",
     "RCranLibrary",
     "Run",
