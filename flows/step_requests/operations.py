@@ -15,6 +15,7 @@ OPERATIONS: dict[str, Operation] = {
     "workspace.details": Operation(workspace.details),
     "environment.get": Operation(workspace.environment),
     "secret.get": Operation(workspace.secret),
+    "secret.list": Operation(workspace.secrets),
     "datastore.get": Operation(datastores.get),
     "datastore.list": Operation(datastores.list_all),
     "datastore.exists": Operation(datastores.exists),

@@ -142,7 +142,7 @@ class OutputPort(Jsonable):
     name: str
     variable: str
     datastore: str | None = None
-    mode: Mode = "mount"
+    mode: Mode | DatasetMode = "mount"
     path_on_compute: str | None = None
     destination: str | None = None
     pipeline_output: str | None = None
@@ -220,7 +220,7 @@ class Driver(Jsonable):
 
     `modules` are those that it imports itself; the packages behind them count as the script's own do, and are installed
     with the extra `extra`. `provides` are modules that it makes up for the script. `version` is another one when its results
-    are.
+    are. `hints` are settings that decide no result, such as the size of a cluster: they are in no key.
     """
 
     name: str
@@ -230,6 +230,7 @@ class Driver(Jsonable):
     provides: tuple[str, ...] = ()
     language: Language = "python"
     version: int = 1
+    hints: dict[str, Argument] = field(default_factory=dict)
 
     @property
     def module(self) -> str:
