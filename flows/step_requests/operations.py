@@ -42,6 +42,7 @@ OPERATIONS: dict[str, Operation] = {
     "run.files": Operation(run.files, again=run.files_again),
     "run.details": Operation(run.details),
     "run.status": Operation(run.status),
+    "run.progress": Operation(run.progress, look=False),
     "run.cancel": Operation(run.cancel, look=False),
     "run.submit_child": Operation(children.submit, look=False, sends=True),
     "run.child": Operation(children.child, look=False),

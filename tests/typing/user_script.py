@@ -36,6 +36,8 @@ from stepwell import (
     ModuleVersion,
     MsiAuthentication,
     OutputFileDatasetConfig,
+    ParallelRunConfig,
+    ParallelRunStep,
     OutputPortDef,
     OutputTabularDatasetConfig,
     Pipeline,
@@ -137,6 +139,16 @@ train = PythonScriptStep(
     strict=True,
 )
 check = CommandStep(name="check", command=["python", "check.py", model], inputs=[model])
+scores = PipelineData("scores")
+batches = ParallelRunConfig(
+    environment=environment, entry_script="score.py", error_threshold=-1, output_action="append_row",
+    compute_target="local", node_count=1, mini_batch_size=PipelineParameter("size", "10"), source_directory="scripts",
+)  # fmt: skip
+batches.save_to_yaml("batches.yml")
+score = ParallelRunStep(
+    name="score", parallel_run_config=ParallelRunConfig.load_yaml(ws, "batches.yml"), inputs=[report.as_input("rows")],
+    output=scores, side_inputs=[model], arguments=["--model", model], reuse_mini_batches=False, retries=1,
+)  # fmt: skip
 copy = DataTransferStep(
     name="copy",
     source_data_reference=uploaded,
