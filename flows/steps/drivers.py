@@ -25,7 +25,7 @@ class DriverOptions:
         settings: Texts, numbers, parameters, inputs and outputs by name; lists and dicts become JSON, None is left out.
         modules: The modules that it imports itself, such as `("duckdb",)`: their packages are part of the key.
         extra: The extra of Stepwell that brings them, such as `usql`.
-        language: How the script's imports are found: `python`, `notebook` (in its code cells), or `text` (not at all).
+        language: How the script's imports are found: `python`, `notebook` (in its code cells), `r`, or `text` (not at all).
         version: Another number when the driver has other results.
     """
 

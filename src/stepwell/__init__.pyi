@@ -56,6 +56,7 @@ from .flows.steps.scripts.estimator_step import EstimatorStep as EstimatorStep
 from .flows.steps.scripts.mpi_step import MpiStep as MpiStep
 from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as NotebookRunnerStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
+from .flows.steps.scripts.r_script_step import RScriptStep as RScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
 from .script.tables.reading_options import FileEncoding as FileEncoding
@@ -110,6 +111,7 @@ __all__ = [
     "PyTorch",
     "PyTorchConfiguration",
     "PythonScriptStep",
+    "RScriptStep",
     "Run",
     "RunConfiguration",
     "SKLearn",

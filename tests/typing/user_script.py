@@ -68,6 +68,7 @@ from stepwell import (
     NotebookRunnerStep,
     EstimatorStep,
     MpiStep,
+    RScriptStep,
     __version__,
 )
 
@@ -141,7 +142,8 @@ report_notebook = NotebookRunnerStep(
 )
 fitted = EstimatorStep("fit", Estimator("scripts", entry_script="fit.py"), ["--table", table], inputs=[table])
 ranked = MpiStep(script_name="ranks.py", source_directory="scripts", node_count=2, process_count_per_node=2)
-print(report_notebook.name, fitted.name, ranked.name)
+modelled = RScriptStep("model.R", source_directory="scripts", cran_packages=["jsonlite"])
+print(modelled.name, report_notebook.name, fitted.name, ranked.name)
 pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
 decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
 results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}

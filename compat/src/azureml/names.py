@@ -53,7 +53,8 @@ NAMES: dict[str, Name] = {
     ),
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
-    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep"),
+    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep RScriptStep"),
+    **_carried("stepwell.blocks.environments.r.r_section", "RSection RCranPackage RGitHubPackage"),
     **_carried("stepwell", "NotebookRunConfig NotebookRunnerStep"),
     **_carried("stepwell.flows.configurations.notebook_run_config", "AzureMLNotebookHandler"),
     **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
@@ -154,7 +155,7 @@ NAMES: dict[str, Name] = {
     **_refused(
         "run the script in a PythonScriptStep",
         """AdlaStep DatabricksStep
-        SynapseSparkStep AzureBatchStep KustoStep RScriptStep""",
+        SynapseSparkStep AzureBatchStep KustoStep""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
