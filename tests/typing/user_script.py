@@ -27,14 +27,20 @@ from stepwell import (
     Experiment,
     FileDataset,
     FileEncoding,
+    InputPortDef,
     InteractiveLoginAuthentication,
     LocalCompute,
     Model,
+    Module,
+    ModuleStep,
+    ModuleVersion,
     MsiAuthentication,
     OutputFileDatasetConfig,
+    OutputPortDef,
     OutputTabularDatasetConfig,
     Pipeline,
     PipelineData,
+    PipelineDraft,
     PipelineEndpoint,
     PipelineOutputFileDataset,
     PipelineOutputTabularDataset,
@@ -213,3 +219,15 @@ except StepwellError as error:
 made: PipelineOutputFileDataset = PipelineData("made").as_dataset()
 rows: PipelineOutputTabularDataset = made.parse_parquet_files()
 kept: OutputTabularDatasetConfig = OutputFileDatasetConfig("kept").read_delimited_files()
+
+module: Module = Module.create(ws, "shared", "A step that pipelines share")
+version: ModuleVersion = module.publish_python_script(
+    "train.py", "first", [InputPortDef("rows")], [OutputPortDef("model")], params={"rate": 0.5}, is_default=True
+)
+shared = ModuleStep(
+    module, inputs_map={"rows": table}, outputs_map={"model": PipelineData("trained")}, params={"rate": 1}
+)
+print(version.version, module.get_default().status, shared.module_version)
+
+draft: PipelineDraft = PipelineDraft.create(ws, pipeline, name="idea", tags={"dev": True})
+print(draft.update(description="better").submit_run({"rate": 1}).id, draft.clone().id, draft.publish().version)

@@ -53,6 +53,8 @@ NAMES: dict[str, Name] = {
     ),
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
+    **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
+    **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
     **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep RScriptStep"),
     **_carried("stepwell.blocks.environments.r.r_section", "RSection RCranPackage RGitHubPackage"),
     **_carried("stepwell", "NotebookRunConfig NotebookRunnerStep"),
@@ -82,6 +84,9 @@ NAMES: dict[str, Name] = {
         error=True,
     ),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),
+    "ParallelRunStep": Name("stepwell:ParallelRunStep"),
+    "ParallelRunConfig": Name("stepwell:ParallelRunConfig", "counts nodes as a multiple of worker processes"),
+    "EntryScript": Name("stepwell.drivers.parallel_run.entry_script:EntryScript"),
     "Model": Name("stepwell:Model", "is registered and found; not deployed"),
     "StepRunOutput": Name("stepwell.flows.public.port_data_reference:PortDataReference"),
     "DEFAULT_CPU_IMAGE": Name("stepwell.blocks.environments.sections:DEFAULT_CPU_IMAGE", "names an image of Stepwell"),
@@ -138,19 +143,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "write the ports as inputs= and outputs= of the step",
-        """InputPortBinding OutputPortBinding InputPortDef OutputPortDef Graph Node Edge TrainingOutput""",
-    ),
-    **_refused(
-        "make the step again from its script",
-        """Module ModuleVersion ModuleVersionDescriptor ModuleStep""",
-    ),
-    **_refused(
-        "publish the pipeline, or keep its file in version control",
-        """PipelineDraft""",
-    ),
-    **_refused(
-        "run the script in a PythonScriptStep that handles its files in batches",
-        """ParallelRunStep ParallelRunConfig EntryScript""",
+        """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
     ),
     **_refused(
         "run the script in a PythonScriptStep",
