@@ -26,7 +26,7 @@ class DriverOptions:
         modules: The modules that it imports itself, such as `("duckdb",)`: their packages are part of the key.
         extra: The extra of Stepwell that brings them, such as `usql`.
         provides: The modules that the script finds though nobody installed them: the driver makes them up.
-        language: How the script's imports are found: `python`, `notebook` (in its code cells), or `text` (not at all).
+        language: How the script's imports are found: `python`, `notebook` (in its code cells), `r`, or `text` (not at all).
         version: Another number when the driver has other results.
         hints: Settings that decide no result, such as the size of a cluster: the driver is told, and the key has no part of them.
     """

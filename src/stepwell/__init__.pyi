@@ -1,3 +1,4 @@
+from .blocks.compute.batch.batch_compute import BatchCompute as BatchCompute
 from .blocks.compute.compute_target import ComputeTarget as ComputeTarget
 from .blocks.compute.dask.aml_compute import AmlCompute as AmlCompute
 from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
@@ -72,12 +73,14 @@ from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as Parall
 from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
+from .flows.steps.scripts.azure_batch_step import AzureBatchStep as AzureBatchStep
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
 from .flows.steps.scripts.estimator_step import EstimatorStep as EstimatorStep
 from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
 from .flows.steps.scripts.mpi_step import MpiStep as MpiStep
 from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as NotebookRunnerStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
+from .flows.steps.scripts.r_script_step import RScriptStep as RScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
 from .script.tables.reading_options import FileEncoding as FileEncoding
@@ -87,7 +90,9 @@ __version__: str
 
 __all__ = [
     "AmlCompute",
+    "AzureBatchStep",
     "AzureCliAuthentication",
+    "BatchCompute",
     "Chainer",
     "CommandStep",
     "ComputeTarget",
@@ -148,6 +153,7 @@ __all__ = [
     "PyTorchConfiguration",
     "PythonScriptStep",
     "RCranLibrary",
+    "RScriptStep",
     "Run",
     "RunConfiguration",
     "SKLearn",

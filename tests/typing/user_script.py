@@ -76,6 +76,9 @@ from stepwell import (
     NotebookRunnerStep,
     EstimatorStep,
     MpiStep,
+    RScriptStep,
+    AzureBatchStep,
+    BatchCompute,
     __version__,
 )
 
@@ -159,7 +162,11 @@ report_notebook = NotebookRunnerStep(
 )
 fitted = EstimatorStep("fit", Estimator("scripts", entry_script="fit.py"), ["--table", table], inputs=[table])
 ranked = MpiStep(script_name="ranks.py", source_directory="scripts", node_count=2, process_count_per_node=2)
-print(report_notebook.name, fitted.name, ranked.name)
+modelled = RScriptStep("model.R", source_directory="scripts", cran_packages=["jsonlite"])
+batched = AzureBatchStep(
+    "copy", executable="copy.sh", source_directory="scripts", compute_target=BatchCompute.attach_configuration("g", "a")
+)
+print(batched.name, modelled.name, report_notebook.name, fitted.name, ranked.name)
 pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
 decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
 results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}

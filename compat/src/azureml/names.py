@@ -55,7 +55,9 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
     **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
-    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep"),
+    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep RScriptStep"),
+    **_carried("stepwell", "AzureBatchStep BatchCompute"),
+    **_carried("stepwell.blocks.environments.r.r_section", "RSection RCranPackage RGitHubPackage"),
     **_carried("stepwell", "NotebookRunConfig NotebookRunnerStep"),
     **_carried("stepwell.flows.configurations.notebook_run_config", "AzureMLNotebookHandler"),
     **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
@@ -120,7 +122,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute AdlaCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
+        """DatabricksCompute AdlaCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
         KustoCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService
         SynapseWorkspaceLinkedServiceConfiguration""",
     ),
@@ -147,7 +149,7 @@ NAMES: dict[str, Name] = {
     **_refused(
         "run the script in a PythonScriptStep",
         """AdlaStep DatabricksStep
-        SynapseSparkStep AzureBatchStep KustoStep RScriptStep""",
+        SynapseSparkStep KustoStep""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",

@@ -210,8 +210,8 @@ class Resources(Jsonable):
     gpus: float = 0
 
 
-Language = Literal["python", "notebook", "text"]
-"""How the imports of a script are found: in Python, in the code cells of a notebook, or not at all."""
+Language = Literal["python", "notebook", "r", "text"]
+"""How the imports of a script are found: in Python, in the code cells of a notebook, in R, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)

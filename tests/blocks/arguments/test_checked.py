@@ -153,6 +153,7 @@ def test_no_public_function_takes_any_keyword_but_those_that_are_made_for_it():
         "TableRegistration.register_azure_sql_database",
         "_Authentication.get_token",
         "AmlCompute.__init__",
+        "BatchCompute.__init__",
         "Compute.__init__",
     }
 
