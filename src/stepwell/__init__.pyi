@@ -2,6 +2,8 @@ from .blocks.compute.compute_target import ComputeTarget as ComputeTarget
 from .blocks.compute.dask.aml_compute import AmlCompute as AmlCompute
 from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
+from .blocks.compute.data_services.data_factory_compute import DataFactoryCompute as DataFactoryCompute
+from .blocks.compute.data_services.kusto_compute import KustoCompute as KustoCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
 from .blocks.datasets.column_types import DataType as DataType
@@ -53,6 +55,10 @@ from .flows.public.published_pipeline import PublishedPipeline as PublishedPipel
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.data.kusto_step import KustoStep as KustoStep
+from .flows.steps.data.sql_data_reference import SqlDataReference as SqlDataReference
+from .flows.steps.data.sql_data_reference import StoredProcedureParameter as StoredProcedureParameter
+from .flows.steps.data.sql_data_reference import StoredProcedureParameterType as StoredProcedureParameterType
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
@@ -74,6 +80,7 @@ __all__ = [
     "CondaDependencies",
     "CudaCompute",
     "DaskCompute",
+    "DataFactoryCompute",
     "DataPath",
     "DataPathComputeBinding",
     "DataReference",
@@ -91,6 +98,8 @@ __all__ = [
     "FileEncoding",
     "InputPortDef",
     "InteractiveLoginAuthentication",
+    "KustoCompute",
+    "KustoStep",
     "LocalCompute",
     "Model",
     "Module",
@@ -121,9 +130,12 @@ __all__ = [
     "ScheduleRecurrence",
     "ScriptRunConfig",
     "ServicePrincipalAuthentication",
+    "SqlDataReference",
     "StepRun",
     "StepSequence",
     "StepwellError",
+    "StoredProcedureParameter",
+    "StoredProcedureParameterType",
     "TabularDataset",
     "TensorFlow",
     "TensorflowConfiguration",

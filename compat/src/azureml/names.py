@@ -54,6 +54,8 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
     **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
+    **_carried("stepwell", "SqlDataReference StoredProcedureParameter StoredProcedureParameterType DataFactoryCompute"),
+    **_carried("stepwell", "KustoCompute KustoStep"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
     **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer"),
     **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
@@ -97,10 +99,6 @@ NAMES: dict[str, Name] = {
     "AzureMLException": Name("stepwell.errors:StepwellError", error=True),
     "ErrorResponseException": Name("stepwell.errors:UserErrorException", error=True),
     **_refused(
-        "name the data by a DataReference or a DataPath",
-        """SqlDataReference StoredProcedureParameter StoredProcedureParameterType""",
-    ),
-    **_refused(
         "pass the dataset with `dataset.as_named_input(name)`",
         """PipelineDataset""",
     ),
@@ -115,8 +113,8 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute AdlaCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
-        KustoCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService
+        """DatabricksCompute AdlaCompute BatchCompute RemoteCompute HDInsightCompute DsvmCompute
+        SynapseCompute ComputeInstance KubernetesCompute LinkedService
         SynapseWorkspaceLinkedServiceConfiguration""",
     ),
     **_refused(
@@ -146,7 +144,7 @@ NAMES: dict[str, Name] = {
     **_refused(
         "run the script in a PythonScriptStep",
         """EstimatorStep AdlaStep DatabricksStep
-        SynapseSparkStep AzureBatchStep KustoStep RScriptStep""",
+        SynapseSparkStep AzureBatchStep RScriptStep""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
