@@ -3,6 +3,8 @@ from .blocks.compute.compute_target import ComputeTarget as ComputeTarget
 from .blocks.compute.dask.aml_compute import AmlCompute as AmlCompute
 from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
+from .blocks.compute.data_services.data_factory_compute import DataFactoryCompute as DataFactoryCompute
+from .blocks.compute.data_services.kusto_compute import KustoCompute as KustoCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
 from .blocks.compute.spark.linked_service import LinkedService as LinkedService
@@ -71,6 +73,10 @@ from .flows.steps.data.hdfs_output import HDFSOutputDatasetConfig as HDFSOutputD
 from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
 from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as ParallelRunConfig
 from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
+from .flows.steps.data.kusto_step import KustoStep as KustoStep
+from .flows.steps.data.sql_data_reference import SqlDataReference as SqlDataReference
+from .flows.steps.data.sql_data_reference import StoredProcedureParameter as StoredProcedureParameter
+from .flows.steps.data.sql_data_reference import StoredProcedureParameterType as StoredProcedureParameterType
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.azure_batch_step import AzureBatchStep as AzureBatchStep
@@ -99,6 +105,7 @@ __all__ = [
     "CondaDependencies",
     "CudaCompute",
     "DaskCompute",
+    "DataFactoryCompute",
     "DataPath",
     "DataPathComputeBinding",
     "DataReference",
@@ -122,6 +129,8 @@ __all__ = [
     "InteractiveLoginAuthentication",
     "JarLibrary",
     "LinkedService",
+    "KustoCompute",
+    "KustoStep",
     "LocalCompute",
     "MavenLibrary",
     "Model",
@@ -168,6 +177,12 @@ __all__ = [
     "SynapseCompute",
     "SynapseSparkStep",
     "SynapseWorkspaceLinkedServiceConfiguration",
+    "SqlDataReference",
+    "StepRun",
+    "StepSequence",
+    "StepwellError",
+    "StoredProcedureParameter",
+    "StoredProcedureParameterType",
     "TabularDataset",
     "TensorFlow",
     "TensorflowConfiguration",

@@ -334,6 +334,12 @@ MODULES = {
     "PipelineDraft.list": "workspace tags=None",
     "PipelineDraft.publish": "",
     "PipelineDraft.submit_run": "",
+    "SqlDataReference": "datastore data_reference_name=None sql_table=None sql_query=None sql_stored_procedure=None sql_stored_procedure_params=None",
+    "StoredProcedureParameter": "name value type=None",
+    "DataFactoryCompute.provisioning_configuration": "location=None",
+    "DataFactoryCompute.attach_configuration": "resource_group=None factory_name=None resource_id=None",
+    "KustoStep": "name compute_target database_name query_directory output parameter_dict=None allow_reuse=False",
+    "KustoCompute.attach_configuration": "resource_group=None workspace_name=None resource_id=None tenant_id=None kusto_connection_string=None application_id=None application_key=None",
     "InputPortDef": "name data_types=None default_datastore_mode=None default_path_on_compute=None is_optional=False default_overwrite=None default_data_reference_name=None is_resource=False label=None",
     "OutputPortDef": "name default_datastore_name=None default_datastore_mode=None default_path_on_compute=None is_directory=False data_type=None default_overwrite=None training_output=None label=None",
 }

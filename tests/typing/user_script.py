@@ -13,6 +13,7 @@ from stepwell import (
     CondaDependencies,
     CudaCompute,
     DaskCompute,
+    DataFactoryCompute,
     DataPath,
     DataPathComputeBinding,
     DataReference,
@@ -29,6 +30,8 @@ from stepwell import (
     FileEncoding,
     InputPortDef,
     InteractiveLoginAuthentication,
+    KustoCompute,
+    KustoStep,
     LocalCompute,
     Model,
     Module,
@@ -57,9 +60,12 @@ from stepwell import (
     ScheduleRecurrence,
     ScriptRunConfig,
     ServicePrincipalAuthentication,
+    SqlDataReference,
     StepRun,
     StepSequence,
     StepwellError,
+    StoredProcedureParameter,
+    StoredProcedureParameterType,
     TabularDataset,
     TimeZone,
     TokenAuthentication,
@@ -248,3 +254,15 @@ print(version.version, module.get_default().status, shared.module_version)
 
 draft: PipelineDraft = PipelineDraft.create(ws, pipeline, name="idea", tags={"dev": True})
 print(draft.update(description="better").submit_run({"rate": 1}).id, draft.clone().id, draft.publish().version)
+
+database: Datastore = Datastore.register_azure_postgre_sql(ws, "rents", "server", "rents", "me", "password")
+cheapest = SqlDataReference(
+    database,
+    sql_stored_procedure="cheapest",
+    sql_stored_procedure_params=[StoredProcedureParameter("most", 900, StoredProcedureParameterType.Int)],
+)
+factory = DataFactoryCompute.provisioning_configuration(location="westeurope")
+rented = DataTransferStep("rented", cheapest, DataReference(store, "rented", "rented.csv"), factory)
+
+cluster = KustoCompute.attach_configuration(kusto_connection_string="https://flats.westeurope.kusto.windows.net")
+question = KustoStep("ask", cluster, "flats", "query", PipelineData("answer"), parameter_dict={"most": rate})

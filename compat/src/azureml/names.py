@@ -54,6 +54,8 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
     **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
+    **_carried("stepwell", "SqlDataReference StoredProcedureParameter StoredProcedureParameterType DataFactoryCompute"),
+    **_carried("stepwell", "KustoCompute KustoStep"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
     **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep RScriptStep"),
     **_carried("stepwell", "AzureBatchStep BatchCompute"),
@@ -104,10 +106,6 @@ NAMES: dict[str, Name] = {
     "AzureMLException": Name("stepwell.errors:StepwellError", error=True),
     "ErrorResponseException": Name("stepwell.errors:UserErrorException", error=True),
     **_refused(
-        "name the data by a DataReference or a DataPath",
-        """SqlDataReference StoredProcedureParameter StoredProcedureParameterType""",
-    ),
-    **_refused(
         "pass the dataset with `dataset.as_named_input(name)`",
         """PipelineDataset""",
     ),
@@ -117,14 +115,11 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "serve models outside of Stepwell, which runs pipelines; publish a pipeline for batch scoring",
-        """InferenceConfig ModelPackage Webservice AksWebservice AciWebservice LocalWebservice AksEndpoint Image
-        ContainerImage ResourceConfiguration AksCompute ContainerRegistry""",
+        """InferenceConfig ModelPackage Webservice AksWebservice AciWebservice LocalWebservice AksEndpoint Image ContainerImage ResourceConfiguration AksCompute ContainerRegistry""",
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute AdlaCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
-        KustoCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService
-        SynapseWorkspaceLinkedServiceConfiguration""",
+        """DatabricksCompute AdlaCompute RemoteCompute HDInsightCompute DsvmCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
     ),
     **_refused(
         "start several processes in the script of one step",
@@ -148,8 +143,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "run the script in a PythonScriptStep",
-        """AdlaStep DatabricksStep
-        SynapseSparkStep KustoStep""",
+        """AdlaStep DatabricksStep SynapseSparkStep""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
@@ -157,10 +151,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "submit the pipeline once for each set of parameters",
-        """HyperDriveStep HyperDriveStepRun HyperDriveConfig HyperDriveRun HyperDriveRunConfig RandomParameterSampling
-        GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy
-        NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal
-        qlognormal randint""",
+        """HyperDriveStep HyperDriveStepRun HyperDriveConfig HyperDriveRun HyperDriveRunConfig RandomParameterSampling GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal qlognormal randint""",
     ),
 }
 """What is behind each name."""
