@@ -78,6 +78,8 @@ NAMES: dict[str, Name] = {
         ParallelRunException ImageException KeyVaultException ScenarioException AutoMLException""",
         error=True,
     ),
+    "AdlaCompute": Name("stepwell:AdlaCompute", "runs U-SQL on this machine; the account is kept, and not asked"),
+    "AdlaStep": Name("stepwell:AdlaStep", "runs U-SQL with DuckDB"),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),
     "Model": Name("stepwell:Model", "is registered and found; not deployed"),
     "StepRunOutput": Name("stepwell.flows.public.port_data_reference:PortDataReference"),
@@ -113,7 +115,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute AdlaCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
+        """DatabricksCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
         KustoCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService
         SynapseWorkspaceLinkedServiceConfiguration""",
     ),
@@ -151,7 +153,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "run the script in a PythonScriptStep",
-        """EstimatorStep AdlaStep DatabricksStep
+        """EstimatorStep DatabricksStep
         SynapseSparkStep AzureBatchStep KustoStep RScriptStep""",
     ),
     **_refused(
