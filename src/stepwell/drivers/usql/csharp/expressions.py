@@ -96,13 +96,13 @@ class Expressions(Windows, Objects):
 
     def _or(self, tree: Any, scope: Scope) -> Value:
         left, right = self._both(tree, scope, "||")
-        if right.risky:
+        if left.risky or right.risky:
             return _made(f"CASE WHEN {left.sql} THEN TRUE ELSE {right.sql} END", _bool(left, right), left, right)
         return _made(f"({left.sql} OR {right.sql})", _bool(left, right), left, right)
 
     def _and(self, tree: Any, scope: Scope) -> Value:
         left, right = self._both(tree, scope, "&&")
-        if right.risky:
+        if left.risky or right.risky:
             return _made(f"CASE WHEN {left.sql} THEN {right.sql} ELSE FALSE END", _bool(left, right), left, right)
         return _made(f"({left.sql} AND {right.sql})", _bool(left, right), left, right)
 
