@@ -92,6 +92,7 @@ PIPELINES = {
     "PythonScriptStep": "script_name name=None arguments=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None allow_reuse=True version=None hash_paths=None",
     "CommandStep": "command=None name=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None allow_reuse=True version=None",
     "DataTransferStep": "name source_data_reference=None destination_data_reference=None compute_target=None source_reference_type=None destination_reference_type=None allow_reuse=True",
+    "AdlaStep": "script_name name=None inputs=None outputs=None params=None degree_of_parallelism=None priority=None runtime_version=None compute_target=None source_directory=None allow_reuse=True version=None hash_paths=None",
     "PythonScriptStep.run_after": "step",
     "PublishedPipeline.get": "workspace id",
     "PublishedPipeline.list": "workspace active_only=True _service_endpoint=None",
@@ -246,6 +247,7 @@ SETTINGS = {
     "ComputeTarget.create": "workspace name provisioning_configuration",
     "ComputeTarget.attach": "workspace name attach_configuration",
     "ComputeTarget.list": "workspace",
+    "AdlaCompute.attach_configuration": "resource_group=None account_name=None resource_id=None",
     "AmlCompute.provisioning_configuration": "vm_size='' vm_priority='dedicated' min_nodes=0 max_nodes=None idle_seconds_before_scaledown=1800 admin_username=None admin_user_password=None admin_user_ssh_key=None vnet_resourcegroup_name=None vnet_name=None subnet_name=None tags=None description=None remote_login_port_public_access='NotSpecified' identity_type=None identity_id=None location=None enable_node_public_ip=True",
     "AmlCompute.wait_for_completion": "show_output=False min_node_count=None timeout_in_minutes=25 is_delete_operation=False",
 }
