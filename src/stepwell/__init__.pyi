@@ -5,6 +5,12 @@ from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
+from .blocks.compute.spark.linked_service import LinkedService as LinkedService
+from .blocks.compute.spark.linked_service import (
+    SynapseWorkspaceLinkedServiceConfiguration as SynapseWorkspaceLinkedServiceConfiguration,
+)
+from .blocks.compute.spark.spark_compute import SparkCompute as SparkCompute
+from .blocks.compute.spark.synapse_compute import SynapseCompute as SynapseCompute
 from .blocks.datasets.column_types import DataType as DataType
 from .blocks.datasets.consumption import DatasetConsumptionConfig as DatasetConsumptionConfig
 from .blocks.datasets.dataset import Dataset as Dataset
@@ -26,14 +32,20 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
-from .flows.configurations.distributed import MpiConfiguration as MpiConfiguration
-from .flows.configurations.distributed import PyTorchConfiguration as PyTorchConfiguration
-from .flows.configurations.distributed import TensorflowConfiguration as TensorflowConfiguration
+from .flows.catalog.module import Module as Module
+from .flows.catalog.module_version import ModuleVersion as ModuleVersion
+from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
+from .flows.catalog.port_definitions import InputPortDef as InputPortDef
+from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
+from .flows.configurations.distribution import MpiConfiguration as MpiConfiguration
+from .flows.configurations.distribution import PyTorchConfiguration as PyTorchConfiguration
+from .flows.configurations.distribution import TensorflowConfiguration as TensorflowConfiguration
 from .flows.configurations.estimator import Chainer as Chainer
 from .flows.configurations.estimator import Estimator as Estimator
 from .flows.configurations.estimator import PyTorch as PyTorch
 from .flows.configurations.estimator import SKLearn as SKLearn
 from .flows.configurations.estimator import TensorFlow as TensorFlow
+from .flows.configurations.notebook_run_config import NotebookRunConfig as NotebookRunConfig
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
 from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
@@ -50,9 +62,23 @@ from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.data.adla_step import AdlaStep as AdlaStep
 from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.data.databricks_libraries import EggLibrary as EggLibrary
+from .flows.steps.data.databricks_libraries import JarLibrary as JarLibrary
+from .flows.steps.data.databricks_libraries import MavenLibrary as MavenLibrary
+from .flows.steps.data.databricks_libraries import PyPiLibrary as PyPiLibrary
+from .flows.steps.data.databricks_libraries import RCranLibrary as RCranLibrary
+from .flows.steps.data.databricks_step import DatabricksStep as DatabricksStep
+from .flows.steps.data.hdfs_output import HDFSOutputDatasetConfig as HDFSOutputDatasetConfig
+from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
+from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as ParallelRunConfig
+from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
+from .flows.steps.scripts.estimator_step import EstimatorStep as EstimatorStep
+from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
+from .flows.steps.scripts.mpi_step import MpiStep as MpiStep
+from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as NotebookRunnerStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
@@ -77,25 +103,43 @@ __all__ = [
     "DataReference",
     "DataTransferStep",
     "DataType",
+    "DatabricksStep",
     "Dataset",
     "DatasetConsumptionConfig",
     "Datastore",
     "DockerCompute",
     "DockerConfiguration",
+    "EggLibrary",
     "Environment",
     "Estimator",
+    "EstimatorStep",
     "Experiment",
     "FileDataset",
     "FileEncoding",
+    "HDFSOutputDatasetConfig",
+    "InputPortDef",
     "InteractiveLoginAuthentication",
+    "JarLibrary",
+    "LinkedService",
     "LocalCompute",
+    "MavenLibrary",
     "Model",
+    "Module",
+    "ModuleStep",
+    "ModuleVersion",
     "MpiConfiguration",
+    "MpiStep",
     "MsiAuthentication",
+    "NotebookRunConfig",
+    "NotebookRunnerStep",
     "OutputFileDatasetConfig",
+    "OutputPortDef",
     "OutputTabularDatasetConfig",
+    "ParallelRunConfig",
+    "ParallelRunStep",
     "Pipeline",
     "PipelineData",
+    "PipelineDraft",
     "PipelineEndpoint",
     "PipelineOutputFileDataset",
     "PipelineOutputTabularDataset",
@@ -103,9 +147,11 @@ __all__ = [
     "PipelineRun",
     "PromoteHeadersBehavior",
     "PublishedPipeline",
+    "PyPiLibrary",
     "PyTorch",
     "PyTorchConfiguration",
     "PythonScriptStep",
+    "RCranLibrary",
     "Run",
     "RunConfiguration",
     "SKLearn",
@@ -113,9 +159,13 @@ __all__ = [
     "ScheduleRecurrence",
     "ScriptRunConfig",
     "ServicePrincipalAuthentication",
+    "SparkCompute",
     "StepRun",
     "StepSequence",
     "StepwellError",
+    "SynapseCompute",
+    "SynapseSparkStep",
+    "SynapseWorkspaceLinkedServiceConfiguration",
     "TabularDataset",
     "TensorFlow",
     "TensorflowConfiguration",

@@ -91,8 +91,16 @@ PIPELINES = {
     "StepSequence": "steps=None",
     "PythonScriptStep": "script_name name=None arguments=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None allow_reuse=True version=None hash_paths=None",
     "CommandStep": "command=None name=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None allow_reuse=True version=None",
+    "EstimatorStep": "name=None estimator=None estimator_entry_script_arguments=None runconfig_pipeline_params=None inputs=None outputs=None compute_target=None allow_reuse=True version=None",
+    "MpiStep": "name=None source_directory=None script_name=None arguments=None compute_target=None node_count=None process_count_per_node=None inputs=None outputs=None allow_reuse=True version=None hash_paths=None **kwargs",
+    "NotebookRunnerStep": "name=None notebook_run_config=None runconfig_pipeline_params=None compute_target=None params=None inputs=None outputs=None allow_reuse=True version=None output_notebook_pipeline_data_name=None",
+    "NotebookRunConfig": "source_directory notebook output_notebook=None parameters=None handler=None run_config=None",
     "DataTransferStep": "name source_data_reference=None destination_data_reference=None compute_target=None source_reference_type=None destination_reference_type=None allow_reuse=True",
     "AdlaStep": "script_name name=None inputs=None outputs=None params=None degree_of_parallelism=None priority=None runtime_version=None compute_target=None source_directory=None allow_reuse=True version=None hash_paths=None",
+    "ParallelRunStep": "name parallel_run_config inputs output=None side_inputs=None arguments=None allow_reuse=True",
+    "ParallelRunConfig": "environment entry_script error_threshold output_action compute_target node_count process_count_per_node=None mini_batch_size=None source_directory=None description=None logging_level='INFO' run_invocation_timeout=60 run_max_try=3 append_row_file_name=None allowed_failed_count=None allowed_failed_percent=None partition_keys=None environment_variables=None",
+    "ParallelRunConfig.load_yaml": "workspace path",
+    "ParallelRunConfig.save_to_yaml": "path",
     "PythonScriptStep.run_after": "step",
     "PublishedPipeline.get": "workspace id",
     "PublishedPipeline.list": "workspace active_only=True _service_endpoint=None",
@@ -303,7 +311,29 @@ DATASETS = {
     "DatasetConsumptionConfig.as_mount": "path_on_compute=None",
     "DatasetConsumptionConfig.as_download": "path_on_compute=None",
 }
-SIGNATURES = {**WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
+_PUBLISH = "source_directory=None hash_paths=None category=None arguments=None"
+MODULES = {
+    "ModuleStep": "module=None version=None module_version=None inputs_map=None outputs_map=None compute_target=None runconfig=None runconfig_pipeline_params=None arguments=None params=None name=None",
+    "Module.create": "workspace name description _workflow_provider=None",
+    "Module.get": "workspace module_id=None name=None _workflow_provider=None",
+    "Module.publish_python_script": f"script_name description inputs outputs params=None create_sequencing_ports=True version=None is_default=False {_PUBLISH} runconfig=None",
+    "Module.publish": "description execution_type inputs outputs param_defs=None create_sequencing_ports=True version=None is_default=False content_path=None hash_paths=None category=None arguments=None runconfig=None",
+    "Module.publish_adla_script": f"script_name description inputs outputs params=None create_sequencing_ports=True degree_of_parallelism=None priority=None runtime_version=None compute_target=None version=None is_default=False {_PUBLISH}",
+    "Module.resolve": "version=None",
+    "Module.get_default": "",
+    "Module.set_default_version": "version_id",
+    "Module.enable": "",
+    "Module.disable": "",
+    "Module.deprecate": "",
+    "PipelineDraft.create": "workspace pipeline name=None description=None experiment_name=None tags=None properties=None",
+    "PipelineDraft.get": "workspace id",
+    "PipelineDraft.list": "workspace tags=None",
+    "PipelineDraft.publish": "",
+    "PipelineDraft.submit_run": "",
+    "InputPortDef": "name data_types=None default_datastore_mode=None default_path_on_compute=None is_optional=False default_overwrite=None default_data_reference_name=None is_resource=False label=None",
+    "OutputPortDef": "name default_datastore_name=None default_datastore_mode=None default_path_on_compute=None is_directory=False data_type=None default_overwrite=None training_output=None label=None",
+}
+SIGNATURES = {**MODULES, **WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
 """Signatures of the SDK, as its documentation has them; ours may take more by keyword, and need less.
 
 One default differs: `CondaDependencies.create` takes the Python in use for None, where the SDK names one of its own.

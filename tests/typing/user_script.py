@@ -27,14 +27,20 @@ from stepwell import (
     Experiment,
     FileDataset,
     FileEncoding,
+    InputPortDef,
     InteractiveLoginAuthentication,
     LocalCompute,
     Model,
+    Module,
+    ModuleStep,
+    ModuleVersion,
     MsiAuthentication,
     OutputFileDatasetConfig,
+    OutputPortDef,
     OutputTabularDatasetConfig,
     Pipeline,
     PipelineData,
+    PipelineDraft,
     PipelineEndpoint,
     PipelineOutputFileDataset,
     PipelineOutputTabularDataset,
@@ -64,6 +70,10 @@ from stepwell import (
     MpiConfiguration,
     PyTorchConfiguration,
     TensorflowConfiguration,
+    NotebookRunConfig,
+    NotebookRunnerStep,
+    EstimatorStep,
+    MpiStep,
     __version__,
 )
 
@@ -132,6 +142,12 @@ copy = DataTransferStep(
     source_data_reference=uploaded,
     destination_data_reference=DataReference(store, data_reference_name="copied", path_on_datastore="out"),
 )
+report_notebook = NotebookRunnerStep(
+    notebook_run_config=NotebookRunConfig("notebooks", "report.ipynb", parameters={"rate": 0.5}), inputs=[model]
+)
+fitted = EstimatorStep("fit", Estimator("scripts", entry_script="fit.py"), ["--table", table], inputs=[table])
+ranked = MpiStep(script_name="ranks.py", source_directory="scripts", node_count=2, process_count_per_node=2)
+print(report_notebook.name, fitted.name, ranked.name)
 pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
 decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
 results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}
@@ -201,3 +217,15 @@ except StepwellError as error:
 made: PipelineOutputFileDataset = PipelineData("made").as_dataset()
 rows: PipelineOutputTabularDataset = made.parse_parquet_files()
 kept: OutputTabularDatasetConfig = OutputFileDatasetConfig("kept").read_delimited_files()
+
+module: Module = Module.create(ws, "shared", "A step that pipelines share")
+version: ModuleVersion = module.publish_python_script(
+    "train.py", "first", [InputPortDef("rows")], [OutputPortDef("model")], params={"rate": 0.5}, is_default=True
+)
+shared = ModuleStep(
+    module, inputs_map={"rows": table}, outputs_map={"model": PipelineData("trained")}, params={"rate": 1}
+)
+print(version.version, module.get_default().status, shared.module_version)
+
+draft: PipelineDraft = PipelineDraft.create(ws, pipeline, name="idea", tags={"dev": True})
+print(draft.update(description="better").submit_run({"rate": 1}).id, draft.clone().id, draft.publish().version)
