@@ -115,6 +115,6 @@ def test_what_can_not_be_asked_is_refused():
     with pytest.raises(UserErrorException, match="`degree_of_parallelism` must be at least 1"):
         AdlaStep("a.usql", degree_of_parallelism=0)
     with pytest.raises(UserErrorException, match="The secret parameter 'key' can't stand in a U-SQL script"):
-        AdlaStep("a.usql", params={"key": PipelineParameter("key", "x", secret=True)})
+        AdlaStep("a.usql", params={"key": PipelineParameter("key", "xyzzy", secret=True)})
     with pytest.raises(UserErrorException, match="`script_name` must name a script"):
         AdlaStep("")
