@@ -132,6 +132,13 @@ class Engine(Outputting):
         except self._duckdb.Error as error:
             raise self._explained(tree, error) from None
 
+    def listed(self, tree: Any, query: str) -> list[int]:
+        """Return the numbers that a query makes."""
+        try:
+            return [number for (number,) in self.connection.execute(query).fetchall()]
+        except self._duckdb.Error as error:
+            raise self._explained(tree, error) from None
+
     def _assign(self, tree: Any) -> None:
         name = str(tree.children[0])
         rows = self.query(tree.children[1])

@@ -6,14 +6,18 @@ import os
 import re
 from typing import Any
 
-from stepwell.drivers.usql.csharp.columns import Rowset, Type, named, quoted, text
+from stepwell.drivers.usql.csharp.columns import Files, Rowset, Type, named, quoted, text
 from stepwell.drivers.usql.csharp.members import parsed
-from stepwell.drivers.usql.csharp.syntax import start_of
+from stepwell.drivers.usql.csharp.scope import Scope, Source
+from stepwell.drivers.usql.csharp.syntax import UsqlError, start_of
 from stepwell.drivers.usql.file_sets import CODECS, FileSet, rewritten
 from stepwell.drivers.usql.queries import Queries
 from stepwell.drivers.usql.udo_arguments import EXTRACTORS, UdoArguments
 
 MACROS = (
+    "usql_line(x) AS rtrim(COALESCE(x, ''), chr(13))",
+    "usql_fields(x, mark, form) AS CASE WHEN contains(x, '\"') THEN regexp_extract_all(mark || x, form, 1) ELSE string_split(x, mark) END",
+    "usql_joined(f, x, mark) AS NOT contains(x, '\"') OR array_to_string(f, mark) = x",
     "usql_bare(r) AS CASE WHEN starts_with(r, '\"') THEN replace(r[2:length(r) - 1], '\"\"', '\"') ELSE r END",
     "usql_typed(made, u, missing, place) AS CASE WHEN missing THEN NULL WHEN made IS NULL THEN error(place || u) ELSE made END",
     "usql_present(made, u, missing, place) AS CASE WHEN missing OR made IS NULL THEN error(place || COALESCE(u, 'null')) ELSE made END",
@@ -29,6 +33,10 @@ class Extracting(Queries, UdoArguments):
 
     def input_path(self, tree: Any, path: str) -> str:
         """Return the path on this machine that the script means."""
+        raise NotImplementedError
+
+    def listed(self, tree: Any, query: str) -> list[int]:
+        """Return the numbers that a query makes."""
         raise NotImplementedError
 
     def note_read(self, path: str) -> None:
@@ -50,19 +58,49 @@ class Extracting(Queries, UdoArguments):
         own = [(name, type) for name, type, _ in declared if name not in virtual]
         if not own:
             self.fail(tree, "EXTRACT has no column of the files", "Write the columns that the files have.")
-        source, names = self._lines(tree, sets, options), named([(name, type) for name, type, _ in declared])
-        fields = self._fields(tree, len(own), options)
+        names = named([(name, type) for name, type, _ in declared])
         place = {name: number + 1 for number, (name, _) in enumerate(own)}
-        items = []
+        items, known = [], []
         for (name, type, child), column in zip(declared, names):
             if name in virtual:
                 sql = self._virtual(child, name, type, *virtual[name])
+                known.append((name, sql, type))
             else:
                 sql = self._typed(child, name, type, place[name], options)
             items.append(f"{sql} AS {column.sql}")
-        silent = " WHERE f IS NOT NULL" if options["silent"] else ""
-        rows = f"SELECT {fields} AS f, filename FROM {source}"
-        return Rowset(f"SELECT {', '.join(items)} FROM ({rows}) AS split{silent}", names)
+        fields, whole = self._fields(tree, len(own), options)
+
+        def of(paths: list[str]) -> str:
+            if not paths:
+                return f"SELECT {', '.join(f'CAST(NULL AS {column.type.held}) AS {column.sql}' for column in names)} WHERE FALSE"
+            lines = f"SELECT usql_line(line) AS x, filename FROM {self._lines(paths, options)}"
+            rows = f"SELECT {whole} AS f, filename FROM (SELECT {fields} AS f, x, filename FROM ({lines}))"
+            silent = " WHERE f IS NOT NULL" if options["silent"] else ""
+            return f"SELECT {', '.join(items)} FROM ({rows}){silent}"
+
+        paths = self._readable(tree, [file for files in sets for file in files.files], options)
+        return Rowset(of(paths), names, Files(paths, known, of))
+
+    def kept_files(self, rows: Rowset, name: str, tree: Any) -> str:
+        """Return the SQL of a rowset without the files that a condition on their paths leaves out."""
+        files = rows.files
+        if files is None or not files.columns:
+            return rows.sql
+        columns = named([(column, type) for column, _, type in files.columns])
+        scope = Scope([Source(name, '"files"', columns)])
+        conditions = []
+        for part in _conjuncts(tree):
+            try:
+                conditions.append(self.condition(part, scope, "WHERE").sql)
+            except UsqlError:  # it is about other columns, too
+                continue
+        if not conditions:
+            return rows.sql
+        values = ", ".join(f"{sql} AS {column.sql}" for (_, sql, _), column in zip(files.columns, columns))
+        paths = ", ".join(f"({number}, {text(path)})" for number, path in enumerate(files.paths))
+        query = f"SELECT number FROM (SELECT number, {values} FROM (VALUES {paths}) AS v(number, filename)) AS files"
+        kept = self.listed(tree, f"{query} WHERE {' AND '.join(conditions)} ORDER BY number")
+        return rows.sql if len(kept) == len(files.paths) else f"({files.of([files.paths[number] for number in kept])})"
 
     def _check(self, tree: Any, declared: list[Any], virtual: dict[str, Any], paths: list[Any]) -> None:
         names = [name for name, _, _ in declared]
@@ -96,15 +134,18 @@ class Extracting(Queries, UdoArguments):
             self.note_read(file)
         return files
 
-    def _lines(self, tree: Any, sets: list[FileSet], options: dict[str, Any]) -> str:
-        paths = [file for files in sets for file in files.files]
+    def _readable(self, tree: Any, paths: list[str], options: dict[str, Any]) -> list[str]:
         codec, rows = CODECS[options["encoding"]], options["rowDelimiter"] or ""
-        if codec != "utf-8" or rows not in ("", "\n", "\r\n"):
-            paths = [self._as_utf8(tree, path, codec, rows) for path in paths]
-        listed = ", ".join(map(text, paths))
+        if codec == "utf-8" and rows in ("", "\n", "\r\n"):
+            return paths
+        return [self._as_utf8(tree, path, codec, rows) for path in paths]
+
+    @staticmethod
+    def _lines(paths: list[str], options: dict[str, Any]) -> str:
         return (
-            f"read_csv([{listed}], auto_detect=false, header=false, columns={{'line': 'VARCHAR'}}, delim='\x01\x02\x03', "
-            f"quote='', escape='', skip={options['skipFirstNRows']}, max_line_size={_LONGEST_LINE}, filename=true)"
+            f"read_csv([{', '.join(map(text, paths))}], auto_detect=false, header=false, columns={{'line': 'VARCHAR'}}, "
+            f"delim='\x01\x02\x03', quote='', escape='', skip={options['skipFirstNRows']}, max_line_size={_LONGEST_LINE}, "
+            "filename=true)"
         )
 
     def _as_utf8(self, tree: Any, path: str, codec: str, rows: str) -> str:
@@ -116,26 +157,22 @@ class Extracting(Queries, UdoArguments):
             self.fail(tree, f"The file is not encoded as {codec}", hint, file=path, error=str(error))
         return to
 
-    def _fields(self, tree: Any, count: int, options: dict[str, Any]) -> str:
-        """Return the SQL of a line's fields: a list of texts, still in their quotes."""
-        delimiter, line = options["delimiter"], "rtrim(COALESCE(line, ''), chr(13))"
-        simple = f"string_split({line}, {text(delimiter)})"
+    def _fields(self, tree: Any, count: int, options: dict[str, Any]) -> tuple[str, str]:
+        """Return the SQL of a line's fields, a list of texts, still in their quotes; and that which checks them."""
+        mark, whole = text(options["delimiter"]), f"len(f) = {count}"
         if options["escapeCharacter"]:
-            simple = f"usql_split({line}, {text(delimiter)}, {text(options['escapeCharacter'])}, {options['quoting']})"
+            fields = f"usql_split(x, {mark}, {text(options['escapeCharacter'])}, {options['quoting']})"
         elif options["quoting"]:
-            mark = re.escape(delimiter)
-            form = f'{mark}("(?:[^"]|"")*"|[^"{_in_class(delimiter)}][^{_in_class(delimiter)}]*|)'
-            simple = (
-                f"CASE WHEN contains({line}, '\"') THEN regexp_extract_all({text(delimiter)} || {line}, {text(form)}, 1) "
-                f"ELSE {simple} END"
-            )
-        whole = f"len({simple}) = {count}"
-        if options["quoting"] and not options["escapeCharacter"]:
-            whole += f" AND (NOT contains({line}, '\"') OR array_to_string({simple}, {text(delimiter)}) = {line})"
+            other = _in_class(options["delimiter"])
+            form = f'{re.escape(options["delimiter"])}("(?:[^"]|"")*"|[^"{other}][^{other}]*|)'
+            fields = f"usql_fields(x, {mark}, {text(form)})"
+            whole += f" AND usql_joined(f, x, {mark})"
+        else:
+            fields = f"string_split(x, {mark})"
         if options["silent"]:
-            return f"CASE WHEN {whole} THEN {simple} END"
+            return fields, f"CASE WHEN {whole} THEN f END"
         place = self.place(tree, f"A row has not {count} columns as EXTRACT says (silent: true would skip it)@")
-        return f"CASE WHEN {whole} THEN {simple} ELSE error({place} || filename || ': ' || left({line}, 200)) END"
+        return fields, f"CASE WHEN {whole} THEN f ELSE error({place} || filename || ': ' || left(x, 200)) END"
 
     def _typed(self, child: Any, name: str, type: Type, number: int, options: dict[str, Any]) -> str:
         raw, null = f"f[{number}]", options["nullEscape"]
@@ -188,7 +225,12 @@ class Extracting(Queries, UdoArguments):
         own = name.lstrip("@")
         while quoted(own).lower() in taken:
             own += "_"
-        return Rowset(quoted(own), rows.columns)
+        return Rowset(quoted(own), rows.columns, rows.files)
+
+
+def _conjuncts(tree: Any) -> list[Any]:
+    """Return the conditions that have to hold together."""
+    return [part for child in tree.children for part in _conjuncts(child)] if tree.data == "and_" else [tree]
 
 
 def _in_class(delimiter: str) -> str:

@@ -18,6 +18,10 @@ class Queries(Expressions):
 
     rowsets: dict[str, Rowset]
 
+    def kept_files(self, rows: Rowset, name: str, tree: Any) -> str:
+        """Return the SQL of a rowset without the files that a condition on their paths leaves out."""
+        raise NotImplementedError
+
     def query(self, tree: Any) -> Rowset:
         """Return a query, translated, with its order and the rows that it keeps."""
         body, order, offset, fetch = tree.children
@@ -76,6 +80,9 @@ class Queries(Expressions):
         clauses: dict[str, Any] = {part.data: part for part in parts if part is not None and part.data in _CLAUSES}
         joined = next(part for part in parts if part is not None and part not in items and part.data not in _CLAUSES)
         source, sources = self._joined(joined)
+        if "where" in clauses and joined.data == "rowset_source":
+            rows = self.rowset(joined, str(joined.children[0]))
+            source = f"{self.kept_files(rows, sources[0].name, clauses['where'].children[0])} AS {sources[0].sql}"
         sql = ""
         if "where" in clauses:
             sql += f" WHERE {self.condition(clauses['where'].children[0], Scope(sources), 'WHERE').sql}"

@@ -117,6 +117,16 @@ def test_file_sets_and_virtual_columns(usql):
     assert lines(usql, "a string, name string", '"data/2014/09/15/{name}.txt"') == ["no,note"]
 
 
+def test_a_condition_on_virtual_columns_leaves_files_unread(usql):
+    usql.write("d/v1_2020.csv", "1\n")
+    usql.write("d/v2_2020.csv", "what can not be read\n")
+    columns, path = "i int, vid int, d DateTime", '"d/v{vid}_{d:yyyy}.csv"'
+    for where in ("vid == 1", "r.vid < 2 AND i > 0 && r.d.Year == 2020", "vid IN (1, 7) AND (i == 1 OR vid == 2)"):
+        query = f"SELECT i, d.Year AS y FROM @r AS r WHERE {where}"
+        assert lines(usql, columns, path, query=query) == ["1,2020"], where
+    assert lines(usql, columns, path, query="SELECT i FROM @r WHERE vid > 7") == []
+
+
 def test_what_is_wrong_with_a_path_is_said_with_what_to_write(usql):
     ends = ' USING Extractors.Csv(); OUTPUT @r TO "@@out@@/x" USING Outputters.Csv();'
     usql.write("data/a.csv", "1\n")

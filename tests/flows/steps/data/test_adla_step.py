@@ -72,7 +72,7 @@ def test_a_script_runs_is_reused_and_runs_again_with_a_reason(project, totals):
 def test_a_wrong_script_fails_with_its_line_and_no_traceback(project, totals):
     failed = project.run(totals(SCRIPT.replace("SUM(Duration) AS", "SUM(Duratoin) AS"))).steps[0]
     assert failed.happened == "failed"
-    assert "totals.usql, line 4, column 29: There is no column 'Duratoin'" in failed.error
+    assert "totals.usql, line 4, column 28: There is no column 'Duratoin'" in failed.error
     assert "Write Duration." in failed.error and "Traceback" not in failed.error
 
 

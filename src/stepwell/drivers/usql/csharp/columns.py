@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 _HELD = {
@@ -184,11 +185,24 @@ def named(columns: list[tuple[str, Type]]) -> list[Column]:
     return made
 
 
-class Rowset:
-    """A query, translated, with the columns of its rows."""
+class Files:
+    """The files that a rowset is read from.
 
-    def __init__(self, sql: str, columns: list[Column]) -> None:
-        self.sql, self.columns = sql, columns
+    Attributes:
+        paths: Where they are.
+        columns: What a rowset has of a file's path: names, SQL over `filename`, and types.
+        of: Returns the SQL of the rowset, read from some of them.
+    """
+
+    def __init__(self, paths: list[str], columns: list[tuple[str, str, Type]], of: Callable[[list[str]], str]) -> None:
+        self.paths, self.columns, self.of = paths, columns, of
+
+
+class Rowset:
+    """A query, translated, with the columns of its rows, and the files that it reads if it reads them itself."""
+
+    def __init__(self, sql: str, columns: list[Column], files: Files | None = None) -> None:
+        self.sql, self.columns, self.files = sql, columns, files
 
 
 def quoted(name: str) -> str:
