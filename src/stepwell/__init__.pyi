@@ -1,4 +1,5 @@
 from .blocks.compute.batch.batch_compute import BatchCompute as BatchCompute
+from .blocks.compute.adla.adla_compute import AdlaCompute as AdlaCompute
 from .blocks.compute.compute_target import ComputeTarget as ComputeTarget
 from .blocks.compute.dask.aml_compute import AmlCompute as AmlCompute
 from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
@@ -62,6 +63,7 @@ from .flows.public.pipeline_run import PipelineRun as PipelineRun
 from .flows.public.published_pipeline import PublishedPipeline as PublishedPipeline
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
+from .flows.steps.data.adla_step import AdlaStep as AdlaStep
 from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
 from .flows.steps.data.databricks_libraries import EggLibrary as EggLibrary
 from .flows.steps.data.databricks_libraries import JarLibrary as JarLibrary
@@ -95,6 +97,8 @@ from .script.tables.reading_options import PromoteHeadersBehavior as PromoteHead
 __version__: str
 
 __all__ = [
+    "AdlaCompute",
+    "AdlaStep",
     "AmlCompute",
     "AzureBatchStep",
     "AzureCliAuthentication",

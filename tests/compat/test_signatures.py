@@ -102,6 +102,7 @@ PIPELINES = {
     "NotebookRunnerStep": "name=None notebook_run_config=None runconfig_pipeline_params=None compute_target=None params=None inputs=None outputs=None allow_reuse=True version=None output_notebook_pipeline_data_name=None",
     "NotebookRunConfig": "source_directory notebook output_notebook=None parameters=None handler=None run_config=None",
     "DataTransferStep": "name source_data_reference=None destination_data_reference=None compute_target=None source_reference_type=None destination_reference_type=None allow_reuse=True",
+    "AdlaStep": "script_name name=None inputs=None outputs=None params=None degree_of_parallelism=None priority=None runtime_version=None compute_target=None source_directory=None allow_reuse=True version=None hash_paths=None",
     "ParallelRunStep": "name parallel_run_config inputs output=None side_inputs=None arguments=None allow_reuse=True",
     "ParallelRunConfig": "environment entry_script error_threshold output_action compute_target node_count process_count_per_node=None mini_batch_size=None source_directory=None description=None logging_level='INFO' run_invocation_timeout=60 run_max_try=3 append_row_file_name=None allowed_failed_count=None allowed_failed_percent=None partition_keys=None environment_variables=None",
     "ParallelRunConfig.load_yaml": "workspace path",
@@ -260,6 +261,7 @@ SETTINGS = {
     "ComputeTarget.create": "workspace name provisioning_configuration",
     "ComputeTarget.attach": "workspace name attach_configuration",
     "ComputeTarget.list": "workspace",
+    "AdlaCompute.attach_configuration": "resource_group=None account_name=None resource_id=None",
     "AmlCompute.provisioning_configuration": "vm_size='' vm_priority='dedicated' min_nodes=0 max_nodes=None idle_seconds_before_scaledown=1800 admin_username=None admin_user_password=None admin_user_ssh_key=None vnet_resourcegroup_name=None vnet_name=None subnet_name=None tags=None description=None remote_login_port_public_access='NotSpecified' identity_type=None identity_id=None location=None enable_node_public_ip=True",
     "AmlCompute.wait_for_completion": "show_output=False min_node_count=None timeout_in_minutes=25 is_delete_operation=False",
 }

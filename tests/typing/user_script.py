@@ -6,6 +6,8 @@ from typing import Any
 from prefect import flow
 
 from stepwell import (
+    AdlaCompute,
+    AdlaStep,
     AmlCompute,
     AzureCliAuthentication,
     CommandStep,
@@ -119,6 +121,7 @@ targets: list[Any] = [
     ComputeTarget.attach(ws, "boxes", DockerCompute(image="python:3.11")),
     ComputeTarget.attach(ws, "workers", DaskCompute(max_nodes=4)),
     ComputeTarget.attach(ws, "gpus", CudaCompute()),
+    ComputeTarget.attach(ws, "lake", AdlaCompute.attach_configuration("group", "account")),
     ComputeTarget.create(ws, "aml", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=2)),
 ]
 print([target.name for target in targets], ws.compute_targets["here"].get_status())
@@ -158,6 +161,7 @@ score = ParallelRunStep(
     name="score", parallel_run_config=ParallelRunConfig.load_yaml(ws, "batches.yml"), inputs=[report.as_input("rows")],
     output=scores, side_inputs=[model], arguments=["--model", model], reuse_mini_batches=False, retries=1,
 )  # fmt: skip
+usql = AdlaStep("totals.usql", inputs=[uploaded], params={"least": 6}, degree_of_parallelism=2, compute_target="lake")
 copy = DataTransferStep(
     name="copy",
     source_data_reference=uploaded,

@@ -86,6 +86,8 @@ NAMES: dict[str, Name] = {
         ParallelRunException ImageException KeyVaultException ScenarioException AutoMLException""",
         error=True,
     ),
+    "AdlaCompute": Name("stepwell:AdlaCompute", "runs U-SQL on this machine; the account is kept, and not asked"),
+    "AdlaStep": Name("stepwell:AdlaStep", "runs U-SQL with DuckDB"),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),
     "ParallelRunStep": Name("stepwell:ParallelRunStep"),
     "ParallelRunConfig": Name("stepwell:ParallelRunConfig", "counts nodes as a multiple of worker processes"),
@@ -119,7 +121,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute AdlaCompute RemoteCompute HDInsightCompute DsvmCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
+        """DatabricksCompute RemoteCompute HDInsightCompute DsvmCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
     ),
     **_refused(
         "start several processes in the script of one step",
@@ -143,7 +145,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "run the script in a PythonScriptStep",
-        """AdlaStep DatabricksStep SynapseSparkStep""",
+        """DatabricksStep SynapseSparkStep""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
