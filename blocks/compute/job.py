@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ class Job:
     `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is
     what the script may ask of the run that it is part of. Through `remote_store`, data reach machines that don't share
     a disk with this one. `own_code` are kept copies of modules, by the place that people work on. `requests` answers what
-    the script asks, with the step's `token`; the target brings the connections there. It never leaves this process.
+    the script asks, with the step's `token`; the target brings the connections there. `elsewhere` has the datastore, and the
+    path there, of each input that stands on one which is not local, and a folder for each output whose datastore is not.
+    Neither leaves this process.
     """
 
     call: StepCall
@@ -32,6 +35,7 @@ class Job:
     own_code: dict[str, Path] = field(default_factory=dict)
     requests: Serve | None = None
     token: str = ""
+    elsewhere: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
     @property
     def control(self) -> Path:
@@ -58,6 +62,11 @@ def shown_input(call: StepCall, name: str, path: Path) -> str:
     """Return what the script is given for an input: its path, or the id of a dataset that it gets as such."""
     dataset = call.datasets.get(name, {})
     return str(dataset["id"]) if dataset.get("mode") == "direct" else str(path)
+
+
+def parameter_variable(name: str) -> str:
+    """Return the environment variable in which a script finds a parameter."""
+    return "AML_PARAMETER_" + re.sub(r"\W", "_", name)
 
 
 @dataclass(frozen=True, slots=True)

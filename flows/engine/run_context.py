@@ -72,8 +72,7 @@ class RunContext(RunSources):
         self.workspace = workspace
         super().__init__(workspace.store.reading_all() if verify else workspace.store, snapshots or {})
         self.run = RunFolder(self.store.run_folder(run_id))
-        self.regenerate = regenerate
-        self.stop = StopSignal()
+        self.regenerate, self.stop = regenerate, StopSignal()
         self.planned: PlannedRun | None = None
         self.expected_properties: Callable[[], Mapping[str, str]] = dict
         self._listeners = tuple(listeners)
@@ -108,14 +107,16 @@ class RunContext(RunSources):
     def datastores(self) -> dict[str, Datastore]:
         """The workspace's datastores by name; what opens them is secret, as is what the workspace's key vault holds."""
         found = self.workspace.datastores
-        self.hide(secret for datastore in found.values() for secret in datastore.secrets)
-        self.hide((), held_secrets(self.workspace.name))
+        opening = (secret for datastore in found.values() for secret in datastore.secrets)
+        self.hide(opening, held_secrets(self.workspace.name))
         return found
 
     @cached_property
     def computes(self) -> dict[str, Compute]:
-        """The workspace's compute targets by name."""
-        return targets_of(self.workspace)
+        """The workspace's compute targets by name; what opens what they stand for is secret."""
+        found = targets_of(self.workspace)
+        self.hide(secret for target in found.values() for secret in target.secrets)
+        return found
 
     @cached_property
     def own_places(self) -> OwnPlaces:
@@ -143,8 +144,8 @@ class RunContext(RunSources):
 
     def close(self) -> None:
         """Remove what was fetched for the run, and wait until every folder to remove is gone."""
-        if "_downloads" in self.__dict__:
-            self.remove_later(self.__dict__.pop("_downloads"))
+        if downloads := self.__dict__.pop("_downloads", None):
+            self.remove_later(downloads)
         if "datasets" in self.__dict__:
             self.datasets.close(self.remove_later)
         self._remover.shutdown(wait=True)
@@ -195,8 +196,7 @@ class RunContext(RunSources):
     def compute(self, name: str) -> Compute:
         """Return the compute target of that name; raise ComputeTargetException if the workspace has none."""
         if name not in self.computes:
-            made = unsaved(self.workspace.name, name)
-            if made is None:
+            if (made := unsaved(self.workspace.name, name)) is None:
                 raise not_found(self.workspace.name, name, self.computes)
             self.computes.setdefault(name, made)
         return self.computes[name]

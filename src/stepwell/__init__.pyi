@@ -2,6 +2,7 @@ from .blocks.compute.compute_target import ComputeTarget as ComputeTarget
 from .blocks.compute.dask.aml_compute import AmlCompute as AmlCompute
 from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
+from .blocks.compute.databricks.databricks_compute import DatabricksCompute as DatabricksCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
 from .blocks.datasets.column_types import DataType as DataType
@@ -64,6 +65,7 @@ __all__ = [
     "DataReference",
     "DataTransferStep",
     "DataType",
+    "DatabricksCompute",
     "Dataset",
     "DatasetConsumptionConfig",
     "Datastore",

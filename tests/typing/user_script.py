@@ -16,6 +16,7 @@ from stepwell import (
     DataPath,
     DataPathComputeBinding,
     DataReference,
+    DatabricksCompute,
     Dataset,
     DatasetConsumptionConfig,
     Datastore,
@@ -91,6 +92,8 @@ targets: list[Any] = [
     ComputeTarget.attach(ws, "workers", DaskCompute(max_nodes=4)),
     ComputeTarget.attach(ws, "gpus", CudaCompute()),
     ComputeTarget.create(ws, "aml", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=2)),
+    ComputeTarget.attach(ws, "bricks", DatabricksCompute.attach_configuration("group", "workspace", access_token="t")),
+    DatabricksCompute(ws, "bricks"),
 ]
 print([target.name for target in targets], ws.compute_targets["here"].get_status())
 

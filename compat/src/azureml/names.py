@@ -54,6 +54,10 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
+    "DatabricksCompute": Name(
+        "stepwell:DatabricksCompute",
+        "has the workspace's address of DATABRICKS_HOST, as there is no Azure to ask for it",
+    ),
     "AbstractDatastore": Name("stepwell:Datastore"),
     "ScriptRun": Name("stepwell.flows.public.interactive_run:ScriptRun"),
     "Keyvault": Name("stepwell.blocks.workspace.keyvault:Keyvault"),
@@ -109,7 +113,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute AdlaCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
+        """AdlaCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
         KustoCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService
         SynapseWorkspaceLinkedServiceConfiguration""",
     ),
