@@ -223,7 +223,7 @@ def _output_path(port: OutputPort, directory: WorkingDirectory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     else:
         path = directory.folder / "outputs" / port.name
-    if port.variable == port.name:  # an OutputFileDatasetConfig: the script finds a folder
+    if port.variable == port.name and port.mode != "hdfs":  # an OutputFileDatasetConfig: the script finds a folder
         path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -332,9 +332,10 @@ def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory, *
 
 
 def settings_of(call: StepCall, directory: WorkingDirectory) -> dict[str, str]:
-    """Return the settings of a step's driver, with the values of its parameters and the paths of its ports."""
+    """Return the settings and hints of a step's driver, with the values of its parameters and the paths of its ports."""
     driver = call.definition.driver
-    return {name: _rendered(value, call, directory) for name, value in driver.settings.items()} if driver else {}
+    told = {**driver.hints, **driver.settings} if driver else {}
+    return {name: _rendered(value, call, directory) for name, value in told.items()}
 
 
 def _launch_spec(

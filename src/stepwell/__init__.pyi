@@ -5,6 +5,12 @@ from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
 from .blocks.compute.databricks.databricks_compute import DatabricksCompute as DatabricksCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
+from .blocks.compute.spark.linked_service import LinkedService as LinkedService
+from .blocks.compute.spark.linked_service import (
+    SynapseWorkspaceLinkedServiceConfiguration as SynapseWorkspaceLinkedServiceConfiguration,
+)
+from .blocks.compute.spark.spark_compute import SparkCompute as SparkCompute
+from .blocks.compute.spark.synapse_compute import SynapseCompute as SynapseCompute
 from .blocks.datasets.column_types import DataType as DataType
 from .blocks.datasets.consumption import DatasetConsumptionConfig as DatasetConsumptionConfig
 from .blocks.datasets.dataset import Dataset as Dataset
@@ -26,6 +32,23 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
+from .flows.catalog.module import Module as Module
+from .flows.catalog.module_version import ModuleVersion as ModuleVersion
+from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
+from .flows.catalog.port_definitions import InputPortDef as InputPortDef
+from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
+from .flows.configurations.distributed import MpiConfiguration as MpiConfiguration
+from .flows.configurations.distributed import PyTorchConfiguration as PyTorchConfiguration
+from .flows.configurations.distributed import TensorflowConfiguration as TensorflowConfiguration
+from .flows.configurations.distribution import MpiConfiguration as MpiConfiguration
+from .flows.configurations.distribution import PyTorchConfiguration as PyTorchConfiguration
+from .flows.configurations.distribution import TensorflowConfiguration as TensorflowConfiguration
+from .flows.configurations.estimator import Chainer as Chainer
+from .flows.configurations.estimator import Estimator as Estimator
+from .flows.configurations.estimator import PyTorch as PyTorch
+from .flows.configurations.estimator import SKLearn as SKLearn
+from .flows.configurations.estimator import TensorFlow as TensorFlow
+from .flows.configurations.notebook_run_config import NotebookRunConfig as NotebookRunConfig
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
 from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
@@ -41,9 +64,23 @@ from .flows.public.published_pipeline import PublishedPipeline as PublishedPipel
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.data.databricks_libraries import EggLibrary as EggLibrary
+from .flows.steps.data.databricks_libraries import JarLibrary as JarLibrary
+from .flows.steps.data.databricks_libraries import MavenLibrary as MavenLibrary
+from .flows.steps.data.databricks_libraries import PyPiLibrary as PyPiLibrary
+from .flows.steps.data.databricks_libraries import RCranLibrary as RCranLibrary
+from .flows.steps.data.databricks_step import DatabricksStep as DatabricksStep
+from .flows.steps.data.hdfs_output import HDFSOutputDatasetConfig as HDFSOutputDatasetConfig
+from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
+from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as ParallelRunConfig
+from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
+from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
+from .flows.steps.scripts.estimator_step import EstimatorStep as EstimatorStep
+from .flows.steps.scripts.mpi_step import MpiStep as MpiStep
+from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as NotebookRunnerStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
@@ -55,6 +92,7 @@ __version__: str
 __all__ = [
     "AmlCompute",
     "AzureCliAuthentication",
+    "Chainer",
     "CommandStep",
     "ComputeTarget",
     "CondaDependencies",
@@ -66,23 +104,43 @@ __all__ = [
     "DataTransferStep",
     "DataType",
     "DatabricksCompute",
+    "DatabricksStep",
     "Dataset",
     "DatasetConsumptionConfig",
     "Datastore",
     "DockerCompute",
     "DockerConfiguration",
+    "EggLibrary",
     "Environment",
+    "Estimator",
+    "EstimatorStep",
     "Experiment",
     "FileDataset",
     "FileEncoding",
+    "InputPortDef",
+    "HDFSOutputDatasetConfig",
     "InteractiveLoginAuthentication",
+    "JarLibrary",
+    "LinkedService",
     "LocalCompute",
+    "MavenLibrary",
     "Model",
+    "Module",
+    "ModuleStep",
+    "ModuleVersion",
+    "MpiConfiguration",
+    "MpiStep",
     "MsiAuthentication",
+    "NotebookRunConfig",
+    "NotebookRunnerStep",
     "OutputFileDatasetConfig",
+    "OutputPortDef",
     "OutputTabularDatasetConfig",
+    "ParallelRunConfig",
+    "ParallelRunStep",
     "Pipeline",
     "PipelineData",
+    "PipelineDraft",
     "PipelineEndpoint",
     "PipelineOutputFileDataset",
     "PipelineOutputTabularDataset",
@@ -90,17 +148,28 @@ __all__ = [
     "PipelineRun",
     "PromoteHeadersBehavior",
     "PublishedPipeline",
+    "PyTorch",
+    "PyTorchConfiguration",
+    "PyPiLibrary",
     "PythonScriptStep",
+    "RCranLibrary",
     "Run",
     "RunConfiguration",
+    "SKLearn",
     "Schedule",
     "ScheduleRecurrence",
     "ScriptRunConfig",
     "ServicePrincipalAuthentication",
+    "SparkCompute",
     "StepRun",
     "StepSequence",
     "StepwellError",
+    "SynapseCompute",
+    "SynapseSparkStep",
+    "SynapseWorkspaceLinkedServiceConfiguration",
     "TabularDataset",
+    "TensorFlow",
+    "TensorflowConfiguration",
     "TimeZone",
     "TokenAuthentication",
     "Workspace",
