@@ -109,6 +109,20 @@ class Compute(documents.NamedBlock, abc.ABC):
             ComputeTargetException: The step needs what the target doesn't have.
         """
 
+    def with_contents(self, step: StepDefinition) -> StepDefinition:
+        """Return the step, told what its result depends on and only the target sees, such as a notebook that it has.
+
+        Args:
+            step: The definition of the step.
+
+        Returns:
+            The definition; what is told in it becomes part of the key.
+
+        Raises:
+            ComputeTargetException: It can't be seen.
+        """
+        return step
+
     def ready(self) -> None:
         """Raise ComputeTargetException if the target lacks what it needs; called when a step is sure to run.
 

@@ -275,10 +275,8 @@ class RunContext(RunSources):
         follows = self.compute(call.definition.compute_target).follows_links and not copied
         if not artifact.datastore:
             return self.datasets.path(artifact, follows=follows)
-        root, found = (
-            self.datastore(artifact.datastore).local_root,
-            self._links.get((artifact.datastore, artifact.path)),
-        )
+        root = self.datastore(artifact.datastore).local_root
+        found = self._links.get((artifact.datastore, artifact.path))
         if root is None:
             return self.fetched(DataSource(artifact.datastore, artifact.path))
         if found is None or found.as_it_is or follows:
@@ -329,6 +327,8 @@ class RunContext(RunSources):
                 filled[port.name] = self.datasets.output(filled[port.name], port.reading)
         self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
         definition = self.where_it_runs(definition)
+        if definition.driver is not None:
+            definition = self.compute(definition.compute_target).with_contents(definition)
         source, packages = self.source(definition.source_directory), self.packages_for(definition)
         call = bind(definition, source, values, filled, packages, partial(self._keep_module, definition))
         self._take(call.own_code, source)

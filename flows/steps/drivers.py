@@ -43,9 +43,7 @@ class DriverOptions:
     def definition(self, pieces_of: Callable[[Any], Argument]) -> Driver:
         """Return the driver as plain values; `pieces_of` returns what a parameter or port is in an argument."""
         settings, hints = (_settings(given, pieces_of) for given in (self.settings, self.hints))
-        return Driver(
-            self.name, settings, self.modules, self.extra, self.provides, self.language, self.version, hints
-        )
+        return Driver(self.name, settings, self.modules, self.extra, self.provides, self.language, self.version, hints)
 
 
 def _settings(given: Mapping[str, Any], pieces_of: Callable[[Any], Argument]) -> dict[str, Argument]:

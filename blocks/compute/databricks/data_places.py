@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stepwell.blocks.compute.databricks.workspace_files import WorkspaceFiles
 from stepwell.blocks.compute.job import Job
@@ -16,20 +15,22 @@ if TYPE_CHECKING:
     from stepwell.blocks.datastores.datastore_files import DatastoreFiles
     from stepwell.blocks.processes.output import OnOutput
 
-_AS_IT_IS = ("s3", "s3a", "gs", "abfss")
+_AS_IT_IS = ("s3", "s3a", "gs")
 
 
-def url_for_spark(url: str, options: Mapping[str, Any]) -> str | None:
-    """Return the address by which Spark on Databricks opens what fsspec opens by `url` and `options`, None if there is none."""
+def url_for_spark(url: str, account: str = "") -> str | None:
+    """Return the address by which Spark on Databricks opens what fsspec opens by `url`, None if there is none.
+
+    `account` is the storage account of a container, which not every URL names.
+    """
     scheme, _, rest = url.partition("://")
     container, slash, path = rest.partition("/")
     if scheme in ("abfs", "abfss", "az"):
-        account = options.get("account_name")
         if "@" in container:
             return f"abfss://{container}{slash}{path}"
         return f"abfss://{container}@{account}.dfs.core.windows.net/{path}" if account else None
     if scheme == "dbfs":
-        return f"dbfs:/{rest.lstrip('/')}" if not options.get("instance") or rest.startswith("/") else f"dbfs:/{path}"
+        return f"dbfs:/{rest.lstrip('/')}"
     if scheme == "adl":
         host = container if "." in container else f"{container}.azuredatalakestore.net"
         return f"adl://{host}/{path}"
@@ -44,7 +45,7 @@ class DataPlaces:
         self._shared: dict[str, tuple[DatastoreFiles, str]] = {}
         self.uris: dict[str, str] = {}
         for name, (datastore, path) in job.elsewhere.items() if on_datastores else ():
-            root = url_for_spark(datastore.url, datastore.plain_options)
+            root = url_for_spark(datastore.url, datastore.storage_account)
             if root:
                 place = path if name in job.inputs else f"{path}/{posixpath.basename(folder)}/{name}"
                 self._shared[name] = (datastore, place)

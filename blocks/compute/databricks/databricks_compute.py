@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, SecretStr
@@ -21,13 +22,16 @@ from stepwell.blocks.compute.databricks.connection import (
     told,
 )
 from stepwell.blocks.compute.databricks.job_settings import DRIVERS
+from stepwell.blocks.compute.databricks.remote_contents import contents, taken_by
 from stepwell.blocks.compute.databricks.remote_job import JobOptions, run_remote
+from stepwell.blocks.compute.spark.local_spark import run_on_spark
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import secret_of
 from stepwell.blocks.workspace.stand_ins import chosen_outside
 from stepwell.blocks.workspace.workspace_store import WorkspaceBlock
 from stepwell.errors import ComputeTargetException, UserErrorException
+from stepwell.model.definitions import Piece
 from stepwell.model.redaction import is_secret_name
 
 if TYPE_CHECKING:
@@ -86,6 +90,7 @@ class DatabricksCompute(Compute):
     local: bool = Field(default=False, description="Whether steps run on Spark of this machine.")
     folder: str = Field(default="", description="With `local`, the folder that stands in for the workspace's files.")
     _stand_in: str | None = PrivateAttr(None)
+    _contents: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
         """Return the workspace's target of that name, of any kind, as in v1; without a workspace, a new `DatabricksCompute`.
@@ -188,6 +193,8 @@ class DatabricksCompute(Compute):
             ComputeTargetException: The workspace can't be reached, or refuses something.
             StepFailedException: The job failed, or left no output.
         """
+        if not self.is_remote:
+            return run_on_spark(job, on_output, stop, redact, folder=self.folder)
         return run_remote(job, self._address(), self._options, on_output, stop, redact)
 
     def check(self, step: StepDefinition) -> None:
@@ -210,6 +217,28 @@ class DatabricksCompute(Compute):
             title = f"The step {step.name!r} has a secret that everybody in the Databricks workspace could read"
             hint = "Keep it in a secret scope of that workspace, and read it with `dbutils.secrets.get`."
             raise ComputeTargetException(title, {"secret": secret[0]}, hint)
+
+    def with_contents(self, step: StepDefinition) -> StepDefinition:
+        """Return the step, told the digests of what it takes from the Databricks workspace: its notebook, script, libraries.
+
+        Args:
+            step: The definition of the step.
+
+        Returns:
+            The definition, with a setting of its driver for each.
+
+        Raises:
+            ComputeTargetException: The workspace can't be reached, or has no such thing.
+        """
+        if step.driver is None or step.driver.name not in DRIVERS or not self.is_remote:
+            return step
+        taken = taken_by(step)
+        if missing := [what for what in taken if what.path not in self._contents]:
+            address = self._address()
+            client = connect(address, StoppableClock(), retry_seconds=_LOOK_SECONDS)
+            self._contents |= contents(address, client, missing)
+        told_of = {f"content of {what.path}": (Piece("text", self._contents[what.path]),) for what in taken}
+        return replace(step, driver=replace(step.driver, settings={**step.driver.settings, **told_of}))
 
     def ready(self) -> None:
         """Raise ComputeTargetException if the workspace can't be reached, or does not take the token.

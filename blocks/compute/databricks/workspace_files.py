@@ -134,6 +134,10 @@ class WorkspaceFiles:
         """Return what is at `path`, None if nothing is."""
         return self._of(path).look(path)
 
+    def state(self, path: str) -> str:
+        """Return the size of a file and when it was written, '' if there is none."""
+        return self._of(path).state(path) if self._of(path).look(path) else ""
+
     def remove(self, folder: str) -> None:
         """Remove a folder with all in it, if it is there."""
         self._of(folder).remove(folder)
@@ -169,6 +173,11 @@ class _Dbfs:
     def size(self, path: str) -> int:
         """Return the size of a file."""
         return self._api.get_status(path).file_size or 0
+
+    def state(self, path: str) -> str:
+        """Return the size of a file and when it was written."""
+        info = self._api.get_status(path)
+        return f"{info.file_size} {info.modification_time}"
 
     def look(self, path: str) -> RemoteFile | None:
         """Return what is at `path`, None if nothing is."""
@@ -223,6 +232,11 @@ class _Volumes:
     def size(self, path: str) -> int:
         """Return the size of a file."""
         return self._api.get_metadata(path).content_length or 0
+
+    def state(self, path: str) -> str:
+        """Return the size of a file and when it was written."""
+        info = self._api.get_metadata(path)
+        return f"{info.content_length} {info.last_modified}"
 
     def look(self, path: str) -> RemoteFile | None:
         """Return what is at `path`, None if nothing is."""
