@@ -74,7 +74,8 @@ class Finished:
     """How a job's process ended, and where each output stands on this machine, if it was written.
 
     `same_files`: the process saw this machine's files under their names here. `facts` say where it ran, for people, who
-    are also told of the `warnings`. `seen_at` are the paths where the process saw the outputs, if they are others.
+    are also told of the `warnings`. `seen_at` are the paths where the process saw the outputs, if they are others. `failure`
+    is the error of a process that failed where the target can say more of it than its exit does.
     """
 
     exit: Exit
@@ -83,3 +84,4 @@ class Finished:
     facts: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seen_at: dict[str, Path] = field(default_factory=dict)
+    failure: Exception | None = None

@@ -140,6 +140,8 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
         context.emit({"step": job.call.definition.id, "ran_on": finished.facts})
     for warning in finished.warnings:
         context.warn(warning)
+    if finished.failure is not None:
+        raise finished.failure
     _check_exit(job, finished.exit)
     return finished
 

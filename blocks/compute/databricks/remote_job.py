@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import io
-import json
-import os
 import posixpath
 import secrets
 import zipfile
@@ -15,18 +12,17 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from stepwell.blocks.compute.databricks import remote_script
 from stepwell.blocks.compute.databricks.connection import Address, StoppableClock, Stopped, connect, told
 from stepwell.blocks.compute.databricks.data_places import DataPlaces
 from stepwell.blocks.compute.databricks.job_log import JobLog
 from stepwell.blocks.compute.databricks.job_run import JobRun, Outcome, TimeIsUp
-from stepwell.blocks.compute.databricks.job_settings import JAR, NOTEBOOK, JobSettings, with_paths
+from stepwell.blocks.compute.databricks.job_settings import NOTEBOOK, JobSettings, with_paths
+from stepwell.blocks.compute.databricks.job_sources import JobSources
 from stepwell.blocks.compute.databricks.workspace_files import WorkspaceFiles
-from stepwell.blocks.compute.job import Finished, Job, parameter_variable
-from stepwell.blocks.compute.worker_bundle import bundle_archive
+from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record
 from stepwell.errors import StepFailedException, StepwellError
-from stepwell.model.nofollow import files_below, read_file
+from stepwell.model.nofollow import read_file
 from stepwell.model.records import Exit
 
 if TYPE_CHECKING:
@@ -37,7 +33,6 @@ if TYPE_CHECKING:
     from stepwell.blocks.processes.runner import StopSignal
 
 _RETRY_SECONDS = 900
-_BOOTSTRAP = "stepwell_script.py"
 _CANCELLED_CODE = -15
 _SHOWN_LINES = 12
 
@@ -141,7 +136,7 @@ class RemoteJob:
         for path, place in sent.items():
             assert self.job.snapshot
             files.upload(self.job.snapshot / path, place)
-        task = settings.task(self._what_runs(client, files, folder, notebooks, settings))
+        task = settings.task(JobSources(self.job, client, files, folder, notebooks).what_runs(settings, places.uris))
         if "spark_python_task" in task and self.job.call.definition.script is not None:
             task["spark_python_task"]["parameters"].insert(0, folder)
         libraries = with_paths(settings.libraries, sent)
@@ -154,75 +149,6 @@ class RemoteJob:
 
     def _has(self, path: str) -> bool:
         return self.job.snapshot is not None and (self.job.snapshot / path).is_file()
-
-    def _what_runs(
-        self, client: WorkspaceClient, files: WorkspaceFiles, folder: str, notebooks: str, settings: JobSettings
-    ) -> str:
-        """Return the path in the workspace of the notebook or script, which is sent there if it stands on this machine."""
-        script = self.job.call.definition.script
-        if settings.driver == JAR:
-            return ""
-        if script is None:
-            return settings.told.get("notebook_path") or settings.told["python_script_path"]
-        if settings.driver == NOTEBOOK:
-            self._import_notebooks(client, notebooks, script)
-            return f"{notebooks}/{os.path.splitext(script)[0]}"
-        with open(remote_script.__file__, "rb") as stream:
-            files.write(stream.read(), f"{folder}/{_BOOTSTRAP}")
-        files.write(json.dumps(self._script_facts(script)).encode(), f"{folder}/step.json")
-        files.write(self._source(), f"{folder}/source.zip")
-        files.write(self._bundle(), f"{folder}/bundle.zip")
-        return f"{folder}/{_BOOTSTRAP}"
-
-    def _script_facts(self, script: str) -> dict[str, Any]:
-        call, context = self.job.call, self.job.context
-        variables = {parameter_variable(name): text for name, text in call.parameters.items()}
-        variables |= {
-            parameter_variable(name): "".join(
-                piece.value if piece.kind == "text" else call.parameters.get(piece.value, "") for piece in value
-            )
-            for name, value in call.definition.params.items()
-        }
-        facts = {**context, "id": self.job.step_run_id, "name": call.definition.name, "datasets": {}}
-        facts |= {"input_datasets": {}, "output_datasets": {}, "secret_variables": []}
-        return {
-            "script": script,
-            "context": facts,
-            "variables": {**variables, **call.definition.environment.variables},
-        }
-
-    def _source(self) -> bytes:
-        assert self.job.snapshot
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
-            for name in files_below(self.job.snapshot, ""):
-                packed.write(self.job.snapshot / name, name)
-        return archive.getvalue()
-
-    def _bundle(self) -> bytes:
-        archive = io.BytesIO(bundle_archive())
-        with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED) as packed:
-            for place, kept in self.job.own_code.items():
-                top = posixpath.basename(place)
-                for name in files_below(kept, "") if kept.is_dir() else ("",):
-                    packed.write(kept / name, f"code/{top}/{name}".rstrip("/"))
-        return archive.getvalue()
-
-    def _import_notebooks(self, client: WorkspaceClient, notebooks: str, script: str) -> None:
-        """Import the notebook, and the files of its folder that its result depends on."""
-        from databricks.sdk.service.workspace import ImportFormat, Language
-
-        how: dict[str, Any]
-        assert self.job.snapshot
-        for name in sorted({script, *(name for name in self.job.call.declared if self._has(name))}):
-            target, how = f"{notebooks}/{name}", {"format": ImportFormat.AUTO}
-            if name == script:
-                target, kind = os.path.splitext(target)
-                how = {"format": ImportFormat.JUPYTER} if kind == ".ipynb" else {"format": ImportFormat.SOURCE}
-                how |= {".py": {"language": Language.PYTHON}, ".sql": {"language": Language.SQL}}.get(kind, {})
-            client.workspace.mkdirs(posixpath.dirname(target))
-            content = base64.b64encode(read_file(self.job.snapshot, name)).decode()
-            client.workspace.import_(target, content=content, overwrite=True, **how)
 
     # Clusters ---------------------------------------------------------------------------------------------------------
 
@@ -285,25 +211,32 @@ class RemoteJob:
                 if outcome.result == "TIMEDOUT":
                     end = Exit(_CANCELLED_CODE, seconds, timed_out=True)
                     return Finished(end, {}, same_files=False, facts=_facts(run, outcome.cluster))
-                raise self._failure(run, outcome)
+                return self._failed(run, outcome.cluster, self._failure(run, outcome), seconds)
             outputs = places.fetch(self.job.folder / "outputs", self.log.say)
         lacking = [port.name for port in self.job.call.definition.outputs if port.name not in outputs]
         for name in lacking:
             self.log.say_error(f"The job succeeded, and left nothing at {places.uris[name]} for the output {name}\n")
-        self._require(lacking, run, places)
+        if failure := self._missing(lacking, run, places):
+            return self._failed(run, outcome.cluster, failure, self.clock.time() - began)
         outputs |= {name: self.job.folder / "outputs" / name for name in lacking}
         end = Exit(0, self.clock.time() - began)
         return Finished(end, outputs, same_files=False, facts=_facts(run, outcome.cluster))
 
-    def _require(self, lacking: list[str], run: JobRun, places: DataPlaces) -> None:
+    @staticmethod
+    def _failed(run: JobRun, cluster: str, failure: StepFailedException, seconds: float) -> Finished:
+        return Finished(Exit(1, seconds), {}, same_files=False, facts=_facts(run, cluster), failure=failure)
+
+    def _missing(self, lacking: list[str], run: JobRun, places: DataPlaces) -> StepFailedException | None:
+        """Return the error of a job that succeeded without an output that it has to write, None if it may leave it empty."""
         needed = [name for name in lacking if name not in self.job.call.definition.may_leave_empty]
-        if needed:
-            raise StepFailedException(
-                f"Declared output missing: the Databricks job of step {self.job.call.definition.id!r} succeeded and did not "
-                f"write {needed[0]!r}, so its result was not kept",
-                {"looked for at": places.uris[needed[0]], "run": run.page},
-                "Let the job write to the address that it is given for the output.",
-            )
+        if not needed:
+            return None
+        return StepFailedException(
+            f"Declared output missing: the Databricks job of step {self.job.call.definition.id!r} succeeded and did not "
+            f"write {needed[0]!r}, so its result was not kept",
+            {"looked for at": places.uris[needed[0]], "run": run.page},
+            "Let the job write to the address that it is given for the output.",
+        )
 
     def _failure(self, run: JobRun, outcome: Outcome) -> StepFailedException:
         if outcome.trace or outcome.error:

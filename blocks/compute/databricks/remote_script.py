@@ -49,7 +49,7 @@ def main(names: dict[str, Any]) -> None:
     log = _Log(job, work)
     try:
         with log:
-            runpy.run_path(script, {name: names[name] for name in _GIVEN if name in names}, "__main__")
+            runpy.run_path(step["script"], {name: names[name] for name in _GIVEN if name in names}, "__main__")
     except SystemExit as end:
         if end.code not in (None, 0):  # Databricks takes every one for a failure
             raise

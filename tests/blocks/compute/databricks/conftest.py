@@ -103,6 +103,9 @@ def run(dbx, clock):
             finished = run_remote(job, address, JobOptions(**options), said.append, stop or StopSignal(), redact)
         finally:
             go.log = "".join(said)
+        if finished.failure:
+            go.finished = finished
+            raise finished.failure
         return SimpleNamespace(finished=finished, log=go.log)
 
     go.log = ""

@@ -6,6 +6,7 @@ from stepwell import ComputeTarget, DatabricksCompute, DatabricksStep, PipelineD
 from stepwell.blocks.compute.databricks import databricks_compute, remote_job
 from stepwell.blocks.compute.databricks.connection import StoppableClock
 from stepwell.blocks.compute.job import Finished
+from stepwell.flows.runs.artifacts import markdown
 from stepwell.model.records import Exit
 
 
@@ -60,6 +61,7 @@ def test_the_articles_step_runs_there_is_reused_and_runs_again_when_its_notebook
     summary = project.run(pipeline())
     assert [(step.happened, step.error) for step in summary.steps] == [("ran", ""), ("ran", "")]
     assert summary.steps[1].ran_on["Databricks run"] == "https://dbx.example/#job/runs/1000"
+    assert "- databricksmodule: [Databricks run](<https://dbx.example/#job/runs/1000>)" in markdown(summary)
     result = project.workspace.path_of(pipeline()()["databricksmodule"]["step_1_output"])
     assert (result / "part-0.csv").read_text() == "MADE" and ran == ["testparam"]  # the second one was reused
     dbx.notebooks["/Users/me/demo"] = {"content": "# second"}
@@ -83,6 +85,15 @@ def test_a_scripts_metrics_and_files_are_the_steps(project, dbx, target):
     assert [(one.happened, one.error) for one in summary.steps] == [("ran", "")]
     (record,) = project.records()
     assert '"rows"' in record.read_text()
+
+
+def test_a_failure_has_the_jobs_own_error_and_page_and_a_retry_is_another_job(project, dbx, target):
+    dbx.notebooks["/demo"] = {"content": "1 / 0"}
+    dbx.on_notebook = lambda task: 1 / 0
+    step = DatabricksStep("demo", notebook_path="/demo", compute_target="bricks", retries=1)
+    summary = project.run(project.pipeline(step))
+    assert summary.status == "Failed" and "ZeroDivisionError: division by zero" in summary.steps[0].error
+    assert summary.steps[0].ran_on["Databricks run"] == "https://dbx.example/#job/runs/1001" and len(dbx.submitted) == 2
 
 
 def test_a_missing_notebook_is_named_before_anything_starts(project, dbx, target):
