@@ -122,8 +122,8 @@ def _elsewhere(context: RunContext, call: StepCall, step_run_id: str) -> dict[st
         name: (data.datastore, data.path) for name, data in call.inputs.items() if data.datastore and not data.kept
     }
     named |= {port.name: (port.datastore or usual, f"azureml/{step_run_id}") for port in call.definition.outputs}
-    found = {name: (context.datastore(datastore), path) for name, (datastore, path) in named.items()}
-    return {name: place for name, place in found.items() if place[0].local_root is None}
+    found = {name: (context.datastores.get(datastore), path) for name, (datastore, path) in named.items()}
+    return {name: place for name, place in found.items() if place[0] is not None and place[0].local_root is None}
 
 
 def run_job(context: RunContext, job: Job, session: Session, on_output: Callable[[str], None]) -> Finished:

@@ -241,9 +241,8 @@ def route(workspace, method, path, query, body):
         return files(workspace, method, *call.partition("/")[::2], body)
     if path.endswith("/scim/v2/Me"):
         return {"userName": "someone@example.com"}
-    return {"jobs": jobs, "dbfs": dbfs, "workspace": notebooks, "clusters": clusters, "libraries": libraries}[area](
-        workspace, call, {**query, **(body or {})}
-    )
+    areas = {"jobs": jobs, "dbfs": dbfs, "workspace": notebooks, "libraries": libraries}
+    return areas.get(area, clusters)(workspace, call, {**query, **(body or {})})
 
 
 def jobs(workspace, call, told):

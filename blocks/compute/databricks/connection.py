@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from stepwell.errors import ComputeTargetException
+from stepwell.errors import ComputeTargetException, StepwellError
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -113,6 +113,8 @@ def told(address: Address, doing: str, unknown: str = "") -> Iterator[None]:
 
     try:
         yield
+    except StepwellError:
+        raise
     except DatabricksError as error:
         raise _refusal(address, doing, unknown, error) from None
     except (requests.RequestException, TimeoutError) as error:
@@ -121,6 +123,10 @@ def told(address: Address, doing: str, unknown: str = "") -> Iterator[None]:
         title = f"The Databricks workspace of {address.target!r} does not answer"
         facts = {"host": address.host, "reason": busy or f"{type(cause).__name__}: {cause}"}
         hint = "Try again later." if busy else "Correct the host, or mend the network to it."
+        raise ComputeTargetException(title, facts, hint) from None
+    except ValueError as error:  # what it says makes no sense, or it has nothing to choose from
+        title = f"The Databricks workspace of {address.target!r} could not {doing}"
+        facts, hint = {"host": address.host, "reason": str(error)}, "Correct the settings of the target or of the step."
         raise ComputeTargetException(title, facts, hint) from None
 
 

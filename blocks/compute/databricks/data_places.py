@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stepwell.blocks.compute.databricks.workspace_files import WorkspaceFiles
+from stepwell.blocks.compute.databricks.workspace_files import WorkspaceFiles, files_in
 from stepwell.blocks.compute.job import Job
 from stepwell.errors import StepwellError
 
@@ -46,7 +46,7 @@ class DataPlaces:
         self.uris: dict[str, str] = {}
         for name, (datastore, path) in job.elsewhere.items() if on_datastores else ():
             root = url_for_spark(datastore.url, datastore.storage_account)
-            if root:
+            if root and (name not in job.inputs or self._is_there(name, datastore, path)):
                 place = path if name in job.inputs else f"{path}/{posixpath.basename(folder)}/{name}"
                 self._shared[name] = (datastore, place)
                 self.uris[name] = f"{root.rstrip('/')}/{place}".rstrip("/")
@@ -54,6 +54,18 @@ class DataPlaces:
             self.uris.setdefault(name, f"{folder}/inputs/{name}{self._inside(name)}")
         for port in job.call.definition.outputs:
             self.uris.setdefault(port.name, f"{folder}/outputs/{port.name}")
+
+    def _is_there(self, name: str, datastore: DatastoreFiles, path: str) -> bool:
+        """Return whether an input stands on its datastore, of another step's output what was delivered of it."""
+        if not self._job.call.inputs[name].kept:
+            return True
+        here, there = self._job.inputs[name], datastore.listed(path)
+        wanted = (
+            {name: (here / name).stat().st_size for name in files_in(here)}
+            if here.is_dir()
+            else {".": here.stat().st_size}
+        )
+        return {posixpath.relpath(file, path): facts["size"] for file, facts in there.items()} == wanted
 
     def _inside(self, name: str) -> str:
         """Return where in its folder an input stands: a file has the name that it had, which says how it is packed."""

@@ -131,8 +131,11 @@ class JobSettings:
         """The id of the pool of machines, '' if there is none."""
         return self.told.get("instance_pool_id", "")
 
-    def new_cluster(self, spark_version: str, node_type: str) -> dict[str, Any]:
-        """Return the cluster to make, of this runtime, and of these machines if they come from no pool."""
+    def new_cluster(self, spark_version: str, node_type: str, *, volumes: bool = False) -> dict[str, Any]:
+        """Return the cluster to make, of this runtime, and of these machines if they come from no pool.
+
+        `volumes`: it has to see volumes of Unity Catalog, which only a cluster of somebody's own does by itself.
+        """
         told = self.told
         machines = {"instance_pool_id": self.pool} if self.pool else {"node_type_id": node_type}
         if told.get("min_workers"):
@@ -152,7 +155,13 @@ class JobSettings:
             alone = {"spark.databricks.cluster.profile": "singleNode", "spark.master": "local[*]"}
             more["spark_conf"] = {**alone, **more["spark_conf"]}
             cluster["custom_tags"] = {"ResourceClass": "SingleNode"}
+        cluster |= {"data_security_mode": "SINGLE_USER"} if volumes else {}
         return {**cluster, **{name: value for name, value in more.items() if value}}
+
+    @property
+    def log_folder(self) -> str:
+        """The folder to which a new cluster's logs go, '' if nobody named one."""
+        return self.told.get("cluster_log_dbfs_path", "").rstrip("/") if not self.existing_cluster else ""
 
     @property
     def libraries(self) -> list[dict[str, Any]]:

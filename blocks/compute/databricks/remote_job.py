@@ -18,7 +18,7 @@ from stepwell.blocks.compute.databricks.job_log import JobLog
 from stepwell.blocks.compute.databricks.job_run import JobRun, Outcome, TimeIsUp
 from stepwell.blocks.compute.databricks.job_settings import NOTEBOOK, JobSettings, with_paths
 from stepwell.blocks.compute.databricks.job_sources import JobSources
-from stepwell.blocks.compute.databricks.workspace_files import WorkspaceFiles
+from stepwell.blocks.compute.databricks.workspace_files import DBFS, VOLUMES, WorkspaceFiles
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record
 from stepwell.errors import StepFailedException, StepwellError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _RETRY_SECONDS = 900
 _CANCELLED_CODE = -15
-_SHOWN_LINES = 12
+_SHOWN_LINES, _LARGEST_LOG = 12, 16 << 20
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ class RemoteJob:
     log: JobLog
     clock: StoppableClock
     _chunks: int = field(default=0, init=False)
+    _sent: bool = field(default=False, init=False)
 
     def run(self) -> Finished:
         """Do it, and leave nothing in the workspace but the run's own record."""
@@ -84,6 +85,7 @@ class RemoteJob:
         try:
             with told(self.address, "write to its files"):
                 places.send(self.log.say)
+                self._sent = True
                 task = self._task(client, files, folder, notebooks, places)
             run.submit(self._run_name, self.job.step_run_id, task, limit)
             ended = run.follow(began + (inf if limit is None else limit), lambda: self._show_log(files, folder))
@@ -144,7 +146,8 @@ class RemoteJob:
             self._check_cluster(client, settings)
             where: dict[str, Any] = {"existing_cluster_id": settings.existing_cluster}
         else:
-            where = {"new_cluster": settings.new_cluster(*self._machines(client, settings))}
+            volumes = folder.startswith(VOLUMES)
+            where = {"new_cluster": settings.new_cluster(*self._machines(client, settings), volumes=volumes)}
         return {**task, **where, **({"libraries": libraries} if libraries else {})}
 
     def _has(self, path: str) -> bool:
@@ -205,6 +208,7 @@ class RemoteJob:
             self.log.say(f"The notebook returned: {outcome.returned}\n")
         with told(self.address, "read its files"):
             self._keep_notebook(run, ended)
+            self._keep_cluster_logs(files, outcome.cluster)
             self._keep_result(files.read(f"{folder}/result.zip"))
             if not outcome.ok:
                 seconds = self.clock.time() - began
@@ -266,6 +270,15 @@ class RemoteJob:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(found[1])
 
+    def _keep_cluster_logs(self, files: WorkspaceFiles, cluster: str) -> None:
+        """Keep what the cluster's driver printed, if its logs go to a folder and have arrived there."""
+        folder = self._settings({}).log_folder
+        for name in ("stdout", "stderr") if folder.startswith((DBFS, VOLUMES)) and cluster else ():
+            if data := files.read(f"{folder}/{cluster}/driver/{name}"):
+                place = self.job.record / "user_logs" / "driver" / f"{name}.txt"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(data[-_LARGEST_LOG:])
+
     def _keep_result(self, archive: bytes | None) -> None:
         """Keep what the script logged, and what it wrote to `outputs/` and `logs/`."""
         if not archive:
@@ -296,7 +309,8 @@ class RemoteJob:
                         client.workspace.delete(notebooks, recursive=True)
             places.remove()
         except StepwellError as error:
-            self.log.say(f"The files of the job stay at {folder}: {error.title}\n")
+            if self._sent:
+                self.log.say(f"The files of the job stay at {folder}: {error.title}\n")
 
 
 def _facts(run: JobRun, cluster: str) -> dict[str, str]:

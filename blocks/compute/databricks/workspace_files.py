@@ -56,7 +56,7 @@ class WorkspaceFiles:
             return
         place.make_folder(path)
         made = {path}
-        for name in sorted(_files(source)):
+        for name in sorted(files_in(source)):
             target = f"{path}/{name}"
             if (folder := posixpath.dirname(target)) not in made:
                 place.make_folder(folder)
@@ -143,7 +143,7 @@ class WorkspaceFiles:
         self._of(folder).remove(folder)
 
 
-def _files(folder: Path) -> Iterator[str]:
+def files_in(folder: Path) -> Iterator[str]:
     """Yield the paths of the files below a folder; links in it lead to others of its files."""
     for top, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(top)

@@ -1,10 +1,13 @@
 """Where a job finds its data: on datastores by the addresses that Spark opens, or in the workspace's files."""
 
+from dataclasses import replace
+
 import fsspec
 import pytest
 
 from stepwell.blocks.compute.databricks.data_places import url_for_spark
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
+from stepwell.model.records import Artifact
 
 
 @pytest.mark.parametrize(
@@ -74,3 +77,21 @@ def test_what_the_clusters_may_not_open_goes_through_the_workspaces_files(dbx, r
     done = run(given, on_datastores=False)
     assert told["raw"].startswith("dbfs:/tmp/stepwell/") and told["raw"].endswith("/inputs/raw/table.csv")
     assert told["content"] == "the raw" and done.finished.outputs["table"].read_text() == "x"
+
+
+@pytest.mark.parametrize(("delivered", "shared"), [(b"the raw", True), (b"changed since", False), (None, False)])
+def test_what_another_step_wrote_is_read_where_it_was_delivered_if_it_is_still_that(
+    dbx, run, job, lake, delivered, shared
+):
+    datastore, memory = lake
+    if delivered:
+        memory.pipe({"/lake/azureml/0/raw": delivered})
+    told = {}
+    dbx.on_notebook = lambda task: told.update(task["base_parameters"])
+    given = job(
+        "spark_notebook", {"notebook_path": "/n"}, inputs=("raw",), elsewhere={"raw": (datastore, "azureml/0/raw")}
+    )
+    artifact = Artifact("lake", "azureml/0/raw", "d" * 64, 3, kept=True)
+    run(replace(given, call=replace(given.call, inputs={"raw": artifact})))
+    assert (told["raw"] == "abfss://box@acc.dfs.core.windows.net/azureml/0/raw") == shared
+    assert told["raw"].startswith("dbfs:/") != shared

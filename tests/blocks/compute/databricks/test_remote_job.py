@@ -51,6 +51,7 @@ def test_the_same_through_a_volume(dbx, run, script_job):
     assert done.finished.outputs["table"].read_text() == "THE RAW"
     assert [path for path in (dbx.root / "Volumes").rglob("*") if path.is_file()] == []
     assert list((dbx.root / "Volumes/main/default/stepwell").iterdir()) == []
+    assert dbx.submitted[0]["tasks"][0]["new_cluster"]["data_security_mode"] == "SINGLE_USER"
 
 
 def test_a_notebook_of_the_workspace_gets_its_parameters_and_what_it_returns_is_told(dbx, run, job):
@@ -130,6 +131,15 @@ def test_the_cluster_is_that_of_the_step_of_the_target_or_the_usual_one(dbx, run
     dbx.clusters["0923-abc"] = "RUNNING"
     run(job("spark_notebook", {**notebook, "existing_cluster_id": "0923-abc"}))
     assert dbx.submitted[2]["tasks"][0]["existing_cluster_id"] == "0923-abc"
+
+
+def test_the_drivers_log_is_kept_where_the_clusters_logs_go_to_a_folder(dbx, run, job):
+    (dbx.root / "dbfs/logs/0101-cluster/driver").mkdir(parents=True)
+    (dbx.root / "dbfs/logs/0101-cluster/driver/stdout").write_text("printed")
+    given = job("spark_notebook", {"notebook_path": "/n", "cluster_log_dbfs_path": "dbfs:/logs"})
+    run(given)
+    assert (given.record / "user_logs/driver/stdout.txt").read_text() == "printed"
+    assert not (given.record / "user_logs/driver/stderr.txt").exists()
 
 
 @pytest.mark.parametrize("permitted", ["true", "false"])
@@ -288,6 +298,13 @@ def test_a_token_that_expires_while_the_job_runs_is_told_with_the_runs_page(dbx,
     with pytest.raises(ComputeTargetException, match="has expired") as failure:
         run(job("spark_notebook", {"notebook_path": "/n"}))
     assert failure.value.facts["run"] == "https://dbx.example/#job/runs/1000"
+
+
+def test_a_workspace_without_machines_to_choose_from_is_told(dbx, run, job, monkeypatch):
+    monkeypatch.setattr("databricks_workspace.clusters", lambda *_: {"versions": []})
+    with pytest.raises(ComputeTargetException, match="could not") as failure:
+        run(job("spark_notebook", {"notebook_path": "/n"}))
+    assert "spark versions" in failure.value.facts["reason"]
 
 
 def test_a_workspace_that_is_nowhere_is_told(run, job, dbx, clock):
