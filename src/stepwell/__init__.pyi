@@ -6,6 +6,7 @@ from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
 from .blocks.compute.dask.dask_compute import DaskCompute as DaskCompute
 from .blocks.compute.data_services.data_factory_compute import DataFactoryCompute as DataFactoryCompute
 from .blocks.compute.data_services.kusto_compute import KustoCompute as KustoCompute
+from .blocks.compute.databricks.databricks_compute import DatabricksCompute as DatabricksCompute
 from .blocks.compute.docker.docker_compute import DockerCompute as DockerCompute
 from .blocks.compute.local_compute import LocalCompute as LocalCompute
 from .blocks.compute.spark.linked_service import LinkedService as LinkedService
@@ -115,6 +116,7 @@ __all__ = [
     "DataReference",
     "DataTransferStep",
     "DataType",
+    "DatabricksCompute",
     "DatabricksStep",
     "Dataset",
     "DatasetConsumptionConfig",

@@ -263,6 +263,8 @@ SETTINGS = {
     "ComputeTarget.list": "workspace",
     "AdlaCompute.attach_configuration": "resource_group=None account_name=None resource_id=None",
     "AmlCompute.provisioning_configuration": "vm_size='' vm_priority='dedicated' min_nodes=0 max_nodes=None idle_seconds_before_scaledown=1800 admin_username=None admin_user_password=None admin_user_ssh_key=None vnet_resourcegroup_name=None vnet_name=None subnet_name=None tags=None description=None remote_login_port_public_access='NotSpecified' identity_type=None identity_id=None location=None enable_node_public_ip=True",
+    "DatabricksCompute.attach_configuration": "resource_group=None workspace_name=None resource_id=None access_token=''",
+    "DatabricksCompute.get_credentials": "",
     "AmlCompute.wait_for_completion": "show_output=False min_node_count=None timeout_in_minutes=25 is_delete_operation=False",
 }
 DATASETS = {

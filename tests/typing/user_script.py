@@ -19,6 +19,7 @@ from stepwell import (
     DataPath,
     DataPathComputeBinding,
     DataReference,
+    DatabricksCompute,
     Dataset,
     DatasetConsumptionConfig,
     Datastore,
@@ -123,6 +124,8 @@ targets: list[Any] = [
     ComputeTarget.attach(ws, "gpus", CudaCompute()),
     ComputeTarget.attach(ws, "lake", AdlaCompute.attach_configuration("group", "account")),
     ComputeTarget.create(ws, "aml", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=2)),
+    ComputeTarget.attach(ws, "bricks", DatabricksCompute.attach_configuration("group", "workspace", access_token="t")),
+    DatabricksCompute(ws, "bricks"),
 ]
 print([target.name for target in targets], ws.compute_targets["here"].get_status())
 

@@ -66,6 +66,10 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell", "MpiConfiguration PyTorchConfiguration TensorflowConfiguration"),
     **_carried("stepwell.flows.configurations.distribution", "Mpi Gloo Nccl ParameterServer"),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
+    "DatabricksCompute": Name(
+        "stepwell:DatabricksCompute",
+        "has the workspace's address of DATABRICKS_HOST, as there is no Azure to ask for it",
+    ),
     "AbstractDatastore": Name("stepwell:Datastore"),
     "ScriptRun": Name("stepwell.flows.public.interactive_run:ScriptRun"),
     "Keyvault": Name("stepwell.blocks.workspace.keyvault:Keyvault"),
@@ -121,7 +125,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute RemoteCompute HDInsightCompute DsvmCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
+        """RemoteCompute HDInsightCompute DsvmCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
     ),
     **_refused(
         "start several processes in the script of one step",

@@ -15,7 +15,7 @@ from stepwell.errors import UserErrorException
 NOT_CHECKED = {"DataType", "Run", "StepwellError", "TimeZone"}
 """`Run` and `DataType` travel to workers on the standard library alone; the others are Python's own kinds of class."""
 
-FOR_THE_ENGINE = ("run", "check", "demand")
+FOR_THE_ENGINE = ("run", "check", "demand", "with_contents")
 """Functions of compute targets that only the engine calls."""
 
 
@@ -156,6 +156,7 @@ def test_no_public_function_takes_any_keyword_but_those_that_are_made_for_it():
         "AmlCompute.__init__",
         "BatchCompute.__init__",
         "Compute.__init__",
+        "DatabricksCompute.__init__",
     }
 
 
