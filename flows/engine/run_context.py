@@ -35,6 +35,7 @@ from stepwell.flows.engine.run_sources import RunSources, frozen_places
 from stepwell.flows.engine.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.keys.as_installed import as_installed, differences
 from stepwell.flows.keys.binding import bind, relied_on, with_reads
+from stepwell.flows.keys.earlier import with_earlier
 from stepwell.flows.keys.environment_rows import is_imported, with_imported
 from stepwell.flows.keys.missing_data import NoData
 from stepwell.flows.parameters.pipeline_parameter import Value
@@ -334,7 +335,7 @@ class RunContext(RunSources):
         call = self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
         with self._lock:
             self._relied.setdefault(definition.source_directory, set()).update(relied_on(call, source))
-        return call
+        return with_earlier(self.store, call, anew=self.regenerate)
 
     def where_it_runs(self, definition: StepDefinition) -> StepDefinition:
         """Return the step, without the image of its environment if its target uses none, on installed packages if these stand in."""
@@ -373,8 +374,7 @@ class RunContext(RunSources):
     def content(self, call: StepCall, path: str) -> str:
         """Return the row value of what a step read: in its snapshot, or anywhere if the path is absolute."""
         if path.endswith("/"):
-            names = self._listing(call, path)
-            if names:
+            if names := self._listing(call, path):
                 self.store.note_tree(names)  # so that what is new in it can be named
             return CONTENT + names.digest if names else ABSENT
         if not os.path.isabs(path):

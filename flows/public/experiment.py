@@ -13,6 +13,7 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.workspace import experiments
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
+from stepwell.flows.configurations.notebook_run_config import NotebookRunConfig
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 from stepwell.flows.public.host_run import Marks, fits, has_marks
 from stepwell.flows.public.interactive_run import SCRIPT, InteractiveRun
@@ -23,6 +24,7 @@ from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment
 from stepwell.flows.steps.argument_types import Plain
 from stepwell.flows.steps.scripts.command_step import CommandStep
+from stepwell.flows.steps.scripts.notebook_runner_step import NotebookRunnerStep
 from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.flows.steps.step import Step
 
@@ -106,8 +108,8 @@ class Experiment:
         Wrong parameters, missing scripts, data, modules and targets raise before anything is started: what `validate` lists.
 
         Args:
-            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig, which becomes a pipeline of
-                one step that always runs, and whose run is a `ScriptRun`.
+            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig or an Estimator, which becomes a
+                pipeline of one step that always runs, and whose run is a `ScriptRun`.
             tags: Labels of the run, by which `get_runs` finds it.
             pipeline_parameters: Values by parameter; the others keep their defaults.
             pipeline_params: v1's older name of `pipeline_parameters`.
@@ -335,12 +337,15 @@ class Experiment:
 
 
 def _step_of(config: ScriptRunConfig) -> Step:
-    """Return the step that runs a configuration's script or command, whenever it is submitted."""
+    """Return the step that runs a configuration's script, notebook or command, whenever it is submitted."""
+    if isinstance(config, NotebookRunConfig):
+        return NotebookRunnerStep(notebook_run_config=config, allow_reuse=False)
     if config.script and not config.has_command:
         return PythonScriptStep(
             config.script,
             arguments=config.arguments,
-            runconfig=config.run_config,
+            inputs=config.data,
+            runconfig=config,
             source_directory=config.source_directory,
             allow_reuse=False,
         )

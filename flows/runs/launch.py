@@ -89,8 +89,9 @@ def _register(
     check: bool,
 ) -> RunFolder:
     definition = pipeline.definition
-    provenance = provenance_of(definition)
-    context = RunToBe(pipeline.workspace, "registration", verify=options.verify)
+    known = options.known
+    provenance = dict(known["properties"]) if "properties" in known else provenance_of(definition)
+    context = RunToBe(pipeline.workspace, "registration", snapshots=known.get("snapshots"), verify=options.verify)
     context.hide(secrets_of(definition.steps, values), declared_secrets(definition.steps, values))
     redact = context.redactor.redact
     tags = {redact(name): redact(text) for name, text in tags.items()}
@@ -116,6 +117,7 @@ def _register(
         with given_up(flow_run.id):
             run.describe(
                 {
+                    **known,
                     "id": run.run_id,
                     "number": number,
                     "created": time.time(),

@@ -28,6 +28,7 @@ OPERATIONS: dict[str, Operation] = {
     "dataset.files": Operation(datasets.files, again=datasets.files_again),
     "dataset.register": Operation(datasets.register, look=False),
     "dataset.update": Operation(datasets.update, look=False),
+    "input.files": Operation(datasets.of_input, look=False),
     "model.find": Operation(models.find),
     "model.files": Operation(models.files, again=models.files_again),
     "model.register": Operation(models.register, look=False, sends=True),

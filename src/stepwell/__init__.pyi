@@ -31,6 +31,20 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
+from .flows.catalog.module import Module as Module
+from .flows.catalog.module_version import ModuleVersion as ModuleVersion
+from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
+from .flows.catalog.port_definitions import InputPortDef as InputPortDef
+from .flows.catalog.port_definitions import OutputPortDef as OutputPortDef
+from .flows.configurations.distribution import MpiConfiguration as MpiConfiguration
+from .flows.configurations.distribution import PyTorchConfiguration as PyTorchConfiguration
+from .flows.configurations.distribution import TensorflowConfiguration as TensorflowConfiguration
+from .flows.configurations.estimator import Chainer as Chainer
+from .flows.configurations.estimator import Estimator as Estimator
+from .flows.configurations.estimator import PyTorch as PyTorch
+from .flows.configurations.estimator import SKLearn as SKLearn
+from .flows.configurations.estimator import TensorFlow as TensorFlow
+from .flows.configurations.notebook_run_config import NotebookRunConfig as NotebookRunConfig
 from .flows.configurations.run_configuration import DockerConfiguration as DockerConfiguration
 from .flows.configurations.run_configuration import RunConfiguration as RunConfiguration
 from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRunConfig
@@ -54,9 +68,15 @@ from .flows.steps.data.databricks_libraries import RCranLibrary as RCranLibrary
 from .flows.steps.data.databricks_step import DatabricksStep as DatabricksStep
 from .flows.steps.data.hdfs_output import HDFSOutputDatasetConfig as HDFSOutputDatasetConfig
 from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
+from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as ParallelRunConfig
+from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
+from .flows.steps.scripts.estimator_step import EstimatorStep as EstimatorStep
+from .flows.steps.scripts.module_step import ModuleStep as ModuleStep
+from .flows.steps.scripts.mpi_step import MpiStep as MpiStep
+from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as NotebookRunnerStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
 from .script.run import Run as Run
@@ -68,6 +88,7 @@ __version__: str
 __all__ = [
     "AmlCompute",
     "AzureCliAuthentication",
+    "Chainer",
     "CommandStep",
     "ComputeTarget",
     "CondaDependencies",
@@ -86,21 +107,35 @@ __all__ = [
     "DockerConfiguration",
     "EggLibrary",
     "Environment",
+    "Estimator",
+    "EstimatorStep",
     "Experiment",
     "FileDataset",
     "FileEncoding",
     "HDFSOutputDatasetConfig",
+    "InputPortDef",
     "InteractiveLoginAuthentication",
     "JarLibrary",
     "LinkedService",
     "LocalCompute",
     "MavenLibrary",
     "Model",
+    "Module",
+    "ModuleStep",
+    "ModuleVersion",
+    "MpiConfiguration",
+    "MpiStep",
     "MsiAuthentication",
+    "NotebookRunConfig",
+    "NotebookRunnerStep",
     "OutputFileDatasetConfig",
+    "OutputPortDef",
     "OutputTabularDatasetConfig",
+    "ParallelRunConfig",
+    "ParallelRunStep",
     "Pipeline",
     "PipelineData",
+    "PipelineDraft",
     "PipelineEndpoint",
     "PipelineOutputFileDataset",
     "PipelineOutputTabularDataset",
@@ -109,10 +144,13 @@ __all__ = [
     "PromoteHeadersBehavior",
     "PublishedPipeline",
     "PyPiLibrary",
+    "PyTorch",
+    "PyTorchConfiguration",
     "PythonScriptStep",
     "RCranLibrary",
     "Run",
     "RunConfiguration",
+    "SKLearn",
     "Schedule",
     "ScheduleRecurrence",
     "ScriptRunConfig",
@@ -125,6 +163,8 @@ __all__ = [
     "SynapseSparkStep",
     "SynapseWorkspaceLinkedServiceConfiguration",
     "TabularDataset",
+    "TensorFlow",
+    "TensorflowConfiguration",
     "TimeZone",
     "TokenAuthentication",
     "Workspace",

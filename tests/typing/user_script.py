@@ -27,14 +27,20 @@ from stepwell import (
     Experiment,
     FileDataset,
     FileEncoding,
+    InputPortDef,
     InteractiveLoginAuthentication,
     LocalCompute,
     Model,
+    Module,
+    ModuleStep,
+    ModuleVersion,
     MsiAuthentication,
     OutputFileDatasetConfig,
+    OutputPortDef,
     OutputTabularDatasetConfig,
     Pipeline,
     PipelineData,
+    PipelineDraft,
     PipelineEndpoint,
     PipelineOutputFileDataset,
     PipelineOutputTabularDataset,
@@ -56,6 +62,18 @@ from stepwell import (
     TimeZone,
     TokenAuthentication,
     Workspace,
+    Estimator,
+    SKLearn,
+    PyTorch,
+    TensorFlow,
+    Chainer,
+    MpiConfiguration,
+    PyTorchConfiguration,
+    TensorflowConfiguration,
+    NotebookRunConfig,
+    NotebookRunnerStep,
+    EstimatorStep,
+    MpiStep,
     __version__,
 )
 
@@ -124,6 +142,12 @@ copy = DataTransferStep(
     source_data_reference=uploaded,
     destination_data_reference=DataReference(store, data_reference_name="copied", path_on_datastore="out"),
 )
+report_notebook = NotebookRunnerStep(
+    notebook_run_config=NotebookRunConfig("notebooks", "report.ipynb", parameters={"rate": 0.5}), inputs=[model]
+)
+fitted = EstimatorStep("fit", Estimator("scripts", entry_script="fit.py"), ["--table", table], inputs=[table])
+ranked = MpiStep(script_name="ranks.py", source_directory="scripts", node_count=2, process_count_per_node=2)
+print(report_notebook.name, fitted.name, ranked.name)
 pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
 decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
 results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}
@@ -139,6 +163,15 @@ def own() -> str:
 
 
 experiment = Experiment(ws, "typing")
+estimators: list[Estimator | SKLearn | PyTorch | TensorFlow | Chainer] = [
+    Estimator("scripts", entry_script="train.py", script_params={"--rate": 0.1}, pip_packages=["numpy"]),
+    SKLearn("scripts", entry_script="train.py", framework_version="1.5.0"),
+    PyTorch("scripts", entry_script="train.py", distributed_training=MpiConfiguration(2, node_count=2)),
+    PyTorch("scripts", entry_script="train.py", distributed_training=PyTorchConfiguration("Gloo", 4, 2)),
+    TensorFlow("scripts", entry_script="train.py", distributed_training=TensorflowConfiguration(2, 1)),
+    Chainer("scripts", entry_script="train.py"),
+]
+trained = experiment.submit(estimators[0])
 run: PipelineRun = experiment.submit(pipeline, tags={"by": "me"}, pipeline_parameters={"rate": 20})
 status: str = run.wait_for_completion(show_output=False)
 for step_run in run.get_steps():
@@ -184,3 +217,15 @@ except StepwellError as error:
 made: PipelineOutputFileDataset = PipelineData("made").as_dataset()
 rows: PipelineOutputTabularDataset = made.parse_parquet_files()
 kept: OutputTabularDatasetConfig = OutputFileDatasetConfig("kept").read_delimited_files()
+
+module: Module = Module.create(ws, "shared", "A step that pipelines share")
+version: ModuleVersion = module.publish_python_script(
+    "train.py", "first", [InputPortDef("rows")], [OutputPortDef("model")], params={"rate": 0.5}, is_default=True
+)
+shared = ModuleStep(
+    module, inputs_map={"rows": table}, outputs_map={"model": PipelineData("trained")}, params={"rate": 1}
+)
+print(version.version, module.get_default().status, shared.module_version)
+
+draft: PipelineDraft = PipelineDraft.create(ws, pipeline, name="idea", tags={"dev": True})
+print(draft.update(description="better").submit_run({"rate": 1}).id, draft.clone().id, draft.publish().version)

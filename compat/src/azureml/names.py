@@ -53,6 +53,14 @@ NAMES: dict[str, Name] = {
     ),
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
+    **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
+    **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
+    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep"),
+    **_carried("stepwell", "NotebookRunConfig NotebookRunnerStep"),
+    **_carried("stepwell.flows.configurations.notebook_run_config", "AzureMLNotebookHandler"),
+    **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
+    **_carried("stepwell", "MpiConfiguration PyTorchConfiguration TensorflowConfiguration"),
+    **_carried("stepwell.flows.configurations.distribution", "Mpi Gloo Nccl ParameterServer"),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
     "AbstractDatastore": Name("stepwell:Datastore"),
     "ScriptRun": Name("stepwell.flows.public.interactive_run:ScriptRun"),
@@ -75,6 +83,9 @@ NAMES: dict[str, Name] = {
         error=True,
     ),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),
+    "ParallelRunStep": Name("stepwell:ParallelRunStep"),
+    "ParallelRunConfig": Name("stepwell:ParallelRunConfig", "counts nodes as a multiple of worker processes"),
+    "EntryScript": Name("stepwell.drivers.parallel_run.entry_script:EntryScript"),
     "Model": Name("stepwell:Model", "is registered and found; not deployed"),
     "StepRunOutput": Name("stepwell.flows.public.port_data_reference:PortDataReference"),
     "DEFAULT_CPU_IMAGE": Name("stepwell.blocks.environments.sections:DEFAULT_CPU_IMAGE", "names an image of Stepwell"),
@@ -115,8 +126,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "start several processes in the script of one step",
-        """MpiConfiguration PyTorchConfiguration TensorflowConfiguration ParallelTaskConfiguration MpiStep Mpi Gloo Nccl
-        ParameterServer""",
+        """ParallelTaskConfiguration""",
     ),
     **_refused(
         "set it in the Environment of the run configuration",
@@ -132,32 +142,16 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "write the ports as inputs= and outputs= of the step",
-        """InputPortBinding OutputPortBinding InputPortDef OutputPortDef Graph Node Edge TrainingOutput""",
-    ),
-    **_refused(
-        "make the step again from its script",
-        """Module ModuleVersion ModuleVersionDescriptor ModuleStep""",
-    ),
-    **_refused(
-        "publish the pipeline, or keep its file in version control",
-        """PipelineDraft""",
-    ),
-    **_refused(
-        "run the script in a PythonScriptStep that handles its files in batches",
-        """ParallelRunStep ParallelRunConfig EntryScript""",
+        """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
     ),
     **_refused(
         "run the script in a PythonScriptStep",
-        """EstimatorStep Estimator MMLBaseEstimator SKLearn PyTorch TensorFlow Chainer AdlaStep DatabricksStep
+        """AdlaStep DatabricksStep
         SynapseSparkStep AzureBatchStep KustoStep RScriptStep""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
         """AutoMLStep AutoMLStepRun AutoMLConfig AutoMLRun AutoMLPipelineBuilder""",
-    ),
-    **_refused(
-        "run `papermill` in a CommandStep",
-        """NotebookRunnerStep AzureMLNotebookHandler NotebookRunConfig""",
     ),
     **_refused(
         "submit the pipeline once for each set of parameters",

@@ -72,7 +72,19 @@ class UnboundInput(Jsonable):
     hole: str
 
 
-Source = DataSource | DatasetSource | ParameterSource | OutputSource | UnboundInput
+@dataclass(frozen=True, slots=True)
+class EarlierSource(Jsonable):
+    """What the latest execution of the same step left as its output `written`; an empty folder if there was none.
+
+    That execution differs from this one in the content of the inputs `varying` at most: code, settings, packages and other
+    inputs are the same. It is no part of the key.
+    """
+
+    written: str
+    varying: tuple[str, ...]
+
+
+Source = DataSource | DatasetSource | ParameterSource | OutputSource | UnboundInput | EarlierSource
 
 
 OUTPUT = "{output}"
@@ -207,14 +219,15 @@ class Driver(Jsonable):
     """What runs the script of a step in its place: a module of `stepwell.drivers`, or any other by its whole name.
 
     `modules` are those that it imports itself; the packages behind them count as the script's own do, and are installed
-    with the extra `extra`. `version` is another one when its results are. `hints` are settings that decide no result, such
-    as the size of a cluster: they are in no key.
+    with the extra `extra`. `provides` are modules that it makes up for the script. `version` is another one when its results
+    are. `hints` are settings that decide no result, such as the size of a cluster: they are in no key.
     """
 
     name: str
     settings: dict[str, Argument] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
     extra: str = ""
+    provides: tuple[str, ...] = ()
     language: Language = "python"
     version: int = 1
     hints: dict[str, Argument] = field(default_factory=dict)

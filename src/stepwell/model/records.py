@@ -18,6 +18,11 @@ BESIDE = "files beside the outputs"
 """The name under which a record has what the script wrote beside its outputs; no port can have it."""
 
 
+def is_own(name: str) -> bool:
+    """Return whether an output is Stepwell's own business, and none that a user named: no port has a blank in its name."""
+    return " " in name
+
+
 def beside(name: str) -> str:
     """Return the name under which a call has what stands beside an input."""
     return f"files beside {name}"
@@ -122,8 +127,8 @@ class StepRecord(Jsonable):
 
     @property
     def written(self) -> dict[str, Artifact]:
-        """The outputs that the step has, without what stands beside them."""
-        return {name: artifact for name, artifact in self.outputs.items() if name != BESIDE}
+        """The outputs that the step has, without what stands beside them, and what only later executions of it read."""
+        return {name: artifact for name, artifact in self.outputs.items() if not is_own(name)}
 
 
 def with_files_beside(
