@@ -23,6 +23,9 @@ from stepwell.drivers.spark.places import notebook_in, notebook_places
 NOTEBOOK = "STEPWELL_NOTEBOOK"
 """The variable that tells the kernel of its notebook: JSON of its `path` and the values of its `widgets`."""
 
+ENDED = NotebookExit.__name__
+"""How the error is called that ends a notebook well."""
+
 _SPARK = ("spark", "sc", "sqlContext")
 _SPARK_WORD = re.compile(r"\b(spark|sc|sqlContext)\b|(?m:^\s*%%?sql\b)")
 _MARKER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")

@@ -59,8 +59,9 @@ def run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", dict(os.environ))
     told = {"master": "local[1]", "folder": str(tmp_path / "databricks"), "conf": {"spark.sql.shuffle.partitions": "1"}}
-    os.environ.update({session.TARGET: json.dumps(told), "TMPDIR": str(tmp_path), "AZUREML_RUN_ID": "the-run"})
+    os.environ.update({session.TARGET: json.dumps(told), "TMPDIR": str(tmp_path / "tmp"), "AZUREML_RUN_ID": "the-run"})
     (tmp_path / "outputs").mkdir()
+    (tmp_path / "tmp").mkdir()
     (tmp_path / "lib").mkdir()
 
     def ran(text, name="demo.py", **settings):
