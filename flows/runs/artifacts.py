@@ -1,4 +1,4 @@
-"""What a run leaves in Prefect's UI: a summary of its steps, metrics as tables, images that scripts logged."""
+"""What a run leaves in Prefect's UI: a summary of its steps, metrics as tables, images that scripts logged, executed notebooks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stepwell.blocks.server import documents
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.flows.engine.own_flows import ON_END
+from stepwell.flows.runs.notebooks import executed_notebooks
 from stepwell.flows.runs.summary import OWN, RunSummary, StepSummary, summarize
 from stepwell.model.names import joined_name
 from stepwell.model.nofollow import read_file
@@ -25,7 +26,7 @@ _LARGEST_IMAGE = 2_000_000
 
 
 def publish_artifacts(run: RunFolder) -> None:
-    """Put the run's summary, metrics and images on its page in the UI."""
+    """Put the run's summary, metrics, images and executed notebooks on its page in the UI."""
     summary = summarize(run)
     of_pipeline = _pipeline_of(summary)
     publish_summary(run, summary)
@@ -36,6 +37,10 @@ def publish_artifacts(run: RunFolder) -> None:
         words = f"{image.name}, logged by {image.step}" if image.step else image.name
         key = joined_name("image", *of_pipeline, image.step, image.name)
         _create(run, "image", key, words, _data_url(image.path, image.below))
+    for step in summary.steps:
+        for name, text in executed_notebooks(step.folder(run)):
+            key = joined_name("notebook", *of_pipeline, step.id, name)
+            _create(run, "markdown", key, f"{name}, executed by {step.id}", text)
 
 
 def _create(run: RunFolder, kind: str, key: str, description: str, data: str) -> None:
