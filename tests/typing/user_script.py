@@ -74,6 +74,18 @@ from stepwell import (
     NotebookRunnerStep,
     EstimatorStep,
     MpiStep,
+    DatabricksStep,
+    EggLibrary,
+    HDFSOutputDatasetConfig,
+    JarLibrary,
+    LinkedService,
+    MavenLibrary,
+    PyPiLibrary,
+    RCranLibrary,
+    SparkCompute,
+    SynapseCompute,
+    SynapseSparkStep,
+    SynapseWorkspaceLinkedServiceConfiguration,
     __version__,
 )
 
@@ -229,3 +241,26 @@ print(version.version, module.get_default().status, shared.module_version)
 
 draft: PipelineDraft = PipelineDraft.create(ws, pipeline, name="idea", tags={"dev": True})
 print(draft.update(description="better").submit_run({"rate": 1}).id, draft.clone().id, draft.publish().version)
+
+spark = ComputeTarget.attach(ws, "spark-2", SparkCompute(master="local[2]", conf={"spark.sql.shuffle.partitions": "4"}))
+counts: PipelineData = PipelineData("counts")
+bricks = DatabricksStep(
+    "count",
+    inputs=[table],
+    outputs=[counts],
+    num_workers=2,
+    notebook_path="/Users/me/count",
+    notebook_params={"rate": rate, "word": "yes"},
+    maven_libraries=[MavenLibrary("group:artifact:1", exclusions=["a:b"])],
+    pypi_libraries=[PyPiLibrary(package="numpy")],
+    egg_libraries=[EggLibrary("dbfs:/a.egg")],
+    jar_libraries=[JarLibrary("dbfs:/a.jar")],
+    rcran_libraries=[RCranLibrary("ada")],
+    compute_target=spark,
+)
+link = LinkedService.register(ws, "linked", SynapseWorkspaceLinkedServiceConfiguration("s", "g", "synapse"))
+pool = ComputeTarget.attach(ws, "pool", SynapseCompute.attach_configuration(link, "SynapseSpark", "pool"))
+written: HDFSOutputDatasetConfig = HDFSOutputDatasetConfig("written")
+double = SynapseSparkStep("double.py", ".", pool, "1g", 1, "1g", 1, 1, arguments=["--out", written], conf={"a": 1})
+print(Pipeline(ws, [bricks, double]).name, LinkedService.list(ws))
+link.unregister()
