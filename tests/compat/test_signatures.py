@@ -347,7 +347,23 @@ MODULES = {
     "InputPortDef": "name data_types=None default_datastore_mode=None default_path_on_compute=None is_optional=False default_overwrite=None default_data_reference_name=None is_resource=False label=None",
     "OutputPortDef": "name default_datastore_name=None default_datastore_mode=None default_path_on_compute=None is_directory=False data_type=None default_overwrite=None training_output=None label=None",
 }
-SIGNATURES = {**MODULES, **WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
+SPARK = {
+    "DatabricksStep": "name inputs=None outputs=None existing_cluster_id=None spark_version=None node_type=None instance_pool_id=None num_workers=None min_workers=None max_workers=None spark_env_variables=None spark_conf=None init_scripts=None cluster_log_dbfs_path=None notebook_path=None notebook_params=None python_script_path=None python_script_params=None main_class_name=None jar_params=None python_script_name=None source_directory=None hash_paths=None run_name=None timeout_seconds=None runconfig=None maven_libraries=None pypi_libraries=None egg_libraries=None jar_libraries=None rcran_libraries=None compute_target=None allow_reuse=True version=None permit_cluster_restart=None",
+    "SynapseSparkStep": "file source_directory compute_target driver_memory driver_cores executor_memory executor_cores num_executors name=None app_name=None environment=None arguments=None inputs=None outputs=None conf=None py_files=None jars=None files=None allow_reuse=True version=None",
+    "SynapseCompute.attach_configuration": "linked_service type pool_name",
+    "LinkedService.register": "workspace name linked_service_config",
+    "LinkedService.get": "workspace name",
+    "LinkedService.list": "workspace",
+    "LinkedService.unregister": "",
+    "SynapseWorkspaceLinkedServiceConfiguration": "subscription_id resource_group name",
+    "MavenLibrary": "coordinates=None repo=None exclusions=None",
+    "PyPiLibrary": "package=None repo=None",
+    "EggLibrary": "library=None",
+    "JarLibrary": "library=None",
+    "RCranLibrary": "package=None repo=None",
+    "HDFSOutputDatasetConfig": "name=None destination=None",
+}
+SIGNATURES = {**SPARK, **MODULES, **WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
 """Signatures of the SDK, as its documentation has them; ours may take more by keyword, and need less.
 
 One default differs: `CondaDependencies.create` takes the Python in use for None, where the SDK names one of its own.

@@ -88,6 +88,18 @@ from stepwell import (
     RScriptStep,
     AzureBatchStep,
     BatchCompute,
+    DatabricksStep,
+    EggLibrary,
+    HDFSOutputDatasetConfig,
+    JarLibrary,
+    LinkedService,
+    MavenLibrary,
+    PyPiLibrary,
+    RCranLibrary,
+    SparkCompute,
+    SynapseCompute,
+    SynapseSparkStep,
+    SynapseWorkspaceLinkedServiceConfiguration,
     __version__,
 )
 
@@ -273,3 +285,25 @@ rented = DataTransferStep("rented", cheapest, DataReference(store, "rented", "re
 
 cluster = KustoCompute.attach_configuration(kusto_connection_string="https://flats.westeurope.kusto.windows.net")
 question = KustoStep("ask", cluster, "flats", "query", PipelineData("answer"), parameter_dict={"most": rate})
+spark = ComputeTarget.attach(ws, "spark-2", SparkCompute(master="local[2]", conf={"spark.sql.shuffle.partitions": "4"}))
+counts: PipelineData = PipelineData("counts")
+bricks = DatabricksStep(
+    "count",
+    inputs=[table],
+    outputs=[counts],
+    num_workers=2,
+    notebook_path="/Users/me/count",
+    notebook_params={"rate": rate, "word": "yes"},
+    maven_libraries=[MavenLibrary("group:artifact:1", exclusions=["a:b"])],
+    pypi_libraries=[PyPiLibrary(package="numpy")],
+    egg_libraries=[EggLibrary("dbfs:/a.egg")],
+    jar_libraries=[JarLibrary("dbfs:/a.jar")],
+    rcran_libraries=[RCranLibrary("ada")],
+    compute_target=spark,
+)
+link = LinkedService.register(ws, "linked", SynapseWorkspaceLinkedServiceConfiguration("s", "g", "synapse"))
+pool = ComputeTarget.attach(ws, "pool", SynapseCompute.attach_configuration(link, "SynapseSpark", "pool"))
+written: HDFSOutputDatasetConfig = HDFSOutputDatasetConfig("written")
+double = SynapseSparkStep("double.py", ".", pool, "1g", 1, "1g", 1, 1, arguments=["--out", written], conf={"a": 1})
+print(Pipeline(ws, [bricks, double]).name, LinkedService.list(ws))
+link.unregister()

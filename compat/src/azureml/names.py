@@ -65,6 +65,14 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
     **_carried("stepwell", "MpiConfiguration PyTorchConfiguration TensorflowConfiguration"),
     **_carried("stepwell.flows.configurations.distribution", "Mpi Gloo Nccl ParameterServer"),
+    **_carried(
+        "stepwell",
+        """MavenLibrary PyPiLibrary EggLibrary JarLibrary RCranLibrary HDFSOutputDatasetConfig LinkedService
+        SynapseWorkspaceLinkedServiceConfiguration""",
+    ),
+    "DatabricksStep": Name("stepwell:DatabricksStep", "gives paths of this machine where its target is no Databricks workspace"),
+    "SynapseSparkStep": Name("stepwell:SynapseSparkStep", "runs on a Spark of one's own"),
+    "SynapseCompute": Name("stepwell:SynapseCompute", "is a Spark of one's own, of this machine unless it has a `master`"),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
     "DatabricksCompute": Name(
         "stepwell:DatabricksCompute",
@@ -117,7 +125,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "let the script write files, to an OutputFileDatasetConfig",
-        """LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig HDFSOutputDatasetConfig""",
+        """LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig""",
     ),
     **_refused(
         "serve models outside of Stepwell, which runs pipelines; publish a pipeline for batch scoring",
@@ -125,7 +133,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """RemoteCompute HDInsightCompute DsvmCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
+        """RemoteCompute HDInsightCompute DsvmCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
     ),
     **_refused(
         "start several processes in the script of one step",
@@ -140,16 +148,8 @@ NAMES: dict[str, Name] = {
         """ArmTokenAuthentication AbstractAuthentication""",
     ),
     **_refused(
-        "install the package by the environment of the step",
-        """MavenLibrary PyPiLibrary EggLibrary JarLibrary RCranLibrary""",
-    ),
-    **_refused(
         "write the ports as inputs= and outputs= of the step",
         """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
-    ),
-    **_refused(
-        "run the script in a PythonScriptStep",
-        """DatabricksStep SynapseSparkStep""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
