@@ -175,7 +175,7 @@ def _driver_imports(driver: Driver, script: str | None, source: Source, packages
         path = posixpath.normpath(script)
         code = code_of(source.read(path))
         found = source.imports(path, packages, code) if code else found
-    return replace(found, foreign=tuple(sorted({*found.foreign, *driver.modules})))
+    return found if driver.on_host else replace(found, foreign=tuple(sorted({*found.foreign, *driver.modules})))
 
 
 def _driver_rows(definition: StepDefinition) -> Iterator[Row]:

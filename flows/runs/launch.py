@@ -89,8 +89,9 @@ def _register(
     check: bool,
 ) -> RunFolder:
     definition = pipeline.definition
-    provenance = provenance_of(definition)
-    context = RunToBe(pipeline.workspace, "registration", verify=options.verify)
+    known = options.known
+    provenance = known["properties"] if "properties" in known else provenance_of(definition)
+    context = RunToBe(pipeline.workspace, "registration", verify=options.verify, snapshots=known.get("snapshots", {}))
     context.hide(secrets_of(definition.steps, values), declared_secrets(definition.steps, values))
     redact = context.redactor.redact
     tags = {redact(name): redact(text) for name, text in tags.items()}

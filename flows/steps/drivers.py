@@ -27,6 +27,8 @@ class DriverOptions:
         extra: The extra of Stepwell that brings them, such as `usql`.
         language: How the script's imports are found: `python`, `notebook` (in its code cells), or `text` (not at all).
         version: Another number when the driver has other results.
+        on_host: Whether it runs on the machine of the run, with Stepwell's own Python: target and environment of the step are
+            those of the runs that it has made.
     """
 
     name: str
@@ -35,12 +37,13 @@ class DriverOptions:
     extra: str = ""
     language: Language = "python"
     version: int = 1
+    on_host: bool = False
 
     def definition(self, pieces_of: Callable[[Any], Argument]) -> Driver:
         """Return the driver as plain values; `pieces_of` returns what a parameter or port is in an argument."""
         given = {name: value for name, value in self.settings.items() if value is not None}
         settings = {name: _setting(name, value, pieces_of) for name, value in given.items()}
-        return Driver(self.name, settings, self.modules, self.extra, self.language, self.version)
+        return Driver(self.name, settings, self.modules, self.extra, self.language, self.version, self.on_host)
 
 
 def _setting(name: str, value: Any, pieces_of: Callable[[Any], Argument]) -> Argument:

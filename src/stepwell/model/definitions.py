@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from stepwell.model.jsonable import Jsonable
@@ -207,7 +207,8 @@ class Driver(Jsonable):
     """What runs the script of a step in its place: a module of `stepwell.drivers`, or any other by its whole name.
 
     `modules` are those that it imports itself; the packages behind them count as the script's own do, and are installed
-    with the extra `extra`. `version` is another one when its results are.
+    with the extra `extra`. `version` is another one when its results are. `on_host`: it runs on the machine of the run, with
+    Stepwell's own Python; target and environment of the step are those of the runs that it has made.
     """
 
     name: str
@@ -216,6 +217,7 @@ class Driver(Jsonable):
     extra: str = ""
     language: Language = "python"
     version: int = 1
+    on_host: bool = False
 
     @property
     def module(self) -> str:
@@ -256,6 +258,13 @@ class StepDefinition(Jsonable):
     shell_command: tuple[str, ...] = ()
     rules: Rules = STEPWELL
     driver: Driver | None = None
+
+    @property
+    def as_job(self) -> StepDefinition:
+        """The step as its own process runs: on this machine, with the packages in use, if its driver runs on the host."""
+        if self.driver is None or not self.driver.on_host:
+            return self
+        return replace(self, compute_target="local", environment=EnvironmentDefinition(), resources=None)
 
     @property
     def switches(self) -> Switches:

@@ -1,4 +1,4 @@
-from stepwell.drivers.hyperdrive.sweep import Sweep
+from stepwell.drivers.hyperdrive.sweep import Sweep, last_words
 
 SETTINGS = {
     "sampling": {"name": "grid", "space": [["x", "choice", [[1, 2, 3, 4, 5]]]]},
@@ -89,3 +89,37 @@ def test_the_first_of_equal_trials_is_the_best():
 
 def test_a_trial_without_a_value_is_not_the_best():
     assert sweep(Host(lambda x, i: float("nan")))[0].best is None
+
+
+def test_a_trial_is_looked_at_again_when_others_have_come_so_far():
+    host = Host(lambda x, i: float(x), length=4)
+    asked = host.look
+
+    def look():  # trial 1 has no value for the first looks, trial 0 only one
+        found = {name: dict(run) for name, run in asked().items()}
+        host.looks = getattr(host, "looks", 0) + 1
+        if host.looks < 3 and "run 1" in found:
+            found["run 1"]["values"] = []
+        if found["run 0"]["status"] == "Running":
+            found["run 0"]["values"] = found["run 0"]["values"][:1]
+        return found
+
+    host.look, host.length = look, 10
+    policy = {"name": "bandit", "slack_amount": 0.5, "evaluation_interval": 1, "delay_evaluation": 0}
+    made, _ = sweep(host, policy=policy, max_total_runs=2)
+    assert [trial.status for trial in made.trials] == ["Canceled", "Finished"]
+
+
+def test_a_policy_looks_only_at_its_intervals():
+    policy = {"name": "bandit", "slack_amount": 0.5, "evaluation_interval": 2, "delay_evaluation": 3}
+    made, _ = sweep(Host(lambda x, i: float(x), length=3), policy=policy, max_total_runs=2)
+    assert [trial.status for trial in made.trials] == ["Finished", "Finished"]
+    made, _ = sweep(Host(lambda x, i: float(x), length=5), policy=policy, max_total_runs=2)
+    assert made.trials[0].stopped.startswith("bandit policy at interval 4")
+
+
+def test_of_a_failed_trial_the_scripts_own_last_words_are_told():
+    error = "The step 'train.py' failed with exit code 1\n  last lines  Traceback\n                ValueError: no\n  log         /x\nHint: Read it."
+    assert last_words(error) == "ValueError: no"
+    assert last_words(error.replace("Traceback\n                ", "")) == "ValueError: no"
+    assert last_words("Something else\nHint: no") == "Something else" and last_words("") == ""

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from stepwell.drivers.hyperdrive.expressions import Expression
-    from stepwell.drivers.hyperdrive.sampling import Space
+    from stepwell.drivers.hyperdrive.expressions import Expression, Space
 
 
 class BayesianSampler:

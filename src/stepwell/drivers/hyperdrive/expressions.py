@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     Expression = Sequence[Any]
     """The name of a distribution, and its arguments."""
 
+    Space = Sequence[tuple[str, Expression]]
+    """The names of the hyperparameters with their expressions, in the author's order."""
+
 _LEAST = 2.0**-54
 """The point that stands for 0, where a normal distribution has no value."""
 

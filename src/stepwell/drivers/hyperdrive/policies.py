@@ -22,6 +22,12 @@ def is_due(policy: Mapping[str, Any], interval: int) -> bool:
     return interval % int(policy["evaluation_interval"]) == 0 and interval >= int(policy["delay_evaluation"])
 
 
+def last_due(policy: Mapping[str, Any], interval: int) -> int:
+    """Return the last interval up to this one at which the policy looks at trials, 0 if there is none."""
+    last = interval - interval % int(policy["evaluation_interval"])
+    return last if last > 0 and is_due(policy, last) else 0
+
+
 def why_stopped(
     policy: Mapping[str, Any], goal: str, curves: Curves, number: int, interval: int, finished: frozenset[int]
 ) -> str:

@@ -10,13 +10,10 @@ from stepwell.drivers.hyperdrive.expressions import value_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Any, Protocol
 
-    from stepwell.drivers.hyperdrive.expressions import Expression
-
-    Space = Sequence[tuple[str, Expression]]
-    """The names of the hyperparameters with their expressions, in the author's order."""
+    from stepwell.drivers.hyperdrive.expressions import Space
 
     class Sampler(Protocol):
         """What proposes trials, one after the other."""

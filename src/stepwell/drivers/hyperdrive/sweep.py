@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from stepwell.drivers.hyperdrive.expressions import argument_text, option_name
-from stepwell.drivers.hyperdrive.policies import best_of, why_stopped
+from stepwell.drivers.hyperdrive.policies import best_of, last_due, why_stopped
 from stepwell.drivers.hyperdrive.sampling import sampler_of
 
 TYPE_CHECKING = False
@@ -57,10 +59,10 @@ class Trial:
         """Whether its run has ended."""
         return self.status in ENDED
 
-    def new_intervals(self) -> range:
-        """Return the intervals at which no policy has looked at it yet."""
+    def intervals(self) -> list[int]:
+        """Return the intervals at which no policy has looked at it yet, at least its last: others may have come so far since."""
         before, self._judged = self._judged, len(self.values)
-        return range(before + 1, self._judged + 1)
+        return list(range(min(before + 1, self._judged), self._judged + 1)) if self._judged else []
 
 
 def best_trial(goal: str, trials: Iterable[Trial]) -> Trial | None:
@@ -156,17 +158,15 @@ class Sweep:
 
     def _apply_policy(self) -> None:
         policy = self._settings["policy"]
-        due = sorted((interval, trial.number) for trial in self.trials for interval in trial.new_intervals())
         if not policy:
             return
         curves = {trial.number: trial.values for trial in self.trials}
         finished = frozenset(trial.number for trial in self.trials if trial.status == "Finished")
-        for interval, number in due:
-            trial = self.trials[number]
-            if not trial.ended and not trial.stopped:
-                why = why_stopped(policy, self._goal, curves, number, interval, finished)
-                if why:
-                    self._stop(trial, f"{policy['name']} policy at interval {interval}: {why}")
+        living = [trial for trial in self.trials if not trial.ended and not trial.stopped]
+        for interval, number in sorted((last_due(policy, one), t.number) for t in living for one in t.intervals()):
+            why = why_stopped(policy, self._goal, curves, number, interval, finished) if interval else ""
+            if why and not self.trials[number].stopped:
+                self._stop(self.trials[number], f"{policy['name']} policy at interval {interval}: {why}")
 
     def _end_for_time(self) -> None:
         minutes = float(self._settings["max_duration_minutes"])
@@ -187,5 +187,12 @@ class Sweep:
         words = [f"trial {trial.number}", "reused" if trial.reused else trial.status.lower()]
         words += [] if value is None else [f"{name} {value:.6g}"]
         words += [f"{key}={argument_text(value)}" for key, value in trial.hyperparameters.items()]
-        reason = trial.stopped or (trial.error.splitlines() or [""])[0]
+        reason = trial.stopped or last_words(trial.error)
         return "  ".join([*words, *([f"({reason})"] if reason else [])])
+
+
+def last_words(error: str) -> str:
+    """Return the last line that a script wrote before it failed, as the error has it; else the error's first line."""
+    lines = error.splitlines() or [""]
+    ends = [number for number, line in enumerate(lines) if number and re.match(r"  log  ", line)]
+    return re.sub(r"^ *(?:last lines  )? *", "", lines[ends[0] - 1]) if ends else lines[0]
