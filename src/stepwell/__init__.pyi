@@ -33,6 +33,8 @@ from .flows.datasets.output_datasets import PipelineOutputTabularDataset as Pipe
 from .flows.datasets.output_tables import OutputTabularDatasetConfig as OutputTabularDatasetConfig
 from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
 from .flows.public.experiment import Experiment as Experiment
+from .flows.public.hyperdrive_run import HyperDriveRun as HyperDriveRun
+from .flows.public.hyperdrive_run import HyperDriveStepRun as HyperDriveStepRun
 from .flows.public.model import Model as Model
 from .flows.public.pipeline import Pipeline as Pipeline
 from .flows.public.pipeline_run import PipelineRun as PipelineRun
@@ -40,11 +42,32 @@ from .flows.public.published_pipeline import PublishedPipeline as PublishedPipel
 from .flows.public.step_run import StepRun as StepRun
 from .flows.public.workspace import Workspace as Workspace
 from .flows.steps.data.data_transfer_step import DataTransferStep as DataTransferStep
+from .flows.steps.fan_out.hyperdrive_config import HyperDriveConfig as HyperDriveConfig
+from .flows.steps.fan_out.hyperdrive_config import PrimaryMetricGoal as PrimaryMetricGoal
+from .flows.steps.fan_out.hyperdrive_expressions import choice as choice
+from .flows.steps.fan_out.hyperdrive_expressions import lognormal as lognormal
+from .flows.steps.fan_out.hyperdrive_expressions import loguniform as loguniform
+from .flows.steps.fan_out.hyperdrive_expressions import normal as normal
+from .flows.steps.fan_out.hyperdrive_expressions import qlognormal as qlognormal
+from .flows.steps.fan_out.hyperdrive_expressions import qloguniform as qloguniform
+from .flows.steps.fan_out.hyperdrive_expressions import qnormal as qnormal
+from .flows.steps.fan_out.hyperdrive_expressions import quniform as quniform
+from .flows.steps.fan_out.hyperdrive_expressions import randint as randint
+from .flows.steps.fan_out.hyperdrive_expressions import uniform as uniform
+from .flows.steps.fan_out.hyperdrive_policies import BanditPolicy as BanditPolicy
+from .flows.steps.fan_out.hyperdrive_policies import MedianStoppingPolicy as MedianStoppingPolicy
+from .flows.steps.fan_out.hyperdrive_policies import NoTerminationPolicy as NoTerminationPolicy
+from .flows.steps.fan_out.hyperdrive_policies import TruncationSelectionPolicy as TruncationSelectionPolicy
+from .flows.steps.fan_out.hyperdrive_sampling import BayesianParameterSampling as BayesianParameterSampling
+from .flows.steps.fan_out.hyperdrive_sampling import GridParameterSampling as GridParameterSampling
+from .flows.steps.fan_out.hyperdrive_sampling import RandomParameterSampling as RandomParameterSampling
+from .flows.steps.fan_out.hyperdrive_step import HyperDriveStep as HyperDriveStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
+from .flows.steps.training_output import TrainingOutput as TrainingOutput
 from .script.run import Run as Run
 from .script.tables.reading_options import FileEncoding as FileEncoding
 from .script.tables.reading_options import PromoteHeadersBehavior as PromoteHeadersBehavior
@@ -54,6 +77,8 @@ __version__: str
 __all__ = [
     "AmlCompute",
     "AzureCliAuthentication",
+    "BanditPolicy",
+    "BayesianParameterSampling",
     "CommandStep",
     "ComputeTarget",
     "CondaDependencies",
@@ -73,10 +98,17 @@ __all__ = [
     "Experiment",
     "FileDataset",
     "FileEncoding",
+    "GridParameterSampling",
+    "HyperDriveConfig",
+    "HyperDriveRun",
+    "HyperDriveStep",
+    "HyperDriveStepRun",
     "InteractiveLoginAuthentication",
     "LocalCompute",
+    "MedianStoppingPolicy",
     "Model",
     "MsiAuthentication",
+    "NoTerminationPolicy",
     "OutputFileDatasetConfig",
     "OutputTabularDatasetConfig",
     "Pipeline",
@@ -86,9 +118,11 @@ __all__ = [
     "PipelineOutputTabularDataset",
     "PipelineParameter",
     "PipelineRun",
+    "PrimaryMetricGoal",
     "PromoteHeadersBehavior",
     "PublishedPipeline",
     "PythonScriptStep",
+    "RandomParameterSampling",
     "Run",
     "RunConfiguration",
     "Schedule",
@@ -101,5 +135,17 @@ __all__ = [
     "TabularDataset",
     "TimeZone",
     "TokenAuthentication",
+    "TrainingOutput",
+    "TruncationSelectionPolicy",
     "Workspace",
+    "choice",
+    "lognormal",
+    "loguniform",
+    "normal",
+    "qlognormal",
+    "qloguniform",
+    "qnormal",
+    "quniform",
+    "randint",
+    "uniform",
 ]

@@ -1,0 +1,131 @@
+import json
+
+import pytest
+
+from stepwell import (
+    BanditPolicy,
+    DataReference,
+    GridParameterSampling,
+    HyperDriveConfig,
+    HyperDriveStep,
+    HyperDriveStepRun,
+    PipelineData,
+    PrimaryMetricGoal,
+    RandomParameterSampling,
+    ScriptRunConfig,
+    TrainingOutput,
+    choice,
+    uniform,
+)
+from stepwell.errors import UserErrorException
+
+WHY = 'setting hyperparameters: [["x", "choice", [[1, 2, 3]]]] → [["x", "choice", [[1, 2, 3, 4, 5]]]]'
+TRAIN = """
+import argparse, json, os
+from stepwell import Run
+parser = argparse.ArgumentParser()
+parser.add_argument("--data")
+parser.add_argument("--x", type=float)
+asked = parser.parse_args()
+base = float(open(asked.data).read())
+run = Run.get_context()
+for epoch in range(3):
+    run.log("score", base - abs(asked.x - 3) + epoch / 10)
+os.makedirs("outputs", exist_ok=True)
+open("outputs/model.txt", "w").write(f"model {asked.x}")
+"""
+
+
+def config(project, options=(1, 2, 3, 4), **more):
+    return HyperDriveConfig(**{
+        "hyperparameter_sampling": GridParameterSampling({"x": choice(*options)}),
+        "primary_metric_name": "score",
+        "primary_metric_goal": PrimaryMetricGoal.MAXIMIZE,
+        "max_total_runs": 10,
+        "max_concurrent_runs": 2,
+        "run_config": ScriptRunConfig(project.source, "train.py"),
+        **more,
+    })  # fmt: skip
+
+
+def test_a_sweep_finds_the_best_trial_and_is_reused_trial_by_trial(project):
+    project.script("train.py", TRAIN)
+    (project.workspace.get_default_datastore().local_root / "base.txt").write_text("10")
+    data = DataReference(project.workspace.get_default_datastore(), "data", path_on_datastore="base.txt")
+    metrics, model = (
+        PipelineData("metrics"),
+        PipelineData("model", training_output=TrainingOutput("Model", model_file="outputs/model.txt")),
+    )
+
+    def made(*options):
+        step = HyperDriveStep("search", config(project, options), ["--data", data], [data], [model], metrics)
+        return project.pipeline(step)
+
+    summary = project.run(made(1, 2, 3))
+    run = project.workspace.get_run(summary.run_id)
+    (step,) = run.find_step_run("search")
+    assert summary.status == "Finished", summary.steps[0].error + step.get_job_log()
+    assert step.get_outputs()["model"].local_path.read_text() == "model 3.0"
+    told = json.loads(step.get_outputs()["metrics"].local_path.read_text())
+    children = [child for child in run.get_children() if child.type == "azureml.scriptrun"]
+    assert set(told) == {child.id for child in children} and len(children) == 3
+    assert sorted(found["score"][-1] for found in told.values()) == [8.2, 9.2, 10.2]
+    assert project.executions == {"train.py": 3}
+
+    assert project.happened(made(1, 2, 3)) == {"search": "reused"}
+    again = project.run(made(1, 2, 3, 4, 5))
+    assert [(one.happened, one.why) for one in again.steps] == [("ran", (WHY,))]
+    assert project.executions == {"train.py": 5}
+
+
+SLOW = """
+import argparse, sys, time
+from stepwell import Run
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=int)
+x = parser.parse_args().x
+if x == 0:
+    sys.exit("no such x")
+run = Run.get_context()
+run.log("score", float(x))
+if x == 1:
+    time.sleep(600)
+if x == 5:
+    open("settings.txt").read()
+"""
+
+
+def test_a_policy_cancels_a_trial_that_is_at_work_and_a_failed_trial_fails_no_sweep(project):
+    project.script("train.py", SLOW)
+    project.write("settings.txt", "a")
+    policy = BanditPolicy(slack_amount=2)
+    search = config(project, (1, 5, 0), policy=policy, max_concurrent_runs=3)
+    pipeline = project.pipeline(HyperDriveStep("search", search))
+    summary = project.run(pipeline)
+    run = project.workspace.get_run(summary.run_id)
+    sweep = HyperDriveStepRun(run.find_step_run("search")[0])
+    assert summary.status == "Finished", summary.steps[0].error + sweep.get_job_log()
+    found = {json.loads(one["hyperparameters"])["x"]: one for one in sweep.get_children_sorted_by_primary_metric()}
+    assert {x: (one["status"], one["best_primary_metric"]) for x, one in found.items()} == {
+        5: ("Completed", 5.0), 1: ("Canceled", 1.0), 0: ("Failed", None)
+    }  # fmt: skip
+    assert [child.status for child in sweep.get_children(status="Failed")] == ["Failed"]
+    best = sweep.get_best_run_by_primary_metric()
+    assert (best.id, best.get_metrics()) == (found[5]["run_id"], {"score": 5.0})
+    assert best.get_details()["runDefinition"]["arguments"] == ["--x", "5"] and best.parent.id == run.id
+    assert sweep.get_metrics("score") == {
+        one["run_id"]: {} if x == 0 else {"score": float(x)} for x, one in found.items()
+    }
+    assert "bandit policy at interval 1" in sweep.get_job_log() and "no such x" in sweep.get_job_log()
+    # What a trial read, though it was not declared, counts for the sweep.
+    assert project.happened(pipeline) == {"search": "reused"}
+    project.write("settings.txt", "b")
+    assert [step.why for step in project.run(pipeline).steps] == [("file read but not declared settings.txt changed",)]
+
+
+def test_a_sweep_fails_if_all_its_trials_do(project):
+    project.script("train.py", SLOW)
+    summary = project.run(project.pipeline(HyperDriveStep("search", config(project, (0,)))))
+    assert summary.status == "Failed"
+    assert "All 1 trials failed; the first:" in summary.steps[0].error and "no such x" in summary.steps[0].error
+    assert "Traceback" not in summary.steps[0].error
