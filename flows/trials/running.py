@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
 from prefect.context import ContextModel, SettingsContext
 
+from stepwell.blocks.server.documents import create_artifact, ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.errors import ExperimentExecutionException, StepwellError
 from stepwell.flows.engine.run_context import RunContext
@@ -18,10 +21,11 @@ from stepwell.flows.runs.cancel import ask_to_cancel
 from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import execute, register
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
-from stepwell.flows.runs.summary import FINAL
+from stepwell.flows.runs.summary import FINAL, StepSummary
 from stepwell.flows.step_requests.run_state import StepState, live_state
 from stepwell.flows.trials.definition import trial_pipeline, trial_step, trial_values
-from stepwell.flows.trials.summary import SCRIPT, values_of
+from stepwell.flows.trials.summary import SCRIPT, shown, trials_of, values_of
+from stepwell.model.names import joined_name
 from stepwell.model.records import StepCall, StepRecord
 from stepwell.script.metrics import encoded, metrics_of
 
@@ -124,6 +128,25 @@ class Trials:
         for trial in living:
             assert trial.thread is not None
             trial.thread.join(_SECONDS_TO_END)
+        with suppress(Exception):  # what is shown in the UI decides nothing
+            self._outside.copy().run(self._show)
+
+    def _show(self) -> None:
+        """Put a table of the trials on the page of the run that the step is part of, with links to their own pages."""
+        step = StepSummary(self._call.definition.id, "done")
+        trials = trials_of(self._context.run, step)
+        head, rows = shown(trials)
+        pages = {trial.label: ui_url(f"/runs/flow-run/{trial.run.run_id}") for trial in trials}
+        table = [
+            {name: f"[{text}]({pages[text]})" if name == "run" else text for name, text in zip(head, row, strict=True)}
+            for row in rows
+        ]
+        facts = self._context.run.facts()
+        pipeline = str(facts.get("pipeline", {}).get("name") or facts.get("name") or "run")
+        key = joined_name("trials", self._context.workspace.name, pipeline, step.id)
+        words = f"Trials of {step.id}, the best first"
+        if table:
+            create_artifact("table", key, words, json.dumps(table), self._context.run.run_id)
 
     # A trial --------------------------------------------------------------------------------------------------------
 

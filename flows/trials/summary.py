@@ -10,7 +10,7 @@ from typing import Any
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.drivers.hyperdrive.expressions import argument_text
 from stepwell.drivers.hyperdrive.policies import best_of
-from stepwell.flows.runs.summary import StepSummary, summarize
+from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.script.metrics import metrics_of
 
 SCRIPT = "script"
@@ -69,6 +69,15 @@ def trials_of(run: RunFolder, step: StepSummary) -> list[TrialSummary]:
     return [found[number] for number in sorted(found)]
 
 
+def sweeps_of(run: RunFolder, summary: RunSummary) -> dict[str, list[TrialSummary]]:
+    """Return the trials of each step of a run that has made any, by the step's id."""
+    defined = summary.facts.get("pipeline", {}).get("steps", ())
+    makers = {str(step.get("id")) for step in defined if (step.get("driver") or {}).get("on_host")}
+    makers |= {event["step"] for event in run.journal() if "trial" in event}
+    found = {step.id: trials_of(run, step) for step in summary.steps if step.id in makers}
+    return {step: trials for step, trials in found.items() if trials}
+
+
 def values_of(events: Iterable[Event], metric: str) -> list[float]:
     """Return the numbers that were logged under a name, in their order."""
     found = metrics_of(
@@ -94,7 +103,7 @@ def shown(trials: Iterable[TrialSummary]) -> tuple[list[str], list[list[str]]]:
         ]
         for trial in ranked
     ]
-    return ["trial", *names, metric, "state", "run", ""], rows
+    return ["trial", *names, metric, "state", "run", "why"], rows
 
 
 def _trial(run: RunFolder) -> TrialSummary | None:

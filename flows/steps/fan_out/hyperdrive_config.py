@@ -15,6 +15,7 @@ from stepwell.rules import STEPWELL, Rules
 _WEEK_MINUTES = 10080
 
 
+@checked
 class PrimaryMetricGoal(Enum):
     """Whether more or less of the primary metric is better.
 
@@ -41,7 +42,7 @@ class PrimaryMetricGoal(Enum):
         """
         try:
             return PrimaryMetricGoal(goal.lower())
-        except (ValueError, AttributeError):
+        except ValueError:
             title = "A goal is `minimize` or `maximize`"
             raise UserErrorException(title, {"given": repr(goal)}, "Use `PrimaryMetricGoal.MAXIMIZE`.") from None
 

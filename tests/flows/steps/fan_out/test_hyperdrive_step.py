@@ -1,15 +1,20 @@
 import json
 
 import pytest
+from prefect import flow
+from waiting import eventually
 
 from stepwell import (
     BanditPolicy,
     DataReference,
+    Experiment,
     GridParameterSampling,
     HyperDriveConfig,
+    HyperDriveRun,
     HyperDriveStep,
     HyperDriveStepRun,
     PipelineData,
+    PipelineRun,
     PrimaryMetricGoal,
     RandomParameterSampling,
     ScriptRunConfig,
@@ -17,6 +22,7 @@ from stepwell import (
     choice,
     uniform,
 )
+from stepwell.deployments.reports.report import in_json, report
 from stepwell.errors import UserErrorException
 
 WHY = 'setting hyperparameters: [["x", "choice", [[1, 2, 3]]]] → [["x", "choice", [[1, 2, 3, 4, 5]]]]'
@@ -117,6 +123,16 @@ def test_a_policy_cancels_a_trial_that_is_at_work_and_a_failed_trial_fails_no_sw
         one["run_id"]: {} if x == 0 else {"score": float(x)} for x, one in found.items()
     }
     assert "bandit policy at interval 1" in sweep.get_job_log() and "no such x" in sweep.get_job_log()
+    told = report(run.folder).splitlines()
+    (start,) = (number for number, line in enumerate(told) if line == "Trials of search:")
+    assert [line.split()[:5] for line in told[start + 1 : start + 5]] == [
+        ["trial", "x", "score", "state", "run"],
+        ["1", "5", "5", "finished", best.name],
+        ["0", "1", "1", "canceled", sweep.get_children(status="Canceled").__next__().name],
+        ["2", "0", "failed", sweep.get_children(status="Failed").__next__().name, "The"],
+    ]
+    assert any(line.startswith("Picture: ") and line.endswith(".svg") for line in told)
+    assert in_json(run.summary(), run.folder)["steps"][0]["trials"][1]["hyperparameters"] == {"x": 5}
     # What a trial read, though it was not declared, counts for the sweep.
     assert project.happened(pipeline) == {"search": "reused"}
     project.write("settings.txt", "b")
@@ -129,3 +145,90 @@ def test_a_sweep_fails_if_all_its_trials_do(project):
     assert summary.status == "Failed"
     assert "All 1 trials failed; the first:" in summary.steps[0].error and "no such x" in summary.steps[0].error
     assert "Traceback" not in summary.steps[0].error
+
+
+COPY = """
+import sys
+from stepwell import Run
+value = float(sys.argv[3])
+open(sys.argv[1], "w").write(f"made with {value}")
+Run.get_context().log("loss", [value, value / 2][int(value > 2)])
+"""
+
+
+def test_the_best_trials_own_output_is_the_steps_and_a_trial_can_be_a_command(project):
+    project.script("copy.py", COPY)
+    made = PipelineData("made")
+    search = config(
+        project,
+        run_config=ScriptRunConfig(project.source, command=["python", "copy.py", made]),
+        hyperparameter_sampling=RandomParameterSampling({"x": choice(2, 3, 4)}),
+        primary_metric_name="loss",
+        primary_metric_goal=PrimaryMetricGoal.MINIMIZE,
+    )
+    pipeline = project.pipeline(HyperDriveStep("search", search, outputs=[made]))
+    summary = project.run(pipeline)
+    (step,) = project.workspace.get_run(summary.run_id).find_step_run("search")
+    assert summary.status == "Finished", step.get_job_log()
+    assert step.get_outputs()["made"].local_path.read_text() == "made with 3.0"
+    project.write("copy.py", COPY.replace("made with", "made anew with"))
+    assert project.happened(pipeline) == {"search": "ran"}
+
+
+def test_a_model_that_no_trial_kept_is_named_with_what_there_is(project):
+    project.script("train.py", "import os; from stepwell import Run; Run.get_context().log('score', 1)\nos.makedirs('outputs', exist_ok=True); open('outputs/a.txt', 'w').close()")  # fmt: skip
+    model = PipelineData("model", training_output=TrainingOutput("Model", model_file="outputs/b.txt"))
+    summary = project.run(project.pipeline(HyperDriveStep("search", config(project, (1,)), outputs=[model])))
+    assert "The best trial kept no file 'outputs/b.txt'" in summary.steps[0].error
+    assert "outputs/a.txt" in summary.steps[0].error and "Traceback" not in summary.steps[0].error
+
+
+def test_a_sweep_without_the_metric_says_what_was_logged(project):
+    project.script("train.py", "from stepwell import Run; Run.get_context().log('Score', 1)")
+    model = PipelineData("model", training_output=TrainingOutput("Model"))
+    summary = project.run(project.pipeline(HyperDriveStep("search", config(project, (1,)), outputs=[model])))
+    assert "No trial that finished logged the primary metric 'score'" in summary.steps[0].error
+    assert "logged were: Score" in summary.steps[0].error
+
+
+def test_a_sweep_is_a_task_of_a_flow(project):
+    project.script("train.py", "import sys; from stepwell import Run; Run.get_context().log('score', int(sys.argv[2]))")
+    metrics = PipelineData("metrics")
+    step = HyperDriveStep("search", config(project, (1, 2)), metrics_output=metrics, workspace=project.workspace)
+
+    @flow
+    def own():
+        return step()
+
+    found = json.loads(project.workspace.path_of(own()["metrics"]).read_text())
+    assert sorted(one["score"] for one in found.values()) == [[1], [2]]
+
+
+def test_a_cancelled_run_cancels_its_trials(project):
+    project.script("train.py", "import time; from stepwell import Run; Run.get_context().log('score', 1); time.sleep(600)")
+    pipeline = project.pipeline(HyperDriveStep("search", config(project, (1, 2))))
+    run = Experiment(project.workspace, "e").submit(pipeline)
+    eventually(lambda: len([c for c in run.get_children(type="azureml.scriptrun") if c.get_metrics()]) == 2)
+    run.cancel()
+    eventually(lambda: run.get_status() == "Canceled")
+    eventually(lambda: [c.status for c in run.get_children(type="azureml.scriptrun")] == ["Canceled"] * 2)
+    assert not [c for c in run.get_children(type="azureml.scriptrun") if c.folder.is_alive()]
+
+
+def test_a_submitted_search_runs_each_time_and_its_trials_are_reused(project):
+    project.script("train.py", "import sys; from stepwell import Run; Run.get_context().log('score', int(sys.argv[2]))")
+    experiment = Experiment(project.workspace, "e")
+    run = experiment.submit(config(project, (1, 2)))
+    assert isinstance(run, HyperDriveRun) and run.type == "hyperdrive"
+    assert run.wait_for_completion(show_output=False)["status"] == "Completed"
+    assert sorted(json.loads(text)["x"] for text in run.get_hyperparameters().values()) == [1, 2]
+    again = experiment.submit(config(project, (1, 2, 3)))
+    again.wait_for_completion(show_output=False)
+    again = PipelineRun.get(project.workspace, again.id)
+    best = again.get_best_run_by_primary_metric()
+    assert best.get_metrics() == {"score": 3} and len(list(again.get_children())) == 3
+    assert [one["best_primary_metric"] for one in again.get_children_sorted_by_primary_metric(top=2)] == [3.0, 2.0]
+    assert [one["best_primary_metric"] for one in again.get_children_sorted_by_primary_metric(reverse=True)] == [1, 2, 3]
+    assert set(again.get_metrics()) == {child.id for child in again.get_children()}
+    assert project.executions == {"train.py": 3}
+    assert [r.id for r in experiment.get_runs()] == [again.id, run.id]
