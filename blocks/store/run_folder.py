@@ -24,7 +24,9 @@ TEXTS = ("error", "warning", "problem", "why", "ran_on", "undeclared", "differs"
 _NUMBER = (int, float)
 _LARGEST = 1e11  # what is larger is no time and no count, and can't be shown as one
 _EVENT_TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("at", "step", "status", "step_run_id", "task_run_id", "from_run", "key", "action", "server", "trial"), str),
+    **dict.fromkeys(
+        ("at", "step", "status", "step_run_id", "task_run_id", "from_run", "key", "action", "server", "trial"), str
+    ),
     **dict.fromkeys(("error", "warning", "problem"), str),
     **dict.fromkeys(("seconds", "saved"), _NUMBER),
     **dict.fromkeys(("why", "upstream", "undeclared", "differs"), list),
