@@ -6,6 +6,7 @@ from waiting import eventually
 
 from stepwell import (
     BanditPolicy,
+    DaskCompute,
     DataReference,
     Experiment,
     GridParameterSampling,
@@ -232,3 +233,20 @@ def test_a_submitted_search_runs_each_time_and_its_trials_are_reused(project):
     assert set(again.get_metrics()) == {child.id for child in again.get_children()}
     assert project.executions == {"train.py": 3}
     assert [r.id for r in experiment.get_runs()] == [again.id, run.id]
+
+
+def test_trials_run_on_the_nodes_of_one_cluster_and_are_cancelled_there_too(project):
+    DaskCompute(max_nodes=2, min_nodes=2).attach_to(project.workspace, "workers")
+    project.script("train.py", SLOW)
+    project.write("settings.txt", "a")
+    search = config(
+        project,
+        (1, 5),
+        policy=BanditPolicy(slack_amount=2),
+        run_config=ScriptRunConfig(project.source, "train.py", compute_target="workers"),
+    )
+    summary = project.run(project.pipeline(HyperDriveStep("search", search)))
+    sweep = HyperDriveStepRun(project.workspace.get_run(summary.run_id).find_step_run("search")[0])
+    assert [one["status"] for one in sweep.get_children_sorted_by_primary_metric()] == ["Completed", "Canceled"]
+    ran_on = [run.summary().steps[0].ran_on for run in sweep.get_children(status="Completed")]
+    assert ran_on[0]["worker"] and "worker" not in summary.steps[0].ran_on  # the sweep itself takes no node
