@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, Unpack
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.argument_types import Argument, Input, Output, StepOptions
+from stepwell.flows.steps.argument_types import Argument, Input, Output, StepOptions, Value
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.fan_out.hyperdrive_config import HyperDriveConfig
 from stepwell.flows.steps.ports import original, port_of
@@ -17,6 +18,13 @@ from stepwell.flows.steps.training_output import TrainingOutput
 _VERSION = 1
 _SECONDS_TO_END = 3600
 """How much longer than its trials the sweep may take: to stop them, and to copy their files."""
+
+
+class SweepOptions(StepOptions, total=False):
+    """The keyword arguments of `Step` that a `HyperDriveStep` takes beside its own."""
+
+    params: Mapping[str, Value] | None
+    hash_paths: Sequence[str | PurePath] | None
 
 
 @checked
@@ -56,7 +64,7 @@ class HyperDriveStep(Step):
         metrics_output: Output | None = None,
         allow_reuse: bool = True,
         version: str | float | None = None,
-        **more: Unpack[StepOptions],
+        **more: Unpack[SweepOptions],
     ) -> None:
         self.hyperdrive_config = hyperdrive_config
         config = hyperdrive_config.run_config
@@ -78,6 +86,8 @@ class HyperDriveStep(Step):
                 )
         if more.get("timeout_seconds") is None:  # not the limit of each trial, which is the configuration's
             more["timeout_seconds"] = 60 * hyperdrive_config.max_duration_minutes + _SECONDS_TO_END
+        if command is not None:  # whatever it reads
+            more["hash_paths"] = ["*"]
         super().__init__(
             name=name,
             script=None if command is not None else config.script,
@@ -87,7 +97,6 @@ class HyperDriveStep(Step):
             inputs=inputs,
             outputs=written,
             source_directory=config.source_directory,
-            hash_paths=["*"] if command is not None else None,
             allow_reuse=allow_reuse,
             version=version,
             driver=DriverOptions(

@@ -7,7 +7,10 @@ from waiting import eventually
 from stepwell import (
     BanditPolicy,
     DaskCompute,
+    DataPath,
+    DataPathComputeBinding,
     DataReference,
+    Dataset,
     Experiment,
     GridParameterSampling,
     HyperDriveConfig,
@@ -15,6 +18,7 @@ from stepwell import (
     HyperDriveStep,
     HyperDriveStepRun,
     PipelineData,
+    PipelineParameter,
     PipelineRun,
     PrimaryMetricGoal,
     RandomParameterSampling,
@@ -250,3 +254,51 @@ def test_trials_run_on_the_nodes_of_one_cluster_and_are_cancelled_there_too(proj
     assert [one["status"] for one in sweep.get_children_sorted_by_primary_metric()] == ["Completed", "Canceled"]
     ran_on = [run.summary().steps[0].ran_on for run in sweep.get_children(status="Completed")]
     assert ran_on[0]["worker"] and "worker" not in summary.steps[0].ran_on  # the sweep itself takes no node
+
+
+READ = """
+import argparse, os
+from stepwell import Run
+parser = argparse.ArgumentParser()
+for name in ("made", "files", "path", "rate", "x"):
+    parser.add_argument(f"--{name}")
+asked = parser.parse_args()
+run = Run.get_context()
+made, path = open(asked.made).read(), open(asked.path).read()
+files = sorted(os.listdir(asked.files))
+table = run.input_datasets["table"].to_pandas_dataframe()["a"].sum()
+token = len(os.environ["AML_PARAMETER_token"])
+run.log("score", float(asked.x))
+run.tag("told", f"{made} {files} {path} {table} {asked.rate} {token}")
+"""
+
+
+def test_inputs_and_parameters_of_every_kind_arrive_in_trials(project):
+    ws = project.workspace
+    store = ws.get_default_datastore()
+    (store.local_root / "raw").mkdir()
+    (store.local_root / "raw" / "t.csv").write_text("a\n1\n2\n")
+    (store.local_root / "raw" / "other.txt").write_text("x")
+    project.script("train.py", READ)
+    made = PipelineData("made")
+    first = project.step("first.py", "open(args[0], 'w').write('out')", arguments=[made], outputs=[made])
+    files = Dataset.File.from_files((store, "raw")).as_named_input("files").as_mount()
+    table = Dataset.Tabular.from_delimited_files((store, "raw/t.csv")).as_named_input("table")
+    path = (PipelineParameter("path", DataPath(store, "raw/other.txt")), DataPathComputeBinding())
+    rate, token = PipelineParameter("rate", 0.1), PipelineParameter("token", "", secret=True)
+    step = HyperDriveStep(
+        "search",
+        config(project, (1, 2)),
+        ["--made", made, "--files", files, "--path", path, "--rate", rate],
+        [made, files, table, path],
+        params={"token": token},
+    )
+    pipeline = project.pipeline(first, step)
+    summary = project.run(pipeline, rate=0.5, token="s3cr3t-v4lue")
+    run = ws.get_run(summary.run_id)
+    assert summary.status == "Finished", [s.error for s in summary.steps] + [run.find_step_run("search")[0].get_job_log()]
+    children = list(HyperDriveStepRun(run.find_step_run("search")[0]).get_children())
+    assert {child.tags["told"] for child in children} == {"out ['other.txt', 't.csv'] x 3 0.5 12"}
+    kept = "".join(p.read_text(errors="replace") for c in children for p in c.folder.path.rglob("*.json*"))
+    assert "s3cr3t" not in kept
+    assert project.happened(pipeline, rate=0.5, token="s3cr3t-v4lue") == {"first.py": "reused", "search": "reused"}
