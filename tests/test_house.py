@@ -226,7 +226,11 @@ def public_functions() -> dict[str, object]:
 
     found: dict[str, object] = {}
     for name in stepwell.__all__:
-        for kind in [kind for kind in getattr(stepwell, name).__mro__ if kind.__module__.startswith("stepwell.")]:
+        public = getattr(stepwell, name)
+        if inspect.isfunction(public):
+            found[name] = public
+            continue
+        for kind in [kind for kind in public.__mro__ if kind.__module__.startswith("stepwell.")]:
             for member, value in vars(kind).items():
                 plain = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
                 if inspect.isfunction(plain) and not member.startswith("_"):

@@ -179,7 +179,7 @@ def _driver_imports(driver: Driver, script: str | None, source: Source, packages
         found = source.imports(path, packages, code) if code else found
     elif script is not None and driver.language == "r":
         found = replace(found, local=tuple(sorted(sourced_by(posixpath.normpath(script), source.read))))
-    return replace(found, foreign=tuple(sorted({*found.foreign, *driver.modules})))
+    return found if driver.on_host else replace(found, foreign=tuple(sorted({*found.foreign, *driver.modules})))
 
 
 def _driver_rows(definition: StepDefinition, source: Source) -> Iterator[Row]:

@@ -58,6 +58,8 @@ from .flows.datasets.output_datasets import PipelineOutputTabularDataset as Pipe
 from .flows.datasets.output_tables import OutputTabularDatasetConfig as OutputTabularDatasetConfig
 from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
 from .flows.public.experiment import Experiment as Experiment
+from .flows.public.hyperdrive_run import HyperDriveRun as HyperDriveRun
+from .flows.public.hyperdrive_run import HyperDriveStepRun as HyperDriveStepRun
 from .flows.public.model import Model as Model
 from .flows.public.pipeline import Pipeline as Pipeline
 from .flows.public.pipeline_run import PipelineRun as PipelineRun
@@ -80,6 +82,26 @@ from .flows.steps.data.kusto_step import KustoStep as KustoStep
 from .flows.steps.data.sql_data_reference import SqlDataReference as SqlDataReference
 from .flows.steps.data.sql_data_reference import StoredProcedureParameter as StoredProcedureParameter
 from .flows.steps.data.sql_data_reference import StoredProcedureParameterType as StoredProcedureParameterType
+from .flows.steps.fan_out.hyperdrive_config import HyperDriveConfig as HyperDriveConfig
+from .flows.steps.fan_out.hyperdrive_config import PrimaryMetricGoal as PrimaryMetricGoal
+from .flows.steps.fan_out.hyperdrive_expressions import choice as choice
+from .flows.steps.fan_out.hyperdrive_expressions import lognormal as lognormal
+from .flows.steps.fan_out.hyperdrive_expressions import loguniform as loguniform
+from .flows.steps.fan_out.hyperdrive_expressions import normal as normal
+from .flows.steps.fan_out.hyperdrive_expressions import qlognormal as qlognormal
+from .flows.steps.fan_out.hyperdrive_expressions import qloguniform as qloguniform
+from .flows.steps.fan_out.hyperdrive_expressions import qnormal as qnormal
+from .flows.steps.fan_out.hyperdrive_expressions import quniform as quniform
+from .flows.steps.fan_out.hyperdrive_expressions import randint as randint
+from .flows.steps.fan_out.hyperdrive_expressions import uniform as uniform
+from .flows.steps.fan_out.hyperdrive_policies import BanditPolicy as BanditPolicy
+from .flows.steps.fan_out.hyperdrive_policies import MedianStoppingPolicy as MedianStoppingPolicy
+from .flows.steps.fan_out.hyperdrive_policies import NoTerminationPolicy as NoTerminationPolicy
+from .flows.steps.fan_out.hyperdrive_policies import TruncationSelectionPolicy as TruncationSelectionPolicy
+from .flows.steps.fan_out.hyperdrive_sampling import BayesianParameterSampling as BayesianParameterSampling
+from .flows.steps.fan_out.hyperdrive_sampling import GridParameterSampling as GridParameterSampling
+from .flows.steps.fan_out.hyperdrive_sampling import RandomParameterSampling as RandomParameterSampling
+from .flows.steps.fan_out.hyperdrive_step import HyperDriveStep as HyperDriveStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.azure_batch_step import AzureBatchStep as AzureBatchStep
@@ -91,6 +113,7 @@ from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as Note
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.scripts.r_script_step import RScriptStep as RScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
+from .flows.steps.training_output import TrainingOutput as TrainingOutput
 from .script.run import Run as Run
 from .script.tables.reading_options import FileEncoding as FileEncoding
 from .script.tables.reading_options import PromoteHeadersBehavior as PromoteHeadersBehavior
@@ -105,6 +128,8 @@ __all__ = [
     "AzureCliAuthentication",
     "BatchCompute",
     "Chainer",
+    "BanditPolicy",
+    "BayesianParameterSampling",
     "CommandStep",
     "ComputeTarget",
     "CondaDependencies",
@@ -132,6 +157,11 @@ __all__ = [
     "FileEncoding",
     "HDFSOutputDatasetConfig",
     "InputPortDef",
+    "GridParameterSampling",
+    "HyperDriveConfig",
+    "HyperDriveRun",
+    "HyperDriveStep",
+    "HyperDriveStepRun",
     "InteractiveLoginAuthentication",
     "JarLibrary",
     "LinkedService",
@@ -139,6 +169,7 @@ __all__ = [
     "KustoStep",
     "LocalCompute",
     "MavenLibrary",
+    "MedianStoppingPolicy",
     "Model",
     "Module",
     "ModuleStep",
@@ -148,6 +179,7 @@ __all__ = [
     "MsiAuthentication",
     "NotebookRunConfig",
     "NotebookRunnerStep",
+    "NoTerminationPolicy",
     "OutputFileDatasetConfig",
     "OutputPortDef",
     "OutputTabularDatasetConfig",
@@ -161,6 +193,7 @@ __all__ = [
     "PipelineOutputTabularDataset",
     "PipelineParameter",
     "PipelineRun",
+    "PrimaryMetricGoal",
     "PromoteHeadersBehavior",
     "PublishedPipeline",
     "PyPiLibrary",
@@ -169,6 +202,7 @@ __all__ = [
     "PythonScriptStep",
     "RCranLibrary",
     "RScriptStep",
+    "RandomParameterSampling",
     "Run",
     "RunConfiguration",
     "SKLearn",
@@ -194,5 +228,17 @@ __all__ = [
     "TensorflowConfiguration",
     "TimeZone",
     "TokenAuthentication",
+    "TrainingOutput",
+    "TruncationSelectionPolicy",
     "Workspace",
+    "choice",
+    "lognormal",
+    "loguniform",
+    "normal",
+    "qlognormal",
+    "qloguniform",
+    "qnormal",
+    "quniform",
+    "randint",
+    "uniform",
 ]

@@ -364,6 +364,36 @@ SPARK = {
     "HDFSOutputDatasetConfig": "name=None destination=None",
 }
 SIGNATURES = {**SPARK, **MODULES, **WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
+_POLICY = "evaluation_interval=1 delay_evaluation=0"
+SWEEPS = {
+    "HyperDriveStep": "name hyperdrive_config estimator_entry_script_arguments=None inputs=None outputs=None metrics_output=None allow_reuse=True version=None",
+    "HyperDriveStepRun": "step_run",
+    "HyperDriveRun": "experiment run_id hyperdrive_config=None",
+    "HyperDriveRun.get_best_run_by_primary_metric": "include_failed=True include_canceled=True include_resume_from_runs=True",
+    "HyperDriveRun.get_children_sorted_by_primary_metric": "top=0 reverse=False discard_no_metric=False",
+    "HyperDriveRun.get_hyperparameters": "",
+    "HyperDriveConfig": "hyperparameter_sampling primary_metric_name primary_metric_goal max_total_runs max_concurrent_runs=None max_duration_minutes=10080 policy=None estimator=None run_config=None resume_from=None resume_child_runs=None pipeline=None debug_flag=None custom_run_id=None",
+    "HyperDriveRunConfig": "estimator hyperparameter_sampling primary_metric_name primary_metric_goal max_total_runs max_concurrent_runs=None max_duration_minutes=10080 policy=None",
+    "RandomParameterSampling": "parameter_space properties=None",
+    "GridParameterSampling": "parameter_space",
+    "BayesianParameterSampling": "parameter_space",
+    "BanditPolicy": "evaluation_interval=1 slack_factor=None slack_amount=None delay_evaluation=0",
+    "MedianStoppingPolicy": _POLICY,
+    "TruncationSelectionPolicy": f"truncation_percentage {_POLICY} exclude_finished_jobs=False",
+    "NoTerminationPolicy": "",
+    "PrimaryMetricGoal.from_str": "goal",
+    "TrainingOutput": "type iteration=None metric=None model_file=None",
+    "uniform": "min_value max_value",
+    "quniform": "min_value max_value q",
+    "loguniform": "min_value max_value",
+    "qloguniform": "min_value max_value q",
+    "normal": "mu sigma",
+    "qnormal": "mu sigma q",
+    "lognormal": "mu sigma",
+    "qlognormal": "mu sigma q",
+    "randint": "upper",
+}
+SIGNATURES = {**WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS, **SWEEPS}
 """Signatures of the SDK, as its documentation has them; ours may take more by keyword, and need less.
 
 One default differs: `CondaDependencies.create` takes the Python in use for None, where the SDK names one of its own.

@@ -37,8 +37,14 @@ NAMES: dict[str, Name] = {
         ScheduleRecurrence StepRun StepSequence TimeZone PythonScriptStep CommandStep DataTransferStep
         InteractiveLoginAuthentication ServicePrincipalAuthentication MsiAuthentication AzureCliAuthentication
         TokenAuthentication Dataset FileDataset TabularDataset DatasetConsumptionConfig DataType FileEncoding
-        PromoteHeadersBehavior""",
+        PromoteHeadersBehavior TrainingOutput HyperDriveStepRun HyperDriveRun RandomParameterSampling
+        GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy
+        NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal
+        qlognormal randint""",
     ),
+    "HyperDriveStep": Name("stepwell:HyperDriveStep", "reuses each trial by itself; its sweep runs on this machine"),
+    "HyperDriveConfig": Name("stepwell:HyperDriveConfig", "takes no pipeline, and no earlier runs to resume from"),
+    "HyperDriveRunConfig": Name("stepwell.flows.steps.fan_out.hyperdrive_config:HyperDriveRunConfig"),
     **_carried("stepwell.blocks.datasets.factories", "FileDatasetFactory TabularDatasetFactory"),
     **_carried("stepwell.blocks.datasets.abstract_dataset", "AbstractDataset"),
     **_carried(
@@ -157,7 +163,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "submit the pipeline once for each set of parameters",
-        """HyperDriveStep HyperDriveStepRun HyperDriveConfig HyperDriveRun HyperDriveRunConfig RandomParameterSampling GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal qlognormal randint""",
+        """HyperDriveStepRun HyperDriveRun RandomParameterSampling GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal qlognormal randint""",
     ),
 }
 """What is behind each name."""

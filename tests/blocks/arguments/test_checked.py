@@ -99,7 +99,7 @@ def test_checks_can_be_put_off_for_what_was_stored():
 
 def functions():
     for public in sorted(set(stepwell.__all__) - NOT_CHECKED):
-        for kind in getattr(stepwell, public).__mro__:
+        for kind in getattr(getattr(stepwell, public), "__mro__", ()):  # the others are functions
             if kind.__module__.startswith("stepwell.") and not kind.__name__.endswith("Block"):
                 for name in vars(kind):
                     member = inspect.getattr_static(getattr(stepwell, public), name)
