@@ -1,5 +1,5 @@
-from .blocks.compute.batch.batch_compute import BatchCompute as BatchCompute
 from .blocks.compute.adla.adla_compute import AdlaCompute as AdlaCompute
+from .blocks.compute.batch.batch_compute import BatchCompute as BatchCompute
 from .blocks.compute.compute_target import ComputeTarget as ComputeTarget
 from .blocks.compute.dask.aml_compute import AmlCompute as AmlCompute
 from .blocks.compute.dask.cuda_compute import CudaCompute as CudaCompute
@@ -75,13 +75,11 @@ from .flows.steps.data.databricks_libraries import PyPiLibrary as PyPiLibrary
 from .flows.steps.data.databricks_libraries import RCranLibrary as RCranLibrary
 from .flows.steps.data.databricks_step import DatabricksStep as DatabricksStep
 from .flows.steps.data.hdfs_output import HDFSOutputDatasetConfig as HDFSOutputDatasetConfig
-from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
-from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as ParallelRunConfig
-from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
 from .flows.steps.data.kusto_step import KustoStep as KustoStep
 from .flows.steps.data.sql_data_reference import SqlDataReference as SqlDataReference
 from .flows.steps.data.sql_data_reference import StoredProcedureParameter as StoredProcedureParameter
 from .flows.steps.data.sql_data_reference import StoredProcedureParameterType as StoredProcedureParameterType
+from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
 from .flows.steps.fan_out.hyperdrive_config import HyperDriveConfig as HyperDriveConfig
 from .flows.steps.fan_out.hyperdrive_config import PrimaryMetricGoal as PrimaryMetricGoal
 from .flows.steps.fan_out.hyperdrive_expressions import choice as choice
@@ -102,6 +100,8 @@ from .flows.steps.fan_out.hyperdrive_sampling import BayesianParameterSampling a
 from .flows.steps.fan_out.hyperdrive_sampling import GridParameterSampling as GridParameterSampling
 from .flows.steps.fan_out.hyperdrive_sampling import RandomParameterSampling as RandomParameterSampling
 from .flows.steps.fan_out.hyperdrive_step import HyperDriveStep as HyperDriveStep
+from .flows.steps.fan_out.parallel_run_config import ParallelRunConfig as ParallelRunConfig
+from .flows.steps.fan_out.parallel_run_step import ParallelRunStep as ParallelRunStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.azure_batch_step import AzureBatchStep as AzureBatchStep
@@ -126,10 +126,10 @@ __all__ = [
     "AmlCompute",
     "AzureBatchStep",
     "AzureCliAuthentication",
-    "BatchCompute",
-    "Chainer",
     "BanditPolicy",
+    "BatchCompute",
     "BayesianParameterSampling",
+    "Chainer",
     "CommandStep",
     "ComputeTarget",
     "CondaDependencies",
@@ -155,18 +155,18 @@ __all__ = [
     "Experiment",
     "FileDataset",
     "FileEncoding",
-    "HDFSOutputDatasetConfig",
-    "InputPortDef",
     "GridParameterSampling",
+    "HDFSOutputDatasetConfig",
     "HyperDriveConfig",
     "HyperDriveRun",
     "HyperDriveStep",
     "HyperDriveStepRun",
+    "InputPortDef",
     "InteractiveLoginAuthentication",
     "JarLibrary",
-    "LinkedService",
     "KustoCompute",
     "KustoStep",
+    "LinkedService",
     "LocalCompute",
     "MavenLibrary",
     "MedianStoppingPolicy",
@@ -177,9 +177,9 @@ __all__ = [
     "MpiConfiguration",
     "MpiStep",
     "MsiAuthentication",
+    "NoTerminationPolicy",
     "NotebookRunConfig",
     "NotebookRunnerStep",
-    "NoTerminationPolicy",
     "OutputFileDatasetConfig",
     "OutputPortDef",
     "OutputTabularDatasetConfig",
@@ -211,18 +211,15 @@ __all__ = [
     "ScriptRunConfig",
     "ServicePrincipalAuthentication",
     "SparkCompute",
-    "StepRun",
-    "StepSequence",
-    "StepwellError",
-    "SynapseCompute",
-    "SynapseSparkStep",
-    "SynapseWorkspaceLinkedServiceConfiguration",
     "SqlDataReference",
     "StepRun",
     "StepSequence",
     "StepwellError",
     "StoredProcedureParameter",
     "StoredProcedureParameterType",
+    "SynapseCompute",
+    "SynapseSparkStep",
+    "SynapseWorkspaceLinkedServiceConfiguration",
     "TabularDataset",
     "TensorFlow",
     "TensorflowConfiguration",

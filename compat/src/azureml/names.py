@@ -76,9 +76,13 @@ NAMES: dict[str, Name] = {
         """MavenLibrary PyPiLibrary EggLibrary JarLibrary RCranLibrary HDFSOutputDatasetConfig LinkedService
         SynapseWorkspaceLinkedServiceConfiguration""",
     ),
-    "DatabricksStep": Name("stepwell:DatabricksStep", "gives paths of this machine where its target is no Databricks workspace"),
+    "DatabricksStep": Name(
+        "stepwell:DatabricksStep", "gives paths of this machine where its target is no Databricks workspace"
+    ),
     "SynapseSparkStep": Name("stepwell:SynapseSparkStep", "runs on a Spark of one's own"),
-    "SynapseCompute": Name("stepwell:SynapseCompute", "is a Spark of one's own, of this machine unless it has a `master`"),
+    "SynapseCompute": Name(
+        "stepwell:SynapseCompute", "is a Spark of one's own, of this machine unless it has a `master`"
+    ),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
     "DatabricksCompute": Name(
         "stepwell:DatabricksCompute",
