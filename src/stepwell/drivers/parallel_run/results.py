@@ -27,7 +27,7 @@ class Rows(NamedTuple):
 
     start: int
     length: int
-    count: int
+    number: int
     digest: str
 
 
@@ -71,7 +71,7 @@ class Results:
     @property
     def count(self) -> int:
         """How many rows there are."""
-        return sum(rows.count for _, rows, _, _ in self._known.values())
+        return sum(rows.number for _, rows, _, _ in self._known.values())
 
     def stands(self, number: int, batch: MiniBatch) -> bool:
         """Take the rows of a mini-batch from the earlier execution, and return whether they are there, unharmed."""

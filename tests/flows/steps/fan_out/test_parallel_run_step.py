@@ -84,7 +84,7 @@ def test_each_file_is_given_once_and_the_rows_are_one_file(scoring):
 
 def test_it_is_reused_until_something_changes_which_is_named(scoring):
     scoring.run()
-    assert scoring.run()[0] == "reused"
+    assert scoring.run(process_count_per_node=3, logging_level="DEBUG")[0] == "reused"
     assert "setting mini_batch_size: 2 → 3" in scoring.run(mini_batch_size=3)[1]
     scoring.script(SCRIPT + "\nMORE = 1\n")
     assert "script score.py changed" in scoring.run()[1]
