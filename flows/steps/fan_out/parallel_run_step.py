@@ -122,7 +122,7 @@ class ParallelRunStep(Step):
             found,
             driver=replace(found.driver, settings=settings),
             inputs=(*found.inputs, *(self._earlier_ports() if self._keeps else ())),
-            outputs=(*found.outputs, *([OutputPort(KEPT, _variable(KEPT))] if self._keeps else [])),
+            outputs=(*found.outputs, *([OutputPort(KEPT, _variable(KEPT), mode="upload")] if self._keeps else [])),
         )
 
     @property

@@ -86,7 +86,9 @@ def _drive(script: str, settings: Settings) -> None:
             raise SystemExit(1) from None
         if target and settings.output_action == APPEND_ROW:
             why_not = _why_not(context, target, _size(events) > before, found) if settings.keeps else ""
-            results.write(target, outputs[KEPT] if settings.keeps else "", why_not)
+            names = ((source.name, item.name) for source in sources for item in source.items)
+            order = {name: position for position, name in enumerate(names)}
+            results.write(target, outputs[KEPT] if settings.keeps else "", why_not, order)
         elif target:
             os.makedirs(os.path.dirname(target), exist_ok=True)
     report.close(Run.get_context(), "succeeded")
