@@ -56,6 +56,8 @@ def _drive(script: str, settings: Settings) -> None:
     sources = sources_of(context, settings.inputs, by_content=settings.keeps)
     earlier, _ = read_index(inputs[EARLIER]) if settings.keeps else ({}, "")
     earlier_file = os.path.join(inputs.get(EARLIER_OUTPUT, ""), settings.append_row_file_name)
+    if not any(source.items for source in sources):
+        print(f"There is nothing to split: no file is in {', '.join(settings.inputs)}", file=sys.stderr)
     batches = list(enumerate(split_by(settings, sources, list(earlier))))
     target = os.path.join(outputs[settings.output], settings.append_row_file_name) if settings.output else ""
     events, found = os.path.join(control, EVENTS), set(_below(OUTPUTS))
