@@ -139,7 +139,8 @@ def _refusal(address: Address, doing: str, unknown: str, error: Any) -> ComputeT
 
     facts = {"host": address.host, "reason": _said(error)}
     words = facts["reason"].lower()
-    if isinstance(error, errors.Unauthenticated) or ("token" in words and ("invalid" in words or "expired" in words)):
+    of_token = "token" in words and ("invalid" in words or "expired" in words)
+    if isinstance(error, errors.Unauthenticated) or (isinstance(error, errors.PermissionDenied) and of_token):
         title = (
             f"The Databricks workspace of {address.target!r} does not take the access token: it is wrong or has expired"
         )

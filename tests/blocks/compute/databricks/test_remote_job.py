@@ -287,6 +287,15 @@ def test_one_clear_error_each(dbx, run, script_job, spoil, title, fact):
     assert "dapi" not in str(failure.value) + run.log
 
 
+def test_an_invalid_token_is_told_from_a_missing_permission_and_from_other_words_of_tokens(dbx, run, job):
+    dbx.fail("runs/submit", 403, "", "Invalid access token.")
+    with pytest.raises(ComputeTargetException, match="does not take the access token"):
+        run(job("spark_notebook", {"notebook_path": "/n"}))
+    dbx.fail("runs/submit", 400, "INVALID_PARAMETER_VALUE", "Invalid idempotency token")
+    with pytest.raises(ComputeTargetException, match="could not run jobs"):
+        run(job("spark_notebook", {"notebook_path": "/n"}))
+
+
 def test_an_unknown_cluster_is_named(dbx, run, job):
     with pytest.raises(ComputeTargetException, match="has no cluster 'gone'"):
         run(job("spark_notebook", {"notebook_path": "/n", "existing_cluster_id": "gone"}))
