@@ -333,8 +333,7 @@ def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory, *
 
 def settings_of(call: StepCall, directory: WorkingDirectory) -> dict[str, str]:
     """Return the settings and hints of a step's driver, with the values of its parameters and the paths of its ports."""
-    driver = call.definition.driver
-    told = {**driver.hints, **driver.settings} if driver else {}
+    told = {**driver.hints, **driver.settings} if (driver := call.definition.driver) else {}
     return {name: _rendered(value, call, directory) for name, value in told.items()}
 
 

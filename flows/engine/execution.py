@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from stepwell.flows.engine.observed_reads import (
     account_for_imports,
     account_for_looks,
     account_for_reads,
+    account_for_trials,
     read_imported,
     read_notes,
 )
@@ -63,7 +65,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         context.datasets.keep_ids(call)
         session = Session(context, call, step_run_id)
         job = Job(
-            call,
+            replace(call, definition=call.definition.as_job),
             step_run_id,
             context.snapshot(call),
             inputs,
@@ -86,6 +88,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         notes = [note for note in noted if not session.handed_out(note.path)]
         call = account_for_reads(context, call, notes, began)
         call = account_for_looks(context, call, session.looks(began))
+        call = account_for_trials(context, call, session.seen_by_trials, began)
         staged = take_outputs(job, finished, taken, context.warn)
         events = read_events(job.control, context.redactor.redact)
         record = StepRecord(

@@ -323,7 +323,7 @@ class RunContext(RunSources):
             elif isinstance(data, DatasetSource):
                 filled[port.name] = self.datasets.artifact(data)
                 self.datasets.check_links(port.name, filled[port.name])
-            elif port.reading and port.name in filled:
+            if port.reading and port.name in filled and not isinstance(data, DatasetSource):
                 filled[port.name] = self.datasets.output(filled[port.name], port.reading)
         self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
         definition = self.where_it_runs(definition)

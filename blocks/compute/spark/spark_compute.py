@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import Field
@@ -52,14 +51,4 @@ class SparkCompute(Compute):
         Returns:
             How the process ended, and where its outputs stand on this machine.
         """
-        return run_on_spark(
-            job, on_output, stop, redact, master=self.master, conf=self.spark_settings(), folder=self.folder
-        )
-
-    def spark_settings(self) -> Mapping[str, str]:
-        """Return the settings that every step gets.
-
-        Returns:
-            Values by name, as texts.
-        """
-        return self.conf
+        return run_on_spark(job, on_output, stop, redact, master=self.master, conf=self.conf, folder=self.folder)

@@ -29,7 +29,7 @@ def main(script: str, settings: dict[str, str]) -> None:
         setup = f"import sys\nsys.path.insert(0, {os.path.abspath(folder)!r})\ndel sys" if folder else ""
         notebook_execution.run(notebook, script, kept=kept, setup=setup)
     except notebook_execution.CellError as error:
-        _end(error, script)
+        end_as(error, script)
     except ValueError as error:
         raise SystemExit(str(error)) from None
     finally:
@@ -54,7 +54,7 @@ def _value(kind: str, text: str) -> Any:
     return json.loads(text) if kind == "json" else text
 
 
-def _end(error: notebook_execution.CellError, script: str) -> None:
+def end_as(error: notebook_execution.CellError, script: str) -> None:
     """End as the cell did: `sys.exit()` as a script that calls it, an error with its traceback."""
     if error.ends_run:
         if error.exit_code and not error.message.lstrip("-").isdigit():

@@ -187,7 +187,9 @@ def run(
         )
         _write(notebook, kept)
         try:
-            client.execute(cwd=os.getcwd(), env={**os.environ, "JPY_PARENT_PID": str(os.getpid())})
+            environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}
+            with open(os.path.join(folder, "unheard"), "wb") as unheard:  # what the kernel passes on, it prints, too
+                client.execute(cwd=os.getcwd(), env=environment, stdout=unheard, stderr=unheard)
         except CellExecutionError:
             raise _error_of(notebook) from None
         except DeadKernelError:

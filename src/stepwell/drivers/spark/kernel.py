@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import linecache
 import os
@@ -22,7 +23,11 @@ from stepwell.drivers.spark.places import notebook_in, notebook_places
 NOTEBOOK = "STEPWELL_NOTEBOOK"
 """The variable that tells the kernel of its notebook: JSON of its `path` and the values of its `widgets`."""
 
-_SPARK = re.compile(r"\b(spark|sc|sqlContext)\b|(?m:^\s*%%?sql\b)")
+ENDED = NotebookExit.__name__
+"""How the error is called that ends a notebook well."""
+
+_SPARK = ("spark", "sc", "sqlContext")
+_SPARK_WORD = re.compile(r"\b(spark|sc|sqlContext)\b|(?m:^\s*%%?sql\b)")
 _MARKER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
 _WIDGET = re.compile(r"\$\{(\w+)\}|\$(\w+)|getArgument\(\s*['\"](\w+)['\"]\s*\)")
 
@@ -70,7 +75,7 @@ class Kernel:
 
     def _want_spark(self, source: str) -> None:
         """Give the namespace `spark`, `sc` and `sqlContext` if the cell names them: to start Spark takes seconds."""
-        if "spark" in self.names or not _SPARK.search(source):
+        if "spark" in self.names or not _names_spark(source):
             return
         found = session.session(os.path.basename(self.path))
         self.names["spark"] = found
@@ -176,6 +181,14 @@ class Kernel:
     def other(self, line: str, cell: str | None = None) -> None:
         """Refuse a cell in another language."""
         raise RuntimeError("A cell in Scala or R can't run here. Write it in Python or SQL.")
+
+
+def _names_spark(source: str) -> bool:
+    """Return whether a cell names Spark; one with magics in it, whether the word is there."""
+    try:
+        return any(isinstance(node, ast.Name) and node.id in _SPARK for node in ast.walk(ast.parse(source)))
+    except SyntaxError:
+        return bool(_SPARK_WORD.search(source))
 
 
 def _found(path: str, beside: str) -> str:
