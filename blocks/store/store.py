@@ -124,13 +124,6 @@ class Store:
         if move:
             remove(source)
 
-    def keep_nothing(self) -> Tree:
-        """Keep an empty folder, and return its tree."""
-        nothing = Tree(())
-        with shared(self.lock_file):
-            self.add_tree(self.scratch_folder(), nothing, move=True)
-        return nothing
-
     def _stage(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
         if owned and not source.is_symlink() and not _is_shared(source):  # what links point to is not ours
             move_path(source, target)

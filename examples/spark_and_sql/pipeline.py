@@ -38,9 +38,7 @@ add_up = DatabricksStep(
     source_directory=folder,
     compute_target="spark",
 )
-pick = AdlaStep(
-    "best.usql", inputs=[totals], outputs=[best], params={"minimum": minimum}, source_directory=folder
-)
+pick = AdlaStep("best.usql", inputs=[totals], outputs=[best], params={"minimum": minimum}, source_directory=folder)
 
 pipeline = Pipeline(workspace=ws, steps=[make, add_up, pick], name="spark-and-sql")
 flow = pipeline.flow

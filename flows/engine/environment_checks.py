@@ -16,6 +16,8 @@ _MOST_NAMED = 5
 
 def check_environment(context: RunContext, step: StepDefinition) -> None:
     """Raise UserErrorException if a step on this machine lacks packages, or needs some that can't be installed here."""
+    if step.driver is not None and step.driver.on_host:
+        _check_driver(context, step.as_job)
     if not context.compute(step.compute_target).inherits_packages:
         return
     step = context.where_it_runs(step)
@@ -32,7 +34,8 @@ def check_environment(context: RunContext, step: StepDefinition) -> None:
             f"so it inherits the Python in use, {packages.python_version}"
         )
     if "PYTHONPATH" not in environment.variables:
-        _check_driver(context, step)
+        if step.driver is None or not step.driver.on_host:
+            _check_driver(context, step)
         _check_imports(context, step)
 
 

@@ -8,11 +8,12 @@ from contextlib import suppress
 from dataclasses import replace
 
 from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.locks import shared
 from stepwell.errors import StepwellError
-from stepwell.model.contents import Contents, facts_of
 from stepwell.model.definitions import Argument, EarlierSource, StepDefinition
 from stepwell.model.fingerprint import Fingerprint, Row
-from stepwell.model.records import Artifact, StepCall, StepRecord
+from stepwell.model.records import Artifact, Contents, StepCall, StepRecord, facts_of
+from stepwell.model.tree import Tree
 
 _OF_CONTENT = ("input", "order")
 
@@ -76,8 +77,11 @@ def _fixed(fingerprint: Fingerprint, varying: set[str]) -> set[Row]:
 
 
 def _nothing(store: Store) -> Artifact:
-    tree = store.keep_nothing()
-    return Artifact("", "", tree.digest, 0, kept=True)
+    """Return an empty folder that the store keeps."""
+    nothing = Tree(())
+    with shared(store.lock_file):
+        store.add_tree(store.scratch_folder(), nothing, move=True)
+    return Artifact("", "", nothing.digest, 0, kept=True)
 
 
 def _rendered(argument: Argument, call: StepCall) -> str:

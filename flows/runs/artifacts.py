@@ -76,6 +76,8 @@ def markdown(summary: RunSummary) -> str:
         for step in summary.steps
         if step.differs
     ]
+    pages = [(step, *fact) for step in summary.steps for fact in step.ran_on.items() if fact[1].startswith("https://")]
+    lines += [f"- {_escaped(step.id)}: [{_escaped(name)}](<{page}>)" for step, name, page in pages]
     for step in summary.steps:
         if step.undeclared:
             files, more = ", ".join(map(_escaped, step.undeclared)), step.undeclared_count - len(step.undeclared)

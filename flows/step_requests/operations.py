@@ -8,6 +8,7 @@ from stepwell.flows.step_requests import dataset_requests as datasets
 from stepwell.flows.step_requests import datastore_requests as datastores
 from stepwell.flows.step_requests import model_requests as models
 from stepwell.flows.step_requests import run_requests as run
+from stepwell.flows.step_requests import trial_requests as trials
 from stepwell.flows.step_requests import workspace_requests as workspace
 from stepwell.flows.step_requests.asking import Operation
 
@@ -42,9 +43,17 @@ OPERATIONS: dict[str, Operation] = {
     "run.files": Operation(run.files, again=run.files_again),
     "run.details": Operation(run.details),
     "run.status": Operation(run.status),
+    "run.progress": Operation(run.progress, look=False),
     "run.cancel": Operation(run.cancel, look=False),
     "run.submit_child": Operation(children.submit, look=False, sends=True),
     "run.child": Operation(children.child, look=False),
+    "trial.slots": Operation(trials.slots, look=False),
+    "trial.submit": Operation(trials.submit, look=False),
+    "trial.look": Operation(trials.look, look=False),
+    "trial.metrics": Operation(trials.metrics, look=False),
+    "trial.cancel": Operation(trials.cancel, look=False),
+    "trial.files": Operation(trials.files, look=False),
+    "trial.output": Operation(trials.output, look=False),
 }
 
 _REFUSED: dict[str, tuple[type[StepwellError], str, str]] = {

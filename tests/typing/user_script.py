@@ -6,6 +6,8 @@ from typing import Any
 from prefect import flow
 
 from stepwell import (
+    AdlaCompute,
+    AdlaStep,
     AmlCompute,
     AzureCliAuthentication,
     CommandStep,
@@ -13,9 +15,11 @@ from stepwell import (
     CondaDependencies,
     CudaCompute,
     DaskCompute,
+    DataFactoryCompute,
     DataPath,
     DataPathComputeBinding,
     DataReference,
+    DatabricksCompute,
     Dataset,
     DatasetConsumptionConfig,
     Datastore,
@@ -29,6 +33,8 @@ from stepwell import (
     FileEncoding,
     InputPortDef,
     InteractiveLoginAuthentication,
+    KustoCompute,
+    KustoStep,
     LocalCompute,
     Model,
     Module,
@@ -36,6 +42,8 @@ from stepwell import (
     ModuleVersion,
     MsiAuthentication,
     OutputFileDatasetConfig,
+    ParallelRunConfig,
+    ParallelRunStep,
     OutputPortDef,
     OutputTabularDatasetConfig,
     Pipeline,
@@ -55,9 +63,12 @@ from stepwell import (
     ScheduleRecurrence,
     ScriptRunConfig,
     ServicePrincipalAuthentication,
+    SqlDataReference,
     StepRun,
     StepSequence,
     StepwellError,
+    StoredProcedureParameter,
+    StoredProcedureParameterType,
     TabularDataset,
     TimeZone,
     TokenAuthentication,
@@ -74,6 +85,9 @@ from stepwell import (
     NotebookRunnerStep,
     EstimatorStep,
     MpiStep,
+    RScriptStep,
+    AzureBatchStep,
+    BatchCompute,
     DatabricksStep,
     EggLibrary,
     HDFSOutputDatasetConfig,
@@ -120,7 +134,10 @@ targets: list[Any] = [
     ComputeTarget.attach(ws, "boxes", DockerCompute(image="python:3.11")),
     ComputeTarget.attach(ws, "workers", DaskCompute(max_nodes=4)),
     ComputeTarget.attach(ws, "gpus", CudaCompute()),
+    ComputeTarget.attach(ws, "lake", AdlaCompute.attach_configuration("group", "account")),
     ComputeTarget.create(ws, "aml", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=2)),
+    ComputeTarget.attach(ws, "bricks", DatabricksCompute.attach_configuration("group", "workspace", access_token="t")),
+    DatabricksCompute(ws, "bricks"),
 ]
 print([target.name for target in targets], ws.compute_targets["here"].get_status())
 
@@ -149,6 +166,17 @@ train = PythonScriptStep(
     strict=True,
 )
 check = CommandStep(name="check", command=["python", "check.py", model], inputs=[model])
+scores = PipelineData("scores")
+batches = ParallelRunConfig(
+    environment=environment, entry_script="score.py", error_threshold=-1, output_action="append_row",
+    compute_target="local", node_count=1, mini_batch_size=PipelineParameter("size", "10"), source_directory="scripts",
+)  # fmt: skip
+batches.save_to_yaml("batches.yml")
+score = ParallelRunStep(
+    name="score", parallel_run_config=ParallelRunConfig.load_yaml(ws, "batches.yml"), inputs=[report.as_input("rows")],
+    output=scores, side_inputs=[model], arguments=["--model", model], reuse_mini_batches=False, retries=1,
+)  # fmt: skip
+usql = AdlaStep("totals.usql", inputs=[uploaded], params={"least": 6}, degree_of_parallelism=2, compute_target="lake")
 copy = DataTransferStep(
     name="copy",
     source_data_reference=uploaded,
@@ -159,7 +187,11 @@ report_notebook = NotebookRunnerStep(
 )
 fitted = EstimatorStep("fit", Estimator("scripts", entry_script="fit.py"), ["--table", table], inputs=[table])
 ranked = MpiStep(script_name="ranks.py", source_directory="scripts", node_count=2, process_count_per_node=2)
-print(report_notebook.name, fitted.name, ranked.name)
+modelled = RScriptStep("model.R", source_directory="scripts", cran_packages=["jsonlite"])
+batched = AzureBatchStep(
+    "copy", executable="copy.sh", source_directory="scripts", compute_target=BatchCompute.attach_configuration("g", "a")
+)
+print(batched.name, modelled.name, report_notebook.name, fitted.name, ranked.name)
 pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
 decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
 results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}
@@ -242,6 +274,17 @@ print(version.version, module.get_default().status, shared.module_version)
 draft: PipelineDraft = PipelineDraft.create(ws, pipeline, name="idea", tags={"dev": True})
 print(draft.update(description="better").submit_run({"rate": 1}).id, draft.clone().id, draft.publish().version)
 
+database: Datastore = Datastore.register_azure_postgre_sql(ws, "rents", "server", "rents", "me", "password")
+cheapest = SqlDataReference(
+    database,
+    sql_stored_procedure="cheapest",
+    sql_stored_procedure_params=[StoredProcedureParameter("most", 900, StoredProcedureParameterType.Int)],
+)
+factory = DataFactoryCompute.provisioning_configuration(location="westeurope")
+rented = DataTransferStep("rented", cheapest, DataReference(store, "rented", "rented.csv"), factory)
+
+cluster = KustoCompute.attach_configuration(kusto_connection_string="https://flats.westeurope.kusto.windows.net")
+question = KustoStep("ask", cluster, "flats", "query", PipelineData("answer"), parameter_dict={"most": rate})
 spark = ComputeTarget.attach(ws, "spark-2", SparkCompute(master="local[2]", conf={"spark.sql.shuffle.partitions": "4"}))
 counts: PipelineData = PipelineData("counts")
 bricks = DatabricksStep(

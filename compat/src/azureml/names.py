@@ -37,8 +37,14 @@ NAMES: dict[str, Name] = {
         ScheduleRecurrence StepRun StepSequence TimeZone PythonScriptStep CommandStep DataTransferStep
         InteractiveLoginAuthentication ServicePrincipalAuthentication MsiAuthentication AzureCliAuthentication
         TokenAuthentication Dataset FileDataset TabularDataset DatasetConsumptionConfig DataType FileEncoding
-        PromoteHeadersBehavior""",
+        PromoteHeadersBehavior TrainingOutput HyperDriveStepRun HyperDriveRun RandomParameterSampling
+        GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy
+        NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal
+        qlognormal randint""",
     ),
+    "HyperDriveStep": Name("stepwell:HyperDriveStep", "reuses each trial by itself; its sweep runs on this machine"),
+    "HyperDriveConfig": Name("stepwell:HyperDriveConfig", "takes no pipeline, and no earlier runs to resume from"),
+    "HyperDriveRunConfig": Name("stepwell.flows.steps.fan_out.hyperdrive_config:HyperDriveRunConfig"),
     **_carried("stepwell.blocks.datasets.factories", "FileDatasetFactory TabularDatasetFactory"),
     **_carried("stepwell.blocks.datasets.abstract_dataset", "AbstractDataset"),
     **_carried(
@@ -54,8 +60,12 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
     **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
+    **_carried("stepwell", "SqlDataReference StoredProcedureParameter StoredProcedureParameterType DataFactoryCompute"),
+    **_carried("stepwell", "KustoCompute KustoStep"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
-    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep"),
+    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep RScriptStep"),
+    **_carried("stepwell", "AzureBatchStep BatchCompute"),
+    **_carried("stepwell.blocks.environments.r.r_section", "RSection RCranPackage RGitHubPackage"),
     **_carried("stepwell", "NotebookRunConfig NotebookRunnerStep"),
     **_carried("stepwell.flows.configurations.notebook_run_config", "AzureMLNotebookHandler"),
     **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
@@ -66,10 +76,18 @@ NAMES: dict[str, Name] = {
         """MavenLibrary PyPiLibrary EggLibrary JarLibrary RCranLibrary HDFSOutputDatasetConfig LinkedService
         SynapseWorkspaceLinkedServiceConfiguration""",
     ),
-    "DatabricksStep": Name("stepwell:DatabricksStep", "gives paths of this machine where its target is no Databricks workspace"),
+    "DatabricksStep": Name(
+        "stepwell:DatabricksStep", "gives paths of this machine where its target is no Databricks workspace"
+    ),
     "SynapseSparkStep": Name("stepwell:SynapseSparkStep", "runs on a Spark of one's own"),
-    "SynapseCompute": Name("stepwell:SynapseCompute", "is a Spark of one's own, of this machine unless it has a `master`"),
+    "SynapseCompute": Name(
+        "stepwell:SynapseCompute", "is a Spark of one's own, of this machine unless it has a `master`"
+    ),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
+    "DatabricksCompute": Name(
+        "stepwell:DatabricksCompute",
+        "has the workspace's address of DATABRICKS_HOST, as there is no Azure to ask for it",
+    ),
     "AbstractDatastore": Name("stepwell:Datastore"),
     "ScriptRun": Name("stepwell.flows.public.interactive_run:ScriptRun"),
     "Keyvault": Name("stepwell.blocks.workspace.keyvault:Keyvault"),
@@ -90,6 +108,8 @@ NAMES: dict[str, Name] = {
         ParallelRunException ImageException KeyVaultException ScenarioException AutoMLException""",
         error=True,
     ),
+    "AdlaCompute": Name("stepwell:AdlaCompute", "runs U-SQL on this machine; the account is kept, and not asked"),
+    "AdlaStep": Name("stepwell:AdlaStep", "runs U-SQL with DuckDB"),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),
     "ParallelRunStep": Name("stepwell:ParallelRunStep"),
     "ParallelRunConfig": Name("stepwell:ParallelRunConfig", "counts nodes as a multiple of worker processes"),
@@ -110,10 +130,6 @@ NAMES: dict[str, Name] = {
     "AzureMLException": Name("stepwell.errors:StepwellError", error=True),
     "ErrorResponseException": Name("stepwell.errors:UserErrorException", error=True),
     **_refused(
-        "name the data by a DataReference or a DataPath",
-        """SqlDataReference StoredProcedureParameter StoredProcedureParameterType""",
-    ),
-    **_refused(
         "pass the dataset with `dataset.as_named_input(name)`",
         """PipelineDataset""",
     ),
@@ -123,13 +139,11 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "serve models outside of Stepwell, which runs pipelines; publish a pipeline for batch scoring",
-        """InferenceConfig ModelPackage Webservice AksWebservice AciWebservice LocalWebservice AksEndpoint Image
-        ContainerImage ResourceConfiguration AksCompute ContainerRegistry""",
+        """InferenceConfig ModelPackage Webservice AksWebservice AciWebservice LocalWebservice AksEndpoint Image ContainerImage ResourceConfiguration AksCompute ContainerRegistry""",
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute AdlaCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
-        KustoCompute ComputeInstance KubernetesCompute""",
+        """RemoteCompute HDInsightCompute DsvmCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
     ),
     **_refused(
         "start several processes in the script of one step",
@@ -148,19 +162,12 @@ NAMES: dict[str, Name] = {
         """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
     ),
     **_refused(
-        "run the script in a PythonScriptStep",
-        """AdlaStep AzureBatchStep KustoStep RScriptStep""",
-    ),
-    **_refused(
         "run the script in a PythonScriptStep that searches",
         """AutoMLStep AutoMLStepRun AutoMLConfig AutoMLRun AutoMLPipelineBuilder""",
     ),
     **_refused(
         "submit the pipeline once for each set of parameters",
-        """HyperDriveStep HyperDriveStepRun HyperDriveConfig HyperDriveRun HyperDriveRunConfig RandomParameterSampling
-        GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy
-        NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal
-        qlognormal randint""",
+        """HyperDriveStepRun HyperDriveRun RandomParameterSampling GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal qlognormal randint""",
     ),
 }
 """What is behind each name."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Unpack
 
 from stepwell.blocks.arguments.checked import checked
@@ -16,7 +17,7 @@ from stepwell.flows.steps.argument_types import Argument, Input, Output, StepOpt
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.fan_out.parallel_run_config import ParallelRunConfig
 from stepwell.flows.steps.ports import port_of
-from stepwell.flows.steps.step import Step
+from stepwell.flows.steps.step import Producers, Step
 from stepwell.model.definitions import EarlierSource, InputPort, OutputPort, Piece, StepDefinition
 
 _VERSION = 1
@@ -88,16 +89,21 @@ class ParallelRunStep(Step):
         self._reuse_mini_batches = reuse_mini_batches
         self._output = "" if output is None else port_of(self.outputs[0]).name
 
-    def define(self, **facts: Any) -> StepDefinition:
-        """Return the step as plain values; the arguments are those of `Step.define`.
+    def define(
+        self, *, step_id: str, producers: Producers, ids: Mapping[Step, str], source_directory: Path | None = None
+    ) -> StepDefinition:
+        """Return the step as plain values, with what an earlier execution left as inputs of its own.
 
         Args:
-            **facts: As of `Step.define`.
+            step_id: The step's id in its pipeline.
+            producers: The step's id and the output's name for each object that a step of the pipeline writes.
+            ids: The ids of the pipeline's steps.
+            source_directory: The source directory of a step that names none.
 
         Returns:
             The definition.
         """
-        found = super().define(**facts)
+        found = super().define(step_id=step_id, producers=producers, ids=ids, source_directory=source_directory)
         assert found.driver is not None
         told = {"inputs": json.dumps(self._split), "output": self._output, "keeps": "yes" if self._keeps else ""}
         settings = {**found.driver.settings, **{name: (Piece("text", text),) for name, text in told.items() if text}}

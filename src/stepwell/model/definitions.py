@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 from stepwell.model.jsonable import Jsonable
@@ -210,8 +210,8 @@ class Resources(Jsonable):
     gpus: float = 0
 
 
-Language = Literal["python", "notebook", "text"]
-"""How the imports of a script are found: in Python, in the code cells of a notebook, or not at all."""
+Language = Literal["python", "notebook", "r", "text"]
+"""How the imports of a script are found: in Python, in the code cells of a notebook, in R, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,8 @@ class Driver(Jsonable):
 
     `modules` are those that it imports itself; the packages behind them count as the script's own do, and are installed
     with the extra `extra`. `provides` are modules that it makes up for the script. `version` is another one when its results
-    are. `hints` are settings that decide no result, such as the size of a cluster: they are in no key.
+    are. `hints` are settings that decide no result, such as the size of a cluster: they are in no key. `on_host`: it runs on
+    the machine of the run, with Stepwell's own Python; target and environment of the step are those of the runs that it made.
     """
 
     name: str
@@ -231,6 +232,7 @@ class Driver(Jsonable):
     language: Language = "python"
     version: int = 1
     hints: dict[str, Argument] = field(default_factory=dict)
+    on_host: bool = False
 
     @property
     def module(self) -> str:
@@ -271,6 +273,13 @@ class StepDefinition(Jsonable):
     shell_command: tuple[str, ...] = ()
     rules: Rules = STEPWELL
     driver: Driver | None = None
+
+    @property
+    def as_job(self) -> StepDefinition:
+        """The step as its own process runs: on this machine, with the packages in use, if its driver runs on the host."""
+        if self.driver is None or not self.driver.on_host:
+            return self
+        return replace(self, compute_target="local", environment=EnvironmentDefinition(), resources=None)
 
     @property
     def switches(self) -> Switches:

@@ -6,9 +6,9 @@ An *artifact* is the name of data, never data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from stepwell.model.definitions import DatasetSource, OutputSource, StepDefinition
 from stepwell.model.fingerprint import Fingerprint
@@ -48,6 +48,29 @@ class Artifact(Jsonable):
         """Return the field names and their plain values, without a workspace and a dataset that are not known."""
         known = {"workspace": self.workspace, "dataset": self.dataset}
         return {name: value for name, value in Jsonable.to_json(self).items() if known.get(name, True)}
+
+
+class FileFacts(NamedTuple):
+    """A file of an input: its name below the input's folder ('' for a lone file), its content's digest and its size."""
+
+    name: str
+    digest: str
+    size: int
+
+
+class Contents(NamedTuple):
+    """What is known of an input before a step runs: its files, the dataset that it is as JSON text, its path if it is kept."""
+
+    files: tuple[FileFacts, ...]
+    document: str = ""
+    path: str = ""
+
+
+def facts_of(entries: Iterable[Any]) -> tuple[FileFacts, ...]:
+    """Return the files among the entries of a tree, or of its plain values; links and folders have no content."""
+    return tuple(
+        FileFacts(str(path), str(digest), int(size)) for path, kind, digest, size, *_ in entries if kind == "file"
+    )
 
 
 @dataclass(frozen=True, slots=True)

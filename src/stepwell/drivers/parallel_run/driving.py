@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -67,6 +68,7 @@ def _drive(script: str, settings: Settings) -> None:
         task = Task(
             script,
             {source.name: source for source in sources},
+            [batch for _, batch in batches],
             settings.output_action == APPEND_ROW,
             settings.logging_level,
             outputs.get(settings.output, ""),
@@ -106,6 +108,7 @@ def _run_all(
     report: Report,
 ) -> None:
     limit, tries = settings.run_invocation_timeout, settings.run_max_try
+    gc.freeze()  # or each process would copy what it is forked from when it collects garbage
     pool = Pool(partial(work, task), workers, limit_seconds=limit, tries=tries, on_retry=report.retried)
     with pool:
         for outcome in pool.outcomes(batches):

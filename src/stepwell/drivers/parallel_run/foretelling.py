@@ -8,7 +8,7 @@ from stepwell.drivers.parallel_run.driving import split_by
 from stepwell.drivers.parallel_run.results import read_index
 from stepwell.drivers.parallel_run.settings import EARLIER, Settings
 from stepwell.drivers.parallel_run.sources import foretold_sources
-from stepwell.model.contents import Contents
+from stepwell.model.records import Contents
 
 
 def foretell(settings: Mapping[str, str], contents: Mapping[str, Contents]) -> str:

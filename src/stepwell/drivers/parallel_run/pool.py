@@ -25,6 +25,8 @@ Work = Callable[[int, Connection], None]
 """What a worker process does, given its number and its end of a connection."""
 
 _PATIENCE_SECONDS = 5.0
+_QUICK_SECONDS = 0.2
+"""A process that takes no longer over a mini-batch has the next one beforehand, so that it never waits for this process."""
 
 
 class Outcome(NamedTuple):
@@ -49,12 +51,13 @@ class _Job(NamedTuple):
 
 
 class _Worker:
-    """A worker process, and what it is at work on."""
+    """A worker process, what it is at work on (the first of `jobs`), and what it will be."""
 
     def __init__(self, number: int, work: Work, others: Iterable[_Worker]) -> None:
         self.number = number
         self.ready = False
-        self.job: _Job | None = None
+        self.quick = False
+        self.jobs = deque[_Job]()
         self.given = 0
         self.since = 0.0
         self.connection, end = multiprocessing.Pipe()
@@ -67,11 +70,24 @@ class _Worker:
 
     def give(self, job: _Job) -> bool:
         """Give it a mini-batch; return whether it lives to take it."""
-        self.job, self.since, self.given = job, time.monotonic(), len(job.batch.items)
+        self.jobs.append(job)
+        if len(self.jobs) == 1:
+            self._begin()
         with suppress(OSError):
-            self.connection.send((job.number, job.batch))
+            self.connection.send_bytes(b"%d" % job.number)
             return True
         return False
+
+    def done(self) -> tuple[_Job, float]:
+        """Return what it was at work on, and for how many seconds; it goes on with the next."""
+        job, seconds = self.jobs.popleft(), time.monotonic() - self.since
+        self.quick = seconds < _QUICK_SECONDS
+        self._begin()
+        return job, seconds
+
+    def _begin(self) -> None:
+        self.since = time.monotonic()
+        self.given = len(self.jobs[0].batch.items) if self.jobs else 0
 
     def end(self, *, by_force: bool) -> int | None:
         """End the process, and those that it started if by force, and return its exit code."""
@@ -130,7 +146,7 @@ class Pool:
         for worker in self._workers.values():
             worker.connection.close()
         for worker in self._workers.values():
-            worker.end(by_force=kind is not None or worker.job is not None or not worker.ready)
+            worker.end(by_force=kind is not None or bool(worker.jobs) or not worker.ready)
         self._workers.clear()
         self._selector.close()
 
@@ -144,12 +160,9 @@ class Pool:
         while True:
             while len(self._workers) < self._count and self._idle() < len(waiting):
                 self._start()
-            for worker in [worker for worker in self._workers.values() if worker.ready and worker.job is None]:
-                if not waiting:
-                    break
-                if not worker.give(waiting.popleft()):
-                    yield from self._died(worker, waiting)
-            if not waiting and not any(worker.job for worker in self._workers.values()):
+            for depth in (1, 2):
+                yield from self._deal(waiting, depth)
+            if not waiting and not any(worker.jobs for worker in self._workers.values()):
                 return
             events = self._selector.select(self._pause(wake_seconds))
             if not events:
@@ -160,9 +173,17 @@ class Pool:
 
     # ----------------------------------------------------------------------------------------------------------------
 
+    def _deal(self, waiting: deque[_Job], depth: int) -> Iterator[Outcome]:
+        """Give every process that is ready up to so many mini-batches, more than one only if it is quick."""
+        for worker in list(self._workers.values()):
+            while waiting and worker.ready and len(worker.jobs) < (depth if worker.quick else 1):
+                if not worker.give(waiting.popleft()):
+                    yield from self._died(worker, waiting)
+                    break
+
     def _idle(self) -> int:
         """Return how many processes could take a mini-batch, or will soon."""
-        return sum(worker.job is None for worker in self._workers.values())
+        return sum(not worker.jobs for worker in self._workers.values())
 
     def _start(self) -> None:
         number = next(number for number in range(self._count) if number not in self._workers)
@@ -176,7 +197,7 @@ class Pool:
 
     def _pause(self, wake_seconds: float) -> float:
         now = time.monotonic()
-        ends = [worker.since + self._limit - now for worker in self._workers.values() if worker.job]
+        ends = [worker.since + self._limit - now for worker in self._workers.values() if worker.jobs]
         return max(0.0, min([wake_seconds, *ends]))
 
     def _heard(self, worker: _Worker, waiting: deque[_Job]) -> Iterator[Outcome]:
@@ -191,12 +212,11 @@ class Pool:
             worker.ready = True
         elif reply.kind == BEGAN:
             worker.since, worker.given = time.monotonic(), reply.given
-        elif worker.job is None:
+        elif not worker.ready:
             self._remove(worker)
             raise NoWorkerError(reply.text)
         else:
-            job, worker.job = worker.job, None
-            seconds = time.monotonic() - worker.since
+            job, seconds = worker.done()
             yield from self._ended(job, reply, worker.number, seconds, waiting)
 
     def _ended(self, job: _Job, reply: Reply, process: int, seconds: float, waiting: deque[_Job]) -> Iterator[Outcome]:
@@ -208,25 +228,29 @@ class Pool:
             waiting.append(job._replace(tries=job.tries + 1))
 
     def _died(self, worker: _Worker, waiting: deque[_Job]) -> Iterator[Outcome]:
-        code, job = self._remove(worker), worker.job
+        code, given = self._remove(worker), worker.given
         words = f"was ended by {_signal_name(-code)}" if code and code < 0 else f"ended with exit code {code}"
-        if job is None:
+        if not worker.ready:
             raise NoWorkerError(f"A worker process {words} before it was ready: look at init() and what is imported")
         more = ": the machine may lack memory for so many processes" if code == -signal.SIGKILL else ""
-        text = f"The worker process {words} in run(){more}"
-        reply = Reply(FAILED, worker.given, text=text, error=text)
-        yield from self._ended(job, reply, worker.number, time.monotonic() - worker.since, waiting)
+        if worker.jobs:
+            text = f"The worker process {words} in run(){more}"
+            yield from self._lost(worker, Reply(FAILED, given, text=text, error=text), waiting)
 
     def _overdue(self, waiting: deque[_Job]) -> Iterator[Outcome]:
         now = time.monotonic()
         for worker in list(self._workers.values()):
-            job = worker.job
-            if job is None or now < worker.since + self._limit or worker.connection.poll():
+            if not worker.jobs or now < worker.since + self._limit or worker.connection.poll():
                 continue
             self._remove(worker)
             text = f"run() took longer than `run_invocation_timeout`, {self._limit:g} seconds, and was ended"
-            reply = Reply(FAILED, worker.given, text=text, error=text)
-            yield from self._ended(job, reply, worker.number, now - worker.since, waiting)
+            yield from self._lost(worker, Reply(FAILED, worker.given, text=text, error=text), waiting)
+
+    def _lost(self, worker: _Worker, reply: Reply, waiting: deque[_Job]) -> Iterator[Outcome]:
+        """Take the reply for what a process was at work on when it ended; what it had beforehand is another's."""
+        job, seconds = worker.done()
+        waiting.extendleft(reversed(worker.jobs))
+        yield from self._ended(job, reply, worker.number, seconds, waiting)
 
 
 def _signal_name(number: int) -> str:

@@ -13,6 +13,7 @@ from typing import IO, Any
 from stepwell.drivers.parallel_run.pool import Outcome
 from stepwell.drivers.parallel_run.worker import DONE
 from stepwell.errors import StepwellError, printable
+from stepwell.script import channel
 
 _SHOWN_SECONDS = 5.0
 _MOST_SHOWN, _MOST_ERRORS = 50, 100
@@ -47,7 +48,14 @@ class Report:
             ["mini_batch", "input", "first_item", "items", "failed", "tries", "process", "seconds", "result", "error"]
         )
         self._failures_file: IO[str] | None = None
-        self.say(f"{workers} worker {'process' if workers == 1 else 'processes'}")
+        processes = f"{workers} worker {'process' if workers == 1 else 'processes'}"
+        if counts.used_again:
+            self.say(
+                f"{counts.used_again:,} mini-batches ({counts.items_used_again:,} {unit}) were run by an earlier execution and "
+                f"are used again, {counts.mini_batches:,} run in {processes}"
+            )
+        else:
+            self.say(f"{counts.mini_batches:,} mini-batches run in {processes}")
 
     def say(self, words: str) -> None:
         """Write a line to the step's log and to the overview."""
@@ -82,8 +90,11 @@ class Report:
         now = time.monotonic()
         if not at_once and now < self._shown + _SHOWN_SECONDS:
             return
-        self._shown = now
-        self.say(self.progress_words(now))
+        self._shown, words = now, self.progress_words(now)
+        self.say(words)
+        with suppress(StepwellError):
+            if channel.available() and not at_once:
+                channel.ask("run.progress", words=words)
 
     def progress_words(self, now: float) -> str:
         """Return how far it is: items, and of tables mini-batches, with items per second and what remains."""
@@ -108,11 +119,6 @@ class Report:
         """Write the result, and log the counts and failed items as metrics of the run."""
         counts = self.counts
         self.progress(at_once=True)
-        if counts.used_again:
-            self.say(
-                f"{counts.used_again:,} mini-batches ({counts.items_used_again:,} {self.unit}) were used again, "
-                f"{counts.ended:,} ran"
-            )
         with self._open("job_result.txt") as stream:
             stream.write(
                 f"{verdict}\nmini-batches: {counts.ended + counts.used_again}, failed: {counts.failed_mini_batches}, "

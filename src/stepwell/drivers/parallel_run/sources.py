@@ -10,9 +10,9 @@ from typing import Any
 
 from stepwell.drivers.parallel_run.batches import Item, Source
 from stepwell.errors import StepwellError, UserErrorException
-from stepwell.model.contents import Contents, facts_of
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.datasets.file_names import files_below
+from stepwell.model.records import Contents, facts_of
 from stepwell.script import channel
 from stepwell.script.tables.local_dataset import local_files
 

@@ -25,10 +25,14 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 
 @dataclass(frozen=True)
 class Task:
-    """What all worker processes do: the script, its inputs by name, and whether the rows are wanted."""
+    """What all worker processes do: the script, its inputs by name, the mini-batches, and whether the rows are wanted.
+
+    They have it from the process that they are forked from, so that only numbers of mini-batches are sent.
+    """
 
     script: str
     sources: Mapping[str, Source]
+    batches: Sequence[MiniBatch]
     appends: bool = True
     level: str = "INFO"
     output: str = ""
@@ -84,10 +88,10 @@ def work(task: Task, number: int, connection: Connection) -> None:
     call = _Call(task, run, number, connection)
     while True:
         try:
-            index, batch = connection.recv()
+            index = int(connection.recv_bytes())
         except EOFError:
             return
-        connection.send(call(index, batch))
+        connection.send(call(index, task.batches[index]))
 
 
 class _Call:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from prefect import flow
 from stepwell import (
+    DaskCompute,
     Dataset,
     DataReference,
     OutputFileDatasetConfig,
@@ -47,7 +48,7 @@ class Scoring:
     def step(self, inputs=None, output=None, arguments=("!",), action="append_row", more=None, **settings):
         config = ParallelRunConfig(
             environment=None, entry_script="score.py", error_threshold=settings.pop("error_threshold", 0),
-            output_action=action, compute_target="local", node_count=1,
+            output_action=action, compute_target=settings.pop("target", "local"), node_count=1,
             **{"process_count_per_node": 2, "source_directory": self.project.source, "mini_batch_size": 2, **settings},
         )  # fmt: skip
         data = Dataset.File.from_files((self.store, "raw")).as_named_input("texts")
@@ -198,3 +199,12 @@ def test_tables_and_what_other_steps_write_are_split_too(scoring):
     assert scoring.project.executions["2"] == 3
     assert "1 of 3 mini-batches will run, with 1 file" in run(1).why
     assert scoring.project.executions["4"] == 1
+
+
+def test_a_worker_of_a_cluster_runs_it_and_finds_what_an_earlier_execution_left(scoring):
+    scoring.script("def run(mini_batch):\n    return [open(path).read() for path in mini_batch]\n")
+    assert scoring.run(target=DaskCompute(max_nodes=1))[::2] == ("ran", [f"text {number}" for number in range(6)])
+    scoring.put(1, "other")
+    happened, why, rows = scoring.run(target=DaskCompute(max_nodes=1))
+    assert "1 of 3 mini-batches will run, with 2 files" in why
+    assert sorted(rows) == sorted(["other", *(f"text {number}" for number in (0, 2, 3, 4, 5))])
