@@ -23,7 +23,7 @@ COLUMNS, ROWS = 110, 60
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FONT = re.compile(r"\n *@font-face {.*?}(?=\n)", re.DOTALL)
-_MOVES = re.compile(r"\x1b\[(\?25[lh]|\d*[ABCDGJK])")
+_MOVES = re.compile(r"\x1b\[(?:\?25[lh]|(\d*)[ABCDGJK])|\n|\r")
 
 
 def files_and_commands(page: str) -> tuple[dict[str, str], list[str]]:
@@ -56,8 +56,24 @@ def shown(command: str, folder: Path, variables: dict[str, str]) -> str:
     text = b"".join(pieces).decode(errors="replace").replace("\r\n", "\n")
     if process.wait():
         raise RuntimeError(f"{command} failed with {process.returncode}:\n{text}")
-    last = [line.rpartition("\r")[2] for line in _MOVES.sub("", text).split("\n")]
-    return "\n".join(last).strip("\n")
+    return "\n".join(_last_shown(text)).strip("\n")
+
+
+def _last_shown(text: str) -> list[str]:
+    """Return the lines that a terminal shows in the end of what moves about in it."""
+    lines, at, done = [""], 0, 0
+    for move in _MOVES.finditer(text):
+        lines[at] += text[done : move.start()]
+        done = move.end()
+        if move[0] == "\n":
+            at += 1
+            lines += [""] * (at == len(lines))
+        elif move[0] == "\r" or move[0].endswith("K"):
+            lines[at] = ""
+        elif move[0].endswith("A"):
+            at = max(0, at - int(move[1] or 1))
+    lines[at] += text[done:]
+    return lines
 
 
 def draw(name: str) -> Path:
