@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from stepwell.drivers.usql.csharp.columns import Type, Value, fits, text
 from stepwell.drivers.usql.csharp.members import CONVERSIONS, DAYS, OF_CLASSES, OF_VALUES, Overload, parsed
-from stepwell.drivers.usql.csharp.scope import Scope
+from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import ScriptText, fail, start_of
 from stepwell.drivers.usql.csharp.text_forms import date_format, formatted, text_of
 
@@ -82,10 +82,11 @@ class Calls:
                 rowsets=", ".join(sources),
             )
         if scope.groups is not None:
-            if found[0].sql not in scope.groups:
+            key = group_key(found[0].sql)
+            if key not in scope.groups:
                 hint = f"Add it to GROUP BY, or write an aggregate such as ANY_VALUE({name})."
                 self.fail(tree, f"The column {name!r} is in no GROUP BY and in no aggregate", hint)
-            return scope.groups[found[0].sql]
+            return scope.groups[key]
         return found[0]
 
     # Names with points --------------------------------------------------------------------------------------------
@@ -158,10 +159,10 @@ class Calls:
                 target = self._some(tree, held, name)
                 return Value(sql.format(target.sql), Type(result), None, target.risky, True, held.aggregate)
         if held.type.nullable and f"{kind}.{name}" in OF_VALUES and kind != "string":
-            self.fail(tree, f"A {held.type} has no {name}", f"Write .Value.{name}, where it is not null.")
+            self.fail(tree, f"{held.type.first} has no {name}", f"Write .Value.{name}, where it is not null.")
         members = [member.partition(".")[2] for member in OF_VALUES if member.startswith(f"{kind}.")]
         near = difflib.get_close_matches(name, members, 1)
-        self.fail(tree, f"A {held.type} has no property {name!r} here", f"Write .{near[0]}." if near else _INSTEAD)
+        self.fail(tree, f"{held.type.first} has no property {name!r} here", f"Write .{near[0]}." if near else _INSTEAD)
 
     def _some(self, tree: Any, held: Value, name: str) -> Value:
         """Return the value, which fails where it is null, as C# does."""
@@ -219,7 +220,7 @@ class Calls:
                 if held.type.nullable and kind == "DateTime"
                 else _INSTEAD
             )
-            self.fail(tree, f"A {held.type} has no method {name!r} here", f"Write .{near[0]}(…)." if near else hint)
+            self.fail(tree, f"{held.type.first} has no method {name!r} here", f"Write .{near[0]}(…)." if near else hint)
         return self._chosen(tree, f".{name}", overloads, [self._some(tree, held, name), *given])
 
     def _to_text(self, tree: Any, held: Value, given: list[Value]) -> Value:
@@ -230,7 +231,7 @@ class Calls:
         sql = formatted(held.sql, held.type, form)
         if sql is None:
             hint = 'Write one such as "yyyy-MM-dd", "F2", "N0", "D5" or "0.00".'
-            self.fail(tree, f"The format {form!r} of a {held.type} is not known here", hint)
+            self.fail(tree, f"The format {form!r} of {held.type.one} is not known here", hint)
         if not never_null:  # of a nullable value, ToString() of null is an empty text
             sql = f"COALESCE({sql}, '')"
         return Value(sql, Type("string"), None, held.risky, True, held.aggregate)
@@ -311,7 +312,7 @@ class Calls:
             sql = formatted(held.sql, held.type, found[3] or "") if found[3] else text_of(held.sql, held.type)
             if sql is None:
                 self.fail(
-                    tree, f"The format {found[3]!r} of a {held.type} is not known here", 'Write one such as "F2".'
+                    tree, f"The format {found[3]!r} of {held.type.one} is not known here", 'Write one such as "F2".'
                 )
             sql = f"COALESCE({sql}, '')"
             width = int(found[2] or 0)

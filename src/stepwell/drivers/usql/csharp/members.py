@@ -26,6 +26,7 @@ MACROS = (
     "usql_find_from(s, x, i) AS CAST(CASE WHEN strpos(substring(s, i + 1), x) = 0 THEN -1 ELSE strpos(substring(s, i + 1), x) - 1 + i END AS INTEGER)",
     "usql_find_last(s, x) AS CAST(CASE WHEN strpos(reverse(s), reverse(x)) = 0 THEN -1 ELSE "
     "length(s) - length(x) - strpos(reverse(s), reverse(x)) + 1 END AS INTEGER)",
+    "usql_divisor(x, of, place) AS CASE WHEN x = 0 AND of IS NOT NULL THEN error(place) ELSE NULLIF(x, 0) END",
     "usql_item(a, i, place) AS CASE WHEN i < 0 OR i >= len(a) THEN error(place) ELSE a[i + 1] END",
     "usql_order(a, b) AS CASE WHEN a IS NOT DISTINCT FROM b THEN 0 WHEN a IS NULL OR a < b THEN -1 ELSE 1 END",
     "usql_whole(x, place) AS CASE WHEN isnan(x) OR isinf(x) THEN error(place) ELSE trunc(x) END",

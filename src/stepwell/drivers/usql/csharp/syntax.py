@@ -166,6 +166,8 @@ class ScriptText:
         pieces, done, length = [], 0, 0
         for found in re.finditer(r"@@(\w+)@@", original):
             if found[1] not in values:
+                if self._in_comment(found.start()):
+                    continue
                 known = ", ".join(sorted(values)) or "none"
                 raise UsqlError(
                     f"{self._at(found.start())}: @@{found[1]}@@ is no input, output or parameter of the step",
@@ -183,6 +185,10 @@ class ScriptText:
         shift = next(shift for start, shift in reversed(self._shifts) if start <= position)
         place = min(position + shift, len(self._original))
         return UsqlError(f"{self._at(place)}: {what}", {"line": self._line(place), **facts}, hint)
+
+    def _in_comment(self, place: int) -> bool:
+        parts = re.finditer(r'//[^\n]*|/\*.*?\*/|@"(?:[^"]|"")*"|"(?:\\.|[^"\\\n])*"', self._original, re.DOTALL)
+        return any(part.start() <= place < part.end() and part[0].startswith("/") for part in parts)
 
     def _at(self, place: int) -> str:
         before = self._original[:place]

@@ -56,7 +56,7 @@ def test_expressions_are_computed_as_c_sharp_does(evaluate, kind):
 
 
 @given(st.floats(allow_nan=False))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_doubles_have_c_sharps_text(evaluate, value):
     row = {"i": 0, "j": 0, "n": None, "m": None, "d": value, "s": None, "t": None, "b": False}
     text = evaluate("d.ToString()", row)[1]
