@@ -253,8 +253,8 @@ class Queries(Expressions):
                 what = f"The row has {len(cells)} values, and the first one {len(rows[0])}"
                 self.fail(row, what, "Write as many values in each row.")
         types: list[Type] = []
-        for number, cells in enumerate(zip(*rows)):
-            type = common([cell.type for cell in cells])
+        for number, column in enumerate(zip(*rows)):
+            type = common([cell.type for cell in column])
             if type is None or type.name == "null":
                 what = f"The values of column {number + 1} have no type in common"
                 self.fail(tree.children[0].children[number], what, "Cast them, such as (int?) null.")

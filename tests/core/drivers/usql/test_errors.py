@@ -70,6 +70,12 @@ WRONG = [
     ("@r = SELECT 'ab' AS x FROM @v;", (2, 13), "more than one character", "double quotes"),
     ('@r = SELECT $"{Id}" AS x FROM @v;', (2, 13), "Interpolated texts", "string.Format"),
     ('@r = SELECT "\\q" AS x FROM @v;', (2, 14), "\\q is no escape of C#", "Write"),
+    (
+        "@r = SELECT Id FROM @v WHERE Id IN (SELECT Id FROM @v);",
+        (2, 37),
+        "A SELECT can't stand in an expression",
+        "SEMIJOIN",
+    ),
     ("@r = SELECT Id FROM @v SAMPLE ANY (5);", (2, 24), "SAMPLE can't be run here", "FETCH n ROWS"),
     ("@r = SELECT Id FROM master.dbo.People;", (2, 21), "master is a table or function of the catalog", "EXTRACT"),
     (

@@ -233,8 +233,9 @@ def parse(script: ScriptText) -> Any:
             position, found = len(script.text.rstrip()), ""
         raise _unexpected(script, position or 0, found, error.accepts or error.expected) from None
     except lark.exceptions.UnexpectedCharacters as error:
-        found = re.match(r"\w+|\S", script.text[error.pos_in_stream :])
-        raise _unexpected(script, error.pos_in_stream, found[0] if found else "", error.allowed or ()) from None
+        position = error.pos_in_stream or 0
+        word = re.match(r"\w+|\S", script.text[position:])
+        raise _unexpected(script, position, word[0] if word else "", error.allowed or ()) from None
 
 
 _WORDS = {
@@ -286,6 +287,9 @@ def _unexpected(script: ScriptText, position: int, found: str, expected: Any) ->
         return script.error(position, "A character has more than one character", hint)
     if found.startswith("$"):
         return script.error(position, "Interpolated texts can't be run here", 'Write string.Format("{0}", value).')
+    if found == "SELECT" and "NAME" in expected and "STRING" in expected:
+        hint = "Write a SEMIJOIN or ANTISEMIJOIN for IN and EXISTS, or a JOIN."
+        return script.error(position, "A SELECT can't stand in an expression of U-SQL", hint)
     if word and word[0] in RESERVED and "NAME" in expected and not {*expected} & {"SEMICOLON", "RPAR"}:
         hint = f"Write a name there; a column that is called so stands in brackets: [{word[0]}]."
         return script.error(position, f"`{word[0]}` is a word of U-SQL, and stands where a name is expected", hint)
