@@ -64,7 +64,7 @@ class Engine(Outputting):
         Raises:
             UsqlError: The script can't be run, with line and column.
         """
-        outputs = []
+        outputs: list[OutputFile] = []
         for statement in parse(self.script).children:
             if statement.data == "declare":
                 self._declare(statement)
@@ -122,7 +122,13 @@ class Engine(Outputting):
             ) from None
 
     def _declare(self, tree: Any) -> None:
-        _, name, type_tree, expression = tree.children
+        kind, name, type_tree, expression = tree.children
+        if str(name) in self.variables:
+            if kind != "EXTERNAL":
+                self.fail(
+                    name, f"{name} is declared already", "Choose another name, or write DECLARE EXTERNAL for a default."
+                )
+            return
         held = self.value(expression, NOTHING)
         if type_tree is not None:
             type = self.type(type_tree)

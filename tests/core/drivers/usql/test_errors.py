@@ -98,6 +98,13 @@ WRONG = [
     ("USING System.Text;", (2, 1), "USING, which names a namespace", "Leave it out"),
     ("IF 1 == 1 THEN END;", (2, 1), "IF, which chooses statements,", "Write two scripts"),
     ('DECLARE @x int = "a";', (2, 18), "@x is an int, and gets a string", "Cast it"),
+    ("DECLARE @x = 1; DECLARE @x = 2;", (2, 25), "@x is declared already", "DECLARE EXTERNAL"),
+    (
+        "@r = SELECT Name.Split(',').Min(w => w.Length) AS m FROM @v;",
+        (2, 35),
+        "A function of `=>` can't be run here",
+        "EXPLODE",
+    ),
     ("DECLARE @x = @y;", (2, 14), "There is no variable @y", "DECLARE @y"),
     ('DECLARE @x strng = "a";', (2, 12), "", "Write"),
     ("@r = SELECT @@who@@ AS x FROM @v;", (2, 13), "@@who@@ is no input, output or parameter of the step", "`params`"),

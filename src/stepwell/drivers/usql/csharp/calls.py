@@ -13,7 +13,12 @@ from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import ScriptText, fail, start_of
 from stepwell.drivers.usql.csharp.text_forms import date_format, formatted, text_of
 
-_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {"DayOfWeek", "StringComparison", "StringSplitOptions"}
+_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {
+    "DayOfWeek",
+    "StringComparison",
+    "StringSplitOptions",
+    "DateTimeKind",
+}
 _INSTEAD = "Compute it in a PythonScriptStep, or by the members that there are."
 
 
@@ -45,7 +50,8 @@ class Calls:
 
     def name(self, tree: Any) -> str:
         """Return a name of the script, without brackets."""
-        return str(tree.children[0]).strip("[]")
+        written = str(tree.children[0])
+        return written.partition("<")[0].strip() if "<" in written and written[0] != "[" else written.strip("[]")
 
     def type(self, tree: Any) -> Type:
         """Return a type that the script names."""
@@ -132,8 +138,8 @@ class Calls:
             return found
         if owner == "StringComparison":
             return Value("lower" if name.endswith("IgnoreCase") else "", Type("StringComparison"), never_null=True)
-        if owner == "StringSplitOptions":
-            return Value(name, Type("StringSplitOptions"), literal=name, never_null=True)
+        if owner in ("StringSplitOptions", "DateTimeKind"):
+            return Value(name, Type(owner), literal=name, never_null=True)
         for arguments, sql, result in OF_CLASSES.get(static, []):
             if arguments == "-":
                 return Value(sql.format(now=self.now), Type(result), never_null=True)
@@ -266,6 +272,8 @@ class Calls:
             made = self._parse(tree, Type(wanted), given[0], static)
             if made is not None:
                 return made
+        if static == "SqlArray.Create" and len(given) == 1 and given[0].type.item is not None:
+            return given[0]
         if static == "DateTime.ParseExact":
             return self._parse_exact(tree, given)
         overloads = [way for way in OF_CLASSES.get(static, []) if way[0] != "-"]
@@ -322,6 +330,8 @@ class Calls:
         return self._text("(" + " || ".join(pieces or ["''"]) + ")", given)
 
     def _concat(self, tree: Any, given: list[Value]) -> Value:
+        if len(given) == 1 and given[0].type.item is not None:
+            return self._join(tree, [Value("''", Type("string")), *given])
         parts = [f"COALESCE({text_of(value.sql, value.type)}, '')" for value in given]
         return self._text("(" + " || ".join(parts or ["''"]) + ")", given)
 
@@ -347,7 +357,8 @@ class Calls:
                 made = sql.format(given[0].sql, *(value.sql for value in held), place=place, now=self.now)
                 parts = [given[0], *held]
                 risky = "{place}" in sql or any(value.risky for value in parts)
-                return Value(made, Type(result), None, risky, True, any(value.aggregate for value in parts))
+                kind = Type("array", item=Type(result[:-2])) if result.endswith("[]") else Type(result)
+                return Value(made, kind, None, risky, True, any(value.aggregate for value in parts))
         kinds = ", ".join(str(value.type) for value in given[1:]) or "nothing"
         ways = "; ".join(f"({', '.join(way[0].split()).replace('text', 'string')})" for way in overloads)
         self.fail(tree, f"{name} can't take {kinds}", "Cast or convert the arguments.", takes=ways)

@@ -103,7 +103,7 @@ type: TYPE [NULLABLE] -> type
     | TYPE "[" "]" -> array_type
     | _ARRAY "<" type ">" -> array_type
     | _MAP "<" type "," type ">" -> map_type
-name: NAME | BRACKETED
+name: NAME | BRACKETED | GENERIC_AGGREGATE
 
 DECLARED: "CONST" | "EXTERNAL"
 SET_OPERATOR: /(OUTER\s+)?UNION\b|EXCEPT\b/
@@ -131,6 +131,7 @@ DIVIDE: "/" | "%"
 BIT_XOR: "^"
 BIT_AND: "&"
 TYPE.2: /(bool|sbyte|byte|short|ushort|int|uint|long|ulong|float|double|decimal|char|string|object|String|Int16|Int32|Int64|Boolean|Double|Single|Decimal|DateTime|Guid|TimeSpan)\b/
+GENERIC_AGGREGATE.4: /ARRAY_AGG\s*<[^<>()]*>/
 _ARRAY.3: /SQL\.ARRAY\b/
 _MAP.3: /SQL\.MAP\b/
 VARIABLE: /@[A-Za-z_]\w*/
@@ -278,6 +279,10 @@ def _unexpected(script: ScriptText, position: int, found: str, expected: Any) ->
     if word and word[0].upper() in RESERVED and not word[0].isupper() and word[0].upper() in {*expected}:
         hint = f"Write {word[0].upper()}: the words of U-SQL have capital letters."
         return script.error(position, f"`{word[0]}` is no word of U-SQL", hint)
+    if script.text[position : position + 2] == "=>":
+        return script.error(
+            position, "A function of `=>` can't be run here", "EXPLODE the array, and aggregate its items."
+        )
     if found == "=" and "EQUALITY" in expected:
         return script.error(position, "`=` does not compare in U-SQL", "Write `==`.")
     if found == "<" and script.text[position : position + 2] == "<>":
