@@ -14,6 +14,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.datasets import reading
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
+from stepwell.flows.steps.training_output import TrainingOutput
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.definitions import Mode, OutputPort, Registration
 from stepwell.script.tables.reading_options import PromoteHeadersBehavior
@@ -48,14 +49,14 @@ class PipelineData:
         is_directory: Accepted for v1's sake; not used.
         pipeline_output_name: The name under which `PipelineRun.get_pipeline_output` finds it; None: it is no output of
             the pipeline.
-        training_output: Refused, since no step of Stepwell is one of AutoML or HyperDrive.
+        training_output: What it holds, if the step makes that of its trials: a HyperDriveStep's metrics, or the best model.
 
     Attributes:
         name: As the argument.
         datastore: As the argument.
         output_name: The name of the output on the step that writes it.
         producer: The step that has it among its `outputs`, None if there is none yet.
-        training_output: Refused, since no step of Stepwell is one of AutoML or HyperDrive.
+        training_output: As the argument.
 
     Raises:
         UserErrorException: A name or the mode can't be used.
@@ -72,11 +73,8 @@ class PipelineData:
         data_type: str | None = None,
         is_directory: bool | None = None,
         pipeline_output_name: str | None = None,
-        training_output: Any = None,
+        training_output: TrainingOutput | None = None,
     ) -> None:
-        if training_output is not None:
-            hint = "Write the model or metrics to an output in the script of the step."
-            raise UserErrorException("No step of Stepwell has outputs of AutoML or HyperDrive", hint=hint)
         check_mode(output_mode, _WRITE_MODES)
         self.name = check_port_name(name)
         self.datastore = datastore
@@ -84,6 +82,7 @@ class PipelineData:
         self.mode: Mode = output_mode
         self.path_on_compute = output_path_on_compute
         self.pipeline_output_name = pipeline_output_name
+        self.training_output = training_output
         self.registration: Registration | None = None
         self.producer: Producer | None = None
 

@@ -27,6 +27,9 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
+from .flows.catalog.automl_run import AutoMLConfig as AutoMLConfig
+from .flows.catalog.automl_run import AutoMLRun as AutoMLRun
+from .flows.catalog.automl_run import AutoMLStepRun as AutoMLStepRun
 from .flows.catalog.module import Module as Module
 from .flows.catalog.module_version import ModuleVersion as ModuleVersion
 from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
@@ -59,6 +62,7 @@ from .flows.steps.data.kusto_step import KustoStep as KustoStep
 from .flows.steps.data.sql_data_reference import SqlDataReference as SqlDataReference
 from .flows.steps.data.sql_data_reference import StoredProcedureParameter as StoredProcedureParameter
 from .flows.steps.data.sql_data_reference import StoredProcedureParameterType as StoredProcedureParameterType
+from .flows.steps.fan_out.automl_step import AutoMLStep as AutoMLStep
 from .flows.steps.outputs import OutputFileDatasetConfig as OutputFileDatasetConfig
 from .flows.steps.outputs import PipelineData as PipelineData
 from .flows.steps.scripts.command_step import CommandStep as CommandStep
@@ -73,6 +77,10 @@ __version__: str
 
 __all__ = [
     "AmlCompute",
+    "AutoMLConfig",
+    "AutoMLRun",
+    "AutoMLStep",
+    "AutoMLStepRun",
     "AzureCliAuthentication",
     "Chainer",
     "CommandStep",

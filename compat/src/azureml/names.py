@@ -56,6 +56,9 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
     **_carried("stepwell", "SqlDataReference StoredProcedureParameter StoredProcedureParameterType DataFactoryCompute"),
     **_carried("stepwell", "KustoCompute KustoStep"),
+    "AutoMLConfig": Name("stepwell:AutoMLConfig", "classification and regression of tables, by FLAML"),
+    "AutoMLStep": Name("stepwell:AutoMLStep", "classification and regression of tables, by FLAML"),
+    **_carried("stepwell", "AutoMLStepRun AutoMLRun"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
     **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer"),
     **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
@@ -148,7 +151,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
-        """AutoMLStep AutoMLStepRun AutoMLConfig AutoMLRun AutoMLPipelineBuilder""",
+        """AutoMLPipelineBuilder""",
     ),
     **_refused(
         "run `papermill` in a CommandStep",
