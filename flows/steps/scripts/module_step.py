@@ -205,7 +205,7 @@ def _bound_inputs(name: str, block: ModuleVersionBlock, given: Mapping[str, Any]
         if port in given:
             item = given[port]
             if isinstance(item, PipelineData):
-                mode = facts.get("default_datastore_mode") or "mount"
+                mode: Any = facts.get("default_datastore_mode") or "mount"
                 item = OutputInput(item, port, mode, facts.get("default_path_on_compute"))
             found[port] = item
     return found

@@ -25,7 +25,7 @@ def main(script: str, settings: dict[str, str]) -> None:  # noqa: ARG001  (what 
         settings: `config`, what FLAML is told, as JSON; `model` and `metrics`, where the outputs go, if they are asked for.
     """
     try:
-        from flaml import AutoML
+        from flaml import AutoML  # type: ignore[attr-defined]
     except ImportError:
         sys.exit("An AutoMLStep needs FLAML and its models: Install stepwell[automl]")
     from stepwell.drivers.automl_metrics import Judge
@@ -35,7 +35,7 @@ def main(script: str, settings: dict[str, str]) -> None:  # noqa: ARG001  (what 
     rows, labels, weights = _table(run, "training_data", chosen)
     more = _validation(run, chosen)
     judge = Judge(chosen["task"], chosen["metric"], labels)
-    found = AutoML()
+    found = AutoML()  # type: ignore[no-untyped-call]
     if os.path.exists(_LOG):
         os.remove(_LOG)
     try:
