@@ -24,7 +24,9 @@ TEXTS = ("error", "warning", "problem", "why", "ran_on", "undeclared", "differs"
 _NUMBER = (int, float)
 _LARGEST = 1e11  # what is larger is no time and no count, and can't be shown as one
 _EVENT_TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("at", "step", "status", "step_run_id", "task_run_id", "from_run", "key", "action", "server"), str),
+    **dict.fromkeys(
+        ("at", "step", "status", "step_run_id", "task_run_id", "from_run", "key", "action", "server", "trial"), str
+    ),
     **dict.fromkeys(("error", "warning", "problem"), str),
     **dict.fromkeys(("seconds", "saved"), _NUMBER),
     **dict.fromkeys(("why", "upstream", "undeclared", "differs"), list),
@@ -35,7 +37,7 @@ _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "name", "workspace", "experiment", "kind"), str),
     **dict.fromkeys(("number", "restarts", "pid"), int),
     "created": _NUMBER,
-    **dict.fromkeys(("tags", "pipeline", "published", "parameters", "snapshots", "properties"), dict),
+    **dict.fromkeys(("tags", "pipeline", "published", "parameters", "snapshots", "properties", "trial"), dict),
 }
 
 
@@ -164,7 +166,7 @@ def _is_event(event: Any) -> bool:
         return False
     lists = ("why", "upstream", "undeclared", "differs")
     texts = (*(text for name in lists for text in event.get(name, ())), *event.get("ran_on", {}).values())
-    ids = (event.get("step_run_id", ""), event.get("from_run", ""))
+    ids = (event.get("step_run_id", ""), event.get("from_run", ""), event.get("trial", ""))
     named = (*event.get("datasets", {}).values(), *event.get("registered", {}).values())
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(facts, dict) for facts in named):
         return False

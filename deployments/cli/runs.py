@@ -133,7 +133,7 @@ def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON)
 
     found = find_run(run_id, workspace)
     if as_json:
-        shown = {**in_json(found.summary()), "metrics": found.get_metrics(recursive=True)}
+        shown = {**in_json(found.summary(), found.folder), "metrics": found.get_metrics(recursive=True)}
         print(json.dumps(shown, indent=1, default=str))
     else:
         print(_text(found.folder, guards=True))

@@ -10,6 +10,7 @@ from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.runs.artifacts import metric_rows
 from stepwell.flows.runs.summary import StepSummary, summarize
+from stepwell.flows.trials.summary import shown, sweeps_of
 
 _COLOURS = {
     "ran": "#1a7f37",
@@ -32,6 +33,10 @@ def run_html(run: RunFolder) -> str:
         parts.append(f'<p style="color:{_COLOURS["failed"]}">{_lines(summary.problem)}</p>')
     rows = [_row(step) for step in summary.steps]
     parts.append(_table(("step", "what happened", "time", "why"), rows) if rows else "")
+    for step, trials in sweeps_of(run, summary).items():
+        head, cells = shown(trials)
+        parts.append(f"<p>Trials of {escape(step)}</p>")
+        parts.append(_table(map(escape, head), [tuple(map(escape, row)) for row in cells]))
     found = [row for step in summary.steps for row in metric_rows(step)]
     rows = [tuple(escape(str(row[name])) for name in ("step", "metric", "value")) for row in found[:_MOST_METRICS]]
     parts.append(_table(("step", "metric", "value"), rows) if rows else "")

@@ -13,6 +13,7 @@ from stepwell.errors import printable
 from stepwell.flows.engine.repetition import Comparison
 from stepwell.flows.runs.artifacts import all_images
 from stepwell.flows.runs.summary import RunSummary, summarize
+from stepwell.flows.trials.summary import TrialSummary, shown, sweeps_of
 from stepwell.script.metrics import metrics_of
 
 _HIDDEN = ("address", "container", "GPU's id", "guard")
@@ -34,6 +35,7 @@ def report(run: RunFolder, *, guards: bool = False) -> str:
         lines += [f"  {'':<{width}}  {'':<9} {'':>7}  {reason}" for reason in step.why[1:]]
         if step.error:
             lines += [f"      {line}" for line in step.error.splitlines()]
+    lines += _trials(run, summary)
     lines += _datasets(summary) + _places(summary) + (_guards(summary) if guards else [])
     lines += [f"Warning: {warning}" for warning in summary.warnings]
     lines += [*_differing(summary), *_undeclared(summary)] if guards else []
@@ -41,6 +43,15 @@ def report(run: RunFolder, *, guards: bool = False) -> str:
     lines += [f"Picture: {path}" for path in pictures]
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
     return "\n".join(map(printable, lines))
+
+
+def _trials(run: RunFolder, summary: RunSummary) -> list[str]:
+    """Return a table of the trials of each step that has made any, the best first."""
+    lines = []
+    for step, trials in sweeps_of(run, summary).items():
+        head, rows = shown(trials)
+        lines += [f"Trials of {step}:", *(f"  {line}" for line in columns([head, *rows]))]
+    return lines
 
 
 def _datasets(summary: RunSummary) -> list[str]:
@@ -173,8 +184,14 @@ def _facts(dataset: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in dataset.items() if name != "document"}
 
 
-def in_json(summary: RunSummary) -> dict[str, Any]:
-    """Return the run as `--json` prints it."""
+def _trial_facts(trial: TrialSummary) -> dict[str, Any]:
+    facts = {"trial": trial.number, "hyperparameters": dict(trial.hyperparameters), trial.metric: trial.best}
+    return {**facts, "state": trial.happened, "run": trial.label, "id": trial.run.run_id, "why": trial.why or None}
+
+
+def in_json(summary: RunSummary, run: RunFolder | None = None) -> dict[str, Any]:
+    """Return the run as `--json` prints it; with its folder, the trials of its steps too."""
+    trials = sweeps_of(run, summary) if run else {}
     return {
         "id": summary.run_id,
         "name": summary.label,
@@ -194,6 +211,7 @@ def in_json(summary: RunSummary) -> dict[str, Any]:
                 "differs": list(step.differs),
                 "undeclared": list(step.undeclared),
                 "undeclared_count": step.undeclared_count,
+                **({"trials": [*map(_trial_facts, trials[step.id])]} if step.id in trials else {}),
                 **({"datasets": {n: _facts(of) for n, of in step.datasets.items()}} if step.datasets else {}),
                 **({"registered": {n: _facts(of) for n, of in step.registered.items()}} if step.registered else {}),
             }

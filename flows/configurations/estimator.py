@@ -13,7 +13,7 @@ from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.environments.requirements import Requirements, read_requirements, requirement
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import UserErrorException
-from stepwell.flows.configurations.distributed import distribution_of
+from stepwell.flows.configurations.distribution import distribution_of
 from stepwell.flows.configurations.run_configuration import RunConfiguration
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 

@@ -16,6 +16,8 @@ _MOST_NAMED = 5
 
 def check_environment(context: RunContext, step: StepDefinition) -> None:
     """Raise UserErrorException if a step on this machine lacks packages, or needs some that can't be installed here."""
+    if step.driver is not None and step.driver.on_host:
+        _check_driver(context, step.as_job)
     if not context.compute(step.compute_target).inherits_packages:
         return
     step = context.where_it_runs(step)
@@ -32,7 +34,8 @@ def check_environment(context: RunContext, step: StepDefinition) -> None:
             f"so it inherits the Python in use, {packages.python_version}"
         )
     if "PYTHONPATH" not in environment.variables:
-        _check_driver(context, step)
+        if step.driver is None or not step.driver.on_host:
+            _check_driver(context, step)
         _check_imports(context, step)
 
 
@@ -50,7 +53,8 @@ def _check_driver(context: RunContext, step: StepDefinition) -> None:
 def _check_imports(context: RunContext, step: StepDefinition) -> None:
     packages = context.packages_of(step.environment.interpreter)
     required = dict(imports_of(step, context.source(step.source_directory), packages).required)
-    for name in ("stepwell", *companion_names()):  # scripts find them wherever they run
+    made_up = step.driver.provides if step.driver else ()
+    for name in ("stepwell", *companion_names(), *made_up):  # scripts find them wherever they run
         required.pop(name, None)
     missing = packages.missing_modules(required) if required else ()
     if missing:

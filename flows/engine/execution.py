@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from stepwell.flows.engine.observed_reads import (
     account_for_imports,
     account_for_looks,
     account_for_reads,
+    account_for_trials,
     read_imported,
     read_notes,
 )
@@ -63,7 +65,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         context.datasets.keep_ids(call)
         session = Session(context, call, step_run_id)
         job = Job(
-            call,
+            replace(call, definition=call.definition.as_job),
             step_run_id,
             context.snapshot(call),
             inputs,
@@ -74,6 +76,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             context.own_code(call),
             session.serve,
             session.token,
+            _elsewhere(context, call, step_run_id),
         )
         if differs := context.differing.get(call.definition.id):
             context.emit({"step": call.definition.id, "differs": list(differs)})
@@ -85,6 +88,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         notes = [note for note in noted if not session.handed_out(note.path)]
         call = account_for_reads(context, call, notes, began)
         call = account_for_looks(context, call, session.looks(began))
+        call = account_for_trials(context, call, session.seen_by_trials, began)
         staged = take_outputs(job, finished, taken, context.warn)
         events = read_events(job.control, context.redactor.redact)
         record = StepRecord(
@@ -114,6 +118,17 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         context.remove_later(taken)
 
 
+def _elsewhere(context: RunContext, call: StepCall, step_run_id: str) -> dict[str, tuple[Any, str]]:
+    """Return the datastore and path of each input and output, of these that of a folder, whose datastore is not local."""
+    usual = context.workspace.default_datastore_name
+    named = {
+        name: (data.datastore, data.path) for name, data in call.inputs.items() if data.datastore and not data.kept
+    }
+    named |= {port.name: (port.datastore or usual, f"azureml/{step_run_id}") for port in call.definition.outputs}
+    found = {name: (context.datastores.get(datastore), path) for name, (datastore, path) in named.items()}
+    return {name: place for name, place in found.items() if place[0] is not None and place[0].local_root is None}
+
+
 def run_job(context: RunContext, job: Job, session: Session, on_output: Callable[[str], None]) -> Finished:
     """Run the job on its target and return how it finished; raise StepFailedException if not well.
 
@@ -128,6 +143,8 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
         context.emit({"step": job.call.definition.id, "ran_on": finished.facts})
     for warning in finished.warnings:
         context.warn(warning)
+    if finished.failure is not None:
+        raise finished.failure
     _check_exit(job, finished.exit)
     return finished
 

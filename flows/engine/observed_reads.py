@@ -114,6 +114,15 @@ def account_for_reads(context: RunContext, call: StepCall, notes: Iterable[Note]
     return _with_changed_files(call, after, began, missing)
 
 
+def account_for_trials(context: RunContext, call: StepCall, seen: Iterable[str], began: int) -> StepCall:
+    """Return the call, its fingerprint extended by what its trials read and asked undeclared: theirs is its own result."""
+    names = sorted(seen)
+    if not names:
+        return call
+    context.store.observe(call.fingerprint, names)
+    return _with_changed_files(call, context.with_observed(call, names), began, {})
+
+
 def _reads(notes: Iterable[Note]) -> dict[str, Note]:
     """Return the first note of each path but of what the step had made by then."""
     made: set[str] = set()

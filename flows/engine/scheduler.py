@@ -139,6 +139,7 @@ class Engine:
         return len(self._running.keys() - self._dispatched) < _MOST_REUSED_AT_ONCE
 
     def _has_capacity_for(self, step: StepDefinition) -> bool:
+        step = step.as_job
         compute, in_use = self._context.compute(step.compute_target), self._in_use[step.compute_target]
         capacity = compute.capacity()
         return all(in_use[what] + amount <= capacity[what] + _ROUNDING for what, amount in compute.demand(step).items())
@@ -165,6 +166,7 @@ class Engine:
         future.add_done_callback(lambda _: self._ended.put(step.id))
 
     def _reserve(self, step: StepDefinition, times: int) -> None:
+        step = step.as_job
         for what, amount in self._context.compute(step.compute_target).demand(step).items():
             self._in_use[step.compute_target][what] += times * amount
 

@@ -13,8 +13,10 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.workspace import experiments
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
+from stepwell.flows.configurations.notebook_run_config import NotebookRunConfig
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 from stepwell.flows.public.host_run import Marks, fits, has_marks
+from stepwell.flows.public.hyperdrive_run import KIND as SWEEP
 from stepwell.flows.public.interactive_run import SCRIPT, InteractiveRun
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
@@ -22,7 +24,10 @@ from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment
 from stepwell.flows.steps.argument_types import Plain
+from stepwell.flows.steps.fan_out.hyperdrive_config import HyperDriveConfig
+from stepwell.flows.steps.fan_out.hyperdrive_step import HyperDriveStep
 from stepwell.flows.steps.scripts.command_step import CommandStep
+from stepwell.flows.steps.scripts.notebook_runner_step import NotebookRunnerStep
 from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.flows.steps.step import Step
 
@@ -87,8 +92,8 @@ class Experiment:
     def submit(
         self,
         config: Annotated[
-            Pipeline | ScriptRunConfig | Submittable,
-            Words("a Pipeline, a ScriptRunConfig, a PublishedPipeline or a PipelineEndpoint"),
+            Pipeline | ScriptRunConfig | HyperDriveConfig | Submittable,
+            Words("a Pipeline, a ScriptRunConfig, a HyperDriveConfig, a PublishedPipeline or a PipelineEndpoint"),
         ],
         tags: Mapping[str, Plain] | None = None,
         *,
@@ -107,7 +112,8 @@ class Experiment:
 
         Args:
             config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig or an Estimator, which becomes a
-                pipeline of one step that always runs, and whose run is a `ScriptRun`.
+                pipeline of one step that always runs, and whose run is a `ScriptRun`;
+                or a HyperDriveConfig, whose run is a `HyperDriveRun`.
             tags: Labels of the run, by which `get_runs` finds it.
             pipeline_parameters: Values by parameter; the others keep their defaults.
             pipeline_params: v1's older name of `pipeline_parameters`.
@@ -130,8 +136,8 @@ class Experiment:
         given = pipeline_parameters or pipeline_params or {}
         labels = {name: str(value) for name, value in (tags or {}).items()}
         kind = {}
-        if isinstance(config, ScriptRunConfig):
-            kind = {"kind": SCRIPT}
+        if isinstance(config, (ScriptRunConfig, HyperDriveConfig)):
+            kind = {"kind": SCRIPT if isinstance(config, ScriptRunConfig) else SWEEP}
             config = Pipeline(self.workspace, [_step_of(config)], name=self.name, rules=config.default_rules)
         if not isinstance(config, Pipeline):
             go_on = continue_on_step_failure or None
@@ -334,14 +340,18 @@ class Experiment:
         return f"Experiment(name={self.name!r}, workspace={self.workspace.name!r})"
 
 
-def _step_of(config: ScriptRunConfig) -> Step:
-    """Return the step that runs a configuration's script or command, whenever it is submitted."""
+def _step_of(config: ScriptRunConfig | HyperDriveConfig) -> Step:
+    """Return the step that runs a configuration's script, notebook or command, or searches, whenever it is submitted."""
+    if isinstance(config, HyperDriveConfig):
+        return HyperDriveStep("hyperdrive", config, allow_reuse=False)
+    if isinstance(config, NotebookRunConfig):
+        return NotebookRunnerStep(notebook_run_config=config, allow_reuse=False)
     if config.script and not config.has_command:
         return PythonScriptStep(
             config.script,
             arguments=config.arguments,
             inputs=config.data,
-            runconfig=config.run_config,
+            runconfig=config,
             source_directory=config.source_directory,
             allow_reuse=False,
         )

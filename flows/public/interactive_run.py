@@ -37,6 +37,7 @@ from stepwell.flows.runs.flow_run import run_tags
 from stepwell.flows.runs.launch import given_up
 from stepwell.flows.runs.states import why_failed
 from stepwell.flows.runs.summary import FINAL
+from stepwell.flows.trials.definition import run_definition
 from stepwell.model.redaction import here
 
 KIND, SCRIPT = "interactive", "script"
@@ -322,6 +323,14 @@ class ScriptRun(PipelineRun):
             self._step.download_file(name, None if output_file_path is None else os.fspath(output_file_path))
         else:
             super().download_file(name, output_file_path)
+
+    def get_details(self) -> dict[str, Any]:
+        """Return the same as of a pipeline's run, and what was asked to run.
+
+        Returns:
+            The details by v1's names; `runDefinition` has `script`, `command`, `arguments` and `target`.
+        """
+        return {**super().get_details(), "runDefinition": run_definition(self.folder.facts())}
 
     def get_details_with_logs(self) -> dict[str, Any]:
         """Return the same as `get_details`, with the text of each of the script's logs.

@@ -17,10 +17,10 @@ from stepwell.errors import (
     ExperimentExecutionException,
     UserErrorException,
 )
+from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
-from stepwell.flows.public.run_datasets import input_datasets, output_datasets
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.names import matching_runs
@@ -98,10 +98,11 @@ class PipelineRun(HostRun):
         Returns:
             The run.
         """
-        from stepwell.flows.public import interactive_run as others  # which stands on this module
+        from stepwell.flows.public import hyperdrive_run as sweeps  # which stand on this module
+        from stepwell.flows.public import interactive_run as others
 
         facts = folder.facts()
-        kinds = {others.KIND: others.InteractiveRun, others.SCRIPT: others.ScriptRun}
+        kinds = {others.KIND: others.InteractiveRun, others.SCRIPT: others.ScriptRun, sweeps.KIND: sweeps.HyperDriveRun}
         kind = kinds.get(str(facts.get("kind")), PipelineRun)
         return kind(Named(workspace, str(facts.get("experiment", "flows"))), folder.run_id)
 
@@ -124,8 +125,12 @@ class PipelineRun(HostRun):
             "properties": self.properties,
             "parameters": _parameters(summary.facts),
             "steps": {step.id: step.happened for step in summary.steps},
-            "inputDatasets": [found for step in summary.steps for found in input_datasets(self.workspace, step)],
-            "outputDatasets": [found for step in summary.steps for found in output_datasets(self.workspace, step)],
+            "inputDatasets": [
+                found for step in summary.steps for found in input_datasets(self.workspace, step.datasets)
+            ],
+            "outputDatasets": [
+                found for step in summary.steps for found in output_datasets(self.workspace, step.registered)
+            ],
         }
 
     # Waiting and stopping -------------------------------------------------------------------------------------------

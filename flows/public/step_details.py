@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
+from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.public.host_run import Marks
-from stepwell.flows.public.run_datasets import input_datasets, output_datasets
 from stepwell.flows.runs.summary import StepSummary
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ class StepDetails:
             "status": self.status,
             "properties": self.get_properties(),
             "tags": self.tags,
-            "inputDatasets": input_datasets(self._run.workspace, summary),
-            "outputDatasets": output_datasets(self._run.workspace, summary),
+            "inputDatasets": input_datasets(self._run.workspace, summary.datasets),
+            "outputDatasets": output_datasets(self._run.workspace, summary.registered),
             "logFiles": {f"logs/{name}": str(path) for name, path in self._logs().items()},
         }
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.processes.runner import StopSignal
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.flows.step_requests.run_state import RunState
+from stepwell.flows.step_requests.run_state import RunState, StepState
 from stepwell.model.definitions import DataSource
-from stepwell.model.records import Artifact, StepCall
+from stepwell.model.records import Artifact, StepCall, StepRecord
 from stepwell.model.redaction import Redactor
 
 
@@ -29,6 +29,10 @@ class Host(Protocol):
     @property
     def redactor(self) -> Redactor:
         """What takes secrets out of what people see."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Append an event to the run's journal, and tell those who follow it."""
         ...
 
     def hide(self, secrets: Iterable[str], declared: Iterable[str] = ()) -> None:
@@ -52,11 +56,55 @@ class Host(Protocol):
         ...
 
 
+class Trials(Protocol):
+    """Runs of a step's own script that it has made, and that end with it."""
+
+    @property
+    def slots(self) -> int:
+        """How many may run at once."""
+        ...
+
+    def submit(
+        self, arguments: Sequence[str], about: Mapping[str, Any], outputs: Sequence[str], seconds: float | None
+    ) -> str:
+        """Start one, and return its run's id."""
+        ...
+
+    def look(self) -> dict[str, dict[str, Any]]:
+        """Return how those stand whose end was not told yet."""
+        ...
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """Return all metrics of each."""
+        ...
+
+    def cancel(self, run_id: str, why: str) -> None:
+        """Stop one."""
+        ...
+
+    def step_of(self, run_id: str) -> tuple[RunFolder, StepState]:
+        """Return the run of one and its step."""
+        ...
+
+    def record_of(self, run_id: str) -> StepRecord | None:
+        """Return the record of one that has ended well."""
+        ...
+
+    def seen(self) -> set[str]:
+        """Return what they were seen to read and to ask, though it was not declared."""
+        ...
+
+    def close(self) -> None:
+        """Stop those that still run, and wait for their ends."""
+        ...
+
+
 @dataclass(frozen=True)
 class Asker:
     """The step that asks: none, if what it asked in an earlier run is asked again to decide on it.
 
-    `folder` makes an empty folder that lasts as long as the step. `rehearses`: nothing may be changed for good.
+    `folder` makes an empty folder that lasts as long as the step. `rehearses`: nothing may be changed for good. `trials`
+    returns the runs that it has made of itself.
     """
 
     host: Host
@@ -64,6 +112,7 @@ class Asker:
     step_run_id: str = ""
     folder: Callable[[], Path] | None = None
     rehearses: bool = False
+    trials: Callable[[], Trials] | None = None
 
     @property
     def step(self) -> str:

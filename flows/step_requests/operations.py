@@ -8,6 +8,7 @@ from stepwell.flows.step_requests import dataset_requests as datasets
 from stepwell.flows.step_requests import datastore_requests as datastores
 from stepwell.flows.step_requests import model_requests as models
 from stepwell.flows.step_requests import run_requests as run
+from stepwell.flows.step_requests import trial_requests as trials
 from stepwell.flows.step_requests import workspace_requests as workspace
 from stepwell.flows.step_requests.asking import Operation
 
@@ -15,6 +16,7 @@ OPERATIONS: dict[str, Operation] = {
     "workspace.details": Operation(workspace.details),
     "environment.get": Operation(workspace.environment),
     "secret.get": Operation(workspace.secret),
+    "secret.list": Operation(workspace.secrets),
     "datastore.get": Operation(datastores.get),
     "datastore.list": Operation(datastores.list_all),
     "datastore.exists": Operation(datastores.exists),
@@ -27,6 +29,7 @@ OPERATIONS: dict[str, Operation] = {
     "dataset.files": Operation(datasets.files, again=datasets.files_again),
     "dataset.register": Operation(datasets.register, look=False),
     "dataset.update": Operation(datasets.update, look=False),
+    "input.files": Operation(datasets.of_input, look=False),
     "model.find": Operation(models.find),
     "model.files": Operation(models.files, again=models.files_again),
     "model.register": Operation(models.register, look=False, sends=True),
@@ -40,9 +43,17 @@ OPERATIONS: dict[str, Operation] = {
     "run.files": Operation(run.files, again=run.files_again),
     "run.details": Operation(run.details),
     "run.status": Operation(run.status),
+    "run.progress": Operation(run.progress, look=False),
     "run.cancel": Operation(run.cancel, look=False),
     "run.submit_child": Operation(children.submit, look=False, sends=True),
     "run.child": Operation(children.child, look=False),
+    "trial.slots": Operation(trials.slots, look=False),
+    "trial.submit": Operation(trials.submit, look=False),
+    "trial.look": Operation(trials.look, look=False),
+    "trial.metrics": Operation(trials.metrics, look=False),
+    "trial.cancel": Operation(trials.cancel, look=False),
+    "trial.files": Operation(trials.files, look=False),
+    "trial.output": Operation(trials.output, look=False),
 }
 
 _REFUSED: dict[str, tuple[type[StepwellError], str, str]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import hmac
+import importlib
 import inspect
 import logging
 import os
@@ -20,7 +21,7 @@ from typing import Any, get_type_hints
 from stepwell.blocks.arguments.hints import mismatch
 from stepwell.blocks.system.files import remove
 from stepwell.errors import ServerException, StepwellError, UserErrorException
-from stepwell.flows.step_requests.asking import Answer, Asker, Handler, Host, Sent
+from stepwell.flows.step_requests.asking import Answer, Asker, Handler, Host, Sent, Trials
 from stepwell.flows.step_requests.looks import asked_again, value_of, value_of_error
 from stepwell.flows.step_requests.operations import operation_of
 from stepwell.model.fingerprint import TOO_MANY, look_name
@@ -33,6 +34,9 @@ _SECONDS_OF_SILENCE = 600.0
 _LARGEST_REQUEST = 8 << 20
 _MOST_LOOKS = 1000
 _LONGEST_LOOK = 1 << 20
+_TRIALS = "stepwell.flows.trials.running"
+"""What runs trials stands on runs, and these on this: it is looked up when a step has some made."""
+
 _SPARED = 1 << 30
 """How many bytes of the disk a step's files leave free."""
 
@@ -44,7 +48,8 @@ class Session:
 
     def __init__(self, host: Host, call: StepCall, step_run_id: str, *, rehearses: bool = False) -> None:
         self.token = secrets.token_hex(24)
-        self._asker = Asker(host, call, step_run_id, self._new_folder, rehearses)
+        self._asker = Asker(host, call, step_run_id, self._new_folder, rehearses, self._trials_of_step)
+        self._trials: Trials | None = None
         self._host = host
         self._context = contextvars.copy_context()  # Prefect's settings stand there
         self._lock = threading.Lock()
@@ -55,10 +60,12 @@ class Session:
         self._closed = False
 
     def close(self) -> None:
-        """Answer nobody any more, and remove what was provided for the step alone."""
+        """Answer nobody any more, end the step's trials, and remove what was provided for the step alone."""
         with self._lock:
             self._closed = True
             folder, self._folder = self._folder, None
+        if self._trials is not None:
+            self._trials.close()
         if folder:
             remove(folder)
 
@@ -80,6 +87,11 @@ class Session:
             else f"changed while the step ran ({began})"
             for name, values in known.items()
         }
+
+    @property
+    def seen_by_trials(self) -> set[str]:
+        """What trials of the step were seen to read and to ask, though it was not declared."""
+        return self._trials.seen() if self._trials is not None else set()
 
     @property
     def told_secrets(self) -> bool:
@@ -171,6 +183,15 @@ class Session:
                 self._handed_out |= {str(answer.path), os.path.realpath(answer.path), *answer.read_in_place}
                 if answer.read_in_place:
                     self._in_place.add(look)
+
+    def _trials_of_step(self) -> Trials:
+        with self._lock:
+            if self._closed:
+                raise ClosedError
+            if self._trials is None:
+                made: Trials = importlib.import_module(_TRIALS).Trials(self._host, self._asker.call)
+                self._trials = made
+            return self._trials
 
     def _new_folder(self) -> Path:
         with self._lock:

@@ -91,7 +91,22 @@ PIPELINES = {
     "StepSequence": "steps=None",
     "PythonScriptStep": "script_name name=None arguments=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None allow_reuse=True version=None hash_paths=None",
     "CommandStep": "command=None name=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None allow_reuse=True version=None",
+    "EstimatorStep": "name=None estimator=None estimator_entry_script_arguments=None runconfig_pipeline_params=None inputs=None outputs=None compute_target=None allow_reuse=True version=None",
+    "MpiStep": "name=None source_directory=None script_name=None arguments=None compute_target=None node_count=None process_count_per_node=None inputs=None outputs=None allow_reuse=True version=None hash_paths=None **kwargs",
+    "AzureBatchStep": "name create_pool=False pool_id=None delete_batch_job_after_finish=True delete_batch_pool_after_finish=False is_positive_exit_code_failure=True vm_image_urn='urn:MicrosoftWindowsServer:WindowsServer:2012-R2-Datacenter' run_task_as_admin=False target_compute_nodes=1 vm_size='standard_d1_v2' source_directory=None executable=None arguments=None inputs=None outputs=None allow_reuse=True compute_target=None version=None",
+    "BatchCompute": "workspace name",
+    "BatchCompute.attach_configuration": "resource_group=None account_name=None resource_id=None",
+    "RScriptStep": "script_name name=None arguments=None compute_target=None runconfig=None runconfig_pipeline_params=None inputs=None outputs=None params=None source_directory=None use_gpu=False custom_docker_image=None cran_packages=None github_packages=None custom_url_packages=None allow_reuse=True version=None",
+    "RCranPackage": "name version=None repository=None",
+    "RGitHubPackage": "repository auth_token=None",
+    "NotebookRunnerStep": "name=None notebook_run_config=None runconfig_pipeline_params=None compute_target=None params=None inputs=None outputs=None allow_reuse=True version=None output_notebook_pipeline_data_name=None",
+    "NotebookRunConfig": "source_directory notebook output_notebook=None parameters=None handler=None run_config=None",
     "DataTransferStep": "name source_data_reference=None destination_data_reference=None compute_target=None source_reference_type=None destination_reference_type=None allow_reuse=True",
+    "AdlaStep": "script_name name=None inputs=None outputs=None params=None degree_of_parallelism=None priority=None runtime_version=None compute_target=None source_directory=None allow_reuse=True version=None hash_paths=None",
+    "ParallelRunStep": "name parallel_run_config inputs output=None side_inputs=None arguments=None allow_reuse=True",
+    "ParallelRunConfig": "environment entry_script error_threshold output_action compute_target node_count process_count_per_node=None mini_batch_size=None source_directory=None description=None logging_level='INFO' run_invocation_timeout=60 run_max_try=3 append_row_file_name=None allowed_failed_count=None allowed_failed_percent=None partition_keys=None environment_variables=None",
+    "ParallelRunConfig.load_yaml": "workspace path",
+    "ParallelRunConfig.save_to_yaml": "path",
     "PythonScriptStep.run_after": "step",
     "PublishedPipeline.get": "workspace id",
     "PublishedPipeline.list": "workspace active_only=True _service_endpoint=None",
@@ -246,7 +261,10 @@ SETTINGS = {
     "ComputeTarget.create": "workspace name provisioning_configuration",
     "ComputeTarget.attach": "workspace name attach_configuration",
     "ComputeTarget.list": "workspace",
+    "AdlaCompute.attach_configuration": "resource_group=None account_name=None resource_id=None",
     "AmlCompute.provisioning_configuration": "vm_size='' vm_priority='dedicated' min_nodes=0 max_nodes=None idle_seconds_before_scaledown=1800 admin_username=None admin_user_password=None admin_user_ssh_key=None vnet_resourcegroup_name=None vnet_name=None subnet_name=None tags=None description=None remote_login_port_public_access='NotSpecified' identity_type=None identity_id=None location=None enable_node_public_ip=True",
+    "DatabricksCompute.attach_configuration": "resource_group=None workspace_name=None resource_id=None access_token=''",
+    "DatabricksCompute.get_credentials": "",
     "AmlCompute.wait_for_completion": "show_output=False min_node_count=None timeout_in_minutes=25 is_delete_operation=False",
 }
 DATASETS = {
@@ -333,7 +351,53 @@ MODULES = {
     "InputPortDef": "name data_types=None default_datastore_mode=None default_path_on_compute=None is_optional=False default_overwrite=None default_data_reference_name=None is_resource=False label=None",
     "OutputPortDef": "name default_datastore_name=None default_datastore_mode=None default_path_on_compute=None is_directory=False data_type=None default_overwrite=None training_output=None label=None",
 }
-SIGNATURES = {**MODULES, **WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
+SPARK = {
+    "DatabricksStep": "name inputs=None outputs=None existing_cluster_id=None spark_version=None node_type=None instance_pool_id=None num_workers=None min_workers=None max_workers=None spark_env_variables=None spark_conf=None init_scripts=None cluster_log_dbfs_path=None notebook_path=None notebook_params=None python_script_path=None python_script_params=None main_class_name=None jar_params=None python_script_name=None source_directory=None hash_paths=None run_name=None timeout_seconds=None runconfig=None maven_libraries=None pypi_libraries=None egg_libraries=None jar_libraries=None rcran_libraries=None compute_target=None allow_reuse=True version=None permit_cluster_restart=None",
+    "SynapseSparkStep": "file source_directory compute_target driver_memory driver_cores executor_memory executor_cores num_executors name=None app_name=None environment=None arguments=None inputs=None outputs=None conf=None py_files=None jars=None files=None allow_reuse=True version=None",
+    "SynapseCompute.attach_configuration": "linked_service type pool_name",
+    "LinkedService.register": "workspace name linked_service_config",
+    "LinkedService.get": "workspace name",
+    "LinkedService.list": "workspace",
+    "LinkedService.unregister": "",
+    "SynapseWorkspaceLinkedServiceConfiguration": "subscription_id resource_group name",
+    "MavenLibrary": "coordinates=None repo=None exclusions=None",
+    "PyPiLibrary": "package=None repo=None",
+    "EggLibrary": "library=None",
+    "JarLibrary": "library=None",
+    "RCranLibrary": "package=None repo=None",
+    "HDFSOutputDatasetConfig": "name=None destination=None",
+}
+SIGNATURES = {**SPARK, **MODULES, **WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
+_POLICY = "evaluation_interval=1 delay_evaluation=0"
+SWEEPS = {
+    "HyperDriveStep": "name hyperdrive_config estimator_entry_script_arguments=None inputs=None outputs=None metrics_output=None allow_reuse=True version=None",
+    "HyperDriveStepRun": "step_run",
+    "HyperDriveRun": "experiment run_id hyperdrive_config=None",
+    "HyperDriveRun.get_best_run_by_primary_metric": "include_failed=True include_canceled=True include_resume_from_runs=True",
+    "HyperDriveRun.get_children_sorted_by_primary_metric": "top=0 reverse=False discard_no_metric=False",
+    "HyperDriveRun.get_hyperparameters": "",
+    "HyperDriveConfig": "hyperparameter_sampling primary_metric_name primary_metric_goal max_total_runs max_concurrent_runs=None max_duration_minutes=10080 policy=None estimator=None run_config=None resume_from=None resume_child_runs=None pipeline=None debug_flag=None custom_run_id=None",
+    "HyperDriveRunConfig": "estimator hyperparameter_sampling primary_metric_name primary_metric_goal max_total_runs max_concurrent_runs=None max_duration_minutes=10080 policy=None",
+    "RandomParameterSampling": "parameter_space properties=None",
+    "GridParameterSampling": "parameter_space",
+    "BayesianParameterSampling": "parameter_space",
+    "BanditPolicy": "evaluation_interval=1 slack_factor=None slack_amount=None delay_evaluation=0",
+    "MedianStoppingPolicy": _POLICY,
+    "TruncationSelectionPolicy": f"truncation_percentage {_POLICY} exclude_finished_jobs=False",
+    "NoTerminationPolicy": "",
+    "PrimaryMetricGoal.from_str": "goal",
+    "TrainingOutput": "type iteration=None metric=None model_file=None",
+    "uniform": "min_value max_value",
+    "quniform": "min_value max_value q",
+    "loguniform": "min_value max_value",
+    "qloguniform": "min_value max_value q",
+    "normal": "mu sigma",
+    "qnormal": "mu sigma q",
+    "lognormal": "mu sigma",
+    "qlognormal": "mu sigma q",
+    "randint": "upper",
+}
+SIGNATURES = {**WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS, **SWEEPS}
 """Signatures of the SDK, as its documentation has them; ours may take more by keyword, and need less.
 
 One default differs: `CondaDependencies.create` takes the Python in use for None, where the SDK names one of its own.

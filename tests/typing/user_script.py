@@ -6,6 +6,8 @@ from typing import Any
 from prefect import flow
 
 from stepwell import (
+    AdlaCompute,
+    AdlaStep,
     AmlCompute,
     AutoMLConfig,
     AutoMLRun,
@@ -21,6 +23,7 @@ from stepwell import (
     DataPath,
     DataPathComputeBinding,
     DataReference,
+    DatabricksCompute,
     Dataset,
     DatasetConsumptionConfig,
     Datastore,
@@ -43,6 +46,8 @@ from stepwell import (
     ModuleVersion,
     MsiAuthentication,
     OutputFileDatasetConfig,
+    ParallelRunConfig,
+    ParallelRunStep,
     OutputPortDef,
     OutputTabularDatasetConfig,
     Pipeline,
@@ -80,6 +85,25 @@ from stepwell import (
     MpiConfiguration,
     PyTorchConfiguration,
     TensorflowConfiguration,
+    NotebookRunConfig,
+    NotebookRunnerStep,
+    EstimatorStep,
+    MpiStep,
+    RScriptStep,
+    AzureBatchStep,
+    BatchCompute,
+    DatabricksStep,
+    EggLibrary,
+    HDFSOutputDatasetConfig,
+    JarLibrary,
+    LinkedService,
+    MavenLibrary,
+    PyPiLibrary,
+    RCranLibrary,
+    SparkCompute,
+    SynapseCompute,
+    SynapseSparkStep,
+    SynapseWorkspaceLinkedServiceConfiguration,
     __version__,
 )
 
@@ -114,7 +138,10 @@ targets: list[Any] = [
     ComputeTarget.attach(ws, "boxes", DockerCompute(image="python:3.11")),
     ComputeTarget.attach(ws, "workers", DaskCompute(max_nodes=4)),
     ComputeTarget.attach(ws, "gpus", CudaCompute()),
+    ComputeTarget.attach(ws, "lake", AdlaCompute.attach_configuration("group", "account")),
     ComputeTarget.create(ws, "aml", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=2)),
+    ComputeTarget.attach(ws, "bricks", DatabricksCompute.attach_configuration("group", "workspace", access_token="t")),
+    DatabricksCompute(ws, "bricks"),
 ]
 print([target.name for target in targets], ws.compute_targets["here"].get_status())
 
@@ -143,11 +170,32 @@ train = PythonScriptStep(
     strict=True,
 )
 check = CommandStep(name="check", command=["python", "check.py", model], inputs=[model])
+scores = PipelineData("scores")
+batches = ParallelRunConfig(
+    environment=environment, entry_script="score.py", error_threshold=-1, output_action="append_row",
+    compute_target="local", node_count=1, mini_batch_size=PipelineParameter("size", "10"), source_directory="scripts",
+)  # fmt: skip
+batches.save_to_yaml("batches.yml")
+score = ParallelRunStep(
+    name="score", parallel_run_config=ParallelRunConfig.load_yaml(ws, "batches.yml"), inputs=[report.as_input("rows")],
+    output=scores, side_inputs=[model], arguments=["--model", model], reuse_mini_batches=False, retries=1,
+)  # fmt: skip
+usql = AdlaStep("totals.usql", inputs=[uploaded], params={"least": 6}, degree_of_parallelism=2, compute_target="lake")
 copy = DataTransferStep(
     name="copy",
     source_data_reference=uploaded,
     destination_data_reference=DataReference(store, data_reference_name="copied", path_on_datastore="out"),
 )
+report_notebook = NotebookRunnerStep(
+    notebook_run_config=NotebookRunConfig("notebooks", "report.ipynb", parameters={"rate": 0.5}), inputs=[model]
+)
+fitted = EstimatorStep("fit", Estimator("scripts", entry_script="fit.py"), ["--table", table], inputs=[table])
+ranked = MpiStep(script_name="ranks.py", source_directory="scripts", node_count=2, process_count_per_node=2)
+modelled = RScriptStep("model.R", source_directory="scripts", cran_packages=["jsonlite"])
+batched = AzureBatchStep(
+    "copy", executable="copy.sh", source_directory="scripts", compute_target=BatchCompute.attach_configuration("g", "a")
+)
+print(batched.name, modelled.name, report_notebook.name, fitted.name, ranked.name)
 pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
 decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
 results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}
@@ -246,3 +294,25 @@ config = AutoMLConfig("regression", training_data=training, label_column_name="r
 search = AutoMLStep("search", config)
 searched = AutoMLStepRun(run.find_step_run("search")[0])
 print(search.get_default_model_output(), searched.get_output()[1], AutoMLRun(run.experiment, run.id).get_output())
+spark = ComputeTarget.attach(ws, "spark-2", SparkCompute(master="local[2]", conf={"spark.sql.shuffle.partitions": "4"}))
+counts: PipelineData = PipelineData("counts")
+bricks = DatabricksStep(
+    "count",
+    inputs=[table],
+    outputs=[counts],
+    num_workers=2,
+    notebook_path="/Users/me/count",
+    notebook_params={"rate": rate, "word": "yes"},
+    maven_libraries=[MavenLibrary("group:artifact:1", exclusions=["a:b"])],
+    pypi_libraries=[PyPiLibrary(package="numpy")],
+    egg_libraries=[EggLibrary("dbfs:/a.egg")],
+    jar_libraries=[JarLibrary("dbfs:/a.jar")],
+    rcran_libraries=[RCranLibrary("ada")],
+    compute_target=spark,
+)
+link = LinkedService.register(ws, "linked", SynapseWorkspaceLinkedServiceConfiguration("s", "g", "synapse"))
+pool = ComputeTarget.attach(ws, "pool", SynapseCompute.attach_configuration(link, "SynapseSpark", "pool"))
+written: HDFSOutputDatasetConfig = HDFSOutputDatasetConfig("written")
+double = SynapseSparkStep("double.py", ".", pool, "1g", 1, "1g", 1, 1, arguments=["--out", written], conf={"a": 1})
+print(Pipeline(ws, [bricks, double]).name, LinkedService.list(ws))
+link.unregister()

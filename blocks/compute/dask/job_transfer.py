@@ -30,6 +30,7 @@ from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.system.files import remove, replace_file, take
 from stepwell.errors import ComputeTargetException, StepFailedException, StepwellError
 from stepwell.model.records import BESIDE, Exit
+from stepwell.script.events import EVENTS
 
 _GRACE_SECONDS = 12.0
 _NOTICE_SECONDS = 5.0
@@ -54,7 +55,7 @@ class JobTransfer:
         self._began, self._done, self._ended = StopSignal(), StopSignal(), StopSignal()
         self._report: Report | None = None
         self._serve = request.job.requests
-        self._request = replace(request, job=replace(request.job, requests=None))
+        self._request = replace(request, job=replace(request.job, requests=None, elsewhere={}))
 
     def report(self) -> Report:
         """Send the request, supply the data that workers lack, and return the report."""
@@ -127,11 +128,18 @@ class JobTransfer:
                 self._on_output(f"The worker is gone; the step runs again on {event['began']}\n")
             with suppress(OSError):
                 replace_file(self._request.job.record, f"logs/{log.name}", b"")
+            with suppress(OSError):
+                os.unlink(self._request.job.control / EVENTS)
         elif "text" in event:
             text = self._request.redact(str(event["text"]))  # a secret may have been asked for meanwhile
             with suppress(OSError), open(log, "a", errors="surrogateescape", opener=_open_log) as stream:
                 stream.write(text)
             self._on_output(text)
+        elif "events" in event:  # until the whole record comes
+            text = self._request.redact(str(event["events"]))
+            self._request.job.control.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError), open(self._request.job.control / EVENTS, "a", opener=_open_log) as stream:
+                stream.write(text)
         elif "asks" in event and self._serve:
             asked = (str(event["asks"]), str(event.get("at")))
             threading.Thread(target=self._relay, args=asked, name="stepwell-relay", daemon=True).start()

@@ -30,8 +30,10 @@ from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.files import remove, take
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException
+from stepwell.model.nofollow import open_file
 from stepwell.model.records import BESIDE, Exit
 from stepwell.model.tree import scan
+from stepwell.script.events import EVENTS
 
 TICK_SECONDS = 0.1
 _MOST_TEXT = 1 << 20
@@ -102,7 +104,7 @@ def _send_event(worker: Any, request: JobRequest, **fields: Any) -> None:
 
 
 def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
-    with _channel(worker, request) as (on_output, stop):
+    with _channel(worker, request, job.control) as (on_output, stop):
         if not request.here:
             _check_packages(job, on_output)
             _check_data(job)
@@ -276,14 +278,17 @@ def _nanny_variables() -> tuple[str, ...]:
 
 
 @contextmanager
-def _channel(worker: Any, request: JobRequest) -> Iterator[tuple[Any, StopSignal]]:
-    """Pass text on to the sender while the block runs, and raise the signal when nobody waits for the job any more."""
+def _channel(worker: Any, request: JobRequest, control: Path) -> Iterator[tuple[Any, StopSignal]]:
+    """Pass text and metrics on to the sender while the block runs, and raise the signal when nobody waits for it any more."""
     from distributed.worker import thread_state  # type: ignore[attr-defined]
 
     key, stop, over = thread_state.key, StopSignal(), threading.Event()
     waiting: list[str] = []
+    logged = _NewLines(control)
 
     def flush() -> None:
+        if lines := logged.read():
+            _send_event(worker, request, events=lines)
         text, waiting[:] = "".join(waiting), []
         if len(text) > _MOST_TEXT:
             text = f"{text[:_MOST_TEXT]}\n… ({len(text) - _MOST_TEXT} more characters in the log)\n"
@@ -308,3 +313,22 @@ def _channel(worker: Any, request: JobRequest) -> Iterator[tuple[Any, StopSignal
         flush()
         if stop.stopped:
             _send_event(worker, request, ended=time.time())
+
+
+class _NewLines:
+    """The lines that a script adds to the log of its metrics, as far as they are whole; none of what would be too much to send."""
+
+    def __init__(self, control: Path) -> None:
+        self._control, self._read = control, 0
+
+    def read(self) -> str:
+        try:
+            with open_file(self._control.parent, f"{self._control.name}/{EVENTS}") as stream:
+                if os.fstat(stream.fileno()).st_size == self._read:
+                    return ""
+                stream.seek(self._read)
+                lines = stream.read(_MOST_TEXT).rpartition(b"\n")
+        except OSError:
+            return ""
+        self._read += len(lines[0] + lines[1])
+        return (lines[0] + lines[1]).decode(errors="replace")

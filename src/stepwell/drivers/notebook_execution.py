@@ -50,6 +50,13 @@ class CellError(Exception):
         return int(self.message) if re.fullmatch(r"-?\d+", self.message) else int(self.message not in ("", "None"))
 
 
+class Variable:
+    """A value that stands in an environment variable, so that it is not written into the notebook."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
 # Reading and changing -----------------------------------------------------------------------------------------------
 
 
@@ -114,7 +121,9 @@ def _assignments(language: str, values: Mapping[str, Any]) -> str:
 
 
 def python_literal(value: Any) -> str:
-    """Return the Python expression of a value that JSON can hold."""
+    """Return the Python expression of a value that JSON can hold, or of a `Variable`."""
+    if isinstance(value, Variable):
+        return f'__import__("os").environ["{value.name}"]'
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):  # noqa: PLR0124
         return f'float("{value}")'
     if isinstance(value, (list, tuple)):
@@ -125,7 +134,9 @@ def python_literal(value: Any) -> str:
 
 
 def r_literal(value: Any) -> str:
-    """Return the R expression of a value that JSON can hold; integers are R's own where they fit."""
+    """Return the R expression of a value that JSON can hold, or of a `Variable`; integers are R's own where they fit."""
+    if isinstance(value, Variable):
+        return f'Sys.getenv("{value.name}")'
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -176,7 +187,9 @@ def run(
         )
         _write(notebook, kept)
         try:
-            client.execute(cwd=os.getcwd(), env={**os.environ, "JPY_PARENT_PID": str(os.getpid())})
+            environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}
+            with open(os.path.join(folder, "unheard"), "wb") as unheard:  # what the kernel passes on, it prints, too
+                client.execute(cwd=os.getcwd(), env=environment, stdout=unheard, stderr=unheard)
         except CellExecutionError:
             raise _error_of(notebook) from None
         except DeadKernelError:

@@ -6,7 +6,7 @@ import pytest
 
 from stepwell.blocks.environments.environment import Environment
 from stepwell.errors import UserErrorException
-from stepwell.flows.configurations.distributed import (
+from stepwell.flows.configurations.distribution import (
     Gloo,
     Mpi,
     MpiConfiguration,

@@ -19,6 +19,7 @@ from stepwell.blocks.compute.dask.cluster import cluster_of, known_cluster
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
+from stepwell.flows.public.pipeline_run import all_runs
 
 REPOSITORY = Path(__file__).resolve().parents[4]
 
@@ -119,6 +120,11 @@ def test_a_step_runs_again_when_its_worker_is_killed(project, make):
     thread = threading.Thread(target=lambda: result.update(summary=project.run(pipeline)))
     thread.start()
     eventually(lambda: marker.exists() and marker.read_text())
+    eventually(
+        lambda: (
+            [step.get_metrics() for run in all_runs(project.workspace) for step in run.get_steps()] == [{"tries": 1}]
+        )
+    )
     os.kill(int(marker.read_text()), signal.SIGKILL)
     thread.join(PATIENCE)
     (step,) = result["summary"].steps

@@ -14,12 +14,14 @@ from stepwell.blocks.datasets.sources import definition_in
 from stepwell.blocks.datasets.tabular_dataset import TabularDataset
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
-from stepwell.flows.runs.summary import StepSummary
 from stepwell.model.datasets.definition import datastores_of
 from stepwell.model.definitions import OUTPUT
 
+Noted = Mapping[str, Mapping[str, Any]]
+"""What a run has noted of the datasets of a step, by input or output."""
 
-def input_datasets(workspace: BaseWorkspace, step: StepSummary) -> list[dict[str, Any]]:
+
+def input_datasets(workspace: BaseWorkspace, read: Noted) -> list[dict[str, Any]]:
     """Return what a step read of datasets; what another step wrote is none that could be found again."""
     return [
         {
@@ -31,12 +33,12 @@ def input_datasets(workspace: BaseWorkspace, step: StepSummary) -> list[dict[str
                 "pathOnCompute": facts.get("path_on_compute"),
             },
         }
-        for name, facts in step.datasets.items()
+        for name, facts in read.items()
         for dataset in _found(workspace, facts)
     ]
 
 
-def output_datasets(workspace: BaseWorkspace, step: StepSummary) -> list[dict[str, Any]]:
+def output_datasets(workspace: BaseWorkspace, registered: Noted) -> list[dict[str, Any]]:
     """Return the datasets of the workspace that a step's outputs became."""
     return [
         {
@@ -45,7 +47,7 @@ def output_datasets(workspace: BaseWorkspace, step: StepSummary) -> list[dict[st
             "outputDetails": {"outputName": name},
             "dataset": dataset,
         }
-        for name, facts in step.registered.items()
+        for name, facts in registered.items()
         for dataset in _found(workspace, facts)
     ]
 
