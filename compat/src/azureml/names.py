@@ -62,6 +62,9 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
     **_carried("stepwell", "SqlDataReference StoredProcedureParameter StoredProcedureParameterType DataFactoryCompute"),
     **_carried("stepwell", "KustoCompute KustoStep"),
+    "AutoMLConfig": Name("stepwell:AutoMLConfig", "classification and regression of tables, by FLAML"),
+    "AutoMLStep": Name("stepwell:AutoMLStep", "classification and regression of tables, by FLAML"),
+    **_carried("stepwell", "AutoMLStepRun AutoMLRun"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
     **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep RScriptStep"),
     **_carried("stepwell", "AzureBatchStep BatchCompute"),
@@ -159,11 +162,11 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "write the ports as inputs= and outputs= of the step",
-        """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
+        """InputPortBinding OutputPortBinding Graph Node Edge""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
-        """AutoMLStep AutoMLStepRun AutoMLConfig AutoMLRun AutoMLPipelineBuilder""",
+        """AutoMLPipelineBuilder""",
     ),
     **_refused(
         "submit the pipeline once for each set of parameters",

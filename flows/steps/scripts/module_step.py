@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol, Unpack, runtime_checkable
 
 from stepwell.blocks.arguments.checked import checked
@@ -16,7 +17,7 @@ from stepwell.flows.steps.argument_types import Argument, Configuration, Input, 
 from stepwell.flows.steps.outputs import REFERENCE, OutputInput, PipelineData
 from stepwell.flows.steps.ports import original, port_of
 from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
-from stepwell.flows.steps.step import Step
+from stepwell.flows.steps.step import Producers, Step
 from stepwell.model.definitions import EnvironmentDefinition, Piece, StepDefinition
 
 
@@ -24,8 +25,15 @@ from stepwell.model.definitions import EnvironmentDefinition, Piece, StepDefinit
 class Version(Protocol):
     """A version of a module: what a `ModuleVersion` is."""
 
-    workspace: BaseWorkspace
-    block: ModuleVersionBlock
+    @property
+    def workspace(self) -> BaseWorkspace:
+        """The workspace that knows it."""
+        ...
+
+    @property
+    def block(self) -> ModuleVersionBlock:
+        """The document that is kept of it."""
+        ...
 
 
 @runtime_checkable
@@ -143,16 +151,22 @@ class ModuleStep(Step):
         names = self._ports["output"]
         return {made: names.get(name, name) for made, name in super().produced.items()}
 
-    def define(self, **asked: Any) -> StepDefinition:
+    def define(
+        self, *, step_id: str, producers: Producers, ids: Mapping[Step, str], source_directory: Path | None = None
+    ) -> StepDefinition:
         """Return the step as plain values, its inputs and outputs called as the module's ports.
 
         Args:
-            **asked: As of `Step.define`.
+            step_id: The step's id in its pipeline.
+            producers: The step's id and the output's name for each object that a step of the pipeline writes.
+            ids: The ids of the pipeline's steps.
+            source_directory: Not used: the version's snapshot is the source.
 
         Returns:
             The definition.
         """
-        return _renamed(super().define(**asked), self._ports)
+        made = super().define(step_id=step_id, producers=producers, ids=ids, source_directory=source_directory)
+        return _renamed(made, self._ports)
 
 
 def _refuse_disabled(name: str, status: str, block: ModuleVersionBlock) -> None:
@@ -191,7 +205,7 @@ def _bound_inputs(name: str, block: ModuleVersionBlock, given: Mapping[str, Any]
         if port in given:
             item = given[port]
             if isinstance(item, PipelineData):
-                mode = facts.get("default_datastore_mode") or "mount"
+                mode: Any = facts.get("default_datastore_mode") or "mount"
                 item = OutputInput(item, port, mode, facts.get("default_path_on_compute"))
             found[port] = item
     return found
