@@ -18,6 +18,7 @@ import commands
 import dask_steps
 import docker_steps
 import files
+import mini_batches
 import steps
 from place import Place, place
 from rows import Row, machine, save, table
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "executed": steps.executed,
     "dask": dask_steps.spread,
     "docker": docker_steps.contained,
+    "mini-batches": mini_batches.small_files,
     "command": commands.command,
     "memory": commands.memory,
     "scale": commands.scale,

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 
 from stepwell.blocks.arguments.checked import checked, is_checking, refuse_mistyped, refuse_unknown
 from stepwell.blocks.compute.memory_size import refuse_tiny
@@ -109,6 +109,20 @@ class Compute(documents.NamedBlock, abc.ABC):
             ComputeTargetException: The step needs what the target doesn't have.
         """
 
+    def with_contents(self, step: StepDefinition) -> StepDefinition:
+        """Return the step, told what its result depends on and only the target sees, such as a notebook that it has.
+
+        Args:
+            step: The definition of the step.
+
+        Returns:
+            The definition; what is told in it becomes part of the key.
+
+        Raises:
+            ComputeTargetException: It can't be seen.
+        """
+        return step
+
     def ready(self) -> None:
         """Raise ComputeTargetException if the target lacks what it needs; called when a step is sure to run.
 
@@ -134,6 +148,12 @@ class Compute(documents.NamedBlock, abc.ABC):
             Amounts by resource, in the units of `capacity`.
         """
         return {"steps": 1}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values of its secret settings, which no log may show."""
+        held = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(text for value in held if isinstance(value, SecretStr) and (text := value.get_secret_value()))
 
     @property
     def type(self) -> str:

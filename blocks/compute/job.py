@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ class Job:
     `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is
     what the script may ask of the run that it is part of. Through `remote_store`, data reach machines that don't share
     a disk with this one. `own_code` are kept copies of modules, by the place that people work on. `requests` answers what
-    the script asks, with the step's `token`; the target brings the connections there. It never leaves this process.
+    the script asks, with the step's `token`; the target brings the connections there. `elsewhere` has the datastore, and the
+    path there, of each input that stands on one which is not local, and a folder for each output whose datastore is not.
+    Neither leaves this process.
     """
 
     call: StepCall
@@ -32,6 +35,7 @@ class Job:
     own_code: dict[str, Path] = field(default_factory=dict)
     requests: Serve | None = None
     token: str = ""
+    elsewhere: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
     @property
     def control(self) -> Path:
@@ -60,12 +64,18 @@ def shown_input(call: StepCall, name: str, path: Path) -> str:
     return str(dataset["id"]) if dataset.get("mode") == "direct" else str(path)
 
 
+def parameter_variable(name: str) -> str:
+    """Return the environment variable in which a script finds a parameter."""
+    return "AML_PARAMETER_" + re.sub(r"\W", "_", name)
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """How a job's process ended, and where each output stands on this machine, if it was written.
 
     `same_files`: the process saw this machine's files under their names here. `facts` say where it ran, for people, who
-    are also told of the `warnings`. `seen_at` are the paths where the process saw the outputs, if they are others.
+    are also told of the `warnings`. `seen_at` are the paths where the process saw the outputs, if they are others. `failure`
+    is the error of a process that failed where the target can say more of it than its exit does.
     """
 
     exit: Exit
@@ -74,3 +84,4 @@ class Finished:
     facts: dict[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     seen_at: dict[str, Path] = field(default_factory=dict)
+    failure: Exception | None = None

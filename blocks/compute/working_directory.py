@@ -25,7 +25,7 @@ from typing import Any
 
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.files_beside import with_files_beside
-from stepwell.blocks.compute.job import Job, shown_input
+from stepwell.blocks.compute.job import Job, parameter_variable, shown_input
 from stepwell.blocks.compute.own_code import WITH_CHILDREN, OwnCode, Python
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.processes.command import PAYLOAD, Command
@@ -223,7 +223,7 @@ def _output_path(port: OutputPort, directory: WorkingDirectory) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
     else:
         path = directory.folder / "outputs" / port.name
-    if port.variable == port.name:  # an OutputFileDatasetConfig: the script finds a folder
+    if port.variable == port.name and port.mode != "hdfs":  # an OutputFileDatasetConfig: the script finds a folder
         path.mkdir(parents=True, exist_ok=True)
     return path
 
@@ -319,7 +319,7 @@ def _write_context(job: Job, directory: WorkingDirectory) -> None:
         "input_datasets": {name: str(path) for name, path in directory.inputs.items()},
         "output_datasets": {name: str(path) for name, path in directory.outputs.items()},
         "datasets": job.call.datasets,
-        "secret_variables": [_parameter_variable(p.name) for p in job.call.definition.parameters if p.secret],
+        "secret_variables": [parameter_variable(p.name) for p in job.call.definition.parameters if p.secret],
     }
     (job.control / "context.json").write_text(json.dumps(context))
 
@@ -332,9 +332,9 @@ def _rendered(argument: Argument, call: StepCall, directory: WorkingDirectory, *
 
 
 def settings_of(call: StepCall, directory: WorkingDirectory) -> dict[str, str]:
-    """Return the settings of a step's driver, with the values of its parameters and the paths of its ports."""
-    driver = call.definition.driver
-    return {name: _rendered(value, call, directory) for name, value in driver.settings.items()} if driver else {}
+    """Return the settings and hints of a step's driver, with the values of its parameters and the paths of its ports."""
+    told = {**driver.hints, **driver.settings} if (driver := call.definition.driver) else {}
+    return {name: _rendered(value, call, directory) for name, value in told.items()}
 
 
 def _launch_spec(
@@ -382,10 +382,8 @@ def _variables(job: Job, directory: WorkingDirectory) -> dict[str, str]:
     call, definition = job.call, job.call.definition
     data = {port.variable: shown_input(call, port.name, directory.inputs[port.name]) for port in definition.inputs}
     data |= {port.variable: str(directory.outputs[port.name]) for port in definition.outputs}
-    values = {_parameter_variable(name): text for name, text in call.parameters.items()}
-    values |= {
-        _parameter_variable(name): _rendered(value, call, directory) for name, value in definition.params.items()
-    }
+    values = {parameter_variable(name): text for name, text in call.parameters.items()}
+    values |= {parameter_variable(name): _rendered(value, call, directory) for name, value in definition.params.items()}
     own = {
         "AZUREML_RUN_ID": job.step_run_id,
         "STEPWELL_CONTROL": str(directory.record / "control"),
@@ -394,7 +392,3 @@ def _variables(job: Job, directory: WorkingDirectory) -> dict[str, str]:
     if job.token:
         own |= {channel.SOCKET: str(directory.channel), channel.TOKEN: job.token}
     return {**data, **values, **own, **definition.environment.variables}
-
-
-def _parameter_variable(name: str) -> str:
-    return "AML_PARAMETER_" + re.sub(r"\W", "_", name)

@@ -77,6 +77,11 @@ class DatastoreFiles:
         return list(_texts(self._block.options.get_secret_value() if self._block.options else {}))
 
     @property
+    def storage_account(self) -> str:
+        """The account of the container that the datastore is, '' if it is none or has it in its URL alone."""
+        return str(self._options.get("account_name") or "")
+
+    @property
     def datastore_type(self) -> str:
         """v1's word for its kind, such as `AzureBlob`; where v1 has none, `local` or the URL's scheme."""
         if self._kind is not None:

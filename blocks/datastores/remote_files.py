@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import fsspec
 
+from stepwell.blocks.datastores.transient import PAUSES, patiently
 from stepwell.errors import DatastoreException
 
 Facts = dict[str, Any]
@@ -21,7 +22,7 @@ class RemoteFiles:
     """An fsspec file system, opened once for each thread, whose cache of listings is never believed.
 
     Places are paths of the file system. What fails raises DatastoreException, after a second try with a new connection:
-    servers end those that were idle for long.
+    servers end those that were idle for long. What may pass by itself is tried again after a while.
     """
 
     def __init__(self, name: str, url: str, opened: Callable[..., Any]) -> None:
@@ -115,19 +116,24 @@ class RemoteFiles:
 
     def _done(self, action: Callable[[Any], _T]) -> _T:
         try:
-            return action(self.filesystem)
+            return self._tried(action)
         except DatastoreException:
             raise
         except Exception as error:  # each driver has errors of its own
-            if isinstance(error, FileNotFoundError):
-                raise self._failed(error) from error
-        try:
-            self._filesystems[threading.get_ident()] = self._opened(skip_instance_cache=True)
-            return action(self.filesystem)
-        except DatastoreException:
-            raise
-        except Exception as error:
             raise self._failed(error) from error
+
+    def _tried(self, action: Callable[[Any], _T]) -> _T:
+        """Return what the action returns, with a new connection if the first fails, and later again if it may pass."""
+        try:
+            return action(self.filesystem)
+        except (FileNotFoundError, DatastoreException):
+            raise
+        except Exception:  # noqa: BLE001  (each driver has errors of its own)
+            self._connect_anew()
+        return patiently(lambda: action(self.filesystem), self._connect_anew, pauses=PAUSES[1:])
+
+    def _connect_anew(self) -> None:
+        self._filesystems[threading.get_ident()] = self._opened(skip_instance_cache=True)
 
     def _failed(self, error: Exception) -> DatastoreException:
         return DatastoreException(

@@ -40,6 +40,21 @@ def _blocks(workspace: str) -> list[KeyvaultSecretBlock]:
     return documents.load_any([KeyvaultSecretBlock], workspace=workspace)
 
 
+def secret_of(workspace: str, name: str) -> str:
+    """Return the secret of a workspace, or else of Prefect's; raise UserErrorException if there is none of that name."""
+    block = documents.load_named(KeyvaultSecretBlock, workspace, name.lower())
+    if block is not None:
+        return block.value.get_secret_value()
+    shared = documents.load(Secret, name.lower()) if re.fullmatch("[a-z0-9-]+", name.lower()) else None
+    if shared is not None:
+        return str(shared.get())
+    raise UserErrorException(
+        f"There is no secret {name!r} in the key vault of workspace {workspace!r}",
+        {"secrets": ", ".join(sorted(block.name for block in _blocks(workspace))) or "none"},
+        f"Keep it with `ws.get_default_keyvault().set_secret({name!r}, …)`, or make a block Secret of Prefect.",
+    )
+
+
 @checked
 class Keyvault:
     """The secrets of a workspace. They are masked in whatever runs of the workspace show.
@@ -93,17 +108,7 @@ class Keyvault:
         Raises:
             UserErrorException: There is none of that name.
         """
-        block = documents.load_named(KeyvaultSecretBlock, self._workspace, name.lower())
-        if block is not None:
-            return block.value.get_secret_value()
-        shared = documents.load(Secret, name.lower()) if re.fullmatch("[a-z0-9-]+", name.lower()) else None
-        if shared is not None:
-            return str(shared.get())
-        raise UserErrorException(
-            f"There is no secret {name!r} in the key vault of workspace {self._workspace!r}",
-            {"secrets": ", ".join(secret["name"] for secret in self.list_secrets()) or "none"},
-            f"Keep it with `ws.get_default_keyvault().set_secret({name!r}, …)`, or make a block Secret of Prefect.",
-        )
+        return secret_of(self._workspace, name)
 
     def get_secrets(self, secrets: Iterable[str]) -> dict[str, str]:
         """Return several secrets.

@@ -112,6 +112,98 @@ class ScheduleBlock(Block):
         return f"schedule-{self.schedule_id}"
 
 
+class ModuleBlock(DatedBlock):
+    """A name over versions of a step that pipelines share."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Module"
+    _block_type_slug: ClassVar[str] = "stepwell-module"
+    _description: ClassVar[str] = "A name over versions of a step that pipelines share."
+
+    module_id: str = Field(description="Its id, a UUID.")
+    workspace: str = Field(description="The name of its workspace.")
+    name: str = Field(description="Its name, unique in the workspace.")
+    description: str = Field(default="", description="What it does.")
+    status: str = Field(default="Active", description="`Active`, `Deprecated` or `Disabled`.")
+    default_version: str = Field(
+        default="", description="The version that is meant if none is named; '' if none is chosen."
+    )
+
+    @property
+    def document(self) -> str:
+        """The name of the document that holds it."""
+        return f"module-{self.module_id}"
+
+
+class ModuleVersionBlock(DatedBlock):
+    """A version of a module: a snapshot, what of it runs, and the ports that its steps bind data to."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Module Version"
+    _block_type_slug: ClassVar[str] = "stepwell-module-version"
+    _description: ClassVar[str] = "A version of a module: its snapshot, its script and its ports."
+
+    version_id: str = Field(description="Its id, a UUID.")
+    module_id: str = Field(description="The id of its module.")
+    workspace: str = Field(description="The name of its workspace.")
+    version: str = Field(description="Its version among those of the module.")
+    description: str = Field(default="", description="What it does.")
+    status: str = Field(default="Active", description="`Active`, `Deprecated` or `Disabled`.")
+    kind: str = Field(description="`python`, `adla` or `azure_batch`: what its script is.")
+    script: str = Field(description="The script's path in the snapshot, or the program's.")
+    snapshot: str = Field(default="", description="The digest of the snapshot; '' if it has none.")
+    arguments: list[Any] = Field(default_factory=list, description="Texts, numbers and ports for its command line.")
+    inputs: list[dict[str, Any]] = Field(default_factory=list, description="The ports of what it reads.")
+    outputs: list[dict[str, Any]] = Field(default_factory=list, description="The ports of what it writes.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters and their defaults.")
+    hash_paths: list[str] = Field(default_factory=list, description="Paths of the snapshot whose content counts too.")
+    environment: dict[str, Any] | None = Field(
+        default=None, description="The environment; nothing for packages in use."
+    )
+    settings: dict[str, Any] = Field(default_factory=dict, description="Further arguments of its step type.")
+    category: str = Field(default="", description="What sort of module it is, for people.")
+
+    @property
+    def document(self) -> str:
+        """The name of the document that holds it."""
+        return f"module-version-{self.version_id}"
+
+    @property
+    def claim(self) -> str:
+        """What its claim on the store is called."""
+        return self.document
+
+
+class PipelineDraftBlock(DatedBlock):
+    """A pipeline that is still worked on: what it would run now."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Pipeline Draft"
+    _block_type_slug: ClassVar[str] = "stepwell-pipeline-draft"
+    _description: ClassVar[str] = "A pipeline that can be changed, run and published."
+
+    draft_id: str = Field(description="Its id, a UUID.")
+    workspace: str = Field(description="The name of its workspace.")
+    name: str = Field(description="Its name.")
+    description: str = Field(default="", description="What it is for.")
+    experiment_name: str = Field(default="", description="The experiment of its runs.")
+    tags: dict[str, str] = Field(default_factory=dict, description="What it is marked with; its runs have them too.")
+    properties: dict[str, str] = Field(default_factory=dict, description="Facts about it.")
+    definition: SecretStr = Field(description="The pipeline's definition as JSON; it may hold secrets.")
+    snapshots: dict[str, str] = Field(description="The digest of each snapshot by source directory.")
+    source_properties: dict[str, str] = Field(default_factory=dict, description="What is known of the source in Git.")
+    continue_on_failure: bool = Field(default=False, description="Whether its runs go on past failed steps.")
+    parent: dict[str, str] = Field(default_factory=dict, description="What it was made of: its kind, and its id.")
+    last_run: str = Field(default="", description="The id of the run that was submitted last.")
+
+    @property
+    def document(self) -> str:
+        """The name of the document that holds it."""
+        return f"draft-{self.draft_id}"
+
+    @property
+    def claim(self) -> str:
+        """What its claim on the store is called."""
+        return self.document
+
+
 class RunSecretsBlock(Block):
     """Values of secret parameters on their way to a run; gone when the run has ended."""
 

@@ -1,4 +1,4 @@
-"""What stands in for things that old code asks for and this machine lacks: packages as they are installed, processors for GPUs.
+"""What stands in for what old code asks for and is not there: packages as installed, processors for GPUs, Spark for Databricks.
 
 It is chosen outside of the code: by variables of the environment, or else by the workspace.
 """
@@ -16,8 +16,15 @@ Environments = Literal["as-asked", "as-installed"]
 Gpus = Literal["gpu", "cpu"]
 """`cpu`: where a target lacks its GPUs, steps run on processors."""
 
-VARIABLES = {"environment": "STEPWELL_V1_ENVIRONMENT", "gpu": "STEPWELL_V1_GPU"}
-CHOICES: dict[str, tuple[str, ...]] = {"environment": get_args(Environments), "gpu": get_args(Gpus)}
+Databricks = Literal["workspace", "local"]
+"""`local`: what a Databricks workspace would run, Spark runs on this machine."""
+
+VARIABLES = {name: f"STEPWELL_V1_{name.upper()}" for name in ("environment", "gpu", "databricks")}
+CHOICES: dict[str, tuple[str, ...]] = {
+    "environment": get_args(Environments),
+    "gpu": get_args(Gpus),
+    "databricks": get_args(Databricks),
+}
 """What may be chosen, the usual one first."""
 
 

@@ -19,7 +19,7 @@ from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.blocks.workspace.stand_ins import CHOICES, Environments, Gpus, chosen_outside
+from stepwell.blocks.workspace.stand_ins import CHOICES, Databricks, Environments, Gpus, chosen_outside
 from stepwell.blocks.workspace.store_identity import elsewhere, keep_id, place_of, read_id
 from stepwell.errors import DatastoreException
 
@@ -55,7 +55,8 @@ class WorkspaceBlock(documents.NamedBlock):
         default_factory=dict, description="Where datastores stand, by name, whatever they were registered with."
     )
     stand_ins: dict[str, str] = Field(
-        default_factory=dict, description="`environment` and `gpu`: what stands in for what this machine lacks."
+        default_factory=dict,
+        description="What stands in for what is not there: for `environment`, `gpu` and `databricks`.",
     )
 
 
@@ -109,22 +110,29 @@ class WorkspaceStore:
 
     @property
     def stand_ins(self) -> dict[str, str]:
-        """What stands in for what this machine lacks: `environment` is `as-asked` or `as-installed`, `gpu` is `gpu` or `cpu`.
+        """What stands in for what is not there, by `environment`, `gpu` and `databricks`, as `set_stand_ins` takes it.
 
-        The variables `STEPWELL_V1_ENVIRONMENT` and `STEPWELL_V1_GPU` win over what `set_stand_ins` chose.
+        The variables `STEPWELL_V1_ENVIRONMENT`, `STEPWELL_V1_GPU` and `STEPWELL_V1_DATABRICKS` win over what that chose.
         """
         saved = self._block.stand_ins
         return {what: chosen_outside(what) or saved.get(what, usual) for what, (usual, *_) in CHOICES.items()}
 
-    def set_stand_ins(self, *, environment: Environments | None = None, gpu: Gpus | None = None) -> None:
-        """Choose what stands in for what old code asks for and this machine lacks; None leaves a choice as it is.
+    def set_stand_ins(
+        self,
+        *,
+        environment: Environments | None = None,
+        gpu: Gpus | None = None,
+        databricks: Databricks | None = None,
+    ) -> None:
+        """Choose what stands in for what old code asks for and is not there; None leaves a choice as it is.
 
         Args:
             environment: `as-installed`: steps with packages of their own run with those in use here, and what differs is told;
                 `as-asked`: their environments are made.
             gpu: `cpu`: where a target lacks its GPUs, steps run on processors; `gpu`: they fail.
+            databricks: `local`: what a Databricks workspace would run, Spark runs on this machine; `workspace`: that runs it.
         """
-        given = {"environment": environment, "gpu": gpu}
+        given = {"environment": environment, "gpu": gpu, "databricks": databricks}
         chosen = {**self._block.stand_ins, **{what: str(word) for what, word in given.items() if word is not None}}
         self._block.stand_ins = {what: word for what, word in chosen.items() if word != CHOICES[what][0]}
         documents.save_named(self._block)

@@ -9,7 +9,7 @@ import sys
 import typer
 
 from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens, workspaces
-from stepwell.deployments.cli.registries import models
+from stepwell.deployments.cli.registries import models, modules
 from stepwell.deployments.migration import command as migration
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ serve.add_to(app)
 workspaces.add_to(app)
 app.add_typer(compute.app, name="compute")
 app.add_typer(models.app, name="models")
+app.add_typer(modules.app, name="modules")
 app.add_typer(store.app, name="store")
 app.add_typer(server.app, name="server")
 app.add_typer(schedules.app, name="schedule")

@@ -104,19 +104,20 @@ def stand_ins(
         "", help="`as-installed`: steps run on the packages in use; `as-asked`: on their own."
     ),
     gpu: str = typer.Option("", help="`cpu`: where there is no GPU, steps run on processors; `gpu`: they fail."),
+    databricks: str = typer.Option("", help="`local`: Spark here runs what Databricks would; `workspace`: that does."),
 ) -> None:
-    """Choose what stands in for what old code asks for and this machine lacks; without options, tell what does."""
+    """Choose what stands in for what old code asks for and is not there; without options, tell what does."""
     from stepwell.blocks.workspace.stand_ins import CHOICES
     from stepwell.errors import UserErrorException
 
-    found, given = _known(name), {"environment": environment, "gpu": gpu}
+    found, given = _known(name), {"environment": environment, "gpu": gpu, "databricks": databricks}
     for what, word in given.items():
         if word and word not in CHOICES[what]:
             raise UserErrorException(
                 f"--{what} can't be {word!r}", {"choices": ", ".join(CHOICES[what])}, "Choose one."
             )
     if any(given.values()):
-        found.set_stand_ins(environment=environment or None, gpu=gpu or None)  # type: ignore[arg-type]  # (just checked)
+        found.set_stand_ins(**{what: word or None for what, word in given.items()})  # type: ignore[arg-type]  # (just checked)
     for what, word in found.stand_ins.items():
         print(f"{what:<11}  {word}")
 

@@ -79,14 +79,15 @@ class RunConfiguration:
     """The environment and compute target that a step runs with, as in Azure ML SDK v1.
 
     A step's own `compute_target`, `environment`, `environment_variables` and `timeout_seconds` win over it. v1's
-    sections `history`, `spark`, `hdi`, `tensorflow`, `mpi`, `pytorch`, `paralleltask`, `amlcompute`, `data` and
-    `output_data` are there and may be set, but are neither used nor saved.
+    sections `history`, `spark`, `hdi`, `tensorflow`, `pytorch`, `paralleltask`, `amlcompute`, `data` and
+    `output_data` are there and may be set, but are neither used nor saved; `mpi.process_count_per_node` counts beside the
+    communicator `OpenMpi`.
 
     Args:
         script: The script of a ScriptRunConfig that names none.
         arguments: The arguments of a ScriptRunConfig that names none.
         framework: Accepted for v1's sake; saved, but not used.
-        communicator: Accepted for v1's sake; saved, but not used.
+        communicator: `OpenMpi`: a script runs in several processes, of `node_count` nodes.
         conda_dependencies: The packages of the environment.
         auto_prepare_environment: Accepted for v1's sake; not used.
         command: The command of a CommandStep that names none.
@@ -95,7 +96,7 @@ class RunConfiguration:
         environment_variables: Variables of the script's process; they win over the environment's.
         target: A compute target or its name; `local` is this machine.
         docker: Settings of containers; None: the defaults.
-        node_count: Accepted for v1's sake; saved, but not used.
+        node_count: How many nodes are played where the communicator is `OpenMpi`.
         max_run_duration_seconds: The limit of one attempt, in seconds; None is no limit.
 
     Attributes:
@@ -108,9 +109,9 @@ class RunConfiguration:
         arguments: As the argument.
         command: As the argument.
         framework: Not used.
-        communicator: Not used.
+        communicator: As the argument.
         auto_prepare_environment: Not used.
-        node_count: Not used.
+        node_count: As the argument.
         data_references: Not used.
         priority: Not used.
         source_directory_data_store: Not used.

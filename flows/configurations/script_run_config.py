@@ -30,7 +30,8 @@ class ScriptRunConfig:
         run_config: The configuration to start from; None: `RunConfiguration()`.
         compute_target: A compute target or its name; None: that of `run_config`.
         environment: What it runs in; None: that of `run_config`.
-        distributed_job_config: Accepted for v1's sake; not used.
+        distributed_job_config: An MpiConfiguration, PyTorchConfiguration or TensorflowConfiguration, for several processes of
+            the script; None: one process.
         resume_from: Accepted for v1's sake; not used.
         max_run_duration_seconds: The limit in seconds, 30 days by default; a limit of `run_config` wins over the
             default.
@@ -42,7 +43,7 @@ class ScriptRunConfig:
         script: As the argument.
         arguments: As the argument.
         run_config: The configuration that it runs with, a copy of its own.
-        distributed_job_config: Not used.
+        distributed_job_config: As the argument.
     """
 
     default_rules: ClassVar[Rules] = STEPWELL
@@ -77,6 +78,11 @@ class ScriptRunConfig:
             self.run_config.docker = docker_runtime_config
         if max_run_duration_seconds != _MONTH_SECONDS or self.run_config.max_run_duration_seconds is None:
             self.run_config.max_run_duration_seconds = max_run_duration_seconds
+
+    @property
+    def data(self) -> list[Any]:
+        """The data that it reads, beside datasets among its arguments, of which a step knows by itself."""
+        return []
 
     @property
     def has_command(self) -> bool:

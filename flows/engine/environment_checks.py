@@ -53,7 +53,8 @@ def _check_driver(context: RunContext, step: StepDefinition) -> None:
 def _check_imports(context: RunContext, step: StepDefinition) -> None:
     packages = context.packages_of(step.environment.interpreter)
     required = dict(imports_of(step, context.source(step.source_directory), packages).required)
-    for name in ("stepwell", *companion_names()):  # scripts find them wherever they run
+    made_up = step.driver.provides if step.driver else ()
+    for name in ("stepwell", *companion_names(), *made_up):  # scripts find them wherever they run
         required.pop(name, None)
     missing = packages.missing_modules(required) if required else ()
     if missing:

@@ -76,6 +76,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             context.own_code(call),
             session.serve,
             session.token,
+            _elsewhere(context, call, step_run_id),
         )
         if differs := context.differing.get(call.definition.id):
             context.emit({"step": call.definition.id, "differs": list(differs)})
@@ -117,6 +118,17 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         context.remove_later(taken)
 
 
+def _elsewhere(context: RunContext, call: StepCall, step_run_id: str) -> dict[str, tuple[Any, str]]:
+    """Return the datastore and path of each input and output, of these that of a folder, whose datastore is not local."""
+    usual = context.workspace.default_datastore_name
+    named = {
+        name: (data.datastore, data.path) for name, data in call.inputs.items() if data.datastore and not data.kept
+    }
+    named |= {port.name: (port.datastore or usual, f"azureml/{step_run_id}") for port in call.definition.outputs}
+    found = {name: (context.datastores.get(datastore), path) for name, (datastore, path) in named.items()}
+    return {name: place for name, place in found.items() if place[0] is not None and place[0].local_root is None}
+
+
 def run_job(context: RunContext, job: Job, session: Session, on_output: Callable[[str], None]) -> Finished:
     """Run the job on its target and return how it finished; raise StepFailedException if not well.
 
@@ -131,6 +143,8 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
         context.emit({"step": job.call.definition.id, "ran_on": finished.facts})
     for warning in finished.warnings:
         context.warn(warning)
+    if finished.failure is not None:
+        raise finished.failure
     _check_exit(job, finished.exit)
     return finished
 

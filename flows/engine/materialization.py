@@ -16,7 +16,7 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatastoreException, StepwellError
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.model.definitions import DataSource, OutputPort, StepDefinition
-from stepwell.model.records import BESIDE, StepRecord
+from stepwell.model.records import BESIDE, StepRecord, is_own
 from stepwell.model.tree import scan
 
 
@@ -42,6 +42,8 @@ def check_destinations(context: RunContext, definition: StepDefinition) -> None:
 def materialize(context: RunContext, definition: StepDefinition, record: StepRecord, *, fresh: bool) -> None:
     """Put every output, with the right bytes, at its place on its datastore. `fresh`: it was written just now."""
     for port in definition.outputs:
+        if is_own(port.name):
+            continue
         artifact, datastore = record.outputs[port.name], _datastore(context, port)
         path, root = output_path(definition, port, record.step_run_id), datastore.local_root
         if port.destination is None and root and context.store.root.is_relative_to(root):

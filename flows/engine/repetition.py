@@ -117,7 +117,7 @@ class _Place:
 def _place(
     workspace: BaseWorkspace, snapshots: Mapping[str, str], on_output: Callable[[str], None]
 ) -> Iterator[_Place]:
-    context = RunContext(workspace, "repetition", snapshots=snapshots)
+    context = RunContext(workspace, "repetition", snapshots=snapshots, regenerate=True)
     folder = context.store.scratch_folder()
     context.run = RunFolder(folder / "run")
     try:

@@ -16,6 +16,7 @@ from typing import Any
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import uncovered_programs
+from stepwell.flows.keys.earlier import foretold
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.step_requests.run_state import PlannedRun
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
@@ -45,7 +46,7 @@ def decide(context: RunContext, call: StepCall) -> CacheDecision:
         return CacheDecision(Decision(call.definition.id, "reuse", (f"the same as {_when(context, found)}",)), found)
     if found.reason:
         return _run(call.definition, found.reason)
-    return _run(call.definition, *_changes(context, call))
+    return _run(call.definition, *_changes(context, call), *foretold(context.store, call))
 
 
 def _reason_to_run(context: RunContext, step: StepDefinition, fingerprint: Fingerprint) -> str:

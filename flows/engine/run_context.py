@@ -35,6 +35,7 @@ from stepwell.flows.engine.run_sources import RunSources, frozen_places
 from stepwell.flows.engine.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.keys.as_installed import as_installed, differences
 from stepwell.flows.keys.binding import bind, relied_on, with_reads
+from stepwell.flows.keys.earlier import with_earlier
 from stepwell.flows.keys.environment_rows import is_imported, with_imported
 from stepwell.flows.keys.missing_data import NoData
 from stepwell.flows.parameters.pipeline_parameter import Value
@@ -72,8 +73,7 @@ class RunContext(RunSources):
         self.workspace = workspace
         super().__init__(workspace.store.reading_all() if verify else workspace.store, snapshots or {})
         self.run = RunFolder(self.store.run_folder(run_id))
-        self.regenerate = regenerate
-        self.stop = StopSignal()
+        self.regenerate, self.stop = regenerate, StopSignal()
         self.planned: PlannedRun | None = None
         self.expected_properties: Callable[[], Mapping[str, str]] = dict
         self._listeners = tuple(listeners)
@@ -108,14 +108,16 @@ class RunContext(RunSources):
     def datastores(self) -> dict[str, Datastore]:
         """The workspace's datastores by name; what opens them is secret, as is what the workspace's key vault holds."""
         found = self.workspace.datastores
-        self.hide(secret for datastore in found.values() for secret in datastore.secrets)
-        self.hide((), held_secrets(self.workspace.name))
+        opening = (secret for datastore in found.values() for secret in datastore.secrets)
+        self.hide(opening, held_secrets(self.workspace.name))
         return found
 
     @cached_property
     def computes(self) -> dict[str, Compute]:
-        """The workspace's compute targets by name."""
-        return targets_of(self.workspace)
+        """The workspace's compute targets by name; what opens what they stand for is secret."""
+        found = targets_of(self.workspace)
+        self.hide(secret for target in found.values() for secret in target.secrets)
+        return found
 
     @cached_property
     def own_places(self) -> OwnPlaces:
@@ -143,8 +145,8 @@ class RunContext(RunSources):
 
     def close(self) -> None:
         """Remove what was fetched for the run, and wait until every folder to remove is gone."""
-        if "_downloads" in self.__dict__:
-            self.remove_later(self.__dict__.pop("_downloads"))
+        if downloads := self.__dict__.pop("_downloads", None):
+            self.remove_later(downloads)
         if "datasets" in self.__dict__:
             self.datasets.close(self.remove_later)
         self._remover.shutdown(wait=True)
@@ -195,8 +197,7 @@ class RunContext(RunSources):
     def compute(self, name: str) -> Compute:
         """Return the compute target of that name; raise ComputeTargetException if the workspace has none."""
         if name not in self.computes:
-            made = unsaved(self.workspace.name, name)
-            if made is None:
+            if (made := unsaved(self.workspace.name, name)) is None:
                 raise not_found(self.workspace.name, name, self.computes)
             self.computes.setdefault(name, made)
         return self.computes[name]
@@ -274,10 +275,8 @@ class RunContext(RunSources):
         follows = self.compute(call.definition.compute_target).follows_links and not copied
         if not artifact.datastore:
             return self.datasets.path(artifact, follows=follows)
-        root, found = (
-            self.datastore(artifact.datastore).local_root,
-            self._links.get((artifact.datastore, artifact.path)),
-        )
+        root = self.datastore(artifact.datastore).local_root
+        found = self._links.get((artifact.datastore, artifact.path))
         if root is None:
             return self.fetched(DataSource(artifact.datastore, artifact.path))
         if found is None or found.as_it_is or follows:
@@ -328,13 +327,15 @@ class RunContext(RunSources):
                 filled[port.name] = self.datasets.output(filled[port.name], port.reading)
         self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
         definition = self.where_it_runs(definition)
+        if definition.driver is not None:
+            definition = self.compute(definition.compute_target).with_contents(definition)
         source, packages = self.source(definition.source_directory), self.packages_for(definition)
         call = bind(definition, source, values, filled, packages, partial(self._keep_module, definition))
         self._take(call.own_code, source)
         call = self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
         with self._lock:
             self._relied.setdefault(definition.source_directory, set()).update(relied_on(call, source))
-        return call
+        return with_earlier(self.store, call, anew=self.regenerate)
 
     def where_it_runs(self, definition: StepDefinition) -> StepDefinition:
         """Return the step, without the image of its environment if its target uses none, on installed packages if these stand in."""
@@ -373,8 +374,7 @@ class RunContext(RunSources):
     def content(self, call: StepCall, path: str) -> str:
         """Return the row value of what a step read: in its snapshot, or anywhere if the path is absolute."""
         if path.endswith("/"):
-            names = self._listing(call, path)
-            if names:
+            if names := self._listing(call, path):
                 self.store.note_tree(names)  # so that what is new in it can be named
             return CONTENT + names.digest if names else ABSENT
         if not os.path.isabs(path):

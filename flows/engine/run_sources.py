@@ -39,6 +39,23 @@ def frozen_places(snapshots: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
+def fetch_snapshot(store: Store, remote_store: RemoteStore | None, directory: str, digest: str) -> None:
+    """Copy a snapshot that the store lacks, or has damaged, from the remote store; raise SnapshotException if it can't be."""
+    if remote_store is None or not remote_store.has(digest):
+        raise SnapshotException(
+            "A snapshot is gone or damaged, so its steps can't run",
+            {"source directory": directory, "snapshot": digest, "store": store.root},
+            "Publish or submit the pipeline again; let machines share the store's folder, "
+            "or make a remote datastore the workspace's default.",
+        )
+    scratch = store.scratch_folder()
+    try:
+        found = remote_store.get_tree(digest, scratch / "snapshot")
+        store.add_tree(found, store.tree_at(found), move=True)
+    finally:
+        remove(scratch)
+
+
 class RunSources:
     """What a run knows of the code of its steps.
 
@@ -151,25 +168,9 @@ class RunSources:
         if digest is None:
             return None
         if not self.store.tree_intact(digest):
-            self._fetch_snapshot(directory, digest)
+            fetch_snapshot(self.store, self.remote_store, directory, digest)
         place = self.store.tree_path(digest)
         return Source(place, self.store.manifest(digest) or self.store.tree_at(place), directory)
-
-    def _fetch_snapshot(self, directory: str, digest: str) -> None:
-        """Copy a snapshot that the store lacks, or has damaged, from the remote store."""
-        if self.remote_store is None or not self.remote_store.has(digest):
-            raise SnapshotException(
-                "A snapshot is gone or damaged, so its steps can't run",
-                {"source directory": directory, "snapshot": digest, "store": self.store.root},
-                "Publish or submit the pipeline again; let machines share the store's folder, "
-                "or make a remote datastore the workspace's default.",
-            )
-        scratch = self.store.scratch_folder()
-        try:
-            found = self.remote_store.get_tree(digest, scratch / "snapshot")
-            self.store.add_tree(found, self.store.tree_at(found), move=True)
-        finally:
-            remove(scratch)
 
     def _live_source(self, directory: str) -> Source:
         root = Path(directory)

@@ -14,6 +14,7 @@ from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.environments.survey import EDITABLE
 from stepwell.blocks.source.ignore_rules import matching
 from stepwell.blocks.source.notebooks import code_of
+from stepwell.blocks.source.r_code import sourced_by
 from stepwell.blocks.system.companions import companion_names
 from stepwell.errors import SnapshotException, UserErrorException
 from stepwell.flows.keys.command_code import command_code, words_of
@@ -24,6 +25,7 @@ from stepwell.flows.keys.environment_rows import (
     inherits,
     package_rows,
 )
+from stepwell.flows.keys.r_rows import r_rows
 from stepwell.flows.keys.source_directory import Source
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.model.datasets.file_names import order_of_places
@@ -59,7 +61,7 @@ def bind(
     code = list(_code_rows(definition, source, packages, own_code))
     rows += code
     rows += _argument_rows(definition)
-    rows += _driver_rows(definition)
+    rows += _driver_rows(definition, source)
     rows += [_parameter_row(p.name, texts[p.name], p.secret) for p in definition.parameters if p.name in texts]
     rows += _port_rows(definition)
     rows += [
@@ -175,12 +177,16 @@ def _driver_imports(driver: Driver, script: str | None, source: Source, packages
         path = posixpath.normpath(script)
         code = code_of(source.read(path))
         found = source.imports(path, packages, code) if code else found
+    elif script is not None and driver.language == "r":
+        found = replace(found, local=tuple(sorted(sourced_by(posixpath.normpath(script), source.read))))
     return found if driver.on_host else replace(found, foreign=tuple(sorted({*found.foreign, *driver.modules})))
 
 
-def _driver_rows(definition: StepDefinition) -> Iterator[Row]:
+def _driver_rows(definition: StepDefinition, source: Source) -> Iterator[Row]:
     driver = definition.driver
     if driver is not None:
+        if driver.language == "r" and definition.script is not None and inherits(definition):
+            yield from r_rows(driver, definition.script, source)
         yield Row("driver", driver.name, str(driver.version))
         yield from (Row("setting", name, template(value)) for name, value in sorted(driver.settings.items()))
 

@@ -13,6 +13,7 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.workspace import experiments
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
+from stepwell.flows.configurations.notebook_run_config import NotebookRunConfig
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 from stepwell.flows.public.host_run import Marks, fits, has_marks
 from stepwell.flows.public.hyperdrive_run import KIND as SWEEP
@@ -26,6 +27,7 @@ from stepwell.flows.steps.argument_types import Plain
 from stepwell.flows.steps.fan_out.hyperdrive_config import HyperDriveConfig
 from stepwell.flows.steps.fan_out.hyperdrive_step import HyperDriveStep
 from stepwell.flows.steps.scripts.command_step import CommandStep
+from stepwell.flows.steps.scripts.notebook_runner_step import NotebookRunnerStep
 from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.flows.steps.step import Step
 
@@ -109,8 +111,9 @@ class Experiment:
         Wrong parameters, missing scripts, data, modules and targets raise before anything is started: what `validate` lists.
 
         Args:
-            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig, which becomes a pipeline of
-                one step that always runs, and whose run is a `ScriptRun`; or a HyperDriveConfig, whose run is a `HyperDriveRun`.
+            config: A Pipeline, a PublishedPipeline or a PipelineEndpoint; or a ScriptRunConfig or an Estimator, which becomes a
+                pipeline of one step that always runs, and whose run is a `ScriptRun`;
+                or a HyperDriveConfig, whose run is a `HyperDriveRun`.
             tags: Labels of the run, by which `get_runs` finds it.
             pipeline_parameters: Values by parameter; the others keep their defaults.
             pipeline_params: v1's older name of `pipeline_parameters`.
@@ -338,14 +341,17 @@ class Experiment:
 
 
 def _step_of(config: ScriptRunConfig | HyperDriveConfig) -> Step:
-    """Return the step that runs a configuration's script or command, or searches, whenever it is submitted."""
+    """Return the step that runs a configuration's script, notebook or command, or searches, whenever it is submitted."""
     if isinstance(config, HyperDriveConfig):
         return HyperDriveStep("hyperdrive", config, allow_reuse=False)
+    if isinstance(config, NotebookRunConfig):
+        return NotebookRunnerStep(notebook_run_config=config, allow_reuse=False)
     if config.script and not config.has_command:
         return PythonScriptStep(
             config.script,
             arguments=config.arguments,
-            runconfig=config.run_config,
+            inputs=config.data,
+            runconfig=config,
             source_directory=config.source_directory,
             allow_reuse=False,
         )

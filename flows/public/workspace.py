@@ -9,6 +9,7 @@ from typing import Any, Self
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.compute_target import targets_of
+from stepwell.blocks.compute.spark.linked_service import LinkedService
 from stepwell.blocks.datasets.dataset import Dataset
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -169,6 +170,6 @@ class Workspace(BaseWorkspace):
         return {}
 
     @property
-    def linked_services(self) -> dict[str, Any]:
-        """No linked service."""
-        return {}
+    def linked_services(self) -> dict[str, LinkedService]:
+        """The linked services that are registered, by name."""
+        return {service.name: service for service in LinkedService.list(self)}

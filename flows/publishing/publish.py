@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -54,21 +54,26 @@ def publish_pipeline(
     lenient: bool | None = None,
 ) -> PublishedPipelineBlock:
     """Publish the pipeline as it is on disk now; if that fails, leave nothing behind. `lenient`: None is as its rules say."""
+    with frozen(pipeline) as snapshots:
+        return publish_frozen(
+            pipeline.workspace,
+            _renamed(pipeline.definition, name, description),
+            snapshots,
+            provenance_of(pipeline.definition),
+            PublishOptions(version, continue_on_failure, work_pool, lenient),
+        )
+
+
+@contextmanager
+def frozen(pipeline: PipelineFlow) -> Iterator[dict[str, str]]:
+    """Provide the snapshots of the pipeline as it is on disk now, which no collector removes while the block runs."""
     refuse_circle(pipeline.definition)
     context = RunContext(pipeline.workspace, "publication")
     for step in pipeline.definition.steps:
         context.compute(step.compute_target)
     context.take_sources(pipeline.definition.steps)
-    definition = _renamed(pipeline.definition, name, description)
     with shared(context.store.lock_file):  # a collector must not see snapshots that nothing claims yet
-        snapshots = context.snapshots()
-        return _publish(
-            pipeline.workspace,
-            definition,
-            snapshots,
-            provenance_of(definition),
-            _Options(version, continue_on_failure, work_pool, lenient),
-        )
+        yield context.snapshots()
 
 
 def publish_run(
@@ -81,6 +86,21 @@ def publish_run(
     continue_on_failure: bool | None = None,
 ) -> PublishedPipelineBlock:
     """Publish what the run ran; raise UserErrorException if that is not known."""
+    facts = run_facts(run)
+    definition = _renamed(PipelineDefinition.from_json(facts["pipeline"]), name, description)
+    snapshots = dict(facts.get("snapshots", {}))
+    with shared(workspace.store.lock_file):
+        _refuse_lost_snapshots(run, workspace, snapshots)
+        go_on = bool(facts.get("continue_on_failure")) if continue_on_failure is None else continue_on_failure
+        options = PublishOptions(version, go_on, POOL)
+        block = publish_frozen(workspace, definition, snapshots, dict(facts.get("properties", {})), options)
+    with suppress(OSError):
+        (run.path / PUBLISHED).touch()  # so that the run is kept
+    return block
+
+
+def run_facts(run: RunFolder) -> dict[str, Any]:
+    """Return what is known of a run of a pipeline; raise UserErrorException if that is not enough to run it again."""
     facts = run.facts()
     if not facts.get("pipeline", {}).get("steps"):
         raise UserErrorException(
@@ -94,16 +114,7 @@ def publish_run(
             {"run": run.run_id},
             "Publish the pipeline itself with `pipeline.publish(...)`.",
         )
-    definition = _renamed(PipelineDefinition.from_json(facts["pipeline"]), name, description)
-    snapshots = dict(facts.get("snapshots", {}))
-    with shared(workspace.store.lock_file):
-        _refuse_lost_snapshots(run, workspace, snapshots)
-        go_on = bool(facts.get("continue_on_failure")) if continue_on_failure is None else continue_on_failure
-        options = _Options(version, go_on, POOL)
-        block = _publish(workspace, definition, snapshots, dict(facts.get("properties", {})), options)
-    with suppress(OSError):
-        (run.path / PUBLISHED).touch()  # so that the run is kept
-    return block
+    return facts
 
 
 def open_deployment(published: PublishedPipelineBlock, pipeline: FrozenPipeline) -> None:
@@ -127,22 +138,23 @@ def _change(published: PublishedPipelineBlock, changes: Mapping[str, Any]) -> No
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-class _Options(NamedTuple):
+class PublishOptions(NamedTuple):
     """What is chosen beside the pipeline."""
 
     version: str | None
     continue_on_failure: bool
-    work_pool: str
+    work_pool: str = POOL
     lenient: bool | None = None
 
 
-def _publish(
+def publish_frozen(
     workspace: BaseWorkspace,
     definition: PipelineDefinition,
     snapshots: Mapping[str, str],
     properties: Mapping[str, str],
-    options: _Options,
+    options: PublishOptions,
 ) -> PublishedPipelineBlock:
+    """Publish a definition whose snapshots the store has; if that fails, leave nothing behind."""
     published_id = str(uuid4())
     ports = (port.source for step in definition.steps for port in step.inputs)
     keep_secret_addresses(workspace, (*ports, *(parameter.default for parameter in definition.parameters)))
@@ -173,7 +185,7 @@ def _publish(
         pool = _pool(options.work_pool)
         claim(workspace.store, published_id, {"name": block.name, "snapshots": dict(snapshots)})
         undo.callback(disclaim, workspace.store, published_id)
-        _share(workspace, snapshots.values())
+        share_snapshots(workspace, snapshots.values())
         documents.save(frozen, block.document)
         undo.callback(_quietly, lambda: documents.delete(FrozenPipelineBlock, block.document))
         block = _deploy(FrozenPipeline.from_blocks(block, frozen, workspace), pool)
@@ -243,7 +255,7 @@ def version_numbers(workspace: BaseWorkspace, name: str) -> list[int]:
     return [int(text) for text in texts if text.isascii() and text.isdecimal()]
 
 
-def _share(workspace: BaseWorkspace, digests: Iterable[str]) -> None:
+def share_snapshots(workspace: BaseWorkspace, digests: Iterable[str]) -> None:
     """Copy the snapshots to the default datastore, where other machines find them, unless that is on this one."""
     remote_store = workspace.get_default_datastore().remote_store
     for digest in set(digests) if remote_store else ():

@@ -1,11 +1,12 @@
-"""What a run leaves in Prefect's UI: a summary of its steps, metrics as tables, images that scripts logged."""
+"""What a run leaves in Prefect's UI: a summary of its steps, metrics as tables, images that scripts logged, executed notebooks."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +15,7 @@ from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.flows.engine.own_flows import ON_END
 from stepwell.flows.runs.summary import OWN, RunSummary, StepSummary, summarize
 from stepwell.model.names import joined_name
-from stepwell.model.nofollow import read_file
+from stepwell.model.nofollow import files_below, read_file
 from stepwell.script.events import files_of
 from stepwell.script.metrics import metrics_of
 
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from stepwell.script.metrics import Scope
 
 _LARGEST_IMAGE = 2_000_000
+_LARGEST_NOTEBOOK = 4_000_000
+_LONGEST_TEXT = 20_000
 
 
 def publish_artifacts(run: RunFolder) -> None:
-    """Put the run's summary, metrics and images on its page in the UI."""
+    """Put the run's summary, metrics, images and executed notebooks on its page in the UI."""
     summary = summarize(run)
     of_pipeline = _pipeline_of(summary)
     publish_summary(run, summary)
@@ -36,6 +39,10 @@ def publish_artifacts(run: RunFolder) -> None:
         words = f"{image.name}, logged by {image.step}" if image.step else image.name
         key = joined_name("image", *of_pipeline, image.step, image.name)
         _create(run, "image", key, words, _data_url(image.path, image.below))
+    for step in summary.steps:
+        for name, text in executed_notebooks(step.folder(run)):
+            key = joined_name("notebook", *of_pipeline, step.id, name)
+            _create(run, "markdown", key, f"{name}, executed by {step.id}", text)
 
 
 def _create(run: RunFolder, kind: str, key: str, description: str, data: str) -> None:
@@ -69,6 +76,8 @@ def markdown(summary: RunSummary) -> str:
         for step in summary.steps
         if step.differs
     ]
+    pages = [(step, *fact) for step in summary.steps for fact in step.ran_on.items() if fact[1].startswith("https://")]
+    lines += [f"- {_escaped(step.id)}: [{_escaped(name)}](<{page}>)" for step, name, page in pages]
     for step in summary.steps:
         if step.undeclared:
             files, more = ", ".join(map(_escaped, step.undeclared)), step.undeclared_count - len(step.undeclared)
@@ -135,3 +144,54 @@ def _escaped(text: str) -> str:
 
 def _number(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds:.1f}"
+
+
+# Notebooks ----------------------------------------------------------------------------------------------------------
+
+
+def executed_notebooks(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name of each executed notebook that a step left in its folder, and what it shows in Markdown."""
+    for name in files_below(folder, "outputs"):
+        path = f"outputs/{name}"
+        if not name.endswith(".ipynb") or (folder / path).lstat().st_size > _LARGEST_NOTEBOOK:
+            continue
+        with suppress(
+            OSError, ValueError, KeyError, TypeError, AttributeError
+        ):  # whatever a step wrote under such a name
+            notebook = json.loads(read_file(folder, Path(path)))
+            if any(cell.get("execution_count") for cell in notebook["cells"]):
+                yield name, notebook_markdown(notebook)
+
+
+def notebook_markdown(notebook: Mapping[str, Any]) -> str:
+    """Return a notebook in Markdown: its texts, code, and what its cells printed and showed."""
+    blocks = []
+    for cell in notebook["cells"]:
+        source = _joined(cell["source"])
+        blocks.append(_fenced(source, "python") if cell["cell_type"] == "code" else source)
+        blocks += [shown for output in cell.get("outputs", ()) if (shown := _shown(output))]
+    return "\n\n".join(block for block in blocks if block.strip())
+
+
+def _shown(output: Mapping[str, Any]) -> str:
+    if output["output_type"] == "stream":
+        return _fenced(_joined(output["text"]), "text")
+    if output["output_type"] == "error":
+        return _fenced(f"{output['ename']}: {output['evalue']}", "text")
+    data = output.get("data", {})
+    if "image/png" in data:
+        return f"![](data:image/png;base64,{''.join(_joined(data['image/png']).split())})"
+    return _fenced(_joined(data["text/plain"]), "text") if "text/plain" in data else ""
+
+
+def _fenced(text: str, language: str) -> str:
+    text = text.rstrip("\n")
+    cut = (
+        text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}\n… {len(text) - _LONGEST_TEXT} more characters"
+    )
+    fence = "`" * max(3, 1 + max(map(len, re.findall(r"`+", cut)), default=0))
+    return f"{fence}{language}\n{cut}\n{fence}" if cut else ""
+
+
+def _joined(text: str | list[str]) -> str:
+    return text if isinstance(text, str) else "".join(text)

@@ -90,8 +90,8 @@ def _register(
 ) -> RunFolder:
     definition = pipeline.definition
     known = options.known
-    provenance = known["properties"] if "properties" in known else provenance_of(definition)
-    context = RunToBe(pipeline.workspace, "registration", verify=options.verify, snapshots=known.get("snapshots", {}))
+    provenance = dict(known["properties"]) if "properties" in known else provenance_of(definition)
+    context = RunToBe(pipeline.workspace, "registration", snapshots=known.get("snapshots"), verify=options.verify)
     context.hide(secrets_of(definition.steps, values), declared_secrets(definition.steps, values))
     redact = context.redactor.redact
     tags = {redact(name): redact(text) for name, text in tags.items()}
@@ -117,6 +117,7 @@ def _register(
         with given_up(flow_run.id):
             run.describe(
                 {
+                    **known,
                     "id": run.run_id,
                     "number": number,
                     "created": time.time(),

@@ -63,6 +63,8 @@ class Progress:
         known.update(event)
         if known["status"] == "running" and before != "running":
             self._began[step] = time.monotonic()
+        if self._live is None and "progress" in event:
+            self._console.print(Text(f"{step}: {event['progress']}"), style=None)
         if self._live is None and known["status"] not in ("waiting", "starting", before):
             self._console.print(_line(step, known), style=None)
 
@@ -77,6 +79,7 @@ class Progress:
             if elapsed and word == "running":
                 seconds = time.monotonic() - self._began.get(step, time.monotonic())
             reason = "; ".join(state.get("why", ())) if word in ("ran", "running", "failed", "waiting") else ""
+            reason = str(state.get("progress") or reason) if elapsed and word == "running" else reason
             table.add_row(
                 Text(step),
                 Text(word, style=_COLOURS.get(word, "dim")),

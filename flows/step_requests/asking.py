@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.processes.runner import StopSignal
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.flows.step_requests.run_state import RunState, StepState
@@ -29,6 +29,10 @@ class Host(Protocol):
     @property
     def redactor(self) -> Redactor:
         """What takes secrets out of what people see."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Append an event to the run's journal, and tell those who follow it."""
         ...
 
     def hide(self, secrets: Iterable[str], declared: Iterable[str] = ()) -> None:

@@ -11,7 +11,7 @@ from stepwell.blocks.datasets.files.current_files import CurrentFiles, look
 from stepwell.errors import UserErrorException
 from stepwell.flows.step_requests.asking import Answer, Asker
 from stepwell.model.datasets.definition import DatasetDefinition, addresses_of, datastores_of
-from stepwell.model.digests import file_digest
+from stepwell.model.digests import encode, file_digest
 from stepwell.model.redaction import redacted
 
 _SHOWN = ("name", "version", "definition", "description", "tags", "created")
@@ -112,6 +112,19 @@ def update(
 def _facts(block: registry.DatasetBlock) -> dict[str, Any]:
     shown: dict[str, Any] = block.model_dump(mode="json", include=set(_SHOWN))
     return {**shown, "id": block.dataset_id}
+
+
+def of_input(asker: Asker, *, name: str) -> Answer:
+    """Provide the tree of an input of the step, as JSON: the names of its files, with digests and sizes."""
+    artifact = asker.call.inputs.get(name) if asker.call else None
+    tree = asker.host.store.manifest(artifact.digest) if artifact else None
+    if tree is None or asker.folder is None:
+        raise UserErrorException(
+            f"Nothing is known of the files of an input {name!r}", hint="Name an input of the step."
+        )
+    path = asker.folder() / "files.json"
+    path.write_bytes(encode(tree.to_json()))
+    return Answer(path=path)
 
 
 def _found(asker: Asker, definition: Plain, name: str | None) -> CurrentFiles:

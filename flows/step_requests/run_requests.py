@@ -7,7 +7,7 @@ from typing import Any
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.files import copy_tree
-from stepwell.errors import StepwellError, UserErrorException
+from stepwell.errors import StepwellError, UserErrorException, printable
 from stepwell.flows.step_requests.asking import Answer, Asker
 from stepwell.flows.step_requests.run_state import RunState, StepState
 from stepwell.model.nofollow import files_below
@@ -15,6 +15,8 @@ from stepwell.model.redaction import redacted
 
 _KEPT = {"outputs": "outputs/", "user_logs": "logs/", "control/files": ""}
 """Where a step's folder holds the files of its run, and how their names begin."""
+
+_LONGEST_PROGRESS = 200
 
 
 class UnknownYet(StepwellError):
@@ -80,6 +82,14 @@ def files_again(asker: Asker, *, step: str) -> Answer:
     """Return what identifies the files of a step: its run, which made them, and whether it has ended."""
     found = _one(_state(asker), step)
     return Answer(identity=[found.id, found.step_run_id, found.status])
+
+
+def progress(asker: Asker, *, words: str) -> Answer:
+    """Tell those who follow the run how far the step is."""
+    if not asker.rehearses:
+        shown = printable(asker.host.redactor.redact(words))[:_LONGEST_PROGRESS]
+        asker.host.emit({"step": asker.step, "progress": shown})
+    return Answer()
 
 
 def cancel(asker: Asker) -> Answer:

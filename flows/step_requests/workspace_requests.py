@@ -46,3 +46,9 @@ def secret(asker: Asker, *, name: str) -> Answer:
     value = vault.get_secret(name)
     asker.host.hide((), [value])
     return Answer(value, identity=asker.host.store.keyed("secret of a workspace", [name, value]))
+
+
+def secrets(asker: Asker) -> Answer:
+    """Return the names of the secrets of the workspace's own."""
+    names = [secret["name"] for secret in Keyvault(asker.host.workspace).list_secrets()]
+    return Answer(names, identity=names)

@@ -89,18 +89,34 @@ Configuration = RunConfiguration | ScriptRunConfig
 Requirements = Environment | EnvironmentDefinition | Sequence[str]
 
 
-class StepOptions(TypedDict, total=False):
-    """The keyword arguments of `Step` that every step type takes."""
+class BaseOptions(TypedDict, total=False):
+    """The keyword arguments of `Step` that every step type takes, whatever it has of its own."""
 
     target: Target | None
     environment_variables: Mapping[str, Plain] | None
     retries: int
     retry_delay_seconds: float
-    timeout_seconds: float | None
     strict: bool
     workspace: BaseWorkspace | None
     resources: Resources | Mapping[str, Any] | None
+
+
+class EngineOptions(BaseOptions, total=False):
+    """The keyword arguments of `Step` that a step type with a time limit of its own takes."""
+
     environment: Requirements | None
+
+
+class SparkOptions(BaseOptions, total=False):
+    """The keyword arguments of `Step` that a step type with an environment of its own takes."""
+
+    timeout_seconds: float | None
+
+
+class StepOptions(EngineOptions, total=False):
+    """The keyword arguments of `Step` that every step type takes."""
+
+    timeout_seconds: float | None
 
 
 class CommandOptions(StepOptions, total=False):

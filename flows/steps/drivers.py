@@ -25,8 +25,10 @@ class DriverOptions:
         settings: Texts, numbers, parameters, inputs and outputs by name; lists and dicts become JSON, None is left out.
         modules: The modules that it imports itself, such as `("duckdb",)`: their packages are part of the key.
         extra: The extra of Stepwell that brings them, such as `usql`.
-        language: How the script's imports are found: `python`, `notebook` (in its code cells), or `text` (not at all).
+        provides: The modules that the script finds though nobody installed them: the driver makes them up.
+        language: How the script's imports are found: `python`, `notebook` (in its code cells), `r`, or `text` (not at all).
         version: Another number when the driver has other results.
+        hints: Settings that decide no result, such as the size of a cluster: the driver is told, and the key has no part of them.
         on_host: Whether it runs on the machine of the run, with Stepwell's own Python: target and environment of the step are
             those of the runs that it has made.
     """
@@ -35,15 +37,21 @@ class DriverOptions:
     settings: Mapping[str, Any] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
     extra: str = ""
+    provides: tuple[str, ...] = ()
     language: Language = "python"
     version: int = 1
+    hints: Mapping[str, Any] = field(default_factory=dict)
     on_host: bool = False
 
     def definition(self, pieces_of: Callable[[Any], Argument]) -> Driver:
         """Return the driver as plain values; `pieces_of` returns what a parameter or port is in an argument."""
-        given = {name: value for name, value in self.settings.items() if value is not None}
-        settings = {name: _setting(name, value, pieces_of) for name, value in given.items()}
-        return Driver(self.name, settings, self.modules, self.extra, self.language, self.version, self.on_host)
+        settings, hints = (_settings(given, pieces_of) for given in (self.settings, self.hints))
+        more = (self.modules, self.extra, self.provides, self.language, self.version, hints, self.on_host)
+        return Driver(self.name, settings, *more)
+
+
+def _settings(given: Mapping[str, Any], pieces_of: Callable[[Any], Argument]) -> dict[str, Argument]:
+    return {name: _setting(name, value, pieces_of) for name, value in given.items() if value is not None}
 
 
 def _setting(name: str, value: Any, pieces_of: Callable[[Any], Argument]) -> Argument:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.compute.memory_size import memory_of, refuse_tiny
+from stepwell.blocks.environments.conda_packages import name_of
 from stepwell.blocks.environments.environment import Environment
-from stepwell.blocks.environments.requirements import read_requirements
+from stepwell.blocks.environments.requirements import read_requirements, requirement
 from stepwell.errors import UserErrorException
 from stepwell.model.definitions import EnvironmentDefinition, Resources
 
@@ -51,6 +52,14 @@ def environment_of(runconfig: Any, environment: Any, variables: Mapping[str, Any
         variables={str(name): str(value) for name, value in named.items()},
         shm_size=str(getattr(runconfig, "shm_size", "") or found.shm_size),
     )
+
+
+def with_packages(runconfig: Any, environment: Any, names: Iterable[str]) -> EnvironmentDefinition:
+    """Return the environment of a step, with packages that its step type needs if it has packages of its own."""
+    found = environment_of(runconfig, environment, {})
+    known = {requirement(line).name for line in found.requirements} | {name_of(text) for text in found.conda}
+    lacking = tuple(name for name in names if name not in known) if found.isolated else ()
+    return replace(found, requirements=(*found.requirements, *lacking))
 
 
 def _defined(environment: Any) -> EnvironmentDefinition:

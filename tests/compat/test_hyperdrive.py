@@ -55,7 +55,9 @@ def test_v1_code_searches_and_registers_the_best_model(project):
                                 training_output=TrainingOutput("Metrics"))  # fmt: skip
     saved_model = PipelineData(name="saved_model", datastore=datastore, pipeline_output_name="model_output",
                                training_output=TrainingOutput("Model", model_file="outputs/model/saved_model.txt"))  # fmt: skip
-    hd_step = HyperDriveStep(name="hd_step01", hyperdrive_config=hd_config, inputs=[], outputs=[metrics_data, saved_model])
+    hd_step = HyperDriveStep(
+        name="hd_step01", hyperdrive_config=hd_config, inputs=[], outputs=[metrics_data, saved_model]
+    )
     register = PythonScriptStep(script_name="register.py", name="register_model_step01", inputs=[saved_model],
                                 arguments=["--saved-model", saved_model], source_directory=str(project.source))  # fmt: skip
     register.run_after(hd_step)

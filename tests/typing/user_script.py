@@ -6,6 +6,8 @@ from typing import Any
 from prefect import flow
 
 from stepwell import (
+    AdlaCompute,
+    AdlaStep,
     AmlCompute,
     AzureCliAuthentication,
     CommandStep,
@@ -13,9 +15,11 @@ from stepwell import (
     CondaDependencies,
     CudaCompute,
     DaskCompute,
+    DataFactoryCompute,
     DataPath,
     DataPathComputeBinding,
     DataReference,
+    DatabricksCompute,
     Dataset,
     DatasetConsumptionConfig,
     Datastore,
@@ -27,14 +31,24 @@ from stepwell import (
     Experiment,
     FileDataset,
     FileEncoding,
+    InputPortDef,
     InteractiveLoginAuthentication,
+    KustoCompute,
+    KustoStep,
     LocalCompute,
     Model,
+    Module,
+    ModuleStep,
+    ModuleVersion,
     MsiAuthentication,
     OutputFileDatasetConfig,
+    ParallelRunConfig,
+    ParallelRunStep,
+    OutputPortDef,
     OutputTabularDatasetConfig,
     Pipeline,
     PipelineData,
+    PipelineDraft,
     PipelineEndpoint,
     PipelineOutputFileDataset,
     PipelineOutputTabularDataset,
@@ -49,13 +63,43 @@ from stepwell import (
     ScheduleRecurrence,
     ScriptRunConfig,
     ServicePrincipalAuthentication,
+    SqlDataReference,
     StepRun,
     StepSequence,
     StepwellError,
+    StoredProcedureParameter,
+    StoredProcedureParameterType,
     TabularDataset,
     TimeZone,
     TokenAuthentication,
     Workspace,
+    Estimator,
+    SKLearn,
+    PyTorch,
+    TensorFlow,
+    Chainer,
+    MpiConfiguration,
+    PyTorchConfiguration,
+    TensorflowConfiguration,
+    NotebookRunConfig,
+    NotebookRunnerStep,
+    EstimatorStep,
+    MpiStep,
+    RScriptStep,
+    AzureBatchStep,
+    BatchCompute,
+    DatabricksStep,
+    EggLibrary,
+    HDFSOutputDatasetConfig,
+    JarLibrary,
+    LinkedService,
+    MavenLibrary,
+    PyPiLibrary,
+    RCranLibrary,
+    SparkCompute,
+    SynapseCompute,
+    SynapseSparkStep,
+    SynapseWorkspaceLinkedServiceConfiguration,
     __version__,
 )
 
@@ -90,7 +134,10 @@ targets: list[Any] = [
     ComputeTarget.attach(ws, "boxes", DockerCompute(image="python:3.11")),
     ComputeTarget.attach(ws, "workers", DaskCompute(max_nodes=4)),
     ComputeTarget.attach(ws, "gpus", CudaCompute()),
+    ComputeTarget.attach(ws, "lake", AdlaCompute.attach_configuration("group", "account")),
     ComputeTarget.create(ws, "aml", AmlCompute.provisioning_configuration(vm_size="STANDARD_D2_V2", max_nodes=2)),
+    ComputeTarget.attach(ws, "bricks", DatabricksCompute.attach_configuration("group", "workspace", access_token="t")),
+    DatabricksCompute(ws, "bricks"),
 ]
 print([target.name for target in targets], ws.compute_targets["here"].get_status())
 
@@ -119,11 +166,32 @@ train = PythonScriptStep(
     strict=True,
 )
 check = CommandStep(name="check", command=["python", "check.py", model], inputs=[model])
+scores = PipelineData("scores")
+batches = ParallelRunConfig(
+    environment=environment, entry_script="score.py", error_threshold=-1, output_action="append_row",
+    compute_target="local", node_count=1, mini_batch_size=PipelineParameter("size", "10"), source_directory="scripts",
+)  # fmt: skip
+batches.save_to_yaml("batches.yml")
+score = ParallelRunStep(
+    name="score", parallel_run_config=ParallelRunConfig.load_yaml(ws, "batches.yml"), inputs=[report.as_input("rows")],
+    output=scores, side_inputs=[model], arguments=["--model", model], reuse_mini_batches=False, retries=1,
+)  # fmt: skip
+usql = AdlaStep("totals.usql", inputs=[uploaded], params={"least": 6}, degree_of_parallelism=2, compute_target="lake")
 copy = DataTransferStep(
     name="copy",
     source_data_reference=uploaded,
     destination_data_reference=DataReference(store, data_reference_name="copied", path_on_datastore="out"),
 )
+report_notebook = NotebookRunnerStep(
+    notebook_run_config=NotebookRunConfig("notebooks", "report.ipynb", parameters={"rate": 0.5}), inputs=[model]
+)
+fitted = EstimatorStep("fit", Estimator("scripts", entry_script="fit.py"), ["--table", table], inputs=[table])
+ranked = MpiStep(script_name="ranks.py", source_directory="scripts", node_count=2, process_count_per_node=2)
+modelled = RScriptStep("model.R", source_directory="scripts", cran_packages=["jsonlite"])
+batched = AzureBatchStep(
+    "copy", executable="copy.sh", source_directory="scripts", compute_target=BatchCompute.attach_configuration("g", "a")
+)
+print(batched.name, modelled.name, report_notebook.name, fitted.name, ranked.name)
 pipeline = Pipeline(ws, steps=StepSequence([prepare, train, check, copy]), name="typed")
 decisions = [(decision.step, decision.action, decision.why) for decision in pipeline.plan(rate=20)]
 results = {step: result["model"].digest for step, result in pipeline(rate=20).items()}
@@ -139,6 +207,15 @@ def own() -> str:
 
 
 experiment = Experiment(ws, "typing")
+estimators: list[Estimator | SKLearn | PyTorch | TensorFlow | Chainer] = [
+    Estimator("scripts", entry_script="train.py", script_params={"--rate": 0.1}, pip_packages=["numpy"]),
+    SKLearn("scripts", entry_script="train.py", framework_version="1.5.0"),
+    PyTorch("scripts", entry_script="train.py", distributed_training=MpiConfiguration(2, node_count=2)),
+    PyTorch("scripts", entry_script="train.py", distributed_training=PyTorchConfiguration("Gloo", 4, 2)),
+    TensorFlow("scripts", entry_script="train.py", distributed_training=TensorflowConfiguration(2, 1)),
+    Chainer("scripts", entry_script="train.py"),
+]
+trained = experiment.submit(estimators[0])
 run: PipelineRun = experiment.submit(pipeline, tags={"by": "me"}, pipeline_parameters={"rate": 20})
 status: str = run.wait_for_completion(show_output=False)
 for step_run in run.get_steps():
@@ -184,3 +261,49 @@ except StepwellError as error:
 made: PipelineOutputFileDataset = PipelineData("made").as_dataset()
 rows: PipelineOutputTabularDataset = made.parse_parquet_files()
 kept: OutputTabularDatasetConfig = OutputFileDatasetConfig("kept").read_delimited_files()
+
+module: Module = Module.create(ws, "shared", "A step that pipelines share")
+version: ModuleVersion = module.publish_python_script(
+    "train.py", "first", [InputPortDef("rows")], [OutputPortDef("model")], params={"rate": 0.5}, is_default=True
+)
+shared = ModuleStep(
+    module, inputs_map={"rows": table}, outputs_map={"model": PipelineData("trained")}, params={"rate": 1}
+)
+print(version.version, module.get_default().status, shared.module_version)
+
+draft: PipelineDraft = PipelineDraft.create(ws, pipeline, name="idea", tags={"dev": True})
+print(draft.update(description="better").submit_run({"rate": 1}).id, draft.clone().id, draft.publish().version)
+
+database: Datastore = Datastore.register_azure_postgre_sql(ws, "rents", "server", "rents", "me", "password")
+cheapest = SqlDataReference(
+    database,
+    sql_stored_procedure="cheapest",
+    sql_stored_procedure_params=[StoredProcedureParameter("most", 900, StoredProcedureParameterType.Int)],
+)
+factory = DataFactoryCompute.provisioning_configuration(location="westeurope")
+rented = DataTransferStep("rented", cheapest, DataReference(store, "rented", "rented.csv"), factory)
+
+cluster = KustoCompute.attach_configuration(kusto_connection_string="https://flats.westeurope.kusto.windows.net")
+question = KustoStep("ask", cluster, "flats", "query", PipelineData("answer"), parameter_dict={"most": rate})
+spark = ComputeTarget.attach(ws, "spark-2", SparkCompute(master="local[2]", conf={"spark.sql.shuffle.partitions": "4"}))
+counts: PipelineData = PipelineData("counts")
+bricks = DatabricksStep(
+    "count",
+    inputs=[table],
+    outputs=[counts],
+    num_workers=2,
+    notebook_path="/Users/me/count",
+    notebook_params={"rate": rate, "word": "yes"},
+    maven_libraries=[MavenLibrary("group:artifact:1", exclusions=["a:b"])],
+    pypi_libraries=[PyPiLibrary(package="numpy")],
+    egg_libraries=[EggLibrary("dbfs:/a.egg")],
+    jar_libraries=[JarLibrary("dbfs:/a.jar")],
+    rcran_libraries=[RCranLibrary("ada")],
+    compute_target=spark,
+)
+link = LinkedService.register(ws, "linked", SynapseWorkspaceLinkedServiceConfiguration("s", "g", "synapse"))
+pool = ComputeTarget.attach(ws, "pool", SynapseCompute.attach_configuration(link, "SynapseSpark", "pool"))
+written: HDFSOutputDatasetConfig = HDFSOutputDatasetConfig("written")
+double = SynapseSparkStep("double.py", ".", pool, "1g", 1, "1g", 1, 1, arguments=["--out", written], conf={"a": 1})
+print(Pipeline(ws, [bricks, double]).name, LinkedService.list(ws))
+link.unregister()

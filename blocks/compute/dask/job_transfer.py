@@ -55,7 +55,7 @@ class JobTransfer:
         self._began, self._done, self._ended = StopSignal(), StopSignal(), StopSignal()
         self._report: Report | None = None
         self._serve = request.job.requests
-        self._request = replace(request, job=replace(request.job, requests=None))
+        self._request = replace(request, job=replace(request.job, requests=None, elsewhere={}))
 
     def report(self) -> Report:
         """Send the request, supply the data that workers lack, and return the report."""

@@ -14,7 +14,7 @@ _WORDS = {
     "azureml.core.datastore": "Datastore",
     "azureml.core.dataset": "Dataset",
     "azureml.core.environment": """Environment CondaDependencies DEFAULT_CPU_IMAGE DEFAULT_GPU_IMAGE DockerBuildContext DockerSection
-        PythonSection""",
+        PythonSection RSection RCranPackage RGitHubPackage""",
     "azureml.core.conda_dependencies": "CondaDependencies",
     "azureml.core.runconfig": """RunConfiguration CondaDependencies Environment DockerConfiguration DEFAULT_CPU_IMAGE DEFAULT_GPU_IMAGE
         MpiConfiguration PyTorchConfiguration TensorflowConfiguration ParallelTaskConfiguration SparkConfiguration

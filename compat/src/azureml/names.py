@@ -59,7 +59,35 @@ NAMES: dict[str, Name] = {
     ),
     **_carried("stepwell", "OutputTabularDatasetConfig PipelineOutputFileDataset PipelineOutputTabularDataset"),
     **_carried("stepwell.flows.datasets.output_datasets", "PipelineOutputAbstractDataset"),
+    **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
+    **_carried("stepwell", "SqlDataReference StoredProcedureParameter StoredProcedureParameterType DataFactoryCompute"),
+    **_carried("stepwell", "KustoCompute KustoStep"),
+    **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
+    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep RScriptStep"),
+    **_carried("stepwell", "AzureBatchStep BatchCompute"),
+    **_carried("stepwell.blocks.environments.r.r_section", "RSection RCranPackage RGitHubPackage"),
+    **_carried("stepwell", "NotebookRunConfig NotebookRunnerStep"),
+    **_carried("stepwell.flows.configurations.notebook_run_config", "AzureMLNotebookHandler"),
+    **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
+    **_carried("stepwell", "MpiConfiguration PyTorchConfiguration TensorflowConfiguration"),
+    **_carried("stepwell.flows.configurations.distribution", "Mpi Gloo Nccl ParameterServer"),
+    **_carried(
+        "stepwell",
+        """MavenLibrary PyPiLibrary EggLibrary JarLibrary RCranLibrary HDFSOutputDatasetConfig LinkedService
+        SynapseWorkspaceLinkedServiceConfiguration""",
+    ),
+    "DatabricksStep": Name(
+        "stepwell:DatabricksStep", "gives paths of this machine where its target is no Databricks workspace"
+    ),
+    "SynapseSparkStep": Name("stepwell:SynapseSparkStep", "runs on a Spark of one's own"),
+    "SynapseCompute": Name(
+        "stepwell:SynapseCompute", "is a Spark of one's own, of this machine unless it has a `master`"
+    ),
     "OutputDatasetConfig": Name("stepwell:OutputFileDatasetConfig"),
+    "DatabricksCompute": Name(
+        "stepwell:DatabricksCompute",
+        "has the workspace's address of DATABRICKS_HOST, as there is no Azure to ask for it",
+    ),
     "AbstractDatastore": Name("stepwell:Datastore"),
     "ScriptRun": Name("stepwell.flows.public.interactive_run:ScriptRun"),
     "Keyvault": Name("stepwell.blocks.workspace.keyvault:Keyvault"),
@@ -80,7 +108,12 @@ NAMES: dict[str, Name] = {
         ParallelRunException ImageException KeyVaultException ScenarioException AutoMLException""",
         error=True,
     ),
+    "AdlaCompute": Name("stepwell:AdlaCompute", "runs U-SQL on this machine; the account is kept, and not asked"),
+    "AdlaStep": Name("stepwell:AdlaStep", "runs U-SQL with DuckDB"),
     "PipelineStep": Name("stepwell.flows.steps.step:Step"),
+    "ParallelRunStep": Name("stepwell:ParallelRunStep"),
+    "ParallelRunConfig": Name("stepwell:ParallelRunConfig", "counts nodes as a multiple of worker processes"),
+    "EntryScript": Name("stepwell.drivers.parallel_run.entry_script:EntryScript"),
     "Model": Name("stepwell:Model", "is registered and found; not deployed"),
     "StepRunOutput": Name("stepwell.flows.public.port_data_reference:PortDataReference"),
     "DEFAULT_CPU_IMAGE": Name("stepwell.blocks.environments.sections:DEFAULT_CPU_IMAGE", "names an image of Stepwell"),
@@ -97,32 +130,24 @@ NAMES: dict[str, Name] = {
     "AzureMLException": Name("stepwell.errors:StepwellError", error=True),
     "ErrorResponseException": Name("stepwell.errors:UserErrorException", error=True),
     **_refused(
-        "name the data by a DataReference or a DataPath",
-        """SqlDataReference StoredProcedureParameter StoredProcedureParameterType""",
-    ),
-    **_refused(
         "pass the dataset with `dataset.as_named_input(name)`",
         """PipelineDataset""",
     ),
     **_refused(
         "let the script write files, to an OutputFileDatasetConfig",
-        """LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig HDFSOutputDatasetConfig""",
+        """LinkFileOutputDatasetConfig LinkTabularOutputDatasetConfig""",
     ),
     **_refused(
         "serve models outside of Stepwell, which runs pipelines; publish a pipeline for batch scoring",
-        """InferenceConfig ModelPackage Webservice AksWebservice AciWebservice LocalWebservice AksEndpoint Image
-        ContainerImage ResourceConfiguration AksCompute ContainerRegistry""",
+        """InferenceConfig ModelPackage Webservice AksWebservice AciWebservice LocalWebservice AksEndpoint Image ContainerImage ResourceConfiguration AksCompute ContainerRegistry""",
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """DatabricksCompute AdlaCompute BatchCompute DataFactoryCompute RemoteCompute HDInsightCompute DsvmCompute
-        KustoCompute SynapseCompute ComputeInstance KubernetesCompute LinkedService
-        SynapseWorkspaceLinkedServiceConfiguration""",
+        """RemoteCompute HDInsightCompute DsvmCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
     ),
     **_refused(
         "start several processes in the script of one step",
-        """MpiConfiguration PyTorchConfiguration TensorflowConfiguration ParallelTaskConfiguration MpiStep Mpi Gloo Nccl
-        ParameterServer""",
+        """ParallelTaskConfiguration""",
     ),
     **_refused(
         "set it in the Environment of the run configuration",
@@ -133,37 +158,16 @@ NAMES: dict[str, Name] = {
         """ArmTokenAuthentication AbstractAuthentication""",
     ),
     **_refused(
-        "install the package by the environment of the step",
-        """MavenLibrary PyPiLibrary EggLibrary JarLibrary RCranLibrary""",
-    ),
-    **_refused(
         "write the ports as inputs= and outputs= of the step",
-        """InputPortBinding OutputPortBinding InputPortDef OutputPortDef Graph Node Edge""",
-    ),
-    **_refused(
-        "make the step again from its script",
-        """Module ModuleVersion ModuleVersionDescriptor ModuleStep""",
-    ),
-    **_refused(
-        "publish the pipeline, or keep its file in version control",
-        """PipelineDraft""",
-    ),
-    **_refused(
-        "run the script in a PythonScriptStep that handles its files in batches",
-        """ParallelRunStep ParallelRunConfig EntryScript""",
-    ),
-    **_refused(
-        "run the script in a PythonScriptStep",
-        """EstimatorStep Estimator MMLBaseEstimator SKLearn PyTorch TensorFlow Chainer AdlaStep DatabricksStep
-        SynapseSparkStep AzureBatchStep KustoStep RScriptStep""",
+        """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
         """AutoMLStep AutoMLStepRun AutoMLConfig AutoMLRun AutoMLPipelineBuilder""",
     ),
     **_refused(
-        "run `papermill` in a CommandStep",
-        """NotebookRunnerStep AzureMLNotebookHandler NotebookRunConfig""",
+        "submit the pipeline once for each set of parameters",
+        """HyperDriveStepRun HyperDriveRun RandomParameterSampling GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal qlognormal randint""",
     ),
 }
 """What is behind each name."""

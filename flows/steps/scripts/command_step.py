@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
 from stepwell.flows.steps.argument_types import Argument, CommandOptions, Configuration, Input, Output, Target, Value
+from stepwell.flows.steps.scripts.distribution import driver_of
 from stepwell.flows.steps.settings import refuse_notebook
 from stepwell.flows.steps.step import Step
 
@@ -66,6 +67,12 @@ class CommandStep(Step):
         command = command or getattr(runconfig, "command", None)
         if not command:
             raise UserErrorException("A CommandStep needs a command", hint="Pass `command=` as a list or a text.")
+        if driver_of(runconfig) is not None:
+            raise UserErrorException(
+                "Several processes are those of a script, not of a command",
+                {"command": str(command)[:200]},
+                "Pass `script=` and `arguments=` to the ScriptRunConfig, in place of `command=`.",
+            )
         text = isinstance(command, str)
         if shell is not None and not text:
             raise UserErrorException(

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
 from stepwell.flows.steps.argument_types import Argument, Configuration, Input, Output, StepOptions, Target, Value
+from stepwell.flows.steps.scripts.distribution import driver_of
 from stepwell.flows.steps.settings import refuse_notebook
 from stepwell.flows.steps.step import Step
 
@@ -25,7 +26,7 @@ class PythonScriptStep(Step):
         name: The step's name; None: `script_name`.
         arguments: The script's arguments: texts and numbers, parameters, and inputs and outputs, which become paths.
         compute_target: A compute target, its name, or `(name, type)` as in v1; None: that of `runconfig`, else `local`.
-        runconfig: A RunConfiguration with environment, target and time limit.
+        runconfig: A RunConfiguration, or a ScriptRunConfig, with environment, target, time limit and number of processes.
         runconfig_pipeline_params: Accepted for v1's sake; not used.
         inputs: What it reads: DataReference, datasets, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
             return, or `(PipelineParameter, DataPathComputeBinding)`.
@@ -76,5 +77,6 @@ class PythonScriptStep(Step):
             allow_reuse=allow_reuse,
             version=version,
             hash_paths=hash_paths,
+            driver=driver_of(runconfig),
             **more,
         )

@@ -72,7 +72,19 @@ class UnboundInput(Jsonable):
     hole: str
 
 
-Source = DataSource | DatasetSource | ParameterSource | OutputSource | UnboundInput
+@dataclass(frozen=True, slots=True)
+class EarlierSource(Jsonable):
+    """What the latest execution of the same step left as its output `written`; an empty folder if there was none.
+
+    That execution differs from this one in the content of the inputs `varying` at most: code, settings, packages and other
+    inputs are the same. It is no part of the key.
+    """
+
+    written: str
+    varying: tuple[str, ...]
+
+
+Source = DataSource | DatasetSource | ParameterSource | OutputSource | UnboundInput | EarlierSource
 
 
 OUTPUT = "{output}"
@@ -130,7 +142,7 @@ class OutputPort(Jsonable):
     name: str
     variable: str
     datastore: str | None = None
-    mode: Mode = "mount"
+    mode: Mode | DatasetMode = "mount"
     path_on_compute: str | None = None
     destination: str | None = None
     pipeline_output: str | None = None
@@ -198,8 +210,8 @@ class Resources(Jsonable):
     gpus: float = 0
 
 
-Language = Literal["python", "notebook", "text"]
-"""How the imports of a script are found: in Python, in the code cells of a notebook, or not at all."""
+Language = Literal["python", "notebook", "r", "text"]
+"""How the imports of a script are found: in Python, in the code cells of a notebook, in R, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,16 +219,19 @@ class Driver(Jsonable):
     """What runs the script of a step in its place: a module of `stepwell.drivers`, or any other by its whole name.
 
     `modules` are those that it imports itself; the packages behind them count as the script's own do, and are installed
-    with the extra `extra`. `version` is another one when its results are. `on_host`: it runs on the machine of the run, with
-    Stepwell's own Python; target and environment of the step are those of the runs that it has made.
+    with the extra `extra`. `provides` are modules that it makes up for the script. `version` is another one when its results
+    are. `hints` are settings that decide no result, such as the size of a cluster: they are in no key. `on_host`: it runs on
+    the machine of the run, with Stepwell's own Python; target and environment of the step are those of the runs that it made.
     """
 
     name: str
     settings: dict[str, Argument] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
     extra: str = ""
+    provides: tuple[str, ...] = ()
     language: Language = "python"
     version: int = 1
+    hints: dict[str, Argument] = field(default_factory=dict)
     on_host: bool = False
 
     @property

@@ -6,9 +6,9 @@ An *artifact* is the name of data, never data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from stepwell.model.definitions import DatasetSource, OutputSource, StepDefinition
 from stepwell.model.fingerprint import Fingerprint
@@ -16,6 +16,11 @@ from stepwell.model.jsonable import Jsonable
 
 BESIDE = "files beside the outputs"
 """The name under which a record has what the script wrote beside its outputs; no port can have it."""
+
+
+def is_own(name: str) -> bool:
+    """Return whether an output is Stepwell's own business, and none that a user named: no port has a blank in its name."""
+    return " " in name
 
 
 def beside(name: str) -> str:
@@ -43,6 +48,29 @@ class Artifact(Jsonable):
         """Return the field names and their plain values, without a workspace and a dataset that are not known."""
         known = {"workspace": self.workspace, "dataset": self.dataset}
         return {name: value for name, value in Jsonable.to_json(self).items() if known.get(name, True)}
+
+
+class FileFacts(NamedTuple):
+    """A file of an input: its name below the input's folder ('' for a lone file), its content's digest and its size."""
+
+    name: str
+    digest: str
+    size: int
+
+
+class Contents(NamedTuple):
+    """What is known of an input before a step runs: its files, the dataset that it is as JSON text, its path if it is kept."""
+
+    files: tuple[FileFacts, ...]
+    document: str = ""
+    path: str = ""
+
+
+def facts_of(entries: Iterable[Any]) -> tuple[FileFacts, ...]:
+    """Return the files among the entries of a tree, or of its plain values; links and folders have no content."""
+    return tuple(
+        FileFacts(str(path), str(digest), int(size)) for path, kind, digest, size, *_ in entries if kind == "file"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +150,8 @@ class StepRecord(Jsonable):
 
     @property
     def written(self) -> dict[str, Artifact]:
-        """The outputs that the step has, without what stands beside them."""
-        return {name: artifact for name, artifact in self.outputs.items() if name != BESIDE}
+        """The outputs that the step has, without what stands beside them, and what only later executions of it read."""
+        return {name: artifact for name, artifact in self.outputs.items() if not is_own(name)}
 
 
 def with_files_beside(

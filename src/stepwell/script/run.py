@@ -165,7 +165,7 @@ class Run(AskingRun):
     @property
     def input_datasets(self) -> dict[str, Any]:
         """Names of inputs to their local paths; to a dataset for each that the step gets as one (`as_named_input(name)`)."""
-        found = dict(self._log.context.get("input_datasets", {}))
+        found = _named(self._log.context.get("input_datasets", {}))
         direct = {name: of for name, of in self._log.context.get("datasets", {}).items() if of["mode"] == "direct"}
         if direct:
             from stepwell.script.tables.local_dataset import dataset_at
@@ -176,7 +176,7 @@ class Run(AskingRun):
     @property
     def output_datasets(self) -> dict[str, str]:
         """Names of outputs to their local paths."""
-        return dict(self._log.context.get("output_datasets", {}))
+        return _named(self._log.context.get("output_datasets", {}))
 
     def get_status(self) -> str:
         """Return the status.
@@ -313,6 +313,11 @@ class Run(AskingRun):
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
             self.fail(f"{type(error).__name__}: {error}")
+
+
+def _named(paths: dict[str, Any]) -> dict[str, Any]:
+    """Return the paths of ports that users named; those of Stepwell's own have blanks in their names."""
+    return {name: path for name, path in paths.items() if " " not in name}
 
 
 class _OfflineRun(Run):

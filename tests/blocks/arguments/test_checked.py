@@ -15,7 +15,7 @@ from stepwell.errors import UserErrorException
 NOT_CHECKED = {"DataType", "Run", "StepwellError", "TimeZone"}
 """`Run` and `DataType` travel to workers on the standard library alone; the others are Python's own kinds of class."""
 
-FOR_THE_ENGINE = ("run", "check", "demand")
+FOR_THE_ENGINE = ("run", "check", "demand", "with_contents")
 """Functions of compute targets that only the engine calls."""
 
 
@@ -152,8 +152,11 @@ def test_no_public_function_takes_any_keyword_but_those_that_are_made_for_it():
         "TableRegistration.register_azure_postgre_sql",
         "TableRegistration.register_azure_sql_database",
         "_Authentication.get_token",
+        "AdlaCompute.__init__",
         "AmlCompute.__init__",
+        "BatchCompute.__init__",
         "Compute.__init__",
+        "DatabricksCompute.__init__",
     }
 
 

@@ -53,7 +53,17 @@ def gpu_workers():
         close_all()
 
 
-TARGETS = {"LocalCompute": local, "DaskCompute": dask, "DockerCompute": docker, "CudaCompute": cuda}
+def spark(request, workspace):
+    return "spark"  # whose Spark starts when a script asks for it, which none of these does
+
+
+TARGETS = {
+    "LocalCompute": local,
+    "DaskCompute": dask,
+    "DockerCompute": docker,
+    "CudaCompute": cuda,
+    "SparkCompute": spark,
+}
 
 
 @pytest.fixture(params=list(TARGETS))

@@ -165,7 +165,7 @@ def test_a_step_finds_targets_and_manages_none(workspace, monkeypatch):
         with pytest.raises(ComputeTargetException) as raised:
             manage()
         assert raised.value.title.startswith("AuthenticationFailed")
-    assert {"box"} == set(workspace.compute_targets) - {"local", "dask", "docker", "cuda"}
+    assert {"box"} == set(workspace.compute_targets) - {"local", "dask", "docker", "cuda", "spark"}
 
 
 def test_the_script_of_a_step_is_such_a_process(project, chain):

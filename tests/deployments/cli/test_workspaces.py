@@ -48,12 +48,14 @@ def test_a_datastore_is_laid_on_a_folder(shared_workspace, tmp_path, monkeypatch
 
 def test_what_stands_in_for_what_is_missing_is_chosen(shared_workspace):
     name = shared_workspace.name
-    told = command("workspaces", "stand-ins", name, "--environment", "as-installed", "--gpu", "cpu").stdout
-    assert told.split() == ["environment", "as-installed", "gpu", "cpu"]
-    assert Workspace.get(name).stand_ins == {"environment": "as-installed", "gpu": "cpu"}
+    chosen = ("--environment", "as-installed", "--gpu", "cpu", "--databricks", "local")
+    told = command("workspaces", "stand-ins", name, *chosen).stdout
+    assert told.split() == ["environment", "as-installed", "gpu", "cpu", "databricks", "local"]
+    assert Workspace.get(name).stand_ins == {"environment": "as-installed", "gpu": "cpu", "databricks": "local"}
     assert "--gpu can't be" in str(command("workspaces", "stand-ins", name, "--gpu", "tpu").exception)
-    told = command("workspaces", "stand-ins", name, "--environment", "as-asked", "--gpu", "gpu").stdout
-    assert told.split() == ["environment", "as-asked", "gpu", "gpu"]
+    chosen = ("--environment", "as-asked", "--gpu", "gpu", "--databricks", "workspace")
+    told = command("workspaces", "stand-ins", name, *chosen).stdout
+    assert told.split() == ["environment", "as-asked", "gpu", "gpu", "databricks", "workspace"]
 
 
 def test_a_workspace_is_deleted_with_all_that_prefect_knows_of_it_when_that_is_confirmed(project):

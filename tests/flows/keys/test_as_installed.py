@@ -98,6 +98,7 @@ def test_the_workspace_chooses_too_the_variable_wins_and_another_word_is_refused
     assert type(project.workspace).get(project.workspace.name).stand_ins == {
         "environment": "as-installed",
         "gpu": "gpu",
+        "databricks": "workspace",
     }
     assert pipeline.validate() == [] and [decision.action for decision in pipeline.plan()] == ["run"]
     monkeypatch.setenv(VARIABLE, "as-asked")

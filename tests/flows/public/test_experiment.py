@@ -249,3 +249,19 @@ def test_a_script_is_submitted_without_a_pipeline(project, tmp_path, monkeypatch
     command = ScriptRunConfig(project.source, command=["python", "train.py", "--rate", "2"])
     again = Experiment(project.workspace, "scripts").submit(command)
     assert again.wait_for_completion()["status"] == "Completed" and again.get_metrics() == {"rate": 2}
+
+
+def test_an_estimator_is_submitted_with_the_data_among_its_arguments(project: Project) -> None:
+    from stepwell import DataReference, Estimator
+
+    store = project.workspace.get_default_datastore()
+    (project.folder / "a.txt").write_text("seven")
+    store.upload_files([str(project.folder / "a.txt")], target_path="in")
+    body = "from stepwell import Run; Run.get_context().log('found', open(f'{args[1]}/a.txt').read())"
+    estimator = Estimator(
+        project.source,
+        entry_script=project.script("train.py", body),
+        script_params={"--data": DataReference(store, "texts", path_on_datastore="in"), "--quick": ""},
+    )
+    run = Experiment(project.workspace, "estimators").submit(estimator)
+    assert run.wait_for_completion()["status"] == "Completed" and run.get_metrics() == {"found": "seven"}

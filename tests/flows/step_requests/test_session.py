@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
-from stepwell import Model, Workspace
+from stepwell import DataReference, Model, Workspace
 from stepwell.blocks.processes.step_channel import listening
 from stepwell.errors import ComputeTargetException, DatastoreException, StepwellError, UserErrorException
 from stepwell.flows.engine.run_context import RunContext
@@ -18,6 +18,7 @@ from stepwell.flows.step_requests import session as session_module
 from stepwell.flows.step_requests.asking import Asker
 from stepwell.flows.step_requests.looks import asked_again
 from stepwell.flows.step_requests.operations import OPERATIONS
+from stepwell.model.digests import bytes_digest
 from stepwell.model.fingerprint import TOO_MANY, Row
 from stepwell.flows.step_requests.session import Session
 from stepwell.script import channel
@@ -237,3 +238,30 @@ def test_a_step_in_a_container_keeps_its_runs_in_there(session, project, context
     for target in ("docker", "LocalCompute(max_concurrent=2)"):
         with pytest.raises(ComputeTargetException, match="in a container"):
             channel.send("run.submit_child", project.folder / "child", command="true", target=target)
+
+
+def test_a_step_tells_how_far_it_is_and_its_result_does_not_depend_on_that(session, context):
+    channel.ask("run.progress", words="3 of 5 files\n")
+    (event,) = [event for event in context.run.journal() if "progress" in event]
+    assert event["progress"] == "3 of 5 files\\n"
+    assert looked(session) == []
+
+
+def test_a_step_gets_the_digests_of_an_inputs_files_and_its_result_does_not_depend_on_that(
+    project, context, tmp_path, monkeypatch
+):
+    store = project.workspace.get_default_datastore()
+    (store.local_root / "raw").mkdir()
+    (store.local_root / "raw" / "a.csv").write_text("1")
+    data = DataReference(store, "raw", path_on_datastore="raw")
+    step = project.pipeline(project.step("s.py", "pass", inputs=[data])).definition.steps[0]
+    made, place = Session(context, context.call(step, {}, {}), "step-run"), tmp_path / "other" / "channel"
+    place.parent.mkdir()
+    monkeypatch.setenv(channel.SOCKET, str(place))
+    monkeypatch.setenv(channel.TOKEN, made.token)
+    with listening(made.serve, place, same_files=False), closing(made):
+        (entry,) = json.loads(Path(channel.receive("input.files", name="raw")).read_text())
+        with pytest.raises(UserErrorException, match="Nothing is known of the files of an input 'other'"):
+            channel.receive("input.files", name="other")
+        assert entry[:4] == ["a.csv", "file", bytes_digest(b"1"), 1]
+        assert looked(made) == []

@@ -95,3 +95,9 @@ def test_a_setting_that_is_no_plain_value_is_refused(project):
         QueryStep(
             project, out=OutputFileDatasetConfig("out"), settings={"limit": [PipelineParameter("limit", 7)]}
         ).define(step_id="query", producers={}, ids={})
+
+
+def test_hints_reach_the_driver_and_decide_no_result(told):
+    happened, _, first = told(hints={"workers": 2, "none": None})
+    assert (happened, first["settings"]["workers"]) == ("ran", "2") and "none" not in first["settings"]
+    assert told(hints={"workers": 9})[0] == "reused"

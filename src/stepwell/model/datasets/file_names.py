@@ -118,12 +118,11 @@ def files_below(definition: DatasetDefinition, folder: str | os.PathLike[str]) -
     top = os.fspath(folder)
     if not os.path.isdir(top):
         return [LocalFile(os.path.basename(top), top)]
+    top = os.path.join(top, "")
     found = [
-        os.path.relpath(os.path.join(place, name), top)
-        for place, _, names in os.walk(top, followlinks=True)
-        for name in names
+        os.path.join(place, name)[len(top) :] for place, _, names in os.walk(top, followlinks=True) for name in names
     ]
-    return [LocalFile(name, os.path.join(top, name)) for name in ordered(definition, found)]
+    return [LocalFile(name, top + name) for name in ordered(definition, found)]
 
 
 # Columns made of paths ----------------------------------------------------------------------------------------------

@@ -26,6 +26,11 @@ def dataset_at(path: str, facts: Mapping[str, Any]) -> FileDataset | TabularData
     return kind(definition, path, facts)
 
 
+def local_files(path: str, facts: Mapping[str, Any]) -> list[LocalFile]:
+    """Return the files of the dataset at the path, in the order of reading."""
+    return dataset_at(path, facts)._local_files()  # noqa: SLF001  (of a class below)
+
+
 class _LocalDataset(LazyDataset):
     """What files and tables have in common."""
 
@@ -58,7 +63,8 @@ class _LocalDataset(LazyDataset):
         found = files_below(self._definition, self._path)
         if patterns and os.path.isdir(self._path):
             found = [file for file in found if any(matches(pattern, file.name) for pattern in patterns)]
-        return chosen_files(self._definition.operations_on_files, [(file, _facts_of(file)) for file in found])
+        chosen = self._definition.operations_on_files
+        return chosen_files(chosen, [(file, _facts_of(file)) for file in found]) if chosen else found
 
     def _partitions(self) -> list[Mapping[str, Any]]:
         options = self._definition.options

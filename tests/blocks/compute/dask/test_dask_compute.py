@@ -120,7 +120,11 @@ def test_a_step_runs_again_when_its_worker_is_killed(project, make):
     thread = threading.Thread(target=lambda: result.update(summary=project.run(pipeline)))
     thread.start()
     eventually(lambda: marker.exists() and marker.read_text())
-    eventually(lambda: [step.get_metrics() for run in all_runs(project.workspace) for step in run.get_steps()] == [{"tries": 1}])
+    eventually(
+        lambda: (
+            [step.get_metrics() for run in all_runs(project.workspace) for step in run.get_steps()] == [{"tries": 1}]
+        )
+    )
     os.kill(int(marker.read_text()), signal.SIGKILL)
     thread.join(PATIENCE)
     (step,) = result["summary"].steps

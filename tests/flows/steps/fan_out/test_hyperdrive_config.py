@@ -114,7 +114,9 @@ def test_the_sweep_has_a_limit_of_its_own_and_each_trial_that_of_the_script(tmp_
     step = HyperDriveStep("s", config(run_config=run_config, max_duration_minutes=10, policy=NoTerminationPolicy()))
     defined = step.define(step_id="s", producers={}, ids={})
     assert defined.timeout_seconds == 4200 and defined.driver.settings["trial_seconds"][0].value == "60"
-    assert HyperDriveStep("s", config(), timeout_seconds=5).define(step_id="s", producers={}, ids={}).timeout_seconds == 5
+    assert (
+        HyperDriveStep("s", config(), timeout_seconds=5).define(step_id="s", producers={}, ids={}).timeout_seconds == 5
+    )
 
 
 def test_numbers_of_trials_are_settings_that_are_told_apart_when_they_change():

@@ -210,7 +210,9 @@ def test_a_sweep_is_a_task_of_a_flow(project):
 
 
 def test_a_cancelled_run_cancels_its_trials(project):
-    project.script("train.py", "import time; from stepwell import Run; Run.get_context().log('score', 1); time.sleep(600)")
+    project.script(
+        "train.py", "import time; from stepwell import Run; Run.get_context().log('score', 1); time.sleep(600)"
+    )
     pipeline = project.pipeline(HyperDriveStep("search", config(project, (1, 2))))
     run = Experiment(project.workspace, "e").submit(pipeline)
     eventually(lambda: len([c for c in run.get_children(type="azureml.scriptrun") if c.get_metrics()]) == 2)
@@ -233,7 +235,11 @@ def test_a_submitted_search_runs_each_time_and_its_trials_are_reused(project):
     best = again.get_best_run_by_primary_metric()
     assert best.get_metrics() == {"score": 3} and len(list(again.get_children())) == 3
     assert [one["best_primary_metric"] for one in again.get_children_sorted_by_primary_metric(top=2)] == [3.0, 2.0]
-    assert [one["best_primary_metric"] for one in again.get_children_sorted_by_primary_metric(reverse=True)] == [1, 2, 3]
+    assert [one["best_primary_metric"] for one in again.get_children_sorted_by_primary_metric(reverse=True)] == [
+        1,
+        2,
+        3,
+    ]
     assert set(again.get_metrics()) == {child.id for child in again.get_children()}
     assert project.executions == {"train.py": 3}
     assert [r.id for r in experiment.get_runs()] == [again.id, run.id]
@@ -296,7 +302,9 @@ def test_inputs_and_parameters_of_every_kind_arrive_in_trials(project):
     pipeline = project.pipeline(first, step)
     summary = project.run(pipeline, rate=0.5, token="s3cr3t-v4lue")
     run = ws.get_run(summary.run_id)
-    assert summary.status == "Finished", [s.error for s in summary.steps] + [run.find_step_run("search")[0].get_job_log()]
+    assert summary.status == "Finished", [s.error for s in summary.steps] + [
+        run.find_step_run("search")[0].get_job_log()
+    ]
     children = list(HyperDriveStepRun(run.find_step_run("search")[0]).get_children())
     assert {child.tags["told"] for child in children} == {"out ['other.txt', 't.csv'] x 3 0.5 12"}
     kept = "".join(p.read_text(errors="replace") for c in children for p in c.folder.path.rglob("*.json*"))

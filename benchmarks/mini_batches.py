@@ -1,0 +1,141 @@
+"""Mini-batches of many small files on two worker processes, beside a plain multiprocessing pool that does the same.
+
+`python benchmarks/mini_batches.py [FILES]` prints the ratio for so many files (by default 100,000) and for a tenth of them;
+`bench.py` has the same as a row. Both sides read each file and work on it for a while, which `run` of the entry script does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from rows import Row
+
+if TYPE_CHECKING:
+    from place import Place
+
+WORKERS, SIZE = 2, 10
+SCRIPT = """
+import hashlib
+
+
+def run(mini_batch):
+    rows = []
+    for path in mini_batch:
+        with open(path, "rb") as stream:
+            data = stream.read()
+        for _ in range(40):
+            data = hashlib.sha256(data * 4).digest()
+        rows.append(f"{path} {data.hex()}")
+    return rows
+"""
+POOL = """
+import multiprocessing, os, sys
+sys.path.insert(0, os.getcwd())
+import score
+top, target, workers, size = sys.argv[1:]
+paths = sorted(os.path.join(place, name) for place, _, names in os.walk(top) for name in names)
+batches = [paths[start:start + int(size)] for start in range(0, len(paths), int(size))]
+with multiprocessing.Pool(int(workers)) as pool, open(target, "w") as stream:
+    for rows in pool.imap_unordered(score.run, batches):
+        stream.writelines(f"{row}\\n" for row in rows)
+"""
+DRIVER = """
+import json, sys
+settings = json.loads(sys.argv.pop())
+sys.argv[:] = ["score.py"]
+from stepwell.drivers.parallel_run import main
+main("score.py", settings)
+"""
+TOLD = """
+    import resource
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(one.ru_utime + one.ru_stime for one in used)
+    print("told", cpu, max(one.ru_maxrss for one in used), file=sys.stderr)
+"""
+
+
+def small_files(place: Place) -> Iterator[Row]:
+    """Yield how long mini-batches of small files take, over a plain pool of processes that does the same."""
+    count = 5_000 if place.quick else 100_000
+    ratio, detail = measure(count, 3 if place.quick else place.repeat)
+    yield Row(f"{count} files in mini-batches / multiprocessing.Pool", ratio, 1.2, "x", detail)
+
+
+def measure(count: int, repeat: int) -> tuple[float, str]:
+    """Return the ratio of the driver's time to the pool's, and words on both; the median of some pairs."""
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        _prepare(top, count)
+        pairs = [(_run(top, DRIVER, _settings()), _run(top, POOL, *_pool(top))) for _ in range(repeat)]
+        rows = [
+            sorted((top / name).read_text().splitlines()) for name in ("out/scores/parallel_run_step.txt", "pool.txt")
+        ]
+        assert rows[0] == rows[1]
+        assert len(rows[0]) == count
+    mine, bare = ([side[number] for side in pairs] for number in (0, 1))
+    seconds, cpu, megabytes = ([median(one[place] for one in side) for side in (mine, bare)] for place in range(3))
+    words = f"{seconds[0]:.2f} s / {seconds[1]:.2f} s; CPU {cpu[0]:.2f} / {cpu[1]:.2f} s; {megabytes[0]:.0f} / {megabytes[1]:.0f} MB"
+    return median(own[0] / plain[0] for own, plain in pairs), words
+
+
+def _prepare(top: Path, count: int) -> None:
+    for name in ("control", "work", "out", "earlier", "before"):
+        (top / name).mkdir()
+    for number in range(count):
+        folder = top / "data" / f"{number // 1000:04}"
+        if number % 1000 == 0:
+            folder.mkdir(parents=True)
+        (folder / f"{number:07}.txt").write_bytes(b"%d " % number * 200)
+    (top / "work" / "score.py").write_text(SCRIPT)
+    inputs = {"data": "data", "earlier mini-batches": "earlier", "earlier output": "before"}
+    outputs = {"scores": "out/scores", "kept mini-batches": "out/kept mini-batches"}
+    ports = {"input_datasets": inputs, "output_datasets": outputs}
+    context = {kind: {name: str(top / place) for name, place in found.items()} for kind, found in ports.items()}
+    (top / "control" / "context.json").write_text(json.dumps(context))
+
+
+def _settings() -> str:
+    settings = {"inputs": '["data"]', "output": "scores", "keeps": "yes", "mini_batch_size": str(SIZE)}
+    return json.dumps({**settings, "process_count_per_node": str(WORKERS)})
+
+
+def _pool(top: Path) -> tuple[str, ...]:
+    return str(top / "data"), str(top / "pool.txt"), str(WORKERS), str(SIZE)
+
+
+def _run(top: Path, code: str, *arguments: str) -> tuple[float, float, float]:
+    """Return the seconds and processors' seconds that code takes in a process of its own, and the megabytes of its largest."""
+    source = str(Path(__file__).resolve().parents[1] / "src")
+    variables = {"STEPWELL_CONTROL": str(top / "control"), "AZUREML_RUN_ID": "step", "PYTHONPATH": source}
+    timed = f"import sys\ntry:\n    exec({code!r})\nfinally:\n" + TOLD
+    before = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", timed, *arguments], cwd=top / "work", env={**os.environ, **variables},
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - before
+    cpu, kilobytes = done.stderr.rsplit("told ", 1)[1].split()
+    return seconds, float(cpu), int(kilobytes) / 1024
+
+
+def main() -> None:
+    """Print the ratio for a number of files and for a tenth of them."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    for number in (max(1, count // 10), count):
+        ratio, detail = measure(number, 3)
+        print(f"{number:>9,} files: {ratio:.2f} x ({detail})", flush=True)
+
+
+if __name__ == "__main__":
+    main()

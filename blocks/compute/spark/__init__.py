@@ -1,0 +1,1 @@
+"""Steps on Spark: of this machine, or wherever its master is."""

@@ -1,0 +1,43 @@
+"""Configurations of several processes as the drivers that start them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stepwell.errors import UserErrorException
+from stepwell.flows.configurations.distribution import (
+    Distribution,
+    MpiConfiguration,
+    PyTorchConfiguration,
+    TensorflowConfiguration,
+)
+from stepwell.flows.steps.drivers import DriverOptions
+
+_MPI = ("openmpi", "mpi", "intelmpi", "mpich")
+
+
+def driver_of(config: Any) -> DriverOptions | None:
+    """Return what starts the processes that a run configuration, or a ScriptRunConfig, asks for; None for one alone."""
+    found = getattr(config, "distributed_job_config", None)
+    run_config = getattr(config, "run_config", config)
+    if found is None and str(getattr(run_config, "communicator", "")).lower() in _MPI:
+        processes = getattr(run_config.mpi, "process_count_per_node", 1) or 1
+        found = MpiConfiguration(processes, run_config.node_count or 1)
+    return None if found is None else _driver(found)
+
+
+def _driver(config: Distribution) -> DriverOptions:
+    match config:
+        case MpiConfiguration():
+            return DriverOptions("mpi", {"nodes": config.node_count, "processes": config.process_count_per_node})
+        case PyTorchConfiguration():
+            processes = config.process_count or config.node_count
+            return DriverOptions("processes", {"kind": "pytorch", "nodes": config.node_count, "workers": processes})
+        case TensorflowConfiguration():
+            counts = {"workers": config.worker_count, "servers": config.parameter_server_count}
+            return DriverOptions("processes", {"kind": "tensorflow", **counts})
+    raise UserErrorException(
+        "`distributed_job_config` can't be used",
+        {"value": repr(config)},
+        "Pass an MpiConfiguration, a PyTorchConfiguration or a TensorflowConfiguration.",
+    )

@@ -1,0 +1,94 @@
+"""The inputs whose items are handled: their files where the step runs, and what the host knows of these by content."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from stepwell.drivers.parallel_run.batches import Item, Source
+from stepwell.errors import StepwellError, UserErrorException
+from stepwell.model.datasets.definition import DatasetDefinition
+from stepwell.model.datasets.file_names import files_below
+from stepwell.model.records import Contents, facts_of
+from stepwell.script import channel
+from stepwell.script.tables.local_dataset import local_files
+
+
+def sources_of(context: Mapping[str, Any], names: Sequence[str], *, by_content: bool) -> list[Source]:
+    """Return the inputs of these names, of a step with that context; `by_content`: with the digests of their files."""
+    return _alike([_source(context, name, by_content) for name in names])
+
+
+def foretold_sources(contents: Mapping[str, Contents], names: Sequence[str]) -> list[Source]:
+    """Return the inputs of these names as the host knows them; no file has a path."""
+    return _alike([_foretold(name, contents[name]) for name in names])
+
+
+def _source(context: Mapping[str, Any], name: str, by_content: bool) -> Source:
+    path, facts = str(context["input_datasets"][name]), context.get("datasets", {}).get(name)
+    definition = DatasetDefinition.from_json(json.loads(facts["document"])) if facts else None
+    files = local_files(path, facts) if facts else files_below(DatasetDefinition("file"), path)
+    table, digests = definition is not None and definition.kind == "tabular", _digests(name) if by_content else {}
+    lone = "" in digests
+    items = (
+        Item(
+            file.name,
+            file.path,
+            digests.get("" if lone else file.name, ""),
+            os.path.getsize(file.path) if table else 0,
+        )
+        for file in files
+    )
+    return Source(name, tuple(items), definition)
+
+
+def _digests(name: str) -> dict[str, str]:
+    """Return the digests of an input's files by their names; none if the host can't be asked."""
+    with suppress(StepwellError, OSError, ValueError):
+        if channel.available():
+            with open(channel.receive("input.files", name=name), encoding="ascii") as stream:
+                return {file.name: file.digest for file in facts_of(json.load(stream))}
+    return {}
+
+
+def _foretold(name: str, contents: Contents) -> Source:
+    definition = DatasetDefinition.from_json(json.loads(contents.document)) if contents.document else None
+    return Source(name, tuple(Item(file.name, "", file.digest, file.size) for file in contents.files), definition)
+
+
+def _alike(sources: list[Source]) -> list[Source]:
+    if len({source.is_table for source in sources}) > 1:
+        kinds = ", ".join(f"{source.name}: {'table' if source.is_table else 'files'}" for source in sources)
+        raise UserErrorException(
+            "The inputs of a ParallelRunStep are all files or all tables",
+            {"inputs": kinds},
+            "Pass inputs of one kind, and others as `side_inputs`.",
+        )
+    return sources
+
+
+def written_beside(context: Mapping[str, Any], own: Sequence[str]) -> str:
+    """Return what the script writes to its outputs that is no result of a mini-batch, in words, '' if it writes nothing.
+
+    `own` are paths that the driver writes to.
+    """
+    outputs = {name: str(path) for name, path in context.get("output_datasets", {}).items()}
+    for name, path in outputs.items():
+        if any(file not in own for file in _files(path)):
+            return f"the script writes files of its own to {name!r}"
+    around = {os.path.dirname(path) for path in outputs.values()} - {os.getcwd()}
+    for folder in around:
+        known = {os.path.basename(path) for path in outputs.values()}
+        if not folder.startswith(os.getcwd() + os.sep) and set(os.listdir(folder)) - known:
+            return "the script writes files beside its outputs"
+    return ""
+
+
+def _files(path: str) -> Iterator[str]:
+    if os.path.isfile(path):
+        yield path
+    for place, _, names in os.walk(path):
+        yield from (os.path.join(place, name) for name in names)

@@ -1,0 +1,250 @@
+"""What runs in each worker process: `init` of the entry script once, then `run` for each mini-batch that is sent."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple, TextIO
+
+from stepwell.drivers.parallel_run import entry_script
+from stepwell.drivers.parallel_run.batches import MiniBatch, Source
+from stepwell.drivers.parallel_run.rows import UnusableResultError, rows_of
+from stepwell.model.datasets.file_names import LocalFile
+
+READY, BEGAN, DONE, FAILED, NO_ENTRY = "ready", "began", "done", "failed", "no entry"
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all worker processes do: the script, its inputs by name, the mini-batches, and whether the rows are wanted.
+
+    They have it from the process that they are forked from, so that only numbers of mini-batches are sent.
+    """
+
+    script: str
+    sources: Mapping[str, Source]
+    batches: Sequence[MiniBatch]
+    appends: bool = True
+    level: str = "INFO"
+    output: str = ""
+    logs: str = "logs"
+
+
+class Reply(NamedTuple):
+    """What a worker process says: that it is ready, that it has read its rows, what `run` returned, or what went wrong.
+
+    `given` and `returned` count items; `rows` are those that are appended; `error` is the last line of the `text`.
+    """
+
+    kind: str
+    given: int = 0
+    returned: int = 0
+    rows: bytes = b""
+    text: str = ""
+    error: str = ""
+
+
+@dataclass
+class MiniBatchContext:
+    """What `run(mini_batch, context)` may ask of its mini-batch."""
+
+    minibatch_index: int
+    partition_key_value: dict[str, Any]
+    dataset: Any = None
+    process: int = 0
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def mini_batch_id(self) -> int:
+        """The number of the mini-batch."""
+        return self.minibatch_index
+
+
+def work(task: Task, number: int, connection: Connection) -> None:
+    """Serve the mini-batches that come over the connection, until it ends."""
+    _log_to_files(task, number)
+    try:
+        module = _load(task.script)
+        run = _function(module, "run")
+        init = getattr(module, "init", None)
+        if init is not None:
+            init()
+    except BaseException as error:  # noqa: BLE001  (an exit of the script, too)
+        connection.send(_failed(error, "init(), or when it was imported"))
+        return
+    if run is None:
+        connection.send(Reply(NO_ENTRY, text=f"{task.script} has no function run(mini_batch)"))
+        return
+    connection.send(Reply(READY))
+    call = _Call(task, run, number, connection)
+    while True:
+        try:
+            index = int(connection.recv_bytes())
+        except EOFError:
+            return
+        connection.send(call(index, task.batches[index]))
+
+
+class _Call:
+    """The call of `run` for one mini-batch after the other."""
+
+    def __init__(self, task: Task, run: Callable[..., Any], number: int, connection: Connection) -> None:
+        self._task = task
+        self._run = run
+        self._number = number
+        self._connection = connection
+        self._takes_context = _takes_two(run)
+        self._read: tuple[tuple[str, ...], Any] | None = None
+
+    def __call__(self, index: int, batch: MiniBatch) -> Reply:
+        given = len(batch.items)
+        try:
+            source = self._task.sources[batch.input]
+            files = [LocalFile(item.name, item.path) for item in batch.items]
+            content: Any = [file.path for file in files]
+            if source.is_table:
+                content = self._frame(source, files, batch)
+                given = len(content)
+                if not given:
+                    return Reply(DONE)
+                self._connection.send(Reply(BEGAN, given))
+            arguments = [content]
+            if self._takes_context:
+                dataset = entry_script.part_of(source, files) if source.definition else None
+                arguments.append(MiniBatchContext(index, dict(batch.values or {}), dataset, self._number))
+            result = self._run(*arguments)
+            count, rows = rows_of(result, wanted=self._task.appends)
+        except UnusableResultError as error:
+            return Reply(FAILED, given, text=str(error), error=str(error))
+        except BaseException as error:  # noqa: BLE001  (an exit of the script, too)
+            return _failed(error, "run()", given)
+        finally:
+            _flush()
+        return Reply(DONE, given, min(count, given), rows)
+
+    def _frame(self, source: Source, files: Sequence[LocalFile], batch: MiniBatch) -> Any:
+        """Return the rows of a mini-batch; those of the files that were read last are remembered."""
+        from stepwell.script.tables.reading import frame_of
+
+        assert source.definition is not None
+        names = tuple(file.name for file in files)
+        if self._read is None or self._read[0] != names:
+            self._read = None
+            self._read = names, frame_of(source.definition, files)
+        frame = self._read[1]
+        if batch.parts == 1:
+            return frame
+        start, end = (len(frame) * part // batch.parts for part in (batch.part, batch.part + 1))
+        return frame.iloc[start:end].reset_index(drop=True)
+
+
+def _load(script: str) -> Any:
+    """Return the module of the script, under a name by which what is defined there can be pickled."""
+    stem = os.path.splitext(os.path.basename(script))[0]
+    name = stem if stem.isidentifier() and stem not in sys.modules else "entry_script"
+    spec = importlib.util.spec_from_file_location(name, os.path.abspath(script))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _function(module: Any, name: str) -> Callable[..., Any] | None:
+    found = getattr(module, name, None)
+    return found if callable(found) else None
+
+
+def _takes_two(function: Callable[..., Any]) -> bool:
+    """Return whether the function takes a second argument by its place."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return len(by_place) > 1 or any(p.kind is p.VAR_POSITIONAL for p in parameters)
+
+
+# What people read -----------------------------------------------------------------------------------------------------
+
+
+def _failed(error: BaseException, where: str, given: int = 0) -> Reply:
+    """Return the reply that tells of an error, without the frames of this package."""
+    trace = error.__traceback__
+    while trace is not None and _is_own(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    try:
+        lines = list(traceback.TracebackException(type(error), error, trace).format())
+        last = lines[-1].strip().splitlines()[-1]
+    except Exception:  # noqa: BLE001  (an error whose text can't be made)
+        lines = [last := type(error).__name__]
+    text = "".join(lines).rstrip()
+    if isinstance(error, SystemExit):
+        last = f"the script ended its process in {where}: SystemExit: {error.code}"
+        text += f"\n{last}"
+    return Reply(FAILED, given, text=text, error=last)
+
+
+def _is_own(path: str) -> bool:
+    return os.path.dirname(path) == _HERE or path.startswith("<frozen importlib")
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+
+
+class _Both:
+    """A text stream whose lines, each whole, go to a log of the process as well."""
+
+    def __init__(self, stream: TextIO, copy: TextIO) -> None:
+        self._stream = stream
+        self._copy = copy
+        self._line = ""
+
+    def write(self, text: str) -> int:
+        whole, end, rest = (self._line + text).rpartition("\n")
+        self._line = rest
+        if end:
+            self._put(whole + end)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._line:
+            self._put(self._line)
+            self._line = ""
+
+    def _put(self, text: str) -> None:
+        self._copy.write(text)
+        self._stream.write(text)
+        self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _log_to_files(task: Task, number: int) -> None:
+    """Let what the script prints, and logs by `EntryScript`, stand in files of this process, too, as in v1."""
+    process = f"process{number:03d}"
+
+    def opened(kind: str, ending: str) -> TextIO:
+        folder = os.path.join(task.logs, "user", kind, "0")
+        os.makedirs(folder, exist_ok=True)
+        return open(os.path.join(folder, f"{process}.{ending}"), "a", buffering=1, encoding="utf-8", errors="replace")
+
+    sys.stdout = _Both(sys.stdout, opened("stdout", "stdout.txt"))  # type: ignore[assignment]
+    sys.stderr = _Both(sys.stderr, opened("stderr", "stderr.txt"))  # type: ignore[assignment]
+    handler = logging.StreamHandler(opened("entry_script_log", "log.txt"))
+    handler.setFormatter(logging.Formatter("%(asctime)s|%(levelname)s|%(process)d|%(message)s"))
+    entry_script.install(handler, task.level, task.output, task.logs)

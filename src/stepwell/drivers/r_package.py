@@ -1,0 +1,222 @@
+"""The R side of a step's run: a small package that every script in R finds, as `stepwell` and as v1's `azuremlsdk`."""
+
+from __future__ import annotations
+
+EXPORTS = (
+    "get_current_run",
+    "log_metric",
+    "log_list",
+    "log_row",
+    "log_table",
+    "log_image",
+    "set_tag",
+    "add_properties",
+    "upload_file",
+    "upload_folder",
+    "log_metric_to_run",
+    "log_list_to_run",
+    "log_row_to_run",
+    "log_table_to_run",
+    "log_image_to_run",
+    "upload_files_to_run",
+    "upload_folder_to_run",
+)
+"""What the package has for scripts: the functions of Stepwell, and those of v1's package under its names."""
+
+CODE = r"""
+.quoted <- function(x) {
+  x <- enc2utf8(as.character(x))
+  for (pair in list(c("\\", "\\\\"), c("\"", "\\\""), c("\n", "\\n"), c("\r", "\\r"), c("\t", "\\t"))) {
+    x <- gsub(pair[1], pair[2], x, fixed = TRUE)
+  }
+  paste0("\"", gsub("[[:cntrl:]]", " ", x), "\"")
+}
+
+.number <- function(x) {
+  if (is.nan(x)) return("{\"$float\": \"NaN\"}")
+  if (is.na(x)) return("null")
+  if (is.infinite(x)) return(if (x > 0) "{\"$float\": \"Infinity\"}" else "{\"$float\": \"-Infinity\"}")
+  if (is.integer(x)) return(sprintf("%d", x))
+  text <- format(x, digits = 15)
+  if (as.numeric(text) == x) text else format(x, digits = 17)
+}
+
+.json <- function(x, list = FALSE) {
+  if (is.null(x)) return("null")
+  if (is.factor(x)) x <- as.character(x)
+  if (inherits(x, "Date")) x <- format(x, "%Y-%m-%d")
+  if (inherits(x, "POSIXt")) x <- format(x, "%Y-%m-%dT%H:%M:%S%z")
+  if (is.list(x)) {
+    columns <- is.data.frame(x)
+    items <- vapply(x, .json, "", list = columns)
+    if (is.null(names(x))) return(paste0("[", paste(items, collapse = ", "), "]"))
+    keys <- .quoted(sub("^\\$", "$$", names(x)))
+    return(paste0("{", paste(keys, items, sep = ": ", collapse = ", "), "}"))
+  }
+  if (is.logical(x)) items <- ifelse(is.na(x), "null", ifelse(x, "true", "false"))
+  else if (is.numeric(x)) items <- vapply(x, .number, "")
+  else items <- ifelse(is.na(x), "null", .quoted(x))
+  if (length(x) == 1 && !list) items else paste0("[", paste(items, collapse = ", "), "]")
+}
+
+.event <- function(type, name, value, ...) {
+  if (!is.character(name) || length(name) != 1 || !nzchar(name)) stop("The name of what is logged must be a text.")
+  facts <- list(type = type, scope = "step", name = name)
+  more <- Filter(Negate(is.null), list(...))
+  rest <- vapply(c(facts, more, list(time = as.numeric(Sys.time()))), .json, "")
+  text <- paste0("{", paste(paste0("\"", names(rest), "\": ", rest), collapse = ", "), ", \"value\": ", value, "}")
+  folder <- Sys.getenv("STEPWELL_CONTROL")
+  if (!nzchar(folder)) {
+    cat("Attempted to log", type, name, "\n")
+  } else {
+    target <- base::file(base::file.path(folder, "events.jsonl"), "ab")
+    on.exit(close(target))
+    writeBin(charToRaw(paste0("\n", enc2utf8(text), "\n")), target)
+  }
+  invisible(NULL)
+}
+
+.described <- function(description) if (is.null(description) || !nzchar(description)) NULL else description
+
+.keep <- function(name, path, again = FALSE) {
+  if (!file.exists(path) || dir.exists(path)) stop("There is no such file to keep: ", path)
+  parts <- strsplit(name, "/", fixed = TRUE)[[1]]
+  if (!nzchar(name) || startsWith(name, "/") || any(parts %in% c("..", "."))) {
+    stop("The name of a file must be a path below the run's folder: ", name)
+  }
+  folder <- Sys.getenv("STEPWELL_CONTROL")
+  if (!nzchar(folder)) return(name)
+  number <- 0
+  kept <- name
+  while (again && file.exists(file.path(folder, "files", kept))) {
+    number <- number + 1
+    kept <- sub("(\\.[^.]*)?$", paste0("_", number, "\\1"), name)
+  }
+  target <- file.path(folder, "files", kept)
+  dir.create(dirname(target), recursive = TRUE, showWarnings = FALSE)
+  if (!file.copy(path, target, overwrite = FALSE)) stop("The run has a file ", kept, " already: use another name.")
+  kept
+}
+
+log_metric <- function(name, value, step = NULL, description = "") {
+  .event("metric", name, .json(value), kind = "scalar", step = step, description = .described(description))
+}
+
+log_list <- function(name, value, description = "") {
+  .event("metric", name, .json(value, list = TRUE), kind = "list", description = .described(description))
+}
+
+log_row <- function(name, description = "", ...) {
+  .event("metric", name, .json(list(...)), kind = "row", description = .described(description))
+}
+
+log_table <- function(name, value, description = "") {
+  columns <- vapply(as.list(value), .json, "", list = TRUE)
+  text <- paste0("{", paste(.quoted(names(value)), columns, sep = ": ", collapse = ", "), "}")
+  .event("metric", name, text, kind = "table", description = .described(description))
+}
+
+log_image <- function(name, path = NULL, plot = NULL, description = "") {
+  if (is.null(path) == is.null(plot)) stop("An image needs one of path and plot.")
+  if (is.null(path)) {
+    path <- tempfile(fileext = ".png")
+    on.exit(unlink(path))
+    grDevices::png(path, width = 800, height = 600)
+    print(plot)
+    grDevices::dev.off()
+  }
+  ending <- regmatches(path, regexpr("\\.[^./]*$", path))
+  kept <- .keep(paste0(gsub("[^A-Za-z0-9_./-]", "_", name), ending), path, again = TRUE)
+  .event("image", name, .quoted(kept), description = .described(description))
+}
+
+set_tag <- function(name, value = NULL) {
+  .event("tag", name, if (is.null(value)) "null" else .quoted(value))
+}
+
+add_properties <- function(properties, run = NULL) {
+  for (name in names(properties)) .event("property", name, .quoted(properties[[name]]))
+}
+
+upload_file <- function(name, path) {
+  .event("file", name, .quoted(.keep(name, path)))
+}
+
+upload_folder <- function(name, path) {
+  for (one in list.files(path, recursive = TRUE)) upload_file(file.path(name, one), file.path(path, one))
+}
+
+get_current_run <- function(allow_offline = TRUE) {
+  id <- Sys.getenv("AZUREML_RUN_ID")
+  if (!nzchar(id) && !allow_offline) stop("This script doesn't run inside a step.")
+  list(id = if (nzchar(id)) id else "OfflineRun_r")
+}
+
+log_metric_to_run <- function(name, value, run = NULL) log_metric(name, value)
+log_list_to_run <- function(name, value, description = "", run = NULL) log_list(name, value, description)
+log_row_to_run <- function(name, description = "", run = NULL, ...) log_row(name, description, ...)
+log_table_to_run <- function(name, value, description = "", run = NULL) log_table(name, value, description)
+log_image_to_run <- function(name, path = NULL, plot = NULL, description = "", run = NULL) {
+  log_image(name, path, plot, description)
+}
+upload_files_to_run <- function(names, paths, timeout_seconds = NULL, run = NULL) {
+  invisible(Map(upload_file, names, paths))
+}
+upload_folder_to_run <- function(name, path, run = NULL) upload_folder(name, path)
+
+.watch <- function(reads) {
+  own <- paste0(normalizePath(c(R.home(), R.home("share"), .libPaths(), tempdir()), mustWork = FALSE), "/")
+  for (name in c("file", "gzfile", "bzfile", "xzfile")) {
+    local({
+      original <- get(name, baseenv())
+      watched <- original
+      note <- bquote(if (is.character(description) && length(description) == 1L && (open == "" || startsWith(open, "r"))) {
+        .(function(path) {
+          try({
+            path <- normalizePath(path, mustWork = FALSE)
+            counts <- base::file.exists(path) && !base::dir.exists(path) && !any(startsWith(path, own))
+            if (counts) cat(path, "\n", sep = "", file = reads, append = TRUE)
+          }, silent = TRUE)
+        })(description)
+      })
+      body(watched) <- call("{", note, body(original))
+      environment(watched) <- environment(original)
+      unlockBinding(name, baseenv())
+      assign(name, watched, envir = baseenv())
+      lockBinding(name, baseenv())
+    })
+  }
+}
+"""
+"""The package's code: what is logged is written as `stepwell.script.events` says."""
+
+ON_LOAD = """
+.onLoad <- function(...) if (nzchar(Sys.getenv("STEPWELL_R_READS"))) .watch(Sys.getenv("STEPWELL_R_READS"))
+"""
+
+QUIET = """
+.onAttach <- function(...) assign(".conflicts.OK", TRUE, as.environment("package:azuremlsdk"))
+"""
+"""Lets the second of the packages have the names of the first without a word."""
+
+BUILD = r"""
+told <- commandArgs(TRUE)
+version <- getRversion()
+make <- function(name, exports, code) {
+  home <- file.path(told[1], name)
+  for (folder in c("R", "Meta")) dir.create(file.path(home, folder), recursive = TRUE)
+  facts <- c(Package = name, Version = "1.0", Title = "The run of a step",
+             Built = paste0("R ", version, "; ; 2026-01-01; unix"))
+  write.dcf(as.list(facts), file.path(home, "DESCRIPTION"))
+  none <- list()
+  built <- list(R = version, Platform = "", Date = "2026-01-01", OStype = "unix")
+  saveRDS(list(DESCRIPTION = facts, Built = built, Rdepends = none, Rdepends2 = none, Depends = none,
+               Suggests = none, Imports = none, LinkingTo = none), file.path(home, "Meta", "package.rds"))
+  writeLines(paste0("export(", exports, ")"), file.path(home, "NAMESPACE"))
+  saveRDS(parseNamespaceFile(name, told[1]), file.path(home, "Meta", "nsInfo.rds"))
+  file.copy(code, file.path(home, "R", name))
+}
+make("stepwell", told[2], told[3])
+make("azuremlsdk", told[2], told[4])
+"""
+"""What makes the packages, as R installs them, for the R that runs it: folder, exports, and two files of code."""

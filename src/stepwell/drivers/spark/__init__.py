@@ -1,0 +1,1 @@
+"""Spark for scripts, notebooks and jars, with what Databricks has around it."""

@@ -1,0 +1,232 @@
+"""What a notebook finds in its kernel: `dbutils`, `display`, Spark as soon as a cell names it, and Databricks' magics."""
+
+from __future__ import annotations
+
+import ast
+import json
+import linecache
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from stepwell.drivers.spark import session, showing
+from stepwell.drivers.spark.dbutils import DBUtils, NotebookExit, get_argument
+from stepwell.drivers.spark.notebook_files import as_cell_magic, code_cells, read_notebook
+from stepwell.drivers.spark.places import notebook_in, notebook_places
+
+NOTEBOOK = "STEPWELL_NOTEBOOK"
+"""The variable that tells the kernel of its notebook: JSON of its `path` and the values of its `widgets`."""
+
+ENDED = NotebookExit.__name__
+"""How the error is called that ends a notebook well."""
+
+_SPARK = ("spark", "sc", "sqlContext")
+_SPARK_WORD = re.compile(r"\b(spark|sc|sqlContext)\b|(?m:^\s*%%?sql\b)")
+_MARKER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
+_WIDGET = re.compile(r"\$\{(\w+)\}|\$(\w+)|getArgument\(\s*['\"](\w+)['\"]\s*\)")
+
+
+def begin(shell: Any) -> None:
+    """Prepare the kernel; called once, before the first cell."""
+    told = json.loads(os.environ.pop(NOTEBOOK))
+    from stepwell.drivers.spark.settings import offer_dbutils
+
+    offer_dbutils()
+    Kernel(shell, str(told["path"]), told["widgets"])
+
+
+class Kernel:
+    """The notebook that runs, and those that it runs: each with a namespace, and widgets, of its own."""
+
+    def __init__(self, shell: Any, path: str, widgets: Mapping[str, str]) -> None:
+        self.shell, self.path = shell, path
+        self.names: dict[str, Any] = shell.user_ns
+        self.utils = DBUtils(None, widgets, self.run)
+        self.names.update(self._given())
+        shell.input_transformers_cleanup.insert(0, as_cell_magic)
+        shell.events.register("pre_run_cell", lambda info: self._want_spark(info.raw_cell))
+        cells = {
+            "sql": self.sql,
+            "sh": self.sh,
+            "fs": self.fs,
+            "md": self.nothing,
+            "scala": self.other,
+            "r": self.other,
+        }
+        for name, function in cells.items():
+            shell.register_magic_function(function, "cell", name)
+        lines = {"run": self.include, "pip": self.pip, "sql": self.sql, "fs": self.fs, "md": self.nothing}
+        for name, function in lines.items():
+            shell.register_magic_function(function, "line", name)
+
+    def _given(self) -> dict[str, Any]:
+        return {
+            "dbutils": self.utils,
+            "display": showing.display,
+            "displayHTML": showing.displayHTML,
+            "getArgument": get_argument(self.utils),
+        }
+
+    def _want_spark(self, source: str) -> None:
+        """Give the namespace `spark`, `sc` and `sqlContext` if the cell names them: to start Spark takes seconds."""
+        if "spark" in self.names or not _names_spark(source):
+            return
+        found = session.session(os.path.basename(self.path))
+        self.names["spark"] = found
+        if not session.is_connect(session.target()["master"]):
+            self.names.update(sc=found.sparkContext, sqlContext=session.sql_context())
+
+    # Other notebooks --------------------------------------------------------------------------------------------------
+
+    def run(self, path: str, arguments: Mapping[str, str], timeout_seconds: float) -> str | None:
+        """Run another notebook apart, and return the value that it exits with."""
+        names = {"__name__": "__main__"}
+        with self._inside(path), _limit(timeout_seconds, path):
+            self.names, self.utils = names, DBUtils(None, arguments, self.run)
+            self.names.update(self._given())
+            try:
+                self._cells()
+            except NotebookExit as end:
+                return end.value
+        return None
+
+    def include(self, line: str) -> None:
+        """Run another notebook in this one's namespace: `%run ./other $name="value"`."""
+        path, *words = shlex.split(line)
+        self.utils.widgets.give(dict(word.removeprefix("$").split("=", 1) for word in words if "=" in word))
+        with self._inside(path):
+            self._cells()
+
+    @contextmanager
+    def _inside(self, path: str) -> Iterator[None]:
+        kept = self.path, self.names, self.utils
+        self.path = _found(path, os.path.dirname(self.path))
+        try:
+            yield
+        finally:
+            self.path, self.names, self.utils = kept
+
+    def _cells(self) -> None:
+        for number, source in enumerate(code_cells(read_notebook(self.path)), 1):
+            self._want_spark(source)
+            code, name = self.shell.transform_cell(source), f"<cell {number} of {os.path.relpath(self.path)}>"
+            linecache.cache[name] = (len(code), None, code.splitlines(keepends=True), name)  # for tracebacks
+            exec(compile(code, name, "exec", dont_inherit=True), self.names)  # noqa: S102
+
+    # Magics -----------------------------------------------------------------------------------------------------------
+
+    def sql(self, line: str, cell: str | None = None) -> None:
+        """Run statements of SQL, show the result of the last one, and keep it as `_sqldf`."""
+        found = None
+        for statement in _statements(line if cell is None else cell):
+            found = self._query(statement)
+        if found is not None:
+            self.names["_sqldf"] = found
+            if found.columns:
+                showing.display(found)
+
+    def _query(self, statement: str) -> Any:
+        self._want_spark("spark")
+        widgets = self.utils.widgets.getAll()
+
+        def filled(match: re.Match[str]) -> str:
+            name = match[1] or match[2] or match[3]
+            quoted = f"'{widgets.get(name)}'" if match[3] else widgets.get(name)
+            return str(quoted) if name in widgets else match[0]
+
+        text = _WIDGET.sub(filled, statement)
+        wanted = {name: widgets[name] for name in _MARKER.findall(text) if name in widgets}
+        return self.names["spark"].sql(text, args=wanted) if wanted else self.names["spark"].sql(text)
+
+    def sh(self, line: str, cell: str | None = None) -> None:
+        """Run a script of the shell; the notebook fails if it does."""
+        done = subprocess.run(["/bin/sh", "-e", "-c", cell or line], check=False, capture_output=True, text=True)
+        print(done.stdout, end="")
+        print(done.stderr, end="", file=sys.stderr)
+        if done.returncode:
+            raise RuntimeError(f"The shell ended with exit code {done.returncode}")
+
+    def fs(self, line: str, cell: str | None = None) -> None:
+        """Do what `dbutils.fs` does: `%fs ls dbfs:/folder`."""
+        for each in (line if cell is None else cell).splitlines():
+            if words := shlex.split(each):
+                found = getattr(self.utils.fs, words[0])(*words[1:])
+                for one in found if isinstance(found, list) else [found]:
+                    print(one)
+
+    def pip(self, line: str) -> None:
+        """Accept what is installed already; nothing is installed behind the key's back."""
+        from stepwell.drivers.spark.settings import is_installed
+
+        words = [word for word in shlex.split(line) if not word.startswith("-")]
+        if words[:1] != ["install"]:
+            raise RuntimeError(f"%pip {line} is not run in a step")
+        missing = [word for word in words[1:] if not (word.startswith("azureml") or is_installed(word))]
+        if missing:
+            raise RuntimeError(
+                f"%pip would install {', '.join(missing)} behind the back of the step's key. "
+                "Name it in `pypi_libraries=[PyPiLibrary(…)]` of the step, or install it where Spark runs."
+            )
+        print(f"Installed already: {', '.join(words[1:])}")
+
+    def nothing(self, line: str, cell: str | None = None) -> None:
+        """Do nothing: it is text for people."""
+
+    def other(self, line: str, cell: str | None = None) -> None:
+        """Refuse a cell in another language."""
+        raise RuntimeError("A cell in Scala or R can't run here. Write it in Python or SQL.")
+
+
+def _names_spark(source: str) -> bool:
+    """Return whether a cell names Spark; one with magics in it, whether the word is there."""
+    try:
+        return any(isinstance(node, ast.Name) and node.id in _SPARK for node in ast.walk(ast.parse(source)))
+    except SyntaxError:
+        return bool(_SPARK_WORD.search(source))
+
+
+def _found(path: str, beside: str) -> str:
+    relative = not path.startswith("/")
+    places = [(beside, path)] if relative else list(notebook_places(path, os.getcwd(), session.folder()))
+    for folder, name in places:
+        above, own = os.path.split(os.path.normpath(os.path.join(folder, name.lstrip("/"))))
+        if found := notebook_in(above, own):
+            return os.path.join(above, found)
+    raise FileNotFoundError(
+        f"There is no notebook {path}; it was looked for in {', '.join(folder for folder, _ in places)}"
+    )
+
+
+@contextmanager
+def _limit(seconds: float, path: str) -> Iterator[None]:
+    def end(*_: object) -> None:
+        raise TimeoutError(f"The notebook {path} took longer than {seconds:g} seconds")
+
+    if not seconds:
+        yield
+        return
+    kept = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, kept)
+
+
+def _statements(text: str) -> list[str]:
+    """Return the statements of a text, without the semicolons between them."""
+    pieces = re.findall(r"""(?s)'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`[^`]*`|--[^\n]*|/\*.*?\*/|;|[^;'"`/-]+|.""", text)
+    found = [""]
+    for piece in pieces:
+        if piece == ";":
+            found.append("")
+        elif not piece.startswith(("--", "/*")):
+            found[-1] += piece
+    return [statement.strip() for statement in found if statement.strip()]

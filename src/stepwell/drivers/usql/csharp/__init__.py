@@ -1,0 +1,1 @@
+"""The syntax of U-SQL, and its expressions of C# in DuckDB's SQL."""

@@ -1,0 +1,375 @@
+"""Calls in expressions: methods and properties of values and classes, aggregates, and functions over windows."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from stepwell.drivers.usql.csharp.columns import Type, Value, fits, text
+from stepwell.drivers.usql.csharp.members import CONVERSIONS, DAYS, OF_CLASSES, OF_VALUES, Overload, parsed
+from stepwell.drivers.usql.csharp.scope import Scope
+from stepwell.drivers.usql.csharp.syntax import ScriptText, fail, start_of
+from stepwell.drivers.usql.csharp.text_forms import date_format, formatted, text_of
+
+_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {"DayOfWeek", "StringComparison", "StringSplitOptions"}
+_INSTEAD = "Compute it in a PythonScriptStep, or by the members that there are."
+
+
+class Calls:
+    """What has a name in an expression; `Expressions` adds the operators."""
+
+    def __init__(self, script: ScriptText, now: str) -> None:
+        self.script = script
+        self.now = f"TIMESTAMP '{now}'"
+        self.variables: dict[str, Value] = {}
+
+    def value(self, tree: Any, scope: Scope) -> Value:
+        """Return an expression, translated."""
+        raise NotImplementedError
+
+    def _day(self, name: str) -> Value | None:
+        raise NotImplementedError
+
+    def _function(self, tree: Any, name: str, given: list[Any], within: Any, over: Any, scope: Scope) -> Value:
+        raise NotImplementedError
+
+    def fail(self, node: Any, what: str, hint: str, **facts: object) -> NoReturn:
+        """Raise UsqlError about a part of the script."""
+        fail(self.script, node, what, hint, **facts)
+
+    def place(self, tree: Any, what: str) -> str:
+        """Return the SQL of an error's text, which tells the engine where in the script it belongs."""
+        return text(f"usql@{start_of(tree)}@{what}")
+
+    def name(self, tree: Any) -> str:
+        """Return a name of the script, without brackets."""
+        return str(tree.children[0]).strip("[]")
+
+    def type(self, tree: Any) -> Type:
+        """Return a type that the script names."""
+        if tree.data == "array_type":
+            item = tree.children[0]
+            return Type("array", item=self.type(item) if hasattr(item, "data") else Type(str(item)))
+        if tree.data != "type":
+            self.fail(tree, "SQL.MAP can't be run here", "Keep the pairs as a text, or as rows.")
+        written = str(tree.children[0])
+        if written == "object":
+            self.fail(tree, "object is no type of a column", "Write the type that it has.")
+        return Type(written, tree.children[1] is not None)
+
+    def column(self, tree: Any, scope: Scope, name: str, source: str = "") -> Value:
+        """Return the column of that name; in grouped rows it has to be one of the groups."""
+        found = scope.found(name, source)
+        if name in scope.aliases and not source and (scope.aliases_first or not found or scope.groups is not None):
+            return scope.aliases[name]
+        if not found:
+            where = f" in {source}" if source else ""
+            near = difflib.get_close_matches(name, scope.names(), 1)
+            hint = f"Write {near[0]}." if near else "Write one of the columns."
+            if not scope.sources:
+                self.fail(
+                    tree, f"There is no column {name!r}: there are no rows here", "Write a constant or a variable."
+                )
+            self.fail(tree, f"There is no column {name!r}{where}", hint, columns=", ".join(scope.names()))
+        if len(found) > 1:
+            sources = [rows.name for rows in scope.sources if any(column.name == name for column in rows.columns)]
+            self.fail(
+                tree,
+                f"Several rowsets have a column {name!r}",
+                f"Write {sources[0]}.{name}.",
+                rowsets=", ".join(sources),
+            )
+        if scope.groups is not None:
+            if found[0].sql not in scope.groups:
+                hint = f"Add it to GROUP BY, or write an aggregate such as ANY_VALUE({name})."
+                self.fail(tree, f"The column {name!r} is in no GROUP BY and in no aggregate", hint)
+            return scope.groups[found[0].sql]
+        return found[0]
+
+    # Names with points --------------------------------------------------------------------------------------------
+
+    def _path(self, tree: Any, scope: Scope) -> list[str]:
+        """Return the names of a class and its member, such as `["Math", "PI"]`; [] if it begins with a value."""
+        if tree.data == "static_member":
+            return [Type(str(tree.children[0])).name, self.name(tree.children[1])]
+        if tree.data == "column_name":
+            name = self.name(tree.children[0])
+            return [] if scope.found(name) or scope.has_source(name) or name in scope.aliases else [name]
+        if tree.data == "member":
+            before = self._path(tree.children[0], scope)
+            return [*before, self.name(tree.children[1])] if before else []
+        return []
+
+    def _static(self, tree: Any, scope: Scope) -> str:
+        path = self._path(tree, scope)
+        while path and path[0] in ("System", "Text", "RegularExpressions"):
+            path = path[1:]
+        return ".".join(path) if len(path) == 2 else ""
+
+    def _member(self, tree: Any, scope: Scope) -> Value:
+        left, name = tree.children[0], self.name(tree.children[1])
+        source = str(left.children[0]) if left.data == "variable" else ""
+        if left.data == "column_name":
+            source = self.name(left.children[0])
+        if source and scope.has_source(source) and (scope.found(name, source) or not scope.found(source)):
+            return self.column(tree, scope, name, source)
+        static = self._static(tree, scope)
+        if static:
+            return self._constant(tree, static)
+        return self._property(tree, self.value(left, scope), name)
+
+    def _static_member(self, tree: Any, scope: Scope) -> Value:
+        return self._constant(tree, self._static(tree, scope))
+
+    def _constant(self, tree: Any, static: str) -> Value:
+        owner, _, name = static.partition(".")
+        if owner == "DayOfWeek" and name in DAYS:
+            found = self._day(name)
+            assert found is not None
+            return found
+        if owner == "StringComparison":
+            return Value("lower" if name.endswith("IgnoreCase") else "", Type("StringComparison"), never_null=True)
+        if owner == "StringSplitOptions":
+            return Value(name, Type("StringSplitOptions"), literal=name, never_null=True)
+        for arguments, sql, result in OF_CLASSES.get(static, []):
+            if arguments == "-":
+                return Value(sql.format(now=self.now), Type(result), never_null=True)
+        self._unknown(tree, static, [name for name, ways in OF_CLASSES.items() if ways[0][0] == "-"])
+
+    def _unknown(self, tree: Any, static: str, known: Iterable[str]) -> NoReturn:
+        owner, _, name = static.partition(".")
+        near = difflib.get_close_matches(static, list(known), 1)
+        if owner not in _CLASSES:
+            hint = "Write what it does as an expression, or do it in a PythonScriptStep; C# code of your own can't be run here."
+            self.fail(tree, f"{static} is of a class that is not known here", hint)
+        hint = f"Write {near[0]}." if near else _INSTEAD
+        self.fail(tree, f"{owner} has no {name} here", hint)
+
+    def _property(self, tree: Any, held: Value, name: str) -> Value:
+        kind = held.type.name
+        if name == "HasValue" and held.type.nullable and kind not in ("string", "array"):
+            return Value(f"({held.sql} IS NOT NULL)", Type("bool"), risky=held.risky, aggregate=held.aggregate)
+        if name == "Value" and held.type.nullable and kind not in ("string", "array"):
+            return self._some(tree, held, "Value")
+        for arguments, sql, result in OF_VALUES.get(f"{kind}.{name}", []):
+            if arguments == "-":
+                target = self._some(tree, held, name)
+                return Value(sql.format(target.sql), Type(result), None, target.risky, True, held.aggregate)
+        if held.type.nullable and f"{kind}.{name}" in OF_VALUES and kind != "string":
+            self.fail(tree, f"A {held.type} has no {name}", f"Write .Value.{name}, where it is not null.")
+        members = [member.partition(".")[2] for member in OF_VALUES if member.startswith(f"{kind}.")]
+        near = difflib.get_close_matches(name, members, 1)
+        self.fail(tree, f"A {held.type} has no property {name!r} here", f"Write .{near[0]}." if near else _INSTEAD)
+
+    def _some(self, tree: Any, held: Value, name: str) -> Value:
+        """Return the value, which fails where it is null, as C# does."""
+        if held.never_null:
+            return Value(held.sql, held.type.without_null(), held.literal, held.risky, True, held.aggregate)
+        place = self.place(tree, f".{name} of null")
+        return Value(f"usql_some({held.sql}, {place})", held.type.without_null(), None, True, True, held.aggregate)
+
+    # Calls --------------------------------------------------------------------------------------------------------
+
+    def _call(self, tree: Any, scope: Scope) -> Value:
+        callee, arguments, within, over = tree.children
+        given = [] if arguments is None else list(arguments.children)
+        if callee.data == "column_name":
+            return self._function(tree, self.name(callee.children[0]), given, within, over, scope)
+        if over is not None or within is not None:
+            self.fail(
+                over or within, "OVER stands after a method", "Write OVER after an aggregate or a ranking function."
+            )
+        for argument in given:
+            if argument.data in ("named", "distinct", "every_row"):
+                self.fail(argument, "That is no argument of a method", "Pass a value.")
+        static = self._static(callee, scope)
+        if static:
+            return self._class_call(tree, static, [self.value(argument, scope) for argument in given])
+        if callee.data != "member":
+            self.fail(callee, "That can't be called", "Call a method of a value or a class.")
+        target = self.value(callee.children[0], scope)
+        name = self.name(callee.children[1])
+        return self._method(tree, target, name, [self.value(argument, scope) for argument in given])
+
+    def _method(self, tree: Any, held: Value, name: str, given: list[Value]) -> Value:
+        kind = held.type.name
+        if name == "GetValueOrDefault" and kind != "string":
+            zero = {"bool": "FALSE", "DateTime": "TIMESTAMP '0001-01-01'"}.get(kind, "0")
+            sql = f"COALESCE({held.sql}, {given[0].sql if given else zero})"
+            return Value(sql, held.type.without_null(), None, held.risky, True, held.aggregate)
+        if name == "ToString" and kind not in ("string", "array"):
+            return self._to_text(tree, held, given)
+        if name == "Split" and kind == "string":
+            return self._split(tree, held, given)
+        if name in ("Trim", "TrimStart", "TrimEnd") and kind == "string" and given:
+            marks = "".join(value.literal for value in given if isinstance(value.literal, str))
+            word = {"Trim": "trim", "TrimStart": "ltrim", "TrimEnd": "rtrim"}[name]
+            target = self._some(tree, held, name)
+            return Value(
+                f"{word}({target.sql}, {text(marks)})", Type("string"), None, target.risky, True, held.aggregate
+            )
+        overloads = [way for way in OF_VALUES.get(f"{kind}.{name}", []) if way[0] != "-"]
+        if not overloads:
+            members = [member.partition(".")[2] for member in OF_VALUES if member.startswith(f"{kind}.")]
+            near = difflib.get_close_matches(name, members, 1)
+            hint = (
+                f"Write .Value.{name}(…), where it is not null."
+                if held.type.nullable and kind == "DateTime"
+                else _INSTEAD
+            )
+            self.fail(tree, f"A {held.type} has no method {name!r} here", f"Write .{near[0]}(…)." if near else hint)
+        return self._chosen(tree, f".{name}", overloads, [self._some(tree, held, name), *given])
+
+    def _to_text(self, tree: Any, held: Value, given: list[Value]) -> Value:
+        form = next((value.literal for value in given if isinstance(value.literal, str)), "") if given else ""
+        if given and not isinstance(given[0].literal, str):
+            self.fail(tree, "The format of ToString is no constant", 'Write it as a text: .ToString("yyyy-MM-dd").')
+        never_null = held.never_null
+        sql = formatted(held.sql, held.type, form)
+        if sql is None:
+            hint = 'Write one such as "yyyy-MM-dd", "F2", "N0", "D5" or "0.00".'
+            self.fail(tree, f"The format {form!r} of a {held.type} is not known here", hint)
+        if not never_null:  # of a nullable value, ToString() of null is an empty text
+            sql = f"COALESCE({sql}, '')"
+        return Value(sql, Type("string"), None, held.risky, True, held.aggregate)
+
+    def _split(self, tree: Any, held: Value, given: list[Value]) -> Value:
+        options = [value.literal for value in given if value.type.name == "StringSplitOptions"]
+        marks = [value for value in given if value.type.name != "StringSplitOptions"]
+        if len(marks) == 1 and marks[0].type.item is not None and isinstance(marks[0].literal, list):
+            marks = [Value(text(mark), Type("string"), literal=mark) for mark in marks[0].literal]
+        if not all(isinstance(mark.literal, str) for mark in marks):
+            self.fail(
+                tree, "Split takes characters or texts that are constants", "Write .Split(';'), or several of them."
+            )
+        target = self._some(tree, held, "Split")
+        if len(marks) == 1:
+            sql = f"string_split({target.sql}, {marks[0].sql})"
+        else:
+            either = "|".join(re.escape(mark.literal) for mark in marks) or "\\s"
+            sql = f"string_split_regex({target.sql}, {text(either)})"
+        if "RemoveEmptyEntries" in options:
+            sql = f"list_filter({sql}, lambda part: part <> '')"
+        return Value(sql, Type("array", item=Type("string")), None, target.risky, True, held.aggregate)
+
+    def _class_call(self, tree: Any, static: str, given: list[Value]) -> Value:
+        owner, _, name = static.partition(".")
+        if static in ("string.Format", "string.Concat", "string.Join"):
+            return {"Format": self._format, "Concat": self._concat, "Join": self._join}[name](tree, given)
+        if static == "Convert.ToString" and given:
+            return self._to_text(tree, given[0], []) if given[0].type.name != "string" else given[0]
+        wanted = owner if name == "Parse" else CONVERSIONS.get(static, "")
+        if wanted and given and given[0].type.name == "string":
+            made = self._parse(tree, Type(wanted), given[0], static)
+            if made is not None:
+                return made
+        if static == "DateTime.ParseExact":
+            return self._parse_exact(tree, given)
+        overloads = [way for way in OF_CLASSES.get(static, []) if way[0] != "-"]
+        if not overloads:
+            known = [member for member, ways in OF_CLASSES.items() if ways[0][0] != "-"]
+            self._unknown(tree, static, [*known, "DateTime.Parse", "int.Parse", "string.Format", "string.Join"])
+        return self._chosen(tree, static, overloads, [Value("", Type("null")), *given])
+
+    def _parse(self, tree: Any, type: Type, held: Value, static: str) -> Value | None:
+        target = held.sql
+        if not static.startswith("Convert."):
+            target = self._some(tree, held, "Parse").sql
+        elif type.name not in ("DateTime", "bool"):
+            target = held.sql if held.never_null else f"COALESCE({held.sql}, '0')"  # Convert makes 0 of null
+        sql = parsed(target, type)
+        if sql is None:
+            return None
+        place = self.place(tree, f"{static} of a text that is no {type}")
+        return Value(f"usql_some({sql}, {place})", type, None, True, True, held.aggregate)
+
+    def _parse_exact(self, tree: Any, given: list[Value]) -> Value:
+        form = given[1].literal if len(given) > 1 and isinstance(given[1].literal, str) else None
+        words = date_format(form) if form else None
+        if words is None:
+            self.fail(tree, "DateTime.ParseExact has no format that is known here", 'Write one such as "yyyy-MM-dd".')
+        place = self.place(tree, "DateTime.ParseExact of a text that has another format")
+        sql = f"usql_some(try_strptime({given[0].sql}, {text(words)}), {place})"
+        return Value(sql, Type("DateTime"), None, True, True, given[0].aggregate)
+
+    def _format(self, tree: Any, given: list[Value]) -> Value:
+        form = given[0].literal if given else None
+        if not isinstance(form, str):
+            self.fail(
+                tree, "The format of string.Format is no constant", 'Write it as a text: string.Format("{0}", x).'
+            )
+        pieces = []
+        for found in re.finditer(r"\{\{|\}\}|\{(\d+)(?:,(-?\d+))?(?::([^}]*))?\}|[^{}]+|.", form):
+            if found[1] is None:
+                pieces.append(text({"{{": "{", "}}": "}"}.get(found[0], found[0])))
+                continue
+            if int(found[1]) + 1 >= len(given):
+                self.fail(tree, f"string.Format has no argument {{{found[1]}}}", "Pass it after the format.")
+            held = given[int(found[1]) + 1]
+            sql = formatted(held.sql, held.type, found[3] or "") if found[3] else text_of(held.sql, held.type)
+            if sql is None:
+                self.fail(
+                    tree, f"The format {found[3]!r} of a {held.type} is not known here", 'Write one such as "F2".'
+                )
+            sql = f"COALESCE({sql}, '')"
+            width = int(found[2] or 0)
+            if width:
+                sql = f"{'usql_left' if width > 0 else 'usql_right'}({sql}, {abs(width)}, ' ')"
+            pieces.append(sql)
+        return self._text("(" + " || ".join(pieces or ["''"]) + ")", given)
+
+    def _concat(self, tree: Any, given: list[Value]) -> Value:
+        parts = [f"COALESCE({text_of(value.sql, value.type)}, '')" for value in given]
+        return self._text("(" + " || ".join(parts or ["''"]) + ")", given)
+
+    def _join(self, tree: Any, given: list[Value]) -> Value:
+        if len(given) == 2 and given[1].type.item is not None:
+            item = given[1].type.item
+            each = f"list_transform({given[1].sql}, lambda x: COALESCE({text_of('x', item)}, ''))"
+            return self._text(f"COALESCE(array_to_string({each}, {given[0].sql}), '')", given)
+        parts = ", ".join(f"COALESCE({text_of(value.sql, value.type)}, '')" for value in given[1:])
+        return self._text(f"concat_ws({given[0].sql}, {parts})" if parts else "''", given)
+
+    def _text(self, sql: str, given: list[Value]) -> Value:
+        risky, aggregate = any(value.risky for value in given), any(value.aggregate for value in given)
+        return Value(sql, Type("string"), None, risky, True, aggregate)
+
+    def _chosen(self, tree: Any, name: str, overloads: list[Overload], given: list[Value]) -> Value:
+        """Return the call of the first overload that takes the arguments; `given[0]` is the value that it is a method of."""
+        for arguments, sql, result in overloads:
+            wanted = arguments.split()
+            if len(wanted) == len(given) - 1 and all(map(_takes, wanted, given[1:])):
+                held = [self._argument(tree, kind, value) for kind, value in zip(wanted, given[1:])]
+                place = self.place(tree, f"{name} beyond the ends of a text, or of a number that is too large,")
+                made = sql.format(given[0].sql, *(value.sql for value in held), place=place, now=self.now)
+                parts = [given[0], *held]
+                risky = "{place}" in sql or any(value.risky for value in parts)
+                return Value(made, Type(result), None, risky, True, any(value.aggregate for value in parts))
+        kinds = ", ".join(str(value.type) for value in given[1:]) or "nothing"
+        ways = "; ".join(f"({', '.join(way[0].split()).replace('text', 'string')})" for way in overloads)
+        self.fail(tree, f"{name} can't take {kinds}", "Cast or convert the arguments.", takes=ways)
+
+    def _argument(self, tree: Any, kind: str, value: Value) -> Value:
+        if kind.endswith("?") or value.never_null:
+            return self.held_as(value, Type(kind.rstrip("?"), True)) if kind.rstrip("?") in _PLAIN else value
+        return self._some(tree, value, "an argument")
+
+    def held_as(self, value: Value, type: Type) -> Value:
+        """Return the value in another type, into which C# turns it by itself."""
+        if value.type.name == type.name or type.held == value.type.held:
+            return Value(value.sql, type, value.literal, value.risky, value.never_null, value.aggregate)
+        sql = f"unicode({value.sql})" if value.type.name == "char" else value.sql
+        return Value(f"CAST({sql} AS {type.held})", type, value.literal, value.risky, value.never_null, value.aggregate)
+
+
+_PLAIN = ("int", "long", "float", "double", "decimal")
+
+
+def _takes(wanted: str, given: Value) -> bool:
+    if wanted.startswith("text"):
+        return given.type.name in ("string", "char") or (wanted == "text?" and given.type.name == "null")
+    if wanted in ("string", "string?"):
+        return given.type.name == "string" or (wanted == "string?" and given.type.name == "null")
+    return fits(given.type.without_null() if given.type.name != "null" else given.type, Type(wanted))

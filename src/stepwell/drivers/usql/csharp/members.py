@@ -1,0 +1,268 @@
+"""What C# has on its types and classes: methods, properties and constants, in DuckDB's words."""
+
+from __future__ import annotations
+
+from stepwell.drivers.usql.csharp.columns import WHOLE, Type
+
+_SPACE = "chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || ' ' || chr(160)"
+_DATES = """%m/%d/%Y %I:%M:%S %p|%m/%d/%Y %H:%M:%S|%m/%d/%Y %I:%M %p|%m/%d/%Y %H:%M|%m/%d/%Y|%Y/%m/%d %H:%M:%S|%Y/%m/%d %H:%M
+|%Y/%m/%d|%d %b %Y %H:%M:%S|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y %H:%M:%S GMT|%A, %B %d, %Y|%m/%d/%y
+|%m/%d/%Y %I:%M:%S.%f %p|%m/%d/%Y %H:%M:%S.%f|%Y-%m-%d %I:%M:%S %p|%b %d, %Y %I:%M:%S %p|%m-%d-%Y""".replace("\n", "")
+
+MACROS = (
+    "usql_date(s) AS CASE WHEN regexp_full_match(s, '\\s*\\d{4}-\\d\\d?-\\d\\d?([T ]\\d\\d?:\\d\\d(:\\d\\d(\\.\\d+)?)?(Z|[+-]\\d\\d:?\\d\\d)?)?\\s*') "
+    "THEN CASE WHEN regexp_matches(s, '(Z|:\\d\\d(\\.\\d+)?[+-]\\d\\d:?\\d\\d)\\s*$') "
+    "THEN make_timestamp(epoch_us(TRY_CAST(s AS TIMESTAMPTZ))) ELSE TRY_CAST(s AS TIMESTAMP) END "
+    "WHEN regexp_matches(s, '\\d') THEN try_strptime(trim(s), ["
+    + ", ".join(f"'{form}'" for form in _DATES.split("|"))
+    + "]) END",
+    "usql_bool(s) AS CASE lower(trim(s)) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END",
+    "usql_double(s) AS CASE WHEN regexp_matches(s, '[^0-9+\\-.,eE \\t]') THEN CASE trim(s) WHEN 'NaN' THEN CAST('nan' AS DOUBLE) "
+    "WHEN 'Infinity' THEN CAST('inf' AS DOUBLE) WHEN '-Infinity' THEN CAST('-inf' AS DOUBLE) END "
+    "ELSE TRY_CAST(replace(s, ',', '') AS DOUBLE) END",
+    "usql_part(s, i, n, place) AS CASE WHEN i < 0 OR n < 0 OR i + n > length(s) THEN error(place) ELSE substring(s, i + 1, n) END",
+    "usql_rest(s, i, place) AS CASE WHEN i < 0 OR i > length(s) THEN error(place) ELSE substring(s, i + 1) END",
+    "usql_find(s, x) AS CAST(strpos(s, x) - 1 AS INTEGER)",
+    "usql_find_from(s, x, i) AS CAST(CASE WHEN strpos(substring(s, i + 1), x) = 0 THEN -1 ELSE strpos(substring(s, i + 1), x) - 1 + i END AS INTEGER)",
+    "usql_find_last(s, x) AS CAST(CASE WHEN strpos(reverse(s), reverse(x)) = 0 THEN -1 ELSE "
+    "length(s) - length(x) - strpos(reverse(s), reverse(x)) + 1 END AS INTEGER)",
+    "usql_item(a, i, place) AS CASE WHEN i < 0 OR i >= len(a) THEN error(place) ELSE a[i + 1] END",
+    "usql_order(a, b) AS CASE WHEN a IS NOT DISTINCT FROM b THEN 0 WHEN a IS NULL OR a < b THEN -1 ELSE 1 END",
+    "usql_whole(x, place) AS CASE WHEN isnan(x) OR isinf(x) THEN error(place) ELSE trunc(x) END",
+)
+
+
+def parsed(sql: str, type: Type) -> str | None:
+    """Return the SQL of a value from its text, null for what is none; None if the type has no texts."""
+    if type.name in WHOLE:
+        return f"CASE WHEN NOT regexp_matches({sql}, '[^0-9+\\- \\t]') THEN TRY_CAST(trim({sql}) AS {type.held}) END"
+    if type.name in ("double", "float"):
+        return f"CAST(usql_double({sql}) AS {type.held})"
+    if type.name == "decimal":
+        return f"CASE WHEN NOT regexp_matches({sql}, '[^0-9+\\-., \\t]') THEN TRY_CAST(replace({sql}, ',', '') AS {type.held}) END"
+    plain = {
+        "string": "{}",
+        "char": "CASE WHEN length({0}) = 1 THEN {0} END",
+        "bool": "usql_bool({})",
+        "DateTime": "usql_date({})",
+        "Guid": "TRY_CAST(trim({}) AS UUID)",
+    }
+    return plain[type.name].format(sql) if type.name in plain else None
+
+
+Overload = tuple[str, str, str]
+"""The types of the arguments, the SQL with `{0}` for the value and `{1}` on for the arguments, and the result's type.
+
+`text` is a string or char; `{place}` is where it stands, for an error. A `-` before the arguments: a property."""
+
+
+def _table(lines: str) -> dict[str, list[Overload]]:
+    table: dict[str, list[Overload]] = {}
+    for line in lines.strip().splitlines():
+        name, arguments, result, sql = (part.strip() for part in line.split("|", 3))
+        table.setdefault(name, []).append((arguments, sql, result))
+    return table
+
+
+OF_VALUES = _table(
+    f"""
+string.Length | - | int | CAST(length({{0}}) AS INTEGER)
+string.ToUpper | | string | upper({{0}})
+string.ToLower | | string | lower({{0}})
+string.ToUpperInvariant | | string | upper({{0}})
+string.ToLowerInvariant | | string | lower({{0}})
+string.Trim | | string | trim({{0}}, {_SPACE})
+string.TrimStart | | string | ltrim({{0}}, {_SPACE})
+string.TrimEnd | | string | rtrim({{0}}, {_SPACE})
+string.Substring | int | string | usql_rest({{0}}, {{1}}, {{place}})
+string.Substring | int int | string | usql_part({{0}}, {{1}}, {{2}}, {{place}})
+string.IndexOf | text | int | usql_find({{0}}, {{1}})
+string.IndexOf | text int | int | usql_find_from({{0}}, {{1}}, {{2}})
+string.IndexOf | string StringComparison | int | usql_find({{2}}({{0}}), {{2}}({{1}}))
+string.LastIndexOf | text | int | usql_find_last({{0}}, {{1}})
+string.Contains | text | bool | contains({{0}}, {{1}})
+string.StartsWith | text | bool | starts_with({{0}}, {{1}})
+string.StartsWith | string StringComparison | bool | starts_with({{2}}({{0}}), {{2}}({{1}}))
+string.EndsWith | text | bool | ends_with({{0}}, {{1}})
+string.EndsWith | string StringComparison | bool | ends_with({{2}}({{0}}), {{2}}({{1}}))
+string.Replace | text text? | string | replace({{0}}, {{1}}, COALESCE({{2}}, ''))
+string.PadLeft | int | string | usql_left({{0}}, {{1}}, ' ')
+string.PadLeft | int char | string | usql_left({{0}}, {{1}}, {{2}})
+string.PadRight | int | string | usql_right({{0}}, {{1}}, ' ')
+string.PadRight | int char | string | usql_right({{0}}, {{1}}, {{2}})
+string.Insert | int string | string | usql_part({{0}}, 0, {{1}}, {{place}}) || {{2}} || substring({{0}}, {{1}} + 1)
+string.Remove | int | string | usql_part({{0}}, 0, {{1}}, {{place}})
+string.Remove | int int | string | usql_part({{0}}, 0, {{1}}, {{place}}) || usql_rest({{0}}, {{1}} + {{2}}, {{place}})
+string.Equals | string? | bool | {{0}} IS NOT DISTINCT FROM {{1}}
+string.Equals | string? StringComparison | bool | {{2}}({{0}}) IS NOT DISTINCT FROM {{2}}({{1}})
+string.CompareTo | string? | int | usql_order({{0}}, {{1}})
+string.ToString | | string | {{0}}
+string.Reverse | | string | reverse({{0}})
+char.ToString | | string | {{0}}
+array.Count | - | int | CAST(len({{0}}) AS INTEGER)
+array.Length | - | int | CAST(len({{0}}) AS INTEGER)
+array.Count | | int | CAST(len({{0}}) AS INTEGER)
+DateTime.Year | - | int | CAST(year({{0}}) AS INTEGER)
+DateTime.Month | - | int | CAST(month({{0}}) AS INTEGER)
+DateTime.Day | - | int | CAST(day({{0}}) AS INTEGER)
+DateTime.Hour | - | int | CAST(hour({{0}}) AS INTEGER)
+DateTime.Minute | - | int | CAST(minute({{0}}) AS INTEGER)
+DateTime.Second | - | int | CAST(second({{0}}) AS INTEGER)
+DateTime.Millisecond | - | int | CAST(millisecond({{0}}) % 1000 AS INTEGER)
+DateTime.DayOfYear | - | int | CAST(dayofyear({{0}}) AS INTEGER)
+DateTime.DayOfWeek | - | DayOfWeek | CAST(dayofweek({{0}}) AS INTEGER)
+DateTime.Date | - | DateTime | date_trunc('day', {{0}})
+DateTime.TimeOfDay | - | TimeSpan | (epoch_us({{0}}) - epoch_us(date_trunc('day', {{0}})))
+DateTime.Ticks | - | long | (epoch_us({{0}}) * 10 + 621355968000000000)
+DateTime.AddDays | double | DateTime | {{0}} + to_microseconds(CAST(round({{1}} * 86400000) AS BIGINT) * 1000)
+DateTime.AddHours | double | DateTime | {{0}} + to_microseconds(CAST(round({{1}} * 3600000) AS BIGINT) * 1000)
+DateTime.AddMinutes | double | DateTime | {{0}} + to_microseconds(CAST(round({{1}} * 60000) AS BIGINT) * 1000)
+DateTime.AddSeconds | double | DateTime | {{0}} + to_microseconds(CAST(round({{1}} * 1000) AS BIGINT) * 1000)
+DateTime.AddMilliseconds | double | DateTime | {{0}} + to_microseconds(CAST(round({{1}}) AS BIGINT) * 1000)
+DateTime.AddMonths | int | DateTime | {{0}} + to_months({{1}})
+DateTime.AddYears | int | DateTime | {{0}} + to_years({{1}})
+DateTime.Add | TimeSpan | DateTime | {{0}} + to_microseconds({{1}})
+DateTime.Subtract | DateTime | TimeSpan | (epoch_us({{0}}) - epoch_us({{1}}))
+DateTime.Subtract | TimeSpan | DateTime | {{0}} - to_microseconds({{1}})
+DateTime.CompareTo | DateTime | int | usql_order({{0}}, {{1}})
+DateTime.ToShortDateString | | string | strftime({{0}}, '%-m/%-d/%Y')
+DateTime.ToLongDateString | | string | strftime({{0}}, '%A, %B %-d, %Y')
+DateTime.ToShortTimeString | | string | strftime({{0}}, '%-I:%M %p')
+DateTime.ToLongTimeString | | string | strftime({{0}}, '%-I:%M:%S %p')
+TimeSpan.TotalDays | - | double | ({{0}} / 86400000000.0::DOUBLE)
+TimeSpan.TotalHours | - | double | ({{0}} / 3600000000.0::DOUBLE)
+TimeSpan.TotalMinutes | - | double | ({{0}} / 60000000.0::DOUBLE)
+TimeSpan.TotalSeconds | - | double | ({{0}} / 1000000.0::DOUBLE)
+TimeSpan.TotalMilliseconds | - | double | ({{0}} / 1000.0::DOUBLE)
+TimeSpan.Days | - | int | CAST({{0}} // 86400000000 AS INTEGER)
+TimeSpan.Hours | - | int | CAST({{0}} // 3600000000 % 24 AS INTEGER)
+TimeSpan.Minutes | - | int | CAST({{0}} // 60000000 % 60 AS INTEGER)
+TimeSpan.Seconds | - | int | CAST({{0}} // 1000000 % 60 AS INTEGER)
+TimeSpan.Milliseconds | - | int | CAST({{0}} // 1000 % 1000 AS INTEGER)
+TimeSpan.Ticks | - | long | ({{0}} * 10)
+"""
+)
+
+_ROUNDED = "usql_whole(round_even({1}, 0), {place})"
+_SAME = "".join(
+    f"""
+Math.Abs | {kind} | {kind} | abs({{1}})
+Math.Max | {kind} {kind} | {kind} | greatest({{1}}, {{2}})
+Math.Min | {kind} {kind} | {kind} | least({{1}}, {{2}})
+Math.Sign | {kind} | int | CAST(sign({{1}}) AS INTEGER)"""
+    for kind in ("int", "long", "float", "double", "decimal")
+)
+_LIKE_DOUBLE = "".join(
+    f"\nMath.{name} | double | double | {sql}({{1}})"
+    for name, sql in {
+        "Ceiling": "ceil",
+        "Floor": "floor",
+        "Truncate": "trunc",
+        "Exp": "exp",
+        "Log": "ln",
+        "Log10": "log10",
+        "Sin": "sin",
+        "Cos": "cos",
+        "Tan": "tan",
+        "Asin": "asin",
+        "Acos": "acos",
+        "Atan": "atan",
+    }.items()
+)
+OF_CLASSES = _table(
+    f"""
+string.Empty | - | string | ''
+string.IsNullOrEmpty | string? | bool | (COALESCE({{1}}, '') = '')
+string.IsNullOrWhiteSpace | string? | bool | (trim(COALESCE({{1}}, ''), {_SPACE}) = '')
+string.Compare | string? string? | int | usql_order({{1}}, {{2}})
+string.CompareOrdinal | string? string? | int | usql_order({{1}}, {{2}})
+string.Compare | string? string? StringComparison | int | usql_order({{3}}({{1}}), {{3}}({{2}}))
+string.Compare | string? string? bool | int | CASE WHEN {{3}} THEN usql_order(lower({{1}}), lower({{2}})) ELSE usql_order({{1}}, {{2}}) END
+string.Equals | string? string? | bool | {{1}} IS NOT DISTINCT FROM {{2}}
+string.Equals | string? string? StringComparison | bool | {{3}}({{1}}) IS NOT DISTINCT FROM {{3}}({{2}})
+char.IsDigit | char | bool | regexp_full_match({{1}}, '\\p{{{{Nd}}}}')
+char.IsLetter | char | bool | regexp_full_match({{1}}, '\\p{{{{L}}}}')
+char.IsLetterOrDigit | char | bool | regexp_full_match({{1}}, '[\\p{{{{L}}}}\\p{{{{Nd}}}}]')
+char.IsUpper | char | bool | regexp_full_match({{1}}, '\\p{{{{Lu}}}}')
+char.IsLower | char | bool | regexp_full_match({{1}}, '\\p{{{{Ll}}}}')
+char.IsWhiteSpace | char | bool | (trim({{1}}, {_SPACE}) = '')
+char.ToUpper | char | char | upper({{1}})
+char.ToLower | char | char | lower({{1}})
+DateTime.Now | - | DateTime | {{now}}
+DateTime.UtcNow | - | DateTime | {{now}}
+DateTime.Today | - | DateTime | date_trunc('day', {{now}})
+DateTime.MinValue | - | DateTime | TIMESTAMP '0001-01-01'
+DateTime.MaxValue | - | DateTime | TIMESTAMP '9999-12-31 23:59:59.999999'
+DateTime.DaysInMonth | int int | int | CAST(day(last_day(make_date({{1}}, {{2}}, 1))) AS INTEGER)
+DateTime.IsLeapYear | int | bool | ({{1}} % 4 = 0 AND ({{1}} % 100 <> 0 OR {{1}} % 400 = 0))
+DateTime.Compare | DateTime DateTime | int | usql_order({{1}}, {{2}})
+Guid.NewGuid | | Guid | uuid()
+Guid.Empty | - | Guid | CAST('00000000-0000-0000-0000-000000000000' AS UUID)
+TimeSpan.FromDays | double | TimeSpan | CAST(round({{1}} * 86400000) AS BIGINT) * 1000
+TimeSpan.FromHours | double | TimeSpan | CAST(round({{1}} * 3600000) AS BIGINT) * 1000
+TimeSpan.FromMinutes | double | TimeSpan | CAST(round({{1}} * 60000) AS BIGINT) * 1000
+TimeSpan.FromSeconds | double | TimeSpan | CAST(round({{1}} * 1000) AS BIGINT) * 1000
+Math.PI | - | double | pi()
+Math.E | - | double | exp(1.0::DOUBLE)
+Math.Ceiling | decimal | decimal | CAST(ceil({{1}}) AS DECIMAL(38,10))
+Math.Floor | decimal | decimal | CAST(floor({{1}}) AS DECIMAL(38,10))
+Math.Truncate | decimal | decimal | CAST(trunc({{1}}) AS DECIMAL(38,10))
+Math.Round | decimal | decimal | CAST(round_even({{1}}, 0) AS DECIMAL(38,10))
+Math.Round | decimal int | decimal | CAST(round_even({{1}}, {{2}}) AS DECIMAL(38,10))
+Math.Round | double | double | round_even({{1}}, 0)
+Math.Round | double int | double | round_even({{1}}, {{2}})
+Math.Sqrt | double | double | CASE WHEN {{1}} < 0 THEN CAST('nan' AS DOUBLE) ELSE sqrt({{1}}) END
+Math.Pow | double double | double | pow({{1}}, {{2}})
+Math.Log | double double | double | ln({{1}}) / ln({{2}})
+Convert.ToString | string? | string | COALESCE({{1}}, '')
+Convert.ToDateTime | DateTime | DateTime | {{1}}
+Convert.ToInt32 | bool | int | CAST({{1}} AS INTEGER)
+Convert.ToInt64 | bool | long | CAST({{1}} AS BIGINT)
+Convert.ToInt32 | long | int | CAST({{1}} AS INTEGER)
+Convert.ToInt64 | long | long | CAST({{1}} AS BIGINT)
+Convert.ToInt32 | double | int | CAST({_ROUNDED} AS INTEGER)
+Convert.ToInt64 | double | long | CAST({_ROUNDED} AS BIGINT)
+Convert.ToInt32 | decimal | int | CAST(round_even({{1}}, 0) AS INTEGER)
+Convert.ToInt64 | decimal | long | CAST(round_even({{1}}, 0) AS BIGINT)
+Convert.ToDouble | double | double | {{1}}
+Convert.ToDouble | decimal | double | CAST({{1}} AS DOUBLE)
+Convert.ToDouble | bool | double | CAST({{1}} AS DOUBLE)
+Convert.ToDecimal | decimal | decimal | {{1}}
+Convert.ToDecimal | double | decimal | CAST({{1}} AS DECIMAL(38,10))
+Convert.ToBoolean | bool | bool | {{1}}
+Convert.ToBoolean | double | bool | ({{1}} <> 0)
+Convert.ToChar | int | char | chr({{1}})
+Regex.IsMatch | string string | bool | regexp_matches({{1}}, {{2}})
+Regex.Replace | string string string | string | regexp_replace({{1}}, {{2}}, {{3}}, 'g')
+double.IsNaN | double | bool | isnan({{1}})
+double.IsInfinity | double | bool | isinf({{1}})
+double.NaN | - | double | CAST('nan' AS DOUBLE)
+double.PositiveInfinity | - | double | CAST('inf' AS DOUBLE)
+double.NegativeInfinity | - | double | CAST('-inf' AS DOUBLE)
+double.MaxValue | - | double | 1.7976931348623157e308::DOUBLE
+double.MinValue | - | double | (-1.7976931348623157e308::DOUBLE)
+byte.MaxValue | - | byte | CAST(255 AS UTINYINT)
+short.MaxValue | - | short | CAST(32767 AS SMALLINT)
+short.MinValue | - | short | CAST(-32768 AS SMALLINT)
+int.MaxValue | - | int | CAST(2147483647 AS INTEGER)
+int.MinValue | - | int | CAST(-2147483648 AS INTEGER)
+long.MaxValue | - | long | CAST(9223372036854775807 AS BIGINT)
+long.MinValue | - | long | CAST(-9223372036854775808 AS BIGINT)
+{_SAME.strip()}
+{_LIKE_DOUBLE.strip()}
+"""
+)
+
+DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+CONVERSIONS = {
+    "Convert.ToInt32": "int",
+    "Convert.ToInt64": "long",
+    "Convert.ToInt16": "short",
+    "Convert.ToByte": "byte",
+    "Convert.ToDouble": "double",
+    "Convert.ToSingle": "float",
+    "Convert.ToDecimal": "decimal",
+    "Convert.ToBoolean": "bool",
+    "Convert.ToDateTime": "DateTime",
+}
+"""Conversions that also take texts, and what they make of them."""

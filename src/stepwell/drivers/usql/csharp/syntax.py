@@ -1,0 +1,289 @@
+"""The syntax of U-SQL: its grammar, the trees of scripts, and errors at the place of the script that they are about."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NoReturn
+
+from stepwell.drivers.usql.csharp.outside import OUTSIDE, RESERVED
+from stepwell.errors import UserErrorException
+
+_GRAMMAR = r"""
+start: (statement | ";")*
+?statement: declare | assign | output | use
+declare: "DECLARE" [DECLARED] VARIABLE [type] "=" expr ";"
+assign: VARIABLE "=" query ";"
+output: "OUTPUT" output_source "TO" expr [order_by] [offset] [fetch] "USING" expr ";"
+?output_source: VARIABLE -> rowset | "(" query ")"
+use: "USE" ["DATABASE" | "SCHEMA"] name ("." name)* ";"
+
+query: query_body [order_by] [offset] [fetch]
+?query_body: query_body SET_OPERATOR [SET_OPTION] [by_name] intersection -> set_query | intersection
+?intersection: intersection INTERSECT [SET_OPTION] [by_name] query_term -> set_query | query_term
+?query_term: select | extract | VARIABLE -> rowset | "(" query ")" | "VALUES" row ("," row)* -> values
+by_name: BY_NAME
+select: "SELECT" [DISTINCT] select_item ("," select_item)* "FROM" joined [where] [group_by] [having]
+?select_item: "*" -> star | postfix "." "*" -> star_of | expr ["AS" name] -> item
+where: "WHERE" expr
+group_by: "GROUP" "BY" group_item ("," group_item)*
+group_item: expr ["AS" name]
+having: "HAVING" expr
+order_by: "ORDER" "BY" sort_item ("," sort_item)*
+sort_item: expr [DIRECTION]
+offset: "OFFSET" expr ("ROW" | "ROWS")
+fetch: "FETCH" ["FIRST" | "NEXT"] expr ["ROWS" | "ROW"] ["ONLY"]
+extract: "EXTRACT" column ("," column)* "FROM" expr ("," expr)* "USING" expr
+column: name type
+?joined: source
+    | joined JOIN source "ON" expr -> join
+    | joined CROSS_JOIN source -> cross_join
+    | joined APPLY explode -> apply
+explode: "EXPLODE" "(" expr ")" "AS" name ["(" name ("," name)* ")"]
+source: VARIABLE ["AS" name] -> rowset_source
+    | "(" query ")" ["AS" name [names]] -> query_source
+    | name ("." name)+ ["AS" name] -> catalog_source
+    | name ["AS" name] -> catalog_source
+names: "(" name ("," name)* ")"
+row: "(" expr ("," expr)* ")"
+
+?expr: expr "OR" and_expr -> or_ | and_expr
+?and_expr: and_expr "AND" not_expr -> and_ | not_expr
+?not_expr: "NOT" not_expr -> not_ | ternary
+?ternary: coalesce "?" expr ":" ternary -> conditional | coalesce
+?coalesce: either "??" coalesce | either
+?either: either "||" both -> or_ | both
+?both: both "&&" bits_or -> and_ | bits_or
+?bits_or: bits_or "|" bits_xor -> bits | bits_xor
+?bits_xor: bits_xor BIT_XOR bits_and -> binary | bits_and
+?bits_and: bits_and BIT_AND equality -> binary | equality
+?equality: equality EQUALITY relation -> compare | relation
+?relation: relation ORDER shift -> compare
+    | relation "<" shift -> less
+    | relation ">" shift -> greater
+    | relation [NOT] "IN" "(" expr ("," expr)* ")" -> in_
+    | relation [NOT] "BETWEEN" shift "AND" shift -> between
+    | relation [NOT] "LIKE" shift -> like
+    | relation "IS" [NOT] NULL -> is_null
+    | shift
+?shift: shift SHIFT additive -> binary | additive
+?additive: additive ADD factor -> binary | factor
+?factor: factor "*" unary -> times | factor DIVIDE unary -> binary | unary
+?unary: ADD unary -> sign | "!" unary -> not_ | "~" unary -> complement | "(" type ")" unary -> cast | postfix
+?postfix: primary
+    | postfix "." name -> member
+    | postfix "[" expr "]" -> index
+    | postfix "(" [arguments] ")" [within] [over] -> call
+    | TYPE "." name -> static_member
+within: "WITHIN" "GROUP" "(" order_by ")"
+over: "OVER" "(" [partition] [order_by] [frame] ")"
+partition: "PARTITION" "BY" expr ("," expr)*
+frame: frame_kind (frame_edge | "BETWEEN" frame_edge "AND" frame_edge)
+frame_kind: "ROWS" -> rows | "RANGE" -> range
+frame_edge: UNBOUNDED | CURRENT_ROW | INTEGER EDGE
+arguments: argument ("," argument)*
+?argument: expr | name ":" expr -> named | DISTINCT expr -> distinct | "*" -> every_row
+?primary: name -> column_name
+    | VARIABLE -> variable
+    | STRING -> string
+    | VERBATIM -> verbatim
+    | CHARACTER -> character
+    | INTEGER -> integer
+    | REAL -> real
+    | TRUE -> true
+    | FALSE -> false
+    | NULL -> null
+    | "(" expr ")"
+    | "new" new_type "(" [arguments] ")" -> new
+    | "new" new_type ["(" [arguments] ")"] "{" [arguments] "}" -> new_list
+    | "new" "[" "]" "{" [arguments] "}" -> new_array
+    | "CASE" [expr] when+ ["ELSE" expr] "END" -> case
+when: "WHEN" expr "THEN" expr
+new_type: type | name ("." name)* -> other_type
+type: TYPE [NULLABLE] -> type
+    | TYPE "[" "]" -> array_type
+    | _ARRAY "<" type ">" -> array_type
+    | _MAP "<" type "," type ">" -> map_type
+name: NAME | BRACKETED
+
+DECLARED: "CONST" | "EXTERNAL"
+SET_OPERATOR: /(OUTER\s+)?UNION\b|EXCEPT\b/
+INTERSECT: /INTERSECT\b/
+SET_OPTION: "ALL" | "DISTINCT"
+BY_NAME: /BY\s+NAME(\s+ON\s*\([^)]*\))?/
+DISTINCT.2: "DISTINCT"
+DIRECTION: "ASC" | "DESC"
+JOIN.3: /(INNER\s+|((LEFT|RIGHT|FULL)\s+)?OUTER\s+|(LEFT|RIGHT|FULL)\s+)?(PAIR\s+|HASH\s+|BROADCAST(LEFT|RIGHT)\s+|MERGE\s+|LOOP\s+)?(JOIN|SEMIJOIN|ANTISEMIJOIN)\b/
+CROSS_JOIN.3: /CROSS\s+JOIN\b/
+APPLY.3: /(CROSS|OUTER)\s+APPLY\b/
+UNBOUNDED: /UNBOUNDED\s+(PRECEDING|FOLLOWING)\b/
+CURRENT_ROW: /CURRENT\s+ROW\b/
+EDGE: "PRECEDING" | "FOLLOWING"
+NOT: "NOT"
+NULL: "null" | "NULL"
+TRUE: "true"
+FALSE: "false"
+NULLABLE: "?"
+EQUALITY: "==" | "!="
+ORDER: "<=" | ">="
+SHIFT: "<<" | ">>"
+ADD: "+" | "-"
+DIVIDE: "/" | "%"
+BIT_XOR: "^"
+BIT_AND: "&"
+TYPE.2: /(bool|sbyte|byte|short|ushort|int|uint|long|ulong|float|double|decimal|char|string|object|String|Int16|Int32|Int64|Boolean|Double|Single|Decimal|DateTime|Guid|TimeSpan)\b/
+_ARRAY.3: /SQL\.ARRAY\b/
+_MAP.3: /SQL\.MAP\b/
+VARIABLE: /@[A-Za-z_]\w*/
+STRING: /"(\\.|[^"\\\r\n])*"/
+VERBATIM: /@"([^"]|"")*"/
+CHARACTER: /'(\\.[0-9a-fA-F]*|[^'\\\r\n]+)'/
+REAL: /(\d+\.\d+([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|\d+[eE][+-]?\d+)[fFdDmM]?|\d+[fFdDmM]\b/
+INTEGER: /0[xX][0-9a-fA-F]+[uUlL]*|\d+[uUlL]*/
+BRACKETED: /\[[^\]\r\n]+\]/
+NAME: /(?!(?:RESERVED_WORDS)\b)[^\W\d]\w*/
+%ignore /\s+/
+%ignore /\/\/[^\r\n]*/
+%ignore /\/\*(.|\n)*?\*\//
+"""
+
+_parser: Any = None
+
+
+class UsqlError(UserErrorException):
+    """A script says what can't be run; line and column are those of the file."""
+
+
+class ScriptText:
+    """A script with its `@@name@@` replaced, which still knows where each character stands in the file.
+
+    Attributes:
+        text: The script that is run.
+    """
+
+    def __init__(self, name: str, original: str, values: dict[str, str]) -> None:
+        self._name, self._original, self._values = name, original, values
+        self._shifts = [(0, 0)]  # from where in the text, how much to add for the place in the file
+        pieces, done, length = [], 0, 0
+        for found in re.finditer(r"@@(\w+)@@", original):
+            if found[1] not in values:
+                known = ", ".join(sorted(values)) or "none"
+                raise UsqlError(
+                    f"{self._at(found.start())}: @@{found[1]}@@ is no input, output or parameter of the step",
+                    {"line": self._line(found.start()), "there are": known},
+                    f"Name an input or output {found[1]!r}, or add it to the step's `params`.",
+                )
+            pieces += [original[done : found.start()], values[found[1]]]
+            length += len(pieces[-2]) + len(pieces[-1])
+            done = found.end()
+            self._shifts.append((length, done - length))
+        self.text = "".join([*pieces, original[done:]])
+
+    def error(self, position: int, what: str, hint: str, **facts: object) -> UsqlError:
+        """Return the error about what stands at a position of the text."""
+        shift = next(shift for start, shift in reversed(self._shifts) if start <= position)
+        place = min(position + shift, len(self._original))
+        return UsqlError(f"{self._at(place)}: {what}", {"line": self._line(place), **facts}, hint)
+
+    def _at(self, place: int) -> str:
+        before = self._original[:place]
+        return f"{self._name}, line {before.count(chr(10)) + 1}, column {place - before.rfind(chr(10))}"
+
+    def _line(self, place: int) -> str:
+        start = self._original.rfind("\n", 0, place) + 1
+        return self._original[start:].split("\n", 1)[0].strip()
+
+
+def fail(script: ScriptText, node: Any, what: str, hint: str, **facts: object) -> NoReturn:
+    """Raise UsqlError about a part of the script's tree."""
+    raise script.error(start_of(node), what, hint, **facts)
+
+
+def start_of(node: Any) -> int:
+    """Return where in the text a part of the tree begins."""
+    position = getattr(node, "start_pos", None)
+    if position is None:
+        position = getattr(getattr(node, "meta", None), "start_pos", None)
+    return int(position or 0)
+
+
+def parse(script: ScriptText) -> Any:
+    """Return the tree of a script.
+
+    Raises:
+        UsqlError: The script is no U-SQL, or has a statement that can't be run here.
+    """
+    import lark
+
+    global _parser  # noqa: PLW0603  (it takes a tenth of a second to make)
+    if _parser is None:
+        words = "|".join(sorted(RESERVED, key=len, reverse=True))
+        grammar = _GRAMMAR.replace("RESERVED_WORDS", words)
+        _parser = lark.Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=True)
+    try:
+        return _parser.parse(script.text)
+    except lark.exceptions.UnexpectedToken as error:
+        position, found = error.token.start_pos, str(error.token)
+        if error.token.type == "$END":
+            position, found = len(script.text.rstrip()), ""
+        raise _unexpected(script, position or 0, found, error.accepts or error.expected) from None
+    except lark.exceptions.UnexpectedCharacters as error:
+        found = re.match(r"\w+|\S", script.text[error.pos_in_stream :])
+        raise _unexpected(script, error.pos_in_stream, found[0] if found else "", error.allowed or ()) from None
+
+
+_WORDS = {
+    "NAME": "a name",
+    "VARIABLE": "a variable such as @rows",
+    "STRING": "a text",
+    "INTEGER": "a number",
+    "TYPE": "a type",
+    "SEMICOLON": "`;`",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "COMMA": "`,`",
+    "EQUAL": "`=`",
+    "COLON": "`:`",
+    "JOIN": "JOIN",
+}
+_OFTEN = (
+    "SEMICOLON",
+    "EQUAL",
+    "NAME",
+    "VARIABLE",
+    "TYPE",
+    "RPAR",
+    "LPAR",
+    "COMMA",
+    "FROM",
+    "USING",
+    "TO",
+    "AS",
+    "ON",
+    "BY",
+)
+
+
+def _unexpected(script: ScriptText, position: int, found: str, expected: Any) -> UsqlError:
+    word = re.match(r"\w+", found)
+    if word and word[0] in OUTSIDE:
+        what, hint = OUTSIDE[word[0]]
+        return script.error(position, f"{what} can't be run here", hint)
+    if word and word[0].upper() in RESERVED and not word[0].isupper() and word[0].upper() in {*expected}:
+        hint = f"Write {word[0].upper()}: the words of U-SQL have capital letters."
+        return script.error(position, f"`{word[0]}` is no word of U-SQL", hint)
+    if found == "=" and "EQUALITY" in expected:
+        return script.error(position, "`=` does not compare in U-SQL", "Write `==`.")
+    if found == "<" and script.text[position : position + 2] == "<>":
+        return script.error(position, "`<>` does not compare in U-SQL", "Write `!=`.")
+    if found.startswith("'"):
+        hint = 'Write texts in double quotes: "text"; single quotes hold one character.'
+        return script.error(position, "A character has more than one character", hint)
+    if found.startswith("$"):
+        return script.error(position, "Interpolated texts can't be run here", 'Write string.Format("{0}", value).')
+    if word and word[0] in RESERVED and "NAME" in expected and not {*expected} & {"SEMICOLON", "RPAR"}:
+        hint = f"Write a name there; a column that is called so stands in brackets: [{word[0]}]."
+        return script.error(position, f"`{word[0]}` is a word of U-SQL, and stands where a name is expected", hint)
+    likely = [name for name in _OFTEN if name in expected][:3] or sorted(expected)[:3]
+    words = " or ".join(_WORDS.get(name, f"`{name}`") for name in likely)
+    what = f"`{found}` is not expected there" if found.strip() else "The script ends too early"
+    return script.error(position, what, f"Write {words} there." if words else "Correct the line.")

@@ -1,0 +1,227 @@
+"""A U-SQL script, run: its statements translated one after the other, executed by DuckDB, and kept as SQL."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from stepwell.drivers.usql.csharp.columns import Rowset, Value, fits, text
+from stepwell.drivers.usql.csharp.members import MACROS as MEMBERS
+from stepwell.drivers.usql.csharp.scope import NOTHING
+from stepwell.drivers.usql.csharp.syntax import ScriptText, UsqlError, fail, parse
+from stepwell.drivers.usql.csharp.text_forms import MACROS as TEXT_FORMS
+from stepwell.drivers.usql.extracting import MACROS as EXTRACTING
+from stepwell.drivers.usql.outputting import OutputFile, Outputting
+from stepwell.errors import UserErrorException
+
+_FAILED = re.compile(r"usql@(\d+)@([^@]*)(?:@(.*))?", re.DOTALL)
+
+
+class Engine(Outputting):
+    """Runs a script with DuckDB.
+
+    Args:
+        script: The script.
+        places: The paths of the step's inputs and outputs.
+        scratch: A folder for what does not fit into memory.
+        threads: How many threads DuckDB may use; 0 is as many as it likes.
+        memory: The most memory that it takes, such as `4GB`; '' is its own choice.
+    """
+
+    def __init__(
+        self,
+        script: ScriptText,
+        places: Mapping[str, tuple[str, ...]],
+        scratch: str,
+        threads: int = 0,
+        memory: str = "",
+    ) -> None:
+        super().__init__(script, datetime.now().strftime("%Y-%m-%d %H:%M:%S.%f"))  # noqa: DTZ005  (local, as C#'s)
+        import duckdb
+
+        self.rowsets: dict[str, Rowset] = {}
+        self.scratch = scratch
+        self.statements: list[str] = []
+        self._inputs, self._outputs = places["inputs"], places["outputs"]
+        self._duckdb = duckdb
+        settings: dict[str, Any] = {"temp_directory": f"{scratch}/duckdb", "autoinstall_known_extensions": False}
+        settings.update({"threads": threads} if threads else {})
+        settings.update({"memory_limit": memory} if memory else {})
+        self.connection = duckdb.connect(":memory:", config=settings)
+        for macro in (*TEXT_FORMS, *MEMBERS, *EXTRACTING):
+            self.connection.execute(f"CREATE TEMP MACRO {macro}")
+        self.connection.create_function(
+            "usql_split", _split, ["VARCHAR", "VARCHAR", "VARCHAR", "BOOLEAN"], "VARCHAR[]", null_handling="special"
+        )
+
+    def compile(self) -> list[OutputFile]:
+        """Return what the script's OUTPUT statements write.
+
+        Raises:
+            UsqlError: The script can't be run, with line and column.
+        """
+        outputs = []
+        for statement in parse(self.script).children:
+            if statement.data == "declare":
+                self._declare(statement)
+            elif statement.data == "assign":
+                self._assign(statement)
+            elif statement.data == "output":
+                outputs.append(self.output(statement))
+                self.statements.append(f"-- to {outputs[-1].path}\n{outputs[-1].sql};")
+            elif [self.name(name) for name in statement.children] not in (["master"], ["dbo"], ["master", "dbo"]):
+                hint = "Leave it out: there is no catalog here; rows are read with EXTRACT."
+                self.fail(statement, "USE, which chooses a database or schema of the catalog, can't be run here", hint)
+        if not outputs:
+            raise self.script.error(
+                len(self.script.text.rstrip()), "The script has no OUTPUT", "Write OUTPUT @rows TO …;"
+            )
+        return outputs
+
+    def run(self, output: OutputFile) -> int:
+        """Write the file of an OUTPUT statement; return how many rows it has.
+
+        Raises:
+            UsqlError: A row can't be computed or read; with line and column of what it is about.
+        """
+        try:
+            return output.write(self.connection)
+        except self._duckdb.Error as error:
+            raise self._explained(output.tree, error) from None
+        except UnicodeEncodeError as error:
+            raise self.script.error(
+                output.tree.meta.start_pos,
+                f"A row can't be written as {output.codec}",
+                "Choose Encoding.UTF8.",
+                error=error,
+            ) from None
+
+    def _declare(self, tree: Any) -> None:
+        _, name, type_tree, expression = tree.children
+        held = self.value(expression, NOTHING)
+        if type_tree is not None:
+            type = self.type(type_tree)
+            if not fits(held.type, type) and not (held.literal is not None and held.type.name == "int" and type.held):
+                self.fail(
+                    expression,
+                    f"{name} is a {type}, and gets a {held.type}",
+                    f"Cast it: ({type}) …, or change the type.",
+                )
+            held = self.held_as(held, type)
+        elif held.type.name == "null":
+            self.fail(expression, f"{name} has no type", f"Write DECLARE {name} string = null;")
+        self.variables[str(name)] = self._fixed(expression, held)
+
+    def _fixed(self, tree: Any, held: Value) -> Value:
+        """Return a value that is computed once, here, not for each row."""
+        if held.literal is not None or held.type.item is not None:
+            return held
+        result = self.evaluated(tree, held)
+        if result is None:
+            return Value(f"CAST(NULL AS {held.type.held})", held.type)
+        literal = result if isinstance(result, (str, bool, int, float)) else None
+        return Value(f"CAST({text(str(result))} AS {held.type.held})", held.type, literal, never_null=True)
+
+    def evaluated(self, tree: Any, held: Value) -> Any:
+        """Return what DuckDB makes of an expression without columns."""
+        try:
+            return self.connection.execute(f"SELECT {held.sql}").fetchone()[0]
+        except self._duckdb.Error as error:
+            raise self._explained(tree, error) from None
+
+    def listed(self, tree: Any, query: str) -> list[int]:
+        """Return the numbers that a query makes."""
+        try:
+            return [number for (number,) in self.connection.execute(query).fetchall()]
+        except self._duckdb.Error as error:
+            raise self._explained(tree, error) from None
+
+    def _assign(self, tree: Any) -> None:
+        name = str(tree.children[0])
+        rows = self.query(tree.children[1])
+        view = self.view(name, rows)
+        statement = f"CREATE TEMP VIEW {view.sql} AS {rows.sql}"
+        self.statements.append(statement + ";")
+        try:
+            self.connection.execute(statement)
+        except self._duckdb.Error as error:
+            raise self._explained(tree, error) from None
+        self.rowsets[name] = view
+
+    def _explained(self, tree: Any, error: Exception) -> UsqlError:
+        found = _FAILED.search(str(error))
+        if found:
+            detail = (found[3] or "").replace(f"{self.scratch}/utf8/", "").strip()
+            facts = {"row": detail[:500]} if detail else {}
+            hint = "Correct the data, or let the script handle such rows."
+            return self.script.error(
+                int(found[1]),
+                found[2].rstrip(",") + " can't be computed" * ("@" not in found[0][5:] and not detail),
+                hint,
+                **facts,
+            )
+        first = str(error).split("\n", 1)[0]
+        hint = "Correct the expression, or the data that it gets."
+        return self.script.error(tree.meta.start_pos, "DuckDB can't run that", hint, error=first)
+
+    # Paths --------------------------------------------------------------------------------------------------------
+
+    def input_path(self, tree: Any, path: str) -> str:
+        """Return the path on this machine that the script means."""
+        self._refuse_remote(
+            tree, path, "Copy the data by a DataTransferStep, add them to `inputs`, and write @@name@@."
+        )
+        return path
+
+    def output_path(self, tree: Any, path: str) -> str:
+        """Return the path on this machine that the script means."""
+        self._refuse_remote(tree, path, "Add an output to the step, and write @@name@@.")
+        whole = os.path.abspath(path)
+        inside = any(whole == place or whole.startswith(place.rstrip("/") + "/") for place in self._outputs)
+        if not inside and os.path.isabs(path):
+            hint = 'Add an output to the step\'s `outputs`, and write "@@name@@".'
+            self.fail(tree, "The path of OUTPUT is in no output of the step", hint, path=path)
+        return path
+
+    def note_read(self, path: str) -> None:
+        """Open the file once in Python, where reads are watched; DuckDB's own are not."""
+        with open(path, "rb"):
+            pass
+
+    def _refuse_remote(self, tree: Any, path: str, hint: str) -> None:
+        if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
+            fail(self.script, tree, "A script reads and writes no store by itself", hint, path=path)
+
+
+def _split(line: str, delimiter: str, mark: str, quoting: bool) -> list[str]:
+    """Return the fields of a line with escapes; a field in quotes keeps them."""
+    fields, field, at, quoted = [], "", 0, False
+    while at < len(line):
+        one = line[at]
+        if one == mark and at + 1 < len(line):
+            field += line[at + 1]
+            at += 2
+            continue
+        if quoting and one == '"' and (quoted or not field):
+            quoted = not quoted
+        if one == delimiter and not quoted:
+            fields.append(field)
+            field = ""
+        else:
+            field += one
+        at += 1
+    return [*fields, field]
+
+
+def missing_engine() -> UserErrorException | None:
+    """Return the error that names the extra, if DuckDB or Lark is not installed."""
+    import importlib.util
+
+    for module in ("duckdb", "lark"):
+        if importlib.util.find_spec(module) is None:
+            title = f"U-SQL needs {module}, which is not installed where the step runs"
+            return UserErrorException(title, hint="Install stepwell[usql].")
+    return None

@@ -1,0 +1,33 @@
+"""Paths of a Databricks workspace stand for files of this machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from stepwell.drivers.spark.places import local_path, notebook_in, notebook_places
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [("dbfs:/a/b", "/f/dbfs/a/b"), ("dbfs:/", "/f/dbfs"), ("/dbfs/a", "/f/dbfs/a"), ("file:/a", "/a"), ("file:///a/b", "/a/b"),
+     ("/a", "/a"), ("a/b.jar", "a/b.jar"), ("dbfs:/../../etc/passwd", "/f/dbfs/etc/passwd")],
+)  # fmt: skip
+def test_where_a_path_is_here(path, found):
+    assert local_path(path, "/f") == found
+
+
+def test_a_notebook_is_found_with_its_ending_and_without(tmp_path):
+    (tmp_path / "Users").mkdir()
+    (tmp_path / "Users/a.ipynb").touch()
+    (tmp_path / "Users/b.py").touch()
+    (tmp_path / "Users/c").mkdir()
+    found = [
+        notebook_in(str(tmp_path), path)
+        for path in ("/Users/a", "Users/b.py", "/Workspace/Users/b", "/Users/c", "../x")
+    ]
+    assert found == ["Users/a.ipynb", "Users/b.py", "Users/b.py", "", ""]
+
+
+def test_a_notebook_is_looked_for_beside_the_step_first_and_by_its_mere_name_last():
+    places = list(notebook_places("/Users/me/a", "/source", "/f"))
+    assert places == [("/source", "/Users/me/a"), ("/Users/me", "a"), ("/f/workspace", "/Users/me/a"), ("/source", "a")]

@@ -1,0 +1,283 @@
+"""The driver of ParallelRunStep in a process of its own: which items fail, what people are told, what is written."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+from stepwell.model.datasets.definition import DatasetDefinition, ReadOptions
+from stepwell.model.datasets.definition import Place as At
+
+DRIVE = """
+import sys
+from stepwell.drivers.parallel_run import main
+import json
+settings = json.loads(sys.argv.pop())
+main(sys.argv[0], settings)
+"""
+
+
+class Place:
+    """A step's folders, with files `0.txt` and so on as its input `texts`, and the driver as the step's process has it."""
+
+    def __init__(self, top):
+        self.top = top
+        self.work, self.control, self.data = (top / name for name in ("work", "control", "data"))
+        self.out, self.kept = top / "out" / "scores", top / "out" / "kept mini-batches"
+        self.earlier, self.earlier_output = top / "earlier", top / "earlier output"
+        for folder in (self.work, self.control, self.data, self.out.parent, self.earlier, self.earlier_output):
+            folder.mkdir()
+        self.inputs, self.datasets = {"texts": self.data}, {}
+
+    def files(self, count, text="text {}"):
+        for number in range(count):
+            (self.data / f"{number}.txt").write_text(text.format(number))
+
+    def drive(self, script, *argv, **settings):
+        """Run the script over the inputs, and return how that ended."""
+        for left in (self.work / "logs", self.control, self.out.parent):
+            shutil.rmtree(left, ignore_errors=True)
+        self.control.mkdir()
+        self.out.parent.mkdir()
+        (self.work / "score.py").write_text(script)
+        ports = {**self.inputs, "earlier mini-batches": self.earlier, "earlier output": self.earlier_output}
+        context = {
+            "input_datasets": {name: str(path) for name, path in ports.items()},
+            "output_datasets": {"scores": str(self.out), "kept mini-batches": str(self.kept)},
+            "datasets": self.datasets,
+        }
+        (self.control / "context.json").write_text(json.dumps(context))
+        told = {"inputs": json.dumps(list(self.inputs)), "output": "scores", "process_count_per_node": 2, **settings}
+        texts = json.dumps({name: str(value) for name, value in told.items()})
+        variables = {"STEPWELL_CONTROL": str(self.control), "AZUREML_RUN_ID": "step", "PYTHONUNBUFFERED": "1"}
+        code = f"import sys; sys.argv = ['score.py', *sys.argv[1:]]\n{DRIVE}"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *argv, texts], cwd=self.work, env={**os.environ, **variables},
+            capture_output=True, check=False, text=True,
+        )  # fmt: skip
+        return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, error=done.stderr[-2000:])
+
+    @property
+    def rows(self):
+        return (self.out / "parallel_run_step.txt").read_text().splitlines()
+
+    def log(self, name):
+        return (self.work / "logs" / name).read_text()
+
+    def table(self, name):
+        with (self.work / "logs" / name).open(newline="") as stream:
+            return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def place(tmp_path):
+    found = Place(tmp_path)
+    found.files(5)
+    return found
+
+
+READ = "def run(mini_batch):\n    return [open(path).read() for path in mini_batch]\n"
+
+
+def test_init_runs_once_in_each_process_before_any_mini_batch(place):
+    script = "import os\nready = []\ndef init():\n    ready.append(os.getpid())\n" + (
+        "def run(mini_batch, context):\n    return [f'{os.getpid()} {ready} {context.minibatch_index}' for _ in mini_batch]\n"
+    )
+    assert place.drive(script, mini_batch_size=1).code == 0
+    for number, row in enumerate(place.rows):
+        process, rest = row.split(" ", 1)
+        assert rest == f"[{process}] {number}"
+
+
+def test_the_arguments_and_the_words_of_v1_are_there(place):
+    script = (
+        "import sys\nfrom azureml_user.parallel_run import EntryScript\n"
+        "def run(mini_batch):\n    EntryScript().logger.info('seen %d', len(mini_batch))\n    print('printed')\n"
+        "    return [' '.join(sys.argv)] * len(mini_batch)\nif __name__ == '__main__':\n    raise SystemExit('run by hand')\n"
+    )
+    done = place.drive(script, "--rate", "3", mini_batch_size=5)
+    assert (done.code, place.rows) == (0, ["score.py --rate 3"] * 5)
+    assert "printed\n" in done.out
+    assert place.log("user/stdout/0/process000.stdout.txt") == "printed\n"
+    assert "INFO" in place.log("user/entry_script_log/0/process000.log.txt")
+    assert "5 of 5 files" in place.log("job_progress_overview.txt")
+    assert place.log("job_result.txt").startswith("succeeded\n")
+
+
+def test_an_error_of_the_script_is_the_last_that_is_said_without_frames_of_ours(place):
+    done = place.drive("def run(mini_batch):\n    raise ValueError('no such model')\n", run_max_try=1)
+    assert done.code == 1
+    assert "5 files failed, and error_threshold is 0. The first error:" in done.err
+    assert done.err.rstrip().endswith("ValueError: no such model")
+    assert "drivers" not in done.err
+    assert [row["error"] for row in place.table("failed_items.csv")] == ["ValueError: no such model"] * 5
+    assert not place.out.exists()
+
+
+def test_failed_items_up_to_the_threshold_are_reported_and_the_others_count(place):
+    script = "def run(mini_batch):\n    if mini_batch[0].endswith('3.txt'):\n        raise OSError('torn')\n    return mini_batch\n"
+    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=2)
+    assert (done.code, len(place.rows)) == (0, 4)
+    (failed,) = place.table("failed_items.csv")
+    assert (failed["item"], failed["tries"], failed["error"]) == ("3.txt", "2", "OSError: torn")
+    results = [
+        row["result"]
+        for row in sorted(
+            place.table("sys/job_report/processed_mini-batches.csv"), key=lambda row: int(row["mini_batch"])
+        )
+    ]
+    assert results == ["succeeded", "succeeded", "succeeded", "failed", "succeeded"]
+    events = (place.control / "events.jsonl").read_text()
+    assert '"failed items"' in events
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ("None", "run() returned None"),
+        ("'text'", "run() returned a str"),
+        ("iter([1])", "run() returned a list_iterator"),
+        ("mini_batch[1:]", "run() returned 4 of 5 files"),
+    ],
+)
+def test_what_run_must_not_return_is_named(place, result, words):
+    done = place.drive(f"def run(mini_batch):\n    return {result}\n", run_max_try=1)
+    assert done.code == 1
+    assert words in done.err.rstrip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ("import sys; sys.exit(42)", "SystemExit: 42"),
+        ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL in run()"),
+        ("import os; os._exit(7)", "ended with exit code 7 in run()"),
+        ("import time; time.sleep(600)", "run() took longer than `run_invocation_timeout`, 1 seconds, and was ended"),
+    ],
+)
+def test_a_process_that_ends_or_takes_too_long_is_replaced_and_its_items_fail_alone(place, body, words):
+    script = f"def run(mini_batch):\n    if mini_batch[0].endswith('2.txt'):\n        {body}\n    return mini_batch\n"
+    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=1)
+    assert (done.code, len(place.rows)) == (0, 4), done.error
+    assert words in place.log("job_error.txt")
+
+
+def test_a_mini_batch_that_is_tried_again_counts_once(place):
+    script = (
+        "import os, pathlib\ndef run(mini_batch):\n    mark = pathlib.Path('..') / os.path.basename(mini_batch[0])\n"
+        "    if not mark.exists():\n        mark.touch()\n        os.kill(os.getpid(), 9)\n    return mini_batch\n"
+    )
+    done = place.drive(script, mini_batch_size=2)
+    assert (done.code, sorted(map(os.path.basename, place.rows))) == (0, [f"{number}.txt" for number in range(5)])
+    assert "it is tried again" in done.err
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "def init():\n    1 / 0\ndef run(mini_batch):\n    return mini_batch\n",
+            "ZeroDivisionError: division by zero",
+        ),
+        (
+            "import os\ndef init():\n    os._exit(3)\ndef run(mini_batch):\n    return mini_batch\n",
+            "ended with exit code 3",
+        ),
+        ("def rum(mini_batch):\n    return mini_batch\n", "score.py has no function run(mini_batch)"),
+        ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ],
+)
+def test_a_script_that_does_not_get_ready_fails_the_step_at_once(place, script, words):
+    done = place.drive(script)
+    assert done.code == 1
+    assert "the worker processes did not get ready" in done.err
+    assert words in done.err.rstrip().splitlines()[-1]
+
+
+def test_mini_batches_may_fail_up_to_a_count_or_share(place):
+    script = "def run(mini_batch):\n    raise ValueError if mini_batch[0][-5] in '12' else SystemExit(0)\n"
+    lenient = {"mini_batch_size": 1, "error_threshold": -1, "run_max_try": 1}
+    assert place.drive(script, **lenient).code == 0
+    assert (
+        "3 mini-batches failed, and allowed_failed_count is 2"
+        in place.drive(script, **lenient, allowed_failed_count=2).err
+    )
+    words = "3 of 5 mini-batches failed, and allowed_failed_percent is 40"
+    assert words in place.drive(script, **lenient, allowed_failed_percent=40).err
+
+
+def test_summary_only_keeps_no_rows(place):
+    done = place.drive("def run(mini_batch):\n    return mini_batch\n", output_action="summary_only")
+    assert (done.code, os.listdir(place.out)) == (0, [])
+
+
+def test_rows_come_in_the_order_of_the_items_whichever_process_is_faster(place):
+    script = (
+        "import time\ndef run(mini_batch):\n    time.sleep(0.2 * mini_batch[0].endswith('0.txt'))\n"
+        + READ[READ.index("    ret") :]
+    )
+    assert place.drive(script, mini_batch_size=1).code == 0
+    assert place.rows == [f"text {number}" for number in range(5)]
+
+
+def test_a_setting_that_cannot_be_used_is_named_without_a_traceback(place):
+    done = place.drive(READ, mini_batch_size="1MB")
+    assert (done.code, done.err.splitlines()[0]) == (1, "`mini_batch_size` of files is a number of files")
+
+
+# Tables and partitions --------------------------------------------------------------------------------------------------
+
+
+def as_dataset(place, kind="tabular", **options):
+    """Let the input of the place be a dataset."""
+    read = "delimited" if kind == "tabular" else ""
+    definition = DatasetDefinition(kind, (At("lake", "data"),), read, ReadOptions(**options), root="data")
+    place.datasets["texts"] = {"mode": "direct", "document": json.dumps(definition.to_json())}
+
+
+TABLE = "def run(frame):\n    return frame[['a']].assign(rows=len(frame), kind=type(frame).__name__)\n"
+
+
+def test_rows_of_a_table_come_as_frames_of_about_a_size_that_cross_no_file(tmp_path):
+    place = Place(tmp_path)
+    for number, rows in enumerate((100, 40), 1):
+        (place.data / f"{number}.csv").write_text("a,b\n" + "".join(f"{number}{row:03},x\n" for row in range(rows)))
+    as_dataset(place)
+    done = place.drive(TABLE, mini_batch_size="400")
+    assert done.code == 0, done.error
+    counted = Counter(row.split(" ", 1)[1] for row in place.rows)
+    assert [row.split(" ")[0] for row in place.rows] == [*map(str, range(1000, 1100)), *map(str, range(2000, 2040))]
+    assert counted == {"50 DataFrame": 100, "40 DataFrame": 40}
+
+
+def test_failed_rows_are_counted_not_files(tmp_path):
+    place = Place(tmp_path)
+    (place.data / "0.csv").write_text("a\n" + "1\n" * 30)
+    as_dataset(place)
+    done = place.drive("def run(frame):\n    raise ValueError('bad')\n", run_max_try=1, error_threshold=29)
+    assert "30 rows failed, and error_threshold is 29" in done.err
+    done = place.drive("def run(frame):\n    return frame.iloc[1:]\n", run_max_try=1, error_threshold=0)
+    assert "run() returned 29 of 30 rows" in done.err
+
+
+@pytest.mark.parametrize("kind", ["file", "tabular"])
+def test_each_value_of_the_partition_keys_is_a_mini_batch(tmp_path, kind):
+    place = Place(tmp_path)
+    for shop, year in (("a", 1), ("a", 2), ("b", 1)):
+        folder = place.data / shop / str(year)
+        folder.mkdir(parents=True)
+        (folder / "x.csv").write_text("n\n5\n6\n")
+    as_dataset(place, kind, partition_format="/{shop}/{year}/x.csv")
+    script = "def run(batch, context):\n    return [f'{context.partition_key_value} {len(batch)}'] * len(batch)\n"
+    assert place.drive(script, partition_keys='["shop"]').code == 0
+    count = {"file": (2, 1), "tabular": (4, 2)}[kind]
+    assert place.rows == [f"{{'shop': 'a'}} {count[0]}"] * count[0] + [f"{{'shop': 'b'}} {count[1]}"] * count[1]
+    done = place.drive(script, partition_keys='["town"]')
+    assert done.err.splitlines()[0] == "The input 'texts' has no partition key 'town'"

@@ -1,0 +1,156 @@
+"""Notebooks run in a kernel that has what Databricks' have; as they were executed, they are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+
+from stepwell.drivers import spark_notebook
+from stepwell.drivers.spark import session
+
+DEMO = """\
+# Databricks notebook source
+# MAGIC %md # Title
+# COMMAND ----------
+dbutils.widgets.text("word", "default")
+print("word", dbutils.widgets.get("word"), getArgument("AZUREML_RUN_ID"))
+# COMMAND ----------
+# MAGIC %run ./lib/helper $x="7"
+# COMMAND ----------
+print(helped(3), dbutils.notebook.run("./child", 60, {"k": 5}), "helper" in globals())
+# COMMAND ----------
+# MAGIC %sh
+# MAGIC echo shell $((1+1)); pwd
+# COMMAND ----------
+# MAGIC %pip install azureml-core nbclient
+# COMMAND ----------
+# MAGIC %fs put dbfs:/a.txt hello
+# COMMAND ----------
+import json
+from pyspark.dbutils import DBUtils
+assert "spark" not in globals() and DBUtils().fs.head("dbfs:/a.txt") == "hello"
+2 + 3
+# COMMAND ----------
+try:
+    dbutils.notebook.exit("done")
+except Exception:
+    print("caught")
+# COMMAND ----------
+print("never")
+"""
+HELPER = """\
+# Databricks notebook source
+def helped(n):
+    return n * int(dbutils.widgets.get("x"))
+"""
+CHILD = """\
+# Databricks notebook source
+helper = "of the child"
+dbutils.notebook.exit(dbutils.widgets.get("k") + "!")
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Return a function that runs a notebook of the working directory and returns its exit code, what it said, and its cells' outputs."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    told = {"master": "local[1]", "folder": str(tmp_path / "databricks"), "conf": {"spark.sql.shuffle.partitions": "1"}}
+    os.environ.update({session.TARGET: json.dumps(told), "TMPDIR": str(tmp_path / "tmp"), "AZUREML_RUN_ID": "the-run"})
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "lib").mkdir()
+
+    def ran(text, name="demo.py", **settings):
+        (tmp_path / name).write_text(text)
+        try:
+            spark_notebook.main(name, {name.replace("_", ".", 1): value for name, value in settings.items()})
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        said = capsys.readouterr()
+        kept = json.loads((tmp_path / "outputs/demo.ipynb").read_text())
+        return code, said.out, said.err, kept["cells"]
+
+    return ran
+
+
+def test_a_notebook_has_widgets_other_notebooks_and_magics(run, tmp_path):
+    (tmp_path / "lib/helper.py").write_text(HELPER)
+    (tmp_path / "child.py").write_text(CHILD)
+    code, out, err, cells = run(DEMO, param_word="given", hint="1")
+    assert code == 0, err
+    said = out.splitlines()
+    assert said[0] == "word given the-run" and said[1] == "21 5! False"
+    assert said[2:4] == ["shell 2", str(tmp_path)] and said[4] == "Installed already: azureml-core, nbclient"
+    assert "5" in said and "never" not in out and "caught" not in out and "Notebook exited: done" in said
+    assert [cell["cell_type"] for cell in cells][:2] == ["markdown", "code"]
+    assert cells[-2]["outputs"][0]["text"] == ["Notebook exited: done\n"] and cells[-1]["execution_count"] is None
+
+
+FAILS = """\
+# Databricks notebook source
+print("before")
+# COMMAND ----------
+# MAGIC %run ./lib/helper
+# COMMAND ----------
+helped(1)
+# COMMAND ----------
+print("after")
+"""
+
+
+def test_a_notebook_that_fails_shows_its_own_traceback_and_is_kept(run, tmp_path):
+    (tmp_path / "lib/helper.py").write_text("def helped(n):\n    raise KeyError('missing column')\n")
+    code, out, err, cells = run(FAILS)
+    assert code == 1 and out == "before\n"
+    assert (
+        err.rstrip().endswith("KeyError: 'missing column'") and "<cell 1 of lib/helper.py>" in err and "\x1b" not in err
+    )
+    assert cells[2]["outputs"][0]["ename"] == "KeyError" and cells[3]["outputs"] == []
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [("# MAGIC %pip install not-there==1", "Name it in `pypi_libraries="), ("# MAGIC %scala\n# MAGIC val x = 1", "Scala or R"),
+     ("# MAGIC %sh\n# MAGIC exit 3", "exit code 3"), ("# MAGIC %run ./nowhere", "There is no notebook ./nowhere")],
+)  # fmt: skip
+def test_what_a_cell_can_not_do_is_told(run, cell, words):
+    code, _, err, _ = run(f"# Databricks notebook source\n{cell}\n")
+    assert code == 1 and words in err
+
+
+SPARK = """\
+# Databricks notebook source
+frame = spark.range(3).withColumnRenamed("id", "n")
+frame.createOrReplaceTempView("numbers")
+display(frame)
+# COMMAND ----------
+# MAGIC %sql
+# MAGIC SELECT ';' AS semicolon; -- two statements; of one cell
+# MAGIC SELECT n * :factor AS m FROM numbers WHERE n = $one
+# COMMAND ----------
+print("rows", _sqldf.count(), sqlContext.sql("SELECT 5 AS five").first().five, sc.parallelize([1, 2]).map(lambda x: x + 1).sum())
+frame.write.csv("dbfs:/numbers", header=True)
+print(spark.read.csv("dbfs:/numbers", header=True).count(), sorted({one.name[:4] for one in dbutils.fs.ls("dbfs:/numbers")}))
+dbutils.notebook.run("./child", 0, {})
+# COMMAND ----------
+spark.sql("SELECT * FROM nowhere")
+"""
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="Spark runs on Java, which is not there")
+def test_a_notebook_has_spark_as_soon_as_it_names_it(run, tmp_path):
+    (tmp_path / "child.py").write_text(
+        "# Databricks notebook source\nprint('the child counts', spark.table('numbers').count())\n"
+    )
+    code, out, err, cells = run(SPARK, param_factor="2", param_one="1")
+    assert code == 1 and "TABLE_OR_VIEW_NOT_FOUND" in err
+    said = out.splitlines()
+    assert said[:5] == ["n", "-", "0", "1", "2"] and said[5:8] == ["m", "-", "2"]
+    assert said[8:] == ["rows 1 5 5", "3 ['_SUC', 'part']", "the child counts 3"]
+    assert "<th>n</th>" in "".join(cells[0]["outputs"][-1]["data"]["text/html"])
+    assert (tmp_path / "databricks/dbfs/numbers/_SUCCESS").exists() and not (tmp_path / "spark-warehouse").exists()
