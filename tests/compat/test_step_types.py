@@ -38,7 +38,10 @@ def test_a_pipeline_of_v1s_step_types_is_made_and_valid(project):
         node_count=PipelineParameter("nodes", 2), process_count_per_node=1, use_gpu=False, pip_packages=None,
     )  # fmt: skip
     config = NotebookRunConfig(
-        source_directory=source, notebook="report.ipynb", handler=AzureMLNotebookHandler(timeout=60), parameters={"a": 1}
+        source_directory=source,
+        notebook="report.ipynb",
+        handler=AzureMLNotebookHandler(timeout=60),
+        parameters={"a": 1},
     )
     report = NotebookRunnerStep(
         name="report", notebook_run_config=config, params={"p": PipelineParameter("p", "x")}, inputs=[model],
