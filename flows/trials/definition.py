@@ -68,7 +68,7 @@ def trial_values(step: StepDefinition, call: StepCall) -> dict[str, Value]:
 
 def run_definition(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run of one script or command was asked to run, by v1's names; ports as the variables of their paths."""
-    step = next(iter(facts.get("pipeline", {}).get("steps", [])), {})
+    step: Mapping[str, Any] = next(iter(facts.get("pipeline", {}).get("steps", [])), {})
     words = ["".join(map(_word, argument)) for argument in step.get("arguments", [])]
     script = step.get("script")
     return {

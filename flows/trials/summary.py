@@ -95,7 +95,7 @@ def shown(trials: Iterable[TrialSummary]) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             str(trial.number),
-            *(argument_text(trial.hyperparameters.get(name, "")) for name in names),
+            *(_short(trial.hyperparameters.get(name, "")) for name in names),
             "" if trial.best is None else f"{trial.best:.6g}",
             trial.happened,
             trial.label,
@@ -104,6 +104,10 @@ def shown(trials: Iterable[TrialSummary]) -> tuple[list[str], list[list[str]]]:
         for trial in ranked
     ]
     return ["trial", *names, metric, "state", "run", "why"], rows
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else argument_text(value)
 
 
 def _trial(run: RunFolder) -> TrialSummary | None:

@@ -187,9 +187,8 @@ def run(
         )
         _write(notebook, kept)
         try:
-            environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}
             with open(os.path.join(folder, "unheard"), "wb") as unheard:  # what the kernel passes on, it prints, too
-                client.execute(cwd=os.getcwd(), env=environment, stdout=unheard, stderr=unheard)
+                client.execute(cwd=os.getcwd(), env=_variables(folder), stdout=unheard, stderr=unheard)
         except CellExecutionError:
             raise _error_of(notebook) from None
         except DeadKernelError:
@@ -236,7 +235,7 @@ def _opening(setup: str) -> str:
     return f"{lines}\n{setup}" if setup else lines
 
 
-def _client(notebook: dict[str, Any], screen: _Screen, kept: str, setup: str, folder: str) -> NotebookClient:
+def _client(notebook: Any, screen: _Screen, kept: str, setup: str, folder: str) -> NotebookClient:
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
@@ -283,6 +282,11 @@ def _client(notebook: dict[str, Any], screen: _Screen, kept: str, setup: str, fo
         allow_errors=False,
         on_cell_executed=lambda **_: _write(notebook, kept),
     )
+
+
+def _variables(folder: str) -> dict[str, str]:
+    """Return the variables of a kernel: it ends with this process, and has no profile or history of the user's."""
+    return {**os.environ, "JPY_PARENT_PID": str(os.getpid()), "IPYTHONDIR": os.path.join(folder, "ipython")}
 
 
 async def _run_setup(client: Any, code: str) -> None:

@@ -23,4 +23,6 @@ def test_each_trial_is_a_line_through_its_values_and_each_hyperparameter_an_axis
 
 def test_one_trial_one_value_and_no_metric_can_be_drawn():
     assert drawn(["x"], [("t", [1], float("nan"))]).findall(f"{SVG}polyline")
+    axis = [text.text for text in drawn(["n"], [("a", [1], 0.5), ("b", [4], 1.0)]).findall(f"{SVG}text")]
+    assert axis[:3] == ["n", "1", "4"]
     assert drawn(["x"], [("t", [True], 0.5)]).findall(f"{SVG}polyline")

@@ -26,7 +26,9 @@ class BayesianSampler:
             sys.exit(1)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._optuna = space, optuna
-        self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), direction=goal)
+        self._study = optuna.create_study(
+            sampler=optuna.samplers.TPESampler(seed=seed), direction="maximize" if goal == "maximize" else "minimize"
+        )
         self._asked: list[Any] = []
         self._told = 0
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _STEP, _HEIGHT, _LEFT, _TOP = 150, 260, 70, 50
 _GREY = "#b0b0b0"
 _LONGEST = 18
+_MOST_MARKS = 8
+_HALO = 'stroke="white" stroke-width="3" paint-order="stroke"'
 
 
 def parallel_coordinates(
@@ -55,7 +57,10 @@ class _Axis:
     def __init__(self, values: Sequence[Any]) -> None:
         numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
         self._numbers = numbers and bool(values)
+        self._whole: list[int] = []
         if self._numbers:
+            whole = sorted({value for value in values if isinstance(value, int)})
+            self._whole = whole if len(whole) <= _MOST_MARKS and not any(isinstance(v, float) for v in values) else []
             self._low, self._high = float(min(values)), float(max(values))
             self._log = self._low > 0 and self._high / self._low >= 100
         else:
@@ -75,6 +80,8 @@ class _Axis:
     def marks(self) -> list[tuple[float, str]]:
         if not self._numbers:
             return [(self.place(option), option) for option in self._options]
+        if self._whole:
+            return [(self.place(value), str(value)) for value in self._whole]
         count = 1 if self._high <= self._low else 4
         found = []
         for index in range(count + 1 if count > 1 else 1):
@@ -90,7 +97,7 @@ class _Axis:
 
 def _drawn(x: int, name: str, axis: _Axis) -> list[str]:
     ticks = [
-        f'<text x="{x - 5}" y="{_y(place) + 4:g}" text-anchor="end">{escape(_short(text))}</text>'
+        f'<text x="{x - 5}" y="{_y(place) + 4:g}" text-anchor="end" {_HALO}>{escape(_short(text))}</text>'
         for place, text in axis.marks()
     ]
     return [

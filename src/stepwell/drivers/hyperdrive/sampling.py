@@ -10,7 +10,7 @@ from stepwell.drivers.hyperdrive.expressions import value_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
     from stepwell.drivers.hyperdrive.expressions import Space
@@ -37,7 +37,7 @@ _MOST_REPEATS = 1000
 def sampler_of(sampling: Mapping[str, Any], goal: str) -> Sampler:
     """Return the sampler of a sweep's settings."""
     space = [(name, expression) for name, *expression in sampling["space"]]
-    kinds = {"grid": GridSampler, "random": RandomSampler}
+    kinds: dict[str, Callable[[Space, int], Sampler]] = {"grid": GridSampler, "random": RandomSampler}
     if sampling["name"] in kinds:
         return kinds[sampling["name"]](space, int(sampling.get("seed", 0)))
     from stepwell.drivers.hyperdrive.bayesian import BayesianSampler

@@ -118,3 +118,16 @@ def test_what_can_not_be_asked_is_refused():
         AdlaStep("a.usql", params={"key": PipelineParameter("key", "xyzzy", secret=True)})
     with pytest.raises(UserErrorException, match="`script_name` must name a script"):
         AdlaStep("")
+
+
+def test_a_file_of_the_source_directory_that_a_script_reads_counts_from_then_on(project):
+    project.write(
+        "n.usql", '@r = EXTRACT x int FROM "n.csv" USING Extractors.Csv(); OUTPUT @r TO "@@n@@" USING Outputters.Csv();'
+    )
+    project.write("n.csv", "1\n")
+    pipeline = project.pipeline(AdlaStep("n.usql", outputs=[PipelineData("n")], source_directory=project.source))
+    first = project.run(pipeline).steps[0]
+    assert first.happened == "ran" and first.undeclared == ("n.csv",)
+    assert project.happened(pipeline) == {"n.usql": "reused"}
+    project.write("n.csv", "2\n")
+    assert project.run(pipeline).steps[0].why == ("file read but not declared n.csv changed",)

@@ -111,7 +111,7 @@ class Windows(Calls):
         if type is None:
             self.fail(
                 tree,
-                f"{name} can't take a {held.type}",
+                f"{name} can't take {held.type.one}",
                 "Pass a number." if held.type.name != "null" else "Pass a column.",
             )
         if within is not None or name.startswith("PERCENTILE"):

@@ -40,7 +40,7 @@ def test_an_empty_field_is_null_for_a_number_that_may_be_and_an_error_for_others
     assert lines(usql, "a int, b int?", "a.csv") == ["1,NULL", "2,7"]
     said = usql.error('@r = EXTRACT a int,\n    b int FROM "a.csv" USING Extractors.Csv();\n'
                       'OUTPUT @r TO "@@out@@/x" USING Outputters.Csv();')  # fmt: skip
-    assert "s.usql, line 2, column 5: The column 'b' is a int, and can't hold what a row has" in said
+    assert "s.usql, line 2, column 5: The column 'b' is an int, and can't hold what a row has" in said
     assert "a.csv: null" in said or "a.csv:" in said
 
 

@@ -34,6 +34,17 @@ def test_groups_of_expressions_and_having_by_alias(usql):
     assert usql.rows(query, EMPLOYEES) == ["False,3"]
 
 
+def test_groups_of_expressions_that_can_fail(usql):
+    query = """SELECT Name.Substring(0, 1).ToLower() AS first, Pay.ToString() + "!" AS p, COUNT(*) AS n, Id / 2 + 1 AS h FROM @people
+    GROUP BY Name.Substring(0, 1).ToLower(), Pay.ToString(), Id / 2 HAVING Name.Substring(0, 1).ToLower() != "a" """
+    assert usql.rows(query, EMPLOYEES, order="ORDER BY first") == [
+        "e,150!,1,3",
+        "l,150!,1,2",
+        "n,100!,1,1",
+        "s,200!,1,2",
+    ]
+
+
 @pytest.mark.parametrize(("join", "expected"), {
     "INNER JOIN": ["1,B1", "2,B1", "5,B3"],
     "JOIN": ["1,B1", "2,B1", "5,B3"],
