@@ -14,8 +14,10 @@ from stepwell.blocks.workspace.publications import ModuleVersionBlock
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.run_sources import fetch_snapshot
 from stepwell.flows.steps.argument_types import Argument, Configuration, Input, Output, StepOptions, Target, Value
+from stepwell.flows.steps.data.adla_step import AdlaStep
 from stepwell.flows.steps.outputs import REFERENCE, OutputInput, PipelineData
-from stepwell.flows.steps.ports import original, port_of
+from stepwell.flows.steps.ports import name_of, original, port_of
+from stepwell.flows.steps.scripts.azure_batch_step import AzureBatchStep
 from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
 from stepwell.flows.steps.step import Producers, Step
 from stepwell.model.definitions import EnvironmentDefinition, Piece, StepDefinition
@@ -132,7 +134,7 @@ class ModuleStep(Step):
         }
         if runconfig is None and chosen.block.environment is not None and more.get("environment") is None:
             given["environment"] = EnvironmentDefinition.from_json(chosen.block.environment)
-        made = _made(chosen.block, given)
+        made = _made(chosen.block, given, {"input": inputs, "output": outputs})
         vars(self).update(vars(made))  # it is that step, but for its type and the names of its ports
         self._needs_source = made._needs_source  # noqa: SLF001
         self.module_version = chosen
@@ -252,9 +254,27 @@ def _snapshot(name: str, version: Version) -> str | None:
     return str(store.tree_path(digest))
 
 
-def _made(block: ModuleVersionBlock, given: dict[str, Any]) -> Step:
+def _made(block: ModuleVersionBlock, given: dict[str, Any], ports: Mapping[str, Mapping[str, Any]]) -> Step:
     """Return the step of the type that was published."""
-    return PythonScriptStep(block.script, hash_paths=block.hash_paths, **given)
+    if block.kind == "python":
+        return PythonScriptStep(block.script, hash_paths=block.hash_paths, **given)
+    target = given.pop("compute_target") or block.settings.get("compute_target")
+    settings = {name: value for name, value in block.settings.items() if name != "compute_target"}
+    given.pop("runconfig")
+    if block.kind == "azure_batch":
+        if given.pop("params"):
+            raise UserErrorException(
+                f"The module of the program {block.script!r} has no parameters", hint="Pass its `arguments`."
+            )
+        return AzureBatchStep(executable=block.script, compute_target=target, **settings, **given)
+    given.pop("arguments")
+    made = AdlaStep(block.script, compute_target=target, hash_paths=block.hash_paths, **settings, **given)
+    driver = made._driver  # noqa: SLF001
+    assert driver is not None
+    called = {f"{kind}s.{name_of(item)}": f"{kind}s.{port}" for kind in ports for port, item in ports[kind].items()}
+    named = {called.get(name, name): value for name, value in driver.settings.items()}  # @@port@@ in the script
+    made._driver = replace(driver, settings=named)  # noqa: SLF001
+    return made
 
 
 def _renamed(definition: StepDefinition, names: Mapping[str, Mapping[str, str]]) -> StepDefinition:
