@@ -57,7 +57,11 @@ def connect_server(tmp_path):
     with open(tmp_path / "server.log", "wb") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
     try:
-        eventually(lambda: process.poll() is not None or "Spark Connect server started" in (tmp_path / "server.log").read_text())
+        eventually(
+            lambda: (
+                process.poll() is not None or "Spark Connect server started" in (tmp_path / "server.log").read_text()
+            )
+        )
         assert process.poll() is None, (tmp_path / "server.log").read_text()
         yield f"sc://127.0.0.1:{port}"
     finally:
