@@ -105,6 +105,7 @@ WRONG = [
         "A function of `=>` can't be run here",
         "EXPLODE",
     ),
+    ("@r = SELECT a.Id FROM @v AS a, @v AS b;", (2, 30), "FROM takes joins in U-SQL", "CROSS JOIN"),
     ("DECLARE @x = @y;", (2, 14), "There is no variable @y", "DECLARE @y"),
     ('DECLARE @x strng = "a";', (2, 12), "", "Write"),
     ("@r = SELECT @@who@@ AS x FROM @v;", (2, 13), "@@who@@ is no input, output or parameter of the step", "`params`"),
@@ -174,6 +175,23 @@ def test_files_that_can_not_be_written_are_told(usql):
     assert "Two OUTPUTs write the same file" in usql.error(rows + END + END)
     said = usql.error(rows + END + '\nOUTPUT @r TO "@@out@@/r.csv/x.csv" USING Outputters.Csv();')
     assert "line 4, column 1: The file of OUTPUT can't be written" in said
+
+
+def test_what_the_step_passes_is_checked_without_a_traceback(usql, capsys):
+    from stepwell.drivers.usql import main
+
+    usql.write("s.usql", START + "@r = SELECT Id FROM @v;" + END)
+    told = {"outputs.out": str(usql.folder / "out")}
+    with pytest.raises(SystemExit):
+        main("s.usql", {**told, "degree_of_parallelism": "many"})
+    assert "`degree_of_parallelism` must be a number of at least 1" in capsys.readouterr().err
+    main("s.usql", {**told, "degree_of_parallelism": "2"})
+    assert capsys.readouterr().out.endswith("r.csv: 1 row\n")
+    assert "CREATE TEMP VIEW" in (usql.folder / "outputs/usql/s.sql").read_text()
+    usql.write("s.usql", "é", "latin-1")
+    with pytest.raises(SystemExit):
+        main("s.usql", told)
+    assert "s.usql is not encoded as UTF-8" in capsys.readouterr().err
 
 
 def test_what_the_tutorial_begins_with_is_accepted(usql):

@@ -134,6 +134,8 @@ def test_what_is_wrong_with_a_path_is_said_with_what_to_write(usql):
     assert "line 1, column 25: A script reads and writes no store by itself" in said and "DataTransferStep" in said
     said = usql.error('@r = EXTRACT a int FROM "data"' + ends)
     assert "The path of EXTRACT is a folder" in said and 'Write the folder\'s files: "data/{*}".' in said
+    said = usql.error('@r = EXTRACT a int FROM "data/a.csv/{*}"' + ends)
+    assert "What the path has as a folder is a file" in said and "Leave out what follows it." in said
     assert "There is no file of that path" in usql.error('@r = EXTRACT a int FROM "none.csv"' + ends)
     said = usql.error('@r = EXTRACT a int FROM "data/{name}.csv"' + ends)
     assert "The path has {name}, and EXTRACT no column 'name'" in said

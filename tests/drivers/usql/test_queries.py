@@ -109,6 +109,12 @@ def test_windows(usql):
     ]  # fmt: skip
 
 
+def test_a_window_with_an_order_ends_at_the_row_itself_if_no_frame_is_named(usql):
+    query = "SELECT Id, COUNT(*) OVER (ORDER BY Dept == null) AS n, LAST_VALUE(Id) OVER (ORDER BY Id) AS l FROM @people"
+    rows = [row.split(",") for row in usql.rows(query, EMPLOYEES)]
+    assert sorted(n for _, n, _ in rows) == ["1", "2", "3", "4", "5"] and all(one == last for one, _, last in rows)
+
+
 def test_windows_over_groups(usql):
     query = "SELECT Dept, SUM(Pay) AS s, SUM(SUM(Pay)) OVER () AS total FROM @people WHERE Dept != null GROUP BY Dept"
     assert usql.rows(query, EMPLOYEES, order="ORDER BY Dept") == ["Engineering,300,600", "HR,300,600"]

@@ -36,7 +36,7 @@ def _run(script: str, settings: dict[str, str]) -> None:
     except UnicodeDecodeError as error:
         raise UserErrorException(f"{script} is not encoded as UTF-8", {"error": error}, "Save it as UTF-8.") from None
     text = ScriptText(script, original, {**named["values"], **named["inputs"], **named["outputs"]})
-    threads = int(settings.get("degree_of_parallelism") or 0)
+    threads = _threads(settings.get("degree_of_parallelism", ""))
     places = {kind: tuple(os.path.abspath(path) for path in named[kind].values()) for kind in ("inputs", "outputs")}
     with tempfile.TemporaryDirectory(prefix="usql-") as scratch:
         engine = Engine(text, places, scratch, threads, settings.get("memory", ""))
@@ -44,7 +44,17 @@ def _run(script: str, settings: dict[str, str]) -> None:
         _keep(script, engine.sql())
         for output in outputs:
             rows = engine.run(output)
-            print(f"{output.path}: {rows} rows", flush=True)
+            print(f"{output.path}: {rows} row{'s' * (rows != 1)}", flush=True)
+
+
+def _threads(given: str) -> int:
+    if given and not (given.isdecimal() and int(given)):
+        title, hint = (
+            "`degree_of_parallelism` must be a number of at least 1",
+            "Correct the step's argument or parameter.",
+        )
+        raise UserErrorException(title, {"value": given}, hint)
+    return int(given or 0)
 
 
 def _keep(script: str, sql: str) -> None:

@@ -124,12 +124,11 @@ class Extracting(Queries, UdoArguments):
             if os.path.isdir(self.input_path(tree, path)):
                 hint = "Write the folder's files: " + '"' + path.rstrip("/") + '/{*}".'
                 self.fail(tree, "The path of EXTRACT is a folder", hint, path=path)
-            self.fail(
-                tree,
-                "There is no file of that path",
-                "Correct the path, or write it as an input of the step.",
-                path=path,
-            )
+            above = path.partition("/{")[0]
+            if os.path.isfile(above):
+                self.fail(tree, "What the path has as a folder is a file", "Leave out what follows it.", file=above)
+            hint = "Correct the path, or write it as an input of the step."
+            self.fail(tree, "There is no file of that path", hint, path=path)
         for file in files.files:
             try:
                 self.note_read(file)

@@ -9,6 +9,7 @@ from stepwell import (
     AdlaStep,
     ComputeTarget,
     DataReference,
+    Dataset,
     OutputFileDatasetConfig,
     PipelineData,
     PipelineParameter,
@@ -109,6 +110,24 @@ def test_a_step_is_a_task_in_a_flow_of_ones_own(project):
             return project.workspace.path_of(step()["n"]).read_text()
 
     assert own() == "42\n"
+
+
+def test_a_dataset_is_read_by_its_files_and_no_table(project):
+    data = project.workspace.get_default_datastore()
+    project.write("in.csv", "1\n")
+    data.upload_files([str(project.source / "in.csv")], target_path="d", overwrite=True, show_progress=False)
+    files = Dataset.File.from_files((data, "d")).as_named_input("rows").as_mount()
+    path = "@@rows@@"
+    project.write(
+        "n.usql",
+        f'@r = EXTRACT x int FROM "{path}/{{*}}" USING Extractors.Csv(); OUTPUT @r TO "@@n@@" USING Outputters.Csv();',
+    )
+    step = AdlaStep("n.usql", inputs=[files], outputs=[PipelineData("n")], source_directory=project.source)
+    summary = project.run(project.pipeline(step)).steps[0]
+    assert summary.happened == "ran", summary.error
+    table = Dataset.Tabular.from_delimited_files((data, "d/in.csv")).as_named_input("table")
+    with pytest.raises(UserErrorException, match="The input 'table' is a table that code reads"):
+        AdlaStep("n.usql", inputs=[table], source_directory=project.source)
 
 
 def test_what_can_not_be_asked_is_refused():

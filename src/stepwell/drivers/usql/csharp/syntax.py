@@ -271,6 +271,23 @@ _OFTEN = (
 )
 
 
+# What begins at the place, what the parser would take there, what it is, and what to write.
+_MISTAKES = (
+    ("=>", "", "A function of `=>` can't be run here", "EXPLODE the array, and aggregate its items."),
+    ("=", "EQUALITY", "`=` does not compare in U-SQL", "Write `==`."),
+    ("<>", "", "`<>` does not compare in U-SQL", "Write `!=`."),
+    (",", "JOIN", "FROM takes joins in U-SQL, no list of rowsets", "Write CROSS JOIN, or INNER JOIN … ON."),
+    ("'", "", "A character has more than one character", 'Write texts in double quotes: "text".'),
+    (r"\$", "", "Interpolated texts can't be run here", 'Write string.Format("{0}", value).'),
+    (
+        r"SELECT\b",
+        "STRING",
+        "A SELECT can't stand in an expression of U-SQL",
+        "Write a SEMIJOIN, an ANTISEMIJOIN or a JOIN.",
+    ),
+)
+
+
 def _unexpected(script: ScriptText, position: int, found: str, expected: Any) -> UsqlError:
     word = re.match(r"\w+", found)
     if word and word[0] in OUTSIDE:
@@ -279,22 +296,10 @@ def _unexpected(script: ScriptText, position: int, found: str, expected: Any) ->
     if word and word[0].upper() in RESERVED and not word[0].isupper() and word[0].upper() in {*expected}:
         hint = f"Write {word[0].upper()}: the words of U-SQL have capital letters."
         return script.error(position, f"`{word[0]}` is no word of U-SQL", hint)
-    if script.text[position : position + 2] == "=>":
-        return script.error(
-            position, "A function of `=>` can't be run here", "EXPLODE the array, and aggregate its items."
-        )
-    if found == "=" and "EQUALITY" in expected:
-        return script.error(position, "`=` does not compare in U-SQL", "Write `==`.")
-    if found == "<" and script.text[position : position + 2] == "<>":
-        return script.error(position, "`<>` does not compare in U-SQL", "Write `!=`.")
-    if found.startswith("'"):
-        hint = 'Write texts in double quotes: "text"; single quotes hold one character.'
-        return script.error(position, "A character has more than one character", hint)
-    if found.startswith("$"):
-        return script.error(position, "Interpolated texts can't be run here", 'Write string.Format("{0}", value).')
-    if found == "SELECT" and "NAME" in expected and "STRING" in expected:
-        hint = "Write a SEMIJOIN or ANTISEMIJOIN for IN and EXISTS, or a JOIN."
-        return script.error(position, "A SELECT can't stand in an expression of U-SQL", hint)
+    rest = script.text[position:]
+    for pattern, needed, what, hint in _MISTAKES:
+        if re.match(pattern, rest) and (not needed or needed in expected):
+            return script.error(position, what, hint)
     if word and word[0] in RESERVED and "NAME" in expected and not {*expected} & {"SEMICOLON", "RPAR"}:
         hint = f"Write a name there; a column that is called so stands in brackets: [{word[0]}]."
         return script.error(position, f"`{word[0]}` is a word of U-SQL, and stands where a name is expected", hint)
