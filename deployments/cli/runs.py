@@ -106,6 +106,7 @@ def runs(
     workspace: str = _WORKSPACE,
     as_json: bool = _JSON,
     limit: int = typer.Option(20, "--limit", "-n", help="How many runs to list."),
+    trials: bool = typer.Option(False, "--trials", help="List the trials of searches, too."),
 ) -> None:
     """List runs, newest first."""
     if context.invoked_subcommand:
@@ -117,6 +118,7 @@ def runs(
 
     known = of_each(find_stores(workspace), all_runs)
     ids = short_ids(run.id for run in known)
+    known = [run for run in known if trials or not run.folder.facts().get("trial")]
     known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
     found = [summary for run in known[:limit] if (summary := summary_or_none(run.folder))]
     if as_json:

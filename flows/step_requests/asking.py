@@ -71,7 +71,7 @@ class Trials(Protocol):
         ...
 
     def look(self) -> dict[str, dict[str, Any]]:
-        """Return how those stand whose end was not told yet."""
+        """Return how those stand that have come farther since the last look."""
         ...
 
     def metrics(self) -> dict[str, dict[str, Any]]:

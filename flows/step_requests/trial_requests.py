@@ -32,7 +32,7 @@ def submit(
 
 
 def look(asker: Asker) -> Answer:
-    """Return how the trials stand whose end was not told yet."""
+    """Return how the trials stand that have come farther since the last look."""
     return Answer(_trials(asker).look())
 
 

@@ -66,9 +66,15 @@ def trial_values(step: StepDefinition, call: StepCall) -> dict[str, Value]:
     return assign(step.parameters, known)
 
 
+def defined_steps(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the steps of a run's pipeline as its record has them, as far as somebody has not damaged that."""
+    found = facts.get("pipeline", {}).get("steps")
+    return [step for step in found if isinstance(step, dict)] if isinstance(found, list) else []
+
+
 def run_definition(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a run of one script or command was asked to run, by v1's names; ports as the variables of their paths."""
-    step: Mapping[str, Any] = next(iter(facts.get("pipeline", {}).get("steps", [])), {})
+    step = next(iter(defined_steps(facts)), {})
     words = ["".join(map(_word, argument)) for argument in step.get("arguments", [])]
     script = step.get("script")
     return {

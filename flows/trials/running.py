@@ -27,6 +27,7 @@ from stepwell.flows.trials.definition import trial_pipeline, trial_step, trial_v
 from stepwell.flows.trials.summary import SCRIPT, shown, trials_of, values_of
 from stepwell.model.names import joined_name
 from stepwell.model.records import StepCall, StepRecord
+from stepwell.script.events import EVENTS
 from stepwell.script.metrics import encoded, metrics_of
 
 _SECONDS_TO_END = 60.0
@@ -34,13 +35,14 @@ _SECONDS_TO_END = 60.0
 
 @dataclass
 class _Trial:
-    """A trial at work. `told`: its end was told to the step."""
+    """A trial at work. `told`: its end was told to the step; `mark`: how its files stood when it was looked at last."""
 
     run: RunFolder
     metric: str
     thread: threading.Thread | None = None
     problem: str = ""
     told: bool = False
+    mark: tuple[object, ...] = ()
     stopped: str = field(default="")
 
 
@@ -75,11 +77,13 @@ class Trials:
         return self._outside.copy().run(self._submit, step, arguments, dict(about))
 
     def look(self) -> dict[str, dict[str, Any]]:
-        """Return how the trials stand whose end was not told yet."""
+        """Return how the trials stand that have come farther since the last look."""
         found = {}
         for trial in list(self._trials.values()):
-            if not trial.told:
-                ended = trial.thread is None or not trial.thread.is_alive()
+            ended = trial.thread is None or not trial.thread.is_alive()
+            mark = (ended, *_stands(trial.run))
+            if not trial.told and mark != trial.mark:
+                trial.mark = mark
                 found[trial.run.run_id] = facts = self._facts(trial, ended=ended)
                 trial.told = facts["status"] in FINAL
         return found
@@ -208,6 +212,14 @@ class Trials:
         state = next(iter(trial.run.steps().values()), {})
         record = self._context.store.read_record(str(state["key"])) if state.get("key") else None
         return record if isinstance(record, StepRecord) else None
+
+
+def _stands(run: RunFolder) -> Iterator[tuple[int, int]]:
+    """Yield size and time of the files to which a run adds what happens and what its script logs."""
+    for path in (run.path / "journal.jsonl", *run.path.glob(f"steps/*/control/{EVENTS}")):
+        with suppress(OSError):
+            status = path.stat()
+            yield status.st_size, status.st_mtime_ns
 
 
 def _execute(trial: _Trial, pipeline: PipelineFlow, values: Mapping[str, Any], options: RunOptions) -> None:

@@ -11,6 +11,7 @@ from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.drivers.hyperdrive.expressions import argument_text
 from stepwell.drivers.hyperdrive.policies import best_of
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
+from stepwell.flows.trials.definition import defined_steps
 from stepwell.script.metrics import metrics_of
 
 SCRIPT = "script"
@@ -71,11 +72,14 @@ def trials_of(run: RunFolder, step: StepSummary) -> list[TrialSummary]:
 
 def sweeps_of(run: RunFolder, summary: RunSummary) -> dict[str, list[TrialSummary]]:
     """Return the trials of each step of a run that has made any, by the step's id."""
-    defined = summary.facts.get("pipeline", {}).get("steps", ())
-    makers = {str(step.get("id")) for step in defined if (step.get("driver") or {}).get("on_host")}
+    makers = {str(step.get("id")) for step in defined_steps(summary.facts) if _on_host(step.get("driver"))}
     makers |= {event["step"] for event in run.journal() if "trial" in event}
     found = {step.id: trials_of(run, step) for step in summary.steps if step.id in makers}
     return {step: trials for step, trials in found.items() if trials}
+
+
+def _on_host(driver: Any) -> bool:
+    return isinstance(driver, dict) and driver.get("on_host") is True
 
 
 def values_of(events: Iterable[Event], metric: str) -> list[float]:
@@ -115,11 +119,13 @@ def _trial(run: RunFolder) -> TrialSummary | None:
     facts = summary.facts.get("trial")
     if not isinstance(facts, dict) or not isinstance(facts.get("hyperparameters"), dict):
         return None
+    if not isinstance(facts.get("number"), int):  # somebody has edited it
+        return None
     step = next(iter(summary.steps), None)
     events = step.events if step else ()
     metric = str(facts.get("primary_metric", ""))
     return TrialSummary(
-        number=int(facts.get("number", 0)),
+        number=facts["number"],
         hyperparameters=facts["hyperparameters"],
         run=run,
         label=summary.label,

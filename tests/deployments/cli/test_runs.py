@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from stepwell import Pipeline, PipelineData, Schedule, ScheduleRecurrence, Workspace
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock
 from stepwell.blocks.server import documents
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock
 from stepwell.deployments.cli.main import app
 from stepwell.errors import StepwellError, UserErrorException
@@ -178,3 +179,22 @@ def test_a_broken_workspace_costs_no_more_than_its_own_line(broken, project, com
             assert isinstance(named.exception, (StepwellError, OSError))
     finally:
         remove_workspace(other.name)
+
+
+def test_trials_of_searches_are_listed_when_asked_for(project, command):
+    pipeline = project.pipeline(project.step("a.py", ""))
+    run, trial = project.run(pipeline), project.run(pipeline)
+    RunFolder(project.workspace.store.run_folder(trial.run_id)).describe({"trial": {"number": 0}})
+    assert [line.split()[0] for line in command("runs").stdout.splitlines()] == [run.run_id[:8]]
+    assert len(command("runs", "--trials").stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("trial", [{}, {"hyperparameters": []}, {"hyperparameters": {}, "number": "x"}, {"hyperparameters": {"x": {}}, "number": 1, "goal": 3}])
+def test_a_damaged_trial_is_no_trial(project, command, trial):
+    summary = project.run(project.pipeline(project.step("a.py", "")))
+    folder = RunFolder(project.workspace.store.run_folder(summary.run_id))
+    folder.describe({"trial": trial})
+    folder.append({"step": "a.py", "trial": summary.run_id})
+    shown = command("show", summary.run_id)
+    assert shown.exit_code == 0, shown.output
+    assert ("Trials of a.py" in shown.stdout) == ("goal" in trial)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 ENDED = ("Finished", "Failed", "Canceled")
-_POLL_SECONDS = 0.25
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5
 
 
 class Trial:
@@ -104,14 +104,15 @@ class Sweep:
     def run(self) -> list[Trial]:
         """Run all trials, and return them."""
         until = self._clock() + 60 * float(self._settings["max_duration_minutes"])
+        pause = _SHORTEST_PAUSE
         while True:
             self._start()
             if all(trial.ended for trial in self.trials) and not self._more:
                 return self.trials
             if self._clock() >= until:
                 self._end_for_time()
-            self._pause(_POLL_SECONDS)
-            self._look()
+            self._pause(pause)
+            pause = _SHORTEST_PAUSE if self._look() else min(2 * pause, _LONGEST_PAUSE)
 
     @property
     def best(self) -> Trial | None:
@@ -145,7 +146,8 @@ class Sweep:
             arguments = [text for name in values for text in (option_name(name), argument_text(values[name]))]
             self.trials.append(Trial(number, values, self._host.submit(number, values, arguments)))
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Take in what has changed of the trials, and return whether anything has."""
         seen = self._host.look()
         for trial in self.trials:
             if trial.id in seen and not trial.ended:
@@ -154,7 +156,9 @@ class Sweep:
                 trial.values, trial.reused = [float(value) for value in facts["values"]], bool(facts["reused"])
                 if trial.ended:
                     self._say(self._line(trial))
-        self._apply_policy()
+        if seen:
+            self._apply_policy()
+        return bool(seen)
 
     def _apply_policy(self) -> None:
         policy = self._settings["policy"]
