@@ -146,7 +146,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """RemoteCompute HDInsightCompute DsvmCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
+        """RemoteCompute HDInsightCompute DsvmCompute ComputeInstance KubernetesCompute""",
     ),
     **_refused(
         "start several processes in the script of one step",
@@ -167,10 +167,6 @@ NAMES: dict[str, Name] = {
     **_refused(
         "run the script in a PythonScriptStep that searches",
         """AutoMLPipelineBuilder""",
-    ),
-    **_refused(
-        "submit the pipeline once for each set of parameters",
-        """HyperDriveStepRun HyperDriveRun RandomParameterSampling GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal qlognormal randint""",
     ),
 }
 """What is behind each name."""

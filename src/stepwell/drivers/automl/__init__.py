@@ -28,7 +28,7 @@ def main(script: str, settings: dict[str, str]) -> None:  # noqa: ARG001  (what 
         from flaml import AutoML  # type: ignore[attr-defined]
     except ImportError:
         sys.exit("An AutoMLStep needs FLAML and its models: Install stepwell[automl]")
-    from stepwell.drivers.automl_metrics import Judge
+    from stepwell.drivers.automl.metrics import Judge
     from stepwell.script.run import Run
 
     chosen, run = json.loads(settings["config"]), Run.get_context()
