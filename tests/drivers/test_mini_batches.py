@@ -15,7 +15,7 @@ folders = st.dictionaries(st.integers(0, 15).map("f{:02}".format), st.sampled_fr
 
 
 def source_of(files):
-    return Source("data", tuple(Item(name, f"/{name}", digest) for name, digest in sorted(files.items())))
+    return Source("data", tuple(Item(name, digest) for name, digest in sorted(files.items())))
 
 
 def row_of(item):
@@ -32,7 +32,7 @@ def executed(top, number, files, before, *, twice=()):
     for n, batch in ran:
         rows = b"".join(row_of(item) * (2 if item.name in twice else 1) for item in batch.items)
         results.add(n, batch, rows, len(batch.items), whole=True)
-    order = {("data", item.name): position for position, item in enumerate(source.items)}
+    order = {"data": {item.name: position for position, item in enumerate(source.items)}}
     results.write(str(folder / "rows.txt"), str(folder / "kept"), "", order)
     results.close()
     return [batch for _, batch in batches], [batch for _, batch in ran], folder

@@ -88,8 +88,10 @@ def _drive(script: str, settings: Settings) -> None:
             raise SystemExit(1) from None
         if target and settings.output_action == APPEND_ROW:
             why_not = _why_not(context, target, _size(events) > before, found) if settings.keeps else ""
-            names = ((source.name, item.name) for source in sources for item in source.items)
-            order = {name: position for position, name in enumerate(names)}
+            order, position = {}, 0
+            for source in sources:
+                order[source.name] = {item.name: place for place, item in enumerate(source.items, position)}
+                position += len(source.items)
             results.write(target, outputs[KEPT] if settings.keeps else "", why_not, order)
         elif target:
             os.makedirs(os.path.dirname(target), exist_ok=True)

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import IO, NamedTuple
@@ -23,6 +22,7 @@ from stepwell.drivers.parallel_run.batches import Identity, MiniBatch
 
 INDEX, STATE = "index.jsonl", "state.json"
 FORMAT = 1
+_MASK = (1 << 40) - 1
 
 
 class Rows(NamedTuple):
@@ -109,11 +109,11 @@ class Results:
         self._known[number] = _Known(batch, rows, self._new, whole, by_item)
         self._end += len(data)
 
-    def write(self, target: str, folder: str, why_not: str, order: Mapping[tuple[str, str], int]) -> None:
+    def write(self, target: str, folder: str, why_not: str, order: Mapping[str, Mapping[str, int]]) -> None:
         """Write all rows to the target, and what later executions need to the folder.
 
         `folder` is '' if nothing is to be kept; `why_not` says why it may not be used again. `order` has the position of
-        each item, by the names of its input and its file.
+        each file, by the names of its input and its own.
         """
         self._new.flush()
         os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -142,18 +142,20 @@ class Results:
         with open(os.path.join(folder, STATE), "w", encoding="utf-8") as stream:
             json.dump({"format": FORMAT, "why_not": why_not}, stream)
 
-    def _pieces(self, order: Mapping[tuple[str, str], int]) -> Iterator[tuple[int, bytes]]:
+    def _pieces(self, order: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[int, bytes]]:
         """Yield rows, or all rows of a mini-batch, with its number: in the order of the items, or of its first."""
-        found: list[tuple[int, int, int]] = []
+        wanted: list[int] = []  # a number each, since there may be many: position, mini-batch, and its item or none
         for number, known in self._known.items():
-            positions = [order[known.batch.input, item.name] for item in known.batch.items]
+            positions = [order[known.batch.input][item.name] for item in known.batch.items]
             if known.by_item:
-                found += [(position, number, place) for place, position in enumerate(positions)]
+                wanted += [position << 80 | number << 40 | place + 1 for place, position in enumerate(positions)]
             else:
-                found.append((positions[0] if positions else 0, number, -1))
+                wanted.append(positions[0] << 80 | number << 40)
+        wanted.sort()
         lines: dict[int, list[bytes]] = {}
-        left = Counter(number for _, number, _ in found)
-        for _, number, place in sorted(found):
+        left = {number: len(known.batch.items) for number, known in self._known.items()}
+        for packed in wanted:
+            number, place = packed >> 40 & _MASK, (packed & _MASK) - 1
             known = self._known[number]
             if place < 0:
                 yield number, _read(known.source, known.rows)

@@ -110,7 +110,7 @@ class _Call:
         given = len(batch.items)
         try:
             source = self._task.sources[batch.input]
-            files = [LocalFile(item.name, item.path) for item in batch.items]
+            files = source.files(batch.items)
             content: Any = [file.path for file in files]
             if source.is_table:
                 content = self._frame(source, files, batch)
