@@ -45,7 +45,10 @@ def call(**more):
             "script": "train.py",
             "arguments": (text("--rate"), (Piece("parameter", "rate"),), (Piece("parameter", "path"),)),
             "inputs": inputs,
-            "outputs": (OutputPort("model", "M"), OutputPort("own", "own", destination="x/{run-id}", pipeline_output="p")),
+            "outputs": (
+                OutputPort("model", "M"),
+                OutputPort("own", "own", destination="x/{run-id}", pipeline_output="p"),
+            ),
             "parameters": parameters,
             "retries": 3,
             "driver": Driver("hyperdrive", on_host=True),
@@ -73,7 +76,13 @@ def test_a_trial_has_the_steps_inputs_as_they_were_bound_and_further_arguments()
     assert step.arguments == (
         text("--rate"), (Piece("parameter", "rate"),), text("other/raw/a.txt"), text("--x"), text("1")
     )  # fmt: skip
-    assert (step.type, step.name, step.driver, step.retries, step.timeout_seconds) == ("PythonScriptStep", "train.py", None, 0, 60.0)
+    assert (step.type, step.name, step.driver, step.retries, step.timeout_seconds) == (
+        "PythonScriptStep",
+        "train.py",
+        None,
+        0,
+        60.0,
+    )
     assert [(port.name, port.destination, port.pipeline_output) for port in step.outputs] == [("own", None, None)]
     assert trial_values(step, made) == {"rate": 0.5, "names": ("a", "b")}
 
