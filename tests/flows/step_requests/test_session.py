@@ -187,6 +187,7 @@ def test_a_request_that_is_too_large_is_refused(session):
 
 def test_every_operation_that_is_no_look_changes_something():
     silent = {name for name, operation in OPERATIONS.items() if not operation.look}
+    silent -= {name for name in silent if name.startswith(("trial.", "input."))}  # what the step has made, or declares
     assert {name.partition(".")[2] for name in silent} <= {
         "upload",
         "register",
@@ -195,6 +196,7 @@ def test_every_operation_that_is_no_look_changes_something():
         "cancel",
         "submit_child",
         "child",
+        "progress",
     }
 
 
@@ -265,3 +267,13 @@ def test_a_step_gets_the_digests_of_an_inputs_files_and_its_result_does_not_depe
             channel.receive("input.files", name="other")
         assert entry[:4] == ["a.csv", "file", bytes_digest(b"1"), 1]
         assert looked(made) == []
+
+
+def test_a_script_makes_no_trials_of_itself(session):
+    for operation, arguments in {
+        "trial.slots": {}, "trial.look": {}, "trial.metrics": {}, "trial.submit": {"arguments": [], "about": {}},
+        "trial.cancel": {"id": "x", "why": "y"}, "trial.files": {"id": "x", "name": "y"}, "trial.output": {"id": "x", "name": "y"},
+    }.items():  # fmt: skip
+        with pytest.raises(UserErrorException, match="A script makes no trials of itself"):
+            channel.ask(operation, **arguments)
+    assert looked(session) == []

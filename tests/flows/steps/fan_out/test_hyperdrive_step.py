@@ -1,7 +1,9 @@
 import json
+from uuid import UUID
 
 import pytest
 from prefect import flow
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from waiting import eventually
 
 from stepwell import (
@@ -27,6 +29,7 @@ from stepwell import (
     choice,
     uniform,
 )
+from stepwell.blocks.server.documents import client
 from stepwell.deployments.reports.report import in_json, report
 from stepwell.errors import UserErrorException
 
@@ -138,6 +141,10 @@ def test_a_policy_cancels_a_trial_that_is_at_work_and_a_failed_trial_fails_no_sw
     ]
     assert any(line.startswith("Picture: ") and line.endswith(".svg") for line in told)
     assert in_json(run.summary(), run.folder)["steps"][0]["trials"][1]["hyperparameters"] == {"x": 5}
+    with client() as api:
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run.id)]))
+        shown = {a.type: a.data for a in api.read_artifacts(flow_run_filter=of_run) if "metrics-" not in a.key}
+    assert f"/runs/flow-run/{best.id})" in shown["table"] and shown["image"].startswith("data:image/svg+xml;base64,")
     # What a trial read, though it was not declared, counts for the sweep.
     assert project.happened(pipeline) == {"search": "reused"}
     project.write("settings.txt", "b")
