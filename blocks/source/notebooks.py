@@ -6,6 +6,7 @@ import json
 import re
 
 _MAGIC = re.compile(r"^\s*[%!?]")
+_NO_PYTHON = re.compile(r"\s*(%%|%(sql|md|sh|fs|scala|r)\b)")  # the latter are Databricks'
 
 
 def code_of(content: bytes) -> bytes:
@@ -18,6 +19,6 @@ def code_of(content: bytes) -> bytes:
         texts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return b""
-    kept = (text for text in texts if not text.lstrip().startswith("%%"))
+    kept = (text for text in texts if not _NO_PYTHON.match(text))
     lines = ("" if _MAGIC.match(line) else line for text in kept for line in text.split("\n"))
     return "\n".join(lines).encode("utf-8", "replace")

@@ -23,3 +23,10 @@ def test_code_cells_are_kept_without_magics():
 @pytest.mark.parametrize("content", [b"", b"import a", b"[]", b'{"cells": [1]}', b'{"cells": [{"cell_type": "code"}]}'])
 def test_what_is_no_notebook_has_no_code(content):
     assert code_of(content) == b""
+
+
+def test_cells_that_begin_with_a_magic_of_databricks_are_no_python():
+    cells = [
+        {"cell_type": "code", "source": [f"{text}\n", "x"]} for text in ("%sql", "import a", " %md # T", "%run ./b")
+    ]
+    assert code_of(json.dumps({"cells": cells}).encode()) == b"import a\nx\n\nx"

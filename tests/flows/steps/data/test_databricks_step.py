@@ -190,6 +190,8 @@ def test_a_notebook_is_found_beside_the_step_and_its_language_is_told(folder, tm
         ("nb/b.sql", "text"),
         ("a.ipynb", "notebook"),
     ]
+    (tmp_path / "nb/c.py").write_text("# Databricks notebook source\n# MAGIC %run ./b\n")
+    assert defined(notebook_path="nb/c", source_directory=tmp_path).hash_paths == ("nb/b.sql",)
     nowhere = defined(notebook_path="/Users/me/none", source_directory=tmp_path)
     assert (nowhere.script, nowhere.source_directory) == (None, "")
 
