@@ -65,7 +65,7 @@ class DatabricksStep(Step):
     `spark_version`, `spark_conf`, `spark_env_variables`, `init_scripts` and `libraries` (JSON, as in Databricks' REST
     interface); `contents` (JSON: digests of what stands in `dbfs:/` here). In the hints, which decide no result:
     `existing_cluster_id`, `node_type`, `instance_pool_id`, `num_workers`, `min_workers`, `max_workers`,
-    `cluster_log_dbfs_path`, `run_name`, `permit_cluster_restart`. Parameters of scripts and jars are its arguments.
+    `cluster_log_dbfs_path`, `run_name`, `permit_cluster_restart`; `folder`, which stands in for the workspace. Parameters of scripts and jars are its arguments.
 
     Args:
         name: The step's name.
@@ -179,6 +179,7 @@ class DatabricksStep(Step):
             modules=modules,
             extra=EXTRA,
             hints={
+                "folder": str(databricks_folder(self._folder)),
                 "existing_cluster_id": existing_cluster_id,
                 "node_type": node_type,
                 "instance_pool_id": instance_pool_id,
