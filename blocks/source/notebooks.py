@@ -8,6 +8,9 @@ import re
 import warnings
 
 _MAGIC = re.compile(r"^([ \t]*)[%!?].*|^([ \t]*)\S.*\?$")
+_NO_PYTHON = re.compile(r"\s*(%%|%(sql|md|sh|fs|scala|r)\b)")
+"""How cells begin that hold no Python; those without a double sign are Databricks'."""
+
 _OF_PYTHON = re.compile(r"%%(?:time|timeit|capture|prun|memit|mprun)\b[^\n]*\n?")
 """Cell magics below which stands Python, too."""
 
@@ -34,7 +37,7 @@ def code_of(content: bytes) -> bytes:
 
 def _python_of(cell: str) -> str:
     text = _OF_PYTHON.sub("", cell.lstrip(), count=1) if _OF_PYTHON.match(cell.lstrip()) else cell
-    if text.lstrip().startswith("%%"):
+    if _NO_PYTHON.match(text):
         return ""
     lines = [_MAGIC.sub(r"\1\2pass", line) for line in text.split("\n")]
     for _ in range(_MOST_MENDED):

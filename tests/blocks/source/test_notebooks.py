@@ -53,3 +53,7 @@ def test_a_notebook_of_another_language_has_no_python():
     assert code_of(cells("import a", kernelspec={"name": "ir", "language": "R"})) == b""
     assert code_of(cells("import a", language_info={"name": "scala"})) == b""
     assert code_of(cells("import a", kernelspec={"name": "python3"})) == b"import a"
+
+
+def test_cells_that_begin_with_a_magic_of_databricks_are_no_python():
+    assert imported(cells("%sql\nimport x", "import a\nx", " %md # T\nimport y", "%run ./b\nimport c")) == {"a", "c"}

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from prefect import flow
 from stepwell import (
     DatabricksStep,
     EggLibrary,
@@ -18,6 +19,7 @@ from stepwell import (
     PyPiLibrary,
     RunConfiguration,
 )
+from stepwell.blocks.server.connection import client_settings
 from stepwell.errors import UserErrorException
 from stepwell.flows.runs.artifacts import metric_rows
 
@@ -125,6 +127,24 @@ def test_a_step_that_ends_well_and_left_out_an_output_says_so(project, folder):
     assert "'out'" in said and "count" in said
 
 
+def test_a_notebook_is_a_task_in_a_flow_of_ones_own(project, folder):
+    code = "word = dbutils.widgets.get('word')\ndbutils.fs.put(dbutils.widgets.get('out'), word)\ndbutils.fs.mkdirs('dbfs:/' + word)\n"
+    project.write("nb.py", code)
+    out, word = PipelineData("out"), PipelineParameter("word", "none")
+    step = DatabricksStep(
+        "say", notebook_path="nb", notebook_params={"word": word}, outputs=[out], source_directory=project.source,
+        compute_target="local",
+    )  # fmt: skip
+
+    def body():
+        found = step.map(word=["one", "two"]).result()
+        return [project.workspace.path_of(each["out"]).read_text() for each in found]
+
+    with client_settings(), project.workspace:
+        assert flow(body)() == ["one", "two"]
+    assert {path.name for path in (folder / "dbfs").iterdir()} == {"one", "two"}
+
+
 def defined(**more):
     """Return the definition of a step that is made of these arguments."""
     step = DatabricksStep("d", **{"compute_target": "spark", **more})
@@ -156,7 +176,7 @@ def test_libraries_are_the_steps_own_or_those_of_its_runconfig():
     runconfig.environment.databricks.pypi_libraries = [PyPiLibrary("numpy")]
     driver = defined(notebook_path="a", runconfig=runconfig, num_workers=1).driver
     assert driver.settings["libraries"][0].value == '[{"pypi": {"package": "numpy"}}]'
-    assert {name: value[0].value for name, value in driver.hints.items()} == {"num_workers": "1"}
+    assert {name: value[0].value for name, value in driver.hints.items() if name != "folder"} == {"num_workers": "1"}
     with pytest.raises(UserErrorException, match="both of its own and in its `runconfig`"):
         defined(notebook_path="a", runconfig=runconfig, maven_libraries=[MavenLibrary("a:b:1")])
 
@@ -190,6 +210,8 @@ def test_a_notebook_is_found_beside_the_step_and_its_language_is_told(folder, tm
         ("nb/b.sql", "text"),
         ("a.ipynb", "notebook"),
     ]
+    (tmp_path / "nb/c.py").write_text("# Databricks notebook source\n# MAGIC %run ./b\n")
+    assert defined(notebook_path="nb/c", source_directory=tmp_path).hash_paths == ("nb/b.sql",)
     nowhere = defined(notebook_path="/Users/me/none", source_directory=tmp_path)
     assert (nowhere.script, nowhere.source_directory) == (None, "")
 
