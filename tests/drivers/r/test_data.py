@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from stepwell.drivers.r_data import NamedTexts, Table, serialized
+from stepwell.drivers.r.data import NamedTexts, Table, serialized
 
 
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="r-base-core is not installed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stepwell.drivers.r_data import NamedTexts, Table, serialized
+from stepwell.drivers.r.data import NamedTexts, Table, serialized
 
 TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:

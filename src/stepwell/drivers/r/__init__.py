@@ -10,8 +10,8 @@ import sys
 import tempfile
 from contextlib import suppress
 
-from stepwell.drivers import r_package
-from stepwell.drivers.r_installation import library_with
+from stepwell.drivers.r import package
+from stepwell.drivers.r.installation import library_with
 
 MISSING = "Scripts in R need `Rscript`: Install R (on Debian: apt-get install r-base-core)"
 _USUAL_PACKAGES = "datasets,utils,grDevices,graphics,stats,methods"
@@ -35,8 +35,8 @@ def main(script: str, settings: dict[str, str]) -> None:
 def _own_library(folder: str) -> str:
     """Make the package of the run, and v1's, in a library of their own."""
     library = os.path.join(folder, "library")
-    r_package.write_package(library, "stepwell", r_package.CODE + r_package.ON_LOAD)
-    r_package.write_package(library, "azuremlsdk", r_package.CODE + r_package.QUIET)
+    package.write_package(library, "stepwell", package.CODE + package.ON_LOAD)
+    package.write_package(library, "azuremlsdk", package.CODE + package.QUIET)
     return library
 
 
