@@ -168,10 +168,6 @@ NAMES: dict[str, Name] = {
         "run the script in a PythonScriptStep that searches",
         """AutoMLPipelineBuilder""",
     ),
-    **_refused(
-        "submit the pipeline once for each set of parameters",
-        """HyperDriveStepRun HyperDriveRun RandomParameterSampling GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal qlognormal randint""",
-    ),
 }
 """What is behind each name."""
 

@@ -17,18 +17,17 @@ _LOG = "automl_trials.jsonl"
 _SEED = 42
 
 
-def main(script: str, settings: dict[str, str]) -> None:  # noqa: ARG001  (what every driver is called with)
+def search(settings: dict[str, str]) -> None:
     """Search for the best model of the input `training_data`, and write it and the metrics of all.
 
     Args:
-        script: Not used: there is none.
         settings: `config`, what FLAML is told, as JSON; `model` and `metrics`, where the outputs go, if they are asked for.
     """
     try:
         from flaml import AutoML  # type: ignore[attr-defined]
     except ImportError:
         sys.exit("An AutoMLStep needs FLAML and its models: Install stepwell[automl]")
-    from stepwell.drivers.automl_metrics import Judge
+    from stepwell.drivers.automl.judging import Judge
     from stepwell.script.run import Run
 
     chosen, run = json.loads(settings["config"]), Run.get_context()
