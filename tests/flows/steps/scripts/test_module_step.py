@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from prefect import flow
 
 from stepwell import InputPortDef, Module, ModuleStep, OutputPortDef, Pipeline, PipelineData
+from stepwell.blocks.server.connection import client_settings
 from stepwell.errors import UserErrorException
 from stepwell.flows.public.pipeline_run import all_runs
 
@@ -150,3 +152,16 @@ def test_a_program_is_a_module_with_arguments(project) -> None:
     assert run.find_step_run("sort")[0].get_output_data("order").local_path.read_text() == "a\nb\n"
     with pytest.raises(UserErrorException, match="no parameters"):
         ModuleStep(module, inputs_map={"words": store.path("words.txt", "w")}, params={"x": 1})
+
+
+def test_a_module_is_a_task_of_a_flow_whose_inputs_are_its_ports(project) -> None:
+    module = published(project)
+    add = ModuleStep(module, inputs_map={"number": PipelineData("any")}, params={"plus": 41}, name="more")
+
+    @flow
+    def own() -> str:
+        made = ModuleStep(module)()
+        return project.workspace.path_of(add(number=made["sum"])["sum"]).read_text()
+
+    with client_settings():
+        assert own() == "42"
