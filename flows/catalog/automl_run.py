@@ -116,7 +116,7 @@ class AutoMLRun(PipelineRun):
         return_onnx_model: bool = False,
         return_split_onnx_model: Any = None,
     ) -> tuple[AutoMLStepRun, Any]:
-        """Return the best model, as `AutoMLStepRun.get_output` does.
+        """Return the best model when the run has ended, as `AutoMLStepRun.get_output` does.
 
         Args:
             iteration: Refused: the best model alone is kept.
@@ -130,6 +130,7 @@ class AutoMLRun(PipelineRun):
         Raises:
             UserErrorException: Another model is asked for, or there is none.
         """
+        self.wait_for_completion(show_output=False)
         return AutoMLStepRun(self.find_step_run(STEP)[0]).get_output(iteration, metric, return_onnx_model)
 
 

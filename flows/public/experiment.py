@@ -55,9 +55,10 @@ class Submittable(Protocol):
 
 
 class V1Submit(TypedDict, total=False):
-    """v1's arguments of `Experiment.submit` that mean nothing here."""
+    """v1's further arguments of `Experiment.submit`."""
 
     credential_passthrough: bool | None
+    show_output: bool | None
 
 
 @checked
@@ -124,7 +125,8 @@ class Experiment:
                 only.
             parent_run_id: The run that this one belongs to.
             pipeline_version: Which version of a PipelineEndpoint runs; by default its default one.
-            **ignored: `credential_passthrough`, accepted for v1's sake; not used.
+            **ignored: `show_output` waits for the end and shows what happens, as v1 does for a search; `credential_passthrough` is
+                accepted and not used.
 
         Returns:
             The run, at work or, if a worker is to take it, soon to be.
@@ -142,7 +144,7 @@ class Experiment:
         if not isinstance(config, Pipeline):
             go_on = continue_on_step_failure or None
             more: dict[str, Any] = {} if pipeline_version is None else {"pipeline_version": pipeline_version}
-            return config.submit(
+            submitted = config.submit(
                 experiment_name=self.name,
                 pipeline_parameters=given,
                 parent_run_id=parent_run_id,
@@ -151,6 +153,7 @@ class Experiment:
                 regenerate_outputs=regenerate_outputs,
                 **more,
             )
+            return _followed(submitted, ignored)
         values = config.values(given)
         options = RunOptions(
             regenerate=regenerate_outputs, continue_on_failure=continue_on_step_failure, verify=verify_digests
@@ -161,7 +164,7 @@ class Experiment:
         detach(config, folder, values)
         run = PipelineRun.of_folder(self.workspace, folder)
         print(f"Submitted {type(run).__name__} {run.id} ({run.name})\n{run.get_portal_url()}")
-        return run
+        return _followed(run, ignored)
 
     def start_logging(self, *args: Any, **kwargs: Any) -> InteractiveRun:
         """Begin a run that this program logs to while it works, and ends by `complete()`.
@@ -360,3 +363,10 @@ def _step_of(config: ScriptRunConfig | HyperDriveConfig) -> Step:
 
 _Experiments = list[Experiment]
 """The word for them where a method is called `list`."""
+
+
+def _followed(run: PipelineRun, options: V1Submit) -> PipelineRun:
+    """Return the run, at its end if `show_output` asks for that."""
+    if options.get("show_output"):
+        run.wait_for_completion(show_output=True)
+    return run

@@ -57,8 +57,8 @@ def test_a_search_is_a_step_whose_model_the_next_one_uses(project) -> None:
     decision = pipeline(iterations=3).plan()[0]
     assert decision.action == "run" and any("config" in reason for reason in decision.why), decision
     alone = AutoMLConfig("classification", iterations=1, training_data=rows, label_column_name="dear")
-    submitted = Experiment(project.workspace, "searches").submit(alone, tags={"by": "me"})
-    assert submitted.wait_for_completion(show_output=False) == "Finished" and submitted.get_tags() == {"by": "me"}
+    submitted = Experiment(project.workspace, "searches").submit(alone, tags={"by": "me"}, show_output=True)
+    assert submitted.status == "Completed" and submitted.get_tags() == {"by": "me"}
     assert list(submitted.get_output()[1].predict(table[["size"]])[[0, -1]]) == ["no", "yes"]
 
 
