@@ -19,6 +19,7 @@ import dask_steps
 import docker_steps
 import files
 import mini_batches
+import step_types
 import steps
 from place import Place, place
 from rows import Row, machine, save, table
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "dask": dask_steps.spread,
     "docker": docker_steps.contained,
     "mini-batches": mini_batches.small_files,
+    "types": step_types.over_their_tools,
     "command": commands.command,
     "memory": commands.memory,
     "scale": commands.scale,

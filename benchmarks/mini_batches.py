@@ -1,7 +1,8 @@
 """Mini-batches of many small files on two worker processes, beside a plain multiprocessing pool that does the same.
 
 `python benchmarks/mini_batches.py [FILES]` prints the ratio for so many files (by default 100,000) and for a tenth of them;
-`bench.py` has the same as a row. Both sides read each file and work on it for a while, which `run` of the entry script does.
+`bench.py` has the same as a row. Both sides read each file and work on it for a while, which `run` of the entry script does; the driver runs under the launcher, as
+in a step, which notes reads.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
@@ -51,12 +52,11 @@ with multiprocessing.Pool(int(workers)) as pool, open(target, "w") as stream:
         stream.writelines(f"{row}\\n" for row in rows)
 """
 DRIVER = """
-import json, sys
-settings = json.loads(sys.argv.pop())
-sys.argv[:] = ["score.py"]
-from stepwell.drivers.parallel_run import main
-main("score.py", settings)
+import runpy, sys
+sys.argv[:] = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
+LAUNCHER = Path(__file__).resolve().parents[1] / "src" / "stepwell" / "script" / "launcher.py"
 TOLD = """
     import resource
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
@@ -77,7 +77,8 @@ def measure(count: int, repeat: int) -> tuple[float, str]:
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
         _prepare(top, count)
-        pairs = [(_run(top, DRIVER, _settings()), _run(top, POOL, *_pool(top))) for _ in range(repeat)]
+        driver = (str(LAUNCHER), str(top / "spec.json"))
+        pairs = [(_run(top, DRIVER, *driver), _run(top, POOL, *_pool(top))) for _ in range(repeat)]
         rows = [
             sorted((top / name).read_text().splitlines()) for name in ("out/scores/parallel_run_step.txt", "pool.txt")
         ]
@@ -103,11 +104,23 @@ def _prepare(top: Path, count: int) -> None:
     ports = {"input_datasets": inputs, "output_datasets": outputs}
     context = {kind: {name: str(top / place) for name, place in found.items()} for kind, found in ports.items()}
     (top / "control" / "context.json").write_text(json.dumps(context))
+    (top / "spec.json").write_text(json.dumps(_spec(top)))
 
 
-def _settings() -> str:
+def _spec(top: Path) -> dict[str, Any]:
+    """Return what a step's process is told: it runs the driver, and notes what the script reads."""
     settings = {"inputs": '["data"]', "output": "scores", "keeps": "yes", "mini_batch_size": str(SIZE)}
-    return json.dumps({**settings, "process_count_per_node": str(WORKERS)})
+    return {
+        "script": "score.py",
+        "module": "stepwell.drivers.parallel_run",
+        "settings": {**settings, "process_count_per_node": str(WORKERS)},
+        "argv": [],
+        "cwd": str(top / "work"),
+        "module_path": [str(LAUNCHER.parents[2])],
+        "watch": True,
+        "quiet": [str(top / name) for name in ("control", "data", "out", "earlier", "before", "work/logs")],
+        "reads": str(top / "reads.jsonl"),
+    }
 
 
 def _pool(top: Path) -> tuple[str, ...]:

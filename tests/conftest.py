@@ -21,6 +21,7 @@ from savings import FIRST_SERVER, own_workspace, remember_results_of_prefect, sh
 from waiting import PATIENCE, ended_with_us
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("STEPWELL_RESIDENT", "0")  # commands of tests start by themselves
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")
 settings.register_profile("search", deadline=None)  # a busy machine is no failure

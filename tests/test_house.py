@@ -162,7 +162,7 @@ def test_tests_stand_in_the_rooms_of_their_modules() -> None:
         for name in ("test_house.py", "test_kill.py", "test_examples_scripts.py", "test_docs.py", "test_typing.py")
     }
     rooms = {room_of(name).removeprefix("stepwell.").replace(".", "/") for name in NAMES}
-    rooms = {f"core/{room}" if room.split("/")[0] in ("model", "script", "drivers") else room for room in rooms}
+    rooms = {f"core/{room}" if room.split("/")[0] in ("model", "script") else room for room in rooms}
     rooms |= {"core", "deployments"}
     rooms |= {"attack", "compat"}
     tests = [path for path in (ROOT / "tests").rglob("test_*.py") if path not in whole]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from stepwell.deployments.cli.main import main
+from stepwell.deployments.cli.entry import main
 
 main()

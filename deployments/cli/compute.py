@@ -19,7 +19,7 @@ _WORKSPACE = typer.Option(
     "", "--workspace", "-w", help="The workspace; by default the nearest config's, or the only one."
 )
 _JSON = typer.Option(False, "--json", help="Print JSON.")
-_KIND = typer.Argument(..., help="local, docker, dask or cuda.", metavar="KIND")
+_KIND = typer.Argument(..., help="local, docker, dask, cuda, spark or databricks.", metavar="KIND")
 _SETTINGS = typer.Argument(None, help="Settings of the kind.", metavar="[KEY=VALUE]...")
 _NAME = typer.Argument(..., help="The target's name.", metavar="NAME")
 
@@ -56,6 +56,10 @@ def create(
       dask    workers of a Dask cluster, such as `create workers dask max_nodes=4`, or `create far dask address=tcp://host:8786`
 
       cuda    Dask workers with a GPU each
+
+      spark   Spark of this machine, or of a cluster
+
+      databricks  a Databricks workspace, such as `create bricks databricks host=https://… keyvault_entry=bricks-token`
     """
     from stepwell.blocks.compute.compute_target import ComputeTarget
 
@@ -111,7 +115,7 @@ def _kind(word: str) -> type[Compute]:
     from stepwell.blocks.compute.compute_target import all_kinds
     from stepwell.errors import UserErrorException
 
-    kinds = {kind.default_name: kind for kind in all_kinds() if kind.default_name}
+    kinds = {kind.get_block_type_slug().split("-")[1]: kind for kind in all_kinds()}
     if word not in kinds:
         raise UserErrorException(
             f"There is no kind of compute target {word!r}", {"kinds": ", ".join(kinds)}, "Choose one of these kinds."

@@ -55,6 +55,12 @@ app.add_typer(tokens.app, name="token")
 app.add_typer(migration.app, name="migrate")
 
 
+def quieten_prefect() -> None:
+    """Let Prefect keep to itself what our progress shows; it reads this when it is imported."""
+    for name in ("HANDLERS_CONSOLE_LEVEL", "INTERNAL_LEVEL"):
+        os.environ.setdefault(f"PREFECT_LOGGING_{name}", "CRITICAL")
+
+
 def main() -> None:
     """Run the command line; an error is one message on stderr with a hint, and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
@@ -63,8 +69,7 @@ def main() -> None:
     from stepwell.blocks.system.disk import in_words, is_of_disk
     from stepwell.errors import StepwellError
 
-    for name in ("HANDLERS_CONSOLE_LEVEL", "INTERNAL_LEVEL"):  # our progress shows the rest
-        os.environ.setdefault(f"PREFECT_LOGGING_{name}", "CRITICAL")
+    quieten_prefect()
     try:
         app()
     except StepwellError as error:

@@ -27,10 +27,13 @@ def start() -> None:
 
 @app.command()
 def stop() -> None:
-    """Stop the server that Stepwell started."""
+    """Stop the server that Stepwell started, and the resident runner that commands start from."""
     from stepwell.blocks.server import connection
+    from stepwell.deployments.resident import overview
 
     print("The server is stopped" if connection.stop() else "No server of Stepwell's own was running")
+    if overview.stop():
+        print("Commands no longer start from a resident runner, until the next one starts another")
 
 
 @app.command()
@@ -49,8 +52,10 @@ def restore(
 def status() -> None:
     """Tell whether a server runs, and where."""
     from stepwell.blocks.server import connection
+    from stepwell.deployments.resident import overview
 
     found = connection.status()
+    print(f"Commands start {overview.words()}")
     if found.elsewhere:
         print(f"Prefect's server of this home runs in another container or on another machine ({found.elsewhere})")
         print("It can't be reached from here")

@@ -23,7 +23,7 @@ COLUMNS, ROWS = 110, 60
 _BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _RUN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FONT = re.compile(r"\n *@font-face {.*?}(?=\n)", re.DOTALL)
-_MOVES = re.compile(r"\x1b\[(\?25[lh]|\d*[ABCDGJK])")
+_MOVES = re.compile(r"(\x1b\[\?25[lh]|\x1b\[\d*[ABCDGJK]|\r|\n)")
 
 
 def files_and_commands(page: str) -> tuple[dict[str, str], list[str]]:
@@ -56,8 +56,25 @@ def shown(command: str, folder: Path, variables: dict[str, str]) -> str:
     text = b"".join(pieces).decode(errors="replace").replace("\r\n", "\n")
     if process.wait():
         raise RuntimeError(f"{command} failed with {process.returncode}:\n{text}")
-    last = [line.rpartition("\r")[2] for line in _MOVES.sub("", text).split("\n")]
-    return "\n".join(last).strip("\n")
+    return _last_screen(text).strip("\n")
+
+
+def _last_screen(text: str) -> str:
+    """Return what is left of a text on a terminal, on which lines were written again and cleared."""
+    rows, row, again = [""], 0, False
+    for piece in _MOVES.split(text):
+        if piece == "\n":
+            row, again = row + 1, False
+            rows += [""] * (row + 1 - len(rows))
+        elif piece == "\r":
+            again = True
+        elif match := re.fullmatch(r"\x1b\[(\d*)A", piece):
+            row = max(0, row - int(match[1] or 1))
+        elif piece.endswith("K") and piece.startswith("\x1b["):
+            rows[row] = ""
+        elif piece and not _MOVES.fullmatch(piece):
+            rows[row], again = piece if again else rows[row] + piece, False
+    return "\n".join(rows)
 
 
 def draw(name: str) -> Path:

@@ -256,7 +256,7 @@ class ModulePublishing:
             compute_target: The target of steps that name none.
             inputs: The ports of what it reads.
             outputs: The ports of what it writes.
-            params: Parameters and their defaults.
+            params: Refused, unless empty: programs get arguments.
             create_sequencing_ports: Accepted for v1's sake; every step can wait for others.
             version: Any text; by default the next number.
             is_default: Whether it becomes the default version.
@@ -283,6 +283,8 @@ class ModulePublishing:
         """
         if not executable:
             raise UserErrorException("A module for Azure Batch needs a program", hint="Pass `executable=`.")
+        if params:
+            raise UserErrorException("A module for Azure Batch has no parameters", hint="Pass `arguments` instead.")
         settings = {
             "create_pool": create_pool,
             "pool_id": pool_id,
@@ -291,13 +293,13 @@ class ModulePublishing:
             "target_compute_nodes": target_compute_nodes,
             "compute_target": _target(compute_target),
         }
-        facts = {"description": description, "category": category, "arguments": arguments}
+        facts = {"description": description, "category": category, "arguments": arguments, "version": version}
         return self._publish(
             "azure_batch",
             executable,
             None if source_directory is None else Path(source_directory).absolute(),
             (inputs, outputs),
-            {**facts, "params": params, "version": version},
+            facts,
             is_default=is_default,
             settings={name: value for name, value in settings.items() if value is not None},
         )

@@ -379,12 +379,12 @@ def _content(given: Any) -> Any:
                 given.definition, block.snapshots, block.source_properties, block.continue_on_failure, parent
             )
         else:
-            facts = run_facts(given.folder)
+            known = run_facts(given.folder)
             yield _Content(
-                PipelineDefinition.from_json(facts["pipeline"]),
-                facts.get("snapshots", {}),
-                facts.get("properties", {}),
-                bool(facts.get("continue_on_failure")),
+                PipelineDefinition.from_json(known["pipeline"]),
+                known.get("snapshots", {}),
+                known.get("properties", {}),
+                bool(known.get("continue_on_failure")),
                 {"run": given.id},
             )
 

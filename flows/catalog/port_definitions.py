@@ -128,7 +128,9 @@ def plain_ports(inputs: Iterable[InputPortDef], outputs: Iterable[OutputPortDef]
     """Return the ports as JSON values; raise UserErrorException if two of a module have one name."""
     found: tuple[list[Any], list[Any]] = ([], [])
     taken = set[str]()
-    for port, kept in [*((port, found[0]) for port in inputs), *((port, found[1]) for port in outputs)]:
+    ports: list[tuple[Port, list[Any]]] = [(port, found[0]) for port in inputs]
+    ports += [(port, found[1]) for port in outputs]
+    for port, kept in ports:
         if port.name in taken:
             raise UserErrorException(f"The module has two ports called {port.name!r}", hint="Name each differently.")
         taken.add(port.name)

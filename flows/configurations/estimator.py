@@ -109,7 +109,7 @@ class MMLBaseEstimator(ScriptRunConfig):
         entry_script: str | None,
         script_params: Mapping[str, Any] | None,
         inputs: Sequence[Any] | None,
-        options: TensorFlowOptions,
+        options: Mapping[str, Any],
         framework: str = "",
     ) -> None:
         if not entry_script:
@@ -137,9 +137,9 @@ class MMLBaseEstimator(ScriptRunConfig):
         )
         config.node_count = options.get("node_count", 1)
 
-    def _environment(self, options: FrameworkOptions, framework: str) -> Environment:
+    def _environment(self, options: Mapping[str, Any], framework: str) -> Environment:
         packages = [name for name in _PACKAGES if options.get(name)]
-        given = options.get("environment_definition")
+        given: Environment | None = options.get("environment_definition")
         if given is not None:
             if packages:
                 raise UserErrorException(
@@ -230,7 +230,7 @@ class Estimator(MMLBaseEstimator):
         **options: Unpack[EstimatorOptions],
     ) -> None:
         super().__init__(source_directory, compute_target)
-        self._take(entry_script, script_params, inputs, {**options})
+        self._take(entry_script, script_params, inputs, options)
 
 
 class _Framework(MMLBaseEstimator):
@@ -273,7 +273,7 @@ class SKLearn(_Framework):
         **options: Unpack[FrameworkOptions],
     ) -> None:
         super().__init__(source_directory, compute_target)
-        self._take(entry_script, script_params, inputs, {**options}, self._named(framework_version))
+        self._take(entry_script, script_params, inputs, options, self._named(framework_version))
 
 
 @checked
@@ -307,7 +307,7 @@ class PyTorch(_Framework):
         **options: Unpack[EstimatorOptions],
     ) -> None:
         super().__init__(source_directory, compute_target)
-        self._take(entry_script, script_params, inputs, {**options}, self._named(framework_version))
+        self._take(entry_script, script_params, inputs, options, self._named(framework_version))
 
 
 @checked
@@ -351,4 +351,4 @@ class TensorFlow(_Framework):
         **options: Unpack[TensorFlowOptions],
     ) -> None:
         super().__init__(source_directory, compute_target)
-        self._take(entry_script, script_params, inputs, {**options}, self._named(framework_version))
+        self._take(entry_script, script_params, inputs, options, self._named(framework_version))

@@ -35,6 +35,13 @@ _UNUSED = (
     "output_data",
 )
 
+_COUNTS = {
+    "mpi": {"processCountPerNode": "process_count_per_node"},
+    "pytorch": {"processCount": "process_count"},
+    "tensorflow": {"workerCount": "worker_count", "parameterServerCount": "parameter_server_count"},
+}
+"""v1's keys, in its files, of the sections that say how many processes there are, and their attributes."""
+
 
 @checked
 class DockerConfiguration:
@@ -79,15 +86,14 @@ class RunConfiguration:
     """The environment and compute target that a step runs with, as in Azure ML SDK v1.
 
     A step's own `compute_target`, `environment`, `environment_variables` and `timeout_seconds` win over it. v1's
-    sections `history`, `spark`, `hdi`, `tensorflow`, `pytorch`, `paralleltask`, `amlcompute`, `data` and
-    `output_data` are there and may be set, but are neither used nor saved; `mpi.process_count_per_node` counts beside the
-    communicator `OpenMpi`.
+    sections `history`, `spark`, `hdi`, `paralleltask`, `amlcompute`, `data` and `output_data` are there and may be set, but are
+    neither used nor saved; `mpi`, `pytorch` and `tensorflow` count beside a communicator.
 
     Args:
         script: The script of a ScriptRunConfig that names none.
         arguments: The arguments of a ScriptRunConfig that names none.
         framework: Accepted for v1's sake; saved, but not used.
-        communicator: `OpenMpi`: a script runs in several processes, of `node_count` nodes.
+        communicator: `OpenMpi`, `Gloo`, `Nccl` or `ParameterServer` lets a script run in several processes.
         conda_dependencies: The packages of the environment.
         auto_prepare_environment: Accepted for v1's sake; not used.
         command: The command of a CommandStep that names none.
@@ -96,7 +102,7 @@ class RunConfiguration:
         environment_variables: Variables of the script's process; they win over the environment's.
         target: A compute target or its name; `local` is this machine.
         docker: Settings of containers; None: the defaults.
-        node_count: How many nodes are played where the communicator is `OpenMpi`.
+        node_count: How many nodes are played where there is a communicator.
         max_run_duration_seconds: The limit of one attempt, in seconds; None is no limit.
 
     Attributes:
@@ -235,6 +241,7 @@ class RunConfiguration:
             "communicator": self.communicator,
             "maxRunDurationSeconds": self.max_run_duration_seconds,
             "nodeCount": self.node_count,
+            **self._counts(),
             "environmentVariables": dict(self.environment_variables),
             "environment": self.environment.to_dict(),
             "docker": {
@@ -244,6 +251,15 @@ class RunConfiguration:
                 "shmSize": docker.shm_size,
             },
         }
+
+    def _counts(self) -> dict[str, dict[str, int]]:
+        """Return the sections that say how many processes there are, as far as they say it."""
+        found = {
+            key: {name: getattr(getattr(self, key), own) for name, own in names.items()}
+            for key, names in _COUNTS.items()
+        }
+        told = {key: {name: n for name, n in counts.items() if isinstance(n, int)} for key, counts in found.items()}
+        return {key: counts for key, counts in told.items() if counts}
 
     @classmethod
     def of_dict(cls, data: Mapping[str, Any], folder: Path) -> RunConfiguration:
@@ -257,7 +273,7 @@ class RunConfiguration:
             The configuration.
         """
         docker = data.get("docker") or {}
-        return cls(
+        made = cls(
             script=data.get("script"),
             command=data.get("command") or None,
             arguments=data.get("arguments"),
@@ -275,6 +291,11 @@ class RunConfiguration:
             node_count=data.get("nodeCount") or 1,
             max_run_duration_seconds=data.get("maxRunDurationSeconds"),
         )
+        for key, names in _COUNTS.items():
+            for name, own in names.items():
+                if isinstance(count := (data.get(key) or {}).get(name), int):
+                    setattr(getattr(made, key), own, count)
+        return made
 
     def __repr__(self) -> str:
         return f"RunConfiguration(target={self.target!r}, environment={self.environment!r})"

@@ -28,7 +28,7 @@ from stepwell.flows.step_requests.looks import asked_again, with_looks
 from stepwell.flows.step_requests.run_state import PlannedRun
 from stepwell.flows.step_requests.session import Session
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
-from stepwell.model.records import BESIDE, Artifact, StepCall, StepRecord, beside, with_files_beside
+from stepwell.model.records import BESIDE, Artifact, StepCall, StepRecord, beside, is_own, with_files_beside
 from stepwell.model.redaction import MASK
 from stepwell.model.tree import scan
 from stepwell.script.events import read_events
@@ -94,7 +94,7 @@ class _Place:
             finished = run_job(context, job, session, self.on_output)
             self.events = read_events(job.control, context.redactor.redact)
             taken = take_outputs(job, finished, place / "outputs", context.warn)
-            return {port: path for port, (path, _) in taken.items()}
+            return {port: path for port, (path, _) in taken.items() if not is_own(port)}
         except OSError as error:
             title, hint = f"The step {call.definition.name!r} can't be run here", "Free space or mend the folder."
             raise StepFailedException(title, {"reason": error, "folder": place}, hint) from error
@@ -242,9 +242,10 @@ def _compare(place: _Place, call: StepCall, inputs: Mapping[str, Path], record: 
         written = place.perform(call, inputs)
     except StepwellError as error:
         return Comparison(call.definition.id, differs=(f"it fails now: {error.message}",))
-    for name in sorted(written.keys() ^ record.outputs.keys()):  # files beside outputs
+    recorded = {name: artifact for name, artifact in record.outputs.items() if not is_own(name)}
+    for name in sorted(written.keys() ^ recorded.keys()):  # files beside outputs
         found.append(f"{name} {'were not there' if name in written else 'are not written'}")
-    for name, artifact in sorted(record.outputs.items()):
+    for name, artifact in sorted(recorded.items()):
         if name not in written:
             continue
         tree = scan(written[name])
@@ -257,7 +258,7 @@ def _compare(place: _Place, call: StepCall, inputs: Mapping[str, Path], record: 
             lines = list(tree.diff(known)) if known else []
             lines.append(f"its recorded bytes were removed; digest {artifact.digest[:12]}, now {tree.digest[:12]}")
         found += [f"output {name!r}, {line}" for line in lines]
-    return Comparison(call.definition.id, differs=tuple(found), outputs=len(record.outputs))
+    return Comparison(call.definition.id, differs=tuple(found), outputs=len(recorded))
 
 
 # Twice ------------------------------------------------------------------------------------------------------------------

@@ -186,7 +186,7 @@ def _driver_rows(definition: StepDefinition, source: Source) -> Iterator[Row]:
     driver = definition.driver
     if driver is not None:
         if driver.language == "r" and definition.script is not None and inherits(definition):
-            yield from r_rows(driver, definition.script, source)
+            yield from r_rows(driver, definition.script, source, definition.environment.variables)
         yield Row("driver", driver.name, str(driver.version))
         yield from (Row("setting", name, template(value)) for name, value in sorted(driver.settings.items()))
 

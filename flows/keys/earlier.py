@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.locks import shared
-from stepwell.errors import StepwellError
 from stepwell.model.definitions import Argument, EarlierSource, StepDefinition
 from stepwell.model.fingerprint import Fingerprint, Row
 from stepwell.model.records import Artifact, Contents, StepCall, StepRecord, facts_of
@@ -42,7 +41,7 @@ def foretold(store: Store, call: StepCall) -> tuple[str, ...]:
     wanted = _wanted(call.definition)
     if driver is None or not wanted or any(name not in call.inputs for name in wanted):
         return ()
-    with suppress(ImportError, StepwellError):
+    with suppress(Exception):  # what a step left may be anything, and this is only said
         foretell = getattr(importlib.import_module(driver.module), "foretell", None)
         if foretell is not None:
             settings = {name: _rendered(value, call) for name, value in driver.settings.items()}

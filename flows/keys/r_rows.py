@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from stepwell.blocks.environments.r.r_survey import r_survey
 from stepwell.blocks.source.r_code import libraries_of, sourced_by
@@ -12,10 +12,13 @@ from stepwell.model.definitions import Driver
 from stepwell.model.fingerprint import Row
 
 
-def r_rows(driver: Driver, script: str, source: Source) -> Iterator[Row]:
-    """Yield the rows of a script in R that finds the packages in use here; none where there is no R."""
+def r_rows(driver: Driver, script: str, source: Source, variables: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the rows of a script in R that finds the packages in use here; none where there is no R.
+
+    `variables` are those of its environment.
+    """
     named = driver.settings.get("rscript", ())
-    survey = r_survey("".join(piece.value for piece in named) or "Rscript")
+    survey = r_survey("".join(piece.value for piece in named) or "Rscript", variables)
     if survey is None:
         return
     yield Row("R", "", survey.version)

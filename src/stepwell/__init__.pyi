@@ -36,6 +36,9 @@ from .deployments.schedules.recurrence import ScheduleRecurrence as ScheduleRecu
 from .deployments.schedules.schedule import Schedule as Schedule
 from .deployments.schedules.time_zones import TimeZone as TimeZone
 from .errors import StepwellError as StepwellError
+from .flows.catalog.automl_run import AutoMLConfig as AutoMLConfig
+from .flows.catalog.automl_run import AutoMLRun as AutoMLRun
+from .flows.catalog.automl_run import AutoMLStepRun as AutoMLStepRun
 from .flows.catalog.module import Module as Module
 from .flows.catalog.module_version import ModuleVersion as ModuleVersion
 from .flows.catalog.pipeline_draft import PipelineDraft as PipelineDraft
@@ -80,6 +83,7 @@ from .flows.steps.data.sql_data_reference import SqlDataReference as SqlDataRefe
 from .flows.steps.data.sql_data_reference import StoredProcedureParameter as StoredProcedureParameter
 from .flows.steps.data.sql_data_reference import StoredProcedureParameterType as StoredProcedureParameterType
 from .flows.steps.data.synapse_spark_step import SynapseSparkStep as SynapseSparkStep
+from .flows.steps.fan_out.automl_step import AutoMLStep as AutoMLStep
 from .flows.steps.fan_out.hyperdrive_config import HyperDriveConfig as HyperDriveConfig
 from .flows.steps.fan_out.hyperdrive_config import PrimaryMetricGoal as PrimaryMetricGoal
 from .flows.steps.fan_out.hyperdrive_expressions import choice as choice
@@ -124,6 +128,10 @@ __all__ = [
     "AdlaCompute",
     "AdlaStep",
     "AmlCompute",
+    "AutoMLConfig",
+    "AutoMLRun",
+    "AutoMLStep",
+    "AutoMLStepRun",
     "AzureBatchStep",
     "AzureCliAuthentication",
     "BanditPolicy",

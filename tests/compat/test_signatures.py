@@ -344,6 +344,10 @@ MODULES = {
     "DataFactoryCompute.attach_configuration": "resource_group=None factory_name=None resource_id=None",
     "KustoStep": "name compute_target database_name query_directory output parameter_dict=None allow_reuse=False",
     "KustoCompute.attach_configuration": "resource_group=None workspace_name=None resource_id=None tenant_id=None kusto_connection_string=None application_id=None application_key=None",
+    "AutoMLStep": "name automl_config inputs=None outputs=None script_repl_params=None allow_reuse=True version=None hash_paths=None enable_default_model_output=True enable_default_metrics_output=True **kwargs",
+    "AutoMLConfig": "task path=None iterations=None primary_metric=None positive_label=None compute_target=None spark_context=None X=None y=None sample_weight=None X_valid=None y_valid=None sample_weight_valid=None cv_splits_indices=None validation_size=None n_cross_validations=None y_min=None y_max=None num_classes=None featurization='auto' max_cores_per_iteration=1 max_concurrent_iterations=1 iteration_timeout_minutes=None mem_in_mb=None enforce_time_on_windows=True experiment_timeout_hours=None experiment_exit_score=None enable_early_stopping=True blocked_models=None blacklist_models=None exclude_nan_labels=True verbosity=20 enable_tf=False model_explainability=True allowed_models=None whitelist_models=None enable_onnx_compatible_models=False enable_voting_ensemble=True **kwargs",
+    "AutoMLStepRun": "step_run",
+    "AutoMLStepRun.get_output": "iteration=None metric=None return_onnx_model=False return_split_onnx_model=None",
     "InputPortDef": "name data_types=None default_datastore_mode=None default_path_on_compute=None is_optional=False default_overwrite=None default_data_reference_name=None is_resource=False label=None",
     "OutputPortDef": "name default_datastore_name=None default_datastore_mode=None default_path_on_compute=None is_directory=False data_type=None default_overwrite=None training_output=None label=None",
 }

@@ -25,9 +25,9 @@ def test_the_articles_databricks_listings_run_with_the_sdks_own_imports(server, 
     folder = shutil.copytree(ROOT / "examples" / "article_v1", tmp_path / "article")
     book = nbformat.read(folder / "databricks.ipynb", 4)
     ExecutePreprocessor(timeout=PATIENCE * 4).preprocess(book, {"metadata": {"path": str(folder)}})
-    attached, *_, last = [cell.outputs[-1]["text"] for cell in book.cells if cell.get("outputs")][1:]
-    assert attached.startswith("compute not found") or attached.startswith("Succeeded")
-    assert last.split("\n")[:2] == ["{'most frequent': 'the'} {'notebook_exit': 'the'}", "['outputs/demo.ipynb']"]
+    said = "".join(one["text"] for cell in book.cells for one in cell.get("outputs", []) if "text" in one)
+    assert "compute not found" in said and "Succeeded" in said
+    assert "{'most frequent': 'the'} {'notebook_exit': 'the'}\n['outputs/demo.ipynb']\n" in said
 
 
 def test_a_script_spark_and_u_sql_share_a_pipeline_and_only_what_changed_runs(server, monkeypatch):
@@ -41,7 +41,7 @@ def test_a_script_spark_and_u_sql_share_a_pipeline_and_only_what_changed_runs(se
         summary = summarize(RunFolder(example.ws.store.run_folder(str(state.state_details.flow_run_id))))
         return {step.id: step.happened for step in summary.steps}
 
-    assert ran(days=3, minimum=500) == {"orders.py": "ran", "totals": "ran", "best.usql": "ran"}
-    assert ran(days=3, minimum=600) == {"orders.py": "reused", "totals": "reused", "best.usql": "ran"}
-    best = example.ws.path_of(example.pipeline(days=3, minimum=600)["best.usql"]["best"]).read_text().splitlines()
+    assert ran(days=3, minimum=100) == {"orders.py": "ran", "totals": "ran", "best.usql": "ran"}
+    assert ran(days=3, minimum=200) == {"orders.py": "reused", "totals": "reused", "best.usql": "ran"}
+    best = example.ws.path_of(example.pipeline(days=3, minimum=200)["best.usql"]["best"]).read_text().splitlines()
     assert best[0] == '"region","product","total","place"' and len(best) > 1

@@ -67,6 +67,23 @@ def test_a_file_that_is_no_notebook_is_said_to_be_none(tmp_path):
         notebooks.read(str(tmp_path / "a.ipynb"))
 
 
+@pytest.mark.parametrize("minor", [0, 4, 5])
+def test_older_notebooks_are_read_in_silence_and_run_alike_each_time(tmp_path, monkeypatch, minor, recwarn):
+    monkeypatch.chdir(tmp_path)
+    cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": "print(x)"}
+    metadata = {"kernelspec": {"name": "python36-azureml", "display_name": "Python 3.6"}}
+    content = {"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": minor}
+    (tmp_path / "a.ipynb").write_text(json.dumps(content))
+    kept = []
+    for _ in range(2 if minor == 4 else 1):
+        notebook, out = notebooks.read("a.ipynb"), io.StringIO()
+        notebooks.add_parameters(notebook, {"x": 1})
+        notebooks.run(notebook, "a", kept="kept.ipynb", out=out, err=io.StringIO())
+        kept.append((tmp_path / "kept.ipynb").read_text())
+        assert out.getvalue() == "1\n"
+    assert len(set(kept)) == 1 and [str(one.message) for one in recwarn if "nbformat" in str(one.category)] == []
+
+
 def test_cells_run_one_after_the_other_and_their_output_is_shown_and_kept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MARK", "seen")

@@ -11,7 +11,10 @@ import sys
 from collections import Counter
 from types import SimpleNamespace
 
+import numpy as np
+import pandas as pd
 import pytest
+from stepwell.drivers.parallel_run.rows import UnusableResultError, rows_of
 from stepwell.model.datasets.definition import DatasetDefinition, ReadOptions
 from stepwell.model.datasets.definition import Place as At
 
@@ -225,6 +228,46 @@ def test_rows_come_in_the_order_of_the_items_whichever_process_is_faster(place):
     )
     assert place.drive(script, mini_batch_size=1).code == 0
     assert place.rows == [f"text {number}" for number in range(5)]
+
+
+def test_what_is_printed_stands_in_whole_lines_in_both_logs(place):
+    script = (
+        "import sys, threading\ndef say():\n    for _ in range(50):\n        print('a word\\n', end='')\n"
+        "def run(mini_batch):\n    threads = [threading.Thread(target=say) for _ in range(4)]\n"
+        "    for thread in threads: thread.start()\n    for thread in threads: thread.join()\n"
+        "    sys.stdout.writelines(['last\\n', 'end'])\n    return mini_batch\n"
+    )
+    done = place.drive(script, mini_batch_size=5)
+    text = "a word\n" * 200 + "last\nend"
+    assert place.log("user/stdout/0/process000.stdout.txt") == text
+    assert text in done.out
+
+
+def test_nothing_to_split_is_told(tmp_path):
+    place = Place(tmp_path)
+    done = place.drive(READ)
+    assert (done.code, done.err, place.rows) == (0, "There is nothing to split: no file is in texts\n", [])
+
+
+@pytest.mark.parametrize(
+    ("result", "count", "text"),
+    [
+        ([1, (2, "b"), None], 3, "1\n(2, 'b')\nNone\n"),
+        (pd.DataFrame({"a": [1, 2], "b": ["x y", "z"]}), 2, '1 "x y"\n2 z\n'),
+        (pd.Series(["a", "b"]), 2, "a\nb\n"),
+        (np.array([1.5, 2]), 2, "1.5\n2.0\n"),
+        ({"a", "a"}, 1, "a\n"),
+        (["\udcff"], 1, "\udcff\n"),
+    ],
+)
+def test_rows_are_lines(result, count, text):
+    assert rows_of(result) == (count, text.encode("utf-8", "surrogateescape"))
+    assert rows_of(result, wanted=False) == (count, b"")
+
+
+def test_one_value_is_no_list_of_rows():
+    with pytest.raises(UnusableResultError, match="one value"):
+        rows_of(np.array(1))
 
 
 def test_a_setting_that_cannot_be_used_is_named_without_a_traceback(place):

@@ -42,9 +42,7 @@ def shown(value):
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, float):
-        text = repr(value)
-        mantissa, _, power = text.partition("e")
-        return mantissa.removesuffix(".0") + (f"E{power[0]}{power[1:].zfill(2)}" if power else "")
+        return f"{value or 0.0:.15g}".replace("e", "E")
     return str(value)
 
 

@@ -9,6 +9,10 @@ from stepwell import (
     AdlaCompute,
     AdlaStep,
     AmlCompute,
+    AutoMLConfig,
+    AutoMLRun,
+    AutoMLStep,
+    AutoMLStepRun,
     AzureBatchStep,
     AzureCliAuthentication,
     BanditPolicy,
@@ -308,6 +312,11 @@ rented = DataTransferStep("rented", cheapest, DataReference(store, "rented", "re
 
 cluster = KustoCompute.attach_configuration(kusto_connection_string="https://flats.westeurope.kusto.windows.net")
 question = KustoStep("ask", cluster, "flats", "query", PipelineData("answer"), parameter_dict={"most": rate})
+
+config = AutoMLConfig("regression", training_data=training, label_column_name="rent", experiment_timeout_hours=0.25)
+learning = AutoMLStep("search", config)
+searched = AutoMLStepRun(run.find_step_run("search")[0])
+print(learning.get_default_model_output(), searched.get_output()[1], AutoMLRun(run.experiment, run.id).get_output())
 spark = ComputeTarget.attach(ws, "spark-2", SparkCompute(master="local[2]", conf={"spark.sql.shuffle.partitions": "4"}))
 counts: PipelineData = PipelineData("counts")
 bricks = DatabricksStep(

@@ -28,6 +28,10 @@ class Stopped(Exception):
     """The run was stopped while something was waited for."""
 
 
+class Unanswered(ComputeTargetException):
+    """The workspace did not answer, so that nobody knows whether it did what it was asked for."""
+
+
 class StoppableClock:
     """The time, and pauses that end at once with `Stopped` when the run is cancelled. The SDK pauses by `sleep`."""
 
@@ -123,7 +127,7 @@ def told(address: Address, doing: str, unknown: str = "") -> Iterator[None]:
         title = f"The Databricks workspace of {address.target!r} does not answer"
         facts = {"host": address.host, "reason": busy or f"{type(cause).__name__}: {cause}"}
         hint = "Try again later." if busy else "Correct the host, or mend the network to it."
-        raise ComputeTargetException(title, facts, hint) from None
+        raise Unanswered(title, facts, hint) from None
     except ValueError as error:  # what it says makes no sense, or it has nothing to choose from
         title = f"The Databricks workspace of {address.target!r} could not {doing}"
         facts, hint = {"host": address.host, "reason": str(error)}, "Correct the settings of the target or of the step."
@@ -135,7 +139,8 @@ def _refusal(address: Address, doing: str, unknown: str, error: Any) -> ComputeT
 
     facts = {"host": address.host, "reason": _said(error)}
     words = facts["reason"].lower()
-    if isinstance(error, errors.Unauthenticated) or ("token" in words and ("invalid" in words or "expired" in words)):
+    of_token = "token" in words and ("invalid" in words or "expired" in words)
+    if isinstance(error, errors.Unauthenticated) or (isinstance(error, errors.PermissionDenied) and of_token):
         title = (
             f"The Databricks workspace of {address.target!r} does not take the access token: it is wrong or has expired"
         )

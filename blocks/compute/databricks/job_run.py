@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from stepwell.blocks.compute.databricks.connection import Address, StoppableClock, connect, told
+from stepwell.blocks.compute.databricks.connection import Address, StoppableClock, Unanswered, connect, told
+from stepwell.errors import ComputeTargetException
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -60,7 +61,12 @@ class JobRun:
         token = f"{step_run_id[:47]}-{secrets.token_hex(8)}"
         self._request = {"run_name": run_name, "idempotency_token": token, "timeout_seconds": _whole(limit)}
         self._request["tasks"] = [{"task_key": TASK, **task}]
-        self.id = self._submitted(self._client)
+        try:
+            self.id = self._submitted(self._client)
+        except ComputeTargetException as error:
+            if not isinstance(error, Unanswered):  # it was refused: there is no run
+                self._request = {}
+            raise
 
     def _submitted(self, client: WorkspaceClient) -> int:
         from databricks.sdk.service.jobs import SubmitTask
@@ -80,6 +86,7 @@ class JobRun:
             self._tell(run)
             look()
             if _life_cycle(run) in _ENDED:
+                self._request = {}
                 return run
             left = deadline - self._clock.time()
             if left <= 0:
@@ -98,7 +105,7 @@ class JobRun:
             self._log.say(f"Databricks run {self.id} is {state}\n")
 
     def cancel(self) -> None:
-        """Cancel the run, also one of which only the request is known, and wait for some time until it has ended."""
+        """Cancel the run if it goes on, also one of which only the request is known, and wait for some time for its end."""
         if not self._request:
             return
         clock = type(self._clock)()

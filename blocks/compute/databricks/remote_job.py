@@ -52,11 +52,11 @@ def run_remote(
     job: Job, address: Address, options: JobOptions, on_output: OnOutput, stop: StopSignal, redact: Redact
 ) -> Finished:
     """Run the job in the workspace, and return how it finished, with its outputs on this machine."""
-    with JobLog(job, on_output, redact) as log:
-        remote = RemoteJob(job, address, options, log, StoppableClock(stop, log.say))
-        finished = remote.run()
-    redact_record(job, redact)
-    return finished
+    try:
+        with JobLog(job, on_output, redact) as log:
+            return RemoteJob(job, address, options, log, StoppableClock(stop, log.say)).run()
+    finally:
+        redact_record(job, redact)
 
 
 @dataclass
@@ -95,9 +95,10 @@ class RemoteJob:
             stopped = isinstance(why, Stopped)
             end = Exit(_CANCELLED_CODE, self.clock.time() - began, timed_out=not stopped, cancelled=stopped)
             return Finished(end, {}, same_files=False, facts=_facts(run, ""))
-        except StepwellError as error:
-            if run.page and "run" not in error.facts:
-                error.facts["run"] = run.page
+        except BaseException as error:
+            run.cancel()
+            if isinstance(error, StepwellError) and run.page:
+                error.facts.setdefault("run", run.page)
             raise
         finally:
             self._clear(folder, notebooks, places)

@@ -54,7 +54,10 @@ def main(names: dict[str, Any]) -> None:
         if end.code not in (None, 0):  # Databricks takes every one for a failure
             raise
     finally:
-        _hand_back(job, places, before, work)
+        try:
+            _hand_back(job, places, before, work)
+        except Exception as error:  # noqa: BLE001  (the script's own end is what counts)
+            sys.stderr.write(f"What the script logged can't be handed back: {type(error).__name__}: {error}\n")
 
 
 # Its files ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pydantic import Field
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.spark.linked_service import LinkedService
 from stepwell.blocks.compute.spark.spark_compute import SparkCompute
+from stepwell.drivers.spark import session
 from stepwell.errors import UserErrorException
 
 
@@ -51,5 +52,6 @@ class SynapseCompute(SparkCompute):
         """
         if type != "SynapseSpark":
             raise UserErrorException(f"A pool can't be of the type {type!r}", hint="Pass `type='SynapseSpark'`.")
-        where = {"master": master} if master else {}
-        return cls(linked_service=linked_service.name, pool_name=pool_name, pool_type=type, **where)
+        return cls(
+            linked_service=linked_service.name, pool_name=pool_name, pool_type=type, master=master or session.HERE
+        )

@@ -39,19 +39,24 @@ class RSurvey:
         return {name: version for name, version in sorted(found.items()) if version}
 
 
-_known: dict[str, tuple[tuple[tuple[str, int], ...], RSurvey]] = {}
+_known: dict[tuple[object, ...], tuple[tuple[tuple[str, int], ...], RSurvey]] = {}
 
 
-def r_survey(rscript: str = "Rscript") -> RSurvey | None:
-    """Return what an R finds here, None if there is none; it is asked again when a folder of packages has changed."""
-    program = shutil.which(rscript)
+def r_survey(rscript: str = "Rscript", variables: Mapping[str, str] | None = None) -> RSurvey | None:
+    """Return what an R finds here, None if there is none; it is asked again when a folder of packages has changed.
+
+    `variables` are those of the script's process that differ from the ones here.
+    """
+    own = {**os.environ, **(variables or {})}
+    program = shutil.which(rscript, path=own.get("PATH"))
     if program is None:
         return None
-    known = _known.get(program)
+    asked = (program, *sorted((name, value) for name, value in own.items() if name.startswith("R_")))
+    known = _known.get(asked)
     if known and known[0] == _states(path for path, _ in known[0]):
         return known[1]
     command = [program, "--no-init-file", "-e", _CODE]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, env=own)
     if done.returncode:
         return None
     body, _, folders = done.stdout.partition("\n\n")
@@ -61,7 +66,7 @@ def r_survey(rscript: str = "Rscript") -> RSurvey | None:
         for name, version, needs in rows[1:]
     }
     survey = RSurvey(rows[0][1], packages)
-    _known[program] = (_states(folders.split("\n")), survey)
+    _known[asked] = (_states(folders.split("\n")), survey)
     return survey
 
 

@@ -28,6 +28,8 @@ def _refused(instead: str, words: str) -> dict[str, Name]:
     return {name: Name(instead=instead) for name in words.split()}
 
 
+_ONE_MACHINE = "starts all processes on the machine that runs the step"
+
 NAMES: dict[str, Name] = {
     **_carried(
         "stepwell",
@@ -62,14 +64,23 @@ NAMES: dict[str, Name] = {
     **_carried("stepwell", "Module ModuleVersion ModuleStep InputPortDef OutputPortDef PipelineDraft"),
     **_carried("stepwell", "SqlDataReference StoredProcedureParameter StoredProcedureParameterType DataFactoryCompute"),
     **_carried("stepwell", "KustoCompute KustoStep"),
+    "AutoMLConfig": Name("stepwell:AutoMLConfig", "classification and regression of tables, by FLAML"),
+    "AutoMLStep": Name("stepwell:AutoMLStep", "classification and regression of tables, by FLAML"),
+    **_carried("stepwell", "AutoMLStepRun AutoMLRun"),
     **_carried("stepwell.flows.catalog.module_version", "ModuleVersionDescriptor"),
-    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep MpiStep RScriptStep"),
-    **_carried("stepwell", "AzureBatchStep BatchCompute"),
+    **_carried("stepwell", "Estimator SKLearn PyTorch TensorFlow Chainer EstimatorStep RScriptStep"),
+    "AzureBatchStep": Name(
+        "stepwell:AzureBatchStep", "runs the program on any compute target, once, and makes no pool"
+    ),
+    "BatchCompute": Name("stepwell:BatchCompute", "is this machine: nothing is sent to Azure"),
+    "MpiStep": Name("stepwell:MpiStep", _ONE_MACHINE),
+    "MpiConfiguration": Name("stepwell:MpiConfiguration", _ONE_MACHINE),
+    "PyTorchConfiguration": Name("stepwell:PyTorchConfiguration", _ONE_MACHINE),
+    "TensorflowConfiguration": Name("stepwell:TensorflowConfiguration", _ONE_MACHINE),
     **_carried("stepwell.blocks.environments.r.r_section", "RSection RCranPackage RGitHubPackage"),
     **_carried("stepwell", "NotebookRunConfig NotebookRunnerStep"),
     **_carried("stepwell.flows.configurations.notebook_run_config", "AzureMLNotebookHandler"),
     **_carried("stepwell.flows.configurations.estimator", "MMLBaseEstimator"),
-    **_carried("stepwell", "MpiConfiguration PyTorchConfiguration TensorflowConfiguration"),
     **_carried("stepwell.flows.configurations.distribution", "Mpi Gloo Nccl ParameterServer"),
     **_carried(
         "stepwell",
@@ -143,7 +154,7 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "use AmlCompute, DaskCompute, CudaCompute, DockerCompute or LocalCompute of stepwell",
-        """RemoteCompute HDInsightCompute DsvmCompute ComputeInstance KubernetesCompute LinkedService SynapseWorkspaceLinkedServiceConfiguration""",
+        """RemoteCompute HDInsightCompute DsvmCompute ComputeInstance KubernetesCompute""",
     ),
     **_refused(
         "start several processes in the script of one step",
@@ -159,15 +170,11 @@ NAMES: dict[str, Name] = {
     ),
     **_refused(
         "write the ports as inputs= and outputs= of the step",
-        """InputPortBinding OutputPortBinding Graph Node Edge TrainingOutput""",
+        """InputPortBinding OutputPortBinding Graph Node Edge""",
     ),
     **_refused(
         "run the script in a PythonScriptStep that searches",
-        """AutoMLStep AutoMLStepRun AutoMLConfig AutoMLRun AutoMLPipelineBuilder""",
-    ),
-    **_refused(
-        "submit the pipeline once for each set of parameters",
-        """HyperDriveStepRun HyperDriveRun RandomParameterSampling GridParameterSampling BayesianParameterSampling BanditPolicy MedianStoppingPolicy TruncationSelectionPolicy NoTerminationPolicy PrimaryMetricGoal choice uniform quniform loguniform qloguniform normal qnormal lognormal qlognormal randint""",
+        """AutoMLPipelineBuilder""",
     ),
 }
 """What is behind each name."""

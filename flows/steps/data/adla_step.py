@@ -11,7 +11,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.argument_types import Input, Output, StepOptions, Target, Value
 from stepwell.flows.steps.drivers import DriverOptions
-from stepwell.flows.steps.ports import name_of
+from stepwell.flows.steps.ports import access_of, as_input, name_of
 from stepwell.flows.steps.step import Step
 
 
@@ -67,8 +67,9 @@ class AdlaStep(Step):
         if isinstance(degree_of_parallelism, int) and degree_of_parallelism < 1:
             title, facts = "`degree_of_parallelism` must be at least 1", {"value": degree_of_parallelism}
             raise UserErrorException(title, facts, "Pass a number of threads.")
+        read = list(map(as_input, inputs or ()))
         settings = {
-            **_named("inputs", inputs or ()),
+            **_named("inputs", read),
             **_named("outputs", outputs or ()),
             **{f"values.{key}": _plain(key, value) for key, value in (params or {}).items()},
             "degree_of_parallelism": degree_of_parallelism,
@@ -77,7 +78,7 @@ class AdlaStep(Step):
             script=script_name,
             name=name or script_name,
             compute_target=compute_target,
-            inputs=inputs,
+            inputs=read,
             outputs=outputs,
             source_directory=source_directory,
             allow_reuse=allow_reuse,
@@ -89,6 +90,10 @@ class AdlaStep(Step):
 
 
 def _named(kind: str, ports: Sequence[Any]) -> dict[str, Any]:
+    for port in ports if kind == "inputs" else ():
+        if access_of(port)[0] == "direct":
+            title = f"The input {name_of(port)!r} is a table that code reads, and a U-SQL script reads files"
+            raise UserErrorException(title, hint="Pass its files, as a DataReference or a FileDataset.")
     return {f"{kind}.{name_of(port)}": port for port in ports}
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Unpack
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.spark.databricks_folder import databricks_folder, staged
-from stepwell.drivers.spark.places import local_path, notebook_in, notebook_places
+from stepwell.drivers.spark.places import local_path, notebook_in, notebook_places, others_of
 from stepwell.errors import UserErrorException
 from stepwell.flows.steps.argument_types import (
     Argument,
@@ -65,7 +65,7 @@ class DatabricksStep(Step):
     `spark_version`, `spark_conf`, `spark_env_variables`, `init_scripts` and `libraries` (JSON, as in Databricks' REST
     interface); `contents` (JSON: digests of what stands in `dbfs:/` here). In the hints, which decide no result:
     `existing_cluster_id`, `node_type`, `instance_pool_id`, `num_workers`, `min_workers`, `max_workers`,
-    `cluster_log_dbfs_path`, `run_name`, `permit_cluster_restart`. Parameters of scripts and jars are its arguments.
+    `cluster_log_dbfs_path`, `run_name`, `permit_cluster_restart`; `folder`, which stands in for the workspace. Parameters of scripts and jars are its arguments.
 
     Args:
         name: The step's name.
@@ -179,6 +179,7 @@ class DatabricksStep(Step):
             modules=modules,
             extra=EXTRA,
             hints={
+                "folder": str(databricks_folder(self._folder)),
                 "existing_cluster_id": existing_cluster_id,
                 "node_type": node_type,
                 "instance_pool_id": instance_pool_id,
@@ -234,7 +235,7 @@ class DatabricksStep(Step):
             defined,
             script=script or None,
             source_directory=str(used.absolute()) if used else "",
-            hash_paths=(*defined.hash_paths, *self._files_in(usual if used else None)),
+            hash_paths=(*defined.hash_paths, *self._files_in(used), *self._other_notebooks(folder, script)),
             driver=self._with_contents(
                 replace(defined.driver, language=_LANGUAGES.get(os.path.splitext(script)[1], "text"))
             ),
@@ -261,6 +262,10 @@ class DatabricksStep(Step):
     def _files_in(self, folder: Path | None) -> tuple[str, ...]:
         """Return the libraries that are files of the source directory."""
         return tuple(path for path in self._files() if folder and not os.path.isabs(path) and (folder / path).is_file())
+
+    def _other_notebooks(self, folder: Path, script: str) -> list[str]:
+        """Return the notebooks that the notebook runs, whose content counts as well."""
+        return others_of(str(folder), script) if script and self._what == "notebook_path" else []
 
     def _with_contents(self, driver: Driver) -> Driver:
         """Return the driver, told the digests of the libraries that are files in `dbfs:/` of this machine."""

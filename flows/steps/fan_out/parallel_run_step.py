@@ -13,6 +13,7 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.workspace.references import DataPathComputeBinding
 from stepwell.drivers.parallel_run.settings import APPEND_ROW, EARLIER, EARLIER_OUTPUT, KEPT
 from stepwell.errors import UserErrorException
+from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.argument_types import Argument, Input, Output, StepOptions
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.fan_out.parallel_run_config import ParallelRunConfig
@@ -21,6 +22,7 @@ from stepwell.flows.steps.step import Producers, Step
 from stepwell.model.definitions import EarlierSource, InputPort, OutputPort, Piece, StepDefinition
 
 _VERSION = 1
+_HINTS = ("node_count", "process_count_per_node", "logging_level")
 
 
 @checked
@@ -59,7 +61,7 @@ class ParallelRunStep(Step):
         **more: Unpack[StepOptions],
     ) -> None:
         config = parallel_run_config
-        split = list(inputs) if isinstance(inputs, (list, tuple)) and not _is_pair(inputs) else [inputs]
+        split: list[Any] = list(inputs) if isinstance(inputs, (list, tuple)) and not _is_pair(inputs) else [inputs]
         if not split:
             raise UserErrorException(f"The step {name!r} has nothing to split", hint="Pass `inputs`.")
         if output is None and config.settings["output_action"] == APPEND_ROW:
@@ -68,9 +70,12 @@ class ParallelRunStep(Step):
                 hint="Pass `output`, or `output_action='summary_only'`.",
             )
         script, folder = config.script_and_folder
-        options: StepOptions = {
+        told = config.settings
+        hints = {name: told[name] for name in _HINTS if name in told and not isinstance(told[name], PipelineParameter)}
+        own: StepOptions = {
             "environment": config.environment,
             "environment_variables": config.environment_variables,
+            **more,
         }
         super().__init__(
             name=name,
@@ -81,8 +86,14 @@ class ParallelRunStep(Step):
             outputs=[] if output is None else [output],
             source_directory=folder,
             allow_reuse=allow_reuse,
-            driver=DriverOptions("parallel_run", config.settings, provides=("azureml_user",), version=_VERSION),
-            **{**options, **more},
+            driver=DriverOptions(
+                "parallel_run",
+                {name: value for name, value in told.items() if name not in hints},
+                provides=("azureml_user",),
+                version=_VERSION,
+                hints=hints,
+            ),
+            **own,
         )
         self._split = [self._input_names[id(item)] for item in self.inputs[: len(split)]]
         self._appends = config.settings["output_action"] == APPEND_ROW
@@ -111,7 +122,7 @@ class ParallelRunStep(Step):
             found,
             driver=replace(found.driver, settings=settings),
             inputs=(*found.inputs, *(self._earlier_ports() if self._keeps else ())),
-            outputs=(*found.outputs, *([OutputPort(KEPT, _variable(KEPT))] if self._keeps else [])),
+            outputs=(*found.outputs, *([OutputPort(KEPT, _variable(KEPT), mode="upload")] if self._keeps else [])),
         )
 
     @property

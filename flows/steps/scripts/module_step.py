@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol, Unpack, runtime_checkable
 
 from stepwell.blocks.arguments.checked import checked
@@ -13,10 +14,12 @@ from stepwell.blocks.workspace.publications import ModuleVersionBlock
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.run_sources import fetch_snapshot
 from stepwell.flows.steps.argument_types import Argument, Configuration, Input, Output, StepOptions, Target, Value
+from stepwell.flows.steps.data.adla_step import AdlaStep
 from stepwell.flows.steps.outputs import REFERENCE, OutputInput, PipelineData
-from stepwell.flows.steps.ports import original, port_of
+from stepwell.flows.steps.ports import name_of, original, port_of
+from stepwell.flows.steps.scripts.azure_batch_step import AzureBatchStep
 from stepwell.flows.steps.scripts.python_script_step import PythonScriptStep
-from stepwell.flows.steps.step import Step
+from stepwell.flows.steps.step import Producers, Step
 from stepwell.model.definitions import EnvironmentDefinition, Piece, StepDefinition
 
 
@@ -24,8 +27,15 @@ from stepwell.model.definitions import EnvironmentDefinition, Piece, StepDefinit
 class Version(Protocol):
     """A version of a module: what a `ModuleVersion` is."""
 
-    workspace: BaseWorkspace
-    block: ModuleVersionBlock
+    @property
+    def workspace(self) -> BaseWorkspace:
+        """The workspace that knows it."""
+        ...
+
+    @property
+    def block(self) -> ModuleVersionBlock:
+        """The document that is kept of it."""
+        ...
 
 
 @runtime_checkable
@@ -124,7 +134,7 @@ class ModuleStep(Step):
         }
         if runconfig is None and chosen.block.environment is not None and more.get("environment") is None:
             given["environment"] = EnvironmentDefinition.from_json(chosen.block.environment)
-        made = _made(chosen.block, given)
+        made = _made(chosen.block, given, {"input": inputs, "output": outputs})
         vars(self).update(vars(made))  # it is that step, but for its type and the names of its ports
         self._needs_source = made._needs_source  # noqa: SLF001
         self.module_version = chosen
@@ -143,16 +153,22 @@ class ModuleStep(Step):
         names = self._ports["output"]
         return {made: names.get(name, name) for made, name in super().produced.items()}
 
-    def define(self, **asked: Any) -> StepDefinition:
+    def define(
+        self, *, step_id: str, producers: Producers, ids: Mapping[Step, str], source_directory: Path | None = None
+    ) -> StepDefinition:
         """Return the step as plain values, its inputs and outputs called as the module's ports.
 
         Args:
-            **asked: As of `Step.define`.
+            step_id: The step's id in its pipeline.
+            producers: The step's id and the output's name for each object that a step of the pipeline writes.
+            ids: The ids of the pipeline's steps.
+            source_directory: Not used: the version's snapshot is the source.
 
         Returns:
             The definition.
         """
-        return _renamed(super().define(**asked), self._ports)
+        made = super().define(step_id=step_id, producers=producers, ids=ids, source_directory=source_directory)
+        return _renamed(made, self._ports)
 
 
 def _refuse_disabled(name: str, status: str, block: ModuleVersionBlock) -> None:
@@ -191,7 +207,7 @@ def _bound_inputs(name: str, block: ModuleVersionBlock, given: Mapping[str, Any]
         if port in given:
             item = given[port]
             if isinstance(item, PipelineData):
-                mode = facts.get("default_datastore_mode") or "mount"
+                mode: Any = facts.get("default_datastore_mode") or "mount"
                 item = OutputInput(item, port, mode, facts.get("default_path_on_compute"))
             found[port] = item
     return found
@@ -238,9 +254,27 @@ def _snapshot(name: str, version: Version) -> str | None:
     return str(store.tree_path(digest))
 
 
-def _made(block: ModuleVersionBlock, given: dict[str, Any]) -> Step:
+def _made(block: ModuleVersionBlock, given: dict[str, Any], ports: Mapping[str, Mapping[str, Any]]) -> Step:
     """Return the step of the type that was published."""
-    return PythonScriptStep(block.script, hash_paths=block.hash_paths, **given)
+    if block.kind == "python":
+        return PythonScriptStep(block.script, hash_paths=block.hash_paths, **given)
+    target = given.pop("compute_target") or block.settings.get("compute_target")
+    settings = {name: value for name, value in block.settings.items() if name != "compute_target"}
+    given.pop("runconfig")
+    if block.kind == "azure_batch":
+        if given.pop("params"):
+            raise UserErrorException(
+                f"The module of the program {block.script!r} has no parameters", hint="Pass its `arguments`."
+            )
+        return AzureBatchStep(executable=block.script, compute_target=target, **settings, **given)
+    given.pop("arguments")
+    made = AdlaStep(block.script, compute_target=target, hash_paths=block.hash_paths, **settings, **given)
+    driver = made._driver  # noqa: SLF001
+    assert driver is not None
+    called = {f"{kind}s.{name_of(item)}": f"{kind}s.{port}" for kind in ports for port, item in ports[kind].items()}
+    named = {called.get(name, name): value for name, value in driver.settings.items()}  # @@port@@ in the script
+    made._driver = replace(driver, settings=named)  # noqa: SLF001
+    return made
 
 
 def _renamed(definition: StepDefinition, names: Mapping[str, Mapping[str, str]]) -> StepDefinition:

@@ -71,7 +71,8 @@ class RScriptStep(Step):
     ) -> None:
         if not script_name:
             raise UserErrorException("`script_name` must name a script", {"value": "''"}, "Pass its path as text.")
-        environment = environment_of(runconfig, more.pop("environment", None), {})
+        options: dict[str, Any] = {**more}
+        environment = environment_of(runconfig, options.pop("environment", None), {})
         if custom_docker_image:
             environment = replace(environment, image=custom_docker_image)
         section = _section(runconfig)
@@ -95,7 +96,7 @@ class RScriptStep(Step):
             version=version,
             environment=environment,
             driver=DriverOptions("r", {"rscript": section.rscript_path, "packages": asked or None}, language="r"),
-            **more,
+            **options,
         )
 
 

@@ -37,7 +37,7 @@ def main(script: str, settings: dict[str, str]) -> None:
         sys.exit("A KustoStep needs azure-kusto-data: Install stepwell[kusto]")
     with open(script, encoding="utf-8-sig") as stream:
         query = stream.read()
-    properties = ClientRequestProperties()
+    properties = ClientRequestProperties()  # type: ignore[no-untyped-call]
     for name, value in settings.items():
         if name.startswith(_PARAMETER):
             properties.set_parameter(name.removeprefix(_PARAMETER), value)

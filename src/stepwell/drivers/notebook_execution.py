@@ -28,6 +28,8 @@ PARAMETERS, INJECTED = "parameters", "injected-parameters"
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LONGEST_SOCKET = 90
+_PATIENCE_SECONDS = 600
+_FORMAT = (4, 5)
 
 
 class CellError(Exception):
@@ -67,7 +69,12 @@ def read(path: str) -> dict[str, Any]:
 
     try:
         with open(path, encoding="utf-8") as stream:
-            found: dict[str, Any] = nbformat.read(stream, as_version=4)
+            content = json.load(stream)
+        if content["nbformat"] == _FORMAT[0]:  # older ones of this format have no names of cells
+            content["nbformat_minor"] = max(_FORMAT[1], content.get("nbformat_minor", 0))
+            for number, cell in enumerate(content["cells"]):
+                cell.setdefault("id", f"cell-{number}")
+        found: dict[str, Any] = nbformat.reads(json.dumps(content), as_version=_FORMAT[0])
     except (ValueError, KeyError, TypeError, AttributeError, nbformat.ValidationError) as error:
         raise ValueError(f"{path} is no notebook: {str(error).splitlines()[0] if str(error) else error!r}") from None
     return found
@@ -101,7 +108,7 @@ def add_parameters(notebook: dict[str, Any], values: Mapping[str, Any]) -> None:
 
         source = _assignments(language_of(notebook), values)
         at = next((number for number, cell in enumerate(cells, 1) if PARAMETERS in _tags(cell)), 0)
-        cells.insert(at, v4.new_code_cell(source, metadata={"tags": [INJECTED]}))
+        cells.insert(at, v4.new_code_cell(source, id=INJECTED, metadata={"tags": [INJECTED]}))
     notebook["cells"] = cells
 
 
@@ -187,9 +194,8 @@ def run(
         )
         _write(notebook, kept)
         try:
-            environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}
             with open(os.path.join(folder, "unheard"), "wb") as unheard:  # what the kernel passes on, it prints, too
-                client.execute(cwd=os.getcwd(), env=environment, stdout=unheard, stderr=unheard)
+                client.execute(cwd=os.getcwd(), env=_variables(folder), stdout=unheard, stderr=unheard)
         except CellExecutionError:
             raise _error_of(notebook) from None
         except DeadKernelError:
@@ -236,7 +242,7 @@ def _opening(setup: str) -> str:
     return f"{lines}\n{setup}" if setup else lines
 
 
-def _client(notebook: dict[str, Any], screen: _Screen, kept: str, setup: str, folder: str) -> NotebookClient:
+def _client(notebook: Any, screen: _Screen, kept: str, setup: str, folder: str) -> NotebookClient:
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
@@ -280,9 +286,17 @@ def _client(notebook: dict[str, Any], screen: _Screen, kept: str, setup: str, fo
         notebook,
         km=manager,
         timeout=None,
+        startup_timeout=_PATIENCE_SECONDS,
+        iopub_timeout=_PATIENCE_SECONDS,  # a busy machine is no reason to lose what a cell showed
         allow_errors=False,
+        record_timing=False,  # the same cells with the same results are the same notebook
         on_cell_executed=lambda **_: _write(notebook, kept),
     )
+
+
+def _variables(folder: str) -> dict[str, str]:
+    """Return the variables of a kernel: it ends with this process, and has no profile or history of the user's."""
+    return {**os.environ, "JPY_PARENT_PID": str(os.getpid()), "IPYTHONDIR": os.path.join(folder, "ipython")}
 
 
 async def _run_setup(client: Any, code: str) -> None:

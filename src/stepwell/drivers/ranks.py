@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LOG = "logs/70_driver_log_{}.txt"
 """The log of one process, in the working directory."""
 
-_PAUSE_SECONDS = 0.05
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.3
 _SHOWN_LINES, _SHOWN_BYTES = 9, 20_000
 
 
@@ -36,14 +36,17 @@ class Logs:
 
     def follow(self, goes_on: Callable[[], bool]) -> None:
         """Show what the processes write, line by line, until they have ended."""
+        pause = _SHORTEST_PAUSE
         while goes_on():
-            self._show()
-            time.sleep(_PAUSE_SECONDS)
+            pause = _SHORTEST_PAUSE if self._show() else min(2 * pause, _LONGEST_PAUSE)
+            time.sleep(pause)
         self._show()
         for name, rest in self._rest.items():
             self._print(name, rest)
 
-    def _show(self) -> None:
+    def _show(self) -> bool:
+        """Show whole lines that are new, and return whether there were any."""
+        before = sum(self._read.values())
         for name, start in self._read.items():
             with suppress(FileNotFoundError), open(LOG.format(name), "rb") as stream:
                 stream.seek(start)
@@ -52,6 +55,7 @@ class Logs:
                 for line in lines:
                     self._print(name, line + b"\n")
         self._out.flush()
+        return sum(self._read.values()) > before
 
     def _print(self, name: str, line: bytes) -> None:
         if line:

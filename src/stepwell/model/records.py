@@ -20,7 +20,7 @@ BESIDE = "files beside the outputs"
 
 def is_own(name: str) -> bool:
     """Return whether an output is Stepwell's own business, and none that a user named: no port has a blank in its name."""
-    return " " in name
+    return " " in name and name != BESIDE
 
 
 def beside(name: str) -> str:
@@ -151,7 +151,7 @@ class StepRecord(Jsonable):
     @property
     def written(self) -> dict[str, Artifact]:
         """The outputs that the step has, without what stands beside them, and what only later executions of it read."""
-        return {name: artifact for name, artifact in self.outputs.items() if not is_own(name)}
+        return {name: artifact for name, artifact in self.outputs.items() if name != BESIDE and not is_own(name)}
 
 
 def with_files_beside(

@@ -67,6 +67,13 @@ def test_secrets_among_settings_are_not_shown(workspace, compute):
     assert workspace.compute_targets["far"].cluster_options == options
 
 
+def test_a_databricks_workspace_is_attached_by_its_address_and_the_name_of_its_token(workspace, compute):
+    said = compute("create", "bricks", "databricks", "host=https://bricks.example", "keyvault_entry=bricks-token")
+    assert "DatabricksCompute" in said and "host=https://bricks.example" in said
+    target = workspace.compute_targets["bricks"]
+    assert (target.host, target.keyvault_entry) == ("https://bricks.example", "bricks-token")
+
+
 def test_the_help_names_every_kind():
     said = CliRunner().invoke(app, ["compute", "create", "--help"]).stdout
     assert all(kind.default_name in said for kind in all_kinds())

@@ -189,7 +189,15 @@ def test_trials_of_searches_are_listed_when_asked_for(project, command):
     assert len(command("runs", "--trials").stdout.splitlines()) == 2
 
 
-@pytest.mark.parametrize("trial", [{}, {"hyperparameters": []}, {"hyperparameters": {}, "number": "x"}, {"hyperparameters": {"x": {}}, "number": 1, "goal": 3}])
+@pytest.mark.parametrize(
+    "trial",
+    [
+        {},
+        {"hyperparameters": []},
+        {"hyperparameters": {}, "number": "x"},
+        {"hyperparameters": {"x": {}}, "number": 1, "goal": 3},
+    ],
+)
 def test_a_damaged_trial_is_no_trial(project, command, trial):
     summary = project.run(project.pipeline(project.step("a.py", "")))
     folder = RunFolder(project.workspace.store.run_folder(summary.run_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell.drivers.spark.places import local_path, notebook_in, notebook_places
+from stepwell.drivers.spark.places import local_path, notebook_in, notebook_places, others_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,17 @@ def test_a_notebook_is_found_with_its_ending_and_without(tmp_path):
 def test_a_notebook_is_looked_for_beside_the_step_first_and_by_its_mere_name_last():
     places = list(notebook_places("/Users/me/a", "/source", "/f"))
     assert places == [("/source", "/Users/me/a"), ("/Users/me", "a"), ("/f/workspace", "/Users/me/a"), ("/source", "a")]
+
+
+def test_the_notebooks_that_a_notebook_runs_are_found(tmp_path):
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "main.py").write_text(
+        "# MAGIC %run ./lib/helper $x=1\nx = dbutils.notebook.run('child', 60)\n# %run ./none"
+    )
+    (tmp_path / "lib/helper.ipynb").write_text(
+        '{"source": ["%run /Users/other\\n", "dbutils.notebook.run(\\"../main\\")"]}'
+    )
+    (tmp_path / "child.py").write_text("")
+    (tmp_path / "Users").mkdir()
+    (tmp_path / "Users/other.sql").write_text("")
+    assert sorted(others_of(str(tmp_path), "main.py")) == ["Users/other.sql", "child.py", "lib/helper.ipynb"]

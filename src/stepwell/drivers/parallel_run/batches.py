@@ -7,13 +7,14 @@ and moves none.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition
-from stepwell.model.datasets.file_names import full_path, partition_columns, typed_partition_values
+from stepwell.model.datasets.file_names import LocalFile, full_path, partition_columns, typed_partition_values
 
 _OF_THE_WHOLE = ("take", "skip", "sample", "split")
 
@@ -22,18 +23,23 @@ class Item(NamedTuple):
     """A file of an input. `digest` is that of its content, '' if it is not known; `size` in bytes, of tables alone."""
 
     name: str
-    path: str
     digest: str = ""
     size: int = 0
 
 
 @dataclass(frozen=True)
 class Source:
-    """An input: its files in the order of reading, and how they are read if it is a dataset."""
+    """An input: its files in the order of reading, how they are read if it is a dataset, and its folder, or its only file."""
 
     name: str
     items: tuple[Item, ...]
     definition: DatasetDefinition | None = None
+    place: str = ""
+
+    def files(self, items: Iterable[Item]) -> list[LocalFile]:
+        """Return the names and paths of some of its files."""
+        lone = not os.path.isdir(self.place)
+        return [LocalFile(item.name, self.place if lone else os.path.join(self.place, item.name)) for item in items]
 
     @property
     def is_table(self) -> bool:

@@ -56,6 +56,8 @@ def _drive(script: str, settings: Settings) -> None:
     sources = sources_of(context, settings.inputs, by_content=settings.keeps)
     earlier, _ = read_index(inputs[EARLIER]) if settings.keeps else ({}, "")
     earlier_file = os.path.join(inputs.get(EARLIER_OUTPUT, ""), settings.append_row_file_name)
+    if not any(source.items for source in sources):
+        print(f"There is nothing to split: no file is in {', '.join(settings.inputs)}", file=sys.stderr)
     batches = list(enumerate(split_by(settings, sources, list(earlier))))
     target = os.path.join(outputs[settings.output], settings.append_row_file_name) if settings.output else ""
     events, found = os.path.join(control, EVENTS), set(_below(OUTPUTS))
@@ -86,7 +88,11 @@ def _drive(script: str, settings: Settings) -> None:
             raise SystemExit(1) from None
         if target and settings.output_action == APPEND_ROW:
             why_not = _why_not(context, target, _size(events) > before, found) if settings.keeps else ""
-            results.write(target, outputs[KEPT] if settings.keeps else "", why_not)
+            order, position = {}, 0
+            for source in sources:
+                order[source.name] = {item.name: place for place, item in enumerate(source.items, position)}
+                position += len(source.items)
+            results.write(target, outputs[KEPT] if settings.keeps else "", why_not, order)
         elif target:
             os.makedirs(os.path.dirname(target), exist_ok=True)
     report.close(Run.get_context(), "succeeded")

@@ -1,8 +1,11 @@
 """What mini-batches returned, kept in one file while they come, and with their identities for later executions.
 
-`mini-batches/` of an execution has `index.jsonl`, a line for each mini-batch of which no item failed: its identity, how many
-rows it has, and where in the step's file of rows they are, with their digest; and `state.json`, which says whether they may
-be used again. Nothing in there is believed that the digest does not confirm.
+What an execution keeps has `index.jsonl`, a line for each mini-batch of which no item failed: its identity, how many rows
+it has, and where in the step's file of rows they are, with their digest; and `state.json`, which says whether they may be used
+again. Nothing in there is believed that the digest does not confirm.
+
+Rows stand in the order of the items, if there is one for each: so the file is the same whichever mini-batches ran, and
+whichever they were.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import IO, NamedTuple
 
@@ -19,15 +22,14 @@ from stepwell.drivers.parallel_run.batches import Identity, MiniBatch
 
 INDEX, STATE = "index.jsonl", "state.json"
 FORMAT = 1
-_CHUNK = 1 << 20
+_MASK = (1 << 40) - 1
 
 
 class Rows(NamedTuple):
-    """Where the rows of a mini-batch are in a file, how many, and the digest of these bytes."""
+    """Where the rows of a mini-batch are in a file, by begin and length, how many they are, and the digest of these bytes."""
 
-    start: int
-    length: int
-    count: int
+    places: tuple[tuple[int, int], ...]
+    number: int
     digest: str
 
 
@@ -47,8 +49,19 @@ def read_index(folder: str) -> tuple[dict[Identity, Rows], str]:
 
 
 def _entry(line: str) -> tuple[Identity, Rows]:
-    (name, files, part, parts), rows = json.loads(line)
-    return (name, tuple((file, digest) for file, digest in files), part, parts), Rows(*rows)
+    (name, files, part, parts), (places, number, digest) = json.loads(line)
+    known = tuple((int(start), int(length)) for start, length in places)
+    return (name, tuple((file, digest) for file, digest in files), part, parts), Rows(known, int(number), str(digest))
+
+
+class _Known(NamedTuple):
+    """The rows of a mini-batch in the file of new ones, or in the earlier one. `whole`: no item failed; `by_item`: one each."""
+
+    batch: MiniBatch
+    rows: Rows
+    source: IO[bytes]
+    whole: bool
+    by_item: bool
 
 
 class Results:
@@ -60,7 +73,7 @@ class Results:
         self._from: IO[bytes] | None = None
         self._new: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed with this)
         self._end = 0
-        self._known: dict[int, tuple[MiniBatch, Rows, bool, bool]] = {}
+        self._known: dict[int, _Known] = {}
 
     def close(self) -> None:
         """Forget the rows."""
@@ -71,7 +84,7 @@ class Results:
     @property
     def count(self) -> int:
         """How many rows there are."""
-        return sum(rows.count for _, rows, _, _ in self._known.values())
+        return sum(known.rows.number for known in self._known.values())
 
     def stands(self, number: int, batch: MiniBatch) -> bool:
         """Take the rows of a mini-batch from the earlier execution, and return whether they are there, unharmed."""
@@ -81,53 +94,82 @@ class Results:
         with suppress(OSError, ValueError):
             if self._from is None:
                 self._from = open(self._file, "rb")  # noqa: SIM115  (closed by `close`)
-            data = os.pread(self._from.fileno(), rows.length, rows.start)
+            data = _read(self._from, rows)
             if hashlib.sha256(data).hexdigest() == rows.digest:
-                self._known[number] = batch, rows, True, True
+                by_item = rows.number == len(batch.items) == data.count(b"\n")
+                self._known[number] = _Known(batch, rows, self._from, whole=True, by_item=by_item)
                 return True
         return False
 
     def add(self, number: int, batch: MiniBatch, data: bytes, count: int, *, whole: bool) -> None:
         """Take new rows; `whole`: no item of the mini-batch failed, so that they may be used again."""
         self._new.write(data)
-        rows = Rows(self._end, len(data), count, hashlib.sha256(data).hexdigest())
-        self._known[number] = batch, rows, False, whole
+        rows = Rows(((self._end, len(data)),), count, hashlib.sha256(data).hexdigest())
+        by_item = count == len(batch.items) == data.count(b"\n")
+        self._known[number] = _Known(batch, rows, self._new, whole, by_item)
         self._end += len(data)
 
-    def write(self, target: str, folder: str, why_not: str) -> None:
-        """Write all rows to the target, in the order of the mini-batches, and what later executions need to the folder.
+    def write(self, target: str, folder: str, why_not: str, order: Mapping[str, Mapping[str, int]]) -> None:
+        """Write all rows to the target, and what later executions need to the folder.
 
-        `folder` is '' if nothing is to be kept; `why_not` says why it may not be used again.
+        `folder` is '' if nothing is to be kept; `why_not` says why it may not be used again. `order` has the position of
+        each file, by the names of its input and its own.
         """
         self._new.flush()
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "wb") as stream, _index(folder) as index:
+        places: dict[int, list[tuple[int, int]]] = {number: [] for number in self._known}
+        with open(target, "wb") as stream:
             place = 0
-            for number in sorted(self._known):
-                batch, rows, stood, whole = self._known[number]
-                self._copy(rows, stood, stream)
-                if whole and batch.identity is not None and not why_not:
-                    moved = rows._replace(start=place)
-                    index.write(json.dumps([batch.identity, moved], separators=(",", ":")) + "\n")
-                place += rows.length
+            for number, piece in self._pieces(order):
+                stream.write(piece)
+                found = places[number]
+                if found and sum(found[-1]) == place:
+                    found[-1] = found[-1][0], found[-1][1] + len(piece)
+                else:
+                    found.append((place, len(piece)))
+                place += len(piece)
         if folder:
-            with open(os.path.join(folder, STATE), "w", encoding="utf-8") as stream:
-                json.dump({"format": FORMAT, "why_not": why_not}, stream)
+            self._keep(folder, places, why_not)
 
-    def _copy(self, rows: Rows, stood: bool, stream: IO[bytes]) -> None:
-        source = self._from if stood else self._new
-        assert source is not None
-        place, end = rows.start, rows.start + rows.length
-        while place < end:
-            data = os.pread(source.fileno(), min(_CHUNK, end - place), place)
-            if not data:
-                raise OSError(f"{self._file or 'the file of new rows'} ends too early")
-            stream.write(data)
-            place += len(data)
+    def _keep(self, folder: str, places: Mapping[int, list[tuple[int, int]]], why_not: str) -> None:
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, INDEX), "w", encoding="utf-8") as index:
+            for number, known in sorted(self._known.items()) if not why_not else ():
+                identity = known.batch.identity
+                if known.whole and identity is not None:
+                    entry = [identity, known.rows._replace(places=tuple(places[number]))]
+                    index.write(json.dumps(entry, separators=(",", ":")) + "\n")
+        with open(os.path.join(folder, STATE), "w", encoding="utf-8") as stream:
+            json.dump({"format": FORMAT, "why_not": why_not}, stream)
+
+    def _pieces(self, order: Mapping[str, Mapping[str, int]]) -> Iterator[tuple[int, bytes]]:
+        """Yield rows, or all rows of a mini-batch, with its number: in the order of the items, or of its first."""
+        wanted: list[int] = []  # a number each, since there may be many: position, mini-batch, and its item or none
+        for number, known in self._known.items():
+            positions = [order[known.batch.input][item.name] for item in known.batch.items]
+            if known.by_item:
+                wanted += [position << 80 | number << 40 | place + 1 for place, position in enumerate(positions)]
+            else:
+                wanted.append(positions[0] << 80 | number << 40)
+        wanted.sort()
+        lines: dict[int, list[bytes]] = {}
+        left = {number: len(known.batch.items) for number, known in self._known.items()}
+        for packed in wanted:
+            number, place = packed >> 40 & _MASK, (packed & _MASK) - 1
+            known = self._known[number]
+            if place < 0:
+                yield number, _read(known.source, known.rows)
+                continue
+            if number not in lines:
+                lines[number] = _read(known.source, known.rows).split(b"\n")
+            yield number, lines[number][place] + b"\n"
+            left[number] -= 1
+            if not left[number]:
+                del lines[number]
 
 
-def _index(folder: str) -> IO[str]:
-    if not folder:
-        return open(os.devnull, "w", encoding="utf-8")
-    os.makedirs(folder, exist_ok=True)
-    return open(os.path.join(folder, INDEX), "w", encoding="utf-8")
+def _read(stream: IO[bytes], rows: Rows) -> bytes:
+    data = b"".join(os.pread(stream.fileno(), length, start) for start, length in rows.places)
+    if len(data) != sum(length for _, length in rows.places):
+        raise OSError("a file of rows ends too early")
+    return data

@@ -32,7 +32,7 @@ def rows_of(result: Any, *, wanted: bool = True) -> tuple[int, bytes]:
     if not wanted:
         return count, b""
     if hasattr(result, "to_csv") and hasattr(result, "columns"):
-        text = result.to_csv(sep=" ", header=False, index=False, lineterminator="\n")
+        text = result.to_csv(sep=" ", header=False, index=False)
     else:
         text = "".join(f"{row}\n" for row in result)
     return count, text.encode("utf-8", "surrogateescape")

@@ -36,13 +36,12 @@ def _source(context: Mapping[str, Any], name: str, by_content: bool) -> Source:
     items = (
         Item(
             file.name,
-            file.path,
             digests.get("" if lone else file.name, ""),
             os.path.getsize(file.path) if table else 0,
         )
         for file in files
     )
-    return Source(name, tuple(items), definition)
+    return Source(name, tuple(items), definition, path)
 
 
 def _digests(name: str) -> dict[str, str]:
@@ -56,7 +55,7 @@ def _digests(name: str) -> dict[str, str]:
 
 def _foretold(name: str, contents: Contents) -> Source:
     definition = DatasetDefinition.from_json(json.loads(contents.document)) if contents.document else None
-    return Source(name, tuple(Item(file.name, "", file.digest, file.size) for file in contents.files), definition)
+    return Source(name, tuple(Item(file.name, file.digest, file.size) for file in contents.files), definition)
 
 
 def _alike(sources: list[Source]) -> list[Source]:

@@ -7,8 +7,9 @@ import inspect
 import logging
 import os
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -109,7 +110,7 @@ class _Call:
         given = len(batch.items)
         try:
             source = self._task.sources[batch.input]
-            files = [LocalFile(item.name, item.path) for item in batch.items]
+            files = source.files(batch.items)
             content: Any = [file.path for file in files]
             if source.is_table:
                 content = self._frame(source, files, batch)
@@ -212,18 +213,25 @@ class _Both:
         self._stream = stream
         self._copy = copy
         self._line = ""
+        self._lock = threading.RLock()
 
     def write(self, text: str) -> int:
-        whole, end, rest = (self._line + text).rpartition("\n")
-        self._line = rest
-        if end:
-            self._put(whole + end)
+        with self._lock:
+            whole, end, self._line = (self._line + text).rpartition("\n")
+            if end:
+                self._put(whole + end)
         return len(text)
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
     def flush(self) -> None:
-        if self._line:
-            self._put(self._line)
-            self._line = ""
+        with self._lock:
+            line, self._line = self._line, ""
+            if line:
+                self._put(line)
+                self._copy.flush()
 
     def _put(self, text: str) -> None:
         self._copy.write(text)

@@ -226,13 +226,13 @@ class Secrets:
         """Return a secret as bytes."""
         return self.get(scope, key).encode()
 
-    def list(self, scope: str) -> list[SecretMetadata]:
+    def list(self, scope: str) -> Sequence[SecretMetadata]:
         """Return the names of the workspace's secrets."""
         from stepwell.script import channel
 
         return [SecretMetadata(name) for name in channel.ask("secret.list")]
 
-    def listScopes(self) -> list[SecretScope]:  # noqa: N802
+    def listScopes(self) -> Sequence[SecretScope]:  # noqa: N802
         """Return the one scope that there is."""
         return [SecretScope("stepwell")]
 

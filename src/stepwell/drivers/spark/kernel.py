@@ -61,7 +61,13 @@ class Kernel:
         }
         for name, function in cells.items():
             shell.register_magic_function(function, "cell", name)
-        lines = {"run": self.include, "pip": self.pip, "sql": self.sql, "fs": self.fs, "md": self.nothing}
+        lines: dict[str, Any] = {
+            "run": self.include,
+            "pip": self.pip,
+            "sql": self.sql,
+            "fs": self.fs,
+            "md": self.nothing,
+        }
         for name, function in lines.items():
             shell.register_magic_function(function, "line", name)
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 
 TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOTEBOOKS = (".ipynb", ".py", ".sql")
+_OTHERS = re.compile(r"""%run\s+([^\s"'\\]+)|dbutils\.notebook\.run\(\s*\\?["']([^"'\\]+)""")
 
 
 def notebook_in(folder: str, path: str) -> str:
@@ -45,3 +47,20 @@ def local_path(path: str, folder: str) -> str:
             inner = posixpath.normpath("/" + path.removeprefix(start).lstrip("/"))
             return os.path.join(folder, "dbfs", inner.lstrip("/")).rstrip("/")
     return path
+
+
+def others_of(folder: str, notebook: str) -> list[str]:
+    """Return the notebooks in the folder that a notebook runs by `%run` and `dbutils.notebook.run`, and those that they run."""
+    found, waiting = [notebook], [notebook]
+    while waiting:
+        own = waiting.pop()
+        with open(os.path.join(folder, own), encoding="utf-8", errors="replace") as stream:
+            text = stream.read()
+        for words in _OTHERS.findall(text):
+            path = words[0] or words[1]
+            beside = path if path.startswith("/") else posixpath.join(posixpath.dirname(own), path)
+            other = notebook_in(folder, beside)
+            if other and other not in found:
+                found.append(other)
+                waiting.append(other)
+    return found[1:]

@@ -93,6 +93,8 @@ def refuse_missing(*modules: str) -> None:
     """End the step with one sentence if a module of Python, or Java, is not there."""
     import importlib.util
 
+    if is_connect(target()["master"]):
+        modules = (*modules, "grpc", "pandas", "pyarrow")
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"{' and '.join(missing)} can't be imported. Install stepwell[spark].")

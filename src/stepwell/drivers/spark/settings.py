@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -33,6 +34,7 @@ _SIZES = ("driver_memory", "driver_cores", "executor_memory", "executor_cores", 
 
 def begin(settings: dict[str, str], *modules: str) -> dict[str, str | list[str]]:
     """Let this process, and those that it starts, find Spark, and return the options of spark-submit."""
+    _find_folder(settings.get("folder", ""))
     session.refuse_missing("pyspark", *modules)
     told = [name for name in _OF_DATABRICKS if name in settings]
     if told:
@@ -46,6 +48,14 @@ def begin(settings: dict[str, str], *modules: str) -> dict[str, str | list[str]]
     os.environ.update(session.variables(session.target(), _json(settings, "spark_conf", {}), options))
     offer_dbutils()
     return options
+
+
+def _find_folder(named: str) -> None:
+    """Take the folder that the step names where its target, such as `local`, says nothing of Spark, if it can be there."""
+    if named and session.TARGET not in os.environ:
+        with contextlib.suppress(OSError):
+            os.makedirs(f"{named}/dbfs", exist_ok=True)
+            os.environ[session.TARGET] = json.dumps({"folder": named})
 
 
 def _note(settings: dict[str, str], names: tuple[str, ...], where: str) -> None:

@@ -17,6 +17,7 @@ from stepwell.drivers.usql.extracting import MACROS as EXTRACTING
 from stepwell.drivers.usql.outputting import OutputFile, Outputting
 from stepwell.errors import UserErrorException
 
+_MACROS = (*TEXT_FORMS, *MEMBERS, *EXTRACTING)
 _FAILED = re.compile(r"usql@(\d+)@([^@]*)(?:@(.*))?", re.DOTALL)
 
 
@@ -51,7 +52,7 @@ class Engine(Outputting):
         settings.update({"threads": threads} if threads else {})
         settings.update({"memory_limit": memory} if memory else {})
         self.connection = duckdb.connect(":memory:", config=settings)
-        for macro in (*TEXT_FORMS, *MEMBERS, *EXTRACTING):
+        for macro in _MACROS:
             self.connection.execute(f"CREATE TEMP MACRO {macro}")
         self.connection.create_function(
             "usql_split", _split, ["VARCHAR", "VARCHAR", "VARCHAR", "BOOLEAN"], "VARCHAR[]", null_handling="special"
@@ -63,14 +64,14 @@ class Engine(Outputting):
         Raises:
             UsqlError: The script can't be run, with line and column.
         """
-        outputs = []
+        outputs: list[OutputFile] = []
         for statement in parse(self.script).children:
             if statement.data == "declare":
                 self._declare(statement)
             elif statement.data == "assign":
                 self._assign(statement)
             elif statement.data == "output":
-                outputs.append(self.output(statement))
+                outputs.append(self._only(self.output(statement), outputs))
                 self.statements.append(f"-- to {outputs[-1].path}\n{outputs[-1].sql};")
             elif [self.name(name) for name in statement.children] not in (["master"], ["dbo"], ["master", "dbo"]):
                 hint = "Leave it out: there is no catalog here; rows are read with EXTRACT."
@@ -80,6 +81,21 @@ class Engine(Outputting):
                 len(self.script.text.rstrip()), "The script has no OUTPUT", "Write OUTPUT @rows TO …;"
             )
         return outputs
+
+    def sql(self) -> str:
+        """Return all that is run, with the macros that it needs."""
+        needed, size = "\n\n".join(self.statements), -1
+        macros: list[str] = []
+        while size != len(macros):
+            size, within = len(macros), " ".join([needed, *macros])
+            macros = [macro for macro in _MACROS if macro.partition("(")[0] + "(" in within]
+        lines = [f"CREATE TEMP MACRO {macro};" for macro in macros]
+        return "\n\n".join(["\n".join(lines), needed] if lines else [needed]) + "\n"
+
+    def _only(self, output: OutputFile, others: list[OutputFile]) -> OutputFile:
+        if any(os.path.abspath(output.path) == os.path.abspath(other.path) for other in others):
+            self.fail(output.tree, "Two OUTPUTs write the same file", "Write another path.", path=output.path)
+        return output
 
     def run(self, output: OutputFile) -> int:
         """Write the file of an OUTPUT statement; return how many rows it has.
@@ -91,6 +107,12 @@ class Engine(Outputting):
             return output.write(self.connection)
         except self._duckdb.Error as error:
             raise self._explained(output.tree, error) from None
+        except OSError as error:
+            hint = "Correct the path; a folder of files and a file can't have the same one."
+            what = "The file of OUTPUT can't be written"
+            raise self.script.error(
+                output.tree.meta.start_pos, what, hint, path=output.path, error=error.strerror
+            ) from None
         except UnicodeEncodeError as error:
             raise self.script.error(
                 output.tree.meta.start_pos,
@@ -100,14 +122,20 @@ class Engine(Outputting):
             ) from None
 
     def _declare(self, tree: Any) -> None:
-        _, name, type_tree, expression = tree.children
+        kind, name, type_tree, expression = tree.children
+        if str(name) in self.variables:
+            if kind != "EXTERNAL":
+                self.fail(
+                    name, f"{name} is declared already", "Choose another name, or write DECLARE EXTERNAL for a default."
+                )
+            return
         held = self.value(expression, NOTHING)
         if type_tree is not None:
             type = self.type(type_tree)
             if not fits(held.type, type) and not (held.literal is not None and held.type.name == "int" and type.held):
                 self.fail(
                     expression,
-                    f"{name} is a {type}, and gets a {held.type}",
+                    f"{name} is {type.one}, and gets {held.type.one}",
                     f"Cast it: ({type}) …, or change the type.",
                 )
             held = self.held_as(held, type)
@@ -157,12 +185,8 @@ class Engine(Outputting):
             detail = (found[3] or "").replace(f"{self.scratch}/utf8/", "").strip()
             facts = {"row": detail[:500]} if detail else {}
             hint = "Correct the data, or let the script handle such rows."
-            return self.script.error(
-                int(found[1]),
-                found[2].rstrip(",") + " can't be computed" * ("@" not in found[0][5:] and not detail),
-                hint,
-                **facts,
-            )
+            what = found[2] if found[3] else f"{found[2]} can't be computed"
+            return self.script.error(int(found[1]), what, hint, **facts)
         first = str(error).split("\n", 1)[0]
         hint = "Correct the expression, or the data that it gets."
         return self.script.error(tree.meta.start_pos, "DuckDB can't run that", hint, error=first)

@@ -124,14 +124,16 @@ class Extracting(Queries, UdoArguments):
             if os.path.isdir(self.input_path(tree, path)):
                 hint = "Write the folder's files: " + '"' + path.rstrip("/") + '/{*}".'
                 self.fail(tree, "The path of EXTRACT is a folder", hint, path=path)
-            self.fail(
-                tree,
-                "There is no file of that path",
-                "Correct the path, or write it as an input of the step.",
-                path=path,
-            )
+            above = path.partition("/{")[0]
+            if os.path.isfile(above):
+                self.fail(tree, "What the path has as a folder is a file", "Leave out what follows it.", file=above)
+            hint = "Correct the path, or write it as an input of the step."
+            self.fail(tree, "There is no file of that path", hint, path=path)
         for file in files.files:
-            self.note_read(file)
+            try:
+                self.note_read(file)
+            except OSError as error:
+                self.fail(tree, "A file of EXTRACT can't be read", "Make it readable.", file=file, error=error.strerror)
         return files
 
     def _readable(self, tree: Any, paths: list[str], options: dict[str, Any]) -> list[str]:
@@ -178,16 +180,18 @@ class Extracting(Queries, UdoArguments):
         raw, null = f"f[{number}]", options["nullEscape"]
         bare = f"usql_bare({raw})" if options["quoting"] else raw
         if type.item is not None:
-            self.fail(child, f"EXTRACT can't read a {type}", "Read a string, and write .Split(';') of it in a SELECT.")
+            self.fail(
+                child, f"EXTRACT can't read {type.one}", "Read a string, and write .Split(';') of it in a SELECT."
+            )
         made = parsed(bare, type)
         if type.name == "char" and options["charFormat"] != "string":
             made = f"chr(CASE WHEN NOT regexp_matches({bare}, '[^0-9]') THEN TRY_CAST({bare} AS INTEGER) END)"
         if made is None:
-            self.fail(child, f"EXTRACT can't read a {type}", "Read a string or a number.")
+            self.fail(child, f"EXTRACT can't read {type.one}", "Read a string or a number.")
         if type.name == "string":
             return self._text_field(raw, bare, null, bool(options["quoting"]))
         missing = f"{raw} = ''" + (f" OR {bare} = {text(null)}" if null is not None else "")
-        place = self.place(child, f"The column {name!r} is a {type}, and can't hold what a row has@")
+        place = self.place(child, f"The column {name!r} is {type.one}, and can't hold what a row has@")
         if options["silent"] and type.nullable:
             return f"CASE WHEN NOT ({missing}) THEN {made} END"
         word = "usql_typed" if type.nullable else "usql_present"
@@ -213,10 +217,10 @@ class Extracting(Queries, UdoArguments):
         raw = f"regexp_extract(filename, {pattern}, {parts[0][1]})"
         made = parsed(raw, type)
         if made is None:
-            self.fail(child, f"A path can't hold a {type}", f"Write {name} string.")
+            self.fail(child, f"A path can't hold {type.one}", f"Write {name} string.")
         if type.name == "string":
             return made
-        place = self.place(child, f"The column {name!r} is a {type}, and can't hold what a path has@")
+        place = self.place(child, f"The column {name!r} is {type.one}, and can't hold what a path has@")
         return f"usql_present({made}, {raw}, FALSE, {place} || filename || ': ')"
 
     def view(self, name: str, rows: Rowset) -> Rowset:

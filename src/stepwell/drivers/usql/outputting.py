@@ -79,7 +79,7 @@ class Outputting(Extracting):
         kind, held = column.type.name, f'"rows".{column.sql}'
         if column.type.item is not None:
             hint = f'Write string.Join(";", {column.name}) AS {column.name} in a SELECT.'
-            self.fail(tree, f"The column {column.name!r} is a {column.type}, which no outputter writes", hint)
+            self.fail(tree, f"The column {column.name!r} is {column.type.one}, which no outputter writes", hint)
         written = text_of(held, column.type)
         if kind == "DateTime":
             form = ROUND_TRIP if options["dateTimeFormat"] == "O" else date_format(options["dateTimeFormat"])

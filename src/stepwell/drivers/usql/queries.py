@@ -7,7 +7,7 @@ from typing import Any
 
 from stepwell.drivers.usql.csharp.columns import Rowset, Type, Value, common, named
 from stepwell.drivers.usql.csharp.expressions import Expressions
-from stepwell.drivers.usql.csharp.scope import NOTHING, Scope, Source, source_names
+from stepwell.drivers.usql.csharp.scope import NOTHING, Scope, Source, group_key, source_names
 from stepwell.drivers.usql.csharp.windows import AGGREGATES
 
 _CATALOG = "Write the rows to a file with OUTPUT, and read them with EXTRACT; there is no catalog here."
@@ -50,7 +50,7 @@ class Queries(Expressions):
             if tree is not None:
                 held = self.value(tree.children[0], NOTHING)
                 if held.type.name not in ("int", "long"):
-                    self.fail(tree, f"The number of rows is a {held.type}", "Write a whole number.")
+                    self.fail(tree, f"The number of rows is {held.type.one}", "Write a whole number.")
                 found += f" {word} {held.sql}"
         return found
 
@@ -112,7 +112,7 @@ class Queries(Expressions):
         aliases: dict[str, Value] = {}
         for item in tree.children if tree is not None else ():
             held = self.value(item.children[0], Scope(sources))
-            groups[held.sql] = held
+            groups[group_key(held.sql)] = held
             if item.children[1] is not None:
                 aliases[self.name(item.children[1])] = held
         return groups, aliases
@@ -204,7 +204,7 @@ class Queries(Expressions):
         items, name, *columns = explode.children
         held = self.value(items, Scope(sources))
         if held.type.item is None:
-            self.fail(items, f"EXPLODE takes an array, not a {held.type}", "Write EXPLODE(text.Split(';')).")
+            self.fail(items, f"EXPLODE takes an array, not {held.type.one}", "Write EXPLODE(text.Split(';')).")
         columns = [column for column in columns if column is not None]
         if len(columns) > 1:
             self.fail(explode, "EXPLODE of an array makes one column", "Write one name in the brackets.")
@@ -253,8 +253,8 @@ class Queries(Expressions):
                 what = f"The row has {len(cells)} values, and the first one {len(rows[0])}"
                 self.fail(row, what, "Write as many values in each row.")
         types: list[Type] = []
-        for number, cells in enumerate(zip(*rows)):
-            type = common([cell.type for cell in cells])
+        for number, column in enumerate(zip(*rows)):
+            type = common([cell.type for cell in column])
             if type is None or type.name == "null":
                 what = f"The values of column {number + 1} have no type in common"
                 self.fail(tree.children[0].children[number], what, "Cast them, such as (int?) null.")

@@ -98,7 +98,8 @@ class UdoArguments:
         kind = _KINDS.get(name, str)
         if held is None and name in ("escapeCharacter", "nullEscape", "rowDelimiter", "charFormat"):
             return _BOTH[name]
-        if not isinstance(held, kind) or (kind is int and (isinstance(held, bool) or held < 0)):
+        right = isinstance(held, kind) and not (kind is int and isinstance(held, bool))
+        if not right or (kind is int and held < 0):
             words = {bool: "true or false", int: "a whole number", str: "a text or character"}[kind]
             self.fail(argument, f"{name} has to be {words}", f"Write {name}: …, with such a value.")
         if name in ("delimiter", "escapeCharacter", "rowDelimiter") and held != "\r\n" and len(held) != 1:

@@ -287,10 +287,26 @@ def test_one_clear_error_each(dbx, run, script_job, spoil, title, fact):
     assert "dapi" not in str(failure.value) + run.log
 
 
+def test_an_invalid_token_is_told_from_a_missing_permission_and_from_other_words_of_tokens(dbx, run, job):
+    dbx.fail("runs/submit", 403, "", "Invalid access token.")
+    with pytest.raises(ComputeTargetException, match="does not take the access token"):
+        run(job("spark_notebook", {"notebook_path": "/n"}))
+    dbx.fail("runs/submit", 400, "INVALID_PARAMETER_VALUE", "Invalid idempotency token")
+    with pytest.raises(ComputeTargetException, match="could not run jobs"):
+        run(job("spark_notebook", {"notebook_path": "/n"}))
+
+
 def test_an_unknown_cluster_is_named(dbx, run, job):
     with pytest.raises(ComputeTargetException, match="has no cluster 'gone'"):
         run(job("spark_notebook", {"notebook_path": "/n", "existing_cluster_id": "gone"}))
-    assert dbx.submitted == []
+    assert dbx.submitted == [] and "may go on" not in run.log
+
+
+def test_a_refused_job_is_not_asked_for_again(dbx, run, job):
+    dbx.fail("runs/submit", 400, "INVALID_PARAMETER_VALUE", "Invalid spark version y", times=9)
+    with pytest.raises(ComputeTargetException, match="could not run jobs") as failure:
+        run(job("spark_notebook", {"notebook_path": "/n", "node_type": "x", "spark_version": "y"}))
+    assert "Invalid spark version y" in failure.value.facts["reason"] and len(dbx.calls("/runs/submit")) == 1
 
 
 def test_a_token_that_expires_while_the_job_runs_is_told_with_the_runs_page(dbx, run, job):
@@ -298,6 +314,17 @@ def test_a_token_that_expires_while_the_job_runs_is_told_with_the_runs_page(dbx,
     with pytest.raises(ComputeTargetException, match="has expired") as failure:
         run(job("spark_notebook", {"notebook_path": "/n"}))
     assert failure.value.facts["run"] == "https://dbx.example/#job/runs/1000"
+    assert "The Databricks run 1000 may go on, as it can't be cancelled" in run.log
+
+
+def test_a_job_that_nobody_follows_any_more_is_cancelled(dbx, run, job, monkeypatch):
+    dbx.endless = True
+    monkeypatch.setattr(
+        "stepwell.blocks.compute.databricks.job_log.JobLog.say", lambda *_: 1 / 0
+    )  # a full disk, for one
+    with pytest.raises(ZeroDivisionError):
+        run(job("spark_notebook", {"notebook_path": "/n", "node_type": "x", "spark_version": "y"}))
+    assert dbx.runs[1000]["state"]["result_state"] == "CANCELED"
 
 
 def test_a_workspace_without_machines_to_choose_from_is_told(dbx, run, job, monkeypatch):

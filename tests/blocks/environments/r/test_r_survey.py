@@ -33,11 +33,11 @@ def test_without_r_there_is_no_survey():
 def test_a_survey_is_made_again_when_a_package_is_installed(tmp_path, monkeypatch):
     tmp_path = tmp_path / "library"
     tmp_path.mkdir()
-    monkeypatch.setenv("R_LIBS", str(tmp_path))
+    variables = {"R_LIBS": str(tmp_path)}
     monkeypatch.setattr(module, "_known", {})
-    first = r_survey()
+    first = r_survey("Rscript", variables)
     assert first and first.version[0].isdigit() and first.packages["stats"] == ("", frozenset())
-    assert r_survey() is first
+    assert r_survey(variables=variables) is first
     made = tmp_path.parent / "mine"
     made.mkdir()
     (made / "DESCRIPTION").write_text(
@@ -46,6 +46,8 @@ def test_a_survey_is_made_again_when_a_package_is_installed(tmp_path, monkeypatc
     (made / "NAMESPACE").write_text("")
     command = ["R", "CMD", "INSTALL", "--no-docs", "--no-byte-compile", f"--library={tmp_path}", made]
     subprocess.run(command, check=True, capture_output=True)
-    again = r_survey()
+    again = r_survey(variables=variables)
     assert again and again.packages["mine"] == ("0.3", frozenset({"stats", "utils"}))
     assert again.versions(["mine"]) == {"mine": "0.3"}
+    elsewhere = r_survey()
+    assert elsewhere and "mine" not in elsewhere.packages

@@ -9,6 +9,7 @@ from stepwell import (
     AdlaStep,
     ComputeTarget,
     DataReference,
+    Dataset,
     OutputFileDatasetConfig,
     PipelineData,
     PipelineParameter,
@@ -111,6 +112,24 @@ def test_a_step_is_a_task_in_a_flow_of_ones_own(project):
     assert own() == "42\n"
 
 
+def test_a_dataset_is_read_by_its_files_and_no_table(project):
+    data = project.workspace.get_default_datastore()
+    project.write("in.csv", "1\n")
+    data.upload_files([str(project.source / "in.csv")], target_path="d", overwrite=True, show_progress=False)
+    files = Dataset.File.from_files((data, "d")).as_named_input("rows").as_mount()
+    path = "@@rows@@"
+    project.write(
+        "n.usql",
+        f'@r = EXTRACT x int FROM "{path}/{{*}}" USING Extractors.Csv(); OUTPUT @r TO "@@n@@" USING Outputters.Csv();',
+    )
+    step = AdlaStep("n.usql", inputs=[files], outputs=[PipelineData("n")], source_directory=project.source)
+    summary = project.run(project.pipeline(step)).steps[0]
+    assert summary.happened == "ran", summary.error
+    table = Dataset.Tabular.from_delimited_files((data, "d/in.csv")).as_named_input("table")
+    with pytest.raises(UserErrorException, match="The input 'table' is a table that code reads"):
+        AdlaStep("n.usql", inputs=[table], source_directory=project.source)
+
+
 def test_what_can_not_be_asked_is_refused():
     with pytest.raises(UserErrorException, match="`degree_of_parallelism` must be at least 1"):
         AdlaStep("a.usql", degree_of_parallelism=0)
@@ -118,3 +137,16 @@ def test_what_can_not_be_asked_is_refused():
         AdlaStep("a.usql", params={"key": PipelineParameter("key", "xyzzy", secret=True)})
     with pytest.raises(UserErrorException, match="`script_name` must name a script"):
         AdlaStep("")
+
+
+def test_a_file_of_the_source_directory_that_a_script_reads_counts_from_then_on(project):
+    project.write(
+        "n.usql", '@r = EXTRACT x int FROM "n.csv" USING Extractors.Csv(); OUTPUT @r TO "@@n@@" USING Outputters.Csv();'
+    )
+    project.write("n.csv", "1\n")
+    pipeline = project.pipeline(AdlaStep("n.usql", outputs=[PipelineData("n")], source_directory=project.source))
+    first = project.run(pipeline).steps[0]
+    assert first.happened == "ran" and first.undeclared == ("n.csv",)
+    assert project.happened(pipeline) == {"n.usql": "reused"}
+    project.write("n.csv", "2\n")
+    assert project.run(pipeline).steps[0].why == ("file read but not declared n.csv changed",)

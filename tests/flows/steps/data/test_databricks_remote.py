@@ -119,3 +119,15 @@ def test_unmodified_code_runs_here_where_that_is_chosen_outside_of_it(project, d
     monkeypatch.setenv("STEPWELL_V1_DATABRICKS", "local")
     assert project.happened(project.pipeline(step)) == {"demo": "ran"}
     assert jobs == ["spark_notebook"] and dbx.requests == []
+
+
+def test_a_target_that_is_local_runs_the_step_on_spark_of_this_machine(project):
+    pytest.importorskip("pyspark")
+    project.write("demo.py", "import sys\nopen(sys.argv[2], 'w').write(' '.join(sys.argv[:2]))")
+    target, out = ComputeTarget.attach(project.workspace, "bricks", DatabricksCompute(local=True)), PipelineData("out")
+    step = DatabricksStep(
+        "demo", python_script_name="demo.py", source_directory=project.source, outputs=[out], compute_target=target,
+    )  # fmt: skip
+    summary = project.run(project.pipeline(step))
+    assert [(one.happened, one.error) for one in summary.steps] == [("ran", "")]
+    assert summary.steps[0].ran_on["spark"] == "local[*]"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from prefect import flow
 
 from stepwell import InputPortDef, Module, ModuleStep, OutputPortDef, Pipeline, PipelineData
+from stepwell.blocks.server.connection import client_settings
 from stepwell.errors import UserErrorException
+from stepwell.flows.public.pipeline_run import all_runs
 
 ADD = """
 import os
@@ -103,3 +106,62 @@ def test_disabled_versions_are_refused_and_deprecated_ones_warned_of(project) ->
     version.disable()
     with pytest.raises(UserErrorException, match="disabled"):
         ModuleStep(module, version=version.version)
+
+
+def test_a_u_sql_script_is_a_module_whose_ports_it_names(project) -> None:
+    project.write(
+        "dear.usql",
+        """
+        @rows = EXTRACT id string, rent double FROM "@@rents@@" USING Extractors.Csv(skipFirstNRows: 1);
+        @dear = SELECT id FROM @rows WHERE rent > @@least@@;
+        OUTPUT @dear TO "@@dear@@" USING Outputters.Csv(quoting: false);
+        """,
+    )
+    store = project.workspace.get_default_datastore()
+    (store.local_root / "flats.csv").write_text("id,rent\n007,500\n008,900\n")
+    module = Module.create(project.workspace, "dear", "")
+    module.publish_adla_script(
+        "dear.usql",
+        "",
+        [InputPortDef("rents")],
+        [OutputPortDef("dear")],
+        {"least": 600},
+        degree_of_parallelism=1,
+        source_directory=project.source,
+    )
+    found = PipelineData("found")
+    step = ModuleStep(module, inputs_map={"rents": store.path("flats.csv", "flats")}, outputs_map={"dear": found})
+    read = project.step("read.py", "print(open(args[0]).read())", arguments=[found], inputs=[found])
+    assert project.happened(Pipeline(project.workspace, [step, read])) == {"dear": "ran", "read.py": "ran"}
+    (run,) = all_runs(project.workspace)
+    assert run.find_step_run("read.py")[0].get_stdout_log().split() == ["008"]
+
+
+def test_a_program_is_a_module_with_arguments(project) -> None:
+    project.write("sort.sh", "#!/bin/sh\nsort < $1 > $2\n").chmod(0o755)
+    store = project.workspace.get_default_datastore()
+    (store.local_root / "words.txt").write_text("b\na\n")
+    words, order = InputPortDef("words"), OutputPortDef("order")
+    module = Module.create(project.workspace, "sort", "")
+    module.publish_azure_batch(
+        "", "local", [words], [order], executable="sort.sh", source_directory=project.source, arguments=[words, order]
+    )
+    step = ModuleStep(module, inputs_map={"words": store.path("words.txt", "w")})
+    assert project.happened(Pipeline(project.workspace, [step])) == {"sort": "ran"}
+    (run,) = all_runs(project.workspace)
+    assert run.find_step_run("sort")[0].get_output_data("order").local_path.read_text() == "a\nb\n"
+    with pytest.raises(UserErrorException, match="no parameters"):
+        ModuleStep(module, inputs_map={"words": store.path("words.txt", "w")}, params={"x": 1})
+
+
+def test_a_module_is_a_task_of_a_flow_whose_inputs_are_its_ports(project) -> None:
+    module = published(project)
+    add = ModuleStep(module, inputs_map={"number": PipelineData("any")}, params={"plus": 41}, name="more")
+
+    @flow
+    def own() -> str:
+        made = ModuleStep(module)()
+        return project.workspace.path_of(add(number=made["sum"])["sum"]).read_text()
+
+    with client_settings():
+        assert own() == "42"

@@ -83,6 +83,22 @@ def test_several_processes_are_asked_for_in_all_of_v1s_ways():
     assert driver(MpiStep(script_name="a.py")) == ("mpi", {"nodes": "1", "processes": "1"})
 
 
+def test_a_communicator_asks_for_processes_also_in_v1s_files(tmp_path):
+    config = RunConfiguration(communicator="OpenMpi", node_count=2)
+    config.mpi.process_count_per_node = 3
+    config.save(tmp_path, "ranks")
+    loaded = RunConfiguration.load(tmp_path, "ranks")
+    assert driver(PythonScriptStep("a.py", runconfig=loaded)) == ("mpi", {"nodes": "2", "processes": "3"})
+    torch = RunConfiguration(communicator="Nccl", node_count=2)
+    assert driver(PythonScriptStep("a.py", runconfig=torch))[1] == {"kind": "pytorch", "nodes": "2", "workers": "2"}
+    (tmp_path / "v1.runconfig").write_text(
+        "script: a.py\ncommunicator: ParameterServer\ntensorflow:\n  workerCount: 2\n  parameterServerCount: 1\nmpi:\n"
+    )
+    flow = RunConfiguration.load(tmp_path / "v1.runconfig")
+    assert driver(PythonScriptStep("a.py", runconfig=flow))[1] == {"kind": "tensorflow", "workers": "2", "servers": "1"}
+    assert "mpi" not in RunConfiguration().to_dict()
+
+
 def test_an_mpi_step_has_the_packages_that_v1s_arguments_name():
     step = MpiStep(script_name="a.py", pip_packages=["six==1.16"], params={"p": 1}, use_gpu=True)
     definition = step.define(step_id="a", producers={}, ids={})

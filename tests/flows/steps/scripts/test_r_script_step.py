@@ -52,7 +52,7 @@ def test_a_script_runs_and_is_run_again_when_what_it_sources_reads_or_loads_has_
     outside.write_text("a\n5\n")
     assert project.run(pipeline).steps[0].why == (f"file read but not declared {outside} changed",)
     survey = r_rows.r_survey()
-    monkeypatch.setattr(r_rows, "r_survey", lambda _: type(survey)("9.9", survey.packages))
+    monkeypatch.setattr(r_rows, "r_survey", lambda *_: type(survey)("9.9", survey.packages))
     assert project.run(pipeline).steps[0].why == (f"R: {survey.version} → 9.9",)
 
 

@@ -9,11 +9,16 @@ from typing import Any, NoReturn
 
 from stepwell.drivers.usql.csharp.columns import Type, Value, fits, text
 from stepwell.drivers.usql.csharp.members import CONVERSIONS, DAYS, OF_CLASSES, OF_VALUES, Overload, parsed
-from stepwell.drivers.usql.csharp.scope import Scope
+from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import ScriptText, fail, start_of
 from stepwell.drivers.usql.csharp.text_forms import date_format, formatted, text_of
 
-_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {"DayOfWeek", "StringComparison", "StringSplitOptions"}
+_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {
+    "DayOfWeek",
+    "StringComparison",
+    "StringSplitOptions",
+    "DateTimeKind",
+}
 _INSTEAD = "Compute it in a PythonScriptStep, or by the members that there are."
 
 
@@ -45,7 +50,8 @@ class Calls:
 
     def name(self, tree: Any) -> str:
         """Return a name of the script, without brackets."""
-        return str(tree.children[0]).strip("[]")
+        written = str(tree.children[0])
+        return written.partition("<")[0].strip() if "<" in written and written[0] != "[" else written.strip("[]")
 
     def type(self, tree: Any) -> Type:
         """Return a type that the script names."""
@@ -82,10 +88,11 @@ class Calls:
                 rowsets=", ".join(sources),
             )
         if scope.groups is not None:
-            if found[0].sql not in scope.groups:
+            key = group_key(found[0].sql)
+            if key not in scope.groups:
                 hint = f"Add it to GROUP BY, or write an aggregate such as ANY_VALUE({name})."
                 self.fail(tree, f"The column {name!r} is in no GROUP BY and in no aggregate", hint)
-            return scope.groups[found[0].sql]
+            return scope.groups[key]
         return found[0]
 
     # Names with points --------------------------------------------------------------------------------------------
@@ -131,8 +138,8 @@ class Calls:
             return found
         if owner == "StringComparison":
             return Value("lower" if name.endswith("IgnoreCase") else "", Type("StringComparison"), never_null=True)
-        if owner == "StringSplitOptions":
-            return Value(name, Type("StringSplitOptions"), literal=name, never_null=True)
+        if owner in ("StringSplitOptions", "DateTimeKind"):
+            return Value(name, Type(owner), literal=name, never_null=True)
         for arguments, sql, result in OF_CLASSES.get(static, []):
             if arguments == "-":
                 return Value(sql.format(now=self.now), Type(result), never_null=True)
@@ -158,10 +165,10 @@ class Calls:
                 target = self._some(tree, held, name)
                 return Value(sql.format(target.sql), Type(result), None, target.risky, True, held.aggregate)
         if held.type.nullable and f"{kind}.{name}" in OF_VALUES and kind != "string":
-            self.fail(tree, f"A {held.type} has no {name}", f"Write .Value.{name}, where it is not null.")
+            self.fail(tree, f"{held.type.first} has no {name}", f"Write .Value.{name}, where it is not null.")
         members = [member.partition(".")[2] for member in OF_VALUES if member.startswith(f"{kind}.")]
         near = difflib.get_close_matches(name, members, 1)
-        self.fail(tree, f"A {held.type} has no property {name!r} here", f"Write .{near[0]}." if near else _INSTEAD)
+        self.fail(tree, f"{held.type.first} has no property {name!r} here", f"Write .{near[0]}." if near else _INSTEAD)
 
     def _some(self, tree: Any, held: Value, name: str) -> Value:
         """Return the value, which fails where it is null, as C# does."""
@@ -219,7 +226,7 @@ class Calls:
                 if held.type.nullable and kind == "DateTime"
                 else _INSTEAD
             )
-            self.fail(tree, f"A {held.type} has no method {name!r} here", f"Write .{near[0]}(…)." if near else hint)
+            self.fail(tree, f"{held.type.first} has no method {name!r} here", f"Write .{near[0]}(…)." if near else hint)
         return self._chosen(tree, f".{name}", overloads, [self._some(tree, held, name), *given])
 
     def _to_text(self, tree: Any, held: Value, given: list[Value]) -> Value:
@@ -230,7 +237,7 @@ class Calls:
         sql = formatted(held.sql, held.type, form)
         if sql is None:
             hint = 'Write one such as "yyyy-MM-dd", "F2", "N0", "D5" or "0.00".'
-            self.fail(tree, f"The format {form!r} of a {held.type} is not known here", hint)
+            self.fail(tree, f"The format {form!r} of {held.type.one} is not known here", hint)
         if not never_null:  # of a nullable value, ToString() of null is an empty text
             sql = f"COALESCE({sql}, '')"
         return Value(sql, Type("string"), None, held.risky, True, held.aggregate)
@@ -265,6 +272,8 @@ class Calls:
             made = self._parse(tree, Type(wanted), given[0], static)
             if made is not None:
                 return made
+        if static == "SqlArray.Create" and len(given) == 1 and given[0].type.item is not None:
+            return given[0]
         if static == "DateTime.ParseExact":
             return self._parse_exact(tree, given)
         overloads = [way for way in OF_CLASSES.get(static, []) if way[0] != "-"]
@@ -311,7 +320,7 @@ class Calls:
             sql = formatted(held.sql, held.type, found[3] or "") if found[3] else text_of(held.sql, held.type)
             if sql is None:
                 self.fail(
-                    tree, f"The format {found[3]!r} of a {held.type} is not known here", 'Write one such as "F2".'
+                    tree, f"The format {found[3]!r} of {held.type.one} is not known here", 'Write one such as "F2".'
                 )
             sql = f"COALESCE({sql}, '')"
             width = int(found[2] or 0)
@@ -321,6 +330,8 @@ class Calls:
         return self._text("(" + " || ".join(pieces or ["''"]) + ")", given)
 
     def _concat(self, tree: Any, given: list[Value]) -> Value:
+        if len(given) == 1 and given[0].type.item is not None:
+            return self._join(tree, [Value("''", Type("string")), *given])
         parts = [f"COALESCE({text_of(value.sql, value.type)}, '')" for value in given]
         return self._text("(" + " || ".join(parts or ["''"]) + ")", given)
 
@@ -346,7 +357,8 @@ class Calls:
                 made = sql.format(given[0].sql, *(value.sql for value in held), place=place, now=self.now)
                 parts = [given[0], *held]
                 risky = "{place}" in sql or any(value.risky for value in parts)
-                return Value(made, Type(result), None, risky, True, any(value.aggregate for value in parts))
+                kind = Type("array", item=Type(result[:-2])) if result.endswith("[]") else Type(result)
+                return Value(made, kind, None, risky, True, any(value.aggregate for value in parts))
         kinds = ", ".join(str(value.type) for value in given[1:]) or "nothing"
         ways = "; ".join(f"({', '.join(way[0].split()).replace('text', 'string')})" for way in overloads)
         self.fail(tree, f"{name} can't take {kinds}", "Cast or convert the arguments.", takes=ways)

@@ -60,6 +60,16 @@ class Type:
         """The type that DuckDB holds it in."""
         return f"{self.item.held}[]" if self.item else _HELD[self.name]
 
+    @property
+    def one(self) -> str:
+        """The type with its article, for sentences."""
+        return f"{'an' if self.name == 'int' else 'a'} {self}"
+
+    @property
+    def first(self) -> str:
+        """The type with its article, for sentences that begin with it."""
+        return f"A{self.one[1:]}"
+
     def or_null(self) -> Type:
         """Return the same type with null."""
         return Type(self.name, True, self.item)

@@ -9,7 +9,7 @@ from stepwell.drivers.usql.csharp.columns import NUMBERS, WHOLE, Type, Value, co
 from stepwell.drivers.usql.csharp.literals import number_of, text_in
 from stepwell.drivers.usql.csharp.members import DAYS
 from stepwell.drivers.usql.csharp.objects import Objects
-from stepwell.drivers.usql.csharp.scope import Scope
+from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import UsqlError
 from stepwell.drivers.usql.csharp.text_forms import text_of
 from stepwell.drivers.usql.csharp.windows import Windows
@@ -41,7 +41,7 @@ class Expressions(Windows, Objects):
             hint = (
                 "Compare with `== true`, or write `?? false`." if found.type.name == "bool" else "Write a comparison."
             )
-            self.fail(tree, f"{where} is a {found.type}, and has to be a bool", hint)
+            self.fail(tree, f"{where} is {found.type.one}, and has to be a bool", hint)
         return found
 
     def _as_group(self, tree: Any, scope: Scope) -> Value | None:
@@ -50,7 +50,7 @@ class Expressions(Windows, Objects):
             raw = self.value(tree, scope.of_rows())
         except UsqlError:
             return None
-        return scope.groups.get(raw.sql)
+        return scope.groups.get(group_key(raw.sql))
 
     # Leaves -------------------------------------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class Expressions(Windows, Objects):
     def _not(self, tree: Any, scope: Scope) -> Value:
         held = self.value(tree.children[0], scope)
         if held.type.name != "bool":
-            self.fail(tree, f"`!` needs a bool, not a {held.type}", "Compare it with something.")
+            self.fail(tree, f"`!` needs a bool, not {held.type.one}", "Compare it with something.")
         return _made(f"(NOT {held.sql})", held.type, held)
 
     def _conditional(self, tree: Any, scope: Scope) -> Value:
@@ -126,7 +126,7 @@ class Expressions(Windows, Objects):
         left, right = (self.value(child, scope) for child in tree.children)
         if not left.type.nullable:
             self.fail(
-                tree, f"`??` needs what may be null before it, not a {left.type}", "Leave out `??` and what follows."
+                tree, f"`??` needs what may be null before it, not {left.type.one}", "Leave out `??` and what follows."
             )
         nullable = right.type.nullable
         left, right = self._alike(tree, [left, right], "The two sides of `??`")
@@ -155,7 +155,9 @@ class Expressions(Windows, Objects):
     def _compared(self, tree: Any, left: Value, operator: str, right: Value) -> Value:
         if common([left.type, right.type]) is None and promoted(left.type, right.type) is None:
             self.fail(
-                tree, f"`{operator}` can't compare a {left.type} with a {right.type}", "Cast or convert one of them."
+                tree,
+                f"`{operator}` can't compare {left.type.one} with {right.type.one}",
+                "Cast or convert one of them.",
             )
         if "char" in (left.type.name, right.type.name) and left.type.name != right.type.name:
             left, right = self._number(tree, left, operator), self._number(tree, right, operator)
@@ -166,7 +168,7 @@ class Expressions(Windows, Objects):
             return _made(f"({left.sql} {words} {right.sql})", _BOOL, left, right)
         if left.type.name in ("string", "bool", "array", "Guid"):
             hint = f"Write string.Compare(a, b) {operator} 0." if left.type.name == "string" else "Compare with `==`."
-            self.fail(tree, f"`{operator}` can't compare a {left.type}", hint)
+            self.fail(tree, f"`{operator}` can't compare {left.type.one}", hint)
         sql = f"({left.sql} {operator} {right.sql})"
         if not (left.never_null and right.never_null):
             sql = f"COALESCE({sql}, FALSE)"
@@ -200,7 +202,7 @@ class Expressions(Windows, Objects):
         left, negated, pattern = tree.children
         held, form = self.value(left, scope), self.value(pattern, scope)
         if held.type.name != "string" or form.type.name != "string":
-            self.fail(tree, f"LIKE compares texts, not a {held.type} with a {form.type}", "Call .ToString() of it.")
+            self.fail(tree, f"LIKE compares texts, not {held.type.one} with {form.type.one}", "Call .ToString() of it.")
         sql = f"COALESCE({held.sql} LIKE {form.sql}, FALSE)"
         return _made(f"(NOT {sql})" if negated else sql, _BOOL, held, form)
 
@@ -237,27 +239,32 @@ class Expressions(Windows, Objects):
             return _made(f"({left.sql} {word} {right.sql})", _bool(left, right), left, right)
         type = promoted(left.type, right.type)
         if type is None or (operator in ("&", "|", "^", "<<", ">>") and type.name not in WHOLE):
-            self.fail(tree, f"`{operator}` can't take a {left.type} and a {right.type}", "Cast or convert one of them.")
+            self.fail(
+                tree, f"`{operator}` can't take {left.type.one} and {right.type.one}", "Cast or convert one of them."
+            )
         if operator in ("<<", ">>"):
             type = promoted(left.type, left.type) or type
         a, b = (self.held_as(self._number(tree, value, operator), type).sql for value in (left, right))
         if operator == "^":
             sql = f"xor({a}, {b})"
-        elif operator in ("/", "%") and type.name in WHOLE:
-            return self._divided(tree, f"({a} {'//' if operator == '/' else '%'} {b})", type, left, right)
-        elif operator == "/" and type.name == "decimal":
-            sql = f"CAST(CAST({a} AS DOUBLE) / usql_some(NULLIF({b}, 0), {self.place(tree, 'Division by zero')}) AS {type.held})"
-            return self._divided(tree, sql, type, left, right)
+        elif operator in ("/", "%") and type.name in (*WHOLE, "decimal"):
+            return self._divided(tree, operator, type, (a, b), left, right)
         else:
             sql = f"({a} {operator} {b})"
         if type.name == "decimal":
             sql = f"CAST({sql} AS {type.held})"
         return _made(sql, type, left, right)
 
-    def _divided(self, tree: Any, sql: str, type: Type, left: Value, right: Value) -> Value:
-        made = _made(sql, type, left, right)
-        made.risky = made.risky or not right.literal
-        return made
+    def _divided(
+        self, tree: Any, operator: str, type: Type, sides: tuple[str, str], left: Value, right: Value
+    ) -> Value:
+        a, b = sides
+        if not right.literal:
+            b = f"usql_divisor({b}, {a}, {self.place(tree, 'Division by zero')})"
+        sql = f"({a} {'//' if operator == '/' else '%'} {b})"
+        if type.name == "decimal":
+            sql = f"CAST({f'CAST({a} AS DOUBLE) / {b}' if operator == '/' else sql} AS {type.held})"
+        return _made(sql, type, left, right, risky=not right.literal)
 
     def _dated(self, tree: Any, operator: str, left: Value, right: Value) -> Value:
         null = left.type.nullable or right.type.nullable
@@ -270,7 +277,7 @@ class Expressions(Windows, Objects):
             return _made(f"({left.sql} {operator} {right.sql})", Type("TimeSpan", null), left, right)
         self.fail(
             tree,
-            f"`{operator}` can't take a {left.type} and a {right.type}",
+            f"`{operator}` can't take {left.type.one} and {right.type.one}",
             "Use AddDays, AddHours … of the DateTime.",
         )
 
@@ -278,7 +285,7 @@ class Expressions(Windows, Objects):
         if value.type.name == "char":
             return _made(f"unicode({value.sql})", Type("int", value.type.nullable), value)
         if value.type.name not in (*NUMBERS, "null"):
-            self.fail(tree, f"`{operator}` needs numbers, not a {value.type}", "Cast or convert it.")
+            self.fail(tree, f"`{operator}` needs numbers, not {value.type.one}", "Cast or convert it.")
         return value
 
     def _sign(self, tree: Any, scope: Scope) -> Value:
@@ -293,7 +300,7 @@ class Expressions(Windows, Objects):
         held = self.value(tree.children[0], scope)
         type = promoted(held.type, held.type)
         if type is None or type.name not in WHOLE:
-            self.fail(tree, f"`~` needs a whole number, not a {held.type}", "Cast it to int.")
+            self.fail(tree, f"`~` needs a whole number, not {held.type.one}", "Cast it to int.")
         return _made(f"(~{self.held_as(held, type).sql})", type, held)
 
     def _case(self, tree: Any, scope: Scope) -> Value:
@@ -326,7 +333,7 @@ class Expressions(Windows, Objects):
         names = {held.type.name, wanted.name}
         if not names <= {*NUMBERS, "char", "DayOfWeek"}:
             hint = f"Write {wanted}.Parse(…)." if held.type.name == "string" else "Use Convert, or .ToString()."
-            self.fail(tree, f"A {held.type} can't be cast to {wanted}", hint)
+            self.fail(tree, f"{held.type.first} can't be cast to {wanted}", hint)
         return self._to_number(tree, held, wanted)
 
     def _to_number(self, tree: Any, held: Value, wanted: Type) -> Value:
@@ -344,13 +351,13 @@ class Expressions(Windows, Objects):
     def _index(self, tree: Any, scope: Scope) -> Value:
         held, at = self.value(tree.children[0], scope), self.value(tree.children[1], scope)
         if at.type.name != "int":
-            self.fail(tree.children[1], f"A place in brackets is an int, not a {at.type}", "Cast it: (int) x.")
+            self.fail(tree.children[1], f"A place in brackets is an int, not {at.type.one}", "Cast it: (int) x.")
         place = self.place(tree, "A place in brackets that is not there, or of a text or array that is null,")
         target = held.sql if held.never_null else f"usql_some({held.sql}, {place})"
         if held.type.item is not None:
             return _made(f"usql_item({target}, {at.sql}, {place})", held.type.item, held, at, risky=True)
         if held.type.name != "string":
-            self.fail(tree, f"A {held.type} has no places", "Write brackets after a text or an array.")
+            self.fail(tree, f"{held.type.first} has no places", "Write brackets after a text or an array.")
         return _made(f"usql_part({target}, {at.sql}, 1, {place})", Type("char"), held, at, risky=True)
 
     def _day(self, name: str) -> Value | None:

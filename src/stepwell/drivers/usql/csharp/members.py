@@ -26,8 +26,14 @@ MACROS = (
     "usql_find_from(s, x, i) AS CAST(CASE WHEN strpos(substring(s, i + 1), x) = 0 THEN -1 ELSE strpos(substring(s, i + 1), x) - 1 + i END AS INTEGER)",
     "usql_find_last(s, x) AS CAST(CASE WHEN strpos(reverse(s), reverse(x)) = 0 THEN -1 ELSE "
     "length(s) - length(x) - strpos(reverse(s), reverse(x)) + 1 END AS INTEGER)",
+    "usql_divisor(x, of, place) AS CASE WHEN x = 0 AND of IS NOT NULL THEN error(place) ELSE NULLIF(x, 0) END",
     "usql_item(a, i, place) AS CASE WHEN i < 0 OR i >= len(a) THEN error(place) ELSE a[i + 1] END",
     "usql_order(a, b) AS CASE WHEN a IS NOT DISTINCT FROM b THEN 0 WHEN a IS NULL OR a < b THEN -1 ELSE 1 END",
+    # words as dictionaries have them: letters first, then accents, then small before capital
+    "usql_plain(x) AS strip_accents(lower(replace(x, chr(173), '')))",
+    "usql_words(a, b) AS CASE WHEN a IS NULL OR b IS NULL OR usql_plain(a) <> usql_plain(b) THEN usql_order(usql_plain(a), usql_plain(b)) "
+    "WHEN lower(replace(a, chr(173), '')) <> lower(replace(b, chr(173), '')) THEN usql_order(lower(a), lower(b)) "
+    "ELSE usql_order(replace(b, chr(173), ''), replace(a, chr(173), '')) END",
     "usql_whole(x, place) AS CASE WHEN isnan(x) OR isinf(x) THEN error(place) ELSE trunc(x) END",
 )
 
@@ -79,6 +85,7 @@ string.Substring | int int | string | usql_part({{0}}, {{1}}, {{2}}, {{place}})
 string.IndexOf | text | int | usql_find({{0}}, {{1}})
 string.IndexOf | text int | int | usql_find_from({{0}}, {{1}}, {{2}})
 string.IndexOf | string StringComparison | int | usql_find({{2}}({{0}}), {{2}}({{1}}))
+string.IndexOf | text int int | int | usql_find_from(left({{0}}, {{2}} + {{3}}), {{1}}, {{2}})
 string.LastIndexOf | text | int | usql_find_last({{0}}, {{1}})
 string.Contains | text | bool | contains({{0}}, {{1}})
 string.StartsWith | text | bool | starts_with({{0}}, {{1}})
@@ -95,9 +102,9 @@ string.Remove | int | string | usql_part({{0}}, 0, {{1}}, {{place}})
 string.Remove | int int | string | usql_part({{0}}, 0, {{1}}, {{place}}) || usql_rest({{0}}, {{1}} + {{2}}, {{place}})
 string.Equals | string? | bool | {{0}} IS NOT DISTINCT FROM {{1}}
 string.Equals | string? StringComparison | bool | {{2}}({{0}}) IS NOT DISTINCT FROM {{2}}({{1}})
-string.CompareTo | string? | int | usql_order({{0}}, {{1}})
+string.CompareTo | string? | int | usql_words({{0}}, {{1}})
 string.ToString | | string | {{0}}
-string.Reverse | | string | reverse({{0}})
+string.ToCharArray | | char[] | regexp_split_to_array({{0}}, '')
 char.ToString | | string | {{0}}
 array.Count | - | int | CAST(len({{0}}) AS INTEGER)
 array.Length | - | int | CAST(len({{0}}) AS INTEGER)
@@ -174,10 +181,12 @@ OF_CLASSES = _table(
 string.Empty | - | string | ''
 string.IsNullOrEmpty | string? | bool | (COALESCE({{1}}, '') = '')
 string.IsNullOrWhiteSpace | string? | bool | (trim(COALESCE({{1}}, ''), {_SPACE}) = '')
-string.Compare | string? string? | int | usql_order({{1}}, {{2}})
+string.Compare | string? string? | int | usql_words({{1}}, {{2}})
+string.Compare | string int string int int | int | usql_words(substring({{1}}, {{2}} + 1, {{5}}), substring({{3}}, {{4}} + 1, {{5}}))
+string.CompareOrdinal | string int string int int | int | usql_order(substring({{1}}, {{2}} + 1, {{5}}), substring({{3}}, {{4}} + 1, {{5}}))
 string.CompareOrdinal | string? string? | int | usql_order({{1}}, {{2}})
 string.Compare | string? string? StringComparison | int | usql_order({{3}}({{1}}), {{3}}({{2}}))
-string.Compare | string? string? bool | int | CASE WHEN {{3}} THEN usql_order(lower({{1}}), lower({{2}})) ELSE usql_order({{1}}, {{2}}) END
+string.Compare | string? string? bool | int | CASE WHEN {{3}} THEN usql_order(lower({{1}}), lower({{2}})) ELSE usql_words({{1}}, {{2}}) END
 string.Equals | string? string? | bool | {{1}} IS NOT DISTINCT FROM {{2}}
 string.Equals | string? string? StringComparison | bool | {{3}}({{1}}) IS NOT DISTINCT FROM {{3}}({{2}})
 char.IsDigit | char | bool | regexp_full_match({{1}}, '\\p{{{{Nd}}}}')
@@ -211,6 +220,7 @@ Math.Round | decimal | decimal | CAST(round_even({{1}}, 0) AS DECIMAL(38,10))
 Math.Round | decimal int | decimal | CAST(round_even({{1}}, {{2}}) AS DECIMAL(38,10))
 Math.Round | double | double | round_even({{1}}, 0)
 Math.Round | double int | double | round_even({{1}}, {{2}})
+Math.BigMul | int int | long | (CAST({{1}} AS BIGINT) * {{2}})
 Math.Sqrt | double | double | CASE WHEN {{1}} < 0 THEN CAST('nan' AS DOUBLE) ELSE sqrt({{1}}) END
 Math.Pow | double double | double | pow({{1}}, {{2}})
 Math.Log | double double | double | ln({{1}}) / ln({{2}})

@@ -23,6 +23,8 @@ class Objects(Calls):
         type = self.type(wanted)
         if type.item is not None and len(given) == 1 and given[0].type.item is not None:
             return given[0]
+        if given and given[-1].type.name == "DateTimeKind":
+            del given[-1]
         if (
             type.name == "DateTime"
             and len(given) in (3, 6, 7)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from stepwell.drivers.usql.csharp.columns import Column, Value, quoted
 
 
@@ -22,7 +24,7 @@ class Scope:
 
     Attributes:
         sources: The rowsets of FROM, in their order.
-        groups: For the SQL of each expression of GROUP BY, its value; None where rows are not grouped.
+        groups: For the key of each expression of GROUP BY, its value; None where rows are not grouped.
         aggregates: Whether aggregates may stand there.
         windows: Whether functions with OVER may stand there.
         aliases: What names of the SELECT list mean, where they may be used.
@@ -71,6 +73,11 @@ def source_names(name: str, taken: list[Source]) -> str:
     while any(rows.sql.lower() == quoted(own).lower() for rows in taken):
         own += "_"
     return quoted(own)
+
+
+def group_key(sql: str) -> str:
+    """Return what is the same for equal expressions, wherever in the script they stand."""
+    return re.sub(r"usql@\d+@", "usql@", sql)
 
 
 NOTHING = Scope([])

@@ -103,7 +103,7 @@ type: TYPE [NULLABLE] -> type
     | TYPE "[" "]" -> array_type
     | _ARRAY "<" type ">" -> array_type
     | _MAP "<" type "," type ">" -> map_type
-name: NAME | BRACKETED
+name: NAME | BRACKETED | GENERIC_AGGREGATE
 
 DECLARED: "CONST" | "EXTERNAL"
 SET_OPERATOR: /(OUTER\s+)?UNION\b|EXCEPT\b/
@@ -131,6 +131,7 @@ DIVIDE: "/" | "%"
 BIT_XOR: "^"
 BIT_AND: "&"
 TYPE.2: /(bool|sbyte|byte|short|ushort|int|uint|long|ulong|float|double|decimal|char|string|object|String|Int16|Int32|Int64|Boolean|Double|Single|Decimal|DateTime|Guid|TimeSpan)\b/
+GENERIC_AGGREGATE.4: /ARRAY_AGG\s*<[^<>()]*>/
 _ARRAY.3: /SQL\.ARRAY\b/
 _MAP.3: /SQL\.MAP\b/
 VARIABLE: /@[A-Za-z_]\w*/
@@ -166,6 +167,8 @@ class ScriptText:
         pieces, done, length = [], 0, 0
         for found in re.finditer(r"@@(\w+)@@", original):
             if found[1] not in values:
+                if self._in_comment(found.start()):
+                    continue
                 known = ", ".join(sorted(values)) or "none"
                 raise UsqlError(
                     f"{self._at(found.start())}: @@{found[1]}@@ is no input, output or parameter of the step",
@@ -183,6 +186,10 @@ class ScriptText:
         shift = next(shift for start, shift in reversed(self._shifts) if start <= position)
         place = min(position + shift, len(self._original))
         return UsqlError(f"{self._at(place)}: {what}", {"line": self._line(place), **facts}, hint)
+
+    def _in_comment(self, place: int) -> bool:
+        parts = re.finditer(r'//[^\n]*|/\*.*?\*/|@"(?:[^"]|"")*"|"(?:\\.|[^"\\\n])*"', self._original, re.DOTALL)
+        return any(part.start() <= place < part.end() and part[0].startswith("/") for part in parts)
 
     def _at(self, place: int) -> str:
         before = self._original[:place]
@@ -227,8 +234,9 @@ def parse(script: ScriptText) -> Any:
             position, found = len(script.text.rstrip()), ""
         raise _unexpected(script, position or 0, found, error.accepts or error.expected) from None
     except lark.exceptions.UnexpectedCharacters as error:
-        found = re.match(r"\w+|\S", script.text[error.pos_in_stream :])
-        raise _unexpected(script, error.pos_in_stream, found[0] if found else "", error.allowed or ()) from None
+        position = error.pos_in_stream or 0
+        word = re.match(r"\w+|\S", script.text[position:])
+        raise _unexpected(script, position, word[0] if word else "", error.allowed or ()) from None
 
 
 _WORDS = {
@@ -263,6 +271,23 @@ _OFTEN = (
 )
 
 
+# What begins at the place, what the parser would take there, what it is, and what to write.
+_MISTAKES = (
+    ("=>", "", "A function of `=>` can't be run here", "EXPLODE the array, and aggregate its items."),
+    ("=", "EQUALITY", "`=` does not compare in U-SQL", "Write `==`."),
+    ("<>", "", "`<>` does not compare in U-SQL", "Write `!=`."),
+    (",", "JOIN", "FROM takes joins in U-SQL, no list of rowsets", "Write CROSS JOIN, or INNER JOIN … ON."),
+    ("'", "", "A character has more than one character", 'Write texts in double quotes: "text".'),
+    (r"\$", "", "Interpolated texts can't be run here", 'Write string.Format("{0}", value).'),
+    (
+        r"SELECT\b",
+        "STRING",
+        "A SELECT can't stand in an expression of U-SQL",
+        "Write a SEMIJOIN, an ANTISEMIJOIN or a JOIN.",
+    ),
+)
+
+
 def _unexpected(script: ScriptText, position: int, found: str, expected: Any) -> UsqlError:
     word = re.match(r"\w+", found)
     if word and word[0] in OUTSIDE:
@@ -271,15 +296,10 @@ def _unexpected(script: ScriptText, position: int, found: str, expected: Any) ->
     if word and word[0].upper() in RESERVED and not word[0].isupper() and word[0].upper() in {*expected}:
         hint = f"Write {word[0].upper()}: the words of U-SQL have capital letters."
         return script.error(position, f"`{word[0]}` is no word of U-SQL", hint)
-    if found == "=" and "EQUALITY" in expected:
-        return script.error(position, "`=` does not compare in U-SQL", "Write `==`.")
-    if found == "<" and script.text[position : position + 2] == "<>":
-        return script.error(position, "`<>` does not compare in U-SQL", "Write `!=`.")
-    if found.startswith("'"):
-        hint = 'Write texts in double quotes: "text"; single quotes hold one character.'
-        return script.error(position, "A character has more than one character", hint)
-    if found.startswith("$"):
-        return script.error(position, "Interpolated texts can't be run here", 'Write string.Format("{0}", value).')
+    rest = script.text[position:]
+    for pattern, needed, what, hint in _MISTAKES:
+        if re.match(pattern, rest) and (not needed or needed in expected):
+            return script.error(position, what, hint)
     if word and word[0] in RESERVED and "NAME" in expected and not {*expected} & {"SEMICOLON", "RPAR"}:
         hint = f"Write a name there; a column that is called so stands in brackets: [{word[0]}]."
         return script.error(position, f"`{word[0]}` is a word of U-SQL, and stands where a name is expected", hint)

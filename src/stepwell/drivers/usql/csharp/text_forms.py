@@ -9,16 +9,11 @@ from stepwell.drivers.usql.csharp.columns import WHOLE, Type, text
 MACROS = (
     "usql_some(x, place) AS CASE WHEN x IS NULL THEN error(place) ELSE x END",
     "usql_bool_text(x) AS CASE WHEN x THEN 'True' WHEN NOT x THEN 'False' END",
-    # DuckDB's shortest digits, laid out as C# does: no `.0`, `E+15` from the fifteenth (seventh) power of ten on
-    "usql_power_text(x, t) AS CASE WHEN isnan(x) THEN 'NaN' WHEN isinf(x) THEN CASE WHEN x > 0 THEN 'Infinity' ELSE "
-    "'-Infinity' END ELSE regexp_replace(regexp_replace(t, '\\.0$', ''), '(\\.0)?e', 'E') END",
-    "usql_spread(s, d, p) AS s || rtrim(rtrim(d[1] || '.' || replace(d[2:], '.', ''), '0'), '.') || 'E+' || p",
-    "usql_long_text(t) AS usql_spread(CASE WHEN t LIKE '-%' THEN '-' ELSE '' END, ltrim(t, '-'), "
-    "lpad(CAST(length(split_part(ltrim(t, '-'), '.', 1)) - 1 AS VARCHAR), 2, '0'))",
-    "usql_double_text(x) AS CASE WHEN abs(x) >= 1e15 AND abs(x) < 1e16 THEN usql_long_text(CAST(x AS VARCHAR)) "
-    "ELSE usql_power_text(x, CAST(x AS VARCHAR)) END",
-    "usql_float_text(x) AS CASE WHEN abs(x) >= 1e7 AND NOT isinf(x) AND NOT isnan(x) AND CAST(x AS VARCHAR) NOT LIKE '%e%' "
-    "THEN usql_long_text(CAST(x AS VARCHAR)) ELSE usql_power_text(x, CAST(x AS VARCHAR)) END",
+    # what .NET Framework's ToString() gives: 15 significant digits, 7 for float
+    "usql_digits(x, t) AS CASE WHEN isnan(x) THEN 'NaN' WHEN isinf(x) THEN CASE WHEN x > 0 THEN 'Infinity' ELSE '-Infinity' END "
+    "WHEN x = 0 THEN '0' ELSE replace(t, 'e', 'E') END",
+    "usql_double_text(x) AS usql_digits(x, printf('%.15g', x))",
+    "usql_float_text(x) AS usql_digits(x, printf('%.7g', CAST(x AS DOUBLE)))",
     "usql_decimal_text(x) AS regexp_replace(regexp_replace(CAST(x AS VARCHAR), '(\\.\\d*?)0+$', '\\1'), '\\.$', '')",
     "usql_span_text(x) AS CASE WHEN x < 0 THEN '-' ELSE '' END || CASE WHEN abs(x) >= 86400000000 THEN "
     "CAST(abs(x) // 86400000000 AS VARCHAR) || '.' ELSE '' END || strftime(make_timestamp(abs(x) % 86400000000), '%H:%M:%S') || "
@@ -123,7 +118,7 @@ def formatted(sql: str, type: Type, form: str) -> str | None:
         return None
     found = re.fullmatch(r"([A-Za-z])(\d{0,2})", form)
     if found:
-        return _standard_number(sql, whole, found[1].upper(), found[1], found[2])
+        return _standard_number(sql, type.name, found[1], found[2])
     found = re.fullmatch(r"(#,##)?(0+)(?:\.(0+))?(%?)", form)
     if found:
         digits, percent = len(found[3] or ""), "%" if found[4] else ""
@@ -134,13 +129,15 @@ def formatted(sql: str, type: Type, form: str) -> str | None:
     return None
 
 
-def _standard_number(sql: str, whole: bool, kind: str, letter: str, given: str) -> str | None:
+def _standard_number(sql: str, type_name: str, letter: str, given: str) -> str | None:
+    whole, kind = type_name in WHOLE, letter.upper()
     digits = int(given or 2)
     number = f"CAST({sql} AS DOUBLE)"
     if kind == "D" and whole:
         return f"CASE WHEN {sql} < 0 THEN '-' ELSE '' END || usql_left(CAST(abs({sql}) AS VARCHAR), {int(given or 0)}, '0')"
     if kind == "X" and whole:
-        return f"{'upper' if letter == 'X' else 'lower'}(usql_left(to_hex({sql}), {int(given or 0)}, '0'))"
+        bits = f"to_hex(CAST({sql} AS BIGINT) & {4294967295 if type_name != 'long' else -1})"
+        return f"{'upper' if letter == 'X' else 'lower'}(usql_left({bits}, {int(given or 0)}, '0'))"
     if kind == "F":
         return f"format('{{:.{digits}f}}', round({number}, {digits}))"
     if kind == "N":

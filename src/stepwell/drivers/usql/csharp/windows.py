@@ -87,7 +87,9 @@ class Windows(Calls):
             hint = f"Write {near[0]}." if near else "Write a method of C#, such as Math.Abs(x)."
             self.fail(tree, f"There is no function {name}", hint)
         if over is not None:
-            made.sql = self._wrapped(made, f"{made.sql} OVER ({self._window(over, inner)})")
+            made.sql = self._wrapped(
+                made, f"{made.sql} OVER ({self._window(over, inner, name in AGGREGATES or name.endswith('_VALUE'))})"
+            )
             made.sql, made.aggregate = made.sql, scope.groups is not None
         else:
             made.sql = self._wrapped(made, made.sql)
@@ -111,7 +113,7 @@ class Windows(Calls):
         if type is None:
             self.fail(
                 tree,
-                f"{name} can't take a {held.type}",
+                f"{name} can't take {held.type.one}",
                 "Pass a number." if held.type.name != "null" else "Pass a column.",
             )
         if within is not None or name.startswith("PERCENTILE"):
@@ -136,7 +138,7 @@ class Windows(Calls):
         type = (type or values[0].type) if default is not None else values[0].type.or_null()
         return Value(f"{SHIFTS[name]}({', '.join(value.sql for value in values)})", type)
 
-    def _window(self, over: Any, scope: Scope) -> str:
+    def _window(self, over: Any, scope: Scope, framed: bool) -> str:
         partition, order, frame = over.children
         parts = []
         if partition is not None:
@@ -148,6 +150,8 @@ class Windows(Calls):
             ends = [" ".join(str(part) for part in edge.children) for edge in edges]
             word = kind.data.upper()
             parts.append(f"{word} BETWEEN {ends[0]} AND {ends[1]}" if len(ends) > 1 else f"{word} {ends[0]}")
+        elif order is not None and framed:
+            parts.append("ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")  # U-SQL's own default
         return " ".join(parts)
 
     def sorted_by(self, order: Any, scope: Scope) -> str:

@@ -58,7 +58,7 @@ EXAMPLES = {
     f"{D}.Date": "2016-05-11T00:00:00.0000000",
     f"{D}.AddDays(1.5).AddMonths(1).AddYears(-1)": "2015-06-13T10:11:12.0000000",
     f"{D}.AddHours(2).AddMinutes(-11).AddSeconds(-12)": "2016-05-12T00:00:00.0000000",
-    f'({D} - DateTime.Parse("5/10/2016")).TotalHours': "46.18666666666667",
+    f'({D} - DateTime.Parse("5/10/2016")).TotalHours': "46.1866666666667",
     f'({D} - DateTime.Parse("2016/05/10")).Days': "1",
     f'({D} - DateTime.Parse("May 10, 2016")).ToString()': "1.22:11:12",
     "new DateTime(2020, 2, 28).AddDays(1).Day": "29",
@@ -78,6 +78,17 @@ EXAMPLES = {
     '@"C:\\x" + "\\u00e9\\x41\\t"': "C:\\xéA\t",
     "true ^ true": "False",
     '"b" BETWEEN "a" AND "c" AND NOT "b" IN ("x", "y") AND "b" LIKE "_" AND null IS NULL': "True",
+    '0.1 + 0.2 + " " + 2.0 / 3 + " " + 1f / 3 + " " + 1e15 + " " + 123456789012345.0 + " " + 1e-5 + " " + -0.0': (
+        "0.3 0.666666666666667 0.3333333 1E+15 123456789012345 1E-05 0"
+    ),
+    'string.Compare("abc", "ABC") + " " + string.CompareOrdinal("abc", "ABC") + " " + "Noah".CompareTo("N")': "-1 1 1",
+    'string.Compare("ani\\u00ADmal", "animal") + " " + string.Compare("Noah", 0, "N", 0, 1)': "0 0",
+    'string.Compare("é", "f") + " " + string.Compare("e", "é") + " " + string.Compare((string) null, "a")': "-1 -1 -1",
+    'string.Format("{0:G} {0:X} {1:X}", -27, 255L)': "-27 FFFFFFE5 FF",
+    '"boy hates boy".IndexOf("boy", 1, 5) + " " + "mammal".LastIndexOf("m")': "-1 3",
+    "string.Concat(\"a;b\".Split(';')) + SqlArray.Create(\"x;y\".Split(';'))[1]": "aby",
+    '"Ab".ToCharArray()[1].ToString() + "Ab".ToCharArray().Length': "b2",
+    'new DateTime(2017, 01, 02, 03, 04, 05, DateTimeKind.Local).ToString("u")': "2017-01-02 03:04:05Z",
     "one == 1 AND NOT one != 1 OR false": "True",
 }
 
@@ -92,6 +103,7 @@ def test_members_do_what_net_documents(usql, expression, expected):
     "DECLARE @x double = 3;": "3",
     "DECLARE CONST @x int? = null;": "",
     'DECLARE EXTERNAL @x DateTime = DateTime.Parse("2020-01-31").AddMonths(1);': "2020-02-29T00:00:00.0000000",
+    "DECLARE @x = 1; DECLARE EXTERNAL @x = 2;": "1",
     "DECLARE @y = 5; DECLARE @x = @y * 2L;": "10",
     "DECLARE @x SQL.ARRAY<string> = new SQL.ARRAY<string>{\"k\"};": None,
 }.items())  # fmt: skip

@@ -34,6 +34,17 @@ def test_groups_of_expressions_and_having_by_alias(usql):
     assert usql.rows(query, EMPLOYEES) == ["False,3"]
 
 
+def test_groups_of_expressions_that_can_fail(usql):
+    query = """SELECT Name.Substring(0, 1).ToLower() AS first, Pay.ToString() + "!" AS p, COUNT(*) AS n, Id / 2 + 1 AS h FROM @people
+    GROUP BY Name.Substring(0, 1).ToLower(), Pay.ToString(), Id / 2 HAVING Name.Substring(0, 1).ToLower() != "a" """
+    assert usql.rows(query, EMPLOYEES, order="ORDER BY first") == [
+        "e,150!,1,3",
+        "l,150!,1,2",
+        "n,100!,1,1",
+        "s,200!,1,2",
+    ]
+
+
 @pytest.mark.parametrize(("join", "expected"), {
     "INNER JOIN": ["1,B1", "2,B1", "5,B3"],
     "JOIN": ["1,B1", "2,B1", "5,B3"],
@@ -96,6 +107,12 @@ def test_windows(usql):
     assert usql.rows(query, EMPLOYEES, order="ORDER BY Id") == [
         "1,2,600,2,2,0,Noah,1", "2,1,600,5,4,1,Noah,3", "3,1,600,3,3,2,Noah,5", "4,2,600,3,3,3,Noah,7", "5,1,600,1,1,4,Noah,9",
     ]  # fmt: skip
+
+
+def test_a_window_with_an_order_ends_at_the_row_itself_if_no_frame_is_named(usql):
+    query = "SELECT Id, COUNT(*) OVER (ORDER BY Dept == null) AS n, LAST_VALUE(Id) OVER (ORDER BY Id) AS l FROM @people"
+    rows = [row.split(",") for row in usql.rows(query, EMPLOYEES)]
+    assert sorted(n for _, n, _ in rows) == ["1", "2", "3", "4", "5"] and all(one == last for one, _, last in rows)
 
 
 def test_windows_over_groups(usql):

@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
+from stepwell.drivers.r.data import NamedTexts, Table, serialized
+
+TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
+if TYPE_CHECKING:
+    from typing import Any
+
+_OLDEST_R, _DATE = "4.0.0", "2026-01-01"
+"""What the packages say that they were installed by: R tells of packages that a newer one made."""
+
 EXPORTS = (
     "get_current_run",
     "log_metric",
@@ -199,24 +210,29 @@ QUIET = """
 """
 """Lets the second of the packages have the names of the first without a word."""
 
-BUILD = r"""
-told <- commandArgs(TRUE)
-version <- getRversion()
-make <- function(name, exports, code) {
-  home <- file.path(told[1], name)
-  for (folder in c("R", "Meta")) dir.create(file.path(home, folder), recursive = TRUE)
-  facts <- c(Package = name, Version = "1.0", Title = "The run of a step",
-             Built = paste0("R ", version, "; ; 2026-01-01; unix"))
-  write.dcf(as.list(facts), file.path(home, "DESCRIPTION"))
-  none <- list()
-  built <- list(R = version, Platform = "", Date = "2026-01-01", OStype = "unix")
-  saveRDS(list(DESCRIPTION = facts, Built = built, Rdepends = none, Rdepends2 = none, Depends = none,
-               Suggests = none, Imports = none, LinkingTo = none), file.path(home, "Meta", "package.rds"))
-  writeLines(paste0("export(", exports, ")"), file.path(home, "NAMESPACE"))
-  saveRDS(parseNamespaceFile(name, told[1]), file.path(home, "Meta", "nsInfo.rds"))
-  file.copy(code, file.path(home, "R", name))
-}
-make("stepwell", told[2], told[3])
-make("azuremlsdk", told[2], told[4])
-"""
-"""What makes the packages, as R installs them, for the R that runs it: folder, exports, and two files of code."""
+
+def write_package(library: str, name: str, code: str) -> None:
+    """Write a package of this code to a library, as R installs one."""
+    home = os.path.join(library, name)
+    for folder in ("R", "Meta"):
+        os.makedirs(os.path.join(home, folder))
+    facts = NamedTexts(Package=name, Version="1.0", Title="The run of a step", Built=f"R {_OLDEST_R}; ; {_DATE}; unix")
+    nothing: dict[str, Any] = {}
+    needs = dict.fromkeys(("Rdepends", "Rdepends2", "Depends", "Suggests", "Imports", "LinkingTo"), nothing)
+    built = {"R": _OLDEST_R, "Platform": "", "Date": _DATE, "OStype": "unix"}
+    exports: dict[str, Any] = {
+        **dict.fromkeys(("imports", "importClasses", "importMethods", "nativeRoutines"), nothing),
+        **dict.fromkeys(("exportPatterns", "exportClasses", "exportMethods", "exportClassPatterns", "dynlibs"), ()),
+        "exports": list(EXPORTS),
+        "S3methods": Table(4),
+    }
+    files = {
+        "DESCRIPTION": "".join(f"{key}: {value}\n" for key, value in facts.items()).encode(),
+        "NAMESPACE": f"export({','.join(EXPORTS)})\n".encode(),
+        "Meta/package.rds": serialized({"DESCRIPTION": facts, "Built": built, **needs}),
+        "Meta/nsInfo.rds": serialized(exports),
+        f"R/{name}": code.encode(),
+    }
+    for path, content in files.items():
+        with open(os.path.join(home, path), "wb") as stream:
+            stream.write(content)

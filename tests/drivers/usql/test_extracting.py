@@ -40,7 +40,7 @@ def test_an_empty_field_is_null_for_a_number_that_may_be_and_an_error_for_others
     assert lines(usql, "a int, b int?", "a.csv") == ["1,NULL", "2,7"]
     said = usql.error('@r = EXTRACT a int,\n    b int FROM "a.csv" USING Extractors.Csv();\n'
                       'OUTPUT @r TO "@@out@@/x" USING Outputters.Csv();')  # fmt: skip
-    assert "s.usql, line 2, column 5: The column 'b' is a int, and can't hold what a row has" in said
+    assert "s.usql, line 2, column 5: The column 'b' is an int, and can't hold what a row has" in said
     assert "a.csv: null" in said or "a.csv:" in said
 
 
@@ -134,6 +134,8 @@ def test_what_is_wrong_with_a_path_is_said_with_what_to_write(usql):
     assert "line 1, column 25: A script reads and writes no store by itself" in said and "DataTransferStep" in said
     said = usql.error('@r = EXTRACT a int FROM "data"' + ends)
     assert "The path of EXTRACT is a folder" in said and 'Write the folder\'s files: "data/{*}".' in said
+    said = usql.error('@r = EXTRACT a int FROM "data/a.csv/{*}"' + ends)
+    assert "What the path has as a folder is a file" in said and "Leave out what follows it." in said
     assert "There is no file of that path" in usql.error('@r = EXTRACT a int FROM "none.csv"' + ends)
     said = usql.error('@r = EXTRACT a int FROM "data/{name}.csv"' + ends)
     assert "The path has {name}, and EXTRACT no column 'name'" in said

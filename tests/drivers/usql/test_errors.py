@@ -22,11 +22,11 @@ WRONG = [
         "Two columns of the SELECT are called 'Id'",
         "Write … AS another_name.",
     ),
-    ("@r = SELECT Id - Name AS x FROM @v;", (2, 13), "`-` can't take a int and a string", "Cast or convert"),
-    ("@r = SELECT Id FROM @v WHERE Id == Name;", (2, 30), "`==` can't compare a int with a string", "Cast"),
+    ("@r = SELECT Id - Name AS x FROM @v;", (2, 13), "`-` can't take an int and a string", "Cast or convert"),
+    ("@r = SELECT Id FROM @v WHERE Id == Name;", (2, 30), "`==` can't compare an int with a string", "Cast"),
     ('@r = SELECT Id FROM @v WHERE Name > "a";', (2, 30), "`>` can't compare a string", "string.Compare(a, b) > 0"),
-    ("@r = SELECT Id FROM @v WHERE Id;", (2, 30), "WHERE is a int, and has to be a bool", "Write a comparison."),
-    ("@r = SELECT Id FROM @v WHERE Id AND true;", (2, 30), "A side of && is a int", "Write a comparison."),
+    ("@r = SELECT Id FROM @v WHERE Id;", (2, 30), "WHERE is an int, and has to be a bool", "Write a comparison."),
+    ("@r = SELECT Id FROM @v WHERE Id AND true;", (2, 30), "A side of && is an int", "Write a comparison."),
     ("@r = SELECT Name.Lenght AS x FROM @v;", (2, 13), "A string has no property 'Lenght' here", "Write .Length."),
     ("@r = SELECT Name.ToUper() AS x FROM @v;", (2, 13), "A string has no method 'ToUper' here", "Write .ToUpper(…)."),
     ('@r = SELECT Name.Substring("a") AS x FROM @v;', (2, 13), ".Substring can't take string", "Cast"),
@@ -70,6 +70,12 @@ WRONG = [
     ("@r = SELECT 'ab' AS x FROM @v;", (2, 13), "more than one character", "double quotes"),
     ('@r = SELECT $"{Id}" AS x FROM @v;', (2, 13), "Interpolated texts", "string.Format"),
     ('@r = SELECT "\\q" AS x FROM @v;', (2, 14), "\\q is no escape of C#", "Write"),
+    (
+        "@r = SELECT Id FROM @v WHERE Id IN (SELECT Id FROM @v);",
+        (2, 37),
+        "A SELECT can't stand in an expression",
+        "SEMIJOIN",
+    ),
     ("@r = SELECT Id FROM @v SAMPLE ANY (5);", (2, 24), "SAMPLE can't be run here", "FETCH n ROWS"),
     ("@r = SELECT Id FROM master.dbo.People;", (2, 21), "master is a table or function of the catalog", "EXTRACT"),
     (
@@ -91,7 +97,15 @@ WRONG = [
     ("USE DATABASE Sales;", (2, 1), "USE, which chooses a database or schema of the catalog,", "Leave it out"),
     ("USING System.Text;", (2, 1), "USING, which names a namespace", "Leave it out"),
     ("IF 1 == 1 THEN END;", (2, 1), "IF, which chooses statements,", "Write two scripts"),
-    ('DECLARE @x int = "a";', (2, 18), "@x is a int, and gets a string", "Cast it"),
+    ('DECLARE @x int = "a";', (2, 18), "@x is an int, and gets a string", "Cast it"),
+    ("DECLARE @x = 1; DECLARE @x = 2;", (2, 25), "@x is declared already", "DECLARE EXTERNAL"),
+    (
+        "@r = SELECT Name.Split(',').Min(w => w.Length) AS m FROM @v;",
+        (2, 35),
+        "A function of `=>` can't be run here",
+        "EXPLODE",
+    ),
+    ("@r = SELECT a.Id FROM @v AS a, @v AS b;", (2, 30), "FROM takes joins in U-SQL", "CROSS JOIN"),
     ("DECLARE @x = @y;", (2, 14), "There is no variable @y", "DECLARE @y"),
     ('DECLARE @x strng = "a";', (2, 12), "", "Write"),
     ("@r = SELECT @@who@@ AS x FROM @v;", (2, 13), "@@who@@ is no input, output or parameter of the step", "`params`"),
@@ -131,9 +145,11 @@ def test_what_c_sharp_throws_is_an_error_at_its_place(usql, expression, what):
 
 
 def test_division_by_zero_and_overflow_are_errors(usql):
-    for expression in ("5 / (Id - 1)", "5 % (Id - 1)", "2147483647 + Id", "5.0m / (Id - 1)"):
+    for expression in ("5 / (Id - 1)", "5 % (Id - 1)", "5.0m / (Id - 1)"):
         said = usql.error(f"{START}@r = SELECT {expression} AS x FROM @v;{END}")
-        assert said.startswith("s.usql, line "), said
+        assert said.startswith("s.usql, line 2, column 13: Division by zero"), said
+    said = usql.error(f"{START}@r = SELECT 2147483647 + Id AS x FROM @v;{END}")
+    assert said.startswith("s.usql, line ") and "Overflow" in said
     assert usql.one("5.0 / 0") == "Infinity"
 
 
@@ -147,6 +163,35 @@ def test_places_are_those_of_the_file_where_values_are_replaced(usql):
 def test_a_script_that_writes_nothing_or_is_empty_is_an_error(usql):
     assert "The script has no OUTPUT" in usql.error(START)
     assert "The script has no OUTPUT" in usql.error("")
+
+
+def test_names_in_comments_may_be_of_nothing(usql):
+    text = START + '@r = SELECT "http://x" AS u FROM @v; // was @@gone@@\n/* @@gone@@ */' + END
+    assert usql.run(text)["r.csv"] == b'"http://x"\r\n'
+
+
+def test_files_that_can_not_be_written_are_told(usql):
+    rows = START + "@r = SELECT Id FROM @v;"
+    assert "Two OUTPUTs write the same file" in usql.error(rows + END + END)
+    said = usql.error(rows + END + '\nOUTPUT @r TO "@@out@@/r.csv/x.csv" USING Outputters.Csv();')
+    assert "line 4, column 1: The file of OUTPUT can't be written" in said
+
+
+def test_what_the_step_passes_is_checked_without_a_traceback(usql, capsys):
+    from stepwell.drivers.usql import main
+
+    usql.write("s.usql", START + "@r = SELECT Id FROM @v;" + END)
+    told = {"outputs.out": str(usql.folder / "out")}
+    with pytest.raises(SystemExit):
+        main("s.usql", {**told, "degree_of_parallelism": "many"})
+    assert "`degree_of_parallelism` must be a number of at least 1" in capsys.readouterr().err
+    main("s.usql", {**told, "degree_of_parallelism": "2"})
+    assert capsys.readouterr().out.endswith("r.csv: 1 row\n")
+    assert "CREATE TEMP VIEW" in (usql.folder / "outputs/usql/s.sql").read_text()
+    usql.write("s.usql", "é", "latin-1")
+    with pytest.raises(SystemExit):
+        main("s.usql", told)
+    assert "s.usql is not encoded as UTF-8" in capsys.readouterr().err
 
 
 def test_what_the_tutorial_begins_with_is_accepted(usql):

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from contextlib import suppress
 
-from stepwell.drivers import r_package
-from stepwell.drivers.r_installation import library_with
+from stepwell.drivers.r import package
+from stepwell.drivers.r.installation import library_with
 
 MISSING = "Scripts in R need `Rscript`: Install R (on Debian: apt-get install r-base-core)"
 _USUAL_PACKAGES = "datasets,utils,grDevices,graphics,stats,methods"
@@ -23,7 +23,7 @@ def main(script: str, settings: dict[str, str]) -> None:
     if rscript is None:
         raise SystemExit(f"{MISSING}.")
     with tempfile.TemporaryDirectory(prefix="r-") as folder:
-        libraries = [_own_library(rscript, folder)]
+        libraries = [_own_library(folder)]
         wishes = json.loads(settings.get("packages", "{}"))
         if any(wishes.values()):
             libraries.append(library_with(rscript, wishes))
@@ -32,25 +32,11 @@ def main(script: str, settings: dict[str, str]) -> None:
         raise SystemExit(code if code > 0 else 128 - code)
 
 
-def _own_library(rscript: str, folder: str) -> str:
+def _own_library(folder: str) -> str:
     """Make the package of the run, and v1's, in a library of their own."""
     library = os.path.join(folder, "library")
-    os.mkdir(library)
-    for name, code in (
-        ("stepwell", r_package.CODE + r_package.ON_LOAD),
-        ("azuremlsdk", r_package.CODE + r_package.QUIET),
-    ):
-        with open(os.path.join(folder, f"{name}.R"), "w", encoding="utf-8") as stream:
-            stream.write(code)
-    build = os.path.join(folder, "build.R")
-    with open(build, "w", encoding="utf-8") as stream:
-        stream.write(r_package.BUILD)
-    exports = ",".join(r_package.EXPORTS)
-    codes = [os.path.join(folder, f"{name}.R") for name in ("stepwell", "azuremlsdk")]
-    command = [rscript, "--vanilla", build, library, exports, *codes]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-    if done.returncode:
-        raise SystemExit(f"R can't be started: {done.stderr.strip()}")
+    package.write_package(library, "stepwell", package.CODE + package.ON_LOAD)
+    package.write_package(library, "azuremlsdk", package.CODE + package.QUIET)
     return library
 
 

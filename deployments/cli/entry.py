@@ -1,0 +1,63 @@
+"""The command `stepwell`: run by the resident runner if there is one that is as this process, else right here.
+
+Until it is known that there is none, this imports little, and nothing of Prefect. Started as a program it is the runner.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+from stepwell.deployments.resident import identity
+
+_WHAT_COMMANDS_USE = (
+    "stepwell.deployments.lookup.pipelines",
+    "stepwell.deployments.lookup.runs",
+    "stepwell.deployments.lookup.workspaces",
+    "stepwell.deployments.reports.report",
+    "stepwell.flows.public.pipeline_run",
+    "stepwell.flows.public.published_pipeline",
+    "stepwell.flows.runs.flow_run",
+    "stepwell.flows.runs.launch",
+    "stepwell.flows.runs.progress",
+    "stepwell.flows.runs.summary",
+    "stepwell.blocks.server.connection",
+    "prefect.client.orchestration",
+    "prefect.flow_engine",
+    "prefect.task_engine",
+    "rich.live",
+    "rich.progress",
+    "rich.table",
+)
+"""What most commands import, and the runner has imported before."""
+
+
+def main() -> None:
+    """Run the command line, and end as it ends."""
+    if not identity.reason_against():
+        from stepwell.deployments.resident import client
+
+        with suppress(OSError, ValueError, EOFError):  # any doubt: it runs here
+            name = identity.name()
+            client.run_there(name)  # returns only if it did not run
+            client.start_one(name, __name__)
+    _run()
+
+
+def _run() -> None:
+    from stepwell.deployments.cli.main import main as command_line
+
+    command_line()
+
+
+def _be_resident(name: str) -> None:
+    from stepwell.deployments.cli.main import quieten_prefect
+    from stepwell.deployments.resident.runner import main as resident
+
+    command = resident(name, _WHAT_COMMANDS_USE, quieten_prefect)
+    if command is not None:  # in a fork
+        command(_run)
+
+
+if __name__ == "__main__":
+    _be_resident(sys.argv[1])
