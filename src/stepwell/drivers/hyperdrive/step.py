@@ -59,6 +59,7 @@ def run(settings: dict[str, str]) -> None:
             time.monotonic,
             time.sleep,
             lambda line: print(line, flush=True),
+            lambda words: channel.ask("run.progress", words=words),
         )
         trials = sweep.run()
         _refuse_failure(trials)

@@ -83,6 +83,7 @@ class Sweep:
         clock: Returns the seconds since some moment.
         pause: Lets some time pass.
         say: Tells people what happens.
+        progress: Tells those who follow the run how far the sweep is.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Sweep:
         clock: Callable[[], float],
         pause: Callable[[float], None],
         say: Callable[[str], None] = print,
+        progress: Callable[[str], None] = str,
     ) -> None:
         self._settings, self._host, self._clock, self._pause, self._say = settings, host, clock, pause, say
         self._goal = str(settings["primary_metric"]["goal"])
@@ -99,6 +101,7 @@ class Sweep:
         self._most = int(settings["max_total_runs"])
         self._concurrent = min(self._most, int(settings["max_concurrent_runs"] or self._most))
         self._exhausted = False
+        self._progress, self._told = progress, ""
         self.trials: list[Trial] = []
 
     def run(self) -> list[Trial]:
@@ -107,6 +110,7 @@ class Sweep:
         pause = _SHORTEST_PAUSE
         while True:
             self._start()
+            self._tell()
             if all(trial.ended for trial in self.trials) and not self._more:
                 return self.trials
             if self._clock() >= until:
@@ -145,6 +149,16 @@ class Sweep:
                 return
             arguments = [text for name in values for text in (option_name(name), argument_text(values[name]))]
             self.trials.append(Trial(number, values, self._host.submit(number, values, arguments)))
+
+    def _tell(self) -> None:
+        ended, best = sum(trial.ended for trial in self.trials), self.best
+        total = len(self.trials) if self._exhausted else self._most
+        words = f"{ended} of {total} trials, {len(self.trials) - ended} at work"
+        if best is not None:
+            words += f", best {self._settings['primary_metric']['name']} {self.value(best):.6g}"
+        if words != self._told:
+            self._told = words
+            self._progress(words)
 
     def _look(self) -> bool:
         """Take in what has changed of the trials, and return whether anything has."""
