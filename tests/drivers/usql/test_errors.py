@@ -35,7 +35,7 @@ WRONG = [
     (
         "@r = SELECT Helper.Run(Id) AS x FROM @v;",
         (2, 13),
-        "Helper.Run is of a class that is not known here",
+        "Helper is no column, and no class that is known here",
         "PythonScriptStep",
     ),
     (
@@ -106,6 +106,7 @@ WRONG = [
         "EXPLODE",
     ),
     ("@r = SELECT a.Id FROM @v AS a, @v AS b;", (2, 30), "FROM takes joins in U-SQL", "CROSS JOIN"),
+    ("@r = SELECT Nme.ToUpper() AS x FROM @v;", (2, 13), "Nme is no column, and no class", "Write Name."),
     ("DECLARE @x = @y;", (2, 14), "There is no variable @y", "DECLARE @y"),
     ('DECLARE @x strng = "a";', (2, 12), "", "Write"),
     ("@r = SELECT @@who@@ AS x FROM @v;", (2, 13), "@@who@@ is no input, output or parameter of the step", "`params`"),

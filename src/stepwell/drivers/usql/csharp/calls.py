@@ -15,6 +15,7 @@ from stepwell.drivers.usql.csharp.text_forms import date_format, formatted, text
 
 _CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {
     "DayOfWeek",
+    "SqlArray",
     "StringComparison",
     "StringSplitOptions",
     "DateTimeKind",
@@ -124,6 +125,7 @@ class Calls:
             return self.column(tree, scope, name, source)
         static = self._static(tree, scope)
         if static:
+            self._check_class(tree, static, scope)
             return self._constant(tree, static)
         return self._property(tree, self.value(left, scope), name)
 
@@ -145,12 +147,19 @@ class Calls:
                 return Value(sql.format(now=self.now), Type(result), never_null=True)
         self._unknown(tree, static, [name for name, ways in OF_CLASSES.items() if ways[0][0] == "-"])
 
+    def _check_class(self, tree: Any, static: str, scope: Scope) -> None:
+        """Raise UsqlError if what stands before the point is neither a class nor a column."""
+        owner = static.partition(".")[0]
+        if tree.data == "member" and owner not in _CLASSES:
+            near = difflib.get_close_matches(owner, scope.names(), 1)
+            hint = (
+                f"Write {near[0]}." if near else "Write a column; C# code of your own belongs into a PythonScriptStep."
+            )
+            self.fail(tree, f"{owner} is no column, and no class that is known here", hint)
+
     def _unknown(self, tree: Any, static: str, known: Iterable[str]) -> NoReturn:
         owner, _, name = static.partition(".")
         near = difflib.get_close_matches(static, list(known), 1)
-        if owner not in _CLASSES:
-            hint = "Write what it does as an expression, or do it in a PythonScriptStep; C# code of your own can't be run here."
-            self.fail(tree, f"{static} is of a class that is not known here", hint)
         hint = f"Write {near[0]}." if near else _INSTEAD
         self.fail(tree, f"{owner} has no {name} here", hint)
 
@@ -193,6 +202,7 @@ class Calls:
                 self.fail(argument, "That is no argument of a method", "Pass a value.")
         static = self._static(callee, scope)
         if static:
+            self._check_class(callee, static, scope)
             return self._class_call(tree, static, [self.value(argument, scope) for argument in given])
         if callee.data != "member":
             self.fail(callee, "That can't be called", "Call a method of a value or a class.")
