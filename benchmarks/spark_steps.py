@@ -1,19 +1,17 @@
 """What a step on Spark costs over the bare tool: `python benchmarks/spark_steps.py [ROUNDS]`.
 
 The same script by `spark-submit` and as a step, the same notebook by nbclient and as a step, in turns, on two cores of Spark.
-Seconds by the clock, and of processors (of all children), the smallest of the rounds; a step's are those of a whole pipeline
-run of it, less those of the same run with a script that does nothing.
+The smallest of the rounds; a step's seconds are those of a whole pipeline run of it, less those of the same run with a script
+that does nothing.
 """
 
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 SCRIPT = """
@@ -45,12 +43,11 @@ Pipeline(ws, [steps[kind]()])()
 """
 
 
-def measured(command: list[str], folder: Path, variables: dict[str, str]) -> tuple[float, float]:
-    """Return the seconds of a command by the clock, and of processors."""
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+def measured(command: list[str], folder: Path, variables: dict[str, str]) -> float:
+    """Return the seconds that a command takes."""
+    began = time.perf_counter()
     subprocess.run(command, cwd=folder, env=variables, check=True, capture_output=True)
-    took, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - began
 
 
 def main(rounds: int) -> None:
@@ -77,29 +74,15 @@ def main(rounds: int) -> None:
         }
         try:
             measured(sides["nothing"], folder, variables)  # which starts Prefect's server
-            found = {
-                name: [measured(command, folder, variables) for _ in range(rounds)] for name, command in sides.items()
-            }
+            turns = [{name: measured(words, folder, variables) for name, words in sides.items()} for _ in range(rounds)]
         finally:
             stop = [sys.executable, "-m", "stepwell.deployments.cli.main", "server", "stop"]
             subprocess.run(stop, env=variables, check=False, capture_output=True)
-    least: dict[str, tuple[float, ...]] = {
-        name: tuple(map(min, zip(*each, strict=True))) for name, each in found.items()
-    }
-    show = _row(least)
-    print("| the same work | bare tool: clock, CPU | step: clock, CPU | over |\n|---|---|---|---|")
-    print(show("script", "spark-submit"))
-    print(show("notebook", "nbclient"))
-
-
-def _row(least: dict[str, tuple[float, ...]]) -> Callable[[str, str], str]:
-    def row(step: str, tool: str) -> str:
-        own = [one - none for one, none in zip(least[step], least["nothing"], strict=True)]
-        over = [one - other for one, other in zip(own, least[tool], strict=True)]
-        shown = [" and ".join(f"{value:.1f} s" for value in values) for values in (least[tool], own, over)]
-        return f"| {step} ({tool}) | {' | '.join(shown)} |"
-
-    return row
+    least = {name: min(turn[name] for turn in turns) for name in sides}
+    print("| the same work | bare tool | step | over |\n|---|--:|--:|--:|")
+    for kind, tool in (("script", "spark-submit"), ("notebook", "nbclient")):
+        own = least[kind] - least["nothing"]
+        print(f"| {kind} ({tool}) | {least[tool]:.1f} s | {own:.1f} s | {own - least[tool]:+.1f} s |")
 
 
 if __name__ == "__main__":
