@@ -129,6 +129,8 @@ def test_those_who_follow_are_told_how_far_the_sweep_is():
     told = []
     now = [0.0]
     pause = lambda seconds: now.__setitem__(0, now[0] + seconds)  # noqa: E731
-    Sweep({**SETTINGS, "max_total_runs": 3}, Host(lambda x, i: float(x), 1), lambda: now[0], pause, str, told.append).run()
+    Sweep(
+        {**SETTINGS, "max_total_runs": 3}, Host(lambda x, i: float(x), 1), lambda: now[0], pause, str, told.append
+    ).run()
     assert told[0] == "0 of 3 trials, 2 at work" and told[-1] == "3 of 3 trials, 0 at work, best score 3"
     assert len(set(told)) == len(told)
