@@ -138,8 +138,9 @@ def test_the_articles_listings_run_in_a_notebook_with_the_sdks_own_imports(serve
     *_, answer, _, _, again = [cell for cell in book.cells if cell.cell_type == "code"]
     assert again.outputs[-1]["text"].split("\n")[-2] == "[True, True, True]", again.outputs
     adla = next(cell for cell in book.cells if "Attach ADLA" in cell.source)
-    assert adla.outputs[0]["text"].startswith("compute not found\nadla_compute_name adla-compute\n")
-    assert adla.outputs[0]["text"].endswith('Provisioning operation finished, operation "Succeeded"\n')
+    attached = "".join(output["text"] for output in adla.outputs)
+    assert attached.startswith("compute not found\nadla_compute_name adla-compute\n")
+    assert attached.endswith('Provisioning operation finished, operation "Succeeded"\n')
     run_id = ast.literal_eval(answer.outputs[0]["data"]["text/plain"])["Id"]
     found = ended(served, run_id)
     assert found["status"] == "Finished"
