@@ -282,7 +282,7 @@ def _client(notebook: Any, screen: _Screen, kept: str, setup: str, folder: str) 
     )
     if len(folder) < _LONGEST_SOCKET:  # over a port, anybody on this machine could read what cells show
         manager.transport, manager.ip = "ipc", os.path.join(folder, "s")
-    return Client(
+    client = Client(
         notebook,
         km=manager,
         timeout=None,
@@ -292,6 +292,8 @@ def _client(notebook: Any, screen: _Screen, kept: str, setup: str, folder: str) 
         record_timing=False,  # the same cells with the same results are the same notebook
         on_cell_executed=lambda **_: _write(notebook, kept),
     )
+    client.owns_km = True  # it ends the kernel with the notebook, not with this process
+    return client
 
 
 def _variables(folder: str) -> dict[str, str]:
