@@ -93,7 +93,7 @@ class Sweep:
         clock: Callable[[], float],
         pause: Callable[[float], None],
         say: Callable[[str], None] = print,
-        progress: Callable[[str], None] = str,
+        progress: Callable[[str], object] = str,
     ) -> None:
         self._settings, self._host, self._clock, self._pause, self._say = settings, host, clock, pause, say
         self._goal = str(settings["primary_metric"]["goal"])
