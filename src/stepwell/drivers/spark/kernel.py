@@ -81,12 +81,13 @@ class Kernel:
 
     def _want_spark(self, source: str) -> None:
         """Give the namespace `spark`, `sc` and `sqlContext` if the cell names them: to start Spark takes seconds."""
-        if "spark" in self.names or not _names_spark(source):
-            return
-        found = session.session(os.path.basename(self.path))
-        self.names["spark"] = found
-        if not session.is_connect(session.target()["master"]):
-            self.names.update(sc=found.sparkContext, sqlContext=session.sql_context())
+        connect = session.is_connect(session.target()["master"])
+        if "spark" not in self.names and _names_spark(source):
+            self.names["spark"] = found = session.session(os.path.basename(self.path))
+            if not connect:
+                self.names["sc"] = found.sparkContext
+        if "sqlContext" in source and "sqlContext" not in self.names and not connect:
+            self.names["sqlContext"] = session.sql_context()
 
     # Other notebooks --------------------------------------------------------------------------------------------------
 
