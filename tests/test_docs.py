@@ -31,7 +31,7 @@ def load_rooms():
 def navigation(entries) -> list[str]:
     pages = []
     for entry in entries:
-        for value in entry.values():
+        for value in [entry] if isinstance(entry, str) else entry.values():
             pages += [value] if isinstance(value, str) else navigation(value)
     return pages
 

@@ -30,7 +30,7 @@ from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.errors import ServerException
-from stepwell.model.names import earlier_joined_name, joined_name
+from stepwell.model.names import beginning_of_joined_names, earlier_joined_name, joined_name
 
 _PAGE = 200
 _SAVE_ATTEMPTS, _SAVE_PAUSE = 6, 0.05
@@ -191,27 +191,25 @@ def _delete(found: Iterable[BlockDocument]) -> bool:
 
 def load_all(cls: type[B], **fields: str) -> list[B]:
     """Return every saved block of the class whose fields have these values."""
-    with client() as api:
-        try:
-            documents = api.read_block_documents_by_type(
-                cls.get_block_type_slug(), include_secrets=True
-            )  # no server pages them
-        except PrefectHTTPStatusError as error:
-            if error.response.status_code != httpx.codes.NOT_FOUND:
-                raise
-            return []
-    return _those_of([_block_from(cls, document) for document in documents], fields)
+    return load_any([cls], **fields)
 
 
 def load_any(classes: Iterable[type[B]], **fields: str) -> list[B]:
     """Return every saved block of any of the classes whose fields have these values, in one round trip for each 200."""
     by_slug = {cls.get_block_type_slug(): cls for cls in classes}
     found = []
-    for document in _read_documents(by_slug.values(), {}):
+    for document in _read_documents(by_slug.values(), _narrowed(by_slug.values(), fields)):
         assert document.block_type
         with suppress(ValidationError):  # one that can't be read must not be in the way of the others
             found.append(_block_from(by_slug[str(document.block_type.slug)], document))
     return _those_of(found, fields)
+
+
+def _narrowed(classes: Iterable[type[Block]], fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return a filter that leaves out documents of other workspaces, as far as their names tell."""
+    named = all(issubclass(cls, NamedBlock) and cls.named_by[0] == "workspace" for cls in classes)
+    beginning = beginning_of_joined_names(fields.get("workspace", "")) if named else ""
+    return {"block_documents": {"name": {"like_": beginning}}} if beginning else {}
 
 
 def _read_documents(classes: Iterable[type[Block]], wanted: Mapping[str, Any]) -> list[BlockDocument]:

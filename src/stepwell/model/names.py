@@ -33,6 +33,11 @@ def earlier_joined_name(*names: str) -> str:
     return slug if slug == joined else f"{slug}-{digest('document-name', list(names))[:8]}"
 
 
+def beginning_of_joined_names(name: str) -> str:
+    """Return what `joined_name` and `earlier_joined_name` begin with for any list that begins with this name; '' if it may be anything."""
+    return _slug([name])[:_LONGEST_SLUG].rstrip("-")
+
+
 def folder_name(text: str) -> str:
     """Return a folder's or file's name for any text, in 200 bytes at most; distinct texts have distinct ones.
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stepwell.model.names import earlier_joined_name, folder_name, joined_name
+from stepwell.model.names import beginning_of_joined_names, earlier_joined_name, folder_name, joined_name
 
 PARTS = st.text("abAB01-_./ é", max_size=12)
 LISTS = st.lists(PARTS, min_size=1, max_size=4)
@@ -69,3 +69,12 @@ def test_what_can_not_gets_a_digest_that_no_other_text_has(text):
     name = folder_name(text)
     assert re.search("--[0-9a-f]{32}$", name) and folder_name(name) != name
     assert folder_name("eval/test") not in ("eval_test", folder_name("eval//test"))
+
+
+@given(st.text(), st.lists(st.text(), min_size=1, max_size=3))
+@example("-", ["a"])
+@example("ab" * 150, ["c"])
+def test_joined_names_begin_as_their_first_name_does(name, others):
+    beginning = beginning_of_joined_names(name)
+    assert joined_name(name, *others).startswith(beginning)
+    assert earlier_joined_name(name, *others).startswith(beginning)

@@ -95,7 +95,10 @@ def listening():
 def begun(tmp_path, body=""):
     """Start a command that waits in a runner; return it and the process that runs it."""
     (tmp_path / "waits.py").write_text(WAITING.format(body))
-    caller = subprocess.Popen([*COMMAND, "waits.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    caller = subprocess.Popen(
+        [*COMMAND, "waits.py"], **streams, preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    )  # which is ignored below `nohup`
     place = tmp_path / "begun"
     eventually(place.exists)
     pid = int(place.read_text())
@@ -223,7 +226,7 @@ def test_what_stands_in_a_runners_place_is_passed_by(home):
     (lock,) = os.listdir(identity.folder())
     place = os.path.join(identity.folder(), lock.removesuffix(".lock"))
     with socket.socket(socket.AF_UNIX) as silent:
-        silent.bind(place)  # nobody listens
+        silent.bind(os.path.relpath(place))  # nobody listens; a whole path may be too long for a socket
         assert run(os.devnull).returncode == 0
     listening()
     overview.stop()

@@ -188,7 +188,7 @@ def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project
     ("config", "more", "words"),
     [("pipeline", {"paramters": {"rate": 2}}, "Experiment.submit takes no argument 'paramters'"),
      ("pipeline", {"tags": "blue"}, "`tags` of Experiment.submit must be a dict, not 'blue'"),
-     ("step", {}, "`config` of Experiment.submit must be a Pipeline, a ScriptRunConfig, a PublishedPipeline or a PipelineEndpoint, not a PythonScriptStep"),
+     ("step", {}, "`config` of Experiment.submit must be a Pipeline, a ScriptRunConfig, a HyperDriveConfig, a PublishedPipeline or a PipelineEndpoint, not a PythonScriptStep"),
      (None, {}, "`config` of Experiment.submit must be a Pipeline")],
 )  # fmt: skip
 def test_wrong_calls_are_refused_before_anything_runs(project, chain, config, more, words):
