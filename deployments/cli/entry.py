@@ -32,9 +32,13 @@ _WHAT_COMMANDS_USE = (
 """What most commands import, and the runner has imported before."""
 
 
+_BY_ITSELF = ("serve",)
+"""What is at work for long, and is looked after as the process that it is."""
+
+
 def main() -> None:
     """Run the command line, and end as it ends."""
-    if not identity.reason_against():
+    if sys.argv[1:2] not in ([name] for name in _BY_ITSELF) and not identity.reason_against():
         from stepwell.deployments.resident import client
 
         with suppress(OSError, ValueError, EOFError):  # any doubt: it runs here

@@ -245,6 +245,11 @@ def test_the_switch_and_settings_of_the_folder_leave_commands_by_themselves(home
     assert not os.path.exists(identity.folder())
 
 
+def test_services_run_by_themselves(home):
+    assert run("serve", "-h", command=COMMAND_LINE).returncode == 0
+    assert not os.path.exists(identity.folder())
+
+
 def test_other_settings_have_another_runner(home, monkeypatch):
     first = identity.name()
     for name, value in {"PREFECT_API_URL": "http://127.0.0.1:9", "PYTHONUTF8": "1", "STEPWELL_ANY": "x"}.items():
