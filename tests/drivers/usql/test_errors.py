@@ -161,6 +161,12 @@ def test_places_are_those_of_the_file_where_values_are_replaced(usql):
     assert line in said
 
 
+def test_a_path_without_quotes_is_told_to_have_them(usql):
+    said = usql.error(START + "@r = EXTRACT Id int FROM @@data@@ USING Extractors.Csv();" + END, data="/data/a.csv")
+    assert said.startswith("s.usql, line 2, column 26: The value of @@data@@ is a text"), said
+    assert 'Write it in double quotes: "@@data@@".' in said
+
+
 def test_a_script_that_writes_nothing_or_is_empty_is_an_error(usql):
     assert "The script has no OUTPUT" in usql.error(START)
     assert "The script has no OUTPUT" in usql.error("")

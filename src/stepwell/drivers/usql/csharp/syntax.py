@@ -183,9 +183,17 @@ class ScriptText:
 
     def error(self, position: int, what: str, hint: str, **facts: object) -> UsqlError:
         """Return the error about what stands at a position of the text."""
-        shift = next(shift for start, shift in reversed(self._shifts) if start <= position)
-        place = min(position + shift, len(self._original))
+        place = self._place(position)
         return UsqlError(f"{self._at(place)}: {what}", {"line": self._line(place), **facts}, hint)
+
+    def replaced_at(self, position: int) -> str:
+        """Return the `@@name@@` whose value begins at a position of the text, '' if none does."""
+        found = re.match(r"@@\w+@@", self._original[self._place(position) :])
+        return found[0] if found else ""
+
+    def _place(self, position: int) -> int:
+        shift = next(shift for start, shift in reversed(self._shifts) if start <= position)
+        return min(position + shift, len(self._original))
 
     def _in_comment(self, place: int) -> bool:
         parts = re.finditer(r'//[^\n]*|/\*.*?\*/|@"(?:[^"]|"")*"|"(?:\\.|[^"\\\n])*"', self._original, re.DOTALL)
@@ -289,7 +297,9 @@ _MISTAKES = (
 
 
 def _unexpected(script: ScriptText, position: int, found: str, expected: Any) -> UsqlError:
-    word = re.match(r"\w+", found)
+    word, replaced = re.match(r"\w+", found), script.replaced_at(position)
+    if replaced and "STRING" in expected:
+        return script.error(position, f"The value of {replaced} is a text", f'Write it in double quotes: "{replaced}".')
     if word and word[0] in OUTSIDE:
         what, hint = OUTSIDE[word[0]]
         return script.error(position, f"{what} can't be run here", hint)
