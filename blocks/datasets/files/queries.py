@@ -38,7 +38,9 @@ def _answer(datastore: Datastore, query: str) -> Any:
 
             def answer() -> Any:
                 with engine.connect() as connection:  # whatever a query changes is undone with it
-                    return pandas.read_sql_query(text(query), connection)
+                    return pandas.read_sql_query(  # whole numbers stay whole beside NULL
+                        text(query), connection, coerce_float=False, dtype_backend="numpy_nullable"
+                    )
 
             return patiently(answer, engine.dispose, _may_pass)
         finally:

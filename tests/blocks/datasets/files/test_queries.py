@@ -50,3 +50,9 @@ def test_what_can_not_be_answered_is_told(database, workspace) -> None:
         Dataset.Tabular.from_sql_query((workspace.get_default_datastore(), "SELECT 1"))
     with pytest.raises(UserErrorException, match="A query must be"):
         Dataset.Tabular.from_sql_query("SELECT 1")
+
+
+def test_whole_numbers_beside_nothing_stay_whole(database, workspace) -> None:
+    query = "SELECT 9007199254740993 AS id, 1.5 AS rent UNION ALL SELECT NULL, NULL"
+    table = Dataset.Tabular.from_sql_query((database, query)).to_pandas_dataframe()
+    assert int(table["id"].dropna().iloc[0]) == 9007199254740993
