@@ -17,7 +17,7 @@ from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.argument_types import Argument, Input, Output, StepOptions
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.fan_out.parallel_run_config import ParallelRunConfig
-from stepwell.flows.steps.ports import port_of
+from stepwell.flows.steps.ports import original, port_of
 from stepwell.flows.steps.step import Producers, Step
 from stepwell.model.definitions import EarlierSource, InputPort, OutputPort, Piece, StepDefinition
 
@@ -41,7 +41,7 @@ class ParallelRunStep(Step):
         arguments: The script's arguments: texts and numbers, parameters, and inputs and outputs, which become paths.
         allow_reuse: Whether an earlier result may be used again.
         reuse_mini_batches: Whether of `append_row` only mini-batches with new or changed files run, and the rows of the others
-            are used again. Not if the script writes files of its own or logs to its run.
+            are used again. Not if the script writes files of its own or logs to its run, or gets what is split as a whole, too.
         **more: Further keyword arguments of `Step`.
 
     Raises:
@@ -97,7 +97,10 @@ class ParallelRunStep(Step):
         )
         self._split = [self._input_names[id(item)] for item in self.inputs[: len(split)]]
         self._appends = config.settings["output_action"] == APPEND_ROW
-        self._reuse_mini_batches = reuse_mini_batches
+        whole = {id(original(item)) for item in side_inputs or ()}
+        named = {piece.value for argument in self._pieces for piece in argument if piece.kind == "input"}
+        read_whole = named.intersection(self._split) or any(id(original(item)) in whole for item in split)
+        self._reuse_mini_batches = reuse_mini_batches and not read_whole
         self._output = "" if output is None else port_of(self.outputs[0]).name
 
     def define(

@@ -214,3 +214,21 @@ def test_a_worker_of_a_cluster_runs_it_and_finds_what_an_earlier_execution_left(
     happened, why, rows = scoring.run(target=DaskCompute(max_nodes=1))
     assert "1 of 3 mini-batches will run, with 2 files" in why
     assert sorted(rows) == sorted(["other", *(f"text {number}" for number in (0, 2, 3, 4, 5))])
+
+
+@pytest.mark.parametrize("way", ["side input", "argument"])
+def test_nothing_is_used_again_in_parts_of_what_is_read_as_a_whole_too(project, way):
+    scoring = Scoring(project)
+    data = Dataset.File.from_files((scoring.store, "raw")).as_named_input("texts")
+    one, other = (
+        scoring.step([data], more=more, arguments=["!", *arguments])
+        for more, arguments in (({}, []), ({"side_inputs": [data]}, []) if way == "side input" else ({}, [data]))
+    )
+    keeps = [
+        any(
+            port.name == "mini batches" or " " in port.name
+            for port in step.define(step_id="s", producers={}, ids={}).outputs
+        )
+        for step in (one, other)
+    ]
+    assert keeps == [True, False]
