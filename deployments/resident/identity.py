@@ -10,7 +10,7 @@ import sys
 
 FOLDER = "resident"
 SWITCH = "STEPWELL_RESIDENT"
-_READ_AT_IMPORT = ("PREFECT_", "STEPWELL_", "PYTHON", "LC_")
+_READ_AT_IMPORT = ("PREFECT_", "STEPWELL_", "PYTHON", "LC_", "LD_", "MALLOC_", "GLIBC_")
 _ALSO_READ = ("LANG", "LANGUAGE", "HOME", "DO_NOT_TRACK", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "AZUREML_RUN_ID")
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user")
 _SETTINGS_OF_FOLDER = (".env", "prefect.toml")
@@ -40,8 +40,10 @@ def reason_against() -> str:
         return "this system has no resident runners"
     if os.environ.get("AZUREML_RUN_ID") and os.environ.get("STEPWELL_CONTROL"):
         return "a step has a Stepwell of its own"
-    if sys.flags.isolated or sys.flags.no_site:
+    if sys.orig_argv[1:2] and sys.orig_argv[1].startswith("-") and sys.orig_argv[1][:2] not in ("-m", "-c"):
         return "Python was started with options of its own"
+    if _has_other_files():
+        return "the caller has handed down open files"
     return "Prefect has settings in this folder" if _changes_settings() else ""
 
 
@@ -66,6 +68,17 @@ def name() -> str:
         os.getpriority(os.PRIO_PROCESS, 0),
     ]
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+def _has_other_files() -> bool:
+    """Return whether files are open that what this process starts has, too, beside the standard streams."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                return True
+        except OSError:  # that of the folder itself
+            continue
+    return False
 
 
 def _changes_settings() -> bool:

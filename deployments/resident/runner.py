@@ -132,7 +132,7 @@ class Runner:
                 return
         self._selector.unregister(connection)
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         for pid, connection in list(self._callers.items()):

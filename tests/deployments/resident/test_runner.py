@@ -58,6 +58,10 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("STEPWELL_HOME", str(folder))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [SUPPORT, os.environ.get("PYTHONPATH")])))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys, "orig_argv", [sys.executable, "-m", "pytest"]
+    )  # whatever workers of the tests are started with
+    monkeypatch.setattr(identity, "_has_other_files", lambda: False)
     yield folder
     overview.stop()
 
