@@ -237,12 +237,16 @@ def _below(folder: Path, path: str) -> Path:
 
 
 def redact_record(job: Job, redact: Redact, *, logs: bool = False) -> None:
-    """Replace the secrets in the texts that the script left for the record; `logs`: in its output, too."""
+    """Replace the secrets in texts and notebooks that the script left for the record; `logs`: in its output, too."""
     events = masked_events(job.control, redact)
     if events is not None:
         replace_file(job.record, f"{job.control.name}/{EVENTS}", events)
-    folders = ("user_logs", job.logs.name) if logs else ("user_logs",)
-    for path in [f"{folder}/{name}" for folder in folders for name in files_below(job.record, folder)]:
+    folders = ("user_logs", *([job.logs.name] if logs else ()))
+    paths = [f"{folder}/{name}" for folder in folders for name in files_below(job.record, folder)]
+    for path in (
+        *paths,
+        *(f"outputs/{name}" for name in files_below(job.record, "outputs") if name.endswith(".ipynb")),
+    ):
         with suppress(OSError):
             with open_file(job.record, path) as stream:
                 if os.fstat(stream.fileno()).st_size > _LARGEST_LOG:

@@ -141,3 +141,14 @@ def test_an_environment_with_packages_gets_what_runs_notebooks():
 def test_what_can_not_be_used_is_refused(make, words):
     with pytest.raises(UserErrorException, match=words):
         make()
+
+
+def test_a_secret_that_a_cell_prints_is_masked_in_the_executed_notebook(project):
+    project.workspace.get_default_keyvault().set_secret("pw", "not-to-be-shown")
+    name = notebook(
+        project, "books/tell.ipynb", "from stepwell import Run\nprint('it is', Run.get_context().get_secret('pw'))"
+    )
+    step = NotebookRunnerStep(notebook=name, source_directory=project.source)
+    assert [one.happened for one in project.run(project.pipeline(step)).steps] == ["ran"]
+    kept = [path.read_text() for path in project.workspace.store.root.rglob("outputs/*.ipynb")]
+    assert kept and all("it is ***" in text and "not-to-be-shown" not in text for text in kept)
