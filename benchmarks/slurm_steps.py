@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "support")]
 
-import slurm_cluster
+import slurm_cluster  # noqa: E402
 
 
 def main(steps: int = 200, workers: int = 16, seconds: float = 10) -> None:
@@ -38,7 +38,9 @@ def main(steps: int = 200, workers: int = 16, seconds: float = 10) -> None:
         began = time.monotonic()
         Pipeline(workspace, naps)()
         took, ideal = time.monotonic() - began, seconds * steps / workers
-        print(f"{steps} steps of {seconds:g} s on {workers} workers, cold: {took:.0f} s; {took / ideal:.2f} x {ideal:.0f} s")
+        print(
+            f"{steps} steps of {seconds:g} s on {workers} workers, cold: {took:.0f} s; {took / ideal:.2f} x {ideal:.0f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -214,7 +214,11 @@ def states(system: str, ids: list[str]) -> States | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     known = parse(done.stdout)
-    if done.returncode and not known and not re.search(r"unknown|invalid job id|not found|do not exist|finished", done.stderr.lower()):
+    if (
+        done.returncode
+        and not known
+        and not re.search(r"unknown|invalid job id|not found|do not exist|finished", done.stderr.lower())
+    ):
         return None
     return known
 
@@ -256,5 +260,5 @@ _SYSTEMS: dict[str, tuple[Callable[[list[str]], list[str]], Callable[[str], Stat
     ),
     "pbs": (lambda ids: ["qstat", "-f", *ids], _of_pbs),
     "lsf": (lambda ids: ["bjobs", "-a", "-noheader", "-o", "jobid stat pend_reason delimiter='|'", *ids], _of_lsf),
-    "sge": (lambda ids: ["qstat"], _of_sge),
+    "sge": (lambda _: ["qstat"], _of_sge),
 }
