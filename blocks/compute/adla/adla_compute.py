@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -12,6 +12,9 @@ from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import StepDefinition
+
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 
 @checked
@@ -33,6 +36,9 @@ class AdlaCompute(FoundByName, LocalCompute):
 
     resource_group: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     account_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
+
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(

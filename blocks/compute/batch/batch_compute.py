@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -10,6 +10,9 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
 from stepwell.errors import ComputeTargetException
+
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 
 @checked
@@ -31,6 +34,9 @@ class BatchCompute(FoundByName, LocalCompute):
 
     resource_group: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     account_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
+
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(

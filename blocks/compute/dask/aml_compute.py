@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
 
 _IDLE_SECONDS = 1800
@@ -52,6 +53,9 @@ class AmlCompute(FoundByName, DaskCompute):
     vm_priority: str = Field(default="Dedicated", description="Kept for users of Azure ML; not needed.")
     description: str = Field(default="", description="What it is for.")
     fallback: Literal["", "cpu"] = Field(default="", description="`cpu`: without a GPU, steps run on processors.")
+
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def provisioning_configuration(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SecretStr
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
 
 _LOOK_SECONDS = 30
@@ -90,6 +91,9 @@ class DatabricksCompute(FoundByName):
     folder: str = Field(default="", description="With `local`, the folder that stands in for the workspace's files.")
     _stand_in: str | None = PrivateAttr(None)
     _contents: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(
