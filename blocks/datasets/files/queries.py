@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.datasets.files.made_files import kept_table
-from stepwell.blocks.datastores.transient import patiently
+from stepwell.blocks.remote.transient import patiently
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatasetExecutionError
