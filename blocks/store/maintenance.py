@@ -80,7 +80,7 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
     or another version's.
     """
     check_collectable(store, dry_run)
-    trash = store.scratch_folder()
+    trash = store.trash_folder()
     with exclusive(store.lock_file):
         living = [run for run in _runs(store) if run.is_alive() or _is_starting(run)]
         cutoff = min([time.time() - days * _DAY, *(_began(run) for run in living)])

@@ -12,6 +12,7 @@ from stepwell.blocks.store.maintenance import check_collectable
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import exclusive
 from stepwell.model.records import StepRecord
 
@@ -49,7 +50,7 @@ def collect_runs(store: Store, limits: Limits, *, dry_run: bool = False) -> Remo
     metrics of results that the store still has stay too, since a step that reuses such a result shows them.
     """
     check_collectable(store, dry_run)
-    trash = store.scratch_folder()
+    trash = store.trash_folder()
     removed_runs = removed_bytes = count = size = 0
     unreadable = []
     try:
@@ -107,7 +108,7 @@ def _entries(path: Path, needed: set[str] | None) -> list[Path]:
 
 def _move(path: Path, entries: list[Path], target: Path) -> bool:
     """Move what goes away; return whether this user may."""
-    target.mkdir()
+    make_folder(target)
     try:
         for number, entry in enumerate(entries):
             os.rename(entry, target / str(number))

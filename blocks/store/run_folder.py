@@ -6,13 +6,15 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.system.disk import SHARE_HINT, owner_of
 from stepwell.blocks.system.files import write_atomically
-from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.home import make_folder, open_or_make
 from stepwell.blocks.system.locks import exclusive, shared
 from stepwell.model.regular_files import read_bytes, regular_only
 
@@ -97,8 +99,8 @@ class RunFolder:
         """Append `event` to the journal, on a line of its own though the one before was cut off."""
         line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
         make_folder(self.path)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK  # a pipe in its place is an error at once
-        descriptor = os.open(self.path / "journal.jsonl", flags, 0o644)
+        # Not blocking, a pipe in its place is an error at once.
+        descriptor = open_or_make(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
         try:
             os.write(descriptor, line)
         finally:
@@ -144,6 +146,27 @@ class RunFolder:
             return False
         with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
             return not free
+
+
+def readable_runs(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders that are of runs; of those that can't be read, warn."""
+    found, hidden = [], []
+    for folder in folders:
+        try:
+            os.stat(folder / "run.json")
+        except PermissionError:
+            hidden.append(folder)
+        except OSError:
+            continue
+        else:
+            (found if os.access(folder / "run.json", os.R_OK) else hidden).append(folder)
+    if hidden:
+        owners = ", ".join(sorted({owner_of(folder) for folder in hidden}))
+        warnings.warn(
+            f"{len(hidden)} runs are left out, since this user may not read them: they are owned by {owners}. {SHARE_HINT}",
+            stacklevel=3,
+        )
+    return found
 
 
 def run_label(name: str, number: int) -> str:
