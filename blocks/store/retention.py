@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stepwell.blocks.store.maintenance import check_collectable
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import ENDED, RunFolder
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
@@ -21,7 +21,6 @@ PINNED, PUBLISHED = "pinned", "published"
 
 _DAY = 86_400
 _GRACE_SECONDS, _UNFINISHED_SECONDS = 3_600, 7 * _DAY
-_FINAL = ("Finished", "Failed", "Canceled")
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def _stays(path: Path) -> bool:
     if (path / PINNED).exists() or (path / PUBLISHED).exists():
         return True
     run, idle = RunFolder(path), time.time() - _last_change(path)
-    ended = run.facts().get("kind") == "flow" or run.status().get("status") in _FINAL
+    ended = run.facts().get("kind") == "flow" or run.status().get("status") in ENDED
     return idle < _GRACE_SECONDS or run.is_alive() or (not ended and idle < _UNFINISHED_SECONDS)
 
 
