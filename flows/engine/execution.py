@@ -101,9 +101,14 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
             metrics=tuple(event for event in events if event["type"] in KEPT),
+            incomplete="; ".join(dict.fromkeys(event["value"] for event in events if event["type"] == "incomplete")),
         )
         _register_models(context, job, events)  # or else a step that is reused would not have registered them
         record = _commit(context, record, staged)
+        if record.incomplete:
+            context.warn(
+                f"The result of step {call.definition.id!r} is incomplete, so that the next run makes it again: {record.incomplete}"
+            )
         materialize(context, call.definition, record, fresh=True)
         return record
     except OSError as error:

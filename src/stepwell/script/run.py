@@ -315,6 +315,14 @@ class Run(AskingRun):
             self.fail(f"{type(error).__name__}: {error}")
 
 
+def mark_incomplete(reason: str) -> None:
+    """Say that the step's result lacks something: it is kept, and the next run makes it again, for this reason.
+
+    It is for what runs a script in Python's place.
+    """
+    Run.get_context()._append({"type": "incomplete", "name": "", "value": reason})  # noqa: SLF001  (of this module)
+
+
 def _named(paths: dict[str, Any]) -> dict[str, Any]:
     """Return the paths of ports that users named; those of Stepwell's own have blanks in their names."""
     return {name: path for name, path in paths.items() if " " not in name}
