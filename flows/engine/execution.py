@@ -39,6 +39,7 @@ from stepwell.flows.step_requests.run_state import KEPT
 from stepwell.flows.step_requests.session import Session
 from stepwell.model.datasets.file_names import matches
 from stepwell.model.definitions import DataSource, StepDefinition
+from stepwell.model.names import folder_name
 from stepwell.model.nofollow import files_below, open_file
 from stepwell.model.records import BESIDE, Artifact, Exit, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
@@ -140,8 +141,8 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
     `session` answers what it asks, until it has ended.
     """
     compute = context.compute(job.call.definition.compute_target)
-    with closing(session):
-        finished = compute.run(job, on_output, context.stop, context.redacting)
+    with context.stop.part(folder_name(job.call.definition.id)) as stop, closing(session):
+        finished = compute.run(job, on_output, stop, context.redacting)
     # What the script was told meanwhile, a worker did not know when it wrote the logs.
     redact_record(job, context.redactor.redact, logs=session.told_secrets)
     if finished.facts:

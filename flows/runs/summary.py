@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder, latest_states
+from stepwell.model.names import folder_name
 from stepwell.model.redaction import here, redacted
 from stepwell.script.events import read_events
 
@@ -16,6 +17,9 @@ _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "
 OWN = "control"
 """The folder of what others than a run's steps log for it, in the run's folder; none if there is nothing."""
 FINAL = ("Finished", "Failed", "Canceled")
+ENDED_STEP = tuple(_HAPPENED)
+"""What the journal says of steps that have ended."""
+
 GONE = "The run's process is gone: it was killed, or its machine was"
 ENDED_WITH_RUN = "It ended with its run"
 """The error of a step that was at work when its run ended."""
@@ -150,7 +154,7 @@ def _status_of_flow(journal: list[Event]) -> str:
 
 def _ended_with_run(step: StepSummary, status: str) -> StepSummary:
     """Return the step of a run of that status; one that has no end of its own, since nobody was left to note it, has the run's."""
-    if step.status in _HAPPENED or status not in ("Failed", "Canceled"):
+    if step.status in ENDED_STEP or status not in ("Failed", "Canceled"):
         return step
     if status == "Canceled":
         return replace(step, status="cancelled")
@@ -178,5 +182,11 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),
     )
-    events = tuple(read_events(summary.folder(run) / "control", here().redact)) if summary.step_run_id else ()
-    return StepSummary(**{**summary.__dict__, "events": events})
+    events = read_events(summary.folder(run) / "control", here().redact) if summary.step_run_id else []
+    events += read_events(added_to(run, step_id), here().redact)
+    return replace(summary, events=tuple(events))
+
+
+def added_to(run: RunFolder, step: str) -> Path:
+    """Return the folder of what others than a step's script log for it; none if there is nothing."""
+    return run.path / OWN / "steps" / folder_name(step)

@@ -72,6 +72,18 @@ class Run(AskingRun):
             )
         return _OfflineRun.new()
 
+    @classmethod
+    def get_submitted_run(cls, **kwargs: object) -> Run:
+        """Return the same as `get_context`, under v1's older name.
+
+        Args:
+            **kwargs: Further arguments of v1; not used.
+
+        Returns:
+            The run that the script is part of.
+        """
+        return cls.get_context()
+
     @staticmethod
     def get(workspace: Any, run_id: str) -> Run:
         """Find a run of a workspace, on the host.

@@ -85,6 +85,11 @@ def test_a_sweep_finds_the_best_trial_and_is_reused_trial_by_trial(project):
     assert set(told) == {child.id for child in children} and len(children) == 3
     assert sorted(found["score"][-1] for found in told.values()) == [8.2, 9.2, 10.2]
     assert project.executions == {"train.py": 3}
+    sweep = HyperDriveStepRun(step)
+    assert sweep.hyperdrive_config.to_plain() == config(project, (1, 2, 3)).to_plain() and sweep.cancel()
+    assert sweep.hyperdrive_config.run_config.arguments == ["--data", "$AZUREML_DATAREFERENCE_data"]
+    with pytest.raises(UserErrorException, match="no diagnostics beside its logs"):
+        sweep.get_diagnostics()
 
     assert project.happened(made(1, 2, 3)) == {"search": "reused"}
     again = project.run(made(1, 2, 3, 4, 5))
