@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.arguments.resource_ids import group_and_name
 from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
 from stepwell.errors import ComputeTargetException
@@ -53,16 +54,13 @@ class BatchCompute(FoundByName, LocalCompute):
             The settings, as a target that is not saved.
 
         Raises:
-            ComputeTargetException: There is neither a `resource_id` nor both of the others.
+            ComputeTargetException: There is neither a `resource_id` nor both of the others, or they contradict each other.
         """
-        if resource_id:
-            parts = resource_id.strip("/").split("/")
-            named = {key.lower(): value for key, value in zip(parts[::2], parts[1::2], strict=False)}
-            resource_group, account_name = named.get("resourcegroups"), named.get("batchaccounts")
-        if not (resource_group and account_name):
+        found = group_and_name("batchAccounts", resource_group, account_name, resource_id)
+        if found is None:
             raise ComputeTargetException(
                 "An account of Azure Batch is named by its resource group and its name",
                 {"resource_id": resource_id, "resource_group": resource_group, "account_name": account_name},
-                "Pass `resource_group=` and `account_name=`, or a whole `resource_id=`.",
+                "Pass `resource_group=` and `account_name=`, or a whole `resource_id=` alone.",
             )
-        return cls(resource_group=resource_group, account_name=account_name)
+        return cls(resource_group=found[0], account_name=found[1])

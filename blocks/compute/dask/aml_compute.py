@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked, unchecked
-from stepwell.blocks.compute.base import Compute, refuse_inside_step
+from stepwell.blocks.compute.base import Compute, not_found, refuse_inside_step
 from stepwell.blocks.compute.compute_target import ComputeTarget, FoundByName
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -158,7 +158,10 @@ class AmlCompute(FoundByName, DaskCompute):
         refuse_inside_step("update")
         for name in given:
             setattr(self, name, getattr(wanted, name))
-        documents.save_named(self)
+        try:
+            documents.replace(self, f"compute target {self.name!r}")
+        except documents.DeletedException:
+            raise not_found(self.workspace, self.name) from None
 
     @property
     def status(self) -> ComputeStatus:

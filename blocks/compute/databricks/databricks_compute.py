@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PrivateAttr, SecretStr
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.arguments.resource_ids import group_and_name
 from stepwell.blocks.compute.base import refuse_inside_step
 from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.databricks.connection import (
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from stepwell.model.definitions import StepDefinition
 
 _LOOK_SECONDS = 30
-_RESOURCE = re.compile(r"/resourceGroups/(?P<group>[^/]+)/.*/workspaces/(?P<name>[^/]+)$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"<[^<>]*>")
 
 
@@ -123,13 +123,15 @@ class DatabricksCompute(FoundByName):
             ComputeTargetException: Nothing says which workspace it is, or the resource id is none of a workspace.
         """
         if resource_id:
-            named = _RESOURCE.search(resource_id)
-            if named is None:
+            found = group_and_name("workspaces", resource_group, workspace_name, resource_id)
+            if found is None:
                 hint = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Databricks/workspaces/…."
                 raise ComputeTargetException(
-                    "The resource id names no Databricks workspace", {"resource_id": resource_id}, hint
+                    "The resource id names no Databricks workspace, or another one than what stands beside it",
+                    {"resource_id": resource_id, "resource_group": resource_group, "workspace_name": workspace_name},
+                    hint,
                 )
-            resource_group, workspace_name = named["group"], named["name"]
+            resource_group, workspace_name = found
         if not (host or local or (resource_group and workspace_name)):
             raise ComputeTargetException(
                 "Nothing says which Databricks workspace to attach",
