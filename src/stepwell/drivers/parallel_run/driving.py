@@ -8,7 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -106,6 +106,7 @@ class _Attempt:
 
     def __init__(self, task: Task, settings: Settings, results: Results, target: str) -> None:
         self._task, self._settings, self._results, self._target = task, settings, results, target
+        self._there = _stamp(target)
         self.counts = Counts()
         self.why_not = ""
 
@@ -146,7 +147,7 @@ class _Attempt:
         pool = Pool(partial(work, task), workers, limit_seconds=limit, tries=tries, on_retry=report.retried)
         with pool:
             for outcome in pool.outcomes(new):
-                _check_target(self._target, settings)
+                self._check_target()
                 if outcome is None:
                     report.progress()
                     continue
@@ -158,17 +159,16 @@ class _Attempt:
                     whole = reply.returned == reply.given
                     self._results.add(outcome.number, outcome.batch, reply.rows, reply.returned, whole=whole)
                 _check(settings, report)
-        _check_target(self._target, settings)
+        self._check_target()
 
-
-def _check_target(target: str, settings: Settings) -> None:
-    """Raise UserErrorException if the script has written a file where the rows will be written."""
-    if target and os.path.lexists(target):
-        raise UserErrorException(
-            "The script writes a file of its own where the rows of its mini-batches are put",
-            {"output": settings.output, "file": settings.append_row_file_name},
-            "Write it under another name, or give the rows another one with `append_row_file_name`.",
-        )
+    def _check_target(self) -> None:
+        """Raise UserErrorException if the script has written a file where the rows will be written."""
+        if self._target and _stamp(self._target) != self._there:
+            raise UserErrorException(
+                "The script writes a file of its own where the rows of its mini-batches are put",
+                {"output": self._settings.output, "file": self._settings.append_row_file_name},
+                "Write it under another name, or give the rows another one with `append_row_file_name`.",
+            )
 
 
 def split_by(settings: Settings, sources: Sequence[Source], earlier: Sequence[Any]) -> list[MiniBatch]:
@@ -216,17 +216,15 @@ class _Left(NamedTuple):
 
     logged: int
     tracked: frozenset[str]
-    files: Mapping[str, tuple[int, int]]
+    files: Mapping[str, tuple[int, int] | None]
 
 
 def _left(control: str) -> _Left:
-    files = {}
+    files = dict[str, tuple[int, int] | None]()
     for folder in (OUTPUTS, LOGS):
         for path in _below(folder):
             if folder == OUTPUTS or not _OWN_LOGS.fullmatch(os.path.relpath(path, LOGS)):
-                with suppress(OSError):
-                    status = os.lstat(path)
-                    files[path] = status.st_size, status.st_mtime_ns
+                files[path] = _stamp(path)
     return _Left(_size(os.path.join(control, EVENTS)), frozenset(_below(os.path.join(control, "mlflow"))), files)
 
 
@@ -241,6 +239,15 @@ def _why_not(context: Mapping[str, Any], target: str, before: _Left, after: _Lef
 
 def _below(folder: str) -> list[str]:
     return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return the size and time of a file, None if it is not there."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _size(path: str) -> int:

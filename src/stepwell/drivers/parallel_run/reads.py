@@ -38,11 +38,15 @@ class Reads:
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.beyond or event not in _EVENTS:
             return
-        try:
-            path = os.path.abspath(os.fsdecode(arguments[0]))
-        except Exception:  # noqa: BLE001  (an open file, or what is no path: it must not change what a script does)
-            return
+        path = arguments[0] if arguments else None
+        if type(path) is not str or path[:1] != "/" or "/." in path or "//" in path:
+            try:
+                path = os.path.abspath(os.fsdecode(path))  # type: ignore[arg-type]
+            except Exception:  # noqa: BLE001  (an open file, or what is no path: it must not change what a script does)
+                return
         for folder, name in self._folders.items():
-            if f"{path}/".startswith(folder):
+            if path.startswith(folder):
                 own = event == "open" and name == self._input and path[len(folder) :] in self._names
                 self.beyond = self.beyond or not own
+            elif len(path) + 1 == len(folder) and folder.startswith(path):
+                self.beyond = True
