@@ -18,7 +18,7 @@ from stepwell.blocks.server import documents
 from stepwell.errors import ComputeTargetException
 
 if TYPE_CHECKING:
-    from stepwell.blocks.compute.dask.cluster import ClusterSpec
+    from stepwell.blocks.compute.dask.clusters.cluster import ClusterSpec
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
