@@ -38,7 +38,9 @@ def main(steps: int = 200, workers: int = 16, seconds: float = 10) -> None:
         began = time.monotonic()
         Pipeline(workspace, naps)()
         took, ideal = time.monotonic() - began, seconds * steps / workers
-        print(f"{steps} steps of {seconds:g} s on {workers} workers, cold: {took:.0f} s; {took / ideal:.2f} x {ideal:.0f} s")
+        print(
+            f"{steps} steps of {seconds:g} s on {workers} workers, cold: {took:.0f} s; {took / ideal:.2f} x {ideal:.0f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -129,7 +129,9 @@ def _answers(port: int) -> bool:
 
 def _idle_nodes(cluster: Slurm) -> int:
     try:
-        return cluster("sinfo", "--noheader", "--partition=main", "--Node", "--states=idle", "--format=%N").count("node")
+        return cluster("sinfo", "--noheader", "--partition=main", "--Node", "--states=idle", "--format=%N").count(
+            "node"
+        )
     except subprocess.CalledProcessError:
         return 0
 

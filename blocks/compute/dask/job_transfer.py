@@ -160,7 +160,10 @@ class JobTransfer:
             return error
         name = self._request.job.call.definition.name
         if type(error).__name__ != "KilledWorker":
-            title, facts = f"A Dask worker could not run the step {name!r}", {"reason": f"{type(error).__name__}: {error}"}
+            title, facts = (
+                f"A Dask worker could not run the step {name!r}",
+                {"reason": f"{type(error).__name__}: {error}"},
+            )
             return ComputeTargetException(title, facts, "Look at the worker's log.")
         return self._lost(name)
 

@@ -160,7 +160,9 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
     record = f"record-{job.step_run_id}-{job.folder.name}"
     take(job.record, taken / "record", below=job.folder)
     job.remote_store.put(taken / "record", record)
-    return Report((), False, finished.exit, outputs, record, shared=False, same_files=False, facts=facts, warnings=warnings)
+    return Report(
+        (), False, finished.exit, outputs, record, shared=False, same_files=False, facts=facts, warnings=warnings
+    )
 
 
 def _is_taken_away(worker: Any, exit: Exit) -> bool:

@@ -214,7 +214,11 @@ def states(system: str, ids: list[str]) -> States | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     known = parse(done.stdout)
-    if done.returncode and not known and not re.search(r"unknown|invalid job id|not found|do not exist|finished", done.stderr.lower()):
+    if (
+        done.returncode
+        and not known
+        and not re.search(r"unknown|invalid job id|not found|do not exist|finished", done.stderr.lower())
+    ):
         return None
     return known
 

@@ -78,9 +78,7 @@ class Cluster:
             BatchJobs(self._cluster, spec.target) if family_of(type(self._cluster)) == "dask_jobqueue" else None
         )
         if self._cluster is not None and spec.adaptive:
-            follow(
-                self._cluster, lambda: self.wanted, self.busy, spec.min_nodes, spec.max_nodes, spec.idle_seconds
-            )
+            follow(self._cluster, lambda: self.wanted, self.busy, spec.min_nodes, spec.max_nodes, spec.idle_seconds)
 
     @property
     def alive(self) -> bool:
