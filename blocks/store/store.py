@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.store.sharing import NotShared
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.system.files import copy_named, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
@@ -32,15 +33,13 @@ from stepwell.blocks.system.living import Owner
 from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
-from stepwell.model.fingerprint import Fingerprint
+from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import DigestFile, Tree, scan
 
 FORMAT = 1
 _NEAREST = 20
-_CODE = ("recipe", "step type", "script", "module")
-_COMMAND = (*_CODE, "argument", "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Miss:
     reason: str = ""
 
 
-class Store:
+class Store(NotShared):
     """The results of one workspace on this machine. If its folder is read-only, new results go to a scratch folder."""
 
     def __init__(self, root: Path, signing_key: str, digests: StatCache) -> None:
@@ -98,8 +97,8 @@ class Store:
 
     def tree_path(self, tree: str) -> Path:
         """Return where the bytes of a kept tree are, whether or not they are there."""
-        place = _fan_out(self.written / "trees", tree) / "data"
-        return _fan_out(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
+        place = fan_out(self.written / "trees", tree) / "data"
+        return fan_out(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
 
     def tree_at(self, path: Path, *, many: bool = False) -> Tree:
         """Return the tree at `path`, with remembered digests where there are. `many`: look them up in bulk."""
@@ -118,7 +117,7 @@ class Store:
             scratch = self.scratch_folder()
             try:
                 self._stage(source, scratch / "data", tree, owned=move)
-                self._install(scratch, _fan_out(self.written / "trees", tree.digest), tree.digest)
+                self._install(scratch, fan_out(self.written / "trees", tree.digest), tree.digest)
             finally:
                 remove(scratch)
         if move:
@@ -153,7 +152,7 @@ class Store:
     def discard_tree(self, tree: str) -> None:
         """Remove the tree, at once out of everybody's sight."""
         for root in {self.root, self.written}:
-            place = _fan_out(root / "trees", tree)
+            place = fan_out(root / "trees", tree)
             if os.path.lexists(place):
                 trash = self.scratch_folder()
                 with suppress(OSError):
@@ -169,14 +168,14 @@ class Store:
 
     def note_tree(self, tree: Tree) -> None:
         """Save what the tree consists of, for explanations later on."""
-        path = _fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
+        path = fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
         if not path.exists():
             write_atomically(path, encode(tree.to_json()))
 
     def manifest(self, tree: str) -> Tree | None:
         """Return what the tree consists of, or None if that is not known or damaged."""
         for root in self._roots:
-            path = _fan_out(root / "manifests", tree).with_suffix(".json")
+            path = fan_out(root / "manifests", tree).with_suffix(".json")
             with suppress(OSError):
                 data = read_bytes(path)
                 with suppress(ValueError, TypeError, RecursionError):
@@ -215,7 +214,7 @@ class Store:
         data = None
         for root in self._roots:
             with suppress(OSError, ValueError):  # a key that can't be a path has no record
-                data = read_bytes(_fan_out(root / "records", key).with_suffix(".json"))
+                data = read_bytes(fan_out(root / "records", key).with_suffix(".json"))
                 break
         if data is None:
             return Miss()
@@ -238,13 +237,16 @@ class Store:
         with shared(self.lock_file):
             for path, tree in staged.values():
                 self.add_tree(path, tree, move=True)
-            kept = replace(record, sequence=self._next_sequence(record.step))
-            body = kept.to_json()
-            envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
-            path = _fan_out(self.written / "records", record.key).with_suffix(".json")
-            write_atomically(path, encode(envelope), durable=True)
-            _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
-            _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
+            return self._keep(record)
+
+    def _keep(self, record: StepRecord) -> StepRecord:
+        kept = replace(record, sequence=self._next_sequence(record.step))
+        body = kept.to_json()
+        envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
+        path = fan_out(self.written / "records", record.key).with_suffix(".json")
+        write_atomically(path, encode(envelope), durable=True)
+        _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
+        _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
         return kept
 
     def records(self) -> Iterator[tuple[Path, StepRecord | Miss]]:
@@ -329,7 +331,7 @@ class Store:
         return f"was damaged ({', '.join(found.diff(known)[:3])})" if known else "was damaged"
 
     def _record_path(self, key: str) -> Path:
-        return _fan_out(self.root / "records", key).with_suffix(".json")
+        return fan_out(self.root / "records", key).with_suffix(".json")
 
     def _step_index(self, step: str) -> Path:
         return self.written / "index" / "steps" / digest("step-name", step)[:32]
@@ -344,14 +346,7 @@ class Store:
         return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1
 
     def _observed_path(self, root: Path, fingerprint: Fingerprint) -> Path:
-        kinds = _CODE if any(row.kind == "script" for row in fingerprint.rows) else _COMMAND
-        code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in kinds))
-        return _fan_out(root / "observed", code.key).with_suffix(".json")
-
-
-def partial_key(fingerprint: Fingerprint) -> str:
-    """Return the key of the rows that are known before any input is: without inputs and how they are read, reads and looks."""
-    return fingerprint.without("input", "beside", "reading", "order", "read", "look").key
+        return fan_out(root / "observed", code_key(fingerprint)).with_suffix(".json")
 
 
 def _known_digests(root: Path, tree: Tree) -> DigestFile:
@@ -366,7 +361,8 @@ def _is_shared(path: Path) -> bool:
     return any(file.lstat().st_nlink > 1 for file in files)
 
 
-def _fan_out(folder: Path, name: str) -> Path:
+def fan_out(folder: Path, name: str) -> Path:
+    """Return where a folder of many keeps what has this name."""
     return folder / name[:2] / name
 
 

@@ -105,6 +105,8 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
         _register_models(context, job, events)  # or else a step that is reused would not have registered them
         record = _commit(context, record, staged)
         materialize(context, call.definition, record, fresh=True)
+        if call.definition.allow_reuse:
+            context.store.share(record)
         return record
     except OSError as error:
         facts = {"reason": error, "folder": folder}
