@@ -185,7 +185,8 @@ class RunFolder:
 
 def readable_runs(folders: Sequence[Path]) -> list[Path]:
     """Return the folders that are of runs; of those that can't be read, warn."""
-    found, hidden = [], []
+    found: list[Path] = []
+    hidden: list[Path] = []
     for folder in folders:
         try:
             os.stat(folder / "run.json")

@@ -73,8 +73,13 @@ def _path_of(named: str) -> Path:
 
 
 def signing_key() -> str:
-    """Return the 64 hex digits that sign this home's records: made once, and the same for every process that asks."""
-    path = home() / "signing.key"
+    """Return the 64 hex digits that sign this home's records."""
+    return kept_key("signing.key")
+
+
+def kept_key(name: str) -> str:
+    """Return the 64 hex digits of a key of this home: made once, and the same for every process that asks."""
+    path = home() / name
     try:
         return _read_key(path)
     except FileNotFoundError:
@@ -89,10 +94,10 @@ def _read_key(path: Path) -> str:
         raise
     except (OSError, UnicodeDecodeError) as error:
         hint = "Give yourself the right to read it."
-        raise StepwellError("The signing key can't be read.", {"file": path, "reason": error}, hint) from None
+        raise StepwellError("A key of this home can't be read.", {"file": path, "reason": error}, hint) from None
     if not re.fullmatch("[0-9a-f]{64}", key):
         hint = "Restore it, or delete it: results signed with the old key are then computed again."
-        raise StepwellError("The signing key is damaged.", {"file": path}, hint)
+        raise StepwellError("A key of this home is damaged.", {"file": path}, hint)
     return key
 
 

@@ -40,6 +40,7 @@ from stepwell.flows.step_requests.run_state import KEPT
 from stepwell.flows.step_requests.session import Session
 from stepwell.model.datasets.file_names import matches
 from stepwell.model.definitions import DataSource, StepDefinition
+from stepwell.model.names import folder_name
 from stepwell.model.nofollow import files_below, open_file
 from stepwell.model.records import BESIDE, Artifact, Exit, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
@@ -102,9 +103,14 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
             metrics=tuple(event for event in events if event["type"] in KEPT),
+            incomplete="; ".join(dict.fromkeys(event["value"] for event in events if event["type"] == "incomplete")),
         )
         _register_models(context, job, events)  # or else a step that is reused would not have registered them
         record = _commit(context, record, staged)
+        if record.incomplete:
+            context.warn(
+                f"The result of step {call.definition.id!r} is incomplete, so that the next run makes it again: {record.incomplete}"
+            )
         materialize(context, call.definition, record, fresh=True)
         return record
     except OSError as error:
@@ -136,8 +142,8 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
     `session` answers what it asks, until it has ended.
     """
     compute = context.compute(job.call.definition.compute_target)
-    with closing(session):
-        finished = compute.run(job, on_output, context.stop, context.redacting)
+    with context.stop.part(folder_name(job.call.definition.id)) as stop, closing(session):
+        finished = compute.run(job, on_output, stop, context.redacting)
     # What the script was told meanwhile, a worker did not know when it wrote the logs.
     redact_record(job, context.redactor.redact, logs=session.told_secrets)
     if finished.facts:

@@ -83,7 +83,7 @@ def run_pipeline(
     if outcome.cancelled:
         raise RunCancelled
     if not outcome.ok:
-        failed = next(iter(outcome.failures.values()), "A step failed")
+        failed = next(iter(outcome.failures.values()), "A step was cancelled")
         raise ActivityFailedException(
             f"The pipeline failed: {len(outcome.failures)} of {len(pipeline.steps)} steps failed, "
             f"{len(outcome.skipped)} did not run",
