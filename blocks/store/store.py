@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.system.files import copy_named, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
@@ -305,7 +306,9 @@ class Store:
             try:
                 number = int(read_bytes(counter)) + 1
             except (OSError, ValueError):
-                number = 1 + sum(1 for _ in (self.root / "runs").glob("*/run.json"))
+                number = 1 + max(
+                    (int(RunFolder(path).facts().get("number", 0)) for path in self.run_folders()), default=0
+                )
             write_atomically(counter, str(number).encode())
         return number
 
