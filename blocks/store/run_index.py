@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import RunFolder, readable_runs
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import write_atomically
 from stepwell.model.regular_files import read_bytes
@@ -56,13 +56,16 @@ def runs_of(store: Store) -> list[RunEntry]:
     index = store.written / _FILE
     known = _read(index)
     found: dict[Path, tuple[list[int], RunEntry]] = {}
-    changed = False
+    new: dict[Path, list[int]] = {}
     for path, state in _run_files(store):
         row = known.get(str(path))
         entry = _entry(path, row[1]) if row is not None and row[0] == state else None
-        changed = changed or entry is None
-        found[path] = state, entry or _look(path)
-    if changed or len(found) != len(known):
+        if entry is None:
+            new[path] = state
+        else:
+            found[path] = state, entry
+    found |= {path: (new[path], _look(path)) for path in readable_runs(sorted(new))}
+    if new or len(found) != len(known):
         rows = {str(path): [state, list(entry[1:])] for path, (state, entry) in found.items()}
         with suppress(OSError):  # a full disk lists no fewer runs
             write_atomically(index, json.dumps({"format": _FORMAT, "runs": rows}, separators=(",", ":")).encode())
@@ -79,11 +82,15 @@ def _run_files(store: Store) -> Iterator[tuple[Path, list[int]]]:
             continue
         prefix = f"{folder}/"
         for name in names:
+            state = [0, 0, 0]
             try:
                 status = os.stat(f"{prefix}{name}/run.json")
+                state = [status.st_ino, status.st_mtime_ns, status.st_size]
+            except PermissionError:
+                pass
             except OSError:
                 continue
-            yield folder / name, [status.st_ino, status.st_mtime_ns, status.st_size]
+            yield folder / name, state
 
 
 def _look(path: Path) -> RunEntry:
