@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.run_folder import readable_runs
+from stepwell.blocks.store.run_folder import RunFolder, readable_runs
 from stepwell.blocks.store.sharing import NotShared
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.system.disk import can_be_written, told_if_closed, words_of
@@ -333,7 +333,9 @@ class Store(NotShared):
             try:
                 number = int(read_bytes(counter)) + 1
             except (OSError, ValueError):
-                number = 1 + sum(1 for _ in (self.root / "runs").glob("*/run.json"))
+                number = 1 + max(
+                    (int(RunFolder(path).facts().get("number", 0)) for path in self.run_folders()), default=0
+                )
             write_atomically(counter, str(number).encode())
         return number
 
