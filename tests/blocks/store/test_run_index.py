@@ -74,7 +74,9 @@ def test_a_lost_or_damaged_index_is_made_anew(store, index):
     assert json.loads(path.read_text())["format"] == 1
 
 
-@pytest.mark.parametrize("facts", ["", "{", "[]", '{"number": "x", "published": {"id": 7}, "machine": []}', '{"trial": 3}'])
+@pytest.mark.parametrize(
+    "facts", ["", "{", "[]", '{"number": "x", "published": {"id": 7}, "machine": []}', '{"trial": 3}']
+)
 def test_damaged_facts_cost_their_own_run_only(store, facts):
     made(store, 1)
     broken = store.run_folder("broken")
