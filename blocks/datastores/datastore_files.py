@@ -22,6 +22,7 @@ from stepwell.blocks.datastores.azure_kinds import KINDS, SqlKind, kind_of, own_
 from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
 from stepwell.blocks.datastores.datastore_urls import local_path
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
+from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
@@ -154,6 +155,19 @@ class DatastoreFiles:
         if self.local_root:
             return None
         return RemoteStore(f"{self.url.rstrip('/')}/{PRIVATE}/depot", self._options)
+
+    def objects(self, below: str, **settings: Any) -> RemoteObjects:
+        """Return the objects in a folder of the datastore that is Stepwell's own.
+
+        Args:
+            below: The folder's path in the private one.
+            settings: More arguments of `RemoteObjects`.
+
+        Returns:
+            The objects, which nothing was asked of yet.
+        """
+        self._require(tables=False)
+        return RemoteObjects(f"{self.url.rstrip('/')}/{PRIVATE}/{below}", self._options, **settings)
 
     @property
     def _home_folder(self) -> Path:

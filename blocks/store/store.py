@@ -24,12 +24,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.store.run_folder import readable_runs
 from stepwell.blocks.store.stat_cache import StatCache
-from stepwell.blocks.system.files import copy_named, protect, remove, write_atomically
+from stepwell.blocks.system.disk import can_be_written, told_if_closed, words_of
+from stepwell.blocks.system.files import copy_named, has_second_name, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.living import Owner
 from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
+from stepwell.blocks.system.modes import share
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
 from stepwell.model.fingerprint import Fingerprint
@@ -57,7 +60,7 @@ class Store:
         self.root = root
         self.digests = digests
         self._signing_key = signing_key
-        self._scratch = None if _writable(root) else Path(tempfile.mkdtemp(prefix="stepwell-"))
+        self._scratch = None if can_be_written(root) else Path(tempfile.mkdtemp(prefix="stepwell-"))
         if self._scratch:
             weakref.finalize(self, remove, self._scratch)
         self.locks = KeyLocks(self.written / "locks")
@@ -117,15 +120,19 @@ class Store:
         if not self.tree_intact(tree.digest):
             scratch = self.scratch_folder()
             try:
-                self._stage(source, scratch / "data", tree, owned=move)
-                self._install(scratch, _fan_out(self.written / "trees", tree.digest), tree.digest)
+                place = _fan_out(self.written / "trees", tree.digest)
+                make_folder(place.parent)
+                make_folder(scratch / "tree")
+                share(scratch / "tree", place.parent)
+                self._stage(source, scratch / "tree" / "data", tree, owned=move)
+                self._install(scratch / "tree", place, tree.digest)
             finally:
                 remove(scratch)
         if move:
             remove(source)
 
     def _stage(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
-        if owned and not source.is_symlink() and not _is_shared(source):  # what links point to is not ours
+        if owned and not source.is_symlink() and not has_second_name(source):  # what links point to is not ours
             move_path(source, target)
             if scan(target, _known_digests(target, tree)).digest != tree.digest:
                 raise StoreException("A file changed while it was kept", {"path": source}, "Start again.")
@@ -136,10 +143,10 @@ class Store:
         protect(target)
 
     def _install(self, scratch: Path, place: Path, tree: str) -> None:
-        make_folder(place.parent)
         for _ in range(5):
             try:
-                os.rename(scratch, place)
+                with told_if_closed("A result can't be put into the store", place):
+                    os.rename(scratch, place)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
@@ -155,7 +162,7 @@ class Store:
         for root in {self.root, self.written}:
             place = _fan_out(root / "trees", tree)
             if os.path.lexists(place):
-                trash = self.scratch_folder()
+                trash = self.trash_folder()
                 with suppress(OSError):
                     os.rename(place, trash / "tree")
                 remove(trash)
@@ -212,13 +219,19 @@ class Store:
 
     def read_record(self, key: str) -> StepRecord | Miss:
         """Return the signed record of a key, its outputs not yet checked, or why it can't be believed."""
-        data = None
+        data, reason = None, ""
         for root in self._roots:
-            with suppress(OSError, ValueError):  # a key that can't be a path has no record
+            try:
                 data = read_bytes(_fan_out(root / "records", key).with_suffix(".json"))
                 break
+            except (FileNotFoundError, NotADirectoryError, ValueError):  # a key that can't be a path has no record
+                continue
+            except OSError as error:
+                reason = (
+                    "" if error.errno == errno.ENAMETOOLONG else f"the kept record can't be read: {words_of(error)}"
+                )
         if data is None:
-            return Miss()
+            return Miss(reason)
         try:
             envelope = json.loads(data)
             body = envelope["record"]
@@ -272,10 +285,15 @@ class Store:
             write_atomically(self._observed_path(self.written, fingerprint), encode(names))
 
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
-        """Return the files that steps with this code were seen to read though no row declares them."""
+        """Return the files that steps with this code were seen to read though no row declares them.
+
+        A list that this user may not read raises StoreException: without it a stale result would be taken for a good one.
+        """
         for root in self._roots:
+            path = self._observed_path(root, fingerprint)
             with suppress(OSError, ValueError, RecursionError):
-                names = json.loads(read_bytes(self._observed_path(root, fingerprint)))
+                with told_if_closed("What a step was seen to read can't be read", path):
+                    names = json.loads(read_bytes(path))
                 return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
         return ()
 
@@ -287,6 +305,12 @@ class Store:
         make_folder(folder)
         return Path(tempfile.mkdtemp(prefix=f"{self._owner.name()}-", dir=folder))
 
+    def trash_folder(self) -> Path:
+        """Make a scratch folder for what is to be removed: what this user may not remove, its owner finds there."""
+        folder = self.scratch_folder()
+        share(folder, folder.parent)
+        return folder
+
     def run_folder(self, run_id: str) -> Path:
         """Return the folder of a run's files, whether or not it is there."""
         folder = self.root / "runs" / run_id
@@ -294,9 +318,7 @@ class Store:
 
     def run_folders(self) -> list[Path]:
         """Return the folders of all runs, also those of a store that can't be written."""
-        return [
-            path for root in self._roots for path in sorted((root / "runs").glob("*")) if (path / "run.json").is_file()
-        ]
+        return readable_runs([path for root in self._roots for path in sorted((root / "runs").glob("*"))])
 
     def next_run_number(self) -> int:
         """Return 1 for the first run, 2 for the next …: the order of runs, whatever the clock tells."""
@@ -322,7 +344,7 @@ class Store:
         except FileNotFoundError:
             return "is gone"
         except (OSError, StoreException) as error:
-            return f"can't be read: {error}"
+            return f"can't be read: {words_of(error)}"
         if found.digest == tree:
             return ""
         known = self.manifest(tree)
@@ -360,12 +382,6 @@ def _known_digests(root: Path, tree: Tree) -> DigestFile:
     return lambda path, _: known.get(path[start:], "")
 
 
-def _is_shared(path: Path) -> bool:
-    """Return whether a file there has a second name somewhere."""
-    files = [path] if path.is_file() else (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return any(file.lstat().st_nlink > 1 for file in files)
-
-
 def _fan_out(folder: Path, name: str) -> Path:
     return folder / name[:2] / name
 
@@ -381,18 +397,3 @@ def _touch(path: Path) -> None:
     with suppress(OSError):
         make_folder(path.parent)
         path.touch()
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        make_folder(folder)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError as error:
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            return False
-        raise StoreException(
-            "The store of results can't be used",
-            {"folder": folder, "reason": error},
-            "Free space, or set STEPWELL_HOME.",
-        ) from error

@@ -16,6 +16,7 @@ from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
+from stepwell.blocks.system.disk import SHARE_HINT
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace import models
 from stepwell.errors import (
@@ -342,7 +343,7 @@ def _commit(context: RunContext, record: StepRecord, staged: dict[str, tuple[Pat
         raise StepFailedException(
             f"The result of step {record.step!r} can't be kept",
             {"reason": error, "store": context.store.written},
-            "Free space, then run the pipeline again.",
+            SHARE_HINT if isinstance(error, PermissionError) else "Free space, then run the pipeline again.",
         ) from error
     if context.store.read_only:
         context.warn(f"Step {record.step!r} was not cached: the store {context.store.root} can't be written")

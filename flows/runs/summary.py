@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder, latest_states
+from stepwell.blocks.store.run_folder import ENDED, TEXTS, Event, RunFolder, latest_states
 from stepwell.model.names import folder_name
 from stepwell.model.redaction import here, redacted
 from stepwell.script.events import read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
+FINAL = ENDED
 OWN = "control"
 """The folder of what others than a run's steps log for it, in the run's folder; none if there is nothing."""
-FINAL = ("Finished", "Failed", "Canceled")
 ENDED_STEP = tuple(_HAPPENED)
 """What the journal says of steps that have ended."""
 

@@ -122,7 +122,11 @@ def test_what_can_t_be_learnt_is_said_in_a_sentence(monkeypatch, tmp_path) -> No
 @pytest.mark.parametrize(
     ("change", "settings", "said"),
     [
-        ({}, {"label_column_name": "part"}, "'part' of 'training_data', the label of a regression, holds no numbers but '"),
+        (
+            {},
+            {"label_column_name": "part"},
+            "'part' of 'training_data', the label of a regression, holds no numbers but '",
+        ),
         ({"rent": pd.NaT}, {}, "no rows with a label"),
         ({"rent": pd.Timestamp("2020-01-01")}, {}, "holds no numbers but Timestamp"),
         ({"rent": np.inf}, {}, "the label of a regression, holds NaN or infinity"),

@@ -61,7 +61,13 @@ def test_what_others_add_to_a_step_stands_beside_what_its_script_logged(project,
 def test_what_a_step_can_not_do_is_refused_in_a_sentence(project, tmp_path):
     run = project.workspace.get_run(project.run(project.pipeline(project.step("a.py", BODY))).run_id)
     (step,) = run.get_steps()
-    for refused in (step.complete, step.fail, step.child_run, lambda: step.create_children(2), lambda: step.submit_child(None)):
+    for refused in (
+        step.complete,
+        step.fail,
+        step.child_run,
+        lambda: step.create_children(2),
+        lambda: step.submit_child(None),
+    ):
         with pytest.raises(NotImplementedError):
             refused()
     for refused in (step.get_environment, lambda: step.take_snapshot("."), lambda: Run.add_type_provider("a", None),

@@ -47,7 +47,13 @@ def test_the_steps_of_a_run_that_others_cancelled_are_cancelled(run):
 
 def test_the_steps_of_a_run_at_work_are_at_work(run):
     with run.alive():
-        assert [happened for happened, _ in steps(run).values()] == ["ran", "running", "retrying", "waiting", "starting"]
+        assert [happened for happened, _ in steps(run).values()] == [
+            "ran",
+            "running",
+            "retrying",
+            "waiting",
+            "starting",
+        ]
 
 
 def test_a_run_that_ends_while_it_is_looked_at_is_not_taken_for_killed(run, monkeypatch):
