@@ -43,7 +43,7 @@ class _StepLog(FolderLog):
 
     @property
     def context(self) -> dict[str, Any]:
-        """Nothing that a script could ask for."""
+        """What a script may ask for: no step looked at from outside has any."""
         return {}
 
     def events(self) -> list[dict[str, Any]]:

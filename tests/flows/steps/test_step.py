@@ -213,7 +213,12 @@ def test_a_transfer_needs_both_ends():
         ("", "x", {}, "would copy a folder into itself"),
         ("x/", "./x", {}, "would copy data to where they stand"),
         ("x/y", "x", {}, "would copy data over the folder that holds them"),
-        ("x/a.txt", "x", {"source_reference_type": "file", "destination_reference_type": "directory"}, "to where they stand"),
+        (
+            "x/a.txt",
+            "x",
+            {"source_reference_type": "file", "destination_reference_type": "directory"},
+            "to where they stand",
+        ),
     ],
 )
 def test_a_transfer_into_itself_is_refused(source, target, more, words):
