@@ -43,7 +43,7 @@ class _StepLog(FolderLog):
 
     @property
     def context(self) -> dict[str, Any]:
-        """What a script may ask for: no step looked at from outside has any."""
+        """The empty context: there is no script to ask for more."""
         return {}
 
     def events(self) -> list[dict[str, Any]]:
