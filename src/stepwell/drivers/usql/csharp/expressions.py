@@ -8,7 +8,7 @@ from typing import Any
 from stepwell.drivers.usql.csharp.class_calls import ClassCalls
 from stepwell.drivers.usql.csharp.columns import NUMBERS, WHOLE, Type, Value, common, fits, promoted, text
 from stepwell.drivers.usql.csharp.literals import number_of, text_in
-from stepwell.drivers.usql.csharp.members import DAYS
+from stepwell.drivers.usql.csharp.members import DAYS, moved_bits
 from stepwell.drivers.usql.csharp.objects import Objects
 from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import UsqlError
@@ -248,7 +248,9 @@ class Expressions(Windows, Objects, ClassCalls):
                 tree, f"`{operator}` can't take {left.type.one} and {right.type.one}", "Cast or convert one of them."
             )
         if operator in ("<<", ">>"):
-            return self._moved(tree, operator, promoted(left.type, left.type) or type, left, right)
+            type = promoted(left.type, left.type) or type
+            a = self.held_as(self._number(tree, left, operator), type).sql
+            return _made(moved_bits(a, self._number(tree, right, operator).sql, operator, type), type, left, right)
         a, b = (self.held_as(self._number(tree, value, operator), type).sql for value in (left, right))
         if operator == "^":
             sql = f"xor({a}, {b})"
@@ -272,19 +274,6 @@ class Expressions(Windows, Objects, ClassCalls):
         if type.name == "decimal":
             sql = f"usql_quotient({a}, {b})" if operator == "/" else f"CAST({sql} AS {type.held})"
         return _made(sql, type, left, right, risky=not right.literal)
-
-    def _moved(self, tree: Any, operator: str, type: Type, left: Value, right: Value) -> Value:
-        """Return the bits, moved as C# does: by what a few bits of the number say, and without an overflow."""
-        bits = 64 if "long" in type.name else 32
-        a = self.held_as(self._number(tree, left, operator), type).sql
-        by = f"(CAST({self._number(tree, right, operator).sql} AS INTEGER) & {bits - 1})"
-        whole = f"CAST(1 AS HUGEINT) << {bits}" if bits == 32 else "CAST('18446744073709551616' AS HUGEINT)"
-        if operator == ">>":
-            sql = f"(CAST({a} AS HUGEINT) // (CAST(1 AS HUGEINT) << {by}) - CASE WHEN {a} < 0 AND CAST({a} AS HUGEINT) % (CAST(1 AS HUGEINT) << {by}) <> 0 THEN 1 ELSE 0 END)"
-        else:
-            moved = f"(CAST({a} AS HUGEINT) * (CAST(1 AS HUGEINT) << {by}))"
-            sql = f"({moved} % ({whole}))" if type.name[0] == "u" else f"usql_wrapped({moved}, ({whole}))"
-        return _made(f"CAST({sql} AS {type.held})", type, left, right)
 
     def _dated(self, tree: Any, operator: str, left: Value, right: Value) -> Value:
         null = left.type.nullable or right.type.nullable
