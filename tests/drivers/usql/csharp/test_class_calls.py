@@ -57,6 +57,8 @@ EXPECTED = {
     '"\\u2003 a\\u3000".Trim() + "|" + "xxaxx".Trim(new char[]{\'x\'})': "a|a",
     'string.Join("|", "a\\tb c".Split()) + string.Join("|", "abc".Split(""))': "a|b|cabc",
     # whole numbers
+    "(float) 1e300": "Infinity",
+    "(int) 2.9 + (int) -2.9m": "0",
     "1 << 33": "2",
     "1 << 31": "-2147483648",
     "-8 >> 1": "-4",
@@ -108,6 +110,8 @@ def test_each_member_is_as_documented(usql):
             'DateTime.ParseExact("1/2/2026", "MM/dd/yyyy", null)',
             "DateTime.ParseExact of a text that has another format",
         ),
+        ("(byte) (a.Length + 299)", "The cast to byte of a number that is too large can't be computed"),
+        ("new DateTime(2026, 2, 30)", "A date that there is not can't be computed"),
         ("int.MaxValue + a.Length", "Overflow"),
     ],
 )

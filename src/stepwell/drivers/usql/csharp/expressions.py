@@ -357,7 +357,10 @@ class Expressions(Windows, Objects, ClassCalls):
             return _made(f"chr(CAST({sql} AS INTEGER))", wanted, held, risky=True)
         if held.type.nullable and not wanted.nullable and not held.never_null:
             sql = f"usql_some({sql}, {self.place(tree, f'The cast to {wanted} of null')})"
-        return _made(f"CAST({sql} AS {wanted.held})", wanted, held, risky=True)
+        place = self.place(tree, f"The cast to {wanted} of a number that is too large")
+        beyond = "sign(it) * CAST('inf' AS FLOAT)" if wanted.name == "float" else f"error({place})"
+        known = f"CASE WHEN it IS NOT NULL THEN COALESCE(TRY_CAST(it AS {wanted.held}), {beyond}) END"
+        return _made(f"list_transform([{sql}], lambda it: {known})[1]", wanted, held, risky=True)
 
     def _index(self, tree: Any, scope: Scope) -> Value:
         held, at = self.value(tree.children[0], scope), self.value(tree.children[1], scope)
