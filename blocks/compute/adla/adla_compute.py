@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.arguments.resource_ids import group_and_name
-from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
-from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import StepDefinition
 
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+
 
 @checked
-class AdlaCompute(LocalCompute):
+class AdlaCompute(FoundByName, LocalCompute):
     """Where AdlaSteps run: processes of this machine with DuckDB, in place of the service, which ended in 2024.
 
     `AdlaCompute(ws, name)` finds one; `ComputeTarget.attach` makes one. Resource group and account are kept, and not
@@ -35,27 +37,8 @@ class AdlaCompute(LocalCompute):
     resource_group: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     account_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
 
-    def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
-        """Return the workspace's target of that name, of any kind, as in v1; without a workspace, a new `AdlaCompute`.
-
-        Args:
-            workspace: The workspace to look in, or the name of a new target's workspace.
-            name: The target's name.
-            **fields: Settings of a new target, by attribute.
-
-        Returns:
-            The target.
-
-        Raises:
-            ComputeTargetException: The workspace has no target of that name.
-        """
-        if isinstance(workspace, str):
-            return super().__new__(cls, **fields)
-        return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
-
     def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
-        if isinstance(workspace, str):
-            super().__init__(workspace=workspace, name=name, **fields)
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(
