@@ -25,10 +25,11 @@ from stepwell.blocks.source.provenance import git_provenance
 from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import run_label
 from stepwell.blocks.system.disk import told_in_words
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import check_environment, differing_line
-from stepwell.flows.engine.materialization import check_destinations
+from stepwell.flows.engine.materialization import check_destinations, finish_sharing
 from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import Listener, RunContext
@@ -82,7 +83,7 @@ def run_pipeline(
     if outcome.cancelled:
         raise RunCancelled
     if not outcome.ok:
-        failed = next(iter(outcome.failures.values()), "A step failed")
+        failed = next(iter(outcome.failures.values()), "A step was cancelled")
         raise ActivityFailedException(
             f"The pipeline failed: {len(outcome.failures)} of {len(pipeline.steps)} steps failed, "
             f"{len(outcome.skipped)} did not run",
@@ -121,6 +122,7 @@ def _run(
     finally:
         for line in filter(None, (differing_line(context.run), undeclared_line(context.run))):
             context.warn(line)
+        finish_sharing(context)
         context.emit({"status": status})
         if wait_until_available(SECONDS_WITHOUT_ANSWER):
             with suppress(Exception):  # pictures of a run must not decide its fate
@@ -196,6 +198,7 @@ def describe(
             "snapshots": context.snapshots(),
             "properties": provenance,
             "pid": os.getpid(),
+            "machine": dict(machine()),
         }
     )
     labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}

@@ -235,11 +235,11 @@ def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Curr
         if there:
             roots.append(f"{start}{root}".rstrip("/"))
         elif not is_pattern(place.path):
-            raise _no_data(place)
+            raise _no_data(workspace, place)
         for path, file in there.items():
             found.setdefault(start + path, file)
     if not found:
-        raise _no_data(*definition.places[:1])
+        raise _no_data(workspace, *definition.places[:1])
     root = common_root(roots)
     definition = replace(definition, root=root)
     named = {path[len(root) :].lstrip("/"): file for path, file in found.items()}
@@ -376,10 +376,14 @@ def _no_workspace(place: Place) -> DatasetExecutionError:
     )
 
 
-def _no_data(*places: Place) -> DatasetValidationError:
+def _no_data(workspace: BaseWorkspace | None, *places: Place) -> DatasetValidationError:
     facts = {"datastore": places[0].datastore or "the web", "path": places[0].path or "/"} if places else {}
-    return DatasetValidationError(
-        "There is no data where a dataset says" if places else "A dataset names no files",
-        facts,
+    told: tuple[dict[str, object], str] = (
+        dict(facts),
         "Upload the data first, correct the path, or pass `validate=False` if they come later.",
+    )
+    if workspace is not None and places and places[0].datastore:
+        told = Datastore.get(workspace, places[0].datastore).told_missing(*told)
+    return DatasetValidationError(
+        "There is no data where a dataset says" if places else "A dataset names no files", *told
     )

@@ -152,14 +152,15 @@ def test_no_public_function_takes_any_keyword_but_those_that_are_made_for_it():
         "TableRegistration.register_azure_postgre_sql",
         "TableRegistration.register_azure_sql_database",
         "_Authentication.get_token",
+        "AutoMLSettings.__init__",
+        "Compute.__init__",
+        "FoundByName.__init__",
         "AdlaCompute.__init__",
         "AmlCompute.__init__",
-        "AutoMLSettings.__init__",
-        "DataFactoryCompute.__init__",
-        "KustoCompute.__init__",
         "BatchCompute.__init__",
-        "Compute.__init__",
+        "DataFactoryCompute.__init__",
         "DatabricksCompute.__init__",
+        "KustoCompute.__init__",
     }
 
 

@@ -36,6 +36,9 @@ def is_transient(error: BaseException) -> bool:
         status = getattr(error, name, None)
         if isinstance(status, int):
             return status in _STATUSES
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict):  # S3's
+        return answer.get("ResponseMetadata", {}).get("HTTPStatusCode") in _STATUSES
     names = " ".join(kind.__name__.lower() for kind in type(error).__mro__ if kind.__module__ != "builtins")
     cause = error.__cause__
     return any(word in names for word in _WORDS) or (cause is not None and is_transient(cause))
