@@ -142,7 +142,7 @@ def server(stepwell_home: Path) -> Iterator[str]:
 def no_clusters_left() -> Iterator[None]:
     """Clusters of Dask end with the module that used them: their threads are in the way of tests that fork."""
     yield
-    clusters = sys.modules.get("stepwell.blocks.compute.dask.cluster")
+    clusters = sys.modules.get("stepwell.blocks.compute.dask.clusters.cluster")
     if clusters is not None:
         clusters.close_all()
 

@@ -176,8 +176,8 @@ def find_by_id(workspace: BaseWorkspace, dataset_id: str) -> DatasetBlock:
 
 
 def save(block: DatasetBlock) -> None:
-    """Save a version whose description or tags have changed."""
-    documents.save_named(block)
+    """Save a version whose description or tags have changed; raise UserErrorException if it was unregistered."""
+    documents.replace(block, f"version {block.version} of the dataset {block.name!r}")
 
 
 def forget(workspace: BaseWorkspace, blocks: Iterable[DatasetBlock]) -> None:

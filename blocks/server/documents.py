@@ -15,7 +15,7 @@ from uuid import UUID
 import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.actions import ArtifactCreate, BlockDocumentUpdate
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
@@ -29,7 +29,7 @@ from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import KeyLocks
-from stepwell.errors import ServerException
+from stepwell.errors import ServerException, UserErrorException
 from stepwell.model.names import beginning_of_joined_names, earlier_joined_name, joined_name
 
 _PAGE = 200
@@ -117,6 +117,42 @@ def save(block: Block, name: str) -> None:
                 time.sleep(random.uniform(0, _SAVE_PAUSE * 2**attempt))  # noqa: S311  (lest all come back at once)
             else:
                 return
+
+
+class DeletedException(UserErrorException):
+    """Something in hand was deleted meanwhile."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The {what} was deleted", hint="Make it anew, or take another one.")
+
+
+def replace(block: Block, what: str) -> None:
+    """Save `block` in place of the document that it came from; raise DeletedException about `what` if that is gone."""
+    if isinstance(block, NamedBlock) and not _is_in_place(block):  # where earlier releases kept it
+        newest(block, what)
+        save_named(block)
+        return
+    document_id = block._block_document_id  # noqa: SLF001  (Prefect has no public word for it)
+    assert document_id is not None
+    with registering("blocks"), client() as api, patient_calls():
+        block.register_type_and_schema(_sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
+        known = block._to_block_document(_document_of(block), include_secrets=True)  # noqa: SLF001
+        changed = BlockDocumentUpdate(**known.model_dump(include={"block_schema_id", "data"}))
+        try:
+            api.update_block_document(document_id, changed)
+        except ObjectNotFound:
+            raise DeletedException(what) from None
+
+
+def newest(block: B, what: str) -> B:
+    """Return the block as it is saved by now; raise DeletedException if it is not, whatever has its name since."""
+    document_id = block._block_document_id  # noqa: SLF001
+    assert document_id is not None
+    with client() as api:
+        try:
+            return _block_from(type(block), api.read_block_document(document_id, include_secrets=True))
+        except ObjectNotFound:
+            raise DeletedException(what) from None
 
 
 @contextmanager

@@ -6,17 +6,26 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.system.disk import SHARE_HINT, owner_of
 from stepwell.blocks.system.files import write_atomically
-from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.home import make_folder, open_or_make
+from stepwell.blocks.system.living import Machine, free_means_dead, locks_travel, sign, signed_by, silent_for
 from stepwell.blocks.system.locks import exclusive, shared
 from stepwell.model.regular_files import read_bytes, regular_only
 
 Event = dict[str, Any]
+
+ENDED = ("Finished", "Failed", "Canceled")
+"""The states of a run that has ended."""
+
+_HEARTBEAT, _BEAT_SECONDS, _SILENCE_SECONDS, _DAY = "heartbeat", 20.0, 600.0, 86_400
 
 TEXTS = ("error", "warning", "problem", "why", "ran_on", "undeclared", "differs")
 """The fields of an event that hold words for people; secrets in them are masked."""
@@ -37,7 +46,9 @@ _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "name", "workspace", "experiment", "kind"), str),
     **dict.fromkeys(("number", "restarts", "pid"), int),
     "created": _NUMBER,
-    **dict.fromkeys(("tags", "pipeline", "published", "parameters", "snapshots", "properties", "trial"), dict),
+    **dict.fromkeys(
+        ("tags", "pipeline", "published", "parameters", "snapshots", "properties", "trial", "machine"), dict
+    ),
 }
 
 
@@ -97,8 +108,8 @@ class RunFolder:
         """Append `event` to the journal, on a line of its own though the one before was cut off."""
         line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
         make_folder(self.path)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK  # a pipe in its place is an error at once
-        descriptor = os.open(self.path / "journal.jsonl", flags, 0o644)
+        # Not blocking, a pipe in its place is an error at once.
+        descriptor = open_or_make(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
         try:
             os.write(descriptor, line)
         finally:
@@ -135,15 +146,63 @@ class RunFolder:
     def alive(self) -> Iterator[None]:
         """Mark the run as living for as long as the block, or the process, lasts."""
         make_folder(self.path)
-        with exclusive(self.path / "alive.lock"):
-            yield
+        path, ended = self.path / "alive.lock", threading.Event()
+        with exclusive(path):
+            with suppress(OSError), open(path, "r+b") as file:
+                sign(file.fileno())
+            if not locks_travel(path):
+                threading.Thread(target=self._beat, args=(ended,), name="stepwell-heartbeat", daemon=True).start()
+            try:
+                yield
+            finally:
+                ended.set()
+
+    def _beat(self, ended: threading.Event) -> None:
+        while True:
+            with suppress(OSError):
+                (self.path / _HEARTBEAT).touch()
+            if ended.wait(_BEAT_SECONDS):
+                return
 
     def is_alive(self) -> bool:
-        """Return whether a process is at work on the run."""
-        if not os.path.isfile(self.path / "alive.lock"):
+        """Return whether a process is at work on the run; what can't be told of another machine's lives until it is silent."""
+        path = self.path / "alive.lock"
+        if not os.path.isfile(path):
             return False
-        with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
-            return not free
+        with shared(path, blocking=False) as free:  # shared: others who ask don't look alive
+            if not free:
+                return True
+        if free_means_dead(path) or self.status().get("status") in ENDED:
+            return False
+        sign_of_life, patience = (self.path / _HEARTBEAT, _SILENCE_SECONDS) if signed_by(path) else (path, _DAY)
+        return silent_for(sign_of_life if sign_of_life.exists() else path) < patience
+
+    @property
+    def machine(self) -> Machine | None:
+        """Where the run is, or was, at work; None if it never was, or an earlier release did not note it."""
+        return signed_by(self.path / "alive.lock")
+
+
+def readable_runs(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders that are of runs; of those that can't be read, warn."""
+    found: list[Path] = []
+    hidden: list[Path] = []
+    for folder in folders:
+        try:
+            os.stat(folder / "run.json")
+        except PermissionError:
+            hidden.append(folder)
+        except OSError:
+            continue
+        else:
+            (found if os.access(folder / "run.json", os.R_OK) else hidden).append(folder)
+    if hidden:
+        owners = ", ".join(sorted({owner_of(folder) for folder in hidden}))
+        warnings.warn(
+            f"{len(hidden)} runs are left out, since this user may not read them: they are owned by {owners}. {SHARE_HINT}",
+            stacklevel=3,
+        )
+    return found
 
 
 def run_label(name: str, number: int) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from stepwell.blocks.store.write_back import may_be_written, times_tell
-from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.home import make_folder, new_file
 from stepwell.model.digests import file_digest
 from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import DigestFile
@@ -162,6 +162,8 @@ class StatCache:
             make_folder(self._path.parent)
             if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
                 self._drop()
+            with suppress(FileExistsError):  # SQLite would keep it from the group of a folder that a team shares
+                os.close(new_file(self._path, os.O_RDWR))
             self._connection = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
             for statement in _SETUP:
                 self._connection.execute(statement)

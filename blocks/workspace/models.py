@@ -148,8 +148,8 @@ def find(
 
 
 def save(block: ModelBlock) -> None:
-    """Save a version whose facts have changed."""
-    documents.save_named(block)
+    """Save a version whose facts have changed; raise UserErrorException if it was deleted."""
+    documents.replace(block, f"model '{block.name}:{block.version}'")
 
 
 def forget(workspace: BaseWorkspace, block: ModelBlock) -> None:

@@ -109,10 +109,11 @@ class WorkspaceStore:
 
         Raises:
             DatastoreException: It can't be a datastore's place.
+            UserErrorException: The workspace was deleted.
         """
-        known = {name: there for name, there in self._block.datastore_places.items() if name != datastore}
-        self._block.datastore_places = {**known, datastore: checked_place(place)} if place else known
-        documents.save_named(self._block)
+        laid = {datastore: checked_place(place)} if place else {}
+        places = self._reload().datastore_places
+        self._change(datastore_places={**{name: there for name, there in places.items() if name != datastore}, **laid})
         for looked_up in ("_default", "_default_root", "folder", "store"):
             self.__dict__.pop(looked_up, None)
 
@@ -141,9 +142,8 @@ class WorkspaceStore:
             databricks: `local`: what a Databricks workspace would run, Spark runs on this machine; `workspace`: that runs it.
         """
         given = {"environment": environment, "gpu": gpu, "databricks": databricks}
-        chosen = {**self._block.stand_ins, **{what: str(word) for what, word in given.items() if word is not None}}
-        self._block.stand_ins = {what: word for what, word in chosen.items() if word != CHOICES[what][0]}
-        documents.save_named(self._block)
+        chosen = {**self._reload().stand_ins, **{what: str(word) for what, word in given.items() if word is not None}}
+        self._change(stand_ins={what: word for what, word in chosen.items() if word != CHOICES[what][0]})
 
     def get_default_datastore(self) -> Datastore:
         """Return the datastore where results and outputs are kept.
@@ -170,10 +170,15 @@ class WorkspaceStore:
         self.is_here = True
 
     def _change(self, **facts: Any) -> None:
-        """Save facts of the document's."""
+        """Save facts of the document's; raise UserErrorException if that was deleted."""
+        block = self._reload()
         for name, fact in facts.items():
-            setattr(self._block, name, fact)
-        documents.save_named(self._block)
+            setattr(block, name, fact)
+        documents.replace(block, f"workspace {self.name!r}")
+
+    def _reload(self) -> WorkspaceBlock:
+        self._block = documents.newest(self._block, f"workspace {self.name!r}")
+        return self._block
 
     @property
     def trusts(self) -> Trust:

@@ -1,7 +1,8 @@
 """Orphaned runs of published pipelines, whose process is gone unknown to Prefect: started again, or ended truthfully.
 
-Whether a run lives is told by the lock of its folder and by the process that its worker started. What can't be seen
-from this machine is left alone.
+Whether a run lives is told by the lock of its folder and by the process that its worker started, if that is of this machine:
+a process's number proves nothing elsewhere, nor does a lock on a file system that takes none along. What can't be seen from
+here is left alone.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from stepwell.blocks.processes.table import namespace, read
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.work_pool import POOL
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.blocks.system.home import home
+from stepwell.blocks.system.home import home, signing_key
+from stepwell.blocks.system.living import machine
 from stepwell.errors import DatastoreException, ServerException, WorkspaceException
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.publish import TAG, WORKSPACE_TAG
@@ -49,11 +51,19 @@ _STOPPED = "`stepwell serve` was stopped; the run goes on when it is started aga
 
 def worker_name() -> str:
     """Return the name of this home's worker on this machine, in this PID namespace, where its numbers mean something."""
-    space = re.sub(r"\D", "", namespace())
-    return f"{_home_name()}@{socket.gethostname()}{'+' if space else ''}{space}"
+    return f"{_home_name()}@{socket.gethostname()}+{_space()}.{machine()['kernel'][:8]}"
+
+
+def _space() -> str:
+    return re.sub(r"\D", "", namespace())
 
 
 def _home_name() -> str:
+    """Return what names this home and no other, though several machines of one name have one at the same path."""
+    return f"stepwell-{digest('home', [str(home()), signing_key()])[:6]}"
+
+
+def _earlier_home_name() -> str:
     return f"stepwell-{digest('home', str(home()))[:6]}"
 
 
@@ -107,8 +117,11 @@ class OrphanedRuns:
             return None
         begun = folder is not None and bool(folder.journal())
         ours = _is_here(worker) and process == "dead"
+        taken_elsewhere = worker and not _is_here(worker)
         nowhere = process == "none" and flow_run.work_pool_name == POOL and _age(flow_run) > _SECONDS_WITHOUT_PROCESS
-        if process == "foreign" or not (ours or nowhere or (begun and flow_run.state.type != StateType.PENDING)):
+        if process == "foreign" or not (
+            ours or (nowhere and not taken_elsewhere) or (begun and flow_run.state.type != StateType.PENDING)
+        ):
             return None
         if flow_run.state.type == StateType.CANCELLING:
             return lambda: self._cancel(flow_run, folder if begun else None)
@@ -210,9 +223,13 @@ def _is_here(worker: str) -> bool:
     """Return whether the worker is one whose processes can be seen from here, or could be if they lived."""
     name, _, place = worker.partition("@")
     host, _, space = place.partition("+")
-    seen = not space or space == worker_name().rpartition("+")[2]
+    space, _, kernel = space.partition(".")
+    if not name.startswith("stepwell-") or host != socket.gethostname():
+        return False
     # Of this home only one process serves at a time, and its workers die with it.
-    return name.startswith("stepwell-") and host == socket.gethostname() and (seen or name == _home_name())
+    if name == _home_name() or (not kernel and name == _earlier_home_name()):
+        return True
+    return (not space or space == _space()) and kernel in ("", machine()["kernel"][:8])
 
 
 def _process_of(flow_run: FlowRun) -> str:

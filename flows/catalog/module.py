@@ -269,11 +269,12 @@ class Module(ModulePublishing):
     def _change(self, **facts: Any) -> None:
         with modules_locked(self.workspace):
             self._reload()
-            self.block = self.block.model_copy(update=facts)
-            documents.save(self.block, self.block.document)
+            block = self.block.model_copy(update=facts)
+            documents.replace(block, f"module {self.name!r}")
+            self.block = block
 
     def _reload(self) -> None:
-        self.block = documents.load(ModuleBlock, self.block.document) or self.block
+        self.block = documents.newest(self.block, f"module {self.name!r}")
 
     def __repr__(self) -> str:
         return f"Module(name={self.name!r}, id={self.id!r}, status={self.status!r})"

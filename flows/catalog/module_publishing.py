@@ -326,7 +326,7 @@ class ModulePublishing:
         store, version_id = self.workspace.store, str(uuid4())
         block = ModuleVersionBlock(
             version_id=version_id,
-            module_id=self.block.module_id,
+            module_id=documents.newest(self.block, f"module {self.block.name!r}").module_id,
             workspace=self.workspace.name,
             version="",
             description=facts["description"] or "",

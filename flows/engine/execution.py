@@ -16,6 +16,7 @@ from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
+from stepwell.blocks.system.disk import SHARE_HINT
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace import models
 from stepwell.errors import (
@@ -39,6 +40,7 @@ from stepwell.flows.step_requests.run_state import KEPT
 from stepwell.flows.step_requests.session import Session
 from stepwell.model.datasets.file_names import matches
 from stepwell.model.definitions import DataSource, StepDefinition
+from stepwell.model.names import folder_name
 from stepwell.model.nofollow import files_below, open_file
 from stepwell.model.records import BESIDE, Artifact, Exit, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
@@ -101,9 +103,14 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
             metrics=tuple(event for event in events if event["type"] in KEPT),
+            incomplete="; ".join(dict.fromkeys(event["value"] for event in events if event["type"] == "incomplete")),
         )
         _register_models(context, job, events)  # or else a step that is reused would not have registered them
         record = _commit(context, record, staged)
+        if record.incomplete:
+            context.warn(
+                f"The result of step {call.definition.id!r} is incomplete, so that the next run makes it again: {record.incomplete}"
+            )
         materialize(context, call.definition, record, fresh=True)
         if call.definition.allow_reuse:
             context.store.share(record)
@@ -137,8 +144,8 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
     `session` answers what it asks, until it has ended.
     """
     compute = context.compute(job.call.definition.compute_target)
-    with closing(session):
-        finished = compute.run(job, on_output, context.stop, context.redacting)
+    with context.stop.part(folder_name(job.call.definition.id)) as stop, closing(session):
+        finished = compute.run(job, on_output, stop, context.redacting)
     # What the script was told meanwhile, a worker did not know when it wrote the logs.
     redact_record(job, context.redactor.redact, logs=session.told_secrets)
     if finished.facts:
@@ -338,7 +345,7 @@ def _commit(context: RunContext, record: StepRecord, staged: dict[str, tuple[Pat
         raise StepFailedException(
             f"The result of step {record.step!r} can't be kept",
             {"reason": error, "store": context.store.written},
-            "Free space, then run the pipeline again.",
+            SHARE_HINT if isinstance(error, PermissionError) else "Free space, then run the pipeline again.",
         ) from error
     if context.store.read_only:
         context.warn(f"Step {record.step!r} was not cached: the store {context.store.root} can't be written")

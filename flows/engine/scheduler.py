@@ -217,6 +217,10 @@ class Engine:
         elif state.is_cancelled():
             self._context.emit({"step": step_id, "status": "cancelled"})
             self._outcome.skipped.append(step_id)
+            if self._continue:  # it was cancelled alone
+                self._skip_after(step_id)
+            else:
+                self._context.stop.stop()
         else:
             self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
 

@@ -133,6 +133,28 @@ class PipelineRun(HostRun):
             ],
         }
 
+    def get_details_with_logs(self) -> dict[str, Any]:
+        """Return the same as `get_details`, with the text of each step's logs.
+
+        Returns:
+            The details; `logFiles` by `<step>/logs/<name>`.
+        """
+        logs = {step.name: step.get_details_with_logs()["logFiles"] for step in self.get_steps()}
+        texts = {f"{step}/{name}": text for step, found in logs.items() for name, text in found.items()}
+        return {**self.get_details(), "logFiles": texts}
+
+    def get_all_logs(self, destination: str | None = None) -> list[str]:
+        """Copy the logs of each step into a folder of its own.
+
+        Args:
+            destination: The folder of these; by default one called as the run's id, in the current directory.
+
+        Returns:
+            The paths of the copies.
+        """
+        top = Path(destination or self.id)
+        return [path for step in self.get_steps() for path in step.get_all_logs(str(top / folder_name(step.name)))]
+
     # Waiting and stopping -------------------------------------------------------------------------------------------
 
     def wait_for_completion(

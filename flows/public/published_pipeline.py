@@ -255,8 +255,9 @@ class PublishedPipeline:
         close_deployment(self.block, pipeline)
 
     def _save(self, status: str) -> None:
-        self.block = self.block.model_copy(update={"status": status})
-        documents.save(self.block, self.block.document)
+        block = self.block.model_copy(update={"status": status})
+        documents.replace(block, f"published pipeline {self.name!r}")
+        self.block = block
 
     def submit(
         self,
@@ -301,8 +302,8 @@ class PublishedPipeline:
 
 def start_run(published: PublishedPipeline, request: RunRequest) -> PipelineRun:
     """Submit the request to Prefect and return the run, which a worker or a new process of this machine begins."""
-    block = documents.load(PublishedPipelineBlock, published.block.document)
-    if block is None or block.status != "Active":
+    block = documents.newest(published.block, f"published pipeline {published.name!r}")
+    if block.status != "Active":
         raise UserErrorException(
             f"The published pipeline {published.name!r} is disabled", hint="Enable it with `published.enable()`."
         )

@@ -25,8 +25,7 @@ from stepwell.flows.runs.summary import StepSummary
 from stepwell.model.fingerprint import CONTENT
 from stepwell.model.nofollow import files_below, is_file, open_file
 from stepwell.model.records import StepRecord
-from stepwell.model.redaction import here
-from stepwell.script.events import read_events
+from stepwell.script.events import FOLDERS
 from stepwell.script.metrics import metrics_of
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ class StepRun(StepDetails):
     """
 
     def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
-        self._run = run
-        self._summary = summary
+        super().__init__(run, summary)
 
     @property
     def id(self) -> str:
@@ -95,19 +93,13 @@ class StepRun(StepDetails):
         Returns:
             `NotStarted`, `Queued`, `Running`, `Failed`, `Finished`, `Canceled` or `Bypassed`, as in Azure ML SDK v1.
         """
-        return _STEP_STATUS.get(self._current().status, "NotStarted")
+        return _STEP_STATUS.get(self.current().status, "NotStarted")
 
     @property
     def status(self) -> str:
         """As `get_status`, with `Completed` for `Finished`."""
         status = self.get_status()
         return "Completed" if status == "Finished" else status
-
-    def _current(self) -> StepSummary:
-        for step in self._run.summary().steps:
-            if step.id == self._summary.id:
-                self._summary = step
-        return self._summary
 
     @property
     def folder(self) -> Path:
@@ -147,7 +139,7 @@ class StepRun(StepDetails):
         Returns:
             The text; empty if there is none.
         """
-        return self._log("stdout.txt")
+        return self._read_log("stdout.txt")
 
     def get_stderr_log(self) -> str:
         """Read what the script wrote to its standard error so far.
@@ -155,7 +147,7 @@ class StepRun(StepDetails):
         Returns:
             The text; empty if there is none.
         """
-        return self._log("stderr.txt")
+        return self._read_log("stderr.txt")
 
     def get_job_log(self) -> str:
         """Read both, standard output and standard error, in order of arrival.
@@ -163,9 +155,9 @@ class StepRun(StepDetails):
         Returns:
             The text; empty if there is none.
         """
-        return self._log("70_driver_log.txt")
+        return self._read_log("70_driver_log.txt")
 
-    def _log(self, name: str) -> str:
+    def _read_log(self, name: str) -> str:
         if not self.id:
             return ""
         try:
@@ -178,7 +170,7 @@ class StepRun(StepDetails):
     def get_metrics(
         self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
     ) -> dict[str, Any]:
-        """Collect the metrics that the script logged.
+        """Collect the metrics that the script logged, or others for it.
 
         Args:
             name: Only the metric of this name; by default all.
@@ -189,8 +181,7 @@ class StepRun(StepDetails):
         Returns:
             The metrics by name.
         """
-        events = read_events(self.folder / "control", here().redact) if self.id else []
-        return {key: value for key, value in metrics_of(events, "step").items() if name in (None, key)}
+        return {key: value for key, value in metrics_of(self.current().events, "step").items() if name in (None, key)}
 
     def get_file_names(self) -> list[str]:
         """List the files that the script left in `outputs/` and `logs/`, or uploaded.
@@ -198,12 +189,16 @@ class StepRun(StepDetails):
         Returns:
             Their names, such as `outputs/model.pkl`; uploaded files have the name that they were given.
         """
-        found = []
-        for folder, prefix in _FILES.items():
-            found += [f"{prefix}{name}" for name in files_below(self.folder, folder)]
-        return found
+        return [f"{prefix}{name}" for below, folder, prefix in self._kept for name in files_below(below, folder)]
 
-    def download_file(self, name: str, output_file_path: str | None = None, _validate_checksum: bool = False) -> None:
+    @property
+    def _kept(self) -> list[tuple[Path, str, str]]:
+        """The folders of kept files, below what they are, and what the names of their files begin with."""
+        return [*((self.folder, *one) for one in _FILES.items()), (self.added, FOLDERS["step"], "")]
+
+    def download_file(
+        self, name: str, output_file_path: str | os.PathLike[str] | None = None, _validate_checksum: bool = False
+    ) -> None:
         """Copy a file that `get_file_names` lists.
 
         Args:
@@ -213,14 +208,16 @@ class StepRun(StepDetails):
         Raises:
             UserErrorException: The step left no such file.
         """
-        for folder, prefix in _FILES.items():
+        for below, folder, prefix in self._kept:
             path = f"{folder}/{name.removeprefix(prefix)}"
-            if name in self.get_file_names() and name.startswith(prefix) and is_file(self.folder, path):
-                copy_tree(self.folder / path, Path(output_file_path or os.path.basename(path)), below=self.folder)
+            if name in self.get_file_names() and name.startswith(prefix) and is_file(below, path):
+                target = Path(output_file_path or os.path.basename(path))
+                target = target / os.path.basename(path) if target.is_dir() else target
+                copy_tree(below / path, target, below=below)
                 return
         raise UserErrorException(f"The step left no file {name!r}", hint="List the files with `get_file_names()`.")
 
-    def register_model(
+    def register_model(  # type: ignore[override]  # (a run's takes more, and uses none of it)
         self,
         model_name: str,
         model_path: str | None = None,

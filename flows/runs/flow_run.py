@@ -25,6 +25,7 @@ from stepwell.blocks.source.provenance import git_provenance
 from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import run_label
 from stepwell.blocks.system.disk import told_in_words
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import check_environment, differing_line
@@ -82,7 +83,7 @@ def run_pipeline(
     if outcome.cancelled:
         raise RunCancelled
     if not outcome.ok:
-        failed = next(iter(outcome.failures.values()), "A step failed")
+        failed = next(iter(outcome.failures.values()), "A step was cancelled")
         raise ActivityFailedException(
             f"The pipeline failed: {len(outcome.failures)} of {len(pipeline.steps)} steps failed, "
             f"{len(outcome.skipped)} did not run",
@@ -197,6 +198,7 @@ def describe(
             "snapshots": context.snapshots(),
             "properties": provenance,
             "pid": os.getpid(),
+            "machine": dict(machine()),
         }
     )
     labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder, latest_states
+from stepwell.blocks.store.run_folder import ENDED, TEXTS, Event, RunFolder, latest_states
+from stepwell.model.names import folder_name
 from stepwell.model.redaction import here, redacted
 from stepwell.script.events import read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
+FINAL = ENDED
 OWN = "control"
 """The folder of what others than a run's steps log for it, in the run's folder; none if there is nothing."""
-FINAL = ("Finished", "Failed", "Canceled")
+ENDED_STEP = tuple(_HAPPENED)
+"""What the journal says of steps that have ended."""
+
 GONE = "The run's process is gone: it was killed, or its machine was"
+ENDED_WITH_RUN = "It ended with its run"
+"""The error of a step that was at work when its run ended."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +124,23 @@ def summarize(run: RunFolder) -> RunSummary:
     redact = here().redact
     facts = run.facts()
     facts |= {name: redacted(facts[name], redact) for name in ("tags", "parameters") if name in facts}
-    journal = [event | {n: redacted(event[n], redact) for n in TEXTS if n in event} for event in run.journal()]
-    status = next(
-        (event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted"
-    )
+    journal, alive = run.journal(), run.is_alive()
+    if not alive and _reported(journal) == "Running":
+        journal = run.journal()  # it may have ended meanwhile
+    journal = [event | {n: redacted(event[n], redact) for n in TEXTS if n in event} for event in journal]
+    status = _reported(journal)
     problem = next((str(event["problem"]) for event in journal if "problem" in event), "")
     if facts.get("kind") == "flow":
         status = _status_of_flow(journal)
-    elif status == "Running" and not run.is_alive():
+    elif status == "Running" and not alive:
         status, problem = "Failed", problem or GONE
+    steps = (_step(run, step_id, state) for step_id, state in latest_states(journal).items())
     return RunSummary(
         run_id=run.run_id,
         status=status,
         pipeline=str(facts.get("pipeline", {}).get("name") or facts.get("name") or "run"),
         facts=facts,
-        steps=tuple(_step(run, step_id, state) for step_id, state in latest_states(journal).items()),
+        steps=tuple(steps if facts.get("kind") == "flow" else (_ended_with_run(step, status) for step in steps)),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
         label=run.label,
         events=tuple(read_events(run.path / OWN, redact)),
@@ -146,12 +154,29 @@ def summarize(run: RunFolder) -> RunSummary:
     )
 
 
+def _reported(journal: Iterable[Event]) -> str:
+    """Return the last status that the run's process noted."""
+    found = [str(event["status"]) for event in journal if "step" not in event and "status" in event]
+    return found[-1] if found else "NotStarted"
+
+
 def _status_of_flow(journal: list[Event]) -> str:
     """Tell how the steps in a user's own flow stand; the flow's own end is known to Prefect alone."""
     latest = {event["step"]: event["status"] for event in journal if "step" in event and "status" in event}
     if "failed" in latest.values():
         return "Failed"
     return "Finished" if latest and set(latest.values()) <= {"done", "reused"} else "Running"
+
+
+def _ended_with_run(step: StepSummary, status: str) -> StepSummary:
+    """Return the step of a run of that status; one that has no end of its own, since nobody was left to note it, has the run's."""
+    if step.status in ENDED_STEP or status not in ("Failed", "Canceled"):
+        return step
+    if status == "Canceled":
+        return replace(step, status="cancelled")
+    if step.status in ("running", "retrying"):
+        return replace(step, status="failed", error=ENDED_WITH_RUN)
+    return replace(step, status="skipped")
 
 
 def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
@@ -174,5 +199,11 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),
     )
-    events = tuple(read_events(summary.folder(run) / "control", here().redact)) if summary.step_run_id else ()
-    return StepSummary(**{**summary.__dict__, "events": events})
+    events = read_events(summary.folder(run) / "control", here().redact) if summary.step_run_id else []
+    events += read_events(added_to(run, step_id), here().redact)
+    return replace(summary, events=tuple(events))
+
+
+def added_to(run: RunFolder, step: str) -> Path:
+    """Return the folder of what others than a step's script log for it; none if there is nothing."""
+    return run.path / OWN / "steps" / folder_name(step)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.arguments.resource_ids import group_and_name
 from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
 from stepwell.errors import ComputeTargetException
+
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 
 @checked
@@ -32,6 +36,9 @@ class BatchCompute(FoundByName, LocalCompute):
     resource_group: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     account_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
 
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
+
     @classmethod
     def attach_configuration(
         cls, resource_group: str | None = None, account_name: str | None = None, resource_id: str | None = None
@@ -47,16 +54,13 @@ class BatchCompute(FoundByName, LocalCompute):
             The settings, as a target that is not saved.
 
         Raises:
-            ComputeTargetException: There is neither a `resource_id` nor both of the others.
+            ComputeTargetException: There is neither a `resource_id` nor both of the others, or they contradict each other.
         """
-        if resource_id:
-            parts = resource_id.strip("/").split("/")
-            named = {key.lower(): value for key, value in zip(parts[::2], parts[1::2], strict=False)}
-            resource_group, account_name = named.get("resourcegroups"), named.get("batchaccounts")
-        if not (resource_group and account_name):
+        found = group_and_name("batchAccounts", resource_group, account_name, resource_id)
+        if found is None:
             raise ComputeTargetException(
                 "An account of Azure Batch is named by its resource group and its name",
                 {"resource_id": resource_id, "resource_group": resource_group, "account_name": account_name},
-                "Pass `resource_group=` and `account_name=`, or a whole `resource_id=`.",
+                "Pass `resource_group=` and `account_name=`, or a whole `resource_id=` alone.",
             )
-        return cls(resource_group=resource_group, account_name=account_name)
+        return cls(resource_group=found[0], account_name=found[1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked, unchecked
-from stepwell.blocks.compute.base import Compute, refuse_inside_step
+from stepwell.blocks.compute.base import Compute, not_found, refuse_inside_step
 from stepwell.blocks.compute.compute_target import ComputeTarget, FoundByName
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -18,10 +18,11 @@ from stepwell.blocks.server import documents
 from stepwell.errors import ComputeTargetException
 
 if TYPE_CHECKING:
-    from stepwell.blocks.compute.dask.cluster import ClusterSpec
+    from stepwell.blocks.compute.dask.clusters.cluster import ClusterSpec
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
 
 _IDLE_SECONDS = 1800
@@ -52,6 +53,9 @@ class AmlCompute(FoundByName, DaskCompute):
     vm_priority: str = Field(default="Dedicated", description="Kept for users of Azure ML; not needed.")
     description: str = Field(default="", description="What it is for.")
     fallback: Literal["", "cpu"] = Field(default="", description="`cpu`: without a GPU, steps run on processors.")
+
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def provisioning_configuration(
@@ -154,7 +158,10 @@ class AmlCompute(FoundByName, DaskCompute):
         refuse_inside_step("update")
         for name in given:
             setattr(self, name, getattr(wanted, name))
-        documents.save_named(self)
+        try:
+            documents.replace(self, f"compute target {self.name!r}")
+        except documents.DeletedException:
+            raise not_found(self.workspace, self.name) from None
 
     @property
     def status(self) -> ComputeStatus:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.compute_target import ComputeTarget, FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
+
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 
 @checked
@@ -35,6 +38,9 @@ class DataFactoryCompute(FoundByName, LocalCompute):
     resource_group: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     factory_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     resource_id: str = Field(default="", description="Kept for users of Azure ML; not needed.")
+
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def provisioning_configuration(cls, location: str | None = None) -> DataFactoryCompute:

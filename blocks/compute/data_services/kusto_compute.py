@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
 
 DRIVER, VARIABLE = "kusto", "STEPWELL_KUSTO_CONNECTION"
@@ -57,6 +58,9 @@ class KustoCompute(FoundByName, LocalCompute):
     resource_group: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     workspace_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     resource_id: str = Field(default="", description="Kept for users of Azure ML; not needed.")
+
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SecretStr
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.arguments.resource_ids import group_and_name
 from stepwell.blocks.compute.base import refuse_inside_step
 from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.databricks.connection import (
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
 
 _LOOK_SECONDS = 30
-_RESOURCE = re.compile(r"/resourceGroups/(?P<group>[^/]+)/.*/workspaces/(?P<name>[^/]+)$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"<[^<>]*>")
 
 
@@ -91,6 +92,9 @@ class DatabricksCompute(FoundByName):
     _stand_in: str | None = PrivateAttr(None)
     _contents: dict[str, str] = PrivateAttr(default_factory=dict)
 
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        super().__init__(workspace, name, **fields)
+
     @classmethod
     def attach_configuration(
         cls,
@@ -119,13 +123,15 @@ class DatabricksCompute(FoundByName):
             ComputeTargetException: Nothing says which workspace it is, or the resource id is none of a workspace.
         """
         if resource_id:
-            named = _RESOURCE.search(resource_id)
-            if named is None:
+            found = group_and_name("workspaces", resource_group, workspace_name, resource_id)
+            if found is None:
                 hint = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Databricks/workspaces/…."
                 raise ComputeTargetException(
-                    "The resource id names no Databricks workspace", {"resource_id": resource_id}, hint
+                    "The resource id names no Databricks workspace, or another one than what stands beside it",
+                    {"resource_id": resource_id, "resource_group": resource_group, "workspace_name": workspace_name},
+                    hint,
                 )
-            resource_group, workspace_name = named["group"], named["name"]
+            resource_group, workspace_name = found
         if not (host or local or (resource_group and workspace_name)):
             raise ComputeTargetException(
                 "Nothing says which Databricks workspace to attach",

@@ -22,8 +22,8 @@ from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Uploads
 from stepwell.blocks.store.sharing import LostBytes, SharingReport
 from stepwell.blocks.store.stat_cache import StatCache
-from stepwell.blocks.store.store import Miss, Store, fan_out
-from stepwell.blocks.system.files import protect, remove
+from stepwell.blocks.store.store import Miss, Store
+from stepwell.blocks.system.files import protect
 from stepwell.blocks.system.locks import exclusive, shared
 from stepwell.errors import DatastoreException, UserErrorException
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
@@ -244,14 +244,7 @@ class SharedStore(Store):
         known = super().manifest(tree)
         try:
             known = known or self._told(tree)
-            scratch = self.scratch_folder()
-            try:
-                self._moves.fetch(known, scratch / "data")
-                _check(scratch / "data", tree)
-                protect(scratch / "data")
-                self._install(scratch, fan_out(self.written / "trees", tree), tree)
-            finally:
-                remove(scratch)
+            self._put_in(tree, partial(self._write_fetched, known))
         except (DatastoreException, LostBytes) as error:
             raise self._lose(tree, known, error) from error
         place = self.tree_path(tree)
@@ -260,6 +253,12 @@ class SharedStore(Store):
             for entry in known.entries
             if entry.kind == "file" and entry.size
         )
+
+    def _write_fetched(self, known: Tree, place: Path) -> None:
+        self._moves.fetch(known, place)
+        if scan(place).digest != known.digest:
+            raise LostBytes(known.digest, "they were damaged in the shared store")
+        protect(place)
 
     def _told(self, tree: str) -> Tree:
         told = self._moves.tree(tree)
@@ -365,8 +364,3 @@ class SharedStore(Store):
             return otherwise
         self._known.failures = 0
         return answer
-
-
-def _check(path: Path, tree: str) -> None:
-    if scan(path).digest != tree:
-        raise LostBytes(tree, "they were damaged in the shared store")

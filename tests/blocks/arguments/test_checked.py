@@ -155,6 +155,12 @@ def test_no_public_function_takes_any_keyword_but_those_that_are_made_for_it():
         "AutoMLSettings.__init__",
         "Compute.__init__",
         "FoundByName.__init__",
+        "AdlaCompute.__init__",
+        "AmlCompute.__init__",
+        "BatchCompute.__init__",
+        "DataFactoryCompute.__init__",
+        "DatabricksCompute.__init__",
+        "KustoCompute.__init__",
     }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +14,8 @@ from published import work
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system import living
 from stepwell.deployments.serve import orphaned_runs
 from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.flows.publishing.run_requests import RunRequest, submit_run
@@ -105,4 +109,32 @@ def test_a_run_that_can_not_be_settled_is_in_no_others_way(orphaned, project, mo
     monkeypatch.setattr(orphaned_runs, "_unfinished", lambda: [broken, *found()])
     with pytest.raises(AttributeError):
         runs.reconcile()
+    assert state() == "Scheduled"
+
+
+def test_a_machine_of_the_same_name_is_another_one(orphaned):
+    """Its home is at the same path, and its processes have numbers in a namespace that is called as this one."""
+    _, orphan, runs, state, _ = orphaned
+    place = worker_name().partition("@")[2]
+    orphan(worker=f"stepwell-abcdef@{place.rpartition('.')[0]}.00000000")
+    runs.reconcile()
+    assert state() == "Running"
+
+
+def test_a_run_that_is_alive_elsewhere_is_left_alone_though_its_lock_looks_free(orphaned, project, monkeypatch):
+    """All that can be seen here is its folder, and the number of a process without the name of a machine."""
+    run_id, orphan, runs, state, _ = orphaned
+    orphan(worker="theirs")
+    with client() as api:
+        api.request("PATCH", f"/flow_runs/{run_id}", json={"infrastructure_pid": "999999"})
+    folder = RunFolder(project.workspace.store.run_folder(run_id))
+    with folder.alive():
+        folder.append({"at": "2026-01-01T00:00:00+00:00", "status": "Running"})
+    lock = folder.path / "alive.lock"
+    lock.write_text(json.dumps({"id": "1" * 16, "kernel": "2" * 16, "name": "anne@far"}))
+    monkeypatch.setattr(living, "locks_travel", lambda _: False)
+    runs.reconcile()
+    assert state() == "Running"
+    os.utime(lock, (0, 0))
+    runs.reconcile()
     assert state() == "Scheduled"

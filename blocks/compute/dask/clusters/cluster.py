@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from multiprocessing import spawn
 from typing import Any
 
+from stepwell.blocks.compute.dask.clusters.batch_jobs import BatchJobs, recording
+from stepwell.blocks.compute.dask.clusters.families import family_of, load_class, options_for
+from stepwell.blocks.compute.dask.clusters.scaling import ADAPT_SECONDS, follow
 from stepwell.blocks.processes.output import OnOutput
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 from stepwell.model.digests import digest
 
 CONNECT_SECONDS = 8.0
-_ADAPT_SECONDS = 0.25
 _POLL_SECONDS = 0.1
 _SHORTEST_IDLE_SECONDS = 1.0
 
@@ -72,8 +74,11 @@ class Cluster:
             raise
         self.topic = f"stepwell-{self.client.id}"
         self.client.subscribe_topic(self.topic, self._on_event)
+        self._jobs_of_workers = (
+            BatchJobs(self._cluster, spec.target) if family_of(type(self._cluster)) == "dask_jobqueue" else None
+        )
         if self._cluster is not None and spec.adaptive:
-            self._adapt()
+            follow(self._cluster, lambda: self.wanted, self.busy, spec.min_nodes, spec.max_nodes, spec.idle_seconds)
 
     @property
     def alive(self) -> bool:
@@ -144,21 +149,39 @@ class Cluster:
                 self._allocated.discard(job)
                 self._idle_since = time.monotonic()
                 self._freed.notify()
+                if self._jobs_of_workers is not None and not self._jobs:
+                    self._jobs_of_workers.forgive()
 
     @contextmanager
     def hold_node(self, job: str, demand: Demand, stop: StopSignal, on_output: OnOutput = _discard) -> Iterator[None]:
         """Wait for a node or a stop, and hold the node while the block runs: Dask would give all jobs to the first."""
-        notice_at = time.monotonic() + _NOTICE_SECONDS
+        notice_at, told = time.monotonic() + _NOTICE_SECONDS, ""
         with self.counted(job, demand):
             while not (self._allocate(job, demand) or stop.stopped):
                 if not self.alive:
                     raise unreachable(self.spec, "the cluster has gone")
+                self._raise_problem()
                 if time.monotonic() > notice_at:
-                    on_output(f"Waiting for a free node of {self.spec.target}: it has {len(self.workers())} now\n")
-                    notice_at = math.inf
+                    why = self._jobs_of_workers.waiting() if self._jobs_of_workers else ""
+                    if not told or why != told:
+                        nodes = f"it has {len(self.workers())} now{'; ' if why else ''}{why}"
+                        on_output(f"Waiting for a free node of {self.spec.target}: {nodes}\n")
+                    told, notice_at = why or "said", time.monotonic() + _NOTICE_SECONDS
                 with self._freed:
                     self._freed.wait(_POLL_SECONDS)  # new nodes are not announced
             yield
+
+    def endings(self) -> str:
+        """Return how the jobs of its last workers ended, if it has jobs of a batch system and some did."""
+        return self._jobs_of_workers.endings() if self._jobs_of_workers else ""
+
+    def _raise_problem(self) -> None:
+        if self._jobs_of_workers is not None and (problem := self._jobs_of_workers.problem):
+            raise ComputeTargetException(
+                f"The compute target {self.spec.target!r} gets no nodes",
+                {"cluster class": self.spec.cluster_class, "reason": problem},
+                "Correct `cluster_options` of the target, by which its jobs are submitted.",
+            )
 
     def listen(self, job: str, listener: Callable[[dict[str, Any]], None] | None) -> None:
         """Pass what workers report of the job to the listener, until it is removed with None."""
@@ -171,9 +194,13 @@ class Cluster:
         """Close the client, and the cluster if it was started here."""
         with suppress(Exception):
             self.client.close(timeout=2)
+        if self._jobs_of_workers is not None:
+            self._jobs_of_workers.stop()
         if self._cluster is not None:
             with suppress(Exception):
                 self._cluster.close(timeout=10)
+        if self._jobs_of_workers is not None:
+            self._jobs_of_workers.clean()
 
     def _on_event(self, event: tuple[float, Any]) -> None:
         message = event[1]
@@ -192,26 +219,6 @@ class Cluster:
                 return True
         return False
 
-    def _adapt(self) -> None:
-        cluster: Any = self._cluster
-        limits = {"minimum": self.spec.min_nodes, "maximum": self.spec.max_nodes}
-        count = max(1, round(self.spec.idle_seconds / _ADAPT_SECONDS))
-        try:
-            cluster.adapt(Adaptive=_adaptive(self), interval=_ADAPT_SECONDS, wait_count=count, **limits)
-        except TypeError:  # such as Kubernetes' operator, which adapts by itself
-            cluster.adapt(**limits)
-
-
-def _adaptive(owner: Cluster) -> Any:
-    """Return Dask's adaptive scaling with our own count of nodes: by what jobs demand, not by guessed durations."""
-    from distributed.deploy.adaptive import Adaptive
-
-    class JobAdaptive(Adaptive):  # type: ignore[misc]
-        async def target(self) -> int:
-            return owner.wanted
-
-    return JobAdaptive
-
 
 def _total(demands: Any) -> dict[str, float]:
     totals: dict[str, float] = defaultdict(float)
@@ -225,9 +232,8 @@ def _total(demands: Any) -> dict[str, float]:
 
 
 def _start(spec: ClusterSpec) -> Any:
-    module, _, name = spec.cluster_class.rpartition(".")
     try:
-        kind = getattr(importlib.import_module(module or "distributed"), name)
+        kind = load_class(spec.cluster_class)
     except (ImportError, AttributeError) as error:
         raise ComputeTargetException(
             f"The compute target {spec.target!r} names a class of clusters that can't be found",
@@ -236,7 +242,12 @@ def _start(spec: ClusterSpec) -> Any:
         ) from error
     _keep_main_out()
     try:
-        return kind(**spec.options)
+        options = options_for(kind, spec.options, spec.node, spec.min_nodes, spec.target)
+        if family_of(kind) == "dask_jobqueue":
+            options = {**options, "job_cls": recording(options.get("job_cls") or kind.job_cls)}
+        if spec.security and family_of(kind):
+            options["security"] = _security(spec)
+        return kind(**options)
     except Exception as error:
         raise ComputeTargetException(
             f"The cluster of compute target {spec.target!r} can't be started",
@@ -265,11 +276,15 @@ def _keep_main_out() -> None:
 def _connect(spec: ClusterSpec, cluster: Any) -> Any:
     distributed: Any = importlib.import_module("distributed")
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # errors are raised as our own
-    security = {"security": distributed.Security(**spec.security)} if spec.security else {}
+    security = {"security": _security(spec)} if spec.security else {}
     try:
         return distributed.Client(cluster or spec.address, timeout=CONNECT_SECONDS, set_as_default=False, **security)
     except Exception as error:
         raise unreachable(spec, f"{type(error).__name__}: {error}") from error
+
+
+def _security(spec: ClusterSpec) -> Any:
+    return importlib.import_module("distributed").Security(**spec.security)
 
 
 def unreachable(spec: ClusterSpec, reason: str) -> ComputeTargetException:
@@ -308,7 +323,7 @@ def _close_when_idle(name: str, cluster: Cluster) -> None:
     """Close a cluster that does not shrink by itself once it had no job for long enough."""
     idle_limit = max(cluster.spec.idle_seconds, _SHORTEST_IDLE_SECONDS)
     while True:
-        time.sleep(max(idle_limit - cluster.idle_seconds(), _ADAPT_SECONDS))
+        time.sleep(max(idle_limit - cluster.idle_seconds(), ADAPT_SECONDS))
         with _starting[name]:
             if _clusters.get(name) is not cluster:
                 return

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable
 
-from stepwell.blocks.compute.dask.cluster import ClusterSpec, cluster_of, known_cluster
+from stepwell.blocks.compute.dask.clusters.cluster import ClusterSpec, cluster_of, known_cluster
 from stepwell.blocks.compute.status import NodeCounts
 
 _POLL_SECONDS = 0.05
