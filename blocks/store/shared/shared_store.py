@@ -163,7 +163,8 @@ class SharedStore(Store):
         """Return the recent record of a step of that name whose rows differ least; of others, where here is none."""
         found = super().nearest(step, fingerprint)
         if found is None and self._may_ask(f"nearest {step}"):
-            others = self._asked(lambda: [theirs.record for theirs in self._looks.nearest(step)], [])
+            none: list[StepRecord] = []
+            others = self._asked(lambda: [theirs.record for theirs in self._looks.nearest(step)], none)
             return min(others, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
         return found
 
@@ -200,8 +201,8 @@ class SharedStore(Store):
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
         """Return the files that steps with this code were seen to read, here or elsewhere."""
         found = set(super().observed(fingerprint))
-        theirs = self._asked(lambda: self._observed_elsewhere(code_key(fingerprint)), set())
-        return tuple(sorted(found | theirs))
+        none: set[str] = set()
+        return tuple(sorted(found | self._asked(lambda: self._observed_elsewhere(code_key(fingerprint)), none)))
 
     def _observed_elsewhere(self, code: str) -> set[str]:
         with self._known.guard:

@@ -79,16 +79,33 @@ def team(server, tmp_path, monkeypatch):
         yield Team(tmp_path, monkeypatch, at)
 
 
-def test_a_run_of_reused_steps_moves_records_only_and_bytes_come_when_somebody_needs_them(any_team):
+@pytest.fixture
+def calls_of_s3(monkeypatch):
+    """Give the names of the operations that anybody in this process asks S3 for."""
+    from aiobotocore.client import AioBaseClient
+
+    made, call = [], AioBaseClient._make_api_call
+
+    async def counted(self, name, arguments):
+        made.append(name)
+        return await call(self, name, arguments)
+
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", counted)
+    return made
+
+
+def test_a_run_of_reused_steps_moves_records_only_and_bytes_come_when_somebody_needs_them(any_team, calls_of_s3):
     team = any_team
     project = team.on("machine-a")
     assert project.run(team.pipeline()).headline == "Finished: 2 ran, 2 shared, 0 waiting"
     project = team.on("machine-b")
     traffic = project.workspace.store.traffic
+    calls_of_s3.clear()
     summary = project.run(team.pipeline())
     assert summary.headline.startswith("Finished: 2 reused (2 from user@machine-a), 0 shared, 0 waiting")
     assert "of user@machine-a" in summary.steps[0].why[0]
     assert traffic.sent == 0
+    assert len(calls_of_s3) <= 2 + 5
     if team._at.kind in ("s3", "azure"):
         assert traffic.requests <= 2 + 5
     assert traffic.received < SIZE / 2  # records only
