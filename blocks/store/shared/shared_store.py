@@ -71,7 +71,6 @@ class _Known:
     all_observed: set[str] | None = None
     failures: int = 0
     away_until: float = 0.0
-    told: bool = False
     guard: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -299,7 +298,7 @@ class SharedStore(Store):
 
     def finish_sharing(self) -> SharingReport:
         """Wait until results are shared, those of earlier runs that wait too; or patience is at its end."""
-        if self.mode == "on" and not self._is_away():
+        if self.mode == "on" and not self.is_away:
             for key in self.ledger.waiting():
                 self._uploads.submit(key, partial(self._share, key))
         report = self._uploads.finish()
@@ -345,12 +344,14 @@ class SharedStore(Store):
 
     # Away ---------------------------------------------------------------------------------------------------------------
 
-    def _is_away(self) -> bool:
-        return self.mode == "off" or time.monotonic() < self._known.away_until
+    @property
+    def is_away(self) -> bool:  # type: ignore[override]
+        """Whether the datastore did not answer a moment ago."""
+        return time.monotonic() < self._known.away_until
 
     def _asked(self, question: Callable[[], _T], otherwise: _T) -> _T:
         """Return the datastore's answer, or `otherwise` if it has none in time: then it counts as away for a while."""
-        if self._is_away():
+        if self.mode == "off" or self.is_away:
             return otherwise
         try:
             answer = question()
@@ -358,10 +359,7 @@ class SharedStore(Store):
             self._known.failures += 1
             if self._known.failures >= _ATTEMPTS:
                 self._known.away_until = time.monotonic() + _AWAY_SECONDS
-                reason = error.facts.get("reason") or error.title
-                if not self._known.told:
-                    self._known.told = True
-                    self._uploads.warn(f"The shared store can't be asked, so results of others are not used: {reason}")
+                self._uploads.note_away(str(error.facts.get("reason") or error.title))
             return otherwise
         self._known.failures = 0
         return answer

@@ -25,7 +25,7 @@ class Uploads:
         self._guard = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._going: dict[str, Future[None]] = {}
-        self._shared, self._waiting, self._reason = 0, 0, ""
+        self._shared, self._waiting, self._reason, self._away = 0, 0, "", False
         self._warnings: list[str] = []
         self._given_up = threading.Event()
 
@@ -37,6 +37,11 @@ class Uploads:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-sharing")
             self._going[name] = self._pool.submit(self._do, action, counted=counted)
+
+    def note_away(self, reason: str) -> None:
+        """Tell at the end of the run that the datastore did not answer."""
+        with self._guard:
+            self._away, self._reason = True, self._reason or reason
 
     def warn(self, text: str) -> None:
         """Tell it at the end of the run, once."""
@@ -50,8 +55,10 @@ class Uploads:
             going[0].exception()
         with self._guard:
             done = list(self._going.values())
-            report = SharingReport(self._shared, self._waiting, self._reason, tuple(self._warnings))
-            self._shared, self._waiting, self._reason, self._warnings, self._going = 0, 0, "", [], {}
+            warnings = tuple(self._warnings)
+            report = SharingReport(self._shared, self._waiting, self._reason, self._away, warnings)
+            self._shared, self._waiting, self._reason, self._away = 0, 0, "", False
+            self._warnings, self._going = [], {}
             self._given_up.clear()
             if self._pool is not None:
                 self._pool.shutdown(wait=False)
