@@ -31,9 +31,12 @@ class Keys:
     def owner_of(self, key_id: str) -> str:
         return f"user@{key_id}"
 
+    def distrust(self, key_id: str) -> str:
+        return "is of somebody else" if key_id in self.distrusted else ""
+
     def refusal(self, key_id: str, data: bytes, signature: str) -> str:
-        if key_id in self.distrusted:
-            return "is of somebody else"
+        if self.distrust(key_id):
+            return self.distrust(key_id)
         return "" if Keys(key_id).sign(data) == signature else "was damaged or forged"
 
 

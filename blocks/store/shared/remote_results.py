@@ -55,6 +55,7 @@ class Shared:
 
     record: StepRecord
     by: str
+    key_id: str
     run: str
     trees: Mapping[str, Tree]
 
@@ -66,6 +67,10 @@ class RemoteResults:
         self.objects = objects
         self._keys = keys
         self._ledger = ledger
+
+    def distrust(self, key_id: str = "") -> str:
+        """Return why what a key signs is not believed, that of this home if none is named; '' if it is."""
+        return self._keys.distrust(key_id or self._keys.own().key_id)
 
     # Records ----------------------------------------------------------------------------------------------------------
 
@@ -109,13 +114,13 @@ class RemoteResults:
         opened = unseal(data, self._keys)
         if isinstance(opened, Refused):
             return opened
-        payload, by = opened
+        payload, key_id = opened
         try:
             record = StepRecord.from_json(payload["record"])
             trees = {str(name): Tree.from_json(entries) for name, entries in payload["trees"].items()}
             if record.key != key or any(tree.digest != name for name, tree in trees.items()):
                 return Refused("was damaged or forged")
-            return Shared(record, by, str(payload["run"]), trees)
+            return Shared(record, self._keys.owner_of(key_id), key_id, str(payload["run"]), trees)
         except (ValueError, TypeError, KeyError, AttributeError):
             return Refused("was damaged")
 

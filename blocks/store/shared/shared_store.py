@@ -25,7 +25,7 @@ from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import protect
 from stepwell.blocks.system.locks import exclusive, shared
-from stepwell.errors import DatastoreException, UserErrorException
+from stepwell.errors import DatastoreException, ServerException, StepwellError, UserErrorException
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.tree import Tree, scan
@@ -100,7 +100,7 @@ class SharedStore(Store):
 
     def lookup(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key, also one that others have; its bytes come when they are needed."""
-        found = super().lookup(key)
+        found = self.lookup_here(key)
         if isinstance(found, StepRecord):
             return found
         theirs = self._asked(lambda: self._look_for(key), None)
@@ -110,7 +110,12 @@ class SharedStore(Store):
 
     def lookup_here(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key as far as this machine knows, without a question to others."""
-        return super().lookup(key)
+        found, signed_by = super().lookup(key), self.ledger.origin(key)[2]
+        refused = ""
+        if isinstance(found, StepRecord) and signed_by:
+            with suppress(StepwellError):  # without Prefect's server, what was believed is
+                refused = self._looks.distrust(signed_by)
+        return Miss(f"the shared record {refused}") if refused else found
 
     def _look_for(self, key: str) -> Shared | Refused | None:
         if time.monotonic() - self._known.missing.get(key, -_UNKNOWN_SECONDS) < _UNKNOWN_SECONDS:
@@ -130,7 +135,7 @@ class SharedStore(Store):
         self.ledger.promise(artifact.digest for artifact in found.record.outputs.values())
         with shared(self.lock_file):
             kept = self._keep(replace(found.record, sequence=0))
-        self.ledger.note_shared(kept.key, found.by, found.run)
+        self.ledger.note_shared(kept.key, found.by, found.run, found.key_id)
         self._known.delivered.add(kept.key)
         return kept
 
@@ -155,7 +160,7 @@ class SharedStore(Store):
 
     def label_of(self, record: StepRecord) -> str:
         """Return the name of the run elsewhere that made the result, and whose it is."""
-        by, run = self.ledger.origin(record.key)
+        by, run, _ = self.ledger.origin(record.key)
         return f"{run or record.run_id} of {by}" if by else ""
 
     def nearest(self, step: str, fingerprint: Fingerprint) -> StepRecord | None:
@@ -223,7 +228,7 @@ class SharedStore(Store):
         if self.mode == "off" or tree in self._known.lost or self.tree_intact(tree):
             return self.tree_path(tree)
         promised = self.is_promised(tree)
-        with exclusive(self.written / "locks" / f"bring-{tree}.lock"):
+        with exclusive(self.written / "locks" / f"bring-{tree[:2]}.lock"):
             if not self.tree_intact(tree):
                 try:
                     self._fetch(tree)
@@ -306,7 +311,7 @@ class SharedStore(Store):
 
     def _share(self, key: str) -> str | None:
         record = self.read_record(key)
-        if isinstance(record, Miss) or self.ledger.is_shared(key):
+        if isinstance(record, Miss) or self.ledger.is_shared(key) or self._moves.distrust():
             self.ledger.forget_waiting(key)
             return None
         trees: dict[str, tuple[Path, Tree]] = {}
@@ -355,7 +360,7 @@ class SharedStore(Store):
             return otherwise
         try:
             answer = question()
-        except DatastoreException as error:
+        except (DatastoreException, ServerException) as error:
             self._known.failures += 1
             if self._known.failures >= _ATTEMPTS:
                 self._known.away_until = time.monotonic() + _AWAY_SECONDS

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from stepwell.blocks.remote.transient import is_transient
 from stepwell.blocks.store.sharing import SharingReport
-from stepwell.errors import DatastoreException
+from stepwell.errors import DatastoreException, StepwellError
 
 PATIENCE = 30.0
 """The seconds for which an upload that fails is tried again before the results wait for a later run."""
@@ -70,7 +70,7 @@ class Uploads:
     def _do(self, action: Callable[[], str | None], *, counted: bool) -> None:
         try:
             told = self._patiently(action)
-        except DatastoreException as error:
+        except StepwellError as error:  # of the datastore, or of the server that knows the keys
             self._given_up.set()
             with self._guard:
                 self._waiting += counted
