@@ -73,6 +73,22 @@ class DatastoreFiles:
         """The fsspec URL of the datastore's root, without secrets; SQLAlchemy's of one that holds tables."""
         return self._place or self._block.url or f"file://{self._home_folder}"
 
+    def told_missing(self, facts: Mapping[str, object], hint: str) -> tuple[dict[str, object], str]:
+        """Return facts and hint of the error that data are not there, with what to know of a folder of the home.
+
+        Args:
+            facts: What is known.
+            hint: What to do in general.
+
+        Returns:
+            Both; on a machine whose home has a folder of its own for the datastore, what another machine has there helps nobody.
+        """
+        if self._block.url:
+            return dict(facts), hint
+        place = f"{self._home_folder}, in the home of this machine; every other machine has a folder of its own"
+        more = "Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
+        return {**facts, "the datastore is": place}, f"{hint} {more}"
+
     @property
     def secrets(self) -> list[str]:
         """The texts among the options that open the datastore."""

@@ -24,11 +24,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.run_folder import readable_runs
+from stepwell.blocks.store.run_folder import RunFolder, readable_runs
 from stepwell.blocks.store.sharing import NotShared
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.system.disk import can_be_written, told_if_closed, words_of
-from stepwell.blocks.system.files import copy_named, has_second_name, protect, remove, write_atomically
+from stepwell.blocks.system.files import copy_named, fan_out, has_second_name, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.living import Owner
@@ -117,12 +117,12 @@ class Store(NotShared):
         """
         self.note_tree(tree)
         if not self.tree_intact(tree.digest):
-            self._put_in(tree.digest, lambda place: self._stage(source, place, tree, owned=move))
+            self._keep_tree(tree.digest, lambda place: self._stage(source, place, tree, owned=move))
         if move:
             remove(source)
 
-    def _put_in(self, tree: str, write: Callable[[Path], None]) -> None:
-        """Keep the tree that `write` writes to a path, all at once."""
+    def _keep_tree(self, tree: str, write: Callable[[Path], None]) -> None:
+        """Let the bytes of a tree be written, and keep them."""
         scratch = self.scratch_folder()
         try:
             place = fan_out(self.written / "trees", tree)
@@ -333,7 +333,9 @@ class Store(NotShared):
             try:
                 number = int(read_bytes(counter)) + 1
             except (OSError, ValueError):
-                number = 1 + sum(1 for _ in (self.root / "runs").glob("*/run.json"))
+                number = 1 + max(
+                    (int(RunFolder(path).facts().get("number", 0)) for path in self.run_folders()), default=0
+                )
             write_atomically(counter, str(number).encode())
         return number
 
@@ -379,11 +381,6 @@ def _known_digests(root: Path, tree: Tree) -> DigestFile:
     """Return what finds the digests of files by their paths in `tree`: to compare all but their bytes."""
     known, start = {entry.path: entry.digest for entry in tree.entries}, len(os.path.realpath(root)) + 1
     return lambda path, _: known.get(path[start:], "")
-
-
-def fan_out(folder: Path, name: str) -> Path:
-    """Return where a folder of many keeps what has this name."""
-    return folder / name[:2] / name
 
 
 def _names(folder: Path) -> list[str]:

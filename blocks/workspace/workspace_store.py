@@ -296,12 +296,20 @@ class WorkspaceStore:
         self._adopt(store_id=self.folder, folders_id=self._home_folder)
         self.is_here = self._has_folders = True
 
+    def _create(self) -> bool:
+        """Save the document of a new workspace; return whether nobody on another machine was faster."""
+        self._note(store_id=self.folder, folders_id=self._home_folder)
+        return documents.create_named(self._block)
+
     def _adopt(self, **folders: Path) -> None:
+        self._note(**folders)
+        documents.save_named(self._block)
+
+    def _note(self, **folders: Path) -> None:
         for field, folder in folders.items():
             setattr(self._block, field, keep_id(folder))
         if "store_id" in folders:
             self._block.store_place = place_of(self.folder)
-        documents.save_named(self._block)
 
     def _was_made_here(self) -> bool:
         key = self._block.signing_key.get_secret_value()

@@ -293,7 +293,7 @@ class RunContext(RunSources):
 
     def missing(self, data: DataSource) -> NoData:
         """Return the error for a path at which there are no data."""
-        return NoData.at(data, self.workspace.name)
+        return NoData.at(data, self.workspace.name, self.datastore(data.datastore))
 
     # Calls ----------------------------------------------------------------------------------------------------------
 

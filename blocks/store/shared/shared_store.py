@@ -249,7 +249,7 @@ class SharedStore(Store):
         known = super().manifest(tree)
         try:
             known = known or self._told(tree)
-            self._put_in(tree, partial(self._write_fetched, known))
+            self._keep_tree(tree, partial(self._fetched, known))
         except (DatastoreException, LostBytes) as error:
             raise self._lose(tree, known, error) from error
         place = self.tree_path(tree)
@@ -259,10 +259,10 @@ class SharedStore(Store):
             if entry.kind == "file" and entry.size
         )
 
-    def _write_fetched(self, known: Tree, place: Path) -> None:
-        self._moves.fetch(known, place)
-        if scan(place).digest != known.digest:
-            raise LostBytes(known.digest, "they were damaged in the shared store")
+    def _fetched(self, tree: Tree, place: Path) -> None:
+        self._moves.fetch(tree, place)
+        if scan(place).digest != tree.digest:
+            raise LostBytes(tree.digest, "they were damaged in the shared store")
         protect(place)
 
     def _told(self, tree: str) -> Tree:
