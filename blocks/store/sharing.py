@@ -75,6 +75,9 @@ class NotShared:
     def share(self, record: StepRecord) -> None:
         """Let others have the result, in the background."""
 
+    def share_tree(self, tree: str) -> None:
+        """Let others have the bytes of a kept tree that is no result, such as a model's, in the background."""
+
     def finish_sharing(self) -> SharingReport:
         """Wait until what is to be shared is, or can't be for now, and return what became of it since the last call."""
         return SharingReport()

@@ -43,7 +43,7 @@ class Keys:
 def open_shared(folder: Path, url: str, options=None, *, keys: Keys | None = None, **more) -> SharedStore:
     """Open the store of a machine, named like its folder."""
     digests = StatCache(folder / "digests.sqlite3")
-    objects = partial(RemoteObjects, url, options)
+    objects = partial(RemoteObjects, url, options, pauses=())
     return SharedStore(folder / "store", keeping.SIGNING_KEY, digests, objects, keys or Keys(folder.name), **more)
 
 

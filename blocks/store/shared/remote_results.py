@@ -85,7 +85,7 @@ class RemoteResults:
         Returned is the earlier result of the key, None if there was none to be believed.
         """
         for path, tree in trees.values():
-            self._write_tree(path, tree)
+            self.write_tree(path, tree)
         inline = {digest: tree.to_json() for digest, (_, tree) in trees.items() if len(tree.entries) <= _INLINE}
         payload = {"record": record.to_json(), "run": run, "trees": inline}
         sealed, name = seal(payload, self._keys.own()), record_name(record.key)
@@ -171,7 +171,8 @@ class RemoteResults:
 
     # Trees ------------------------------------------------------------------------------------------------------------
 
-    def _write_tree(self, path: Path, tree: Tree) -> None:
+    def write_tree(self, path: Path, tree: Tree) -> None:
+        """Share the bytes of a tree, then what it consists of, unless they are there."""
         if self._ledger.there([tree_name(tree.digest)]):
             return
         files = [entry for entry in tree.entries if entry.kind == "file"]

@@ -14,6 +14,7 @@ from typing import Literal, TypeVar, get_args
 
 from stepwell.blocks.remote.driver import Traffic
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.shared.envelope import Keys, Refused
 from stepwell.blocks.store.shared.layout import observed_folder
@@ -295,11 +296,24 @@ class SharedStore(Store):
             self.ledger.note_waiting(record.key)
             self._uploads.submit(record.key, partial(self._share, record.key))
 
+    def share_tree(self, tree: str) -> None:
+        """Let others have the bytes of a kept tree, in the background."""
+        if self.mode == "on":
+            self._uploads.submit(f"tree {tree}", partial(self._share_tree, tree), counted=False)
+
+    def _share_tree(self, tree: str) -> str:
+        if self.tree_intact(tree):
+            path = self.tree_path(tree)
+            self._moves.write_tree(path, self.tree_at(path))
+        return ""
+
     def share_all(self) -> None:
-        """Let others have every result of this store, in the background."""
+        """Let others have every result of this store, and what models and published pipelines claim, in the background."""
         for _, record in self.records():
             if isinstance(record, StepRecord):
                 self.share(record)
+        for tree in claimed(self):
+            self.share_tree(tree)
 
     def finish_sharing(self) -> SharingReport:
         """Wait until results are shared, those of earlier runs that wait too; or patience is at its end."""

@@ -70,11 +70,12 @@ class Uploads:
     def _do(self, action: Callable[[], str | None], *, counted: bool) -> None:
         try:
             told = self._patiently(action)
-        except StepwellError as error:  # of the datastore, or of the server that knows the keys
+        except Exception as error:  # noqa: BLE001  (what can't be shared must not end a run)
             self._given_up.set()
+            known = error.facts.get("reason") or error.title if isinstance(error, StepwellError) else None
             with self._guard:
                 self._waiting += counted
-                self._reason = self._reason or str(error.facts.get("reason") or error.title)
+                self._reason = self._reason or str(known or f"{type(error).__name__}: {error}")
             return
         with self._guard:
             self._shared += counted and told is not None

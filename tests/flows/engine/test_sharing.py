@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from object_stores import KINDS, place
 from projects import Project
 
-from stepwell import Datastore, PipelineData, Workspace
+from stepwell import Datastore, Model, PipelineData, Workspace
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.server import process
 from stepwell.blocks.store.shared import uploads
@@ -167,6 +168,15 @@ def test_of_a_step_that_is_not_deterministic_the_first_result_counts_and_it_is_s
     assert "user@machine-a" in warning
     assert first.steps[0].key == again.steps[0].key
     assert project.workspace.store.origin(again.steps[0].key) == "user@machine-a"
+
+
+def test_models_are_had_on_every_machine(team, tmp_path):
+    project = team.on("machine-a")
+    (tmp_path / "weights").write_bytes(b"0123")
+    Model.register(project.workspace, str(tmp_path / "weights"), "digits")
+    project.workspace.store.finish_sharing()
+    project = team.on("machine-b")
+    assert Path(Model(project.workspace, "digits").download(str(tmp_path / "copy"))).read_bytes() == b"0123"
 
 
 def test_a_machine_may_only_read_or_not_share_at_all(team, monkeypatch):
