@@ -25,6 +25,7 @@ from stepwell.deployments.access.addresses import networks
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.deployments.schedules.data_trigger import poll
 from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
+from stepwell.deployments.serve.lost_runs import LostRuns
 from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.deployments.serve.reconciler import Reconciler
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
@@ -86,7 +87,9 @@ def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: _Stop) -> Non
     orphaned_runs, untold_runs = OrphanedRuns(log.emit), UntoldRuns(log.emit)
     supervisor = Supervisor(folder, children(options))
     server = _ServerMonitor()
-    reconciler = Reconciler([server.check, untold_runs.tell, orphaned_runs.reconcile, poll], log)
+    reconciler = Reconciler(
+        [server.check, untold_runs.tell, orphaned_runs.reconcile, LostRuns(orphaned_runs).settle, poll], log
+    )
     stop.interrupts = False
     try:
         supervisor.start()

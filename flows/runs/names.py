@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.blocks.store.run_index import RunEntry, runs_of
+from stepwell.blocks.store.runs.run_index import RunEntry, runs_of
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
 
@@ -50,7 +50,7 @@ _NUMBERED = re.compile(r"(?P<pipeline>.*?) ?#(?P<number>[0-9]{1,9})", re.DOTALL)
 
 def matching_runs(workspace: BaseWorkspace, word: str) -> list[RunFolder]:
     """Return the runs of the workspace that the word names: one at most, unless it begins several ids or was chosen twice."""
-    return [entry.folder for entry in matching_entries(runs_of(workspace.store), word)]
+    return [entry.folder for entry in matching_entries(runs_of(workspace.run_place), word)]
 
 
 def matching_entries(entries: Sequence[RunEntry], word: str) -> list[RunEntry]:

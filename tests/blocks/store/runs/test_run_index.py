@@ -10,7 +10,7 @@ from keeping import open_store
 
 from stepwell.blocks.store import run_folder
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.blocks.store.run_index import runs_of
+from stepwell.blocks.store.runs.run_index import runs_of
 
 
 @pytest.fixture
@@ -74,7 +74,9 @@ def test_a_lost_or_damaged_index_is_made_anew(store, index):
     assert json.loads(path.read_text())["format"] == 1
 
 
-@pytest.mark.parametrize("facts", ["", "{", "[]", '{"number": "x", "published": {"id": 7}, "machine": []}', '{"trial": 3}'])
+@pytest.mark.parametrize(
+    "facts", ["", "{", "[]", '{"number": "x", "published": {"id": 7}, "machine": []}', '{"trial": 3}']
+)
 def test_damaged_facts_cost_their_own_run_only(store, facts):
     made(store, 1)
     broken = store.run_folder("broken")
