@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -18,6 +18,7 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
 from stepwell.blocks.store.runs.run_index import RunPlace
 from stepwell.blocks.store.runs.shared_runs import SharedRuns
+from stepwell.blocks.store.shared.shared_store import SharedStore, sharing_mode
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
@@ -33,6 +34,9 @@ WORKSPACE_TAG, MACHINE_TAG = "workspace:", "machine:"
 """How the tags begin by which Prefect knows to which workspace a run belongs, and which machine is at work on it."""
 
 BLOB_STORE = "workspaceblobstore"
+SHARED = "v1"
+"""The folder, and the format, of what workspaces share in the private folder of their default datastores."""
+
 _RUNS_SECONDS = 10.0
 Trust = Literal["writers", "ci-only"]
 
@@ -118,7 +122,7 @@ class WorkspaceStore:
         laid = {datastore: checked_place(place)} if place else {}
         places = self._reload().datastore_places
         self._change(datastore_places={**{name: there for name, there in places.items() if name != datastore}, **laid})
-        for looked_up in ("_default_root", "folder", "store", "shared_runs"):
+        for looked_up in ("_default", "_default_root", "folder", "store", "shared_runs"):
             self.__dict__.pop(looked_up, None)
 
     @property
@@ -168,7 +172,7 @@ class WorkspaceStore:
         """
         Datastore(self, name)
         self._block.default_datastore = name
-        for known in ("_default_root", "folder", "store", "shared_runs"):
+        for known in ("_default", "_default_root", "folder", "store", "shared_runs"):
             self.__dict__.pop(known, None)
         self._adopt(store_id=self.folder)
         self.is_here = True
@@ -226,7 +230,11 @@ class WorkspaceStore:
 
     @cached_property
     def _default_root(self) -> Path | None:
-        return self.get_default_datastore().local_root
+        return None if self._default.is_shared else self._default.local_root
+
+    @cached_property
+    def _default(self) -> Datastore:
+        return self.get_default_datastore()
 
     @cached_property
     def digests(self) -> StatCache:
@@ -237,16 +245,23 @@ class WorkspaceStore:
     def store(self) -> Store:
         """The store of results; WorkspaceException if it is another home's."""
         self.require_here()
-        return Store(self.folder, self._signing_key, self.digests)
+        mode = sharing_mode()
+        if mode == "off" or not self._default.is_shared:
+            return Store(self.folder, self._signing_key, self.digests)
+        opened = partial(self._default.objects, self._space)
+        return SharedStore(self.folder, self._signing_key, self.digests, opened, self.keys, mode)
 
     @cached_property
     def shared_runs(self) -> SharedRuns | None:
         """The runs of all machines that share the default datastore; None if that is this machine's alone."""
-        if self._default_root is not None:
+        if sharing_mode() == "off" or not self._default.is_shared:
             return None
-        space = f"v1/{folder_name(self.name)}-{self.sign('shared store')[:8]}"
-        objects = self.get_default_datastore().objects(space, timeout=_RUNS_SECONDS, pauses=(0.5,))
-        return SharedRuns(objects, self.folder / "runs")
+        objects = self._default.objects(self._space, timeout=_RUNS_SECONDS, pauses=(0.5,))
+        return SharedRuns(objects, self.folder / "runs", read_only=sharing_mode() == "read")
+
+    @property
+    def _space(self) -> str:
+        return f"{SHARED}/{folder_name(self.name)}-{self.sign('shared store')[:8]}"
 
     @property
     def run_place(self) -> Store | RunPlace:
@@ -305,12 +320,20 @@ class WorkspaceStore:
         self._adopt(store_id=self.folder, folders_id=self._home_folder)
         self.is_here = self._has_folders = True
 
+    def _create(self) -> bool:
+        """Save the document of a new workspace; return whether nobody on another machine was faster."""
+        self._note(store_id=self.folder, folders_id=self._home_folder)
+        return documents.create_named(self._block)
+
     def _adopt(self, **folders: Path) -> None:
+        self._note(**folders)
+        documents.save_named(self._block)
+
+    def _note(self, **folders: Path) -> None:
         for field, folder in folders.items():
             setattr(self._block, field, keep_id(folder))
         if "store_id" in folders:
             self._block.store_place = place_of(self.folder)
-        documents.save_named(self._block)
 
     def _was_made_here(self) -> bool:
         key = self._block.signing_key.get_secret_value()

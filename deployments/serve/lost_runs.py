@@ -124,7 +124,7 @@ def _elsewhere() -> Iterator[tuple[FlowRun, Workspace]]:
 
 def _is_shared(workspace: Workspace) -> bool:
     with suppress(DatastoreException, WorkspaceException):
-        return workspace.shared_runs is not None
+        return workspace.shared_runs is not None and not workspace.shared_runs.read_only
     return False
 
 

@@ -48,8 +48,8 @@ _NOT_SHOWN = ("control/context.json", "control/reads.jsonl", "control/imported.t
 class SharedRuns:
     """The runs that stand as objects beside a store whose own run folders are in `folder`."""
 
-    def __init__(self, objects: RemoteObjects, folder: Path) -> None:
-        self.objects = objects
+    def __init__(self, objects: RemoteObjects, folder: Path, *, read_only: bool = False) -> None:
+        self.objects, self.read_only = objects, read_only
         self._folder = folder
 
     # Telling ----------------------------------------------------------------------------------------------------------

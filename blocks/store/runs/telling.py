@@ -22,7 +22,7 @@ _LEFT = ("done", "failed", "cancelled")
 @contextmanager
 def telling(run: RunFolder, shared: SharedRuns | None) -> Iterator[None]:
     """Tell the shared store, if there is one, how the run stands for as long as the block lasts, and then how it ended."""
-    if shared is None:
+    if shared is None or shared.read_only:
         yield
         return
     teller = Teller(run, shared)
