@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.store import Miss
 from stepwell.blocks.system.files import copy_tree
 from stepwell.errors import (
     ActivityFailedException,
@@ -295,14 +296,24 @@ class StepRun(StepDetails):
 
         Returns:
             The outputs by name; empty until the step has ended well.
+
+        Raises:
+            WorkspaceException: They are in the store of another home, which this one does not reach.
         """
-        record = self._run.workspace.store.read_record(self._summary.key) if self._summary.key else None
+        self._run.workspace.require_here()
+        record = self._record()
         if not isinstance(record, StepRecord):
             return {}
         return {
             name: PortDataReference(self._run.workspace, name, record, artifact)
             for name, artifact in record.written.items()
         }
+
+    def _record(self) -> StepRecord | Miss:
+        """Return the record of the step's result, of another machine's run that which it shares."""
+        store, key = self._run.workspace.store, self._summary.key
+        found = store.read_record(key) if key else Miss()
+        return store.lookup(key) if key and isinstance(found, Miss) and self._run.folder.heard() else found
 
     def gone_outputs(self) -> tuple[str, ...]:
         """Return the names of the outputs that the step made or reused, and the store no longer has.
@@ -312,8 +323,7 @@ class StepRun(StepDetails):
         """
         if not self._summary.key or self._summary.status not in ("done", "reused"):
             return ()
-        store = self._run.workspace.store
-        record = store.read_record(self._summary.key)
+        store, record = self._run.workspace.store, self._record()
         if isinstance(record, StepRecord):
             return tuple(
                 name

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -44,13 +46,21 @@ def ran(project, script=SCRIPT):
     return project.run(project.pipeline(step, name="digits"))
 
 
+def at_work(workspace, machine):
+    run = RunFolder(workspace.store.run_folder("00000000-0000-4000-8000-000000000007"))
+    known = {"number": 1, "created": time.time(), "workspace": workspace.name, "machine": {"name": machine}}
+    run.describe({"id": run.run_id, **known})
+    run.append({"at": "2026-01-01T00:00:00.000+00:00", "status": "Running"})
+    return run
+
+
 def listed(workspace, capsys, **more):
     capsys.readouterr()
     commands.runs(type("Context", (), {"invoked_subcommand": None}), workspace.name, True, 20, False)
     return json.loads(capsys.readouterr().out)
 
 
-def test_a_run_of_another_machine_is_shown_like_one_of_this(shared, machine, capsys):
+def test_a_run_of_another_machine_is_shown_like_one_of_this(shared, machine, capsys, tmp_path):
     here = ran(shared)
     assert here.status == "Finished"
     machine("you@there")
@@ -63,6 +73,8 @@ def test_a_run_of_another_machine_is_shown_like_one_of_this(shared, machine, cap
     assert "said by the script" in step.get_job_log()
     assert step.get_metrics() == {"accuracy": 0.5} == found.get_metrics(recursive=True)["say.py"]
     assert [run["machine"] for run in listed(workspace, capsys)] == ["me@here"]
+    assert found.download(tmp_path / "copies") == 1
+    assert (tmp_path / "copies" / "say.py" / "told").read_text() == "made"
     commands.show(here.run_id, workspace.name, False)
     assert "Machine: me@here" in capsys.readouterr().out
 
@@ -84,22 +96,20 @@ def test_runs_are_listed_by_two_listings_and_a_head_each_and_ended_ones_once(sha
 def test_both_machines_runs_are_listed_by_time_with_their_machines(shared, machine, capsys):
     first = ran(shared)
     machine("you@there")
-    shared.workspace = Workspace.get(shared.workspace.name)
-    second = ran(shared, SCRIPT.replace("made", "again"))
-    assert [(run["id"], run["machine"]) for run in listed(shared.workspace, capsys)] == [
+    workspace = Workspace.get(shared.workspace.name)
+    second = at_work(workspace, "you@there")
+    assert [(run["id"], run["machine"]) for run in listed(workspace, capsys)] == [
         (second.run_id, "you@there"),
         (first.run_id, "me@here"),
     ]
-    assert find_run("#1", shared.workspace.name).id == second.run_id, "a number is meant as it counts here"
-    commands.runs(type("Context", (), {"invoked_subcommand": None}), shared.workspace.name, False, 20, False)
+    assert find_run("#1", workspace.name).id == second.run_id, "a number is meant as it counts here"
+    commands.runs(type("Context", (), {"invoked_subcommand": None}), workspace.name, False, 20, False)
     assert "me@here" in capsys.readouterr().out
 
 
 def test_a_run_at_work_is_running_and_a_silent_one_says_so(shared, machine):
     workspace = shared.workspace
-    run = RunFolder(workspace.store.run_folder("00000000-0000-4000-8000-000000000007"))
-    run.describe({"id": run.run_id, "number": 7, "created": 1.0, "workspace": workspace.name})
-    run.append({"at": "2026-01-01T00:00:00.000+00:00", "status": "Running"})
+    run = at_work(workspace, "me@here")
     workspace.shared_runs.tell(run, [])
     workspace.shared_runs.announce(run)
     machine("you@there")
@@ -136,7 +146,11 @@ def test_without_a_shared_datastore_what_prefect_knows_is_shown_and_where_the_re
     found = find_run("#1", workspace.name)
     assert (found.id, found.get_status(), found.experiment_name) == (here.run_id, "Finished", "digits")
     eventually(lambda: [(step.name, step.get_status()) for step in found.get_steps()] == [("say.py", "Finished")])
-    assert "said by the script" in next(found.get_steps()).get_job_log()
+    (step,) = found.get_steps()
+    said = {"name": "prefect", "level": 20, "message": "said by the script", "timestamp": datetime.now(UTC).isoformat()}
+    with client() as api:  # tests let Prefect's handler send errors only
+        api.request("POST", "/logs/", json=[{**said, "flow_run_id": found.id, "task_run_id": step.id}])
+    eventually(lambda: step.get_job_log() == "said by the script\n")
     with pytest.raises(StepwellError, match="belongs to another Stepwell home"):
         found.get_outputs()
 
