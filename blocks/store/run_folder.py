@@ -56,7 +56,7 @@ _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
     ),
 }
 
-_HEARD_TYPES = {"machine": str, "state": str, "silent": _NUMBER, "seen": _NUMBER}
+_HEARD_TYPES: dict[str, type | tuple[type, ...]] = {"machine": str, "state": str, "silent": _NUMBER, "seen": _NUMBER}
 
 
 class RunFolder:

@@ -21,12 +21,12 @@ from stepwell.deployments.access.addresses import networks
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.deployments.schedules.data_trigger import poll
 from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
-from stepwell.deployments.serve.lost_runs import LostRuns
-from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.deployments.serve.reconciler import Reconciler
+from stepwell.deployments.serve.runs.lost_runs import LostRuns
+from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_name
+from stepwell.deployments.serve.runs.untold_runs import UntoldRuns
 from stepwell.deployments.serve.stop_signals import Stop, stop_signals
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
-from stepwell.deployments.serve.untold_runs import UntoldRuns
 from stepwell.deployments.serve.worker_child import ServerMonitor, child_environment, worker_child
 from stepwell.errors import ServerException, UserErrorException
 

@@ -20,7 +20,7 @@ from stepwell.blocks.store.runs.shared_runs import SharedRuns
 from stepwell.blocks.store.runs.telling import tell_now
 from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.workspace_store import MACHINE_TAG, WORKSPACE_TAG
-from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_of
+from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_of
 from stepwell.errors import DatastoreException, WorkspaceException
 from stepwell.flows.public.workspace import Workspace
 

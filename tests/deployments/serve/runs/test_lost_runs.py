@@ -12,8 +12,8 @@ from stepwell import Datastore, Workspace
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs import shared_runs
-from stepwell.deployments.serve.lost_runs import LostRuns
-from stepwell.deployments.serve.orphaned_runs import OrphanedRuns
+from stepwell.deployments.serve.runs.lost_runs import LostRuns
+from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 
