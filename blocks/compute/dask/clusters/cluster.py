@@ -160,7 +160,7 @@ class Cluster:
             while not (self._allocate(job, demand) or stop.stopped):
                 if not self.alive:
                     raise unreachable(self.spec, "the cluster has gone")
-                self._raise_problem()
+                self.raise_problem()
                 if time.monotonic() > notice_at:
                     why = self._jobs_of_workers.waiting() if self._jobs_of_workers else ""
                     if not told or why != told:
@@ -175,7 +175,8 @@ class Cluster:
         """Return how the jobs of its last workers ended, if it has jobs of a batch system and some did."""
         return self._jobs_of_workers.endings() if self._jobs_of_workers else ""
 
-    def _raise_problem(self) -> None:
+    def raise_problem(self) -> None:
+        """Raise ComputeTargetException if no node will come: its jobs are refused, or end before their workers come."""
         if self._jobs_of_workers is not None and (problem := self._jobs_of_workers.problem):
             raise ComputeTargetException(
                 f"The compute target {self.spec.target!r} gets no nodes",

@@ -155,6 +155,24 @@ def test_jobs_that_can_never_work_end_the_wait_with_their_reason(make, slurm, op
     assert re.search(reason, error), error
 
 
+def test_waiting_for_nodes_ends_when_none_will_come(make):
+    with pytest.raises(ComputeTargetException, match="gets no nodes"):
+        make(options={"queue": "nowhere"}).wait_for_completion(min_node_count=1)
+
+
+def test_nobody_without_the_runs_keys_speaks_to_its_scheduler(make, stepwell_home):
+    from distributed import Client, Security
+
+    address = cluster_of(make().spec()).client.scheduler.address
+    assert address.startswith("tls://")
+    with pytest.raises(OSError):
+        Client(address.replace("tls://", "tcp://"), timeout=1)
+    with pytest.raises(OSError):
+        Client(address, security=Security.temporary(), timeout=1)
+    keys = list((stepwell_home / "cluster-jobs" / "slurm").glob(".dask-jobqueue.*"))
+    assert keys and {path.stat().st_mode & 0o77 for path in keys} == {0}
+
+
 # Other batch systems: what their commands print, as documented -----------------------------------------------------------
 
 PBS = """Job Id: 12.head
