@@ -13,6 +13,7 @@ from stepwell.blocks.compute.dask.clusters import batch_jobs
 from stepwell.blocks.compute.dask.clusters.batch_jobs import states
 from stepwell.blocks.compute.dask.clusters.cluster import cluster_of, known_cluster
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
+from stepwell.blocks.processes.output import Notice
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 
@@ -125,11 +126,14 @@ def test_a_job_that_does_not_start_is_told_of_with_the_schedulers_reason_and_cal
     make, slurm, monkeypatch
 ):
     monkeypatch.setattr("stepwell.blocks.compute.dask.clusters.cluster._NOTICE_SECONDS", 0.5)
-    _, said, raised, entered, end = hold(make(options={"queue": "closed"}))
+    _, said, raised, entered, end = hold(make(options={"queue": "closed"}), jobs=3, cpus=1.0)
     try:
         eventually(lambda: raised or any("PartitionDown" in line for line in said))
-        (job,) = slurm.jobs()
-        assert f"it has 0 now; job {job[0]} in queue closed: PENDING (PartitionDown)" in said[-1]
+        assert len(slurm.jobs()) == 2
+        eventually(
+            lambda: sum("it has 0 now; 2 jobs in queue closed: PENDING (PartitionDown)" in line for line in said) == 3
+        )
+        assert len([line for line in said if isinstance(line, Notice) and "2 jobs" in line]) == 1  # for all of them
         assert not raised and not entered
     finally:
         end()
