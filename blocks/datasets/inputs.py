@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from stepwell.blocks.datasets.files.current_files import look
+from stepwell.blocks.datasets.files.current_files import CurrentFiles, look
 from stepwell.blocks.datasets.files.web_addresses import addresses_with_secrets, lacks_secret
 from stepwell.blocks.datasets.registry import definition_of, find, find_by_id, keep_unregistered, made_up_id
 from stepwell.blocks.datasets.sources import definition_in, document_of
@@ -84,17 +84,31 @@ def keep_secret_addresses(workspace: BaseWorkspace, sources: Iterable[object]) -
 
 @dataclass(frozen=True)
 class _Gathered:
-    """Files of a dataset that stand at several places, together in one folder of this machine, some as links.
+    """Files of a dataset that stand at several places, together in one folder of this machine.
 
-    `seen` is the digest of the files by name and content as they were found; '' if they are not all here.
+    `here`: they are on this machine, as they were found; the folder is made of links to them once it is asked for.
     """
 
     artifact: Artifact
     definition: DatasetDefinition
     root: str | None
-    folder: Path
+    top: Path
     tree: Tree
-    seen: str
+    name: str = ""
+    """That of its only file, if that is meant rather than the folder."""
+
+    here: CurrentFiles | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where they are, or will be."""
+        return self.top / self.name
+
+    def make(self) -> None:
+        """Make the folder, unless it is there."""
+        if self.here and not self.top.exists():
+            self.top.mkdir(parents=True)
+            self.here.put_into(self.top, links=True)
 
 
 class DatasetInputs:
@@ -139,10 +153,12 @@ class DatasetInputs:
         if artifact.datastore:
             return self._data.digest_data(DataSource(artifact.datastore, artifact.path))
         found = self._gathered[artifact.path]
-        if found.seen and look(self._data.workspace, found.definition).tree.digest != found.seen:
-            return replace(artifact, digest="")
-        now, _ = scan_through(found.folder, self._data.store.digests.digest_file)
-        return replace(artifact, digest=now.digest)
+        if found.here is None:
+            now, _ = scan_through(found.folder, self._data.store.digests.digest_file)
+            return replace(artifact, digest=now.digest)
+        files = look(self._data.workspace, found.definition)
+        same = files.are_here and (not found.top.exists() or files.are_linked_in(found.top))
+        return replace(artifact, digest=files.tree_here.digest if same else "")
 
     def output(self, artifact: Artifact, reading: str) -> Artifact:
         """Return what another step wrote as the dataset that it is to the step that reads it so."""
@@ -151,9 +167,10 @@ class DatasetInputs:
     def path(self, artifact: Artifact, *, follows: bool) -> Path:
         """Return where the files of a dataset with several places are on this machine; `follows`: perhaps as links."""
         found = self._gathered[artifact.path]
-        if follows:
-            return found.folder
         with self._lock:
+            found.make()
+            if follows:
+                return found.folder
             target = found.folder.parent / "copy" / found.folder.name
             return copy_without_links(self._data.store, found.folder, found.tree, target)
 
@@ -201,21 +218,21 @@ class DatasetInputs:
     def _gather(self, name: str, definition: DatasetDefinition) -> _Gathered:
         """Put the files of several places together."""
         store, found = self._data.store, look(self._data.workspace, definition)
-        here = all(file.place is not None for file in found.files)
+        root, here = found.definition.root, found.are_here
         if not (here or self._fetch):
             artifact = Artifact("", name, "", 0, kept=False)
-            return _Gathered(artifact, definition, found.definition.root, Path(), Tree(()), "")
-        folder = self._folder / str(len(self._gathered)) / "files"
-        folder.mkdir(parents=True)
-        paths = found.put_into(folder, links=True)
-        tree, _ = scan_through(folder, store.digests.digest_file)
-        if found.is_single_file:
-            folder = paths[0]
-            tree, _ = scan_through(folder, store.digests.digest_file)
+            return _Gathered(artifact, definition, root, Path(), Tree(()))
+        top = self._folder / str(len(self._gathered)) / "files"
+        lone = found.files[0].name if found.is_single_file else ""
+        if here:
+            tree = found.tree_here
+        else:
+            top.mkdir(parents=True)
+            found.put_into(top, links=True)
+            tree, _ = scan_through(top / lone, store.digests.digest_file)
         store.note_tree(tree)
         artifact = Artifact("", name, tree.digest, tree.size, kept=False)
-        seen = found.tree.digest if here else ""
-        return _Gathered(artifact, definition, found.definition.root, folder, tree, seen)
+        return _Gathered(artifact, definition, root, top, tree, lone, found if here else None)
 
 
 def _whole(definition: DatasetDefinition) -> DataSource | None:

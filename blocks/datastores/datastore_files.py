@@ -23,8 +23,8 @@ from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
 from stepwell.blocks.datastores.datastore_urls import local_path
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.server.documents import NamedBlock
-from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
 from stepwell.errors import DatastoreException, StepwellError
@@ -48,6 +48,7 @@ class DatastoreBlock(NamedBlock):
     plain_options: dict[str, Any] = Field(default_factory=dict, description="fsspec options that are no secrets.")
     kind: str = Field(default="", description="What v1 calls it, if one of v1's methods registered it.")
     facts: dict[str, Any] = Field(default_factory=dict, description="What that method was given, without secrets.")
+    shared: bool = Field(default=False, description="Whether it is a folder that several machines have.")
 
 
 _ELSEWHERE = f" Or lay the datastore on a folder: name its `account/container` in {VARIABLE}."
@@ -71,6 +72,22 @@ class DatastoreFiles:
     def url(self) -> str:
         """The fsspec URL of the datastore's root, without secrets; SQLAlchemy's of one that holds tables."""
         return self._place or self._block.url or f"file://{self._home_folder}"
+
+    def told_missing(self, facts: Mapping[str, object], hint: str) -> tuple[dict[str, object], str]:
+        """Return facts and hint of the error that data are not there, with what to know of a folder of the home.
+
+        Args:
+            facts: What is known.
+            hint: What to do in general.
+
+        Returns:
+            Both; on a machine whose home has a folder of its own for the datastore, what another machine has there helps nobody.
+        """
+        if self._block.url:
+            return dict(facts), hint
+        place = f"{self._home_folder}, in the home of this machine; every other machine has a folder of its own"
+        more = "Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
+        return {**facts, "the datastore is": place}, f"{hint} {more}"
 
     @property
     def secrets(self) -> list[str]:
@@ -123,6 +140,11 @@ class DatastoreFiles:
                 stacklevel=2,
             )
         return None if path is None else Path(os.path.abspath(os.path.expanduser(path)))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines have it, too: it stands elsewhere, or is a folder that was registered as shared."""
+        return self._block.shared or (self.local_root is None and not self._holds_tables)
 
     @property
     def filesystem(self) -> Any:

@@ -107,10 +107,29 @@ def save(block: Block, name: str) -> None:
     """Save `block` as the document `name`, in place of what the document held."""
     if _document_of(block) != name:
         block._block_document_id = None  # noqa: SLF001  (else Prefect would overwrite the document that it came from)
+    _save(block, name, overwrite=True)
+
+
+def create(block: Block, name: str) -> bool:
+    """Save `block` as the new document `name`; return whether it is the one that has the name from now on.
+
+    Of all who try that at once, on any machines, one has it: the server decides.
+    """
+    block._block_document_id = None  # noqa: SLF001  (it is another one's)
+    try:
+        _save(block, name, overwrite=False)
+    except ValueError as error:
+        if not isinstance(error.__cause__, ObjectAlreadyExists):
+            raise
+        return False
+    return True
+
+
+def _save(block: Block, name: str, *, overwrite: bool) -> None:
     with registering("blocks"), client(), patient_calls():
         for attempt in range(_SAVE_ATTEMPTS):
             try:
-                block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
+                block.save(name, overwrite=overwrite, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
             except (ObjectAlreadyExists, ObjectNotFound):  # whoever has another home was faster, or deleted it again
                 if attempt == _SAVE_ATTEMPTS - 1:
                     raise
@@ -192,6 +211,11 @@ def save_named(block: NamedBlock) -> None:
     _delete(document for document in _documents_of(type(block), names) if document.name != joined_name(*names))
 
 
+def create_named(block: NamedBlock) -> bool:
+    """Save `block` as `create` does, under the name that its fields make."""
+    return create(block, joined_name(*block.own_names))
+
+
 def load_named(cls: type[N], *names: str) -> N | None:
     """Return the block whose fields have these values, or None; one of other values is never returned."""
     found = _documents_of(cls, names)
@@ -220,6 +244,41 @@ def _delete(found: Iterable[BlockDocument]) -> bool:
                 api.delete_block_document(document.id)
                 deleted = True
     return deleted
+
+
+def came_first(block: DatedBlock, among: Iterable[DatedBlock]) -> bool:
+    """Return whether the block was saved before all `among` which it is: of several of one name, the first has it."""
+    first = min(among, key=lambda one: (one.first_saved, str(_document_of(one))), default=block)
+    return _document_of(first) == _document_of(block)
+
+
+class TakenVersion(NamedBlock):
+    """A version number that somebody took: of two who publish or register at once, on whatever machines, each has another."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Taken Version"
+    _block_type_slug: ClassVar[str] = "stepwell-taken-version"
+    _description: ClassVar[str] = "A version number that is taken, so that no two machines give the same."
+    named_by: ClassVar[tuple[str, ...]] = ("workspace", "kind", "name", "version")
+
+    workspace: str = Field(description="The workspace that it is of.")
+    kind: str = Field(description="What has versions.")
+    name: str = Field(description="Whose version it is.")
+    version: int = Field(description="The number.")
+    holder: str = Field(description="Who took it.")
+
+
+def take_version(workspace: str, kind: str, name: str, known: Iterable[int | str]) -> int:
+    """Return the first number after the `known` ones that nobody has taken, and take it. Versions that are words don't count."""
+    numbers = [int(text) for text in map(str, known) if text.isascii() and text.isdecimal()]
+    version, holder = max(numbers, default=0) + 1, uuid.uuid4().hex
+    while not create_named(TakenVersion(workspace=workspace, kind=kind, name=name, version=version, holder=holder)):
+        version += 1
+    return version
+
+
+def give_version_back(workspace: str, kind: str, name: str, version: int | str) -> None:
+    """Let the number be taken again, since nothing has it."""
+    delete_named(TakenVersion, workspace, kind, name, str(version))
 
 
 # Many blocks ------------------------------------------------------------------------------------------------------------

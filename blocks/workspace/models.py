@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -86,20 +87,27 @@ def add_version(
             return add_version(workspace, name, folder, facts)
     store = workspace.store
     tree = store.tree_at(path)
+    draft = f"model-draft-{uuid.uuid4().hex}"
     with exclusive(store.written / "models.lock"):
-        version = max((block.version for block in versions_of(workspace, name)), default=0) + 1
-        block = ModelBlock(
-            workspace=workspace.name,
-            name=name,
-            version=version,
-            digest=tree.digest,
-            file_name=path.absolute().name,
-            created=time.time(),
-            **facts,
-        )
-        claims.claim(store, block.claim, {"snapshots": {name: tree.digest}})
-        store.add_tree(path, tree, move=False)
-        documents.save_named(block)
+        claims.claim(store, draft, {"snapshots": {name: tree.digest}})
+        try:
+            store.add_tree(path, tree, move=False)
+            version, is_kept = max((block.version for block in versions_of(workspace, name)), default=0), False
+            while not is_kept:  # else somebody on another machine has the number now
+                version += 1
+                block = ModelBlock(
+                    workspace=workspace.name,
+                    name=name,
+                    version=version,
+                    digest=tree.digest,
+                    file_name=path.absolute().name,
+                    created=time.time(),
+                    **facts,
+                )
+                is_kept = documents.create_named(block)
+            claims.claim(store, block.claim, {"snapshots": {name: tree.digest}})
+        finally:
+            claims.disclaim(store, draft)
     _show(workspace, block)
     return block
 

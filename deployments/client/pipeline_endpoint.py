@@ -78,6 +78,7 @@ class PipelineEndpoint:
         with publications_locked(workspace):
             require_free_name(workspace, name)
             documents.save(block, block.document)
+            endpoint_documents.require_first(workspace, block)
         return cls(workspace, block)
 
     @classmethod

@@ -20,8 +20,8 @@ from stepwell.blocks.datasets.inputs import DatasetInputs
 from stepwell.blocks.datastores.local_data import LocalData, check_outward, copy_without_links, look
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.server.connection import ensure_server
-from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
@@ -80,9 +80,9 @@ class RunContext(RunSources):
         self._data: dict[DataSource, Artifact] = {}
         self._links: dict[tuple[str, str], LocalData] = {}
         self._foreign_packages: dict[str, Packages] = {}
+        self.unreachable: set[str] = set()  # datastores that did not answer when outputs were to be put there
         self.differing: dict[str, tuple[str, ...]] = {}
-        self._secrets: list[str] = []
-        self._declared: list[str] = []
+        self._secrets, self._declared = list[str](), list[str]()
         self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
 
     def emit(self, event: Event) -> None:
@@ -270,7 +270,7 @@ class RunContext(RunSources):
         """Return where the bytes of an input are on this machine; behind no link, if its step can't follow any."""
         artifact = call.inputs[name]
         if artifact.kept:
-            return self.store.tree_path(artifact.digest)
+            return self.store.bring(artifact.digest)
         copied = any(port.name == name and port.mode == "download" for port in call.definition.inputs)
         follows = self.compute(call.definition.compute_target).follows_links and not copied
         if not artifact.datastore:
@@ -293,7 +293,7 @@ class RunContext(RunSources):
 
     def missing(self, data: DataSource) -> NoData:
         """Return the error for a path at which there are no data."""
-        return NoData.at(data, self.workspace.name)
+        return NoData.at(data, self.workspace.name, self.datastore(data.datastore))
 
     # Calls ----------------------------------------------------------------------------------------------------------
 

@@ -40,6 +40,7 @@ from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
 
 TAG, WORKSPACE_TAG = "stepwell-published", "workspace:"
 _HIDDEN = "***"
+_KIND = "published pipeline"
 _DISABLED = "(this pipeline is disabled)"
 
 
@@ -166,11 +167,16 @@ def publish_frozen(
         properties=dict(properties),
     )
     with publications_locked(workspace), ExitStack() as undo:
+        version = _version(workspace, definition.name, options.version)
+        if options.version is None:
+            undo.callback(
+                _quietly, lambda: documents.give_version_back(workspace.name, _KIND, definition.name, version)
+            )
         block = PublishedPipelineBlock(
             published_id=published_id,
             workspace=workspace.name,
             name=definition.name,
-            version=_version(workspace, definition.name, options.version),
+            version=version,
             description=definition.description,
             created=time.time(),
             steps=[step.name for step in definition.steps],
@@ -245,7 +251,7 @@ def _pool(name: str) -> WorkPool:
 def _version(workspace: BaseWorkspace, name: str, version: str | None) -> str:
     if version is not None:
         return check_name(str(version), "version")
-    return str(max(version_numbers(workspace, name), default=0) + 1)
+    return str(documents.take_version(workspace.name, _KIND, name, version_numbers(workspace, name)))
 
 
 def version_numbers(workspace: BaseWorkspace, name: str) -> list[int]:

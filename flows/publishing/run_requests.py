@@ -235,8 +235,9 @@ def _check_data(
         place = f"{path or '/'!r} on datastore {value.datastore!r}"
         raise UserErrorException(
             f"The parameter {name!r} names data that are not there: {place}",
-            {"datastore": value.datastore, "path": path or "/"},
-            "Upload the data first, or correct the path.",
+            *datastore.told_missing(
+                {"datastore": value.datastore, "path": path or "/"}, "Upload the data first, or correct the path."
+            ),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -93,10 +94,17 @@ class CurrentFiles:
             return False
         return not places[0].datastore or self.files[0].path == places[0].path.strip("/")
 
+    @property
+    def are_here(self) -> bool:
+        """Whether all of the files are on this machine."""
+        return all(file.place is not None for file in self.files)
+
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """The SHA-256 of each file; those of unchanged files are known."""
-        return tuple(file.known_digest or self._digest(file) for file in self.files)
+        real, here = RealPaths(), [file for file in self.files if file.place and not file.known_digest]
+        found = {entry.path: entry.digest for entry in self._read(here, real)}
+        return tuple(file.known_digest or found.get(file.name) or self._far_digest(file) for file in self.files)
 
     @property
     def tree(self) -> Tree:
@@ -106,6 +114,14 @@ class CurrentFiles:
             for file, content in zip(self.files, self.digests, strict=True)
         ]
         return Tree(tuple(sorted(entries)))
+
+    @cached_property
+    def tree_here(self) -> Tree:
+        """The files, all of them on this machine, as what a folder of links to them leads to."""
+        entries = self._read(self.files, RealPaths())
+        return Tree(
+            tuple(entry._replace(path="") for entry in entries) if self.is_single_file else tuple(sorted(entries))
+        )
 
     @property
     def content(self) -> str:
@@ -121,13 +137,23 @@ class CurrentFiles:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
-    def _digest(self, file: FoundFile) -> str:
+    def _read(self, files: list[FoundFile], real: RealPaths) -> list[Entry]:
+        """Return files of this machine by name and content, read only if they are not known."""
+        if not files:
+            return []
         assert self._workspace is not None
-        store = self._workspace.store
-        if file.place:
-            path = os.path.realpath(file.place)
-            return store.digests.digest_file(path, os.stat(path))
-        return RemotePlace(store, self._datastore(file.datastore), "").digest(file.path, file.facts)
+        paths = [real.of(os.fspath(file.place or "")) for file in files]
+        entries = []
+        with self._workspace.store.digests.among(paths) as digest_file:
+            for file, path in zip(files, paths, strict=True):
+                status = os.stat(path)
+                executable = bool(status.st_mode & 0o100)
+                entries.append(Entry(file.name, "file", digest_file(path, status), status.st_size, executable))
+        return entries
+
+    def _far_digest(self, file: FoundFile) -> str:
+        assert self._workspace is not None
+        return RemotePlace(self._workspace.store, self._datastore(file.datastore), "").digest(file.path, file.facts)
 
     def _datastore(self, name: str) -> Datastore:
         assert self._workspace is not None
@@ -138,18 +164,29 @@ class CurrentFiles:
 
         `links`: files of this machine are linked rather than copied.
         """
-        paths = []
+        paths, made, real = list[Path](), set[Path](), RealPaths()
         for file in self.files:
             target = folder / file.name
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
             if file.place is None:
                 self._datastore(file.datastore).get_file(file.path, target)
             elif links:
-                target.symlink_to(os.path.realpath(file.place))
+                os.symlink(real.of(os.fspath(file.place)), target)
             else:
-                copy_file(os.path.realpath(file.place), target)
+                copy_file(real.of(os.fspath(file.place)), target)
             paths.append(target)
         return paths
+
+    def are_linked_in(self, folder: Path) -> bool:
+        """Return whether the folder holds links to the files, all of them on this machine, and nothing else."""
+        real = RealPaths()
+        left = {os.path.join(folder, file.name): real.of(os.fspath(file.place or "")) for file in self.files}
+        try:
+            return all(os.readlink(path) == left.pop(path, "") for path in _paths_below(os.fspath(folder))) and not left
+        except OSError:  # no link
+            return False
 
     def here(self, scratch: Path) -> Iterator[LocalFile]:
         """Yield each file as one of this machine; those that stand elsewhere are fetched into a folder, when asked for."""
@@ -160,6 +197,21 @@ class CurrentFiles:
                 make_folder(place.parent)
                 self._datastore(file.datastore).get_file(file.path, place)
             yield LocalFile(file.name, str(place))
+
+
+class RealPaths:
+    """Paths without links; those of folders are looked up once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """Return where a path leads in the end."""
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        real = os.path.join(self._folders[folder], name)
+        return os.path.realpath(real) if os.path.islink(real) else real
 
 
 def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
@@ -183,11 +235,11 @@ def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Curr
         if there:
             roots.append(f"{start}{root}".rstrip("/"))
         elif not is_pattern(place.path):
-            raise _no_data(place)
+            raise _no_data(workspace, place)
         for path, file in there.items():
             found.setdefault(start + path, file)
     if not found:
-        raise _no_data(*definition.places[:1])
+        raise _no_data(workspace, *definition.places[:1])
     root = common_root(roots)
     definition = replace(definition, root=root)
     named = {path[len(root) :].lstrip("/"): file for path, file in found.items()}
@@ -210,7 +262,7 @@ def _of_place(workspace: BaseWorkspace | None, place: Place) -> tuple[dict[str, 
     if datastore.local_root is not None:
         datastore.require_here()
         paths = _here(datastore.local_root, start)
-        files = {path: _local(datastore, path) for path in paths if matches(pattern, path)}
+        files = {path: _local(datastore, path, status) for path, status in paths if matches(pattern, path)}
     else:
         listed = datastore.listed(start)
         files = {path: _far(datastore.name, path, facts) for path, facts in listed.items() if matches(pattern, path)}
@@ -237,11 +289,11 @@ def _of_web(workspace: BaseWorkspace | None, address: str) -> FoundFile:
     return FoundFile("", "", address, status.st_size, status.st_mtime, Path(laid), known)
 
 
-def _here(root: Path, start: str) -> Iterator[str]:
+def _here(root: Path, start: str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the paths of the files of a local datastore at or below a path of it, links followed wherever they lead."""
     top = os.path.join(root, start)
-    if os.path.isfile(top):
-        yield start
+    if status := _status(top):
+        yield start, status
         return
     links = 0
     for folder, folders, names in os.walk(top, followlinks=True):
@@ -254,15 +306,29 @@ def _here(root: Path, start: str) -> Iterator[str]:
             real = os.path.realpath(os.path.join(folder, name))
             if f"{os.path.realpath(folder)}/".startswith(f"{real}/") or links > MOST_LINKS:
                 folders.remove(name)
-        yield from (
-            "/".join(filter(None, (path, name))) for name in names if os.path.isfile(os.path.join(folder, name))
-        )
+        for name in names:
+            if status := _status(os.path.join(folder, name)):
+                yield "/".join(filter(None, (path, name))), status
 
 
-def _local(datastore: Datastore, path: str) -> FoundFile:
+def _status(path: str) -> os.stat_result | None:
+    """Return what is known of a file, None if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _paths_below(folder: str) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        yield from (os.path.join(place, name) for name in names)
+        yield from (path for name in folders if os.path.islink(path := os.path.join(place, name)))
+
+
+def _local(datastore: Datastore, path: str, status: os.stat_result) -> FoundFile:
     assert datastore.local_root is not None
     place = datastore.local_root / path
-    status = place.stat()
     return FoundFile("", datastore.name, path, status.st_size, status.st_mtime, place)
 
 
@@ -310,10 +376,14 @@ def _no_workspace(place: Place) -> DatasetExecutionError:
     )
 
 
-def _no_data(*places: Place) -> DatasetValidationError:
+def _no_data(workspace: BaseWorkspace | None, *places: Place) -> DatasetValidationError:
     facts = {"datastore": places[0].datastore or "the web", "path": places[0].path or "/"} if places else {}
-    return DatasetValidationError(
-        "There is no data where a dataset says" if places else "A dataset names no files",
-        facts,
+    told: tuple[dict[str, object], str] = (
+        dict(facts),
         "Upload the data first, correct the path, or pass `validate=False` if they come later.",
+    )
+    if workspace is not None and places and places[0].datastore:
+        told = Datastore.get(workspace, places[0].datastore).told_missing(*told)
+    return DatasetValidationError(
+        "There is no data where a dataset says" if places else "A dataset names no files", *told
     )
