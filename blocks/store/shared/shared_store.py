@@ -15,12 +15,14 @@ from typing import Literal, TypeVar, get_args
 from stepwell.blocks.remote.driver import Traffic
 from stepwell.blocks.remote.leases import Leases
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.shared import single_flight
 from stepwell.blocks.store.shared.collection import tell_use
 from stepwell.blocks.store.shared.envelope import Keys, Refused
 from stepwell.blocks.store.shared.layout import observed_folder, record_name
 from stepwell.blocks.store.shared.ledger import Ledger
+from stepwell.blocks.store.shared.patience import Patience
 from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Uploads
 from stepwell.blocks.store.sharing import LostBytes, SharingReport
@@ -29,7 +31,7 @@ from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import protect
 from stepwell.blocks.system.living import machine
 from stepwell.blocks.system.locks import exclusive, shared
-from stepwell.errors import DatastoreException, UserErrorException
+from stepwell.errors import DatastoreException, StepwellError, UserErrorException
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.tree import Tree, scan
@@ -38,7 +40,7 @@ _T = TypeVar("_T")
 Mode = Literal["on", "read", "off"]
 VARIABLE = "STEPWELL_SHARED"
 
-_SECONDS, _ATTEMPTS, _AWAY_SECONDS = 5.0, 2, 60.0
+_SECONDS = 5.0
 """A look waits so long; after so many in vain, nothing is looked for so long."""
 
 _UNKNOWN_SECONDS = 30.0
@@ -73,9 +75,6 @@ class _Known:
     delivered: set[str] = field(default_factory=set)
     observed: dict[str, set[str]] = field(default_factory=dict)
     all_observed: set[str] | None = None
-    failures: int = 0
-    away_until: float = 0.0
-    told: bool = False
     used: set[str] = field(default_factory=set)
     seconds: dict[str, float] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -97,6 +96,7 @@ class SharedStore(Store):
         self._moves = RemoteResults(opened(traffic=self.traffic), keys, self.ledger)
         self._uploads = Uploads()
         self._known = _Known()
+        self._patience = Patience(self._uploads.note_away)
         if mode == "on":
             leases = Leases(self._looks.objects, machine()["name"], pause=single_flight.pause)
             flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds)
@@ -111,7 +111,7 @@ class SharedStore(Store):
 
     def lookup(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key, also one that others have; its bytes come when they are needed."""
-        found = super().lookup(key)
+        found = self.lookup_here(key)
         if isinstance(found, StepRecord):
             self._known.used.add(key)
             return found
@@ -123,7 +123,12 @@ class SharedStore(Store):
 
     def lookup_here(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key as far as this machine knows, without a question to others."""
-        return super().lookup(key)
+        found, signed_by = super().lookup(key), self.ledger.origin(key)[2]
+        refused = ""
+        if isinstance(found, StepRecord) and signed_by:
+            with suppress(StepwellError):  # without Prefect's server, what was believed is
+                refused = self._looks.distrust(signed_by)
+        return Miss(f"the shared record {refused}") if refused else found
 
     def _look_for(self, key: str) -> Shared | Refused | None:
         if time.monotonic() - self._known.missing.get(key, -_UNKNOWN_SECONDS) < _UNKNOWN_SECONDS:
@@ -143,7 +148,7 @@ class SharedStore(Store):
         self.ledger.promise(artifact.digest for artifact in found.record.outputs.values())
         with shared(self.lock_file):
             kept = self._keep(replace(found.record, sequence=0))
-        self.ledger.note_shared(kept.key, found.by, found.run)
+        self.ledger.note_shared(kept.key, found.by, found.run, found.key_id)
         self._known.delivered.add(kept.key)
         return kept
 
@@ -168,7 +173,7 @@ class SharedStore(Store):
 
     def label_of(self, record: StepRecord) -> str:
         """Return the name of the run elsewhere that made the result, and whose it is."""
-        by, run = self.ledger.origin(record.key)
+        by, run, _ = self.ledger.origin(record.key)
         return f"{run or record.run_id} of {by}" if by else ""
 
     def nearest(self, step: str, fingerprint: Fingerprint) -> StepRecord | None:
@@ -214,8 +219,8 @@ class SharedStore(Store):
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
         """Return the files that steps with this code were seen to read, here or elsewhere."""
         found = set(super().observed(fingerprint))
-        theirs = self._asked(lambda: self._observed_elsewhere(code_key(fingerprint)), set())
-        return tuple(sorted(found | theirs))
+        none: set[str] = set()
+        return tuple(sorted(found | self._asked(lambda: self._observed_elsewhere(code_key(fingerprint)), none)))
 
     def _observed_elsewhere(self, code: str) -> set[str]:
         with self._known.guard:
@@ -237,7 +242,7 @@ class SharedStore(Store):
         if self.mode == "off" or tree in self._known.lost or self.tree_intact(tree):
             return self.tree_path(tree)
         promised = self.is_promised(tree)
-        with exclusive(self.written / "locks" / f"bring-{tree}.lock"):
+        with exclusive(self.written / "locks" / f"bring-{tree[:2]}.lock"):
             if not self.tree_intact(tree):
                 try:
                     self._fetch(tree)
@@ -270,7 +275,8 @@ class SharedStore(Store):
 
     def _fetched(self, tree: Tree, place: Path) -> None:
         self._moves.fetch(tree, place)
-        _check(place, tree.digest)
+        if scan(place).digest != tree.digest:
+            raise LostBytes(tree.digest, "they were damaged in the shared store")
         protect(place)
 
     def _told(self, tree: str) -> Tree:
@@ -303,15 +309,28 @@ class SharedStore(Store):
             self.ledger.note_waiting(record.key)
             self._uploads.submit(record.key, partial(self._share, record.key))
 
+    def share_tree(self, tree: str) -> None:
+        """Let others have the bytes of a kept tree, in the background."""
+        if self.mode == "on":
+            self._uploads.submit(f"tree {tree}", partial(self._share_tree, tree), counted=False)
+
+    def _share_tree(self, tree: str) -> str:
+        if self.tree_intact(tree):
+            path = self.tree_path(tree)
+            self._moves.write_tree(path, self.tree_at(path))
+        return ""
+
     def share_all(self) -> None:
-        """Let others have every result of this store, in the background."""
+        """Let others have every result of this store, and what models and published pipelines claim, in the background."""
         for _, record in self.records():
             if isinstance(record, StepRecord):
                 self.share(record)
+        for tree in claimed(self):
+            self.share_tree(tree)
 
     def finish_sharing(self) -> SharingReport:
         """Wait until results are shared, those of earlier runs that wait too; or patience is at its end."""
-        if self.mode == "on" and not self._is_away():
+        if self.mode == "on" and not self.is_away:
             for key in self.ledger.waiting():
                 self._uploads.submit(key, partial(self._share, key))
             self._uploads.submit("use", self._tell_use, counted=False)
@@ -333,7 +352,7 @@ class SharedStore(Store):
 
     def _share(self, key: str) -> str | None:
         record = self.read_record(key)
-        if isinstance(record, Miss) or self.ledger.is_shared(key):
+        if isinstance(record, Miss) or self.ledger.is_shared(key) or self._moves.distrust():
             self.ledger.forget_waiting(key)
             return None
         trees: dict[str, tuple[Path, Tree]] = {}
@@ -371,28 +390,11 @@ class SharedStore(Store):
 
     # Away ---------------------------------------------------------------------------------------------------------------
 
-    def _is_away(self) -> bool:
-        return self.mode == "off" or time.monotonic() < self._known.away_until
+    @property
+    def is_away(self) -> bool:  # type: ignore[override]
+        """Whether the datastore did not answer a moment ago."""
+        return self._patience.is_over
 
     def _asked(self, question: Callable[[], _T], otherwise: _T) -> _T:
-        """Return the datastore's answer, or `otherwise` if it has none in time: then it counts as away for a while."""
-        if self._is_away():
-            return otherwise
-        try:
-            answer = question()
-        except DatastoreException as error:
-            self._known.failures += 1
-            if self._known.failures >= _ATTEMPTS:
-                self._known.away_until = time.monotonic() + _AWAY_SECONDS
-                reason = error.facts.get("reason") or error.title
-                if not self._known.told:
-                    self._known.told = True
-                    self._uploads.warn(f"The shared store can't be asked, so results of others are not used: {reason}")
-            return otherwise
-        self._known.failures = 0
-        return answer
-
-
-def _check(path: Path, tree: str) -> None:
-    if scan(path).digest != tree:
-        raise LostBytes(tree, "they were damaged in the shared store")
+        """Return the datastore's answer, or `otherwise` if there is none to be had."""
+        return otherwise if self.mode == "off" else self._patience.ask(question, otherwise)
