@@ -58,7 +58,7 @@ BLOCKS = {
         "table",
     ),
     "remote": ("archives", "remote_store"),
-    "system": ("companions", "files", "home", "locks", "temporary_folder"),
+    "system": ("companions", "files", "home", "locks", "modes", "temporary_folder"),
 }
 """The modules of `stepwell.blocks` that need the standard library alone, by room."""
 
