@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import threading
 from collections.abc import Callable, Iterable
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
-from stepwell.blocks.datasets.files.current_files import look
+from stepwell.blocks.datasets.files.current_files import CurrentFiles, look
 from stepwell.blocks.datasets.files.web_addresses import addresses_with_secrets, lacks_secret
 from stepwell.blocks.datasets.registry import definition_of, find, find_by_id, keep_unregistered, made_up_id
 from stepwell.blocks.datasets.sources import definition_in, document_of
 from stepwell.blocks.datastores.local_data import copy_without_links
 from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import UserErrorException
@@ -47,8 +49,12 @@ class RunData(Protocol):
         """Return data on one datastore with their digest as it is now."""
         ...
 
-    def fetched(self, data: DataSource) -> Path:
-        """Return a local copy of data on a datastore that is not local."""
+    def digest_as_read(self, data: DataSource) -> str:
+        """Return the digest of data on one datastore as a step has them."""
+        ...
+
+    def is_one_file(self, data: DataSource) -> bool:
+        """Return whether data on one datastore are a file."""
         ...
 
     def check_links(self, name: str, data: DataSource, *, follow: bool | None) -> None:
@@ -84,17 +90,26 @@ def keep_secret_addresses(workspace: BaseWorkspace, sources: Iterable[object]) -
 
 @dataclass(frozen=True)
 class _Gathered:
-    """Files of a dataset that stand at several places, together in one folder of this machine, some as links.
+    """Files of a dataset that stand at several places, to be put together in one folder of this machine, some as links.
 
     `seen` is the digest of the files by name and content as they were found; '' if they are not all here.
     """
 
     artifact: Artifact
-    definition: DatasetDefinition
-    root: str | None
+    found: CurrentFiles
     folder: Path
     tree: Tree
     seen: str
+
+    @property
+    def is_together(self) -> bool:
+        """Whether the files are in the folder."""
+        return self.folder.exists()
+
+    @property
+    def path(self) -> Path:
+        """Where a step finds them: the folder, or the only file in it."""
+        return self.folder / self.found.files[0].name if self.found.is_single_file else self.folder
 
 
 class DatasetInputs:
@@ -137,11 +152,13 @@ class DatasetInputs:
         """Return the files of a dataset by content as a step finds them now; those that were fetched, as they were."""
         assert artifact.dataset is not None
         if artifact.datastore:
-            return self._data.digest_data(DataSource(artifact.datastore, artifact.path))
+            return replace(artifact, digest=self._data.digest_as_read(DataSource(artifact.datastore, artifact.path)))
         found = self._gathered[artifact.path]
-        if found.seen and look(self._data.workspace, found.definition).tree.digest != found.seen:
+        if found.seen and look(self._data.workspace, found.found.definition).tree.digest != found.seen:
             return replace(artifact, digest="")
-        now, _ = scan_through(found.folder, self._data.store.digests.digest_file)
+        if not found.is_together:
+            return replace(artifact, digest=look(self._data.workspace, found.found.definition).tree_of_links.digest)
+        now, _ = scan_through(found.path, self._data.store.digests.digest_file)
         return replace(artifact, digest=now.digest)
 
     def output(self, artifact: Artifact, reading: str) -> Artifact:
@@ -151,11 +168,17 @@ class DatasetInputs:
     def path(self, artifact: Artifact, *, follows: bool) -> Path:
         """Return where the files of a dataset with several places are on this machine; `follows`: perhaps as links."""
         found = self._gathered[artifact.path]
-        if follows:
-            return found.folder
         with self._lock:
-            target = found.folder.parent / "copy" / found.folder.name
-            return copy_without_links(self._data.store, found.folder, found.tree, target)
+            if not found.is_together:
+                draft = found.folder.with_name("draft")
+                remove(draft)  # what an attempt before this one left
+                draft.mkdir(parents=True)
+                found.found.put_into(draft, links=True)
+                os.rename(draft, found.folder)
+            if follows:
+                return found.path
+            target = found.folder.parent / "copy" / found.path.name
+            return copy_without_links(self._data.store, found.path, found.tree, target)
 
     def keep_ids(self, call: StepCall) -> None:
         """Let the ids that a step gets of datasets be found in the workspace while it runs, and after."""
@@ -182,7 +205,7 @@ class DatasetInputs:
             name = f"dataset {definition.digest}"
             if name not in self._gathered:
                 self._gathered[name] = self._gather(name, definition)
-            artifact, root = self._gathered[name].artifact, self._gathered[name].root
+            artifact, root = self._gathered[name].artifact, self._gathered[name].found.definition.root
         else:
             artifact = self._data.artifact(whole)
             root = self._root(artifact)
@@ -195,27 +218,20 @@ class DatasetInputs:
         root = self._data.datastore(artifact.datastore).local_root
         if root is None and not self._fetch:
             return artifact.path
-        place = root / artifact.path if root else self._data.fetched(DataSource(artifact.datastore, artifact.path))
-        return posixpath.dirname(artifact.path) if place.is_file() else artifact.path
+        one = self._data.is_one_file(DataSource(artifact.datastore, artifact.path))
+        return posixpath.dirname(artifact.path) if one else artifact.path
 
     def _gather(self, name: str, definition: DatasetDefinition) -> _Gathered:
-        """Put the files of several places together."""
+        """Find the files of several places; they are put together when a step needs them."""
         store, found = self._data.store, look(self._data.workspace, definition)
         here = all(file.place is not None for file in found.files)
-        if not (here or self._fetch):
-            artifact = Artifact("", name, "", 0, kept=False)
-            return _Gathered(artifact, definition, found.definition.root, Path(), Tree(()), "")
         folder = self._folder / str(len(self._gathered)) / "files"
-        folder.mkdir(parents=True)
-        paths = found.put_into(folder, links=True)
-        tree, _ = scan_through(folder, store.digests.digest_file)
-        if found.is_single_file:
-            folder = paths[0]
-            tree, _ = scan_through(folder, store.digests.digest_file)
+        if not (here or self._fetch):
+            return _Gathered(Artifact("", name, "", 0, kept=False), found, folder, Tree(()), "")
+        tree = found.tree_of_links
         store.note_tree(tree)
         artifact = Artifact("", name, tree.digest, tree.size, kept=False)
-        seen = found.tree.digest if here else ""
-        return _Gathered(artifact, definition, found.definition.root, folder, tree, seen)
+        return _Gathered(artifact, found, folder, tree, found.tree.digest if here else "")
 
 
 def _whole(definition: DatasetDefinition) -> DataSource | None:

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.azure_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
-from stepwell.blocks.datastores.datastore_urls import local_path
+from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine, texts_in, what_names_a_place
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.server.documents import NamedBlock
@@ -48,6 +48,7 @@ class DatastoreBlock(NamedBlock):
     plain_options: dict[str, Any] = Field(default_factory=dict, description="fsspec options that are no secrets.")
     kind: str = Field(default="", description="What v1 calls it, if one of v1's methods registered it.")
     facts: dict[str, Any] = Field(default_factory=dict, description="What that method was given, without secrets.")
+    trust_times: bool = Field(default=False, description="Whether files that keep size and time keep their content.")
 
 
 _ELSEWHERE = f" Or lay the datastore on a folder: name its `account/container` in {VARIABLE}."
@@ -91,7 +92,17 @@ class DatastoreFiles:
     @property
     def secrets(self) -> list[str]:
         """The texts among the options that open the datastore."""
-        return list(_texts(self._block.options.get_secret_value() if self._block.options else {}))
+        return list(texts_in(self._block.options.get_secret_value() if self._block.options else {}))
+
+    @property
+    def trusts_times(self) -> bool:
+        """Whether a file that has kept its size and time has kept its content, too."""
+        return self._block.trust_times
+
+    @property
+    def identity(self) -> list[str]:
+        """What tells its place from every other one, without what opens it, which changes often."""
+        return [self.url, *what_names_a_place(self._options)]
 
     @property
     def storage_account(self) -> str:
@@ -126,7 +137,7 @@ class DatastoreFiles:
         if self._place:
             return {}
         secret = self._block.options.get_secret_value() if self._block.options else {}
-        return {**self._block.plain_options, **_of_this_machine(self.url), **secret}
+        return {**self._block.plain_options, **options_of_this_machine(self.url), **secret}
 
     @cached_property
     def local_root(self) -> Path | None:
@@ -383,17 +394,3 @@ class DatastoreFiles:
             yield from files_below(self.local_root, folder, without=PRIVATE)
         except StepwellError as error:
             raise DatastoreException(error.title, {"datastore": self.name, **error.facts}, error.hint) from None
-
-
-def _of_this_machine(url: str) -> dict[str, str]:
-    """Return the options that v1 has in a compute target, and Databricks' own tools in the environment."""
-    names = {"instance": "DATABRICKS_HOST", "token": "DATABRICKS_TOKEN"} if url.startswith("dbfs://") else {}
-    found = {option: os.environ.get(variable, "") for option, variable in names.items()}
-    return {option: text.removeprefix("https://").rstrip("/") for option, text in found.items() if text}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        yield from _texts(inner)

@@ -74,7 +74,7 @@ class RunToBe(RunContext):
         if datastore.local_root is not None:
             return super().digest_data(data)
         path = datastore.inside(data.path)
-        if not datastore.listed(path):
+        if not datastore.exists(path):
             raise self.missing(data)
         return Artifact(data.datastore, path, "", 0, kept=False)
 

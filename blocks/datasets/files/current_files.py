@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ from stepwell.blocks.datasets.files.queries import asked
 from stepwell.blocks.datastores.datastore_files import PRIVATE
 from stepwell.blocks.datastores.datastore_places import place_of_address
 from stepwell.blocks.datastores.datastore_urls import local_path
-from stepwell.blocks.datastores.remote_delivery import RemotePlace
+from stepwell.blocks.datastores.remote_data import RemoteData, time_of
 from stepwell.blocks.datastores.remote_files import Facts
 from stepwell.blocks.system.files import copy_file
 from stepwell.blocks.system.home import make_folder
@@ -40,8 +40,6 @@ from stepwell.script.tables.row_operations import chosen_files
 
 MOST_LINKS = 20_000
 """How many links to folders are followed in one folder: folders that link each other have no end."""
-
-_FAR_TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 
 
 @dataclass(frozen=True)
@@ -96,13 +94,25 @@ class CurrentFiles:
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """The SHA-256 of each file; those of unchanged files are known."""
-        return tuple(file.known_digest or self._digest(file) for file in self.files)
+        far = self._far_digests()
+        return tuple(
+            file.known_digest or (self._digest(file.place) if file.place else far[file.datastore][file.path])
+            for file in self.files
+        )
 
     @property
     def tree(self) -> Tree:
         """The files by name and content, as a folder; one single file as a file."""
+        return self._tree(lambda _: False)
+
+    @property
+    def tree_of_links(self) -> Tree:
+        """The same as what `put_into` makes with links: files of this machine may be executable."""
+        return self._tree(lambda place: place is not None and bool(place.stat().st_mode & 0o100))
+
+    def _tree(self, executable: Callable[[Path | None], bool]) -> Tree:
         entries = [
-            Entry("" if self.is_single_file else file.name, "file", content, file.size, False)
+            Entry("" if self.is_single_file else file.name, "file", content, file.size, executable(file.place))
             for file, content in zip(self.files, self.digests, strict=True)
         ]
         return Tree(tuple(sorted(entries)))
@@ -121,13 +131,28 @@ class CurrentFiles:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
-    def _digest(self, file: FoundFile) -> str:
+    def _digest(self, place: Path) -> str:
         assert self._workspace is not None
-        store = self._workspace.store
-        if file.place:
-            path = os.path.realpath(file.place)
-            return store.digests.digest_file(path, os.stat(path))
-        return RemotePlace(store, self._datastore(file.datastore), "").digest(file.path, file.facts)
+        path = os.path.realpath(place)
+        return self._workspace.store.digests.digest_file(path, os.stat(path))
+
+    @cached_property
+    def _far_data(self) -> dict[str, RemoteData]:
+        """What holds the files of each datastore that stands elsewhere."""
+        names = dict.fromkeys(file.datastore for file in self.files if file.place is None)
+        assert self._workspace is not None or not names
+        return {name: RemoteData(self._workspace.store, self._datastore(name)) for name in names if self._workspace}
+
+    def _far_digests(self) -> dict[str, dict[str, str]]:
+        def listed(name: str, files: Iterable[FoundFile]) -> dict[str, Facts]:
+            return {file.path: file.facts for file in files if file.place is None and file.datastore == name}
+
+        return {
+            name: data.digests(
+                listed(name, self.files), lambda name=name: listed(name, look(self._workspace, self.definition).files)
+            )
+            for name, data in self._far_data.items()
+        }
 
     def _datastore(self, name: str) -> Datastore:
         assert self._workspace is not None
@@ -139,11 +164,19 @@ class CurrentFiles:
         `links`: files of this machine are linked rather than copied.
         """
         paths = []
+        for name, data in self._far_data.items():
+            data.bring(
+                {
+                    file.path: (content, folder / file.name)
+                    for file, content in zip(self.files, self.digests, strict=True)
+                    if file.place is None and file.datastore == name
+                }
+            )
         for file in self.files:
             target = folder / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             if file.place is None:
-                self._datastore(file.datastore).get_file(file.path, target)
+                pass
             elif links:
                 target.symlink_to(os.path.realpath(file.place))
             else:
@@ -267,9 +300,7 @@ def _local(datastore: Datastore, path: str) -> FoundFile:
 
 
 def _far(datastore: str, path: str, facts: Facts) -> FoundFile:
-    told = next((facts[name] for name in _FAR_TIMES if facts.get(name)), 0)
-    changed = told.timestamp() if isinstance(told, datetime) else told if isinstance(told, (int, float)) else 0
-    return FoundFile("", datastore, path, int(facts.get("size") or 0), float(changed), facts=facts)
+    return FoundFile("", datastore, path, int(facts.get("size") or 0), time_of(facts), facts=facts)
 
 
 def _made(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
