@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -34,6 +35,10 @@ OPAQUE = {"gs", "gcs", "az", "abfs", "abfss", "adl"}
 
 TAGS = ("ETag", "etag", "generation", "md5Hash", "VersionId")
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "modify", "updated", "created")
+MOST_KEPT = 50 << 30
+"""Bytes of fetched files that are kept beyond those of the last hour."""
+
+_HOUR = 3600
 _SECONDS_PAST, _SECONDS_PAST_ON_SERVERS = 2.0, 60.0
 _MOST_OF_OBJECTS, _MOST_OF_FILES = 16, 4
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
@@ -113,6 +118,8 @@ class RemoteData:
         unknown = [path for path in listed if path not in found]
         found.update(zip(unknown, self._many(partial(self._take, keep=keep), unknown), strict=True))
         self.remember({path: (versions[path], found[path]) for path in unknown}, again)
+        if unknown and keep:
+            self._trim()
         return {path: found[path] for path in listed}
 
     def remember(
@@ -199,6 +206,20 @@ class RemoteData:
         except FileNotFoundError:
             pass
         return False
+
+    def _trim(self) -> None:
+        """Remove the files that were not used for longest, if there is too much; never those of the last hour."""
+        kept: list[tuple[float, int, Path]] = []
+        for path in self._kept.glob("??/*"):
+            with suppress(OSError):
+                status = path.stat()
+                kept.append((status.st_mtime, status.st_size, path))
+        too_much = sum(size for _, size, _ in kept) - MOST_KEPT
+        for used, size, path in sorted(kept):
+            if too_much <= 0 or used > time.time() - _HOUR:
+                return
+            path.unlink(missing_ok=True)
+            too_much -= size
 
     def _place(self, digest: str) -> Path:
         return self._kept / digest[:2] / digest

@@ -15,6 +15,7 @@ from object_stores import place
 from stepwell.blocks.datastores import remote_data
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.remote_data import InputChangedException, RemoteData
+from stepwell.blocks.store.maintenance import collect
 from stepwell.model.digests import file_digest
 
 
@@ -219,3 +220,19 @@ def test_sixteen_are_fetched_at_once(store, monkeypatch, tmp_path):
 
     monkeypatch.setattr(DatastoreFiles, "get_file", get_file)
     assert len(look(store, datastore)) == 20
+
+
+def test_no_more_is_kept_than_fits_and_nothing_that_nobody_used_for_long(store, s3, tmp_path, monkeypatch):
+    fill(s3, {"in/a": b"1" * 10, "in/b": b"2" * 10}, tmp_path)
+    look(store, s3)
+    kept = sorted((store.root / "inputs").glob("??/*"))
+    assert len(kept) == 2
+    for path, hours in zip(kept, (3, 2), strict=True):
+        os.utime(path, (time.time() - hours * 3600,) * 2)
+    monkeypatch.setattr(remote_data, "MOST_KEPT", 25)
+    fill(s3, {"in/c": b"3" * 10}, tmp_path)
+    look(store, s3, "in/c")
+    assert [path.exists() for path in kept] == [False, True]
+    os.utime(kept[1], (0, 0))
+    assert collect(store, dry_run=True).bytes == collect(store).bytes == 10
+    assert len(list((store.root / "inputs").glob("??/*"))) == 1
