@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests" / "support")]
 
-import slurm_cluster
+import slurm_cluster  # noqa: E402
 
 
 def main(steps: int = 200, workers: int = 16, seconds: float = 10) -> None:

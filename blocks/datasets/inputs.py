@@ -90,26 +90,34 @@ def keep_secret_addresses(workspace: BaseWorkspace, sources: Iterable[object]) -
 
 @dataclass(frozen=True)
 class _Gathered:
-    """Files of a dataset that stand at several places, to be put together in one folder of this machine, some as links.
+    """Files of a dataset that stand at several places, together in one folder of this machine.
 
-    `seen` is the digest of the files by name and content as they were found; '' if they are not all here.
+    `found`: the files as they were found; the folder is made once it is asked for, of links to those of this machine.
     """
 
     artifact: Artifact
-    found: CurrentFiles
-    folder: Path
+    definition: DatasetDefinition
+    root: str | None
+    top: Path
     tree: Tree
-    seen: str
+    name: str = ""
+    """That of its only file, if that is meant rather than the folder."""
+
+    found: CurrentFiles | None = None
 
     @property
-    def is_together(self) -> bool:
-        """Whether the files are in the folder."""
-        return self.folder.exists()
+    def folder(self) -> Path:
+        """Where they are, or will be."""
+        return self.top / self.name
 
-    @property
-    def path(self) -> Path:
-        """Where a step finds them: the folder, or the only file in it."""
-        return self.folder / self.found.files[0].name if self.found.is_single_file else self.folder
+    def make(self) -> None:
+        """Make the folder, unless it is there."""
+        if self.found and not self.top.exists():
+            draft = self.top.with_name("draft")
+            remove(draft)  # what an attempt before this one left
+            draft.mkdir(parents=True)
+            self.found.put_into(draft, links=True)
+            os.rename(draft, self.top)
 
 
 class DatasetInputs:
@@ -154,12 +162,12 @@ class DatasetInputs:
         if artifact.datastore:
             return replace(artifact, digest=self._data.digest_as_read(DataSource(artifact.datastore, artifact.path)))
         found = self._gathered[artifact.path]
-        if found.seen and look(self._data.workspace, found.found.definition).tree.digest != found.seen:
-            return replace(artifact, digest="")
-        if not found.is_together:
-            return replace(artifact, digest=look(self._data.workspace, found.found.definition).tree_of_links.digest)
-        now, _ = scan_through(found.path, self._data.store.digests.digest_file)
-        return replace(artifact, digest=now.digest)
+        if found.top.exists() and not (found.found and found.found.are_here):
+            now, _ = scan_through(found.folder, self._data.store.digests.digest_file)
+            return replace(artifact, digest=now.digest)
+        files = look(self._data.workspace, found.definition)
+        same = not found.top.exists() or (files.are_here and files.are_linked_in(found.top))
+        return replace(artifact, digest=files.tree_here.digest if same else "")
 
     def output(self, artifact: Artifact, reading: str) -> Artifact:
         """Return what another step wrote as the dataset that it is to the step that reads it so."""
@@ -169,16 +177,11 @@ class DatasetInputs:
         """Return where the files of a dataset with several places are on this machine; `follows`: perhaps as links."""
         found = self._gathered[artifact.path]
         with self._lock:
-            if not found.is_together:
-                draft = found.folder.with_name("draft")
-                remove(draft)  # what an attempt before this one left
-                draft.mkdir(parents=True)
-                found.found.put_into(draft, links=True)
-                os.rename(draft, found.folder)
+            found.make()
             if follows:
-                return found.path
-            target = found.folder.parent / "copy" / found.path.name
-            return copy_without_links(self._data.store, found.path, found.tree, target)
+                return found.folder
+            target = found.folder.parent / "copy" / found.folder.name
+            return copy_without_links(self._data.store, found.folder, found.tree, target)
 
     def keep_ids(self, call: StepCall) -> None:
         """Let the ids that a step gets of datasets be found in the workspace while it runs, and after."""
@@ -205,7 +208,7 @@ class DatasetInputs:
             name = f"dataset {definition.digest}"
             if name not in self._gathered:
                 self._gathered[name] = self._gather(name, definition)
-            artifact, root = self._gathered[name].artifact, self._gathered[name].found.definition.root
+            artifact, root = self._gathered[name].artifact, self._gathered[name].root
         else:
             artifact = self._data.artifact(whole)
             root = self._root(artifact)
@@ -222,16 +225,18 @@ class DatasetInputs:
         return posixpath.dirname(artifact.path) if one else artifact.path
 
     def _gather(self, name: str, definition: DatasetDefinition) -> _Gathered:
-        """Find the files of several places; they are put together when a step needs them."""
+        """Find the files of several places, which are put together when a step needs them."""
         store, found = self._data.store, look(self._data.workspace, definition)
-        here = all(file.place is not None for file in found.files)
-        folder = self._folder / str(len(self._gathered)) / "files"
-        if not (here or self._fetch):
-            return _Gathered(Artifact("", name, "", 0, kept=False), found, folder, Tree(()), "")
-        tree = found.tree_of_links
+        root = found.definition.root
+        if not (found.are_here or self._fetch):
+            artifact = Artifact("", name, "", 0, kept=False)
+            return _Gathered(artifact, definition, root, Path(), Tree(()))
+        top = self._folder / str(len(self._gathered)) / "files"
+        tree = found.tree_here
         store.note_tree(tree)
         artifact = Artifact("", name, tree.digest, tree.size, kept=False)
-        return _Gathered(artifact, found, folder, tree, found.tree.digest if here else "")
+        lone = found.files[0].name if found.is_single_file else ""
+        return _Gathered(artifact, definition, root, top, tree, lone, found)
 
 
 def _whole(definition: DatasetDefinition) -> DataSource | None:

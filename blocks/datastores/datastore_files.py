@@ -23,8 +23,8 @@ from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
 from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine, texts_in, what_names_a_place
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.server.documents import NamedBlock
-from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
 from stepwell.errors import DatastoreException, StepwellError
@@ -49,6 +49,7 @@ class DatastoreBlock(NamedBlock):
     kind: str = Field(default="", description="What v1 calls it, if one of v1's methods registered it.")
     facts: dict[str, Any] = Field(default_factory=dict, description="What that method was given, without secrets.")
     trust_times: bool = Field(default=False, description="Whether files that keep size and time keep their content.")
+    shared: bool = Field(default=False, description="Whether it is a folder that several machines have.")
 
 
 _ELSEWHERE = f" Or lay the datastore on a folder: name its `account/container` in {VARIABLE}."
@@ -79,9 +80,6 @@ class DatastoreFiles:
         Args:
             facts: What is known.
             hint: What to do in general.
-
-        Returns:
-            Both; on a machine whose home has a folder of its own for the datastore, what another machine has there helps nobody.
         """
         if self._block.url:
             return dict(facts), hint
@@ -150,6 +148,11 @@ class DatastoreFiles:
                 stacklevel=2,
             )
         return None if path is None else Path(os.path.abspath(os.path.expanduser(path)))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines have it, too: it stands elsewhere, or is a folder that was registered as shared."""
+        return self._block.shared or (self.local_root is None and not self._holds_tables)
 
     @property
     def filesystem(self) -> Any:

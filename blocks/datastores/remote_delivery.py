@@ -7,7 +7,6 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
-from pathlib import Path
 
 from stepwell.blocks.datastores.datastore_files import DatastoreFiles
 from stepwell.blocks.datastores.remote_data import TAGS, RemoteData
@@ -28,7 +27,7 @@ class RemotePlace:
     def __init__(self, store: Store, datastore: DatastoreFiles, path: str) -> None:
         self._store, self._datastore, self._path = store, datastore, datastore.inside(path)
         self._data = RemoteData(store, datastore)
-        self._source = Path()
+        self._tree = ""
         self._kept: dict[str, str] = {}
 
     @cached_property
@@ -37,7 +36,7 @@ class RemotePlace:
 
     def storable(self, tree: Tree) -> Tree:
         """Return the tree with each link replaced by what it leads to inside the tree, and without empty folders."""
-        self._source = self._store.tree_path(tree.digest)
+        self._tree = tree.digest
         found = list(_files(tree))
         self._kept = {entry.path: path for entry, path in found}
         return Tree(tuple(sorted(entry for entry, _ in found)))
@@ -67,8 +66,8 @@ class RemotePlace:
         for entry in tree.entries:
             inner = self._inside(entry.path)
             if not self._stands(inner, entry, fresh=fresh):
-                path = self._kept[entry.path]
-                self._datastore.put_file(self._source / path if path else self._source, inner)
+                path, source = self._kept[entry.path], self._store.bring(self._tree)
+                self._datastore.put_file(source / path if path else source, inner)
                 written[inner] = entry
         self._note(written)
 
@@ -110,8 +109,10 @@ class RemotePlace:
         told.add(bytes((facts.get("content_settings") or {}).get("content_md5") or b"").hex())  # of Azure
         if not any(len(text) in (24, 32) for text in told):
             return False
-        path = self._kept[entry.path]
-        with open_file(self._source if path else self._source.parent, path or self._source.name) as stream:
+        path, source = self._kept[entry.path], self._store.tree_path(self._tree)
+        if not source.exists():  # others have it
+            return False
+        with open_file(source if path else source.parent, path or source.name) as stream:
             md5 = md5_digest(stream)
         return bool(told & {md5.hex(), base64.b64encode(md5).decode()})
 

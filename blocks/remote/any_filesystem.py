@@ -19,6 +19,7 @@ class AnyFilesystem:
     """A folder of an fsspec file system; each thread has one of its own, as a connection of FTP is good for one."""
 
     most: ClassVar[Guarantee] = "none"
+    for_all_threads: ClassVar[bool] = False
 
     def __init__(self, opened: Opened, traffic: Traffic, timeout: float) -> None:
         self._opened = opened

@@ -22,6 +22,7 @@ class AzureContainer:
     """The blobs below a prefix of a container."""
 
     most: ClassVar[Guarantee] = "create+swap"
+    for_all_threads: ClassVar[bool] = True
 
     def __init__(self, opened: Opened, traffic: Traffic, timeout: float) -> None:
         self._fs, root = opened()

@@ -20,6 +20,7 @@ class Folder:
     """A folder of a file system. New files and folders have the group and the rights of the folder that they come into."""
 
     most: ClassVar[Guarantee] = "create"
+    for_all_threads: ClassVar[bool] = False
 
     def __init__(self, opened: Opened, traffic: Traffic, timeout: float) -> None:
         self.root = Path(opened()[1])

@@ -8,9 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import fsspec
 
@@ -195,11 +196,14 @@ class RemoteObjects:
     def _open(self) -> Driver:
         scheme = fsspec.utils.get_protocol(self.url)
         kind = AnyFilesystem if "::" in self.url else _KINDS.get(scheme, AnyFilesystem)
-        options = {**kind.options(self._options, self._timeout), "skip_instance_cache": True}
+        options = kind.options(self._options, self._timeout)
 
         def opened() -> tuple[Any, str]:
-            filesystem, root = fsspec.core.url_to_fs(self.url, **options)
-            return filesystem, str(root)
+            filesystem = _kept(self.url, options) if kind.for_all_threads else None
+            if filesystem is None:
+                filesystem, root = fsspec.core.url_to_fs(self.url, **options, skip_instance_cache=True)
+                return filesystem, str(root)
+            return filesystem, str(filesystem._strip_protocol(self.url))  # noqa: SLF001  (as fsspec's own functions do)
 
         return kind(opened, self.traffic, self._timeout)
 
@@ -209,6 +213,20 @@ class RemoteObjects:
             {"url": self.url, "reason": f"{type(error).__name__}: {error}"},
             "Check that this machine reaches it, that the URL's driver is installed, and your rights.",
         )
+
+
+def _kept(url: str, options: Mapping[str, Any]) -> Any:
+    """Return a file system that was opened with the same options, since clients of clouds are large; None if that can't be told."""
+    parts = urlsplit(url)
+    try:
+        return _client(f"{parts.scheme}://{parts.netloc}", json.dumps(options, sort_keys=True), os.getpid())
+    except TypeError:
+        return None
+
+
+@lru_cache(maxsize=8)
+def _client(url: str, options: str, _process: int) -> Any:
+    return fsspec.core.url_to_fs(url, **json.loads(options), skip_instance_cache=True)[0]
 
 
 def _checked(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, ClassVar
 from stepwell.blocks.remote.driver import Entry, Guarantee, Opened, Traffic
 
 _MOST_AT_ONCE = 1000
-_PART = 1 << 20
+_PART, _CHUNK = 1 << 20, 50 << 20
 _CONFLICTS = {"ConditionalRequestConflict", "OperationAborted", "409"}
 """Another conditional write of the object is at work: S3 asks to try again."""
 
@@ -21,14 +21,13 @@ class S3Bucket:
     """The objects below a prefix of a bucket."""
 
     most: ClassVar[Guarantee] = "create+swap"
+    for_all_threads: ClassVar[bool] = True
 
     def __init__(self, opened: Opened, traffic: Traffic, timeout: float) -> None:
         self._fs, root = opened()
         self._bucket, self._prefix, _ = self._fs.split_path(root)
         self._traffic = traffic
         self._fs.retries = 1
-        self._client = self._fs.connect()
-        self._client.meta.events.register("before-send.s3", self._sent)
 
     @staticmethod
     def options(options: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -40,7 +39,7 @@ class S3Bucket:
         """Return what the object holds, None if there is none."""
 
         async def read() -> bytes:
-            found = await self._fs._call_s3("get_object", **self._at(name))  # noqa: SLF001  (s3fs offers no one request)
+            found = await self._asked("get_object", **self._at(name))
             async with found["Body"] as stream:
                 data: bytes = await stream.read()
             return data
@@ -56,7 +55,7 @@ class S3Bucket:
         """Write what the object holds to a local file; return whether there is one."""
 
         async def read(target: BinaryIO) -> None:
-            found = await self._fs._call_s3("get_object", **self._at(name))  # noqa: SLF001
+            found = await self._asked("get_object", **self._at(name))
             async with found["Body"] as stream:
                 while part := await stream.read(_PART):
                     target.write(part)
@@ -75,8 +74,9 @@ class S3Bucket:
         if isinstance(data, bytes):
             self._write(name, data)
         else:
-            self._fs.put_file(str(data), f"{self._bucket}/{self._key(name)}")
-            self._traffic.count(sent=data.stat().st_size)
+            size = data.stat().st_size
+            self._fs.put_file(str(data), f"{self._bucket}/{self._key(name)}", chunksize=_CHUNK)
+            self._traffic.count(1 if size < 2 * _CHUNK else 2 + -(-size // _CHUNK), sent=size)
 
     def create(self, name: str, data: bytes) -> bool:
         """Write the object if there is none, and return whether that is so."""
@@ -92,7 +92,7 @@ class S3Bucket:
     def stat(self, name: str) -> Entry | None:
         """Return the object as it is now."""
         try:
-            found = self._fs.call_s3("head_object", **self._at(name))
+            found = self._ask("head_object", **self._at(name))
         except FileNotFoundError:
             return None
         return Entry(name, found["ContentLength"], found["ETag"], found["LastModified"].timestamp())
@@ -101,7 +101,7 @@ class S3Bucket:
         """Yield the objects whose names begin so, by name; a page of a thousand at a time."""
         more: dict[str, str] = {}
         while True:
-            page = self._fs.call_s3("list_objects_v2", Bucket=self._bucket, Prefix=self._key(prefix), **more)
+            page = self._ask("list_objects_v2", Bucket=self._bucket, Prefix=self._key(prefix), **more)
             for found in page.get("Contents", ()):
                 name = found["Key"][len(self._key("")) :]
                 yield Entry(name, found["Size"], found["ETag"], found["LastModified"].timestamp())
@@ -113,13 +113,13 @@ class S3Bucket:
         """Remove the objects, a thousand by each request."""
         for start in range(0, len(names), _MOST_AT_ONCE):
             keys = [{"Key": self._key(name)} for name in names[start : start + _MOST_AT_ONCE]]
-            answer = self._fs.call_s3("delete_objects", Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True})
+            answer = self._ask("delete_objects", Bucket=self._bucket, Delete={"Objects": keys, "Quiet": True})
             for failed in answer.get("Errors", ()):
                 raise PermissionError(f"{failed.get('Key')}: {failed.get('Message') or failed.get('Code')}")
 
     def now(self) -> float:
         """Return the time that the service tells in an answer."""
-        answer = self._fs.call_s3("list_objects_v2", Bucket=self._bucket, Prefix=self._key(""), MaxKeys=1)
+        answer = self._ask("list_objects_v2", Bucket=self._bucket, Prefix=self._key(""), MaxKeys=1)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     def reconnect(self) -> None:
@@ -137,7 +137,7 @@ class S3Bucket:
         """Return the tag of the object written, None if the condition did not hold."""
         for attempt in range(_TRIES):
             try:
-                tag: str = self._fs.call_s3("put_object", **self._at(name), Body=data, **condition)["ETag"]
+                tag: str = self._ask("put_object", **self._at(name), Body=data, **condition)["ETag"]
             except OSError as error:
                 code = _code(error)
                 if condition and code in {"PreconditionFailed", "412"}:
@@ -154,8 +154,13 @@ class S3Bucket:
 
         return sync(self._fs.loop, action)
 
-    def _sent(self, **_: Any) -> None:
+    def _ask(self, method: str, **arguments: Any) -> Any:
         self._traffic.count(1)
+        return self._fs.call_s3(method, **arguments)
+
+    async def _asked(self, method: str, **arguments: Any) -> Any:
+        self._traffic.count(1)
+        return await self._fs._call_s3(method, **arguments)  # noqa: SLF001  (what reads a stream is no single call)
 
 
 def _code(error: OSError) -> str:

@@ -21,6 +21,7 @@ class SftpFolder:
     """A folder behind SFTP; each thread has a connection of its own."""
 
     most: ClassVar[Guarantee] = "create"
+    for_all_threads: ClassVar[bool] = False
 
     def __init__(self, opened: Opened, traffic: Traffic, timeout: float) -> None:
         self._opened = opened

@@ -58,7 +58,9 @@ def verify(store: Store) -> Verification:
             continue
         for name, artifact in record.outputs.items():
             if artifact.digest not in seen:
-                seen[artifact.digest] = _damage(store.tree_path(artifact.digest), artifact.digest)
+                tree = store.tree_path(artifact.digest)
+                expected = tree.exists() or not store.is_promised(artifact.digest)
+                seen[artifact.digest] = _damage(tree, artifact.digest) if expected else ""
             if seen[artifact.digest]:
                 damaged.append(f"output {name!r} of {record.step!r} ({path.stem[:12]}): {seen[artifact.digest]}")
     return Verification(count, tuple(damaged))

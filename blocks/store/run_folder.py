@@ -88,7 +88,10 @@ class RunFolder:
         except (OSError, ValueError, RecursionError):
             return {}
         facts = found if isinstance(found, dict) else {}
-        return {name: fact for name, fact in facts.items() if _fits(name, fact, _FACT_TYPES)}
+        facts = {name: fact for name, fact in facts.items() if _fits(name, fact, _FACT_TYPES)}
+        if "pipeline" in facts:
+            facts["pipeline"] = _sound(facts["pipeline"])
+        return facts
 
     def is_legible(self) -> bool:
         """Return whether what is there can be read and understood; what isn't may be another user's or version's."""
@@ -219,6 +222,25 @@ def latest_states(journal: Iterable[Event]) -> dict[str, Event]:
     return known
 
 
+def _sound(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """Return a pipeline's definition without what can be none of its steps and parameters."""
+    steps, parameters = pipeline.get("steps", []), pipeline.get("parameters", [])
+    found = {
+        "steps": [step for step in steps if _is_step(step)] if isinstance(steps, list) else [],
+        "parameters": [one for one in parameters if isinstance(one, dict)] if isinstance(parameters, list) else [],
+    }
+    return {**pipeline, **{name: part for name, part in found.items() if name in pipeline}}
+
+
+def _is_step(step: Any) -> bool:
+    if not isinstance(step, dict) or not isinstance(step.get("id"), str) or not isinstance(step.get("name", ""), str):
+        return False
+    ports = step.get("outputs", [])
+    return isinstance(ports, list) and all(
+        isinstance(port, dict) and isinstance(port.get("name"), str) for port in ports
+    )
+
+
 def _is_event(event: Any) -> bool:
     """Return whether all that is known of events has its type, and ids name no other folder."""
     if not isinstance(event, dict) or not all(_fits(name, value, _EVENT_TYPES) for name, value in event.items()):
@@ -229,7 +251,15 @@ def _is_event(event: Any) -> bool:
     named = (*event.get("datasets", {}).values(), *event.get("registered", {}).values())
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(facts, dict) for facts in named):
         return False
-    return not any("/" in name or name == ".." for name in ids)
+    return all(map(_names_no_other_folder, ids))
+
+
+def _names_no_other_folder(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # JSON has texts that no file can have for a name
+        return False
+    return "/" not in name and "\0" not in name and name != ".."
 
 
 def _fits(name: str, value: Any, types: dict[str, type | tuple[type, ...]]) -> bool:

@@ -82,12 +82,35 @@ class StatCache:
         folder = os.fsencode(os.path.realpath(root)).rstrip(b"/") + b"/"
         below = self._rows("path > ? AND path < ?", folder, folder[:-1] + b"0")  # '0' is the character after '/'
         known = {row.path: row for row in below}
+        with self._knowing(known, lambda name: name.startswith(folder)) as (digest_file, unseen):
+            try:
+                yield digest_file
+            finally:
+                self._save((), _gone(unseen))
+
+    @contextmanager
+    def among(self, paths: Iterable[str]) -> Iterator[DigestFile]:
+        """Yield a DigestFile for these files; it reads what is known at the start, and saves at the end."""
+        names = list(map(os.fsencode, paths))
+        known: dict[bytes, _Row] = {}
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            known.update({row.path: row for row in self._rows(f"path IN ({','.join('?' * len(some))})", *some)})
+        wanted = frozenset(names)
+        with self._knowing(known, wanted.__contains__) as (digest_file, _):
+            yield digest_file
+
+    @contextmanager
+    def _knowing(
+        self, known: dict[bytes, _Row], is_meant: Callable[[bytes], bool]
+    ) -> Iterator[tuple[DigestFile, set[bytes]]]:
+        """Yield a DigestFile that knows the rows, and the names of those that it was not asked for."""
         unseen = set(known)
         new: dict[bytes, _Row] = {}
 
         def digest_file(path: str, status: os.stat_result) -> str:
             name = os.fsencode(path)
-            if not name.startswith(folder):
+            if not is_meant(name):
                 return self.digest_file(path, status)
             unseen.discard(name)
             row = new.get(name) or known.get(name)
@@ -101,9 +124,9 @@ class StatCache:
             return digest
 
         try:
-            yield digest_file
+            yield digest_file, unseen
         finally:
-            self._save(new.values(), _gone(unseen))
+            self._save(new.values())
 
     def recall(self, name: str, tag: str) -> str | None:
         """Return the SHA-256 of a file elsewhere that had this tag when `remember` was told, None if that is not known."""
@@ -202,6 +225,9 @@ class StatCache:
             _abandoned.append(self._connection)
             self._connection = None
 
+
+_AT_ONCE = 500
+"""How many paths a query asks for: older SQLite takes 999."""
 
 _COLUMNS = "path, identity, digest, boot, checksum"
 _SETUP = (

@@ -18,16 +18,17 @@ import json
 import os
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.run_folder import readable_runs
+from stepwell.blocks.store.run_folder import RunFolder, readable_runs
+from stepwell.blocks.store.sharing import NotShared
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.system.disk import can_be_written, told_if_closed, words_of
-from stepwell.blocks.system.files import copy_named, has_second_name, protect, remove, write_atomically
+from stepwell.blocks.system.files import copy_named, fan_out, has_second_name, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.living import Owner
@@ -35,15 +36,13 @@ from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
 from stepwell.blocks.system.modes import share
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
-from stepwell.model.fingerprint import Fingerprint
+from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import DigestFile, Tree, scan
 
 FORMAT = 1
 _NEAREST = 20
-_CODE = ("recipe", "step type", "script", "module")
-_COMMAND = (*_CODE, "argument", "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Miss:
     reason: str = ""
 
 
-class Store:
+class Store(NotShared):
     """The results of one workspace on this machine. If its folder is read-only, new results go to a scratch folder."""
 
     def __init__(self, root: Path, signing_key: str, digests: StatCache) -> None:
@@ -101,8 +100,8 @@ class Store:
 
     def tree_path(self, tree: str) -> Path:
         """Return where the bytes of a kept tree are, whether or not they are there."""
-        place = _fan_out(self.written / "trees", tree) / "data"
-        return _fan_out(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
+        place = fan_out(self.written / "trees", tree) / "data"
+        return fan_out(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
 
     def tree_at(self, path: Path, *, many: bool = False) -> Tree:
         """Return the tree at `path`, with remembered digests where there are. `many`: look them up in bulk."""
@@ -118,18 +117,22 @@ class Store:
         """
         self.note_tree(tree)
         if not self.tree_intact(tree.digest):
-            scratch = self.scratch_folder()
-            try:
-                place = _fan_out(self.written / "trees", tree.digest)
-                make_folder(place.parent)
-                make_folder(scratch / "tree")
-                share(scratch / "tree", place.parent)
-                self._stage(source, scratch / "tree" / "data", tree, owned=move)
-                self._install(scratch / "tree", place, tree.digest)
-            finally:
-                remove(scratch)
+            self._keep_tree(tree.digest, lambda place: self._stage(source, place, tree, owned=move))
         if move:
             remove(source)
+
+    def _keep_tree(self, tree: str, write: Callable[[Path], None]) -> None:
+        """Let the bytes of a tree be written, and keep them."""
+        scratch = self.scratch_folder()
+        try:
+            place = fan_out(self.written / "trees", tree)
+            make_folder(place.parent)
+            make_folder(scratch / "tree")
+            share(scratch / "tree", place.parent)
+            write(scratch / "tree" / "data")
+            self._install(scratch / "tree", place, tree)
+        finally:
+            remove(scratch)
 
     def _stage(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
         if owned and not source.is_symlink() and not has_second_name(source):  # what links point to is not ours
@@ -160,7 +163,7 @@ class Store:
     def discard_tree(self, tree: str) -> None:
         """Remove the tree, at once out of everybody's sight."""
         for root in {self.root, self.written}:
-            place = _fan_out(root / "trees", tree)
+            place = fan_out(root / "trees", tree)
             if os.path.lexists(place):
                 trash = self.trash_folder()
                 with suppress(OSError):
@@ -176,14 +179,14 @@ class Store:
 
     def note_tree(self, tree: Tree) -> None:
         """Save what the tree consists of, for explanations later on."""
-        path = _fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
+        path = fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
         if not path.exists():
             write_atomically(path, encode(tree.to_json()))
 
     def manifest(self, tree: str) -> Tree | None:
         """Return what the tree consists of, or None if that is not known or damaged."""
         for root in self._roots:
-            path = _fan_out(root / "manifests", tree).with_suffix(".json")
+            path = fan_out(root / "manifests", tree).with_suffix(".json")
             with suppress(OSError):
                 data = read_bytes(path)
                 with suppress(ValueError, TypeError, RecursionError):
@@ -222,7 +225,7 @@ class Store:
         data, reason = None, ""
         for root in self._roots:
             try:
-                data = read_bytes(_fan_out(root / "records", key).with_suffix(".json"))
+                data = read_bytes(fan_out(root / "records", key).with_suffix(".json"))
                 break
             except (FileNotFoundError, NotADirectoryError, ValueError):  # a key that can't be a path has no record
                 continue
@@ -251,13 +254,16 @@ class Store:
         with shared(self.lock_file):
             for path, tree in staged.values():
                 self.add_tree(path, tree, move=True)
-            kept = replace(record, sequence=self._next_sequence(record.step))
-            body = kept.to_json()
-            envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
-            path = _fan_out(self.written / "records", record.key).with_suffix(".json")
-            write_atomically(path, encode(envelope), durable=True)
-            _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
-            _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
+            return self._keep(record)
+
+    def _keep(self, record: StepRecord) -> StepRecord:
+        kept = replace(record, sequence=self._next_sequence(record.step))
+        body = kept.to_json()
+        envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
+        path = fan_out(self.written / "records", record.key).with_suffix(".json")
+        write_atomically(path, encode(envelope), durable=True)
+        _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
+        _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
         return kept
 
     def records(self) -> Iterator[tuple[Path, StepRecord | Miss]]:
@@ -327,7 +333,9 @@ class Store:
             try:
                 number = int(read_bytes(counter)) + 1
             except (OSError, ValueError):
-                number = 1 + sum(1 for _ in (self.root / "runs").glob("*/run.json"))
+                number = 1 + max(
+                    (int(RunFolder(path).facts().get("number", 0)) for path in self.run_folders()), default=0
+                )
             write_atomically(counter, str(number).encode())
         return number
 
@@ -351,7 +359,7 @@ class Store:
         return f"was damaged ({', '.join(found.diff(known)[:3])})" if known else "was damaged"
 
     def _record_path(self, key: str) -> Path:
-        return _fan_out(self.root / "records", key).with_suffix(".json")
+        return fan_out(self.root / "records", key).with_suffix(".json")
 
     def _step_index(self, step: str) -> Path:
         return self.written / "index" / "steps" / digest("step-name", step)[:32]
@@ -366,24 +374,13 @@ class Store:
         return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1
 
     def _observed_path(self, root: Path, fingerprint: Fingerprint) -> Path:
-        kinds = _CODE if any(row.kind == "script" for row in fingerprint.rows) else _COMMAND
-        code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in kinds))
-        return _fan_out(root / "observed", code.key).with_suffix(".json")
-
-
-def partial_key(fingerprint: Fingerprint) -> str:
-    """Return the key of the rows that are known before any input is: without inputs and how they are read, reads and looks."""
-    return fingerprint.without("input", "beside", "reading", "order", "read", "look").key
+        return fan_out(root / "observed", code_key(fingerprint)).with_suffix(".json")
 
 
 def _known_digests(root: Path, tree: Tree) -> DigestFile:
     """Return what finds the digests of files by their paths in `tree`: to compare all but their bytes."""
     known, start = {entry.path: entry.digest for entry in tree.entries}, len(os.path.realpath(root)) + 1
     return lambda path, _: known.get(path[start:], "")
-
-
-def _fan_out(folder: Path, name: str) -> Path:
-    return folder / name[:2] / name
 
 
 def _names(folder: Path) -> list[str]:

@@ -380,7 +380,7 @@ class BaseWorkspace(EnteredWorkspace):
                 {"output": artifact.path, "asked of": self.name},
                 f"Ask `Workspace.get({artifact.workspace!r}).path_of(…)`, or run the step in this one `with ws:`.",
             )
-        path = self.store.tree_path(artifact.digest)
+        path = self.store.bring(artifact.digest)
         if not path.exists():
             raise DatastoreException(
                 "An output is gone", {"output": artifact.path}, "Run its step again: it will be made anew."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -15,6 +15,7 @@ from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.blocks.datastores.datastore_places import checked_place
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
+from stepwell.blocks.store.shared.shared_store import SharedStore, sharing_mode
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
@@ -23,8 +24,12 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.stand_ins import CHOICES, Databricks, Environments, Gpus, chosen_outside
 from stepwell.blocks.workspace.store_identity import elsewhere, keep_id, place_of, read_id
 from stepwell.errors import DatastoreException
+from stepwell.model.names import folder_name
 
 BLOB_STORE = "workspaceblobstore"
+SHARED = "v1"
+"""The folder, and the format, of what workspaces share in the private folder of their default datastores."""
+
 Trust = Literal["writers", "ci-only"]
 
 
@@ -109,7 +114,7 @@ class WorkspaceStore:
         laid = {datastore: checked_place(place)} if place else {}
         places = self._reload().datastore_places
         self._change(datastore_places={**{name: there for name, there in places.items() if name != datastore}, **laid})
-        for looked_up in ("_default_root", "folder", "store"):
+        for looked_up in ("_default", "_default_root", "folder", "store"):
             self.__dict__.pop(looked_up, None)
 
     @property
@@ -159,7 +164,7 @@ class WorkspaceStore:
         """
         Datastore(self, name)
         self._block.default_datastore = name
-        for known in ("_default_root", "folder", "store"):
+        for known in ("_default", "_default_root", "folder", "store"):
             self.__dict__.pop(known, None)
         self._adopt(store_id=self.folder)
         self.is_here = True
@@ -217,7 +222,11 @@ class WorkspaceStore:
 
     @cached_property
     def _default_root(self) -> Path | None:
-        return self.get_default_datastore().local_root
+        return None if self._default.is_shared else self._default.local_root
+
+    @cached_property
+    def _default(self) -> Datastore:
+        return self.get_default_datastore()
 
     @cached_property
     def digests(self) -> StatCache:
@@ -228,7 +237,12 @@ class WorkspaceStore:
     def store(self) -> Store:
         """The store of results; WorkspaceException if it is another home's."""
         self.require_here()
-        return Store(self.folder, self._signing_key, self.digests)
+        mode = sharing_mode()
+        if mode == "off" or not self._default.is_shared:
+            return Store(self.folder, self._signing_key, self.digests)
+        space = f"{SHARED}/{folder_name(self.name)}-{self.sign('shared store')[:8]}"
+        opened = partial(self._default.objects, space)
+        return SharedStore(self.folder, self._signing_key, self.digests, opened, self.keys, mode)
 
     @cached_property
     def is_here(self) -> bool:

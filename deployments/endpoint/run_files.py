@@ -6,12 +6,14 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
 from starlette.responses import FileResponse, Response, StreamingResponse
 
+from stepwell.blocks.store.sharing import LostBytes
 from stepwell.deployments.access.http_errors import HttpError
 from stepwell.deployments.endpoint.run_views import KnownRun
 from stepwell.flows.public.port_data_reference import PortDataReference
@@ -42,6 +44,8 @@ def _find(known: KnownRun, step: str, output: str) -> tuple[PortDataReference, T
         data = one.get_outputs().get(output)
         if data is not None:
             store = known.run.workspace.store
+            with suppress(LostBytes):
+                store.bring(data.artifact.digest)
             if not store.tree_intact(data.artifact.digest):
                 raise HttpError(410, "Gone", "The output is gone or was damaged", "Run the pipeline again.")
             return data, store.tree_at(data.local_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from stepwell.blocks.workspace.store_identity import default_workspace
 from stepwell.deployments.lookup.workspaces import is_here, of_each
 from stepwell.errors import UserErrorException
@@ -15,12 +17,10 @@ def find_run(run_id: str, workspace: str) -> PipelineRun:
     workspaces = [Workspace.get(workspace)] if workspace else of_each(Workspace.list().values(), is_here)
     chosen = [one for one in workspaces if one.name == default_workspace()]
     if run_id == "last":
-        newest = of_each(chosen or workspaces, lambda one: all_runs(one)[:1])
+        newest = of_each(chosen or workspaces, lambda one: islice(all_runs(one), 1))
         found = sorted(newest, key=lambda run: float(run.folder.facts().get("created", 0)))[-1:]
     else:
-        found = of_each(
-            workspaces, lambda one: [PipelineRun.get(one, run.run_id) for run in matching_runs(one, run_id)]
-        )
+        found = of_each(workspaces, lambda one: [PipelineRun.of_folder(one, run) for run in matching_runs(one, run_id)])
     used = [run for run in found if run.workspace.name == default_workspace()]
     if 1 in (len(found), len(used)):
         return (used if len(used) == 1 else found)[0]

@@ -46,7 +46,7 @@ _SECONDS_DEAD, _SECONDS_WITHOUT_PROCESS = 5.0, 60.0
 _STATES = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 _ENDS = {"Finished": StateType.COMPLETED, "Failed": StateType.FAILED, "Canceled": StateType.CANCELLED}
 _DEAD = "The run's process is gone"
-_STOPPED = "`stepwell serve` was stopped; the run goes on when it is started again"
+_STOPPED = "Its worker was stopped; the run goes on when one is started again"
 
 
 def worker_name() -> str:

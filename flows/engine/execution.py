@@ -113,6 +113,8 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
                 f"The result of step {call.definition.id!r} is incomplete, so that the next run makes it again: {record.incomplete}"
             )
         materialize(context, call.definition, record, fresh=True)
+        if call.definition.allow_reuse:
+            context.store.share(record)
         return record
     except OSError as error:
         facts = {"reason": error, "folder": folder}

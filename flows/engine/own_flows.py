@@ -25,8 +25,9 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.entered import entered_workspace
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.blocks.workspace.results import results_block
-from stepwell.errors import UserErrorException
+from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import differing_line
+from stepwell.flows.engine.materialization import finish_sharing
 from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import CacheLookup, make_task
@@ -150,6 +151,8 @@ def _leave_summary(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> Non
     if workspace is None:
         return
     run = RunFolder(workspace.store.run_folder(str(flow_run.id)))
+    with suppress(StepwellError):
+        finish_sharing(_context_of(workspace.name, str(flow_run.id)))
     for line in filter(None, (differing_line(run), undeclared_line(run))):
         run.append({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "warning": line})
     for act in ON_END:

@@ -199,6 +199,7 @@ def _run(step: StepDefinition, *why: str) -> CacheDecision:
 
 
 def _when(context: RunContext, record: StepRecord) -> str:
-    label = RunFolder(context.store.run_folder(record.run_id)).label
+    elsewhere = context.store.label_of(record)
+    label = elsewhere or RunFolder(context.store.run_folder(record.run_id)).label
     run = f"run {label}" if label == record.run_id else label
     return f"in {run} of {record.started[:19].replace('T', ' ')}"

@@ -18,8 +18,8 @@ from stepwell.blocks.compute.base import Compute, not_found
 from stepwell.blocks.compute.compute_target import targets_of, unsaved
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.server.connection import ensure_server
-from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import home
@@ -31,12 +31,12 @@ from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_data import RunData
 from stepwell.flows.engine.run_sources import frozen_places
-from stepwell.flows.engine.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.keys.as_installed import as_installed, differences
 from stepwell.flows.keys.binding import bind, relied_on, with_reads
 from stepwell.flows.keys.earlier import with_earlier
 from stepwell.flows.keys.environment_rows import is_imported, with_imported
 from stepwell.flows.keys.missing_data import NoData
+from stepwell.flows.keys.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.flows.step_requests.asking import Asker
 from stepwell.flows.step_requests.looks import asked_again, is_look, remembered_looks, with_looks
@@ -73,9 +73,9 @@ class RunContext(RunData):
         self.expected_properties: Callable[[], Mapping[str, str]] = dict
         self._listeners = tuple(listeners)
         self._foreign_packages: dict[str, Packages] = {}
+        self.unreachable: set[str] = set()  # datastores that did not answer when outputs were to be put there
         self.differing: dict[str, tuple[str, ...]] = {}
-        self._secrets: list[str] = []
-        self._declared: list[str] = []
+        self._secrets, self._declared = list[str](), list[str]()
         self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
 
     def emit(self, event: Event) -> None:

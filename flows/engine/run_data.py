@@ -144,7 +144,7 @@ class RunData(RunSources):
         """Return where the bytes of an input are on this machine; behind no link, if its step can't follow any."""
         artifact = call.inputs[name]
         if artifact.kept:
-            return self.store.tree_path(artifact.digest)
+            return self.store.bring(artifact.digest)
         copied = any(port.name == name and port.mode == "download" for port in call.definition.inputs)
         follows = self.compute(call.definition.compute_target).follows_links and not copied
         if not artifact.datastore:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ from typing import Any
 
 from prefect.exceptions import TerminationSignal
 
+from stepwell.blocks.store.sharing import LostBytes
 from stepwell.errors import StepwellError
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
@@ -24,6 +25,9 @@ _MOST_REUSED_AT_ONCE = 64
 """Steps to reuse take no place of their target, only a thread each."""
 
 _ROUNDING = 1e-6
+_MOST_REWOUND = 3
+"""How often a step waits for lost bytes to be made again, before that fails it."""
+
 _FAILED = "another step failed"
 
 
@@ -80,6 +84,8 @@ class Engine:
             for before in step.upstream:
                 self._dependants[before].append(step.id)
         self._futures: dict[str, StepFuture] = {}
+        self._lookups: dict[str, CacheLookup] = {}
+        self._rewound: Counter[str] = Counter()
         self._running: dict[str, StepCall] = {}
         self._dispatched: set[str] = set()
         self._postponed: dict[str, tuple[StepCall, CacheDecision]] = {}
@@ -147,7 +153,8 @@ class Engine:
     def _submit(self, call: StepCall, decided: CacheDecision) -> None:
         step, decision = call.definition, decided.decision
         self._context.emit(starting(call, decision.action, decision.why))
-        lookup = CacheLookup(self._context, call, decided)
+        lookup = self._lookups[step.id] = CacheLookup(self._context, call, decided)
+        lookup.rewinds = self._rewound[step.id] < _MOST_REWOUND
         task = make_task(
             step,
             lambda _: lookup,
@@ -205,6 +212,8 @@ class Engine:
             for later in self._dependants[step_id]:
                 if later in self._waiting:
                     self._waiting[later].discard(step_id)
+        elif (lost := self._lookups[step_id].lost) and not self._context.stop.stopped:
+            self._rewind(step_id, lost)
         elif state.is_cancelled():
             self._context.emit({"step": step_id, "status": "cancelled"})
             self._outcome.skipped.append(step_id)
@@ -214,6 +223,27 @@ class Engine:
                 self._context.stop.stop()
         else:
             self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
+
+    def _rewind(self, step_id: str, lost: LostBytes) -> None:
+        """Let the step wait for those before it whose results can't be had any more, which run again."""
+        results, waits = self._outcome.results, set[str]()
+        for before in self._steps[step_id].upstream:
+            result = results.get(before)
+            if result is None:  # it runs again for another one
+                waits.add(before)
+            elif any(artifact.digest == lost.tree for artifact in result.record.outputs.values()):
+                waits.add(before)
+                del results[before]
+                self._waiting[before] = set()
+                for later in self._dependants[before]:
+                    if later in self._waiting:
+                        self._waiting[later].add(before)
+                        self._postponed.pop(later, None)
+        if not waits:
+            self._fail(step_id, lost.message)
+            return
+        self._rewound[step_id] += 1
+        self._waiting[step_id] = waits
 
     def _fail(self, step_id: str, message: str) -> None:
         self._outcome.failures[step_id] = message

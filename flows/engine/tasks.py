@@ -21,6 +21,7 @@ from prefect.transactions import IsolationLevel
 from prefect.utilities.engine import emit_task_run_state_change_event
 
 from stepwell.blocks.store.run_folder import Event
+from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer
 from stepwell.errors import StepCancelledException, StepwellError, StoreException
@@ -32,6 +33,7 @@ from stepwell.model.definitions import StepDefinition
 from stepwell.model.records import StepCall, StepRecord, StepResult
 
 StepFuture = PrefectFuture[StepResult]
+_LOST = "the bytes of its input can't be had: the step that makes them runs again"
 
 
 class CacheLookup:
@@ -49,6 +51,10 @@ class CacheLookup:
         self.failure: StepwellError | None = None
         """Why the attempt before this one failed."""
         self.task_run_id = ""
+        self.rewinds = False
+        """Whether the step that made lost bytes can be run again for this one."""
+        self.lost: LostBytes | None = None
+        """What was to be read, and can't be had."""
 
     def look_up(self, _: str) -> CacheHit:
         """Return the checked record, its outputs materialized; raise StoreException if the call has to be performed.
@@ -60,6 +66,8 @@ class CacheLookup:
             if found is None:
                 raise StoreException("There is no result to use again")
             materialize(self.context, self.call.definition, found, fresh=False)
+            self.context.store.share(found)
+            origin = self.context.store.origin(found.key)
             _tell_when_cached(self.words("reused"))
             self._hit = CacheHit(found)
             self.context.emit(
@@ -71,6 +79,7 @@ class CacheLookup:
                     "task_run_id": self.task_run_id,
                     "saved": found.seconds,
                     "key": found.key,
+                    **({"made_by": origin} if origin else {}),
                 }
             )
         return self._hit
@@ -194,6 +203,12 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
     context.emit({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
         record = perform(context, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
+    except LostBytes as error:
+        if not lookup.rewinds:
+            raise
+        lookup.lost = error
+        context.emit({"step": step, "status": "waiting", "why": [_LOST]})
+        return Cancelled(message=_LOST)
     except StepCancelledException as error:
         context.emit({"step": step, "status": "cancelled"})
         return Cancelled(message=error.title)

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.arguments.hints import Words
 from stepwell.blocks.server import documents
+from stepwell.blocks.store.run_index import runs_of
 from stepwell.blocks.workspace import experiments
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
@@ -205,10 +206,10 @@ class Experiment:
         """
         return (
             run
-            for run in all_runs(self.workspace)
-            if run.experiment_name == self.name
-            and (include_children or not run.folder.facts().get("parent_run_id"))
-            and fits(run, tags, properties, type)
+            for run in all_runs(
+                self.workspace, lambda one: one.experiment == self.name and (include_children or not one.parent)
+            )
+            if fits(run, tags, properties, type)
         )
 
     # What is known of the experiment itself -------------------------------------------------------------------------
@@ -314,7 +315,7 @@ class Experiment:
             The experiments.
         """
         known = experiments.all_facts(workspace.name)
-        names = dict.fromkeys([*(run.experiment_name for run in all_runs(workspace)), *known])
+        names = dict.fromkeys([*(run.experiment for run in runs_of(workspace.store)), *known])
         wanted = {"ActiveOnly": (False,), "ArchivedOnly": (True,)}.get(view_type, (True, False))
         chosen = [name for name in names if (name in known and bool(known[name].archived)) in wanted]
         found = [Experiment(workspace, name) for name in chosen if experiment_name in (None, name)]

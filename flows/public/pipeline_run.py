@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_index import RunEntry, runs_of
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import (
     DatastoreException,
@@ -85,7 +86,7 @@ class PipelineRun(HostRun):
         Returns:
             The runs.
         """
-        return [run for run in all_runs(workspace) if run.folder.facts().get("published", {}).get("id") == pipeline_id]
+        return list(all_runs(workspace, lambda run: run.published == pipeline_id))
 
     @classmethod
     def of_folder(cls, workspace: BaseWorkspace, folder: RunFolder) -> PipelineRun:
@@ -268,7 +269,7 @@ class PipelineRun(HostRun):
 
     def _children_now(self) -> Iterator[Any]:
         yield from self.get_steps()
-        yield from (run for run in all_runs(self.workspace) if run.folder.facts().get("parent_run_id") == self.id)
+        yield from all_runs(self.workspace, lambda run: run.parent == self.id)
 
     def find_step_run(self, name: str) -> list[StepRun]:
         """Find the run's steps by name.
@@ -279,7 +280,7 @@ class PipelineRun(HostRun):
         Returns:
             The steps of that name; empty if there are none.
         """
-        names = {step["id"]: step["name"] for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
+        names = {step["id"]: step.get("name") for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
         return [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
 
     def get_outputs(self) -> dict[str, dict[str, PortDataReference]]:
@@ -303,8 +304,8 @@ class PipelineRun(HostRun):
             UserErrorException: The pipeline has no such output, or its step has not ended well.
         """
         for step in self.folder.facts().get("pipeline", {}).get("steps", []):
-            for port in step["outputs"]:
-                if port["pipeline_output"] == pipeline_output_name:
+            for port in step.get("outputs", ()):
+                if port.get("pipeline_output") == pipeline_output_name:
                     return self.find_step_run(step["id"])[0].get_output_data(port["name"])
         raise UserErrorException(
             f"The pipeline has no output {pipeline_output_name!r}", hint="Set `pipeline_output_name` on a PipelineData."
@@ -373,8 +374,11 @@ def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(TypeError, ValueError, AttributeError):  # of a record that somebody edited
             definition = ParameterDefinition.from_json(plain)
             known[definition.name] = definition
-    texts = facts.get("parameters", {})
-    return {name: plain_value(known[name], text) if name in known else text for name, text in texts.items()}
+    found = dict(facts.get("parameters", {}))
+    for name in known.keys() & found.keys():
+        with suppress(TypeError, ValueError, AttributeError, KeyError):
+            found[name] = plain_value(known[name], found[name])
+    return found
 
 
 def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
@@ -385,9 +389,6 @@ def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -
     return DatastoreException(title, facts, "Run the pipeline again: they will be made anew.")
 
 
-def all_runs(workspace: BaseWorkspace) -> list[PipelineRun]:
-    """Return every run of the workspace, newest first."""
-    folders = sorted(
-        map(RunFolder, workspace.store.run_folders()), key=lambda run: int(run.facts().get("number", 0)), reverse=True
-    )
-    return [PipelineRun.of_folder(workspace, run) for run in folders]
+def all_runs(workspace: BaseWorkspace, wanted: Callable[[RunEntry], bool] = lambda _: True) -> Iterator[PipelineRun]:
+    """Iterate over the runs of the workspace that are wanted, newest first; each is read when its turn comes."""
+    return (PipelineRun.of_folder(workspace, entry.folder) for entry in runs_of(workspace.store) if wanted(entry))

@@ -12,7 +12,7 @@ from prefect.exceptions import ObjectNotFound
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import connection, documents
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.server.work_pool import POOL
+from stepwell.blocks.server.work_pool import POOL, worker_folder
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import exclusive
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -333,12 +333,18 @@ def _has_worker(block: PublishedPipelineBlock) -> bool:
     if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
         return False
     # Prefect takes a worker for online a minute and more after its end; our own holds a lock while it lives.
-    return not connection.status().managed or _is_served()
+    return not connection.status().managed or _is_served(pool or "")
 
 
-def _is_served() -> bool:
-    with exclusive(home() / "serve" / "lock", blocking=False) as free:
-        return not free
+def _is_served(pool: str) -> bool:
+    """Return whether `stepwell serve`, or a `stepwell worker` of the pool, is at work in this home."""
+    folders = [worker_folder(pool), *([home() / "serve"] if pool == POOL else [])]
+    for folder in folders:
+        if (folder / "lock").exists():
+            with exclusive(folder / "lock", blocking=False) as free:
+                if not free:
+                    return True
+    return False
 
 
 def endpoint_address() -> str:

@@ -302,11 +302,17 @@ class StepRun(StepDetails):
         store = self._run.workspace.store
         record = store.read_record(self._summary.key)
         if isinstance(record, StepRecord):
-            return tuple(n for n, a in record.outputs.items() if not store.tree_path(a.digest).exists())
+            return tuple(
+                name
+                for name, artifact in record.outputs.items()
+                if not (store.tree_path(artifact.digest).exists() or store.is_promised(artifact.digest))
+            )
         steps = self._run.folder.facts().get("pipeline", {}).get("steps")
         if steps is None:  # a step of the user's own flow, whose definition nobody has noted
             return ("all outputs",)
-        return tuple(port["name"] for step in steps if step["id"] == self._summary.id for port in step["outputs"])
+        return tuple(
+            port["name"] for step in steps if step["id"] == self._summary.id for port in step.get("outputs", ())
+        )
 
     def get_output_data(self, name: str) -> PortDataReference:
         """Find an output by name.

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from stepwell.blocks.datasets.inputs import keep_secret_addresses
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.server.work_pool import POOL, ensure_pool
+from stepwell.blocks.server.work_pool import POOL, ensure_pool, job_variables
 from stepwell.blocks.store.claims import claim, disclaim
 from stepwell.blocks.store.retention import PUBLISHED
 from stepwell.blocks.store.run_folder import RunFolder
@@ -212,6 +212,7 @@ def _deploy(pipeline: FrozenPipeline, pool: WorkPool) -> PublishedPipelineBlock:
             description=block.description or f"{block.name}, version {block.version}",
             entrypoint=f"stepwell.flows.published_flows.p_{UUID(block.published_id).hex}",
             work_pool_name=pool.name,
+            job_variables=job_variables(pool),
             tags=[TAG, WORKSPACE_TAG + block.workspace],
             parameter_openapi_schema=pipeline.schema(pipeline.workspace.datastores),
             enforce_parameter_schema=True,
@@ -241,7 +242,9 @@ def _pool(name: str) -> WorkPool:
         except ObjectNotFound:
             pools = ", ".join(pool.name for pool in api.read_work_pools())
             raise UserErrorException(
-                f"There is no work pool {name!r}", {"work pools": pools}, "Create it with `prefect work-pool create`."
+                f"There is no work pool {name!r}",
+                {"work pools": pools},
+                f"Make it by starting its worker: `stepwell worker --pool {name}`.",
             ) from None
 
 

@@ -29,12 +29,12 @@ from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ActivityFailedException, StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import check_environment, differing_line
-from stepwell.flows.engine.materialization import check_destinations
+from stepwell.flows.engine.materialization import check_destinations, finish_sharing
 from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import Listener, RunContext
 from stepwell.flows.engine.scheduler import Engine, Outcome
-from stepwell.flows.engine.secret_values import redacted
+from stepwell.flows.keys.secret_values import redacted
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
@@ -122,6 +122,7 @@ def _run(
     finally:
         for line in filter(None, (differing_line(context.run), undeclared_line(context.run))):
             context.warn(line)
+        finish_sharing(context)
         context.emit({"status": status})
         if wait_until_available(SECONDS_WITHOUT_ANSWER):
             with suppress(Exception):  # pictures of a run must not decide its fate

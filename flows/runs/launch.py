@@ -26,7 +26,7 @@ from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import shared
 from stepwell.errors import ExperimentExecutionException, ServerException
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.engine.secret_values import declared_secrets, redacted, secrets_of
+from stepwell.flows.keys.secret_values import declared_secrets, redacted, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value, check
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, preflight, provenance_of, run_tags, shown_values

@@ -41,6 +41,9 @@ class StepSummary:
     seconds: float | None = None
     saved: float | None = None
     key: str = ""
+    made_by: str = ""
+    """Who made a reused result on another machine."""
+
     error: str = ""
     upstream: tuple[str, ...] = ()
     ran_on: Mapping[str, str] = field(default_factory=dict)
@@ -79,6 +82,12 @@ class RunSummary:
     label: str = ""
     """The run's short name, such as `digits#12`."""
 
+    shared: int | None = None
+    """How many results were shared with others, None if none are shared here."""
+
+    waiting: int = 0
+    """How many are still to be shared."""
+
     problem: str = ""
     """Why the run ended though no step failed, '' if it did not."""
 
@@ -91,9 +100,14 @@ class RunSummary:
     def headline(self) -> str:
         """One line: `Finished: 3 ran, 2 reused (4.1 s saved)`."""
         counts = Counter(step.happened for step in self.steps)
+        makers = Counter(step.made_by for step in self.steps if step.made_by)
+        theirs = ", ".join(f"{count} from {maker}" for maker, count in makers.most_common())
         words = [
-            f"{counts[name]} {name}" for name in ("ran", "reused", "failed", "skipped", "cancelled") if counts[name]
+            f"{counts[name]} {name}" + (f" ({theirs})" if theirs and name == "reused" else "")
+            for name in ("ran", "reused", "failed", "skipped", "cancelled")
+            if counts[name]
         ]
+        words += [f"{self.shared} shared, {self.waiting} waiting"] if self.shared is not None else []
         saved = sum(step.saved or 0 for step in self.steps)
         if self.facts.get("kind") == "interactive":
             return self.status
@@ -131,6 +145,8 @@ def summarize(run: RunFolder) -> RunSummary:
         label=run.label,
         events=tuple(read_events(run.path / OWN, redact)),
         problem=problem,
+        shared=next((event["shared"] for event in reversed(journal) if "shared" in event), None),
+        waiting=next((event["waiting"] for event in reversed(journal) if "waiting" in event), 0),
         started=next((e.get("at", "") for e in journal if "step" in e or e.get("status") not in (None, *FINAL)), ""),
         ended=next((event["at"] for event in reversed(journal) if "status" in event and "at" in event), "")
         if status in FINAL
@@ -173,6 +189,7 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         seconds=state.get("seconds"),
         saved=state.get("saved"),
         key=state.get("key", ""),
+        made_by=state.get("made_by", ""),
         error=state.get("error", "") if state.get("status") == "failed" else "",
         upstream=tuple(state.get("upstream", ())),
         ran_on=dict(state.get("ran_on", {})),

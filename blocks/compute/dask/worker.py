@@ -27,7 +27,7 @@ from stepwell.blocks.environments.base_interpreter import base_interpreter
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.processes.runner import StopSignal
-from stepwell.blocks.store.remote_store import RemoteStore
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.system.files import remove, take
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -94,6 +95,12 @@ class KustoCompute(FoundByName, LocalCompute):
             raise ComputeTargetException(
                 "A KustoCompute needs a cluster: there is none here to ask",
                 hint="Pass its address as `kusto_connection_string`.",
+            )
+        if not re.match(r"https?://[^/\s]+|[\w ]+=.+;?", kusto_connection_string.strip()):
+            raise ComputeTargetException(
+                "`kusto_connection_string` is no address of a cluster",
+                {"value": kusto_connection_string},
+                "Pass it such as `https://<cluster>.<region>.kusto.windows.net`.",
             )
         if application_id and not (application_key and tenant_id):
             raise ComputeTargetException(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -91,31 +92,38 @@ class CurrentFiles:
             return False
         return not places[0].datastore or self.files[0].path == places[0].path.strip("/")
 
+    @property
+    def are_here(self) -> bool:
+        """Whether all of the files are on this machine."""
+        return all(file.place is not None for file in self.files)
+
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """The SHA-256 of each file; those of unchanged files are known."""
-        far = self._far_digests()
-        return tuple(
-            file.known_digest or (self._digest(file.place) if file.place else far[file.datastore][file.path])
-            for file in self.files
-        )
+        real, here = RealPaths(), [file for file in self.files if file.place and not file.known_digest]
+        found, far = {entry.path: entry.digest for entry in self._read(here, real)}, self._far_digests
+        return tuple(file.known_digest or found.get(file.name) or far[file.datastore][file.path] for file in self.files)
 
     @property
     def tree(self) -> Tree:
         """The files by name and content, as a folder; one single file as a file."""
-        return self._tree(lambda _: False)
-
-    @property
-    def tree_of_links(self) -> Tree:
-        """The same as what `put_into` makes with links: files of this machine may be executable."""
-        return self._tree(lambda place: place is not None and bool(place.stat().st_mode & 0o100))
-
-    def _tree(self, executable: Callable[[Path | None], bool]) -> Tree:
         entries = [
-            Entry("" if self.is_single_file else file.name, "file", content, file.size, executable(file.place))
+            Entry("" if self.is_single_file else file.name, "file", content, file.size, False)
             for file, content in zip(self.files, self.digests, strict=True)
         ]
         return Tree(tuple(sorted(entries)))
+
+    @cached_property
+    def tree_here(self) -> Tree:
+        """The files as what a folder of links to them, and of copies of those that stand elsewhere, leads to."""
+        entries = self._read([file for file in self.files if file.place], RealPaths())
+        far = [file for file in self.files if not file.place]
+        entries += [
+            Entry(file.name, "file", self._far_digests[file.datastore][file.path], file.size, False) for file in far
+        ]
+        return Tree(
+            tuple(entry._replace(path="") for entry in entries) if self.is_single_file else tuple(sorted(entries))
+        )
 
     @property
     def content(self) -> str:
@@ -131,10 +139,19 @@ class CurrentFiles:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
-    def _digest(self, place: Path) -> str:
+    def _read(self, files: list[FoundFile], real: RealPaths) -> list[Entry]:
+        """Return files of this machine by name and content, read only if they are not known."""
+        if not files:
+            return []
         assert self._workspace is not None
-        path = os.path.realpath(place)
-        return self._workspace.store.digests.digest_file(path, os.stat(path))
+        paths = [real.of(os.fspath(file.place or "")) for file in files]
+        entries = []
+        with self._workspace.store.digests.among(paths) as digest_file:
+            for file, path in zip(files, paths, strict=True):
+                status = os.stat(path)
+                executable = bool(status.st_mode & 0o100)
+                entries.append(Entry(file.name, "file", digest_file(path, status), status.st_size, executable))
+        return entries
 
     @cached_property
     def _far_data(self) -> dict[str, RemoteData]:
@@ -143,6 +160,7 @@ class CurrentFiles:
         assert self._workspace is not None or not names
         return {name: RemoteData(self._workspace.store, self._datastore(name)) for name in names if self._workspace}
 
+    @cached_property
     def _far_digests(self) -> dict[str, dict[str, str]]:
         def listed(name: str, files: Iterable[FoundFile]) -> dict[str, Facts]:
             return {file.path: file.facts for file in files if file.place is None and file.datastore == name}
@@ -163,26 +181,37 @@ class CurrentFiles:
 
         `links`: files of this machine are linked rather than copied.
         """
-        paths = []
+        paths, made, real = list[Path](), set[Path](), RealPaths()
         for name, data in self._far_data.items():
             data.bring(
                 {
-                    file.path: (content, folder / file.name)
-                    for file, content in zip(self.files, self.digests, strict=True)
+                    file.path: (self._far_digests[name][file.path], folder / file.name)
+                    for file in self.files
                     if file.place is None and file.datastore == name
                 }
             )
         for file in self.files:
             target = folder / file.name
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
             if file.place is None:
                 pass
             elif links:
-                target.symlink_to(os.path.realpath(file.place))
+                os.symlink(real.of(os.fspath(file.place)), target)
             else:
-                copy_file(os.path.realpath(file.place), target)
+                copy_file(real.of(os.fspath(file.place)), target)
             paths.append(target)
         return paths
+
+    def are_linked_in(self, folder: Path) -> bool:
+        """Return whether the folder holds links to the files, all of them on this machine, and nothing else."""
+        real = RealPaths()
+        left = {os.path.join(folder, file.name): real.of(os.fspath(file.place or "")) for file in self.files}
+        try:
+            return all(os.readlink(path) == left.pop(path, "") for path in _paths_below(os.fspath(folder))) and not left
+        except OSError:  # no link
+            return False
 
     def here(self, scratch: Path) -> Iterator[LocalFile]:
         """Yield each file as one of this machine; those that stand elsewhere are fetched into a folder, when asked for."""
@@ -193,6 +222,21 @@ class CurrentFiles:
                 make_folder(place.parent)
                 self._datastore(file.datastore).get_file(file.path, place)
             yield LocalFile(file.name, str(place))
+
+
+class RealPaths:
+    """Paths without links; those of folders are looked up once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """Return where a path leads in the end."""
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        real = os.path.join(self._folders[folder], name)
+        return os.path.realpath(real) if os.path.islink(real) else real
 
 
 def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
@@ -243,7 +287,7 @@ def _of_place(workspace: BaseWorkspace | None, place: Place) -> tuple[dict[str, 
     if datastore.local_root is not None:
         datastore.require_here()
         paths = _here(datastore.local_root, start)
-        files = {path: _local(datastore, path) for path in paths if matches(pattern, path)}
+        files = {path: _local(datastore, path, status) for path, status in paths if matches(pattern, path)}
     else:
         listed = datastore.listed(start)
         files = {path: _far(datastore.name, path, facts) for path, facts in listed.items() if matches(pattern, path)}
@@ -270,11 +314,11 @@ def _of_web(workspace: BaseWorkspace | None, address: str) -> FoundFile:
     return FoundFile("", "", address, status.st_size, status.st_mtime, Path(laid), known)
 
 
-def _here(root: Path, start: str) -> Iterator[str]:
+def _here(root: Path, start: str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the paths of the files of a local datastore at or below a path of it, links followed wherever they lead."""
     top = os.path.join(root, start)
-    if os.path.isfile(top):
-        yield start
+    if status := _status(top):
+        yield start, status
         return
     links = 0
     for folder, folders, names in os.walk(top, followlinks=True):
@@ -287,15 +331,29 @@ def _here(root: Path, start: str) -> Iterator[str]:
             real = os.path.realpath(os.path.join(folder, name))
             if f"{os.path.realpath(folder)}/".startswith(f"{real}/") or links > MOST_LINKS:
                 folders.remove(name)
-        yield from (
-            "/".join(filter(None, (path, name))) for name in names if os.path.isfile(os.path.join(folder, name))
-        )
+        for name in names:
+            if status := _status(os.path.join(folder, name)):
+                yield "/".join(filter(None, (path, name))), status
 
 
-def _local(datastore: Datastore, path: str) -> FoundFile:
+def _status(path: str) -> os.stat_result | None:
+    """Return what is known of a file, None if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _paths_below(folder: str) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        yield from (os.path.join(place, name) for name in names)
+        yield from (path for name in folders if os.path.islink(path := os.path.join(place, name)))
+
+
+def _local(datastore: Datastore, path: str, status: os.stat_result) -> FoundFile:
     assert datastore.local_root is not None
     place = datastore.local_root / path
-    status = place.stat()
     return FoundFile("", datastore.name, path, status.st_size, status.st_mtime, place)
 
 

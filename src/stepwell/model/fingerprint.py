@@ -186,3 +186,18 @@ def _shown(row: Row) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+_CODE = ("recipe", "step type", "script", "module")
+_COMMAND = (*_CODE, "argument", "file")
+
+
+def code_key(fingerprint: Fingerprint) -> str:
+    """Return the key of the rows that tell which code a step has."""
+    kinds = _CODE if any(row.kind == "script" for row in fingerprint.rows) else _COMMAND
+    return Fingerprint(tuple(row for row in fingerprint.rows if row.kind in kinds)).key
+
+
+def partial_key(fingerprint: Fingerprint) -> str:
+    """Return the key of the rows that are known before any input is: without inputs and how they are read, reads and looks."""
+    return fingerprint.without("input", "beside", "reading", "order", "read", "look").key

@@ -92,7 +92,7 @@ def test_before_a_run_nothing_is_fetched_from_far_away(workspace, store, monkeyp
     monkeypatch.setattr(current_files.CurrentFiles, "put_into", lambda *_, **__: pytest.fail("it was fetched"))
     monkeypatch.setattr(current_files.FoundFile, "place", None, raising=False)
     monkeypatch.setattr(
-        current_files, "_local", lambda datastore, path: current_files.FoundFile("", datastore.name, path, 1)
+        current_files, "_local", lambda datastore, path, _: current_files.FoundFile("", datastore.name, path, 1)
     )
     with closing(RunToBe(workspace, "plan")) as context:
         files = Dataset.File.from_files((store, "a/*.csv"), validate=False)

@@ -168,7 +168,9 @@ def test_a_step_whose_input_vanished_fails_the_plan_with_a_hint(project):
     with pytest.raises(Exception, match="There is no data at a path") as caught:
         project.pipeline(project.step("a.py", "", inputs=[nowhere])).plan()
     folder = project.workspace.get_default_datastore().local_root
-    assert caught.value.facts["the datastore is"].startswith(f"{folder}, in the home of this machine; every other machine")
+    assert caught.value.facts["the datastore is"].startswith(
+        f"{folder}, in the home of this machine; every other machine"
+    )
     assert "Datastore.register(ws, name, url)" in caught.value.hint
 
 

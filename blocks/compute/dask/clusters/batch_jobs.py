@@ -260,5 +260,5 @@ _SYSTEMS: dict[str, tuple[Callable[[list[str]], list[str]], Callable[[str], Stat
     ),
     "pbs": (lambda ids: ["qstat", "-f", *ids], _of_pbs),
     "lsf": (lambda ids: ["bjobs", "-a", "-noheader", "-o", "jobid stat pend_reason delimiter='|'", *ids], _of_lsf),
-    "sge": (lambda ids: ["qstat"], _of_sge),
+    "sge": (lambda _: ["qstat"], _of_sge),
 }

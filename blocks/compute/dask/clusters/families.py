@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import math
+import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -71,8 +72,12 @@ def options_for(
         fewest: How many nodes there are from the start.
         target: The name of the compute target.
     """
-    known = {"dask_jobqueue": _for_jobs, "dask_kubernetes": _for_pods, "coiled": _for_machines}.get(family_of(kind))
-    return known(kind, dict(options), node, fewest, target) if known else dict(options)
+    family = family_of(kind)
+    if family == "dask_jobqueue":
+        return _for_jobs(kind, dict(options), node, target)
+    if family == "dask_kubernetes":
+        return _for_pods(dict(options), node, fewest)
+    return _for_machines(dict(options), node, fewest) if family == "coiled" else dict(options)
 
 
 def declared(node: Mapping[str, float]) -> str:
@@ -80,16 +85,16 @@ def declared(node: Mapping[str, float]) -> str:
     return ",".join(f"{name}={amount:.15g}" for name, amount in node.items())
 
 
-def _for_jobs(
-    kind: Any, options: dict[str, Any], node: Mapping[str, float], fewest: int, target: str
-) -> dict[str, Any]:
+def _for_jobs(kind: Any, options: dict[str, Any], node: Mapping[str, float], target: str) -> dict[str, Any]:
     import dask
 
     where = f"jobqueue.{options.get('config_name') or kind.job_cls.config_name}"
     processes = int(options.get("processes") or 1)
     cores = int(options.get("cores") or node["cpus"] * processes)
     memory = int(node.get("memory") or _MEMORY_OF_A_PROCESSOR * node["cpus"]) * processes
-    folder = home() / "cluster-jobs" / target
+    folder = (
+        home() / "cluster-jobs" / re.sub(r"[^A-Za-z0-9._-]+", "-", target)[:40]
+    )  # one not saved is called as its settings
     make_folder(folder)
     usual = {
         "cores": cores,
@@ -112,9 +117,7 @@ def _for_jobs(
     }
 
 
-def _for_pods(
-    kind: Any, options: dict[str, Any], node: Mapping[str, float], fewest: int, target: str
-) -> dict[str, Any]:
+def _for_pods(options: dict[str, Any], node: Mapping[str, float], fewest: int) -> dict[str, Any]:
     if "custom_cluster_spec" in options:
         return {"n_workers": fewest, "quiet": True, **options}
     command = options.pop("worker_command", None) or "dask-worker"
@@ -129,9 +132,7 @@ def _for_pods(
     return {**usual, **options, "worker_command": command}
 
 
-def _for_machines(
-    kind: Any, options: dict[str, Any], node: Mapping[str, float], fewest: int, target: str
-) -> dict[str, Any]:
+def _for_machines(options: dict[str, Any], node: Mapping[str, float], fewest: int) -> dict[str, Any]:
     worker = {"nthreads": int(node["cpus"]), "resources": dict(node), **(options.pop("worker_options", None) or {})}
     usual: dict[str, Any] = {"n_workers": fewest}
     if "worker_vm_types" not in options:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +14,12 @@ from stepwell.drivers.usql.csharp.members import MACROS as MEMBERS
 from stepwell.drivers.usql.csharp.scope import NOTHING
 from stepwell.drivers.usql.csharp.syntax import ScriptText, UsqlError, fail, parse
 from stepwell.drivers.usql.csharp.text_forms import MACROS as TEXT_FORMS
+from stepwell.drivers.usql.dotnet.functions import FUNCTIONS
 from stepwell.drivers.usql.extracting import MACROS as EXTRACTING
 from stepwell.drivers.usql.outputting import OutputFile, Outputting
 from stepwell.errors import UserErrorException
 
-_MACROS = (*TEXT_FORMS, *MEMBERS, *EXTRACTING)
+_MACROS = (*MEMBERS, *TEXT_FORMS, *EXTRACTING)
 _FAILED = re.compile(r"usql@(\d+)@([^@]*)(?:@(.*))?", re.DOTALL)
 
 
@@ -52,11 +54,10 @@ class Engine(Outputting):
         settings.update({"threads": threads} if threads else {})
         settings.update({"memory_limit": memory} if memory else {})
         self.connection = duckdb.connect(":memory:", config=settings)
+        for name, (function, given, made) in FUNCTIONS.items():
+            self.connection.create_function(name, _of_values(function), given, made, null_handling="special")
         for macro in _MACROS:
             self.connection.execute(f"CREATE TEMP MACRO {macro}")
-        self.connection.create_function(
-            "usql_split", _split, ["VARCHAR", "VARCHAR", "VARCHAR", "BOOLEAN"], "VARCHAR[]", null_handling="special"
-        )
 
     def compile(self) -> list[OutputFile]:
         """Return what the script's OUTPUT statements write.
@@ -220,31 +221,21 @@ class Engine(Outputting):
             fail(self.script, tree, "A script reads and writes no store by itself", hint, path=path)
 
 
-def _split(line: str, delimiter: str, mark: str, quoting: bool) -> list[str]:
-    """Return the fields of a line with escapes; a field in quotes keeps them."""
-    fields, field, at, quoted = [], "", 0, False
-    while at < len(line):
-        one = line[at]
-        if one == mark and at + 1 < len(line):
-            field += line[at + 1]
-            at += 2
-            continue
-        if quoting and one == '"' and (quoted or not field):
-            quoted = not quoted
-        if one == delimiter and not quoted:
-            fields.append(field)
-            field = ""
-        else:
-            field += one
-        at += 1
-    return [*fields, field]
+def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function for DuckDB: of null, it makes null."""
+
+    @functools.wraps(function)
+    def called(*given: Any) -> Any:
+        return None if any(value is None for value in given) else function(*given)
+
+    return called
 
 
 def missing_engine() -> UserErrorException | None:
     """Return the error that names the extra, if DuckDB or Lark is not installed."""
     import importlib.util
 
-    for module in ("duckdb", "lark"):
+    for module in ("duckdb", "lark", "regex"):
         if importlib.util.find_spec(module) is None:
             title = f"U-SQL needs {module}, which is not installed where the step runs"
             return UserErrorException(title, hint="Install stepwell[usql].")

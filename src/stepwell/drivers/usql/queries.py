@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stepwell.drivers.usql.csharp.calls import CHOICES
 from stepwell.drivers.usql.csharp.columns import Rowset, Type, Value, common, named
 from stepwell.drivers.usql.csharp.expressions import Expressions
 from stepwell.drivers.usql.csharp.scope import NOTHING, Scope, Source, group_key, source_names
@@ -122,6 +123,9 @@ class Queries(Expressions):
         for item in items:
             found = self._star(item, scope) if item.data != "item" else [self._item(item, scope)]
             for name, value in found:
+                if value.type.name in NO_COLUMNS:
+                    hint = "Write .Value of it." if value.type.name in ("Match", "Group") else "Pass it to a method."
+                    self.fail(item, f"{value.type.first} is no value of a column", hint)
                 if any(name == other for other, _ in chosen):
                     self.fail(item, f"Two columns of the SELECT are called {name!r}", "Write … AS another_name.")
                 chosen.append((name, value))
@@ -322,6 +326,7 @@ class Queries(Expressions):
         return made[0], made[1]
 
 
+NO_COLUMNS = {*CHOICES, "Match", "Group", "GroupCollection"}
 _CLAUSES = ("where", "group_by", "having")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stepwell.drivers.usql.csharp.class_calls import ClassCalls
 from stepwell.drivers.usql.csharp.columns import NUMBERS, WHOLE, Type, Value, common, fits, promoted, text
 from stepwell.drivers.usql.csharp.literals import number_of, text_in
 from stepwell.drivers.usql.csharp.members import DAYS
@@ -18,7 +19,7 @@ _LEAVES = {"string", "verbatim", "character", "integer", "real", "true", "false"
 _BOOL = Type("bool")
 
 
-class Expressions(Windows, Objects):
+class Expressions(Windows, Objects, ClassCalls):
     """Translates the trees of expressions; a method `_<rule>` for each rule of the grammar."""
 
     def value(self, tree: Any, scope: Scope) -> Value:
@@ -214,7 +215,11 @@ class Expressions(Windows, Objects):
         return self._computed(tree, "*", *(self.value(child, scope) for child in tree.children))
 
     def _bits(self, tree: Any, scope: Scope) -> Value:
-        return self._computed(tree, "|", *(self.value(child, scope) for child in tree.children))
+        left, right = (self.value(child, scope) for child in tree.children)
+        if left.type.name == right.type.name == "RegexOptions":
+            letters = left.literal + right.literal
+            return Value(text(letters), left.type, letters, never_null=True)
+        return self._computed(tree, "|", left, right)
 
     def _binary(self, tree: Any, scope: Scope) -> Value:
         left, operator, right = tree.children
@@ -243,12 +248,14 @@ class Expressions(Windows, Objects):
                 tree, f"`{operator}` can't take {left.type.one} and {right.type.one}", "Cast or convert one of them."
             )
         if operator in ("<<", ">>"):
-            type = promoted(left.type, left.type) or type
+            return self._moved(tree, operator, promoted(left.type, left.type) or type, left, right)
         a, b = (self.held_as(self._number(tree, value, operator), type).sql for value in (left, right))
         if operator == "^":
             sql = f"xor({a}, {b})"
         elif operator in ("/", "%") and type.name in (*WHOLE, "decimal"):
             return self._divided(tree, operator, type, (a, b), left, right)
+        elif operator == "*" and type.name == "decimal":
+            sql = f"usql_product_of({a}, {b})"
         else:
             sql = f"({a} {operator} {b})"
         if type.name == "decimal":
@@ -263,8 +270,21 @@ class Expressions(Windows, Objects):
             b = f"usql_divisor({b}, {a}, {self.place(tree, 'Division by zero')})"
         sql = f"({a} {'//' if operator == '/' else '%'} {b})"
         if type.name == "decimal":
-            sql = f"CAST({f'CAST({a} AS DOUBLE) / {b}' if operator == '/' else sql} AS {type.held})"
+            sql = f"usql_quotient({a}, {b})" if operator == "/" else f"CAST({sql} AS {type.held})"
         return _made(sql, type, left, right, risky=not right.literal)
+
+    def _moved(self, tree: Any, operator: str, type: Type, left: Value, right: Value) -> Value:
+        """Return the bits, moved as C# does: by what a few bits of the number say, and without an overflow."""
+        bits = 64 if "long" in type.name else 32
+        a = self.held_as(self._number(tree, left, operator), type).sql
+        by = f"(CAST({self._number(tree, right, operator).sql} AS INTEGER) & {bits - 1})"
+        whole = f"CAST(1 AS HUGEINT) << {bits}" if bits == 32 else "CAST('18446744073709551616' AS HUGEINT)"
+        if operator == ">>":
+            sql = f"(CAST({a} AS HUGEINT) // (CAST(1 AS HUGEINT) << {by}) - CASE WHEN {a} < 0 AND CAST({a} AS HUGEINT) % (CAST(1 AS HUGEINT) << {by}) <> 0 THEN 1 ELSE 0 END)"
+        else:
+            moved = f"(CAST({a} AS HUGEINT) * (CAST(1 AS HUGEINT) << {by}))"
+            sql = f"({moved} % ({whole}))" if type.name[0] == "u" else f"usql_wrapped({moved}, ({whole}))"
+        return _made(f"CAST({sql} AS {type.held})", type, left, right)
 
     def _dated(self, tree: Any, operator: str, left: Value, right: Value) -> Value:
         null = left.type.nullable or right.type.nullable
@@ -272,7 +292,9 @@ class Expressions(Windows, Objects):
         if names == ("DateTime", "-", "DateTime"):
             return _made(f"(epoch_us({left.sql}) - epoch_us({right.sql}))", Type("TimeSpan", null), left, right)
         if names in (("DateTime", "+", "TimeSpan"), ("DateTime", "-", "TimeSpan")):
-            return _made(f"({left.sql} {operator} to_microseconds({right.sql}))", Type("DateTime", null), left, right)
+            sql = f"({left.sql} {operator} to_microseconds({right.sql}))"
+            wrong = self.place(tree, "A date before the year 1 or after 9999")
+            return _made(f"usql_in_years({sql}, {wrong})", Type("DateTime", null), left, right, risky=True)
         if names in (("TimeSpan", "+", "TimeSpan"), ("TimeSpan", "-", "TimeSpan")):
             return _made(f"({left.sql} {operator} {right.sql})", Type("TimeSpan", null), left, right)
         self.fail(
@@ -350,6 +372,8 @@ class Expressions(Windows, Objects):
 
     def _index(self, tree: Any, scope: Scope) -> Value:
         held, at = self.value(tree.children[0], scope), self.value(tree.children[1], scope)
+        if held.type.name == "GroupCollection":
+            return self._group_of(tree.children[1], held, at)
         if at.type.name != "int":
             self.fail(tree.children[1], f"A place in brackets is an int, not {at.type.one}", "Cast it: (int) x.")
         place = self.place(tree, "A place in brackets that is not there, or of a text or array that is null,")

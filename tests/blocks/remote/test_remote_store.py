@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import strategies
 
-from stepwell.blocks.store.remote_store import RemoteStore
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.errors import DatastoreException
 from stepwell.model.tree import scan
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
-import stat
 import tarfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any
 
-from stepwell.blocks.system.files import copy_file, protect, remove
+from stepwell.blocks.remote.archives import TOP, pack, unpack
+from stepwell.blocks.system.files import protect, remove
 from stepwell.errors import DatastoreException
-from stepwell.model.nofollow import open_file, open_folder
 from stepwell.model.tree import scan
-
-_TOP = "data"
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ class RemoteStore:
             filesystem.makedirs(root, exist_ok=True)
             try:
                 with filesystem.open(draft, "wb") as stream, tarfile.open(fileobj=stream, mode="w|") as tar:
-                    _pack(tar, path)
+                    pack(tar, path)
                 filesystem.mv(draft, _tar(root, name))
             except BaseException:
                 with suppress(Exception):
@@ -59,16 +55,16 @@ class RemoteStore:
             filesystem.open(_tar(root, name), "rb") as stream,
             tarfile.open(fileobj=stream, mode="r|") as tar,
         ):
-            _unpack(tar, target)
-        return target / _TOP
+            unpack(tar, target)
+        return target / TOP
 
     def get_tree(self, digest: str, target: Path) -> Path:
         """Download a tree into the folder `target`, check its bytes, and return its path.
 
         One that is there already is taken as it is. A damaged one is discarded and raises DatastoreException.
         """
-        if os.path.lexists(target / _TOP):
-            return target / _TOP
+        if os.path.lexists(target / TOP):
+            return target / TOP
         draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:12]}")
         try:
             found = self.get(digest, draft)
@@ -84,7 +80,7 @@ class RemoteStore:
                 os.rename(draft, target)
         finally:
             remove(draft)
-        return target / _TOP
+        return target / TOP
 
     def discard(self, name: str) -> None:
         """Remove the tree, if it can be removed."""
@@ -98,76 +94,6 @@ class RemoteStore:
         with _errors(self, ""):
             filesystem, root = fsspec.core.url_to_fs(self.url, **self.options)
         return filesystem, str(root)
-
-
-def _pack(tar: tarfile.TarFile, path: Path) -> None:
-    """Add the file or folder that `path` is or leads to; no link in it is followed, and special files stay out."""
-    real = os.path.realpath(path)
-    if os.path.isfile(real):
-        with open_file(os.path.dirname(real), os.path.basename(real)) as stream:
-            _pack_file(tar, stream, _TOP)
-        return
-    folder = open_folder(real)
-    try:
-        _pack_folder(tar, folder, _TOP)
-    finally:
-        os.close(folder)
-
-
-def _pack_folder(tar: tarfile.TarFile, folder: int, name: str) -> None:
-    info = tarfile.TarInfo(name)
-    info.type, info.mode = tarfile.DIRTYPE, 0o755
-    tar.addfile(info)
-    with os.scandir(folder) as found:
-        children = list(found)
-    for child in children:
-        inner = f"{name}/{child.name}"
-        if child.is_symlink():
-            info = tarfile.TarInfo(inner)
-            info.type, info.linkname = tarfile.SYMTYPE, os.readlink(child.name, dir_fd=folder)
-            tar.addfile(info)
-        elif child.is_dir(follow_symlinks=False):
-            descriptor = open_folder(folder, child.name)
-            try:
-                _pack_folder(tar, descriptor, inner)
-            finally:
-                os.close(descriptor)
-        elif child.is_file(follow_symlinks=False):
-            with open_file(folder, child.name) as stream:
-                _pack_file(tar, stream, inner)
-
-
-def _pack_file(tar: tarfile.TarFile, stream: BinaryIO, name: str) -> None:
-    status, info = os.fstat(stream.fileno()), tarfile.TarInfo(name)
-    info.size, info.mode = status.st_size, stat.S_IMODE(status.st_mode)
-    tar.addfile(info, stream)
-
-
-def _unpack(tar: tarfile.TarFile, target: Path) -> None:
-    """Unpack files, folders and links in the empty folder; links come last, so that nothing is written through one."""
-    links = []
-    for member in tar:
-        place = target / _inside(member.name)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if member.isdir():
-            place.mkdir(exist_ok=True)
-        elif member.isreg():
-            with open(place, "xb") as stream, cast("IO[bytes]", tar.extractfile(member)) as packed:
-                shutil.copyfileobj(packed, stream, 1 << 20)
-            place.chmod(0o755 if member.mode & 0o100 else 0o644)
-        elif member.islnk():
-            copy_file(target / _inside(member.linkname), place)
-        elif member.issym() and place != target / _TOP:
-            links.append((place, member.linkname))
-    for place, leads_to in links:
-        os.symlink(leads_to, place)
-
-
-def _inside(name: str) -> str:
-    top, *inner = name.split("/")
-    if top != _TOP or ".." in inner:
-        raise ValueError(f"the archive holds a file outside of its folder: {name!r}")
-    return name
 
 
 def _tar(root: str, name: str) -> str:
