@@ -181,8 +181,8 @@ class DatastoreFiles:
 
     @property
     def remote_store(self) -> RemoteStore | None:
-        """The private folder through which trees reach other machines, None if the datastore is local."""
-        if self.local_root:
+        """The private folder through which trees reach other machines, None if the datastore is this machine's alone."""
+        if self.local_root and not self.is_shared:
             return None
         return RemoteStore(f"{self.url.rstrip('/')}/{PRIVATE}/depot", self._options)
 
