@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -165,11 +165,11 @@ class CurrentFiles:
         def listed(name: str, files: Iterable[FoundFile]) -> dict[str, Facts]:
             return {file.path: file.facts for file in files if file.place is None and file.datastore == name}
 
+        def again(name: str) -> dict[str, Facts]:
+            return listed(name, look(self._workspace, self.definition).files)
+
         return {
-            name: data.digests(
-                listed(name, self.files), lambda name=name: listed(name, look(self._workspace, self.definition).files)
-            )
-            for name, data in self._far_data.items()
+            name: data.digests(listed(name, self.files), partial(again, name)) for name, data in self._far_data.items()
         }
 
     def _datastore(self, name: str) -> Datastore:
