@@ -75,8 +75,8 @@ def ensure_pool(name: str = POOL, type: str = "process", image: str = "") -> Wor
 
 
 def worker_folder(pool: str) -> Path:
-    """Return the folder of this home's `stepwell worker` of the pool; its lock is held while that is at work."""
-    return home() / "workers" / re.sub(r"[^A-Za-z0-9._-]+", "-", pool)
+    """Return the folder of this home's worker of the pool, whose lock is held while that is at work: one at a time."""
+    return home() / "serve" if pool == POOL else home() / "workers" / re.sub(r"[^A-Za-z0-9._-]+", "-", pool)
 
 
 def _mended(pool: WorkPool, worker: type[BaseWorker[Any, Any, Any]], image: str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from stepwell.blocks.store.run_folder import RunFolder, readable_runs
 from stepwell.blocks.store.sharing import NotShared
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.system.disk import can_be_written, told_if_closed, words_of
-from stepwell.blocks.system.files import copy_named, has_second_name, protect, remove, write_atomically
+from stepwell.blocks.system.files import copy_named, fan_out, has_second_name, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.living import Owner
@@ -380,11 +380,6 @@ def _known_digests(root: Path, tree: Tree) -> DigestFile:
     """Return what finds the digests of files by their paths in `tree`: to compare all but their bytes."""
     known, start = {entry.path: entry.digest for entry in tree.entries}, len(os.path.realpath(root)) + 1
     return lambda path, _: known.get(path[start:], "")
-
-
-def fan_out(folder: Path, name: str) -> Path:
-    """Return where a folder of many keeps what has this name."""
-    return folder / name[:2] / name
 
 
 def _names(folder: Path) -> list[str]:

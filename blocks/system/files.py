@@ -354,3 +354,8 @@ def _clear(folder: int, top: int) -> list[str]:
             os.rename(child.name, name, src_dir_fd=folder, dst_dir_fd=top)
             names.append(name)
     return names
+
+
+def fan_out(folder: Path, name: str) -> Path:
+    """Return where a folder of many keeps what has this name."""
+    return folder / name[:2] / name

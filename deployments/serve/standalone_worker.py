@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from stepwell.blocks.server import connection
 from stepwell.blocks.server.health import trouble
 from stepwell.blocks.server.work_pool import POOL, ensure_pool, worker_folder
-from stepwell.blocks.system.home import home
 from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
 from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.deployments.serve.stop_signals import Stop, stop_signals
@@ -95,6 +94,6 @@ def _wait_until_ready(options: WorkerOptions, supervisor: Supervisor, stop: Stop
         if time.monotonic() >= deadline:
             raise ServerException(
                 f"The worker has not started within {_SECONDS_TO_START:g} s.",
-                {"logs": home() / "workers"},
+                {"logs": worker_folder(options.pool)},
                 "Read the logs.",
             )

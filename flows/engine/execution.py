@@ -15,6 +15,7 @@ from typing import Any
 from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
+from stepwell.blocks.processes.output import Notice
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.disk import SHARE_HINT
 from stepwell.blocks.system.files import remove
@@ -144,8 +145,15 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
     `session` answers what it asks, until it has ended.
     """
     compute = context.compute(job.call.definition.compute_target)
+
+    def pass_on(text: str) -> None:
+        if isinstance(text, Notice):
+            context.emit({"step": job.call.definition.id, "progress": text.rstrip("\n")})
+        if text:
+            on_output(text)
+
     with context.stop.part(folder_name(job.call.definition.id)) as stop, closing(session):
-        finished = compute.run(job, on_output, stop, context.redacting)
+        finished = compute.run(job, pass_on, stop, context.redacting)
     # What the script was told meanwhile, a worker did not know when it wrote the logs.
     redact_record(job, context.redactor.redact, logs=session.told_secrets)
     if finished.facts:

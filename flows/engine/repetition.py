@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from stepwell.blocks.compute.job import Job
-from stepwell.blocks.store.differences import differences
+from stepwell.blocks.differences.differences import differences
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.system.files import copy_named, remove

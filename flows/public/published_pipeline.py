@@ -13,7 +13,6 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import connection, documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.work_pool import POOL, worker_folder
-from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import exclusive
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import EndpointAddressBlock, PublishedPipelineBlock, published_document
@@ -338,13 +337,11 @@ def _has_worker(block: PublishedPipelineBlock) -> bool:
 
 def _is_served(pool: str) -> bool:
     """Return whether `stepwell serve`, or a `stepwell worker` of the pool, is at work in this home."""
-    folders = [worker_folder(pool), *([home() / "serve"] if pool == POOL else [])]
-    for folder in folders:
-        if (folder / "lock").exists():
-            with exclusive(folder / "lock", blocking=False) as free:
-                if not free:
-                    return True
-    return False
+    lock = worker_folder(pool) / "lock"
+    if not lock.parent.is_dir():
+        return False
+    with exclusive(lock, blocking=False) as free:
+        return not free
 
 
 def endpoint_address() -> str:

@@ -43,7 +43,7 @@ class _StepLog(FolderLog):
 
     @property
     def context(self) -> dict[str, Any]:
-        """Nothing that a script could ask for."""
+        """The empty context: there is no script to ask for more."""
         return {}
 
     def events(self) -> list[dict[str, Any]]:

@@ -102,14 +102,14 @@ def cancel_step(run: RunFolder, step: str) -> None:
 
     A step that has ended stays as it is. Raise ExperimentExecutionException for one of a user's own flow.
     """
+    if _has_ended(run, step):
+        return
     if run.facts().get("kind") == "flow":
         raise ExperimentExecutionException(
             "A step of a flow of your own is cancelled with its flow",
             {"run": run.label},
             "Cancel the flow run in Prefect's UI.",
         )
-    if _has_ended(run, step):
-        return
     make_folder(run.path / _STEPS)
     (run.path / _STEPS / folder_name(step)).touch()
     deadline = time.monotonic() + _WAIT_SECONDS

@@ -64,7 +64,7 @@ class Progress:
         known.update(event)
         if known["status"] == "running" and before != "running":
             self._began[step] = time.monotonic()
-        if self._live is None and "progress" in event:
+        if self._live is None and event.get("progress"):
             self._console.print(Text(f"{step}: {event['progress']}"), style=None)
         if self._live is None and known["status"] not in ("waiting", "starting", before):
             self._console.print(_line(step, known), style=None)

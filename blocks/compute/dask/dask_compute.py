@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -14,7 +13,7 @@ from pydantic import Field
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute, refuse_inside_step
 from stepwell.blocks.compute.dask.clusters.cluster import Cluster, ClusterSpec, cluster_of, known_cluster
-from stepwell.blocks.compute.dask.clusters.families import cpus_of, load_class
+from stepwell.blocks.compute.dask.clusters.families import cpus_of
 from stepwell.blocks.compute.dask.clusters.nodes import await_nodes, count_nodes
 from stepwell.blocks.compute.dask.job_transfer import JobTransfer, collect_results
 from stepwell.blocks.compute.dask.worker import JobRequest
@@ -115,8 +114,6 @@ class DaskCompute(Compute):
         """
         if self.address:
             return
-        with suppress(ImportError, AttributeError):  # told when a step runs; imported now, in the program's main thread
-            load_class(self.cluster_class)
         node = self.node()
         for resource, amount in self._wanted(step).items():
             if amount > node.get(resource, 0):

@@ -67,7 +67,7 @@ def test_what_one_makes_the_other_reuses_and_adds_to(shared: Path, umask: int) -
         commit(store, fingerprint(1))
         store.observe(fingerprint(1), ["/data/a"])
         run = RunFolder(store.run_folder("run"))
-        run.describe({"id": "run", "name": "run"})
+        run.describe({"id": "run", "name": "run", "number": 1})
         run.append({"status": "Running"})
         claim(store, "x", {"snapshots": {}})
         store.next_run_number()

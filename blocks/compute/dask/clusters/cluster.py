@@ -18,7 +18,7 @@ from typing import Any
 from stepwell.blocks.compute.dask.clusters.batch_jobs import BatchJobs, recording
 from stepwell.blocks.compute.dask.clusters.families import family_of, load_class, options_for
 from stepwell.blocks.compute.dask.clusters.scaling import ADAPT_SECONDS, follow
-from stepwell.blocks.processes.output import OnOutput
+from stepwell.blocks.processes.output import Notice, OnOutput
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 from stepwell.model.digests import digest
@@ -60,6 +60,7 @@ class Cluster:
         self.spec = spec
         self._jobs: dict[str, Demand] = {}
         self._allocated: set[str] = set()
+        self._announced = ("", "")
         self._lock = threading.RLock()
         self._freed = threading.Condition(self._lock)
         self._idle_since = time.monotonic()
@@ -146,6 +147,8 @@ class Cluster:
         finally:
             with self._lock:
                 self._jobs.pop(job)
+                if self._announced[0] == job:
+                    self._announced = ("", "")
                 self._allocated.discard(job)
                 self._idle_since = time.monotonic()
                 self._freed.notify()
@@ -160,22 +163,35 @@ class Cluster:
             while not (self._allocate(job, demand) or stop.stopped):
                 if not self.alive:
                     raise unreachable(self.spec, "the cluster has gone")
-                self._raise_problem()
+                self.raise_problem()
                 if time.monotonic() > notice_at:
                     why = self._jobs_of_workers.waiting() if self._jobs_of_workers else ""
                     if not told or why != told:
                         nodes = f"it has {len(self.workers())} now{'; ' if why else ''}{why}"
-                        on_output(f"Waiting for a free node of {self.spec.target}: {nodes}\n")
+                        text = f"Waiting for a free node of {self.spec.target}: {nodes}\n"
+                        on_output(Notice(text) if why and self._announces(job, why) else text)
                     told, notice_at = why or "said", time.monotonic() + _NOTICE_SECONDS
                 with self._freed:
                     self._freed.wait(_POLL_SECONDS)  # new nodes are not announced
+            if self._announced[0] == job:
+                self._announced = ("", "")
+                on_output(Notice())
             yield
+
+    def _announces(self, job: str, why: str) -> bool:
+        """Return whether this job tells people why all wait: the first one that knows."""
+        with self._lock:
+            first = self._announced[0] in ("", job) or self._announced[1] != why
+            if first:
+                self._announced = (job, why)
+            return first
 
     def endings(self) -> str:
         """Return how the jobs of its last workers ended, if it has jobs of a batch system and some did."""
         return self._jobs_of_workers.endings() if self._jobs_of_workers else ""
 
-    def _raise_problem(self) -> None:
+    def raise_problem(self) -> None:
+        """Raise ComputeTargetException if no node will come: its jobs are refused, or end before their workers come."""
         if self._jobs_of_workers is not None and (problem := self._jobs_of_workers.problem):
             raise ComputeTargetException(
                 f"The compute target {self.spec.target!r} gets no nodes",

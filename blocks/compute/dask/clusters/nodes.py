@@ -32,6 +32,7 @@ def await_nodes(spec: ClusterSpec, count: int, seconds: float, on_output: Callab
     demand = {resource: amount * count for resource, amount in spec.node.items()}
     with cluster.counted(f"nodes-{os.urandom(8).hex()}", demand):
         while True:
+            cluster.raise_problem()
             found = len(cluster.workers())
             if found != reported:
                 on_output(found)

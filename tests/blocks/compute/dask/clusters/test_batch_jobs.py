@@ -13,6 +13,7 @@ from stepwell.blocks.compute.dask.clusters import batch_jobs
 from stepwell.blocks.compute.dask.clusters.batch_jobs import states
 from stepwell.blocks.compute.dask.clusters.cluster import cluster_of, known_cluster
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
+from stepwell.blocks.processes.output import Notice
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
 
@@ -125,11 +126,14 @@ def test_a_job_that_does_not_start_is_told_of_with_the_schedulers_reason_and_cal
     make, slurm, monkeypatch
 ):
     monkeypatch.setattr("stepwell.blocks.compute.dask.clusters.cluster._NOTICE_SECONDS", 0.5)
-    _, said, raised, entered, end = hold(make(options={"queue": "closed"}))
+    _, said, raised, entered, end = hold(make(options={"queue": "closed"}), jobs=3, cpus=1.0)
     try:
         eventually(lambda: raised or any("PartitionDown" in line for line in said))
-        (job,) = slurm.jobs()
-        assert f"it has 0 now; job {job[0]} in queue closed: PENDING (PartitionDown)" in said[-1]
+        assert len(slurm.jobs()) == 2
+        eventually(
+            lambda: sum("it has 0 now; 2 jobs in queue closed: PENDING (PartitionDown)" in line for line in said) == 3
+        )
+        assert len([line for line in said if isinstance(line, Notice) and "2 jobs" in line]) == 1  # for all of them
         assert not raised and not entered
     finally:
         end()
@@ -153,6 +157,24 @@ def test_jobs_that_can_never_work_end_the_wait_with_their_reason(make, slurm, op
     (error,) = raised
     assert "The compute target 'slurm' gets no nodes" in error
     assert re.search(reason, error), error
+
+
+def test_waiting_for_nodes_ends_when_none_will_come(make):
+    with pytest.raises(ComputeTargetException, match="gets no nodes"):
+        make(options={"queue": "nowhere"}).wait_for_completion(min_node_count=1)
+
+
+def test_nobody_without_the_runs_keys_speaks_to_its_scheduler(make, stepwell_home):
+    from distributed import Client, Security
+
+    address = cluster_of(make().spec()).client.scheduler.address
+    assert address.startswith("tls://")
+    with pytest.raises(OSError):
+        Client(address.replace("tls://", "tcp://"), timeout=1)
+    with pytest.raises(OSError):
+        Client(address, security=Security.temporary(), timeout=1)
+    keys = list((stepwell_home / "cluster-jobs" / "slurm").glob(".dask-jobqueue.*"))
+    assert keys and {path.stat().st_mode & 0o77 for path in keys} == {0}
 
 
 # Other batch systems: what their commands print, as documented -----------------------------------------------------------

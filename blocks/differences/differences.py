@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import BinaryIO
 
-from stepwell.blocks.store.array_differences import MAGIC, array_difference
+from stepwell.blocks.differences.array_differences import MAGIC, array_difference
 from stepwell.model.tree import Entry, Tree, scan
 
 _CHUNK = 1 << 20

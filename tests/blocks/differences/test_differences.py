@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from stepwell.blocks.store.differences import content_difference, differences
+from stepwell.blocks.differences.differences import content_difference, differences
 
 
 def place(one: bytes, two: bytes) -> str:
