@@ -6,7 +6,14 @@ import json
 import os
 
 import pytest
-from stepwell import CommandStep, DataTransferStep, LocalCompute, OutputFileDatasetConfig, PipelineData, PipelineParameter
+from stepwell import (
+    CommandStep,
+    DataTransferStep,
+    LocalCompute,
+    OutputFileDatasetConfig,
+    PipelineData,
+    PipelineParameter,
+)
 from stepwell.blocks.processes.output import Notice
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.references import DataPath, DataPathComputeBinding
