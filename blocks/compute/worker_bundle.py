@@ -57,7 +57,7 @@ BLOCKS = {
         ),
         "table",
     ),
-    "store": ("remote_store",),
+    "remote": ("archives", "remote_store"),
     "system": ("companions", "files", "home", "locks", "modes", "temporary_folder"),
 }
 """The modules of `stepwell.blocks` that need the standard library alone, by room."""

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.azure_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
-from stepwell.blocks.datastores.datastore_urls import local_path
+from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.remote.remote_store import RemoteStore
@@ -127,7 +127,7 @@ class DatastoreFiles:
         if self._place:
             return {}
         secret = self._block.options.get_secret_value() if self._block.options else {}
-        return {**self._block.plain_options, **_of_this_machine(self.url), **secret}
+        return {**self._block.plain_options, **options_of_this_machine(self.url), **secret}
 
     @cached_property
     def local_root(self) -> Path | None:
@@ -173,8 +173,8 @@ class DatastoreFiles:
 
     @property
     def remote_store(self) -> RemoteStore | None:
-        """The private folder through which trees reach other machines, None if the datastore is local."""
-        if self.local_root:
+        """The private folder through which trees reach other machines, None if the datastore is this machine's alone."""
+        if self.local_root and not self.is_shared:
             return None
         return RemoteStore(f"{self.url.rstrip('/')}/{PRIVATE}/depot", self._options)
 
@@ -389,13 +389,6 @@ class DatastoreFiles:
             yield from files_below(self.local_root, folder, without=PRIVATE)
         except StepwellError as error:
             raise DatastoreException(error.title, {"datastore": self.name, **error.facts}, error.hint) from None
-
-
-def _of_this_machine(url: str) -> dict[str, str]:
-    """Return the options that v1 has in a compute target, and Databricks' own tools in the environment."""
-    names = {"instance": "DATABRICKS_HOST", "token": "DATABRICKS_TOKEN"} if url.startswith("dbfs://") else {}
-    found = {option: os.environ.get(variable, "") for option, variable in names.items()}
-    return {option: text.removeprefix("https://").rstrip("/") for option, text in found.items() if text}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -61,3 +61,10 @@ def _refuse(url: str, reason: str) -> str:
 def _refused(url: str, reason: str) -> DatastoreException:
     hint = "Write a URL with the whole path, as in file:///data."
     return DatastoreException("The URL can't be that of a datastore", {"url": url, "reason": reason}, hint)
+
+
+def options_of_this_machine(url: str) -> dict[str, str]:
+    """Return the options that v1 has in a compute target, and Databricks' own tools in the environment."""
+    names = {"instance": "DATABRICKS_HOST", "token": "DATABRICKS_TOKEN"} if url.startswith("dbfs://") else {}
+    found = {option: os.environ.get(variable, "") for option, variable in names.items()}
+    return {option: text.removeprefix("https://").rstrip("/") for option, text in found.items() if text}

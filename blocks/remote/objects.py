@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -33,6 +34,8 @@ _T = TypeVar("_T")
 SECONDS = 30.0
 """How long an answer is waited for; a connection for five seconds at most."""
 
+_SHOWN = {"endpoint_url", "account_name", "account_host", "host", "username", "region_name"}
+_SHORTEST_SECRET = 6
 _PROBED_FOR = 7 * 86400.0
 _KINDS: dict[str, type[Folder | S3Bucket | AzureContainer | SftpFolder | AnyFilesystem]] = {
     **dict.fromkeys(("file", "local"), Folder),
@@ -210,7 +213,7 @@ class RemoteObjects:
     def _failed(self, error: Exception) -> DatastoreException:
         return DatastoreException(
             "A datastore can't be read or written",
-            {"url": self.url, "reason": f"{type(error).__name__}: {error}"},
+            {"url": self.url, "reason": _masked(f"{type(error).__name__}: {error}", self._options)},
             "Check that this machine reaches it, that the URL's driver is installed, and your rights.",
         )
 
@@ -227,6 +230,16 @@ def _kept(url: str, options: Mapping[str, Any]) -> Any:
 @lru_cache(maxsize=8)
 def _client(url: str, options: str, _process: int) -> Any:
     return fsspec.core.url_to_fs(url, **json.loads(options), skip_instance_cache=True)[0]
+
+
+def _masked(text: str, options: object) -> str:
+    """Return the text without what the options hold, whole or as a part of a connection string."""
+    values = options.items() if isinstance(options, Mapping) else ()
+    for name, value in values:
+        text = _masked(text, value)
+        for part in re.split(r"[;&?]|(?<!=)=(?!=|$)", value) if isinstance(value, str) and name not in _SHOWN else ():
+            text = text.replace(part, "***") if len(part) >= _SHORTEST_SECRET else text
+    return text
 
 
 def _checked(name: str) -> str:

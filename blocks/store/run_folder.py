@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import threading
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from typing import Any
 from stepwell.blocks.system.disk import SHARE_HINT, owner_of
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import make_folder, open_or_make
-from stepwell.blocks.system.living import Machine, free_means_dead, locks_travel, sign, signed_by, silent_for
+from stepwell.blocks.system.living import Machine, free_means_dead, locks_travel, machine, sign, signed_by, silent_for
 from stepwell.blocks.system.locks import exclusive, shared
 from stepwell.model.regular_files import read_bytes, regular_only
 
@@ -29,6 +30,10 @@ _HEARTBEAT, _BEAT_SECONDS, _SILENCE_SECONDS, _DAY = "heartbeat", 20.0, 600.0, 86
 
 TEXTS = ("error", "warning", "problem", "why", "ran_on", "undeclared", "differs")
 """The fields of an event that hold words for people; secrets in them are masked."""
+
+HEARD = "heard.json"
+DEAD_SECONDS = 120.0
+"""After how long of silence another machine's run counts as dead."""
 
 _NUMBER = (int, float)
 _LARGEST = 1e11  # what is larger is no time and no count, and can't be shown as one
@@ -50,6 +55,8 @@ _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
         ("tags", "pipeline", "published", "parameters", "snapshots", "properties", "trial", "machine"), dict
     ),
 }
+
+_HEARD_TYPES: dict[str, type | tuple[type, ...]] = {"machine": str, "state": str, "silent": _NUMBER, "seen": _NUMBER}
 
 
 class RunFolder:
@@ -169,6 +176,8 @@ class RunFolder:
 
     def is_alive(self) -> bool:
         """Return whether a process is at work on the run; what can't be told of another machine's lives until it is silent."""
+        if heard := self.heard():
+            return heard["state"] not in ENDED and self.silent_seconds() < DEAD_SECONDS
         path = self.path / "alive.lock"
         if not os.path.isfile(path):
             return False
@@ -179,6 +188,42 @@ class RunFolder:
             return False
         sign_of_life, patience = (self.path / _HEARTBEAT, _SILENCE_SECONDS) if signed_by(path) else (path, _DAY)
         return silent_for(sign_of_life if sign_of_life.exists() else path) < patience
+
+    def heard(self) -> dict[str, Any]:
+        """Return what was heard of a run that another machine is or was at work on; empty if the folder is the run's own."""
+        try:
+            found = json.loads(read_bytes(self.path / HEARD))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        known = isinstance(found, dict) and all(_fits(name, found.get(name), _HEARD_TYPES) for name in _HEARD_TYPES)
+        return found if known else {}
+
+    def note_heard(self, machine: str, state: str, silent: float) -> None:
+        """Note that the folder is a copy of what another machine tells of its run, and for how long that has been silent."""
+        facts = {"machine": machine, "state": state, "silent": min(silent, 1e10), "seen": time.time()}
+        write_atomically(self.path / HEARD, json.dumps(facts).encode())
+
+    def take_over(self) -> None:
+        """Make the copy of another machine's run the run's own folder."""
+        with suppress(OSError):
+            (self.path / HEARD).unlink(missing_ok=True)
+
+    def silent_seconds(self) -> float:
+        """Return for how long nothing was heard of another machine's run."""
+        heard = self.heard()
+        return float(heard["silent"]) + max(0.0, time.time() - heard["seen"]) if heard else 0.0
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another machine is, or was, at work on the run."""
+        signed = self.machine
+        return bool(self.heard()) or (signed is not None and signed["kernel"] != machine()["kernel"])
+
+    @property
+    def machine_name(self) -> str:
+        """The name of the machine that is, or was, at work on the run; '' if that is not known."""
+        noted = self.machine or self.facts().get("machine", {})
+        return str(self.heard().get("machine") or noted.get("name", ""))
 
     @property
     def machine(self) -> Machine | None:

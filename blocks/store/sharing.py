@@ -27,11 +27,15 @@ class LostBytes(StoreException):
 
 @dataclass(frozen=True)
 class SharingReport:
-    """What became of results that were to be shared: how many are, how many wait and why, and what is worth a warning."""
+    """What became of results that were to be shared: how many are, how many wait and why, and what is worth a warning.
+
+    `away`: the datastore did not answer, so that those of others were not used either.
+    """
 
     shared: int = 0
     waiting: int = 0
     reason: str = ""
+    away: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -41,6 +45,9 @@ class NotShared:
     tree_path: Callable[[str], Path]
     shares = False
     """Whether other machines have its results, too."""
+
+    is_away = False
+    """Whether the datastore that passes results on did not answer a moment ago."""
 
     def bring(self, tree: str) -> Path:
         """Return where the bytes of a kept tree are; those that others made are fetched if they are not here.
@@ -67,6 +74,9 @@ class NotShared:
 
     def share(self, record: StepRecord) -> None:
         """Let others have the result, in the background."""
+
+    def share_tree(self, tree: str) -> None:
+        """Let others have the bytes of a kept tree that is no result, such as a model's, in the background."""
 
     def finish_sharing(self) -> SharingReport:
         """Wait until what is to be shared is, or can't be for now, and return what became of it since the last call."""

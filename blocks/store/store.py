@@ -333,9 +333,8 @@ class Store(NotShared):
             try:
                 number = int(read_bytes(counter)) + 1
             except (OSError, ValueError):
-                number = 1 + max(
-                    (int(RunFolder(path).facts().get("number", 0)) for path in self.run_folders()), default=0
-                )
+                known = (RunFolder(path).facts().get("number", 0) for path in self.run_folders())
+                number = 1 + max(known, default=0)
             write_atomically(counter, str(number).encode())
         return number
 

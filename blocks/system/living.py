@@ -28,6 +28,10 @@ from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import NO_LOCKS_HERE, file_lock
 from stepwell.errors import StepwellError
 
+NAME = "STEPWELL_MACHINE"
+"""The variable that names this machine for people, where its host's name says nothing, as in a container."""
+
+_LONGEST_NAME = 100
 _SUFFIX = ".lock"
 _NAME = re.compile("p[0-9a-f]{16}")
 _LONGEST_SILENCE = 7 * 86_400
@@ -69,24 +73,25 @@ class Machine(TypedDict):
 def machine() -> Machine:
     """Return the facts of this process's machine: its kernel since it started, its PID namespace, its home, its name."""
     try:
-        return _machine(str(home()))
+        return _machine(str(home()), os.environ.get(NAME, ""))
     except StepwellError:  # it can't be made
-        return _machine("")
+        return _machine("", os.environ.get(NAME, ""))
 
 
 @functools.cache
-def _machine(home_folder: str) -> Machine:
+def _machine(home_folder: str, named: str) -> Machine:
     kernel = _read_once("/proc/sys/kernel/random/boot_id") or socket.gethostname()
     try:
         space = os.readlink("/proc/self/ns/pid")
     except OSError:
         space = ""
+    name = named[:_LONGEST_NAME] if named.isprintable() else ""
     try:
-        user = getpass.getuser()
+        name = name or f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError, ImportError):  # a user id without a name
-        user = str(os.getuid())
+        name = f"{os.getuid()}@{socket.gethostname()}"
     own = _short(f"{kernel}|{space}|{home_folder}")
-    return Machine(id=own, kernel=_short(kernel), name=f"{user}@{socket.gethostname()}")
+    return Machine(id=own, kernel=_short(kernel), name=name)
 
 
 def _short(text: str) -> str:

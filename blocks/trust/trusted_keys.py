@@ -67,6 +67,13 @@ class TrustedKeys:
 
     def refusal(self, key_id: str, data: bytes, signature: str) -> str:
         """Return why bytes that this key is said to have signed are not believed, in words; '' if they are."""
+        refused, block = self.distrust(key_id), self._find(key_id)
+        if refused or block is None:
+            return refused
+        return "" if is_signed_by(block.public, data, signature) else "was damaged or forged"
+
+    def distrust(self, key_id: str) -> str:
+        """Return why nothing that this key signs is believed, in words; '' if it is."""
         block = self._find(key_id)
         if block is None or id_of(block.public) != key_id:
             return "is signed with a key that the workspace doesn't know"
@@ -74,7 +81,7 @@ class TrustedKeys:
             return f"is signed with the revoked key of {block.owner}"
         if block.role not in self._roles:
             return f"is from {block.owner}, and the workspace believes {' and '.join(self._roles)} only"
-        return "" if is_signed_by(block.public, data, signature) else "was damaged or forged"
+        return ""
 
     def _find(self, key_id: str) -> TrustedKeyBlock | None:
         if time.monotonic() - self._read_at > _SECONDS or key_id not in self._known:

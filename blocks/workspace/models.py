@@ -108,6 +108,7 @@ def add_version(
             claims.claim(store, block.claim, {"snapshots": {name: tree.digest}})
         finally:
             claims.disclaim(store, draft)
+    store.share_tree(tree.digest)
     _show(workspace, block)
     return block
 

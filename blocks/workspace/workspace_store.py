@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,10 +16,13 @@ from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.blocks.datastores.datastore_places import checked_place
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
+from stepwell.blocks.store.runs.run_index import RunPlace
+from stepwell.blocks.store.runs.shared_runs import SharedRuns
 from stepwell.blocks.store.shared.shared_store import SharedStore, sharing_mode
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.trust.trusted_keys import ROLES, TrustedKeys
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.stand_ins import CHOICES, Databricks, Environments, Gpus, chosen_outside
@@ -26,10 +30,14 @@ from stepwell.blocks.workspace.store_identity import elsewhere, keep_id, place_o
 from stepwell.errors import DatastoreException
 from stepwell.model.names import folder_name
 
+WORKSPACE_TAG, MACHINE_TAG = "workspace:", "machine:"
+"""How the tags begin by which Prefect knows to which workspace a run belongs, and which machine is at work on it."""
+
 BLOB_STORE = "workspaceblobstore"
 SHARED = "v1"
 """The folder, and the format, of what workspaces share in the private folder of their default datastores."""
 
+_RUNS_SECONDS = 10.0
 Trust = Literal["writers", "ci-only"]
 
 
@@ -114,7 +122,7 @@ class WorkspaceStore:
         laid = {datastore: checked_place(place)} if place else {}
         places = self._reload().datastore_places
         self._change(datastore_places={**{name: there for name, there in places.items() if name != datastore}, **laid})
-        for looked_up in ("_default", "_default_root", "folder", "store"):
+        for looked_up in ("_default", "_default_root", "folder", "store", "shared_runs"):
             self.__dict__.pop(looked_up, None)
 
     @property
@@ -164,7 +172,7 @@ class WorkspaceStore:
         """
         Datastore(self, name)
         self._block.default_datastore = name
-        for known in ("_default", "_default_root", "folder", "store"):
+        for known in ("_default", "_default_root", "folder", "store", "shared_runs"):
             self.__dict__.pop(known, None)
         self._adopt(store_id=self.folder)
         self.is_here = True
@@ -240,9 +248,25 @@ class WorkspaceStore:
         mode = sharing_mode()
         if mode == "off" or not self._default.is_shared:
             return Store(self.folder, self._signing_key, self.digests)
-        space = f"{SHARED}/{folder_name(self.name)}-{self.sign('shared store')[:8]}"
-        opened = partial(self._default.objects, space)
+        opened = partial(self._default.objects, self._space)
         return SharedStore(self.folder, self._signing_key, self.digests, opened, self.keys, mode)
+
+    @cached_property
+    def shared_runs(self) -> SharedRuns | None:
+        """The runs of all machines that share the default datastore; None if that is this machine's alone."""
+        if sharing_mode() == "off" or not self._default.is_shared:
+            return None
+        objects = self._default.objects(self._space, timeout=_RUNS_SECONDS, pauses=(0.5,))
+        return SharedRuns(objects, self.folder / "runs", read_only=sharing_mode() == "read")
+
+    @property
+    def _space(self) -> str:
+        return f"{SHARED}/{folder_name(self.name)}-{self.sign('shared store')[:8]}"
+
+    @property
+    def run_place(self) -> Store | RunPlace:
+        """Where runs stand on this machine: in the store, or, where that is another home's, copies of what is told of them."""
+        return self.store if self.is_here else RunPlace(home() / "elsewhere" / self.name)
 
     @cached_property
     def is_here(self) -> bool:
@@ -327,3 +351,9 @@ class WorkspaceStore:
         with suppress(DatastoreException):  # whoever needs the datastore is told
             self.require_here()
         return self
+
+
+def place_tags(tags: Iterable[str], workspace: str) -> list[str]:
+    """Return a run's tags, with those of its workspace and of this machine in place of any other's."""
+    others = {tag for tag in tags if not tag.startswith((WORKSPACE_TAG, MACHINE_TAG))}
+    return sorted({*others, f"{WORKSPACE_TAG}{workspace}", f"{MACHINE_TAG}{machine()['name']}"})

@@ -111,12 +111,12 @@ def runs(
     """List runs, newest first."""
     if context.invoked_subcommand:
         return
-    from stepwell.blocks.store.run_index import runs_of
-    from stepwell.deployments.lookup.workspaces import find_stores, of_each
+    from stepwell.deployments.lookup.workspaces import of_each, seen_workspaces
     from stepwell.deployments.reports.report import in_json, run_lines, summary_or_none
+    from stepwell.flows.runs.elsewhere.finding import known_runs
     from stepwell.flows.runs.names import short_ids
 
-    known = of_each(find_stores(workspace), lambda found: runs_of(found.store))
+    known = of_each(seen_workspaces(workspace), lambda found: known_runs(found, limit))
     ids = short_ids(run.run_id for run in known)
     known = [run for run in known if trials or not run.is_trial]
     known.sort(key=lambda run: run.created, reverse=True)

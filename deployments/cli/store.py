@@ -148,7 +148,8 @@ def _sharing(name: str) -> list[SharedStore]:
         raise UserErrorException(
             "No results are shared with other machines",
             {"store": stores[0].root if stores else "none", "STEPWELL_SHARED": os.environ.get("STEPWELL_SHARED", "")},
-            "Make a datastore that other machines reach the default one: `datastore.set_as_default()`.",
+            "Unset STEPWELL_SHARED, and make a datastore that other machines reach the default one: "
+            "`datastore.set_as_default()`.",
         )
     return sharing
 

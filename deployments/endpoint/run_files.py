@@ -40,6 +40,12 @@ def download(known: KnownRun, step: str, output: str, path: str | None) -> Respo
 
 
 def _find(known: KnownRun, step: str, output: str) -> tuple[PortDataReference, Tree]:
+    workspace = known.run.workspace
+    if not workspace.is_here:
+        hint = f"Ask the endpoint of {known.run.folder.machine_name or 'that machine'}."
+        raise HttpError(
+            404, "NotFound", f"The run's outputs are at {workspace.store_place}, out of this one's reach", hint
+        )
     for one in known.run.find_step_run(step):
         data = one.get_outputs().get(output)
         if data is not None:

@@ -21,11 +21,12 @@ from stepwell.deployments.access.addresses import networks
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.deployments.schedules.data_trigger import poll
 from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
-from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.deployments.serve.reconciler import Reconciler
+from stepwell.deployments.serve.runs.lost_runs import LostRuns
+from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_name
+from stepwell.deployments.serve.runs.untold_runs import UntoldRuns
 from stepwell.deployments.serve.stop_signals import Stop, stop_signals
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
-from stepwell.deployments.serve.untold_runs import UntoldRuns
 from stepwell.deployments.serve.worker_child import ServerMonitor, child_environment, worker_child
 from stepwell.errors import ServerException, UserErrorException
 
@@ -76,7 +77,9 @@ def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: Stop) -> None
     orphaned_runs, untold_runs = OrphanedRuns(log.emit), UntoldRuns(log.emit)
     supervisor = Supervisor(folder, children(options))
     server = ServerMonitor()
-    reconciler = Reconciler([server.check, untold_runs.tell, orphaned_runs.reconcile, poll], log)
+    reconciler = Reconciler(
+        [server.check, untold_runs.tell, orphaned_runs.reconcile, LostRuns(orphaned_runs).settle, poll], log
+    )
     stop.interrupts = False
     try:
         supervisor.start()

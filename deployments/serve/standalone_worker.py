@@ -10,7 +10,7 @@ from stepwell.blocks.server import connection
 from stepwell.blocks.server.health import trouble
 from stepwell.blocks.server.work_pool import POOL, ensure_pool, worker_folder
 from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
-from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
+from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.deployments.serve.stop_signals import Stop, stop_signals
 from stepwell.deployments.serve.supervisor import Supervisor, only_one
 from stepwell.deployments.serve.worker_child import ServerMonitor, worker_child

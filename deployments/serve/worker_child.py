@@ -11,7 +11,7 @@ from stepwell.blocks.server import connection
 from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.blocks.system.home import home
 from stepwell.deployments.serve.child_output import log_to_stderr
-from stepwell.deployments.serve.orphaned_runs import worker_name
+from stepwell.deployments.serve.runs.orphaned_runs import worker_name
 from stepwell.deployments.serve.supervisor import Child
 
 _GRACE_SECONDS = 10.0

@@ -137,6 +137,8 @@ def _try_to_deliver(
 ) -> None:
     """Deliver an output to its usual place, unless its datastore is away: the run goes on without, and says so once."""
     datastore = _datastore(context, port)
+    if context.store.is_away and datastore.name == context.workspace.default_datastore_name:
+        context.unreachable.add(datastore.name)
     if datastore.name in context.unreachable:
         return
     try:
@@ -145,8 +147,6 @@ def _try_to_deliver(
         if error.__cause__ is None or not is_transient(error.__cause__):
             raise
         context.unreachable.add(datastore.name)
-        reason = error.facts.get("reason") or error.title
-        context.warn(f"Outputs are not put on datastore {datastore.name!r} for now: {reason}")
 
 
 def finish_sharing(context: RunContext) -> None:
@@ -154,9 +154,15 @@ def finish_sharing(context: RunContext) -> None:
     report = context.store.finish_sharing()
     for warning in report.warnings:
         context.warn(warning)
+    lacks = [f"outputs are not put on {', '.join(sorted(context.unreachable))}"] if context.unreachable else []
+    if report.away:
+        lacks.append("results of others are not used")
     if report.waiting and report.reason:
-        more = f"{report.waiting} results wait for a later run or `stepwell store push`"
-        context.warn(f"Not shared: {report.reason}; {more}")
+        what = "1 result waits" if report.waiting == 1 else f"{report.waiting} results wait"
+        lacks.append(f"{what} for a later run or `stepwell store push`")
+    if lacks:
+        reason = report.reason or "no answer"
+        context.warn(f"The datastore that passes results on can't be used, so {'; '.join(lacks)}: {reason}")
     if context.store.shares:
         context.emit({"shared": report.shared, "waiting": report.waiting})
 

@@ -21,10 +21,12 @@ from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.made_up_names import is_generated
 from stepwell.blocks.store.run_folder import RunFolder, run_label
 from stepwell.blocks.system.disk import told_in_words
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.entered import entered_workspace
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.blocks.workspace.results import results_block
+from stepwell.blocks.workspace.workspace_store import place_tags
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import differing_line
 from stepwell.flows.engine.materialization import finish_sharing
@@ -223,14 +225,16 @@ def _context_of(workspace: str, run_id: str) -> RunContext:
                     "workspace": workspace,
                     "kind": "flow",
                     "name": name,
+                    "machine": dict(machine()),
                 }
             )
-        _name_in_prefect(run_id, run_label(name, number))
+        _name_in_prefect(run_id, run_label(name, number), workspace)
     return context
 
 
-def _name_in_prefect(run_id: str, label: str) -> None:
-    """Give the flow run its short name, unless somebody chose another one."""
+def _name_in_prefect(run_id: str, label: str, workspace: str) -> None:
+    """Give the flow run its short name, unless somebody chose another one, and the tags of its place."""
     with suppress(Exception), client() as api:  # a step that is called outside any flow has no flow run
-        if is_generated(api.read_flow_run(UUID(run_id)).name):
-            api.update_flow_run(UUID(run_id), name=label)
+        flow_run = api.read_flow_run(UUID(run_id))
+        name = label if is_generated(flow_run.name) else flow_run.name
+        api.update_flow_run(UUID(run_id), name=name, tags=place_tags(flow_run.tags, workspace))

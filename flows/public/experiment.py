@@ -10,7 +10,6 @@ from urllib.parse import quote
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.arguments.hints import Words
 from stepwell.blocks.server import documents
-from stepwell.blocks.store.run_index import runs_of
 from stepwell.blocks.workspace import experiments
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
@@ -21,6 +20,7 @@ from stepwell.flows.public.hyperdrive_run import KIND as SWEEP
 from stepwell.flows.public.interactive_run import SCRIPT, InteractiveRun
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+from stepwell.flows.runs.elsewhere.finding import known_runs
 from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment
@@ -315,7 +315,7 @@ class Experiment:
             The experiments.
         """
         known = experiments.all_facts(workspace.name)
-        names = dict.fromkeys([*(run.experiment for run in runs_of(workspace.store)), *known])
+        names = dict.fromkeys([*(run.experiment for run in known_runs(workspace)), *known])
         wanted = {"ActiveOnly": (False,), "ArchivedOnly": (True,)}.get(view_type, (True, False))
         chosen = [name for name in names if (name in known and bool(known[name].archived)) in wanted]
         found = [Experiment(workspace, name) for name in chosen if experiment_name in (None, name)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.blocks.store.run_index import RunEntry, runs_of
+from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import (
     DatastoreException,
@@ -24,7 +24,7 @@ from stepwell.flows.public.host_run import ENDED, HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
-from stepwell.flows.runs.names import matching_runs
+from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
 from stepwell.model.definitions import ParameterDefinition
@@ -66,7 +66,7 @@ class PipelineRun(HostRun):
         Raises:
             ExperimentExecutionException: No run, or more than one, is meant.
         """
-        found = matching_runs(workspace, run_id)
+        found = find_runs(workspace, run_id)
         if len(found) != 1:
             raise ExperimentExecutionException(
                 f"There is no run {run_id!r}" if not found else f"{run_id!r} means several runs",
@@ -194,6 +194,7 @@ class PipelineRun(HostRun):
 
     def cancel(self) -> None:
         """Cancel the run: stop its steps, now or within seconds. A run that has ended stays as it is."""
+        renew(self.workspace, self.folder)
         cancel(self.folder)
 
     def publish_pipeline(
@@ -389,6 +390,8 @@ def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -
     return DatastoreException(title, facts, "Run the pipeline again: they will be made anew.")
 
 
-def all_runs(workspace: BaseWorkspace, wanted: Callable[[RunEntry], bool] = lambda _: True) -> Iterator[PipelineRun]:
+def all_runs(
+    workspace: BaseWorkspace, wanted: Callable[[RunEntry], bool] = lambda _: True, most: int | None = None
+) -> Iterator[PipelineRun]:
     """Iterate over the runs of the workspace that are wanted, newest first; each is read when its turn comes."""
-    return (PipelineRun.of_folder(workspace, entry.folder) for entry in runs_of(workspace.store) if wanted(entry))
+    return (PipelineRun.of_folder(workspace, entry.folder) for entry in known_runs(workspace, most) if wanted(entry))

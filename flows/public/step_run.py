@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.store import Miss
 from stepwell.blocks.system.files import copy_tree
 from stepwell.errors import (
     ActivityFailedException,
@@ -21,6 +23,8 @@ from stepwell.flows.public.host_run import ENDED, kept_files
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_details import StepDetails
+from stepwell.flows.runs.elsewhere.finding import bring_step
+from stepwell.flows.runs.elsewhere.from_server import server_log
 from stepwell.flows.runs.summary import StepSummary
 from stepwell.model.fingerprint import CONTENT
 from stepwell.model.nofollow import files_below, is_file, open_file
@@ -160,12 +164,19 @@ class StepRun(StepDetails):
     def _read_log(self, name: str) -> str:
         if not self.id:
             return ""
+        self._bring()
         try:
             stream = open_file(self.folder, f"logs/{name}")
         except OSError:
-            return ""
+            return server_log(self.id) if self._run.folder.heard() and name != "stderr.txt" else ""
         with io.TextIOWrapper(stream, errors="replace") as text:
             return text.read()
+
+    def _bring(self, *, files: bool = False) -> None:
+        """Bring what the step left on another machine, if it ran there."""
+        origin = RunFolder(self.folder.parent.parent)
+        if self.id and (origin.heard() or not origin.path.exists()):
+            bring_step(self._run.workspace, origin.run_id, self.id, files=files)
 
     def get_metrics(
         self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
@@ -181,6 +192,7 @@ class StepRun(StepDetails):
         Returns:
             The metrics by name.
         """
+        self._bring()
         return {key: value for key, value in metrics_of(self.current().events, "step").items() if name in (None, key)}
 
     def get_file_names(self) -> list[str]:
@@ -189,6 +201,8 @@ class StepRun(StepDetails):
         Returns:
             Their names, such as `outputs/model.pkl`; uploaded files have the name that they were given.
         """
+        self._bring()
+        self._bring(files=True)
         return [f"{prefix}{name}" for below, folder, prefix in self._kept for name in files_below(below, folder)]
 
     @property
@@ -282,14 +296,24 @@ class StepRun(StepDetails):
 
         Returns:
             The outputs by name; empty until the step has ended well.
+
+        Raises:
+            WorkspaceException: They are in the store of another home, which this one does not reach.
         """
-        record = self._run.workspace.store.read_record(self._summary.key) if self._summary.key else None
+        self._run.workspace.require_here()
+        record = self._record()
         if not isinstance(record, StepRecord):
             return {}
         return {
             name: PortDataReference(self._run.workspace, name, record, artifact)
             for name, artifact in record.written.items()
         }
+
+    def _record(self) -> StepRecord | Miss:
+        """Return the record of the step's result, of another machine's run that which it shares."""
+        store, key = self._run.workspace.store, self._summary.key
+        found = store.read_record(key) if key else Miss()
+        return store.lookup(key) if key and isinstance(found, Miss) and self._run.folder.heard() else found
 
     def gone_outputs(self) -> tuple[str, ...]:
         """Return the names of the outputs that the step made or reused, and the store no longer has.
@@ -299,8 +323,7 @@ class StepRun(StepDetails):
         """
         if not self._summary.key or self._summary.status not in ("done", "reused"):
             return ()
-        store = self._run.workspace.store
-        record = store.read_record(self._summary.key)
+        store, record = self._run.workspace.store, self._record()
         if isinstance(record, StepRecord):
             return tuple(
                 name

@@ -12,7 +12,6 @@ from stepwell.blocks.compute.compute_target import targets_of
 from stepwell.blocks.compute.spark.linked_service import LinkedService
 from stepwell.blocks.datasets.dataset import Dataset
 from stepwell.blocks.environments.environment import Environment
-from stepwell.blocks.store.run_index import runs_of
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import UserErrorException
@@ -20,6 +19,7 @@ from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.publishing.removal import remove_workspace
+from stepwell.flows.runs.elsewhere.finding import known_runs
 
 
 @checked
@@ -34,7 +34,7 @@ class Workspace(BaseWorkspace):
     @property
     def experiments(self) -> dict[str, Experiment]:
         """The experiments that have runs, by name."""
-        names = dict.fromkeys(run.experiment for run in runs_of(self.store))
+        names = dict.fromkeys(run.experiment for run in known_runs(self))
         return {name: Experiment(self, name) for name in names}
 
     @property

@@ -124,7 +124,8 @@ def all_images(run: RunFolder, summary: RunSummary) -> Iterable[Image]:
         folder = step.folder(run)
         yield from _images(step.id, folder, folder / "control", step.events, "step")
         added = added_to(run, step.id)
-        yield from _images(step.id, added.parent, added, step.events, "step")
+        if added.is_dir():
+            yield from _images(step.id, added.parent, added, step.events, "step")
 
 
 def _images(step: str, below: Path, control: Path, events: Sequence[Event], scope: Scope) -> Iterable[Image]:

@@ -76,6 +76,9 @@ def cancel(run: RunFolder) -> None:
     """Cancel the run and wait for its end, for seconds at most. A run that has ended stays as it is."""
     if run.status().get("status") in FINAL:
         return
+    if run.heard():
+        _cancel_elsewhere(run)
+        return
     ask_to_cancel(run)
     deadline = time.monotonic() + _WAIT_SECONDS
     while run.is_alive() and time.monotonic() < deadline:
@@ -99,14 +102,14 @@ def cancel_step(run: RunFolder, step: str) -> None:
 
     A step that has ended stays as it is. Raise ExperimentExecutionException for one of a user's own flow.
     """
+    if _has_ended(run, step):
+        return
     if run.facts().get("kind") == "flow":
         raise ExperimentExecutionException(
             "A step of a flow of your own is cancelled with its flow",
             {"run": run.label},
             "Cancel the flow run in Prefect's UI.",
         )
-    if _has_ended(run, step):
-        return
     make_folder(run.path / _STEPS)
     (run.path / _STEPS / folder_name(step)).touch()
     deadline = time.monotonic() + _WAIT_SECONDS
@@ -117,3 +120,20 @@ def cancel_step(run: RunFolder, step: str) -> None:
 def _has_ended(run: RunFolder, step: str) -> bool:
     state = run.steps().get(step, {}).get("status")
     return run.status().get("status") in FINAL or state in ENDED_STEP
+
+
+def _cancel_elsewhere(run: RunFolder) -> None:
+    """Ask, by way of Prefect, the machine that is at work on the run to end it, and wait for that, for seconds at most."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    with client() as api:
+        state = api.read_flow_run(UUID(run.run_id)).state
+        if state is None or state.is_final():
+            return
+        begun = state.type in (StateType.RUNNING, StateType.CANCELLING)
+        kind = StateType.CANCELLING if begun else StateType.CANCELLED
+        api.set_flow_run_state(UUID(run.run_id), State(type=kind, message="The run was cancelled"), force=True)
+        while begun and time.monotonic() < deadline:
+            state = api.read_flow_run(UUID(run.run_id)).state
+            if state is None or state.is_final():
+                return
+            time.sleep(0.5)

@@ -23,11 +23,13 @@ from stepwell.blocks.server.made_up_names import is_generated
 from stepwell.blocks.server.patience import SECONDS_WITHOUT_ANSWER, give_up, when_sent, when_untold
 from stepwell.blocks.source.provenance import git_provenance
 from stepwell.blocks.store import untold
-from stepwell.blocks.store.run_folder import run_label
+from stepwell.blocks.store.run_folder import RunFolder, run_label
+from stepwell.blocks.store.runs.telling import telling
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import ActivityFailedException, StepwellError, UserErrorException
+from stepwell.blocks.workspace.workspace_store import place_tags
+from stepwell.errors import ActivityFailedException, DatastoreException, StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import check_environment, differing_line
 from stepwell.flows.engine.materialization import check_destinations, finish_sharing
 from stepwell.flows.engine.observed_reads import undeclared_line
@@ -66,6 +68,7 @@ def run_pipeline(
     A failed step raises ActivityFailedException; a cancelled run raises RunCancelled.
     """
     run_id = str(_flow_run().id)
+    _go_on_with(workspace, run_id)
     known = {**options.known, **RunContext(workspace, run_id).run.facts()}
     context = RunContext(
         workspace,
@@ -75,7 +78,12 @@ def run_pipeline(
         verify=options.verify,
         listeners=options.listeners,
     )
-    with told_in_words("The run can't be recorded", context.run.path), context.run.alive(), closing(context):
+    with (
+        told_in_words("The run can't be recorded", context.run.path),
+        context.run.alive(),
+        telling(context.run, workspace.shared_runs),
+        closing(context),
+    ):
         if options.known:
             context.run.describe(known)
         _let_it_end_untold(context, heard=bool(options.listeners))
@@ -91,6 +99,15 @@ def run_pipeline(
             f"Look at `stepwell show {context.run.reference}`; what succeeded will be reused.",
         )
     return outcome.results
+
+
+def _go_on_with(workspace: BaseWorkspace, run_id: str) -> None:
+    """Make what another machine has told of the run, before it died, the beginning of what is told here."""
+    run = RunFolder(workspace.store.run_folder(run_id))
+    if workspace.shared_runs is not None and _flow_run().run_count > 1:
+        with suppress(DatastoreException):  # what was done is reused all the same
+            workspace.shared_runs.bring(run_id)
+    run.take_over()
 
 
 class RunCancelled(Exception):
@@ -202,12 +219,13 @@ def describe(
         }
     )
     labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}
-    tags = run_tags(str(known.get("experiment", pipeline.name)), provenance)
+    own = run_tags(str(known.get("experiment", pipeline.name)), provenance)
+    tags = place_tags({*_flow_run().tags, *own}, context.workspace.name)
     with suppress(Exception), client() as api:
         if labels:
             api.update_flow_run_labels(UUID(context.run.run_id), labels)
-        if name != _flow_run().name or not set(tags) <= set(_flow_run().tags):
-            api.update_flow_run(UUID(context.run.run_id), name=name, tags=sorted({*_flow_run().tags, *tags}))
+        if name != _flow_run().name or set(tags) != set(_flow_run().tags):
+            api.update_flow_run(UUID(context.run.run_id), name=name, tags=tags)
 
 
 def run_tags(experiment: str, provenance: Mapping[str, str]) -> list[str]:

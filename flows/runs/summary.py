@@ -82,6 +82,11 @@ class RunSummary:
     label: str = ""
     """The run's short name, such as `digits#12`."""
 
+    machine: str = ""
+    """The machine that is or was at work on it, `user@host`."""
+
+    elsewhere: bool = False
+    """Whether that is another one, of which a copy is shown."""
     shared: int | None = None
     """How many results were shared with others, None if none are shared here."""
 
@@ -132,7 +137,7 @@ def summarize(run: RunFolder) -> RunSummary:
     problem = next((str(event["problem"]) for event in journal if "problem" in event), "")
     if facts.get("kind") == "flow":
         status = _status_of_flow(journal)
-    elif status == "Running" and not alive:
+    elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
     steps = (_step(run, step_id, state) for step_id, state in latest_states(journal).items())
     return RunSummary(
@@ -141,8 +146,12 @@ def summarize(run: RunFolder) -> RunSummary:
         pipeline=str(facts.get("pipeline", {}).get("name") or facts.get("name") or "run"),
         facts=facts,
         steps=tuple(steps if facts.get("kind") == "flow" else (_ended_with_run(step, status) for step in steps)),
-        warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
+        warnings=tuple(
+            dict.fromkeys([*(event["warning"] for event in journal if "warning" in event), *_silence(run, status)])
+        ),
         label=run.label,
+        machine=run.machine_name,
+        elsewhere=bool(run.heard()),
         events=tuple(read_events(run.path / OWN, redact)),
         problem=problem,
         shared=next((event["shared"] for event in reversed(journal) if "shared" in event), None),
@@ -158,6 +167,14 @@ def _reported(journal: Iterable[Event]) -> str:
     """Return the last status that the run's process noted."""
     found = [str(event["status"]) for event in journal if "step" not in event and "status" in event]
     return found[-1] if found else "NotStarted"
+
+
+def _silence(run: RunFolder, status: str) -> list[str]:
+    """Say of another machine's run for how long nothing was heard of it, if that is too long."""
+    if status in FINAL or not run.heard() or run.is_alive():
+        return []
+    minutes = int(run.silent_seconds() // 60)
+    return [f"Nothing was heard of {run.machine_name or 'its machine'} for {minutes} minutes: it may be down"]
 
 
 def _status_of_flow(journal: list[Event]) -> str:

@@ -31,16 +31,19 @@ class Keys:
     def owner_of(self, key_id: str) -> str:
         return f"user@{key_id}"
 
+    def distrust(self, key_id: str) -> str:
+        return "is of somebody else" if key_id in self.distrusted else ""
+
     def refusal(self, key_id: str, data: bytes, signature: str) -> str:
-        if key_id in self.distrusted:
-            return "is of somebody else"
+        if self.distrust(key_id):
+            return self.distrust(key_id)
         return "" if Keys(key_id).sign(data) == signature else "was damaged or forged"
 
 
 def open_shared(folder: Path, url: str, options=None, *, keys: Keys | None = None, **more) -> SharedStore:
     """Open the store of a machine, named like its folder."""
     digests = StatCache(folder / "digests.sqlite3")
-    objects = partial(RemoteObjects, url, options)
+    objects = partial(RemoteObjects, url, options, pauses=())
     return SharedStore(folder / "store", keeping.SIGNING_KEY, digests, objects, keys or Keys(folder.name), **more)
 
 

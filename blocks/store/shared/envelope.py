@@ -36,6 +36,10 @@ class Keys(Protocol):
         """Return whose key it is."""
         ...
 
+    def distrust(self, key_id: str) -> str:
+        """Return why nothing that the key signs is believed; '' if it is."""
+        ...
+
     def refusal(self, key_id: str, data: bytes, signature: str) -> str:
         """Return why bytes that the key is said to have signed are not believed; '' if they are."""
         ...
@@ -56,7 +60,7 @@ def seal(payload: dict[str, Any], key: Key) -> bytes:
 
 
 def unseal(data: bytes, keys: Keys) -> tuple[dict[str, Any], str] | Refused:
-    """Return the payload and whose it is, or why it is not believed."""
+    """Return the payload and the name of the key that signed it, or why it is not believed."""
     try:
         found = json.loads(data)
         if found["format"] != FORMAT:
@@ -68,4 +72,4 @@ def unseal(data: bytes, keys: Keys) -> tuple[dict[str, Any], str] | Refused:
     refused = keys.refusal(key_id, signed, signature)
     if refused or not isinstance(payload, dict):
         return Refused(refused or "was damaged")
-    return payload, keys.owner_of(key_id)
+    return payload, key_id

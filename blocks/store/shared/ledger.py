@@ -15,7 +15,7 @@ BELIEVED_SECONDS = 3 * 3600.0
 """How long bytes that were seen in the shared store are believed to be there, before they are left out of an upload."""
 
 _TABLES = """
-create table if not exists shared (key text primary key, by text, run text) without rowid;
+create table if not exists shared (key text primary key, by text, run text, key_id text) without rowid;
 create table if not exists waiting (key text primary key) without rowid;
 create table if not exists promised (tree text primary key) without rowid;
 create table if not exists there (name text primary key, at real) without rowid;
@@ -37,15 +37,15 @@ class Ledger:
         """Return whether the key's record is in the shared store."""
         return bool(self._rows("select 1 from shared where key = ?", key))
 
-    def origin(self, key: str) -> tuple[str, str]:
-        """Return who made the result elsewhere, and in which run; empty if it was made here."""
-        found = self._rows("select by, run from shared where key = ?", key)
-        return (str(found[0][0]), str(found[0][1])) if found else ("", "")
+    def origin(self, key: str) -> tuple[str, str, str]:
+        """Return who made the result elsewhere, in which run, and what signed it; empty if it was made here."""
+        found = self._rows("select by, run, key_id from shared where key = ?", key)
+        return (str(found[0][0]), str(found[0][1]), str(found[0][2])) if found else ("", "", "")
 
-    def note_shared(self, key: str, by: str = "", run: str = "") -> None:
+    def note_shared(self, key: str, by: str = "", run: str = "", key_id: str = "") -> None:
         """Note that the key's record is there; `by` whom, if it was made elsewhere."""
         self._write(
-            ("insert or replace into shared values (?, ?, ?)", [(key, by, run)]),
+            ("insert or replace into shared values (?, ?, ?, ?)", [(key, by, run, key_id)]),
             ("delete from waiting where key = ?", [(key,)]),
         )
 

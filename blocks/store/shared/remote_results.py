@@ -55,6 +55,7 @@ class Shared:
 
     record: StepRecord
     by: str
+    key_id: str
     run: str
     trees: Mapping[str, Tree]
 
@@ -66,6 +67,10 @@ class RemoteResults:
         self.objects = objects
         self._keys = keys
         self._ledger = ledger
+
+    def distrust(self, key_id: str = "") -> str:
+        """Return why what a key signs is not believed, that of this home if none is named; '' if it is."""
+        return self._keys.distrust(key_id or self._keys.own().key_id)
 
     # Records ----------------------------------------------------------------------------------------------------------
 
@@ -80,7 +85,7 @@ class RemoteResults:
         Returned is the earlier result of the key, None if there was none to be believed.
         """
         for path, tree in trees.values():
-            self._write_tree(path, tree)
+            self.write_tree(path, tree)
         inline = {digest: tree.to_json() for digest, (_, tree) in trees.items() if len(tree.entries) <= _INLINE}
         payload = {"record": record.to_json(), "run": run, "trees": inline}
         sealed, name = seal(payload, self._keys.own()), record_name(record.key)
@@ -109,13 +114,13 @@ class RemoteResults:
         opened = unseal(data, self._keys)
         if isinstance(opened, Refused):
             return opened
-        payload, by = opened
+        payload, key_id = opened
         try:
             record = StepRecord.from_json(payload["record"])
             trees = {str(name): Tree.from_json(entries) for name, entries in payload["trees"].items()}
             if record.key != key or any(tree.digest != name for name, tree in trees.items()):
                 return Refused("was damaged or forged")
-            return Shared(record, by, str(payload["run"]), trees)
+            return Shared(record, self._keys.owner_of(key_id), key_id, str(payload["run"]), trees)
         except (ValueError, TypeError, KeyError, AttributeError):
             return Refused("was damaged")
 
@@ -166,7 +171,8 @@ class RemoteResults:
 
     # Trees ------------------------------------------------------------------------------------------------------------
 
-    def _write_tree(self, path: Path, tree: Tree) -> None:
+    def write_tree(self, path: Path, tree: Tree) -> None:
+        """Share the bytes of a tree, then what it consists of, unless they are there."""
         if self._ledger.there([tree_name(tree.digest)]):
             return
         files = [entry for entry in tree.entries if entry.kind == "file"]

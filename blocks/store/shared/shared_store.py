@@ -14,6 +14,7 @@ from typing import Literal, TypeVar, get_args
 
 from stepwell.blocks.remote.driver import Traffic
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.shared.envelope import Keys, Refused
 from stepwell.blocks.store.shared.layout import observed_folder
@@ -25,7 +26,7 @@ from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import protect
 from stepwell.blocks.system.locks import exclusive, shared
-from stepwell.errors import DatastoreException, UserErrorException
+from stepwell.errors import DatastoreException, ServerException, StepwellError, UserErrorException
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.tree import Tree, scan
@@ -71,7 +72,6 @@ class _Known:
     all_observed: set[str] | None = None
     failures: int = 0
     away_until: float = 0.0
-    told: bool = False
     guard: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -101,7 +101,7 @@ class SharedStore(Store):
 
     def lookup(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key, also one that others have; its bytes come when they are needed."""
-        found = super().lookup(key)
+        found = self.lookup_here(key)
         if isinstance(found, StepRecord):
             return found
         theirs = self._asked(lambda: self._look_for(key), None)
@@ -111,7 +111,12 @@ class SharedStore(Store):
 
     def lookup_here(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key as far as this machine knows, without a question to others."""
-        return super().lookup(key)
+        found, signed_by = super().lookup(key), self.ledger.origin(key)[2]
+        refused = ""
+        if isinstance(found, StepRecord) and signed_by:
+            with suppress(StepwellError):  # without Prefect's server, what was believed is
+                refused = self._looks.distrust(signed_by)
+        return Miss(f"the shared record {refused}") if refused else found
 
     def _look_for(self, key: str) -> Shared | Refused | None:
         if time.monotonic() - self._known.missing.get(key, -_UNKNOWN_SECONDS) < _UNKNOWN_SECONDS:
@@ -131,7 +136,7 @@ class SharedStore(Store):
         self.ledger.promise(artifact.digest for artifact in found.record.outputs.values())
         with shared(self.lock_file):
             kept = self._keep(replace(found.record, sequence=0))
-        self.ledger.note_shared(kept.key, found.by, found.run)
+        self.ledger.note_shared(kept.key, found.by, found.run, found.key_id)
         self._known.delivered.add(kept.key)
         return kept
 
@@ -156,14 +161,15 @@ class SharedStore(Store):
 
     def label_of(self, record: StepRecord) -> str:
         """Return the name of the run elsewhere that made the result, and whose it is."""
-        by, run = self.ledger.origin(record.key)
+        by, run, _ = self.ledger.origin(record.key)
         return f"{run or record.run_id} of {by}" if by else ""
 
     def nearest(self, step: str, fingerprint: Fingerprint) -> StepRecord | None:
         """Return the recent record of a step of that name whose rows differ least; of others, where here is none."""
         found = super().nearest(step, fingerprint)
         if found is None and self._may_ask(f"nearest {step}"):
-            others = self._asked(lambda: [theirs.record for theirs in self._looks.nearest(step)], [])
+            none: list[StepRecord] = []
+            others = self._asked(lambda: [theirs.record for theirs in self._looks.nearest(step)], none)
             return min(others, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
         return found
 
@@ -200,8 +206,8 @@ class SharedStore(Store):
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
         """Return the files that steps with this code were seen to read, here or elsewhere."""
         found = set(super().observed(fingerprint))
-        theirs = self._asked(lambda: self._observed_elsewhere(code_key(fingerprint)), set())
-        return tuple(sorted(found | theirs))
+        none: set[str] = set()
+        return tuple(sorted(found | self._asked(lambda: self._observed_elsewhere(code_key(fingerprint)), none)))
 
     def _observed_elsewhere(self, code: str) -> set[str]:
         with self._known.guard:
@@ -223,7 +229,7 @@ class SharedStore(Store):
         if self.mode == "off" or tree in self._known.lost or self.tree_intact(tree):
             return self.tree_path(tree)
         promised = self.is_promised(tree)
-        with exclusive(self.written / "locks" / f"bring-{tree}.lock"):
+        with exclusive(self.written / "locks" / f"bring-{tree[:2]}.lock"):
             if not self.tree_intact(tree):
                 try:
                     self._fetch(tree)
@@ -256,7 +262,8 @@ class SharedStore(Store):
 
     def _fetched(self, tree: Tree, place: Path) -> None:
         self._moves.fetch(tree, place)
-        _check(place, tree.digest)
+        if scan(place).digest != tree.digest:
+            raise LostBytes(tree.digest, "they were damaged in the shared store")
         protect(place)
 
     def _told(self, tree: str) -> Tree:
@@ -289,15 +296,28 @@ class SharedStore(Store):
             self.ledger.note_waiting(record.key)
             self._uploads.submit(record.key, partial(self._share, record.key))
 
+    def share_tree(self, tree: str) -> None:
+        """Let others have the bytes of a kept tree, in the background."""
+        if self.mode == "on":
+            self._uploads.submit(f"tree {tree}", partial(self._share_tree, tree), counted=False)
+
+    def _share_tree(self, tree: str) -> str:
+        if self.tree_intact(tree):
+            path = self.tree_path(tree)
+            self._moves.write_tree(path, self.tree_at(path))
+        return ""
+
     def share_all(self) -> None:
-        """Let others have every result of this store, in the background."""
+        """Let others have every result of this store, and what models and published pipelines claim, in the background."""
         for _, record in self.records():
             if isinstance(record, StepRecord):
                 self.share(record)
+        for tree in claimed(self):
+            self.share_tree(tree)
 
     def finish_sharing(self) -> SharingReport:
         """Wait until results are shared, those of earlier runs that wait too; or patience is at its end."""
-        if self.mode == "on" and not self._is_away():
+        if self.mode == "on" and not self.is_away:
             for key in self.ledger.waiting():
                 self._uploads.submit(key, partial(self._share, key))
         report = self._uploads.finish()
@@ -305,7 +325,7 @@ class SharedStore(Store):
 
     def _share(self, key: str) -> str | None:
         record = self.read_record(key)
-        if isinstance(record, Miss) or self.ledger.is_shared(key):
+        if isinstance(record, Miss) or self.ledger.is_shared(key) or self._moves.distrust():
             self.ledger.forget_waiting(key)
             return None
         trees: dict[str, tuple[Path, Tree]] = {}
@@ -343,28 +363,22 @@ class SharedStore(Store):
 
     # Away ---------------------------------------------------------------------------------------------------------------
 
-    def _is_away(self) -> bool:
-        return self.mode == "off" or time.monotonic() < self._known.away_until
+    @property
+    def is_away(self) -> bool:  # type: ignore[override]
+        """Whether the datastore did not answer a moment ago."""
+        return time.monotonic() < self._known.away_until
 
     def _asked(self, question: Callable[[], _T], otherwise: _T) -> _T:
         """Return the datastore's answer, or `otherwise` if it has none in time: then it counts as away for a while."""
-        if self._is_away():
+        if self.mode == "off" or self.is_away:
             return otherwise
         try:
             answer = question()
-        except DatastoreException as error:
+        except (DatastoreException, ServerException) as error:
             self._known.failures += 1
             if self._known.failures >= _ATTEMPTS:
                 self._known.away_until = time.monotonic() + _AWAY_SECONDS
-                reason = error.facts.get("reason") or error.title
-                if not self._known.told:
-                    self._known.told = True
-                    self._uploads.warn(f"The shared store can't be asked, so results of others are not used: {reason}")
+                self._uploads.note_away(str(error.facts.get("reason") or error.title))
             return otherwise
         self._known.failures = 0
         return answer
-
-
-def _check(path: Path, tree: str) -> None:
-    if scan(path).digest != tree:
-        raise LostBytes(tree, "they were damaged in the shared store")

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from stepwell.blocks.remote.transient import is_transient
 from stepwell.blocks.store.sharing import SharingReport
-from stepwell.errors import DatastoreException
+from stepwell.errors import DatastoreException, StepwellError
 
 PATIENCE = 30.0
 """The seconds for which an upload that fails is tried again before the results wait for a later run."""
@@ -25,7 +25,7 @@ class Uploads:
         self._guard = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
         self._going: dict[str, Future[None]] = {}
-        self._shared, self._waiting, self._reason = 0, 0, ""
+        self._shared, self._waiting, self._reason, self._away = 0, 0, "", False
         self._warnings: list[str] = []
         self._given_up = threading.Event()
 
@@ -37,6 +37,11 @@ class Uploads:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-sharing")
             self._going[name] = self._pool.submit(self._do, action, counted=counted)
+
+    def note_away(self, reason: str) -> None:
+        """Tell at the end of the run that the datastore did not answer."""
+        with self._guard:
+            self._away, self._reason = True, self._reason or reason
 
     def warn(self, text: str) -> None:
         """Tell it at the end of the run, once."""
@@ -50,8 +55,10 @@ class Uploads:
             going[0].exception()
         with self._guard:
             done = list(self._going.values())
-            report = SharingReport(self._shared, self._waiting, self._reason, tuple(self._warnings))
-            self._shared, self._waiting, self._reason, self._warnings, self._going = 0, 0, "", [], {}
+            warnings = tuple(self._warnings)
+            report = SharingReport(self._shared, self._waiting, self._reason, self._away, warnings)
+            self._shared, self._waiting, self._reason, self._away = 0, 0, "", False
+            self._warnings, self._going = [], {}
             self._given_up.clear()
             if self._pool is not None:
                 self._pool.shutdown(wait=False)
@@ -63,11 +70,12 @@ class Uploads:
     def _do(self, action: Callable[[], str | None], *, counted: bool) -> None:
         try:
             told = self._patiently(action)
-        except DatastoreException as error:
+        except Exception as error:  # noqa: BLE001  (what can't be shared must not end a run)
             self._given_up.set()
+            known = error.facts.get("reason") or error.title if isinstance(error, StepwellError) else None
             with self._guard:
                 self._waiting += counted
-                self._reason = self._reason or str(error.facts.get("reason") or error.title)
+                self._reason = self._reason or str(known or f"{type(error).__name__}: {error}")
             return
         with self._guard:
             self._shared += counted and told is not None

@@ -183,6 +183,14 @@ def test_a_store_that_is_away_says_so(url, options):
     assert "hidden" not in str(failed.value)
 
 
+def test_what_opens_a_store_is_in_no_message():
+    key = "c2VjcmV0IGtleSBvZiBtaW5l=="
+    options = {"connection_string": f"AccountName=someone;AccountKey={key};x=y", "client_kwargs": {"token": "hidden!"}}
+    objects = RemoteObjects("s3://bucket", options)
+    told = objects._failed(ValueError(f"no entry with {key} or hidden! of someone"))
+    assert key[:20] not in str(told) and "hidden!" not in str(told)
+
+
 class TestSharedFolder:
     """Several Unix users of one group."""
 

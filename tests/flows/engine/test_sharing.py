@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from object_stores import KINDS, place
 from projects import Project
 
-from stepwell import Datastore, PipelineData, Workspace
+from stepwell import Datastore, Model, PipelineData, Workspace
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.server import process
 from stepwell.blocks.store.shared import uploads
@@ -79,16 +80,33 @@ def team(server, tmp_path, monkeypatch):
         yield Team(tmp_path, monkeypatch, at)
 
 
-def test_a_run_of_reused_steps_moves_records_only_and_bytes_come_when_somebody_needs_them(any_team):
+@pytest.fixture
+def calls_of_s3(monkeypatch):
+    """Give the names of the operations that anybody in this process asks S3 for."""
+    from aiobotocore.client import AioBaseClient
+
+    made, call = [], AioBaseClient._make_api_call
+
+    async def counted(self, name, arguments):
+        made.append(name)
+        return await call(self, name, arguments)
+
+    monkeypatch.setattr(AioBaseClient, "_make_api_call", counted)
+    return made
+
+
+def test_a_run_of_reused_steps_moves_records_only_and_bytes_come_when_somebody_needs_them(any_team, calls_of_s3):
     team = any_team
     project = team.on("machine-a")
     assert project.run(team.pipeline()).headline == "Finished: 2 ran, 2 shared, 0 waiting"
     project = team.on("machine-b")
     traffic = project.workspace.store.traffic
+    calls_of_s3.clear()
     summary = project.run(team.pipeline())
     assert summary.headline.startswith("Finished: 2 reused (2 from user@machine-a), 0 shared, 0 waiting")
     assert "of user@machine-a" in summary.steps[0].why[0]
     assert traffic.sent == 0
+    assert len(calls_of_s3) <= 2 + 5
     if team._at.kind in ("s3", "azure"):
         assert traffic.requests <= 2 + 5
     assert traffic.received < SIZE / 2  # records only
@@ -129,8 +147,8 @@ def test_without_the_datastore_a_run_goes_on_and_shares_later(team, monkeypatch)
         patch.setattr(RemoteObjects, "_opened", away)
         summary = project.run(team.pipeline())
     assert summary.headline == "Finished: 2 ran, 0 shared, 2 waiting"
-    told = [warning for warning in summary.warnings if "no route" in warning]
-    assert len(told) == 2  # that it can't be asked, and that nothing was shared
+    (told,) = [warning for warning in summary.warnings if "no route" in warning]
+    assert "results of others are not used; 2 results wait for a later run" in told
     project = team.on("machine-a")
     assert project.run(team.pipeline()).headline.startswith("Finished: 2 reused, 2 shared, 0 waiting")
     project = team.on("machine-b")
@@ -150,6 +168,15 @@ def test_of_a_step_that_is_not_deterministic_the_first_result_counts_and_it_is_s
     assert "user@machine-a" in warning
     assert first.steps[0].key == again.steps[0].key
     assert project.workspace.store.origin(again.steps[0].key) == "user@machine-a"
+
+
+def test_models_are_had_on_every_machine(team, tmp_path):
+    project = team.on("machine-a")
+    (tmp_path / "weights").write_bytes(b"0123")
+    Model.register(project.workspace, str(tmp_path / "weights"), "digits")
+    project.workspace.store.finish_sharing()
+    project = team.on("machine-b")
+    assert Path(Model(project.workspace, "digits").download(str(tmp_path / "copy"))).read_bytes() == b"0123"
 
 
 def test_a_machine_may_only_read_or_not_share_at_all(team, monkeypatch):

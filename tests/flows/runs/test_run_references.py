@@ -25,7 +25,7 @@ def found(tmp_path):
     """Returns the numbers of the runs that a word means."""
     for run_id, facts in zip(IDS, FACTS, strict=True):
         RunFolder(tmp_path / "runs" / run_id).describe(facts)
-    workspace = SimpleNamespace(store=SimpleNamespace(root=tmp_path, written=tmp_path))
+    workspace = SimpleNamespace(run_place=SimpleNamespace(root=tmp_path, written=tmp_path))
     return lambda word: [run.facts()["number"] for run in matching_runs(workspace, word)]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from stepwell.drivers.usql.csharp.columns import Column, Rowset, text
 from stepwell.drivers.usql.csharp.text_forms import dated, text_of
 from stepwell.drivers.usql.extracting import Extracting
-from stepwell.drivers.usql.file_sets import CODECS
+from stepwell.drivers.usql.file_sets import codec_of
 from stepwell.drivers.usql.udo_arguments import OUTPUTTERS
 
 _ROWS_AT_ONCE = 10_000
@@ -19,7 +19,7 @@ class OutputFile:
 
     def __init__(self, tree: Any, path: str, sql: str, options: dict[str, Any], header: str) -> None:
         self.tree, self.path, self.sql = tree, path, sql
-        self.header, self.codec = header, CODECS[options["encoding"]]
+        self.header, self.codec = header, codec_of(options["encoding"])
         self.end = options["rowDelimiter"] or "\r\n"
 
     def write(self, connection: Any) -> int:

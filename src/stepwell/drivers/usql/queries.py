@@ -123,9 +123,6 @@ class Queries(Expressions):
         for item in items:
             found = self._star(item, scope) if item.data != "item" else [self._item(item, scope)]
             for name, value in found:
-                if value.type.name in NO_COLUMNS:
-                    hint = "Write .Value of it." if value.type.name in ("Match", "Group") else "Pass it to a method."
-                    self.fail(item, f"{value.type.first} is no value of a column", hint)
                 if any(name == other for other, _ in chosen):
                     self.fail(item, f"Two columns of the SELECT are called {name!r}", "Write … AS another_name.")
                 chosen.append((name, value))
@@ -136,8 +133,9 @@ class Queries(Expressions):
         value = self.value(tree, scope)
         if value.type.name == "null":
             self.fail(tree, "null alone has no type", "Write one, such as (int?) null or (string) null.")
-        if value.type.name in ("StringComparison", "StringSplitOptions"):
-            self.fail(tree, f"{value.type} is no type of a column", "Use it as an argument.")
+        if value.type.name in NO_COLUMNS:
+            hint = "Write .Value of it." if value.type.name in ("Match", "Group") else "Use it as an argument."
+            self.fail(tree, f"{value.type} is no type of a column", hint)
         if alias is not None:
             return self.name(alias), value
         if tree.data == "column_name":
@@ -332,10 +330,11 @@ _CLAUSES = ("where", "group_by", "having")
 
 def _aggregates(tree: Any) -> bool:
     """Return whether a part of a SELECT list has an aggregate of its rows, not one over a window."""
-    if not hasattr(tree, "data"):
-        return False
-    if tree.data == "call" and tree.children[0].data == "column_name":
-        name = str(tree.children[0].children[0].children[0])
-        if name in AGGREGATES and tree.children[3] is None:
+    parts = [tree]
+    while parts:
+        part = parts.pop()
+        plain = part.data == "call" and part.children[0].data == "column_name" and part.children[3] is None
+        if plain and str(part.children[0].children[0].children[0]) in AGGREGATES:
             return True
-    return any(map(_aggregates, tree.children))
+        parts += [child for child in part.children if hasattr(child, "data")]
+    return False

@@ -201,7 +201,7 @@ class Calls:
         """Return the value, which fails where it is null, as C# does."""
         if held.never_null:
             return Value(held.sql, held.type.without_null(), held.literal, held.risky, True, held.aggregate)
-        place = self.place(tree, f".{name} of null")
+        place = self.place(tree, f"{name if ' ' in name else '.' + name} of null")
         return Value(f"usql_some({held.sql}, {place})", held.type.without_null(), None, True, True, held.aggregate)
 
     # Calls --------------------------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ class Calls:
     def _argument(self, tree: Any, kind: str, value: Value) -> Value:
         if kind.endswith("?") or value.never_null:
             return self.held_as(value, Type(kind.rstrip("?"), True)) if kind.rstrip("?") in _PLAIN else value
-        return self._some(tree, value, "an argument")
+        return self._some(tree, value, "An argument")
 
     def held_as(self, value: Value, type: Type) -> Value:
         """Return the value in another type, into which C# turns it by itself."""

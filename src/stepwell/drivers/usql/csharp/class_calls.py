@@ -60,7 +60,7 @@ class ClassCalls(Calls):
     def _parse_exact(self, tree: Any, given: list[Value]) -> Value:
         form = given[1].literal if len(given) > 1 and isinstance(given[1].literal, str) else None
         words = date_format(form) if form else None
-        if words is None:
+        if form is None or words is None:
             self.fail(tree, "DateTime.ParseExact has no format that is known here", 'Write one such as "yyyy-MM-dd".')
         place = self.place(tree, "DateTime.ParseExact of a text that has another format")
         target = self._some(tree, given[0], "ParseExact").sql

@@ -8,7 +8,7 @@ from typing import Any
 from stepwell.drivers.usql.csharp.class_calls import ClassCalls
 from stepwell.drivers.usql.csharp.columns import NUMBERS, WHOLE, Type, Value, common, fits, promoted, text
 from stepwell.drivers.usql.csharp.literals import number_of, text_in
-from stepwell.drivers.usql.csharp.members import DAYS
+from stepwell.drivers.usql.csharp.members import DAYS, moved_bits
 from stepwell.drivers.usql.csharp.objects import Objects
 from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import UsqlError
@@ -248,7 +248,9 @@ class Expressions(Windows, Objects, ClassCalls):
                 tree, f"`{operator}` can't take {left.type.one} and {right.type.one}", "Cast or convert one of them."
             )
         if operator in ("<<", ">>"):
-            return self._moved(tree, operator, promoted(left.type, left.type) or type, left, right)
+            type = promoted(left.type, left.type) or type
+            a = self.held_as(self._number(tree, left, operator), type).sql
+            return _made(moved_bits(a, self._number(tree, right, operator).sql, operator, type), type, left, right)
         a, b = (self.held_as(self._number(tree, value, operator), type).sql for value in (left, right))
         if operator == "^":
             sql = f"xor({a}, {b})"
@@ -272,19 +274,6 @@ class Expressions(Windows, Objects, ClassCalls):
         if type.name == "decimal":
             sql = f"usql_quotient({a}, {b})" if operator == "/" else f"CAST({sql} AS {type.held})"
         return _made(sql, type, left, right, risky=not right.literal)
-
-    def _moved(self, tree: Any, operator: str, type: Type, left: Value, right: Value) -> Value:
-        """Return the bits, moved as C# does: by what a few bits of the number say, and without an overflow."""
-        bits = 64 if "long" in type.name else 32
-        a = self.held_as(self._number(tree, left, operator), type).sql
-        by = f"(CAST({self._number(tree, right, operator).sql} AS INTEGER) & {bits - 1})"
-        whole = f"CAST(1 AS HUGEINT) << {bits}" if bits == 32 else "CAST('18446744073709551616' AS HUGEINT)"
-        if operator == ">>":
-            sql = f"(CAST({a} AS HUGEINT) // (CAST(1 AS HUGEINT) << {by}) - CASE WHEN {a} < 0 AND CAST({a} AS HUGEINT) % (CAST(1 AS HUGEINT) << {by}) <> 0 THEN 1 ELSE 0 END)"
-        else:
-            moved = f"(CAST({a} AS HUGEINT) * (CAST(1 AS HUGEINT) << {by}))"
-            sql = f"({moved} % ({whole}))" if type.name[0] == "u" else f"usql_wrapped({moved}, ({whole}))"
-        return _made(f"CAST({sql} AS {type.held})", type, left, right)
 
     def _dated(self, tree: Any, operator: str, left: Value, right: Value) -> Value:
         null = left.type.nullable or right.type.nullable
@@ -368,7 +357,10 @@ class Expressions(Windows, Objects, ClassCalls):
             return _made(f"chr(CAST({sql} AS INTEGER))", wanted, held, risky=True)
         if held.type.nullable and not wanted.nullable and not held.never_null:
             sql = f"usql_some({sql}, {self.place(tree, f'The cast to {wanted} of null')})"
-        return _made(f"CAST({sql} AS {wanted.held})", wanted, held, risky=True)
+        place = self.place(tree, f"The cast to {wanted} of a number that is too large")
+        beyond = "sign(it) * CAST('inf' AS FLOAT)" if wanted.name == "float" else f"error({place})"
+        known = f"CASE WHEN it IS NOT NULL THEN COALESCE(TRY_CAST(it AS {wanted.held}), {beyond}) END"
+        return _made(f"list_transform([{sql}], lambda it: {known})[1]", wanted, held, risky=True)
 
     def _index(self, tree: Any, scope: Scope) -> Value:
         held, at = self.value(tree.children[0], scope), self.value(tree.children[1], scope)

@@ -13,6 +13,15 @@ _DATES = """%m/%d/%Y %I:%M:%S %p|%m/%d/%Y %H:%M:%S|%m/%d/%Y %I:%M %p|%m/%d/%Y %H
 |%Y/%m/%d|%d %b %Y %H:%M:%S|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b %d %Y|%a, %d %b %Y %H:%M:%S GMT|%A, %B %d, %Y|%m/%d/%y
 |%m/%d/%Y %I:%M:%S.%f %p|%m/%d/%Y %H:%M:%S.%f|%Y-%m-%d %I:%M:%S %p|%b %d, %Y %I:%M:%S %p|%m-%d-%Y""".replace("\n", "")
 
+_ASCII = "CASE WHEN strlen(it) = length(it)"
+
+
+def once(head: str, body: str) -> str:
+    """Return a macro that computes its first argument, `it` in the body, once: it may be a long expression itself."""
+    first = head.partition("(")[2].partition(",")[0].rstrip(")")
+    return f"{head} AS list_transform([{first}], lambda it: {body})[1]"
+
+
 MACROS = (
     "usql_date(s) AS CASE WHEN regexp_full_match(s, '\\s*\\d{4}-\\d\\d?-\\d\\d?([T ]\\d\\d?:\\d\\d(:\\d\\d(\\.\\d+)?)?(Z|[+-]\\d\\d:?\\d\\d)?)?\\s*') "
     "THEN CASE WHEN regexp_matches(s, '(Z|:\\d\\d(\\.\\d+)?[+-]\\d\\d:?\\d\\d)\\s*$') "
@@ -25,27 +34,47 @@ MACROS = (
     "WHEN 'Infinity' THEN CAST('inf' AS DOUBLE) WHEN '-Infinity' THEN CAST('-inf' AS DOUBLE) END "
     "ELSE TRY_CAST(replace(s, ',', '') AS DOUBLE) END",
     # most texts are ASCII; .NET counts each character beyond the first 65,536 as two
-    "usql_narrow(s) AS CASE WHEN strlen(s) = length(s) THEN TRUE ELSE NOT regexp_matches(s, '[\\x{10000}-\\x{10FFFF}]') END",
-    "usql_length(s) AS CASE WHEN usql_narrow(s) THEN CAST(length(s) AS INTEGER) ELSE usql_units(s) END",
-    "usql_upper(s) AS CASE WHEN strlen(s) = length(s) THEN upper(s) ELSE usql_upper_of(s) END",
-    "usql_lower(s) AS CASE WHEN strlen(s) = length(s) THEN lower(s) ELSE usql_lower_of(s) END",
-    "usql_part(s, i, n, place) AS CASE WHEN i < 0 OR n < 0 OR CAST(i AS BIGINT) + n > usql_length(s) THEN error(place) "
-    "WHEN usql_narrow(s) THEN substring(s, i + 1, n) ELSE COALESCE(usql_part_of(s, i, n), error(place)) END",
-    "usql_rest(s, i, place) AS usql_part(s, i, greatest(usql_length(s) - i, 0), place)",
-    "usql_find(s, x) AS CASE WHEN usql_narrow(s) THEN CAST(strpos(s, x) - 1 AS INTEGER) ELSE usql_place_of(s, x, 0) END",
-    "usql_find_from(s, x, i, place) AS CASE WHEN i < 0 OR i > usql_length(s) THEN error(place) "
-    "WHEN NOT usql_narrow(s) THEN usql_place_of(s, x, i) WHEN strpos(substring(s, i + 1), x) = 0 THEN -1 "
-    "ELSE CAST(strpos(substring(s, i + 1), x) - 1 + i AS INTEGER) END",
-    "usql_find_last(s, x) AS CASE WHEN strlen(s) <> length(s) THEN usql_last_place_of(s, x) "
-    "WHEN strpos(reverse(s), reverse(x)) = 0 THEN -1 ELSE CAST(length(s) - length(x) - strpos(reverse(s), reverse(x)) + 1 AS INTEGER) END",
+    once("usql_narrow(s)", f"{_ASCII} THEN TRUE ELSE NOT regexp_matches(it, '[\\x{{10000}}-\\x{{10FFFF}}]') END"),
+    once("usql_length(s)", f"{_ASCII} THEN CAST(length(it) AS INTEGER) ELSE usql_units(it) END"),
+    once("usql_upper(s)", f"{_ASCII} THEN upper(it) ELSE usql_upper_of(it) END"),
+    once("usql_lower(s)", f"{_ASCII} THEN lower(it) ELSE usql_lower_of(it) END"),
+    once(
+        "usql_part(s, i, n, place)",
+        "CASE WHEN i < 0 OR n < 0 OR CAST(i AS BIGINT) + n > usql_length(it) THEN error(place) "
+        "WHEN usql_narrow(it) THEN substring(it, i + 1, n) ELSE COALESCE(usql_part_of(it, i, n), error(place)) END",
+    ),
+    once("usql_rest(s, i, place)", "usql_part(it, i, greatest(usql_length(it) - i, 0), place)"),
+    once(
+        "usql_find(s, x)",
+        "CASE WHEN usql_narrow(it) THEN CAST(strpos(it, x) - 1 AS INTEGER) ELSE usql_place_of(it, x, 0) END",
+    ),
+    once(
+        "usql_find_from(s, x, i, place)",
+        "CASE WHEN i < 0 OR i > usql_length(it) THEN error(place) WHEN NOT usql_narrow(it) THEN usql_place_of(it, x, i) "
+        "WHEN strpos(substring(it, i + 1), x) = 0 THEN -1 ELSE CAST(strpos(substring(it, i + 1), x) - 1 + i AS INTEGER) END",
+    ),
+    once(
+        "usql_find_last(s, x)",
+        "CASE WHEN strlen(it) <> length(it) THEN usql_last_place_of(it, x) WHEN strpos(reverse(it), reverse(x)) = 0 THEN -1 "
+        "ELSE CAST(length(it) - length(x) - strpos(reverse(it), reverse(x)) + 1 AS INTEGER) END",
+    ),
     "usql_replace(s, x, y, place) AS CASE WHEN x = '' THEN error(place) ELSE replace(s, x, COALESCE(y, '')) END",
-    "usql_not_below(n, place) AS CASE WHEN n < 0 THEN error(place) ELSE n END",
+    once("usql_not_below(n, place)", "CASE WHEN it < 0 THEN error(place) ELSE it END"),
     # as .NET rounds: what is multiplied by a power of ten, and divided again
     "usql_scaled(x, d, place) AS CASE WHEN d < 0 OR d > 15 THEN error(place) ELSE x * pow(10.0::DOUBLE, d) END",
-    "usql_round(x, d, place) AS CASE WHEN abs(x) < 1e16 THEN round_even(usql_scaled(x, d, place), 0) / pow(10.0::DOUBLE, d) ELSE x END",
-    "usql_round_up(x, d, place) AS CASE WHEN NOT abs(x) < 1e16 THEN x ELSE (trunc(usql_scaled(x, d, place)) + CASE WHEN "
-    "abs(usql_scaled(x, d, place) - trunc(usql_scaled(x, d, place))) >= 0.5 THEN sign(x) ELSE 0 END) / pow(10.0::DOUBLE, d) END",
-    "usql_in_years(t, place) AS CASE WHEN t < TIMESTAMP '0001-01-01' OR t >= TIMESTAMP '10000-01-01' THEN error(place) ELSE t END",
+    once(
+        "usql_round(x, d, place)",
+        "CASE WHEN abs(it) < 1e16 THEN round_even(usql_scaled(it, d, place), 0) / pow(10.0::DOUBLE, d) ELSE it END",
+    ),
+    once(
+        "usql_round_up(x, d, place)",
+        "CASE WHEN NOT abs(it) < 1e16 THEN it ELSE (trunc(usql_scaled(it, d, place)) + CASE WHEN "
+        "abs(usql_scaled(it, d, place) - trunc(usql_scaled(it, d, place))) >= 0.5 THEN sign(it) ELSE 0 END) / pow(10.0::DOUBLE, d) END",
+    ),
+    once(
+        "usql_in_years(t, place)",
+        "CASE WHEN it < TIMESTAMP '0001-01-01' OR it >= TIMESTAMP '10000-01-01' THEN error(place) ELSE it END",
+    ),
     "usql_product_of(a, b) AS CASE WHEN abs(a) < 1000000000 AND abs(b) < 1000000000 THEN CAST(a * b AS DECIMAL(38,10)) "
     "ELSE usql_product(a, b) END",
     "usql_wrapped(x, bits) AS (x % bits + bits + bits // 2) % bits - bits // 2",
@@ -86,6 +115,18 @@ def parsed(sql: str, type: Type) -> str | None:
         "Guid": "TRY_CAST(trim({}) AS UUID)",
     }
     return plain[type.name].format(sql) if type.name in plain else None
+
+
+def moved_bits(sql: str, by: str, operator: str, type: Type) -> str:
+    """Return the SQL of bits, moved as C# does: by what the lowest bits of `by` say, and without an overflow."""
+    bits = 64 if "long" in type.name else 32
+    power = f"(CAST(1 AS HUGEINT) << (CAST({by} AS INTEGER) & {bits - 1}))"
+    held, whole = f"CAST({sql} AS HUGEINT)", f"CAST('{2**bits}' AS HUGEINT)"
+    if operator == ">>":
+        made = f"({held} // {power} - CASE WHEN {held} < 0 AND {held} % {power} <> 0 THEN 1 ELSE 0 END)"
+    else:
+        made = f"({held} * {power}) % {whole}" if type.name[0] == "u" else f"usql_wrapped({held} * {power}, {whole})"
+    return f"CAST({made} AS {type.held})"
 
 
 Overload = tuple[str, str, str]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from stepwell.drivers.usql.csharp.columns import WHOLE, Type, text
+from stepwell.drivers.usql.csharp.members import once
 
 MACROS = (
-    "usql_some(x, place) AS CASE WHEN x IS NULL THEN error(place) ELSE x END",
     "usql_bool_text(x) AS CASE WHEN x THEN 'True' WHEN NOT x THEN 'False' END",
     # what .NET Framework's ToString() gives: 15 significant digits, 7 for float
     "usql_digits(x, t) AS CASE WHEN isnan(x) THEN 'NaN' WHEN isinf(x) THEN CASE WHEN x > 0 THEN 'Infinity' ELSE '-Infinity' END "
@@ -18,8 +18,15 @@ MACROS = (
     "usql_span_text(x) AS CASE WHEN x < 0 THEN '-' ELSE '' END || CASE WHEN abs(x) >= 86400000000 THEN "
     "CAST(abs(x) // 86400000000 AS VARCHAR) || '.' ELSE '' END || strftime(make_timestamp(abs(x) % 86400000000), '%H:%M:%S') || "
     "CASE WHEN x % 1000000 = 0 THEN '' ELSE '.' || lpad(CAST(abs(x) % 1000000 AS VARCHAR), 6, '0') || '0' END",
-    "usql_left(t, n, c) AS CASE WHEN usql_length(t) >= n THEN t ELSE lpad(t, CAST(n - usql_length(t) + length(t) AS INTEGER), c) END",
-    "usql_right(t, n, c) AS CASE WHEN usql_length(t) >= n THEN t ELSE rpad(t, CAST(n - usql_length(t) + length(t) AS INTEGER), c) END",
+    once(
+        "usql_left(t, n, c)",
+        "CASE WHEN usql_length(it) >= n THEN it ELSE lpad(it, CAST(n - usql_length(it) + length(it) AS INTEGER), c) END",
+    ),
+    once(
+        "usql_right(t, n, c)",
+        "CASE WHEN usql_length(it) >= n THEN it ELSE rpad(it, CAST(n - usql_length(it) + length(it) AS INTEGER), c) END",
+    ),
+    once("usql_some(x, place)", "CASE WHEN it IS NULL THEN error(place) ELSE it END"),
     "usql_day_text(x) AS ['Sunday','Monday','Tuesday','Wednesday','Thursday','Friday','Saturday'][x + 1]",
 )
 

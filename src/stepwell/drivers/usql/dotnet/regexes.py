@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 OPTIONS = {
@@ -115,12 +115,20 @@ def _pieces(replacement: str, pattern: Pattern) -> list[Callable[[Any], str]]:
         if found[1]:
             made.append(words[found[1]])
         elif number == "0" or number in map(str, pattern.groups.values()):
-            made.append(lambda found, name=number: pattern.group(found, name) or "")
+            made.append(_of_group(pattern, number))
         elif name in pattern.groups:
-            made.append(lambda found, name=name: pattern.group(found, name) or "")
+            made.append(_of_group(pattern, name))
         else:
-            made.append(lambda _, plain=found[0]: plain)
+            made.append(partial(_same, found[0]))
     return made
+
+
+def _of_group(pattern: Pattern, name: str) -> Callable[[Any], str]:
+    return lambda found: pattern.group(found, name) or ""
+
+
+def _same(text: str, _found: Any) -> str:
+    return text
 
 
 class _Reader:

@@ -10,7 +10,7 @@ from keeping import open_store
 
 from stepwell.blocks.store import run_folder
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.blocks.store.run_index import runs_of
+from stepwell.blocks.store.runs.run_index import runs_of
 
 
 @pytest.fixture

@@ -109,10 +109,12 @@ class OrphanedRuns:
     def _action_for(self, flow_run: FlowRun, *, stopping: bool) -> Callable[[], None] | None:
         """Return what settles the run; None if nothing is wrong, or nobody here can tell."""
         assert flow_run.state is not None
-        worker, process = _worker_of(flow_run), _process_of(flow_run)
+        worker, process = worker_of(flow_run), _process_of(flow_run)
         if worker.startswith("stepwell-") and not _is_here(worker):
             return None
         folder = self._folder(flow_run)
+        if folder is not None and folder.heard():
+            return None  # the datastore tells of it
         if process == "lives" or (folder is not None and folder.is_alive()):
             return None
         begun = folder is not None and bool(folder.journal())
@@ -147,6 +149,21 @@ class OrphanedRuns:
         return None
 
     # Actions ---------------------------------------------------------------------------------------------------------
+
+    def settle(self, flow_run: FlowRun, folder: RunFolder | None, words: str) -> None:
+        """End or restart the run of a machine that died, in the words of who found it so."""
+        assert flow_run.state is not None
+        if flow_run.state.type == StateType.CANCELLING:
+            self._cancel(flow_run, folder)
+        elif flow_run.deployment_id is None:
+            if folder is not None and folder.status().get("status") not in FINAL:
+                _close_steps(folder, "failed", words)
+                _append(folder, {"status": "Failed", "problem": words})
+            self._end(flow_run, _ENDS.get(_told_end(folder), StateType.CRASHED), words)
+        elif folder is None:
+            self._schedule(flow_run, words)
+        else:
+            self._settle(flow_run, folder, stopping=False)
 
     def _settle(self, flow_run: FlowRun, folder: RunFolder, *, stopping: bool) -> None:
         """End a run that had begun as its journal says, restart it from its kept results on, or give it up."""
@@ -215,7 +232,14 @@ def _unfinished() -> Iterator[FlowRun]:
     return iter({flow_run.id: flow_run for flow_run in found if flow_run.state is not None}.values())
 
 
-def _worker_of(flow_run: FlowRun) -> str:
+def _told_end(folder: RunFolder | None) -> str:
+    """Return how the run had ended by itself, '' if it had not."""
+    state = folder.status() if folder is not None else {}
+    return "" if "problem" in state else str(state.get("status", ""))
+
+
+def worker_of(flow_run: FlowRun) -> str:
+    """Return the name of the worker that has taken the run, '' if none has."""
     return str(flow_run.labels.get("prefect.worker.name", ""))
 
 

@@ -51,7 +51,22 @@ class RunEntry(NamedTuple):
         return RunFolder(self.path)
 
 
-def runs_of(store: Store) -> list[RunEntry]:
+class RunPlace(NamedTuple):
+    """A folder with runs in `runs/` that is no store: what is told here of runs of a store that isn't."""
+
+    root: Path
+
+    @property
+    def written(self) -> Path:
+        """The same folder."""
+        return self.root
+
+    def run_folder(self, run_id: str) -> Path:
+        """Return the folder of a run, whether or not it is there."""
+        return self.root / "runs" / run_id
+
+
+def runs_of(store: Store | RunPlace) -> list[RunEntry]:
     """Return the runs of the store, the newest first."""
     index = store.written / _FILE
     known = _read(index)
@@ -72,7 +87,7 @@ def runs_of(store: Store) -> list[RunEntry]:
     return sorted((entry for _, entry in found.values()), key=lambda entry: (entry.number, entry.created), reverse=True)
 
 
-def _run_files(store: Store) -> Iterator[tuple[Path, list[int]]]:
+def _run_files(store: Store | RunPlace) -> Iterator[tuple[Path, list[int]]]:
     """Yield the folder of each run, and what tells whether its `run.json` is still the same."""
     for root in dict.fromkeys((store.written, store.root)):
         folder = root / "runs"
@@ -96,9 +111,9 @@ def _run_files(store: Store) -> Iterator[tuple[Path, list[int]]]:
 def _look(path: Path) -> RunEntry:
     folder = RunFolder(path)
     facts = folder.facts()
-    texts = {name: facts.get(name) for name in ("name", "kind", "parent_run_id", "machine")}
+    texts = {name: facts.get(name) for name in ("name", "kind", "parent_run_id")}
     plain = {name: text if isinstance(text, str) else "" for name, text in texts.items()}
-    published = facts.get("published", {}).get("id")
+    published, machine = facts.get("published", {}).get("id"), facts.get("machine", {}).get("name")
     return RunEntry(
         path,
         facts.get("number", 0),
@@ -110,7 +125,7 @@ def _look(path: Path) -> RunEntry:
         plain["parent_run_id"],
         published if isinstance(published, str) else "",
         bool(facts.get("trial")),
-        plain["machine"],
+        machine if isinstance(machine, str) else "",
     )
 
 

@@ -16,8 +16,8 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system import living
-from stepwell.deployments.serve import orphaned_runs
-from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
+from stepwell.deployments.serve.runs import orphaned_runs
+from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 
 
