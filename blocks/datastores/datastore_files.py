@@ -80,6 +80,9 @@ class DatastoreFiles:
         Args:
             facts: What is known.
             hint: What to do in general.
+
+        Returns:
+            The facts and the hint, with more where the folder is another one on each machine.
         """
         if self._block.url:
             return dict(facts), hint

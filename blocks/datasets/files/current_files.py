@@ -22,6 +22,7 @@ from stepwell.blocks.datastores.remote_data import RemoteData, time_of
 from stepwell.blocks.datastores.remote_files import Facts
 from stepwell.blocks.system.files import copy_file
 from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.walk import RealPaths
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatasetExecutionError, DatasetValidationError
@@ -222,21 +223,6 @@ class CurrentFiles:
                 make_folder(place.parent)
                 self._datastore(file.datastore).get_file(file.path, place)
             yield LocalFile(file.name, str(place))
-
-
-class RealPaths:
-    """Paths without links; those of folders are looked up once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
-
-    def of(self, path: str) -> str:
-        """Return where a path leads in the end."""
-        folder, name = os.path.split(path)
-        if folder not in self._folders:
-            self._folders[folder] = os.path.realpath(folder)
-        real = os.path.join(self._folders[folder], name)
-        return os.path.realpath(real) if os.path.islink(real) else real
 
 
 def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
