@@ -82,13 +82,13 @@ class DatastoreFiles:
             hint: What to do in general.
 
         Returns:
-            The facts and the hint, with more where the folder is another one on each machine.
+            Both, with more where the folder is another one on each machine.
         """
         if self._block.url:
             return dict(facts), hint
         place = f"{self._home_folder}, in the home of this machine; every other machine has a folder of its own"
-        more = "Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
-        return {**facts, "the datastore is": place}, f"{hint} {more}"
+        hint += " Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
+        return {**facts, "the datastore is": place}, hint
 
     @property
     def secrets(self) -> list[str]:
@@ -205,8 +205,6 @@ class DatastoreFiles:
     @property
     def _home_folder(self) -> Path:
         return home() / "workspaces" / self._block.workspace / self.name
-
-    # Paths ----------------------------------------------------------------------------------------------------------
 
     def inside(self, path: str | None) -> str:
         """Return `path` in its normal form, relative to the datastore's root.
