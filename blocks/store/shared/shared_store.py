@@ -226,8 +226,10 @@ class SharedStore(Store):
 
     def bring(self, tree: str) -> Path:
         """Return where the bytes of a tree are, fetched and checked if they are not here; raise LostBytes if they can't be."""
-        if self.mode == "off" or tree in self._known.lost or self.tree_intact(tree):
+        if self.mode == "off" or self.tree_intact(tree):
             return self.tree_path(tree)
+        if tree in self._known.lost:
+            raise LostBytes(tree, "they are gone from the shared store")
         promised = self.is_promised(tree)
         with exclusive(self.written / "locks" / f"bring-{tree[:2]}.lock"):
             if not self.tree_intact(tree):

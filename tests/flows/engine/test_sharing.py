@@ -8,12 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from prefect import flow
 from object_stores import KINDS, place
 from projects import Project
 
 from stepwell import Datastore, Model, PipelineData, Workspace
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.server import process
+from stepwell.blocks.server.connection import client_settings
 from stepwell.blocks.store.shared import uploads
 from stepwell.blocks.store.shared.shared_store import SharedStore
 from stepwell.blocks.trust import trusted_keys
@@ -135,6 +137,30 @@ def test_lost_bytes_make_their_step_run_again_in_the_same_run(team):
     project = team.on("machine-c")
     artifact = project.workspace.store.lookup(summary.steps[2].key).outputs["out2"]
     assert project.workspace.path_of(artifact).read_text() == "1" * SIZE + "012"
+
+
+def test_lost_bytes_are_made_anew_in_a_flow_of_the_users_own(team):
+    def happened(project):
+        made, used, data, ws = PipelineData("made"), PipelineData("used"), PipelineData("data"), project.workspace
+        text = "open(args[0], 'w').write('made')\n"
+        make = project.step("make.py", text, arguments=[made], outputs=[made], workspace=ws)
+        text = "open(args[1], 'w').write(open(args[0]).read() + ' and used')\n"
+        use = project.step("use.py", text, arguments=[data, used], inputs=[data], outputs=[used], workspace=ws)
+
+        def body():
+            return use(data=make())
+
+        with client_settings():
+            result = flow(name="own")(body)()
+        return project.workspace.path_of(result["used"]).read_text()
+
+    project = team.on("machine-a")
+    assert happened(project) == "made and used"
+    objects = project.workspace.store.remote.objects
+    objects.delete([entry.name for entry in objects.list("blobs/")])
+    objects.delete([entry.name for entry in objects.list("records/") if b"use.py" in objects.get(entry.name)])
+    assert happened(team.on("machine-b")) == "made and used"
+    assert project.executions == {"make.py": 2, "use.py": 2}
 
 
 def test_without_the_datastore_a_run_goes_on_and_shares_later(team, monkeypatch):
