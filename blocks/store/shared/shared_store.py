@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 from stepwell.blocks.remote.driver import Traffic
 from stepwell.blocks.remote.leases import Leases
@@ -22,6 +21,7 @@ from stepwell.blocks.store.shared.collection import tell_use
 from stepwell.blocks.store.shared.envelope import Keys, Refused
 from stepwell.blocks.store.shared.layout import observed_folder, record_name
 from stepwell.blocks.store.shared.ledger import Ledger
+from stepwell.blocks.store.shared.mode import Mode
 from stepwell.blocks.store.shared.patience import Patience
 from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Uploads
@@ -31,14 +31,12 @@ from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import protect
 from stepwell.blocks.system.living import machine
 from stepwell.blocks.system.locks import exclusive, shared
-from stepwell.errors import DatastoreException, StepwellError, UserErrorException
+from stepwell.errors import DatastoreException, StepwellError
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.tree import Tree, scan
 
 _T = TypeVar("_T")
-Mode = Literal["on", "read", "off"]
-VARIABLE = "STEPWELL_SHARED"
 
 _SECONDS = 5.0
 """A look waits so long; after so many in vain, nothing is looked for so long."""
@@ -51,19 +49,6 @@ _MOST_READS = 2000
 
 Opened = Callable[..., RemoteObjects]
 """Opens the objects of the workspace's shared store: `opened(timeout=…, pauses=…, traffic=…)`."""
-
-
-def sharing_mode() -> Mode:
-    """Return what STEPWELL_SHARED says of this machine: to share (`on`, by default), to `read` only, or neither (`off`).
-
-    Another word raises UserErrorException.
-    """
-    given = os.environ.get(VARIABLE, "").strip() or "on"
-    if given not in get_args(Mode):
-        facts = {"variable": VARIABLE, "value": given}
-        raise UserErrorException("Whether results are shared is not clear", facts, "Set it to on, read or off.")
-    mode: Mode = given  # type: ignore[assignment]
-    return mode
 
 
 @dataclass
