@@ -44,6 +44,9 @@ _SECONDS = 5.0
 _UNKNOWN_SECONDS = 30.0
 """How long it is believed that nobody has a result."""
 
+_NOTHING_TO_RUN = -1.0
+"""The duration of a step whose result is there: no other machine is asked to let it run."""
+
 _MOST_READS = 2000
 """Observed reads of all steps up to which they are listed at once; with more, those of each step are."""
 
@@ -96,14 +99,14 @@ class SharedStore(Store):
 
     def lookup(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key, also one that others have; its bytes come when they are needed."""
-        found = self.lookup_here(key)
-        if isinstance(found, StepRecord):
-            self._known.used.add(key)
-            return found
-        theirs = self._asked(lambda: self._look_for(key), None)
-        if isinstance(theirs, Shared):
-            self._known.used.add(key)
-            return self.adopt(theirs)
+        found, known = self.lookup_here(key), self._known
+        theirs = None if isinstance(found, StepRecord) else self._asked(lambda: self._look_for(key), None)
+        if isinstance(found, StepRecord) or isinstance(theirs, Shared):
+            known.used.add(key)
+            known.seconds[key] = _NOTHING_TO_RUN
+            return found if isinstance(found, StepRecord) else self.adopt(theirs)  # type: ignore[arg-type]
+        if known.seconds.get(key) == _NOTHING_TO_RUN:
+            del known.seconds[key]
         return Miss(f"the shared record {theirs.reason}") if isinstance(theirs, Refused) and not found.reason else found
 
     def lookup_here(self, key: str) -> StepRecord | Miss:
