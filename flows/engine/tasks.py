@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from prefect import Task
 from prefect.cache_policies import CachePolicy
@@ -33,6 +34,7 @@ from stepwell.model.definitions import StepDefinition
 from stepwell.model.records import StepCall, StepRecord, StepResult
 
 StepFuture = PrefectFuture[StepResult]
+_MOST_MADE_AGAIN = 5
 _LOST = "the bytes of its input can't be had: the step that makes them runs again"
 
 
@@ -70,6 +72,7 @@ class CacheLookup:
             origin = self.context.store.origin(found.key)
             _tell_when_cached(self.words("reused"))
             self._hit = CacheHit(found)
+            _served.setdefault(self.context, []).append(self)
             self.context.emit(
                 {
                     "step": self.call.definition.id,
@@ -83,6 +86,10 @@ class CacheLookup:
                 }
             )
         return self._hit
+
+    def served(self, tree: str) -> bool:
+        """Return whether the record that was found names the tree."""
+        return self._hit is not None and any(a.digest == tree for a in self._hit.record.outputs.values())
 
     @property
     def stopped(self) -> bool:
@@ -137,6 +144,10 @@ Prepare = Callable[[Mapping[str, Any]], CacheLookup]
 """From a step's bindings, its parameters and inputs by name as Prefect resolved them, to the lookup of its call."""
 
 _CURRENT: ContextVar[tuple[object, CacheLookup | StepwellError] | None] = ContextVar("stepwell_current", default=None)
+
+
+_served: WeakKeyDictionary[RunContext, list[CacheLookup]] = WeakKeyDictionary()
+"""What each run used again."""
 
 
 @dataclass
@@ -213,7 +224,7 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
     logger.info("runs: %s", words.partition(": ")[2])
     context.emit({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
-        record = perform(context, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
+        record = _performed(lookup, step_run_id, lambda text: logger.info(text.rstrip("\n")))
     except LostBytes as error:
         if not lookup.rewinds:
             raise
@@ -230,6 +241,23 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
         raise
     context.emit({"step": step, "status": "done", "seconds": record.seconds, "key": record.key})
     return Completed(message=words, data=StepResult(record, context.workspace.name))
+
+
+def _performed(lookup: CacheLookup, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
+    """Perform the call. Where no engine does it, steps whose bytes are lost are performed once more before it."""
+    context = lookup.context
+    for left in reversed(range(_MOST_MADE_AGAIN)):
+        try:
+            return perform(context, lookup.call, step_run_id, on_output)
+        except LostBytes as error:
+            maker = next((one for one in _served.get(context, ()) if one.served(error.tree)), None)
+            if lookup.rewinds or maker is None or not left:
+                raise
+            step, again = maker.call.definition.id, str(uuid4())
+            context.emit({"step": step, "status": "running", "step_run_id": again})
+            made = _performed(maker, again, on_output)
+            context.emit({"step": step, "status": "done", "seconds": made.seconds, "key": made.key})
+    raise AssertionError
 
 
 def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | StepwellError:
