@@ -200,6 +200,7 @@ def describe(
     context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
 ) -> None:
     """Record in the run's folder and in Prefect what runs, with which values, snapshots and commit."""
+    before = str(context.run.facts().get("machine", {}).get("name", ""))
     provenance = known["properties"] if "properties" in known else provenance_of(pipeline)
     if "number" not in known:
         context.run.describe({"number": context.store.next_run_number(), "created": time.time()})
@@ -220,7 +221,7 @@ def describe(
     )
     labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}
     own = run_tags(str(known.get("experiment", pipeline.name)), provenance)
-    tags = place_tags({*_flow_run().tags, *own}, context.workspace.name)
+    tags = place_tags({*_flow_run().tags, *own}, context.workspace.name, before)
     with suppress(Exception), client() as api:
         if labels:
             api.update_flow_run_labels(UUID(context.run.run_id), labels)
