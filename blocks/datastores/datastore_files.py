@@ -279,9 +279,7 @@ class DatastoreFiles:
             DatastoreException: The path leads out of the datastore.
         """
         place = self.locate(path)
-        if self.local_root:
-            return bool(self.filesystem.exists(place))
-        return self.remote.facts(place) is not None
+        return bool(self.filesystem.exists(place)) if self.local_root else self.remote.facts(place) is not None
 
     def size(self, path: str) -> int | None:
         """Return the size of the file at a path.
@@ -374,10 +372,8 @@ class DatastoreFiles:
             DatastoreException: The path leads out of the datastore.
         """
         place = self.locate(path)
-        if self.local_root:
-            self.filesystem.get_file(place, str(target))
-        else:
-            self.remote.get(place, str(target))
+        get = self.filesystem.get_file if self.local_root else self.remote.get
+        get(place, str(target))
 
     def _relative(self, place: str) -> str:
         return place.lstrip("/").removeprefix(self.locate("").lstrip("/")).lstrip("/")
