@@ -36,7 +36,7 @@ from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import Listener, RunContext
 from stepwell.flows.engine.scheduler import Engine, Outcome
-from stepwell.flows.engine.secret_values import redacted
+from stepwell.flows.keys.secret_values import redacted
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
