@@ -40,7 +40,11 @@ def begun(shared):
 
 def ended(run, step="done"):
     run.append({"at": "t", "step": "a", "status": "starting", "step_run_id": STEP})
-    for name, text in {"logs/70_driver_log.txt": "said", "control/context.json": "private", "outputs/m": "kept"}.items():
+    for name, text in {
+        "logs/70_driver_log.txt": "said",
+        "control/context.json": "private",
+        "outputs/m": "kept",
+    }.items():
         (run.step_folder(STEP) / name).parent.mkdir(parents=True, exist_ok=True)
         (run.step_folder(STEP) / name).write_text(text)
     run.append({"at": "t", "step": "a", "status": step, "seconds": 1.0})
