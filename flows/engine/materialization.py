@@ -116,7 +116,7 @@ def _deliver(
     path = output_path(definition, port, record.step_run_id)
     tree = context.store.manifest(artifact.digest) or scan(context.store.tree_path(artifact.digest))
     fixed = port.destination is not None and "{run-id}" not in port.destination
-    who = f"{_whose(context)}/{definition.name}/{port.name}" if fixed else ""
+    who = f"{context.run.runs}/{definition.name}/{port.name}" if fixed else ""
     done = deliver(context.store, datastore, path, tree, who=who, fresh=fresh, overwrite=port.overwrite)
     place = f"{datastore.name}/{path}".rstrip("/")
     if done.removed:
@@ -125,12 +125,6 @@ def _deliver(
         context.warn(
             f"Left in {place} what an earlier run put there, since it was changed or can't be removed: {_some(done.left)}"
         )
-
-
-def _whose(context: RunContext) -> str:
-    """Return the name of the pipeline, or of the flow, that runs."""
-    facts = context.run.facts()
-    return str(facts.get("pipeline", {}).get("name") or facts.get("name", ""))
 
 
 def _some(names: tuple[str, ...]) -> str:
