@@ -39,15 +39,25 @@ def check_destinations(context: RunContext, definition: StepDefinition) -> None:
             )
 
 
+def only_links(context: RunContext, definition: StepDefinition) -> bool:
+    """Return whether outputs become links of their datastores, and nothing else, so that it takes no time."""
+    ports = [port for port in definition.outputs if not is_own(port.name)]
+    return all(port.register is None and _is_linked(context, port, _datastore(context, port)) for port in ports)
+
+
+def _is_linked(context: RunContext, port: OutputPort, datastore: Datastore) -> bool:
+    root = datastore.local_root
+    return port.destination is None and root is not None and context.store.root.is_relative_to(root)
+
+
 def materialize(context: RunContext, definition: StepDefinition, record: StepRecord, *, fresh: bool) -> None:
     """Put every output, with the right bytes, at its place on its datastore. `fresh`: it was written just now."""
     for port in definition.outputs:
         if is_own(port.name):
             continue
         artifact, datastore = record.outputs[port.name], _datastore(context, port)
-        path, root = output_path(definition, port, record.step_run_id), datastore.local_root
-        if port.destination is None and root and context.store.root.is_relative_to(root):
-            _link(context.store.tree_path(artifact.digest), root / path)
+        if (root := datastore.local_root) and _is_linked(context, port, datastore):
+            _link(context.store.tree_path(artifact.digest), root / output_path(definition, port, record.step_run_id))
         else:
             _deliver(context, definition, port, record, fresh)
     if BESIDE in record.outputs:

@@ -105,12 +105,14 @@ def _run(
 ) -> Outcome:
     context.emit({"status": "Running"})
     outcome, status = Outcome(), "Failed"
+    engine: Engine | None = None
     try:
         preflight(context, pipeline, values)
         check_ready(context, pipeline, values)
         describe(context, pipeline, values, known)
         with watch_for_cancel(context):
-            outcome = Engine(context, pipeline, values, continue_on_failure=options.continue_on_failure).run()
+            engine = Engine(context, pipeline, values, continue_on_failure=options.continue_on_failure)
+            outcome = engine.run()
         status = "Canceled" if outcome.cancelled else "Finished" if outcome.ok else "Failed"
     except StepwellError as error:
         context.emit({"problem": error.message})
@@ -127,6 +129,8 @@ def _run(
                 publish_artifacts(context.run)
         else:
             give_up(str(_flow_context().client.api_url))
+        if engine is not None:
+            engine.tell_rest()
     return outcome
 
 
