@@ -78,7 +78,7 @@ class RunFolder:
 
     def describe(self, facts: dict[str, Any]) -> None:
         """Add these facts to `run.json`."""
-        write_atomically(self.path / "run.json", json.dumps({**self.facts(), **facts}, indent=1).encode())
+        write_atomically(self.path / "run.json", json.dumps({**self.facts(), **facts}).encode())
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds; empty if there is none. A known fact of a wrong type is left out."""

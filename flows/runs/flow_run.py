@@ -121,7 +121,8 @@ def _run(
         context.emit({"problem": f"Stepwell could not run the pipeline: {type(error).__name__}: {error}"})
         raise
     finally:
-        for line in filter(None, (differing_line(context.run), undeclared_line(context.run))):
+        steps = context.run.steps()
+        for line in filter(None, (differing_line(context.run, steps), undeclared_line(context.run, steps))):
             context.warn(line)
         context.emit({"status": status})
         if wait_until_available(SECONDS_WITHOUT_ANSWER):

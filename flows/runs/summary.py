@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,7 @@ def summarize(run: RunFolder) -> RunSummary:
         status=status,
         pipeline=str(facts.get("pipeline", {}).get("name") or facts.get("name") or "run"),
         facts=facts,
-        steps=tuple(_step(run, step_id, state) for step_id, state in latest_states(journal).items()),
+        steps=tuple(_step(run, step_id, state, redact) for step_id, state in latest_states(journal).items()),
         warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
         label=run.label,
         events=tuple(read_events(run.path / OWN, redact)),
@@ -138,7 +138,7 @@ def _status_of_flow(journal: list[Event]) -> str:
     return "Finished" if latest and set(latest.values()) <= {"done", "reused"} else "Running"
 
 
-def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
+def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], str]) -> StepSummary:
     summary = StepSummary(
         id=step_id,
         status=state.get("status", "waiting"),
@@ -157,5 +157,5 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),
     )
-    events = tuple(read_events(summary.folder(run) / "control", here().redact)) if summary.step_run_id else ()
-    return StepSummary(**{**summary.__dict__, "events": events})
+    events = tuple(read_events(summary.folder(run) / "control", redact)) if summary.step_run_id else ()
+    return replace(summary, events=events) if events else summary
