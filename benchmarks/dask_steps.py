@@ -53,7 +53,7 @@ def measure(folder: Path, few: int, many: int, repeat: int) -> dict[str, float]:
     """Return seconds, each the median of several rounds."""
     from place import new_salt, settle
 
-    from stepwell.blocks.compute.dask.cluster import close_all, cluster_of
+    from stepwell.blocks.compute.dask.clusters.cluster import close_all, cluster_of
     from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 
     compute = DaskCompute(min_nodes=2, max_nodes=2)
@@ -111,7 +111,7 @@ def sleepers(folder: Path, count: int, seconds: float, name: str) -> Pipeline:
 def _wide(folder: Path, repeat: int) -> tuple[float, float]:
     from place import new_salt, settle
 
-    from stepwell.blocks.compute.dask.cluster import close_all, cluster_of
+    from stepwell.blocks.compute.dask.clusters.cluster import close_all, cluster_of
     from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 
     compute = DaskCompute(min_nodes=10, max_nodes=10)
@@ -141,7 +141,7 @@ def nodes_over_time(folder: Path, steps: int, seconds: float, idle: float) -> li
     """Return how many nodes there were at which second, while a wide pipeline ran on a cold cluster and until it was idle."""
     from place import new_salt
 
-    from stepwell.blocks.compute.dask.cluster import close_all, known_cluster
+    from stepwell.blocks.compute.dask.clusters.cluster import close_all, known_cluster
     from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 
     compute = DaskCompute(max_nodes=6, idle_seconds_before_scaledown=idle)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from stepwell import Pipeline, PipelineData, PythonScriptStep, Workspace
-from stepwell.blocks.compute.dask import cluster, gpu
+from stepwell.blocks.compute.dask import gpu
+from stepwell.blocks.compute.dask.clusters import cluster
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
 from stepwell.blocks.server import connection
 from stepwell.blocks.store.run_folder import RunFolder

@@ -61,7 +61,7 @@ LONGEST = [
 ]
 """The groups of tests that several workers begin with, so that none is left with a long one at the end."""
 
-_DOCKER = ("/docker/", "[DockerCompute", "tests/attack/test_links.py")
+_DOCKER = ("/docker/", "[DockerCompute", "tests/attack/test_links.py", "test_docker_worker.py", "test_compose.py")
 """What stands in the id of a test that needs the Docker engine; a second one takes two minutes to start."""
 
 
@@ -142,7 +142,7 @@ def server(stepwell_home: Path) -> Iterator[str]:
 def no_clusters_left() -> Iterator[None]:
     """Clusters of Dask end with the module that used them: their threads are in the way of tests that fork."""
     yield
-    clusters = sys.modules.get("stepwell.blocks.compute.dask.cluster")
+    clusters = sys.modules.get("stepwell.blocks.compute.dask.clusters.cluster")
     if clusters is not None:
         clusters.close_all()
 

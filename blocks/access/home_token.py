@@ -76,7 +76,7 @@ def _read(path: Path) -> dict[str, str]:
 
 def _write(path: Path, by_server: dict[str, str]) -> None:
     try:
-        write_atomically(path, json.dumps(by_server, indent=1).encode() + b"\n", durable=True)
+        write_atomically(path, json.dumps(by_server, indent=1).encode() + b"\n", durable=True, private=True)
     except OSError as error:
         hint = f"Set STEPWELL_HOME to a folder that you can write to, or set {VARIABLE}."
         raise StepwellError("This home's token can't be kept.", {"file": path, "reason": error}, hint) from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import abc
+import inspect
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, SecretStr, ValidationError
@@ -328,13 +329,15 @@ def refuse_inside_step(action: str) -> None:
         )
 
 
-def kinds() -> Iterator[type[Compute]]:
-    """Yield every kind of target that is imported."""
+def kinds() -> list[type[Compute]]:
+    """Return every kind of target that is imported, each once."""
+    found: dict[type[Compute], None] = {}
     waiting = [Compute]
     while waiting:
         subclasses = waiting.pop(0).__subclasses__()
         waiting += subclasses
-        yield from subclasses
+        found |= dict.fromkeys(kind for kind in subclasses if not inspect.isabstract(kind))
+    return [*found]
 
 
 def not_found(workspace: str, name: str, known: Iterable[str] = ()) -> ComputeTargetException:

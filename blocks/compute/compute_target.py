@@ -7,8 +7,7 @@ import ast
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self, runtime_checkable
 
 from pydantic import ValidationError
 
@@ -38,7 +37,7 @@ class Attachable(Protocol):
 Configuration = Annotated[Compute | Attachable, Words("a compute target, such as `DaskCompute(max_nodes=4)`")]
 
 
-def all_kinds() -> Iterator[type[Compute]]:
+def all_kinds() -> list[type[Compute]]:
     """Return every kind of target: each stands in a module `*_compute` of this folder, or of a folder in it."""
     room = stepwell.blocks.compute
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
@@ -49,7 +48,7 @@ def all_kinds() -> Iterator[type[Compute]]:
 
 def targets_of(workspace: BaseWorkspace) -> dict[str, Compute]:
     """Return the workspace's compute targets by name: one of each kind with its defaults, and those that were saved."""
-    known = tuple(all_kinds())
+    known = all_kinds()
     defaults = [kind for kind in known if kind.default_name]
     found = {kind.default_name: kind(workspace=workspace.name, name=kind.default_name) for kind in defaults}
     return {**found, **{target.name: target for target in documents.load_any(known, workspace=workspace.name)}}
@@ -193,6 +192,33 @@ class ComputeTarget(abc.ABC):  # noqa: B024  (abstract for `register`: every Com
 
 
 ComputeTarget.register(Compute)  # type: ignore[type-abstract]
+
+
+@checked
+class FoundByName(Compute, abc.ABC):
+    """A target that `Kind(workspace, name)` finds, and `Kind(setting=…)` makes."""
+
+    def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
+        """Return the workspace's target of that name, of any kind, as in v1; without a workspace, a new one of this kind.
+
+        Args:
+            workspace: The workspace to look in, or the name of a new target's workspace.
+            name: The target's name.
+            **fields: Settings of a new target, by attribute.
+
+        Returns:
+            The target.
+
+        Raises:
+            ComputeTargetException: The workspace has no target of that name.
+        """
+        if isinstance(workspace, str):
+            return super().__new__(cls, **fields)
+        return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
+
+    def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
+        if isinstance(workspace, str):
+            super().__init__(workspace=workspace, name=name, **fields)
 
 
 def check_name(name: object) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.processes.step_channel import Serve
-from stepwell.blocks.store.remote_store import RemoteStore
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.model.records import Exit, StepCall
 
 

@@ -57,8 +57,8 @@ BLOCKS = {
         ),
         "table",
     ),
-    "store": ("remote_store",),
-    "system": ("companions", "files", "home", "locks", "temporary_folder"),
+    "remote": ("archives", "remote_store"),
+    "system": ("companions", "files", "home", "locks", "modes", "temporary_folder"),
 }
 """The modules of `stepwell.blocks` that need the standard library alone, by room."""
 

@@ -18,6 +18,8 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition
 
+_KIND = "dataset"
+
 
 class DatasetBlock(documents.NamedBlock, documents.DatedBlock):
     """One version of a dataset. Without a name and with version 0, it is one that is known by its id only."""
@@ -102,7 +104,7 @@ def add_version(
         block = DatasetBlock(
             workspace=workspace.name,
             name=name,
-            version=known[0].version + 1 if known else 1,
+            version=documents.take_version(workspace.name, _KIND, name, [block.version for block in known]),
             dataset_id=str(uuid.uuid4()),
             definition=shown,
             secrets=_secrets_of(definition),
@@ -176,8 +178,8 @@ def find_by_id(workspace: BaseWorkspace, dataset_id: str) -> DatasetBlock:
 
 
 def save(block: DatasetBlock) -> None:
-    """Save a version whose description or tags have changed."""
-    documents.save_named(block)
+    """Save a version whose description or tags have changed; raise UserErrorException if it was unregistered."""
+    documents.replace(block, f"version {block.version} of the dataset {block.name!r}")
 
 
 def forget(workspace: BaseWorkspace, blocks: Iterable[DatasetBlock]) -> None:
@@ -185,6 +187,7 @@ def forget(workspace: BaseWorkspace, blocks: Iterable[DatasetBlock]) -> None:
     for block in blocks:
         claims.disclaim(workspace.store, block.claim)
         documents.delete_named(DatasetBlock, *block.own_names)
+        documents.give_version_back(workspace.name, _KIND, block.name, block.version)
 
 
 def _secrets_of(definition: DatasetDefinition) -> SecretDict | None:

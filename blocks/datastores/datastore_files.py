@@ -20,10 +20,11 @@ from sqlalchemy.engine import make_url
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.azure_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
-from stepwell.blocks.datastores.datastore_urls import local_path
+from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine, texts_in, what_names_a_place
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
+from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.server.documents import NamedBlock
-from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
 from stepwell.errors import DatastoreException, StepwellError
@@ -47,6 +48,8 @@ class DatastoreBlock(NamedBlock):
     plain_options: dict[str, Any] = Field(default_factory=dict, description="fsspec options that are no secrets.")
     kind: str = Field(default="", description="What v1 calls it, if one of v1's methods registered it.")
     facts: dict[str, Any] = Field(default_factory=dict, description="What that method was given, without secrets.")
+    trust_times: bool = Field(default=False, description="Whether files that keep size and time keep their content.")
+    shared: bool = Field(default=False, description="Whether it is a folder that several machines have.")
 
 
 _ELSEWHERE = f" Or lay the datastore on a folder: name its `account/container` in {VARIABLE}."
@@ -71,10 +74,33 @@ class DatastoreFiles:
         """The fsspec URL of the datastore's root, without secrets; SQLAlchemy's of one that holds tables."""
         return self._place or self._block.url or f"file://{self._home_folder}"
 
+    def told_missing(self, facts: Mapping[str, object], hint: str) -> tuple[dict[str, object], str]:
+        """Return facts and hint of the error that data are not there, with what to know of a folder of the home.
+
+        Args:
+            facts: What is known.
+            hint: What to do in general.
+        """
+        if self._block.url:
+            return dict(facts), hint
+        place = f"{self._home_folder}, in the home of this machine; every other machine has a folder of its own"
+        more = "Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
+        return {**facts, "the datastore is": place}, f"{hint} {more}"
+
     @property
     def secrets(self) -> list[str]:
         """The texts among the options that open the datastore."""
-        return list(_texts(self._block.options.get_secret_value() if self._block.options else {}))
+        return list(texts_in(self._block.options.get_secret_value() if self._block.options else {}))
+
+    @property
+    def trusts_times(self) -> bool:
+        """Whether a file that has kept its size and time has kept its content, too."""
+        return self._block.trust_times
+
+    @property
+    def identity(self) -> list[str]:
+        """What tells its place from every other one, without what opens it, which changes often."""
+        return [self.url, *what_names_a_place(self._options)]
 
     @property
     def storage_account(self) -> str:
@@ -109,7 +135,7 @@ class DatastoreFiles:
         if self._place:
             return {}
         secret = self._block.options.get_secret_value() if self._block.options else {}
-        return {**self._block.plain_options, **_of_this_machine(self.url), **secret}
+        return {**self._block.plain_options, **options_of_this_machine(self.url), **secret}
 
     @cached_property
     def local_root(self) -> Path | None:
@@ -122,6 +148,11 @@ class DatastoreFiles:
                 stacklevel=2,
             )
         return None if path is None else Path(os.path.abspath(os.path.expanduser(path)))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines have it, too: it stands elsewhere, or is a folder that was registered as shared."""
+        return self._block.shared or (self.local_root is None and not self._holds_tables)
 
     @property
     def filesystem(self) -> Any:
@@ -150,10 +181,23 @@ class DatastoreFiles:
 
     @property
     def remote_store(self) -> RemoteStore | None:
-        """The private folder through which trees reach other machines, None if the datastore is local."""
-        if self.local_root:
+        """The private folder through which trees reach other machines, None if the datastore is this machine's alone."""
+        if self.local_root and not self.is_shared:
             return None
         return RemoteStore(f"{self.url.rstrip('/')}/{PRIVATE}/depot", self._options)
+
+    def objects(self, below: str, **settings: Any) -> RemoteObjects:
+        """Return the objects in a folder of the datastore that is Stepwell's own.
+
+        Args:
+            below: The folder's path in the private one.
+            settings: More arguments of `RemoteObjects`.
+
+        Returns:
+            The objects, which nothing was asked of yet.
+        """
+        self._require(tables=False)
+        return RemoteObjects(f"{self.url.rstrip('/')}/{PRIVATE}/{below}", self._options, **settings)
 
     @property
     def _home_folder(self) -> Path:
@@ -353,17 +397,3 @@ class DatastoreFiles:
             yield from files_below(self.local_root, folder, without=PRIVATE)
         except StepwellError as error:
             raise DatastoreException(error.title, {"datastore": self.name, **error.facts}, error.hint) from None
-
-
-def _of_this_machine(url: str) -> dict[str, str]:
-    """Return the options that v1 has in a compute target, and Databricks' own tools in the environment."""
-    names = {"instance": "DATABRICKS_HOST", "token": "DATABRICKS_TOKEN"} if url.startswith("dbfs://") else {}
-    found = {option: os.environ.get(variable, "") for option, variable in names.items()}
-    return {option: text.removeprefix("https://").rstrip("/") for option, text in found.items() if text}
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        yield from _texts(inner)

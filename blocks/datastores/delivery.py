@@ -116,11 +116,11 @@ class LocalPlace:
 
     def put(self, tree: Tree, *, fresh: bool, overwrite: bool) -> None:
         """Write what is not there already."""
-        source = self._store.tree_path(tree.digest)
         for entry in tree.entries:
             inner = self._inside(entry.path)
             if self._standing(inner, entry.path) == entry:
                 continue
+            source = self._store.bring(tree.digest)
             if overwrite:
                 self._make_way(inner)
             _write_entry(

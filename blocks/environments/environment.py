@@ -250,8 +250,8 @@ class Environment:
         content = self.to_dict()
         content_digest = digest("registered-environment", json.dumps(content, sort_keys=True))
         with documents.registering("environments"):
-            latest = latest_of(versions_of(workspace, self.name))
-            if latest is None or latest.digest != content_digest:
+            latest, is_kept = latest_of(versions_of(workspace, self.name)), True
+            while latest is None or latest.digest != content_digest or not is_kept:
                 latest = EnvironmentBlock(
                     workspace=workspace.name,
                     name=self.name,
@@ -259,7 +259,7 @@ class Environment:
                     digest=content_digest,
                     content=SecretDict(content),
                 )
-                documents.save_named(latest)
+                is_kept = documents.create_named(latest)  # else somebody on another machine has the number now
         return _of_block(latest)
 
     @classmethod

@@ -27,6 +27,13 @@ LOG_BYTES = "STEPWELL_LOG_BYTES"
 
 _USUAL_BYTES, _LEAST_BYTES = 64 << 20, 4096
 
+
+class Notice(str):
+    """A piece of output that says what a step waits for, which people want to see before it has ended; empty: for nothing any more."""
+
+    __slots__ = ()
+
+
 OnOutput = Callable[[str], None]
 """Takes the output of a process as it comes."""
 

@@ -24,7 +24,7 @@ from stepwell.errors import StepFailedException
 from stepwell.model.records import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _TICK_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 1e6
@@ -37,6 +37,7 @@ class StopSignal:
     def __init__(self) -> None:
         self._reason: str | None = None
         self._reader, self._writer = os.pipe()
+        self._parts: list[tuple[str, StopSignal]] = []
 
     @property
     def stopped(self) -> bool:
@@ -53,6 +54,26 @@ class StopSignal:
         if self._reason is None:
             self._reason = reason
             os.write(self._writer, b"!")
+        for _, part in list(self._parts):
+            part.stop(reason)
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[StopSignal]:
+        """Provide a signal for a part of what runs under this one: it stops with this one, or by `stop_part`."""
+        made = (name, StopSignal())
+        self._parts.append(made)
+        if self.stopped:
+            made[1].stop(self.reason)
+        try:
+            yield made[1]
+        finally:
+            self._parts.remove(made)
+
+    def stop_part(self, name: str) -> None:
+        """Wake those who wait under the parts of that name, as many as there are."""
+        for known, part in list(self._parts):
+            if known == name:
+                part.stop()
 
     def fileno(self) -> int:
         """Return a descriptor that is readable for ever once stopped."""

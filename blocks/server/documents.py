@@ -15,7 +15,7 @@ from uuid import UUID
 import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.actions import ArtifactCreate, BlockDocumentUpdate
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import get_current_settings
@@ -29,7 +29,7 @@ from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import KeyLocks
-from stepwell.errors import ServerException
+from stepwell.errors import ServerException, UserErrorException
 from stepwell.model.names import beginning_of_joined_names, earlier_joined_name, joined_name
 
 _PAGE = 200
@@ -107,16 +107,71 @@ def save(block: Block, name: str) -> None:
     """Save `block` as the document `name`, in place of what the document held."""
     if _document_of(block) != name:
         block._block_document_id = None  # noqa: SLF001  (else Prefect would overwrite the document that it came from)
+    _save(block, name, overwrite=True)
+
+
+def create(block: Block, name: str) -> bool:
+    """Save `block` as the new document `name`; return whether it is the one that has the name from now on.
+
+    Of all who try that at once, on any machines, one has it: the server decides.
+    """
+    block._block_document_id = None  # noqa: SLF001  (it is another one's)
+    try:
+        _save(block, name, overwrite=False)
+    except ValueError as error:
+        if not isinstance(error.__cause__, ObjectAlreadyExists):
+            raise
+        return False
+    return True
+
+
+def _save(block: Block, name: str, *, overwrite: bool) -> None:
     with registering("blocks"), client(), patient_calls():
         for attempt in range(_SAVE_ATTEMPTS):
             try:
-                block.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
+                block.save(name, overwrite=overwrite, _sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
             except (ObjectAlreadyExists, ObjectNotFound):  # whoever has another home was faster, or deleted it again
                 if attempt == _SAVE_ATTEMPTS - 1:
                     raise
                 time.sleep(random.uniform(0, _SAVE_PAUSE * 2**attempt))  # noqa: S311  (lest all come back at once)
             else:
                 return
+
+
+class DeletedException(UserErrorException):
+    """Something in hand was deleted meanwhile."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The {what} was deleted", hint="Make it anew, or take another one.")
+
+
+def replace(block: Block, what: str) -> None:
+    """Save `block` in place of the document that it came from; raise DeletedException about `what` if that is gone."""
+    if isinstance(block, NamedBlock) and not _is_in_place(block):  # where earlier releases kept it
+        newest(block, what)
+        save_named(block)
+        return
+    document_id = block._block_document_id  # noqa: SLF001  (Prefect has no public word for it)
+    assert document_id is not None
+    with registering("blocks"), client() as api, patient_calls():
+        block.register_type_and_schema(_sync=True)  # type: ignore[call-arg]  # (what Prefect's decorator takes)
+        known = block._to_block_document(_document_of(block), include_secrets=True)  # noqa: SLF001
+        changed = BlockDocumentUpdate(**known.model_dump(include={"block_schema_id", "data"}))
+        try:
+            api.update_block_document(document_id, changed)
+        except ObjectNotFound:
+            raise DeletedException(what) from None
+
+
+def newest(block: B, what: str) -> B:
+    """Return the block as it is saved by now; raise DeletedException if it is not, whatever has its name since."""
+    document_id = block._block_document_id  # noqa: SLF001
+    assert document_id is not None
+    with client() as api:
+        try:
+            return _block_from(type(block), api.read_block_document(document_id, include_secrets=True))
+        except ObjectNotFound:
+            raise DeletedException(what) from None
 
 
 @contextmanager
@@ -156,6 +211,11 @@ def save_named(block: NamedBlock) -> None:
     _delete(document for document in _documents_of(type(block), names) if document.name != joined_name(*names))
 
 
+def create_named(block: NamedBlock) -> bool:
+    """Save `block` as `create` does, under the name that its fields make."""
+    return create(block, joined_name(*block.own_names))
+
+
 def load_named(cls: type[N], *names: str) -> N | None:
     """Return the block whose fields have these values, or None; one of other values is never returned."""
     found = _documents_of(cls, names)
@@ -184,6 +244,41 @@ def _delete(found: Iterable[BlockDocument]) -> bool:
                 api.delete_block_document(document.id)
                 deleted = True
     return deleted
+
+
+def came_first(block: DatedBlock, among: Iterable[DatedBlock]) -> bool:
+    """Return whether the block was saved before all `among` which it is: of several of one name, the first has it."""
+    first = min(among, key=lambda one: (one.first_saved, str(_document_of(one))), default=block)
+    return _document_of(first) == _document_of(block)
+
+
+class TakenVersion(NamedBlock):
+    """A version number that somebody took: of two who publish or register at once, on whatever machines, each has another."""
+
+    _block_type_name: ClassVar[str] = "Stepwell Taken Version"
+    _block_type_slug: ClassVar[str] = "stepwell-taken-version"
+    _description: ClassVar[str] = "A version number that is taken, so that no two machines give the same."
+    named_by: ClassVar[tuple[str, ...]] = ("workspace", "kind", "name", "version")
+
+    workspace: str = Field(description="The workspace that it is of.")
+    kind: str = Field(description="What has versions.")
+    name: str = Field(description="Whose version it is.")
+    version: int = Field(description="The number.")
+    holder: str = Field(description="Who took it.")
+
+
+def take_version(workspace: str, kind: str, name: str, known: Iterable[int | str]) -> int:
+    """Return the first number after the `known` ones that nobody has taken, and take it. Versions that are words don't count."""
+    numbers = [int(text) for text in map(str, known) if text.isascii() and text.isdecimal()]
+    version, holder = max(numbers, default=0) + 1, uuid.uuid4().hex
+    while not create_named(TakenVersion(workspace=workspace, kind=kind, name=name, version=version, holder=holder)):
+        version += 1
+    return version
+
+
+def give_version_back(workspace: str, kind: str, name: str, version: int | str) -> None:
+    """Let the number be taken again, since nothing has it."""
+    delete_named(TakenVersion, workspace, kind, name, str(version))
 
 
 # Many blocks ------------------------------------------------------------------------------------------------------------

@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import remove
-from stepwell.blocks.system.living import is_owner_name, noticed_dead, owners
+from stepwell.blocks.system.living import is_owner_name, locks_travel, noticed_dead, owners
 from stepwell.blocks.system.locks import can_lock, exclusive
 from stepwell.errors import StoreException
 from stepwell.model.regular_files import read_bytes
@@ -57,7 +58,9 @@ def verify(store: Store) -> Verification:
             continue
         for name, artifact in record.outputs.items():
             if artifact.digest not in seen:
-                seen[artifact.digest] = _damage(store.tree_path(artifact.digest), artifact.digest)
+                tree = store.tree_path(artifact.digest)
+                expected = tree.exists() or not store.is_promised(artifact.digest)
+                seen[artifact.digest] = _damage(tree, artifact.digest) if expected else ""
             if seen[artifact.digest]:
                 damaged.append(f"output {name!r} of {record.step!r} ({path.stem[:12]}): {seen[artifact.digest]}")
     return Verification(count, tuple(damaged))
@@ -77,10 +80,10 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
 
     Returned is what was removed. What a living run uses stays: its snapshots, and every result touched since the first
     living run began. So do the snapshots of published pipelines, and what can't be read or understood: another user's,
-    or another version's.
+    or another version's. What another user made or used stays for a day at least.
     """
     check_collectable(store, dry_run)
-    trash = store.scratch_folder()
+    trash = store.trash_folder()
     with exclusive(store.lock_file):
         living = [run for run in _runs(store) if run.is_alive() or _is_starting(run)]
         cutoff = min([time.time() - days * _DAY, *(_began(run) for run in living)])
@@ -92,18 +95,24 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
             if isinstance(record, Miss):
                 unreadable.append(path)
                 needed.add_unknown(path)
-            elif path.stat().st_mtime < cutoff and (dry_run or _moved(path, trash / f"record-{len(expired)}")):
+            elif _is_expired(path, cutoff) and (dry_run or _moved(path, trash / f"record-{len(expired)}")):
                 expired.append(path)
             else:
                 needed.trees |= {artifact.digest for artifact in record.outputs.values()}
-        trees = {tree: _bytes(tree) for tree in _trees(store) if needed.lacks(tree.name) and _old(tree, living)}
+        newest = _newest_to_go(store, living)
+        trees = {
+            tree: _bytes(tree)
+            for tree in _trees(store)
+            if needed.lacks(tree.name) and (newest is None or tree.stat().st_mtime < newest)
+        }
         if not dry_run:
             trees = {tree: size for tree, size in trees.items() if _moved(tree, trash / f"tree-{tree.name}")}
             for number, path in enumerate(_index(store, {path.stem for path in expired})):
                 _moved(path, trash / f"index-{number}")
-    amount = Amount(len(expired), len(trees), sum(trees.values()), tuple(unreadable))
+    inputs = _unused_inputs(store, cutoff)
+    amount = Amount(len(expired), len(trees), sum((*trees.values(), *inputs.values())), tuple(unreadable))
     remove(trash)
-    for leftover in () if dry_run else _leftovers(store, idle=not living):  # each while its lock is held
+    for leftover in () if dry_run else chain(inputs, _leftovers(store, idle=not living)):  # each while its lock is held
         with suppress(OSError):  # another user's
             remove(leftover)
     return amount
@@ -192,13 +201,28 @@ def _trees(store: Store) -> Iterator[Path]:
     yield from sorted(path for path in (store.root / "trees").glob("*/*") if _DIGEST.fullmatch(path.name))
 
 
-def _old(tree: Path, living: list[RunFolder]) -> bool:
-    """Return whether no run that lives can be about to name the tree in a record."""
-    return not living or tree.stat().st_mtime < min(map(_began, living))
+def _is_expired(record: Path, cutoff: float) -> bool:
+    """Return whether nobody used the record since then; another user's has a day at least, whatever this one asks for."""
+    status = record.stat()
+    return status.st_mtime < (cutoff if status.st_uid == os.geteuid() else min(cutoff, time.time() - _DAY))
+
+
+def _newest_to_go(store: Store, living: list[RunFolder]) -> float | None:
+    """Return how new a tree may be that nothing needs; None: as new as can be, since nobody can be about to name it."""
+    times = [_began(run) for run in living]
+    if not locks_travel(store.written):  # others at work on the store don't wait for our lock
+        times.append(time.time() - _GRACE_SECONDS)
+    return min(times, default=None)
 
 
 def _bytes(tree: Path) -> int:
     return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(tree) for name in names)
+
+
+def _unused_inputs(store: Store, cutoff: float) -> dict[Path, int]:
+    """Return the kept copies of files from elsewhere that no step got since then, with their bytes."""
+    found = {path: path.lstat() for path in (store.root / "inputs").glob("*/*")}
+    return {path: status.st_size for path, status in found.items() if status.st_mtime < cutoff}
 
 
 def _leftovers(store: Store, *, idle: bool) -> Iterator[Path]:

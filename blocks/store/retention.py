@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stepwell.blocks.store.maintenance import check_collectable
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import ENDED, RunFolder
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import exclusive
 from stepwell.model.records import StepRecord
 
@@ -20,7 +21,6 @@ PINNED, PUBLISHED = "pinned", "published"
 
 _DAY = 86_400
 _GRACE_SECONDS, _UNFINISHED_SECONDS = 3_600, 7 * _DAY
-_FINAL = ("Finished", "Failed", "Canceled")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def collect_runs(store: Store, limits: Limits, *, dry_run: bool = False) -> Remo
     metrics of results that the store still has stay too, since a step that reuses such a result shows them.
     """
     check_collectable(store, dry_run)
-    trash = store.scratch_folder()
+    trash = store.trash_folder()
     removed_runs = removed_bytes = count = size = 0
     unreadable = []
     try:
@@ -83,7 +83,7 @@ def _stays(path: Path) -> bool:
     if (path / PINNED).exists() or (path / PUBLISHED).exists():
         return True
     run, idle = RunFolder(path), time.time() - _last_change(path)
-    ended = run.facts().get("kind") == "flow" or run.status().get("status") in _FINAL
+    ended = run.facts().get("kind") == "flow" or run.status().get("status") in ENDED
     return idle < _GRACE_SECONDS or run.is_alive() or (not ended and idle < _UNFINISHED_SECONDS)
 
 
@@ -107,7 +107,7 @@ def _entries(path: Path, needed: set[str] | None) -> list[Path]:
 
 def _move(path: Path, entries: list[Path], target: Path) -> bool:
     """Move what goes away; return whether this user may."""
-    target.mkdir()
+    make_folder(target)
     try:
         for number, entry in enumerate(entries):
             os.rename(entry, target / str(number))

@@ -6,21 +6,35 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+import threading
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stepwell.blocks.system.disk import SHARE_HINT, owner_of
 from stepwell.blocks.system.files import write_atomically
-from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.home import make_folder, open_or_make
+from stepwell.blocks.system.living import Machine, free_means_dead, locks_travel, machine, sign, signed_by, silent_for
 from stepwell.blocks.system.locks import exclusive, shared
 from stepwell.model.regular_files import read_bytes, regular_only
 
 Event = dict[str, Any]
 
+ENDED = ("Finished", "Failed", "Canceled")
+"""The states of a run that has ended."""
+
+_HEARTBEAT, _BEAT_SECONDS, _SILENCE_SECONDS, _DAY = "heartbeat", 20.0, 600.0, 86_400
+
 TEXTS = ("error", "warning", "problem", "why", "ran_on", "undeclared", "differs")
 """The fields of an event that hold words for people; secrets in them are masked."""
+
+HEARD = "heard.json"
+DEAD_SECONDS = 120.0
+"""After how long of silence another machine's run counts as dead."""
 
 _NUMBER = (int, float)
 _LARGEST = 1e11  # what is larger is no time and no count, and can't be shown as one
@@ -38,8 +52,12 @@ _FACT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("id", "name", "workspace", "experiment", "kind"), str),
     **dict.fromkeys(("number", "restarts", "pid"), int),
     "created": _NUMBER,
-    **dict.fromkeys(("tags", "pipeline", "published", "parameters", "snapshots", "properties", "trial"), dict),
+    **dict.fromkeys(
+        ("tags", "pipeline", "published", "parameters", "snapshots", "properties", "trial", "machine"), dict
+    ),
 }
+
+_HEARD_TYPES: dict[str, type | tuple[type, ...]] = {"machine": str, "state": str, "silent": _NUMBER, "seen": _NUMBER}
 
 
 class RunFolder:
@@ -87,7 +105,10 @@ class RunFolder:
         except (OSError, ValueError, RecursionError):
             return {}
         facts = found if isinstance(found, dict) else {}
-        return {name: fact for name, fact in facts.items() if _fits(name, fact, _FACT_TYPES)}
+        facts = {name: fact for name, fact in facts.items() if _fits(name, fact, _FACT_TYPES)}
+        if "pipeline" in facts:
+            facts["pipeline"] = _sound(facts["pipeline"])
+        return facts
 
     def is_legible(self) -> bool:
         """Return whether what is there can be read and understood; what isn't may be another user's or version's."""
@@ -107,8 +128,8 @@ class RunFolder:
         """Append `event` to the journal, on a line of its own though the one before was cut off."""
         line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
         make_folder(self.path)
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK  # a pipe in its place is an error at once
-        descriptor = os.open(self.path / "journal.jsonl", flags, 0o644)
+        # Not blocking, a pipe in its place is an error at once.
+        descriptor = open_or_make(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
         try:
             os.write(descriptor, line)
         finally:
@@ -145,15 +166,101 @@ class RunFolder:
     def alive(self) -> Iterator[None]:
         """Mark the run as living for as long as the block, or the process, lasts."""
         make_folder(self.path)
-        with exclusive(self.path / "alive.lock"):
-            yield
+        path, ended = self.path / "alive.lock", threading.Event()
+        with exclusive(path):
+            with suppress(OSError), open(path, "r+b") as file:
+                sign(file.fileno())
+            if not locks_travel(path):
+                threading.Thread(target=self._beat, args=(ended,), name="stepwell-heartbeat", daemon=True).start()
+            try:
+                yield
+            finally:
+                ended.set()
+
+    def _beat(self, ended: threading.Event) -> None:
+        while True:
+            with suppress(OSError):
+                (self.path / _HEARTBEAT).touch()
+            if ended.wait(_BEAT_SECONDS):
+                return
 
     def is_alive(self) -> bool:
-        """Return whether a process is at work on the run."""
-        if not os.path.isfile(self.path / "alive.lock"):
+        """Return whether a process is at work on the run; what can't be told of another machine's lives until it is silent."""
+        if heard := self.heard():
+            return heard["state"] not in ENDED and self.silent_seconds() < DEAD_SECONDS
+        path = self.path / "alive.lock"
+        if not os.path.isfile(path):
             return False
-        with shared(self.path / "alive.lock", blocking=False) as free:  # shared: others who ask don't look alive
-            return not free
+        with shared(path, blocking=False) as free:  # shared: others who ask don't look alive
+            if not free:
+                return True
+        if free_means_dead(path) or self.status().get("status") in ENDED:
+            return False
+        sign_of_life, patience = (self.path / _HEARTBEAT, _SILENCE_SECONDS) if signed_by(path) else (path, _DAY)
+        return silent_for(sign_of_life if sign_of_life.exists() else path) < patience
+
+    def heard(self) -> dict[str, Any]:
+        """Return what was heard of a run that another machine is or was at work on; empty if the folder is the run's own."""
+        try:
+            found = json.loads(read_bytes(self.path / HEARD))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        known = isinstance(found, dict) and all(_fits(name, found.get(name), _HEARD_TYPES) for name in _HEARD_TYPES)
+        return found if known else {}
+
+    def note_heard(self, machine: str, state: str, silent: float) -> None:
+        """Note that the folder is a copy of what another machine tells of its run, and for how long that has been silent."""
+        facts = {"machine": machine, "state": state, "silent": min(silent, 1e10), "seen": time.time()}
+        write_atomically(self.path / HEARD, json.dumps(facts).encode())
+
+    def take_over(self) -> None:
+        """Make the copy of another machine's run the run's own folder."""
+        with suppress(OSError):
+            (self.path / HEARD).unlink(missing_ok=True)
+
+    def silent_seconds(self) -> float:
+        """Return for how long nothing was heard of another machine's run."""
+        heard = self.heard()
+        return float(heard["silent"]) + max(0.0, time.time() - heard["seen"]) if heard else 0.0
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether another machine is, or was, at work on the run."""
+        signed = self.machine
+        return bool(self.heard()) or (signed is not None and signed["kernel"] != machine()["kernel"])
+
+    @property
+    def machine_name(self) -> str:
+        """The name of the machine that is, or was, at work on the run; '' if that is not known."""
+        noted = self.machine or self.facts().get("machine", {})
+        return str(self.heard().get("machine") or noted.get("name", ""))
+
+    @property
+    def machine(self) -> Machine | None:
+        """Where the run is, or was, at work; None if it never was, or an earlier release did not note it."""
+        return signed_by(self.path / "alive.lock")
+
+
+def readable_runs(folders: Sequence[Path]) -> list[Path]:
+    """Return the folders that are of runs; of those that can't be read, warn."""
+    found: list[Path] = []
+    hidden: list[Path] = []
+    for folder in folders:
+        try:
+            os.stat(folder / "run.json")
+        except PermissionError:
+            hidden.append(folder)
+        except OSError:
+            continue
+        else:
+            (found if os.access(folder / "run.json", os.R_OK) else hidden).append(folder)
+    if hidden:
+        owners = ", ".join(sorted({owner_of(folder) for folder in hidden}))
+        warnings.warn(
+            f"{len(hidden)} runs are left out, since this user may not read them: they are owned by {owners}. {SHARE_HINT}",
+            stacklevel=3,
+        )
+    return found
 
 
 class _Names(NamedTuple):
@@ -188,6 +295,25 @@ def latest_states(journal: Iterable[Event]) -> dict[str, Event]:
     return known
 
 
+def _sound(pipeline: dict[str, Any]) -> dict[str, Any]:
+    """Return a pipeline's definition without what can be none of its steps and parameters."""
+    steps, parameters = pipeline.get("steps", []), pipeline.get("parameters", [])
+    found = {
+        "steps": [step for step in steps if _is_step(step)] if isinstance(steps, list) else [],
+        "parameters": [one for one in parameters if isinstance(one, dict)] if isinstance(parameters, list) else [],
+    }
+    return {**pipeline, **{name: part for name, part in found.items() if name in pipeline}}
+
+
+def _is_step(step: Any) -> bool:
+    if not isinstance(step, dict) or not isinstance(step.get("id"), str) or not isinstance(step.get("name", ""), str):
+        return False
+    ports = step.get("outputs", [])
+    return isinstance(ports, list) and all(
+        isinstance(port, dict) and isinstance(port.get("name"), str) for port in ports
+    )
+
+
 def _is_event(event: Any) -> bool:
     """Return whether all that is known of events has its type, and ids name no other folder."""
     if not isinstance(event, dict) or not all(_fits(name, value, _EVENT_TYPES) for name, value in event.items()):
@@ -198,7 +324,15 @@ def _is_event(event: Any) -> bool:
     named = (*event.get("datasets", {}).values(), *event.get("registered", {}).values())
     if not all(isinstance(text, str) for text in texts) or not all(isinstance(facts, dict) for facts in named):
         return False
-    return not any("/" in name or name == ".." for name in ids)
+    return all(map(_names_no_other_folder, ids))
+
+
+def _names_no_other_folder(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:  # JSON has texts that no file can have for a name
+        return False
+    return "/" not in name and "\0" not in name and name != ".."
 
 
 def _fits(name: str, value: Any, types: dict[str, type | tuple[type, ...]]) -> bool:

@@ -9,13 +9,13 @@ import time
 import uuid
 import weakref
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from stepwell.blocks.store.write_back import may_be_written, times_tell
-from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.home import make_folder, new_file
 from stepwell.model.digests import file_digest
 from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import DigestFile
@@ -82,12 +82,35 @@ class StatCache:
         folder = os.fsencode(os.path.realpath(root)).rstrip(b"/") + b"/"
         below = self._rows("path > ? AND path < ?", folder, folder[:-1] + b"0")  # '0' is the character after '/'
         known = {row.path: row for row in below}
+        with self._knowing(known, lambda name: name.startswith(folder)) as (digest_file, unseen):
+            try:
+                yield digest_file
+            finally:
+                self._save((), _gone(unseen))
+
+    @contextmanager
+    def among(self, paths: Iterable[str]) -> Iterator[DigestFile]:
+        """Yield a DigestFile for these files; it reads what is known at the start, and saves at the end."""
+        names = list(map(os.fsencode, paths))
+        known: dict[bytes, _Row] = {}
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            known.update({row.path: row for row in self._rows(f"path IN ({','.join('?' * len(some))})", *some)})
+        wanted = frozenset(names)
+        with self._knowing(known, wanted.__contains__) as (digest_file, _):
+            yield digest_file
+
+    @contextmanager
+    def _knowing(
+        self, known: dict[bytes, _Row], is_meant: Callable[[bytes], bool]
+    ) -> Iterator[tuple[DigestFile, set[bytes]]]:
+        """Yield a DigestFile that knows the rows, and the names of those that it was not asked for."""
         unseen = set(known)
         new: dict[bytes, _Row] = {}
 
         def digest_file(path: str, status: os.stat_result) -> str:
             name = os.fsencode(path)
-            if not name.startswith(folder):
+            if not is_meant(name):
                 return self.digest_file(path, status)
             unseen.discard(name)
             row = new.get(name) or known.get(name)
@@ -101,9 +124,9 @@ class StatCache:
             return digest
 
         try:
-            yield digest_file
+            yield digest_file, unseen
         finally:
-            self._save(new.values(), _gone(unseen))
+            self._save(new.values())
 
     def recall(self, name: str, tag: str) -> str | None:
         """Return the SHA-256 of a file elsewhere that had this tag when `remember` was told, None if that is not known."""
@@ -112,10 +135,24 @@ class StatCache:
                 return row.digest.decode()
         return None
 
+    def recall_below(self, beginning: str) -> dict[str, tuple[str, str]]:
+        """Return tag and SHA-256 of all files elsewhere whose names begin so, by name, as `remember_all` was told."""
+        first = os.fsencode(beginning)
+        rows = self._rows("path >= ? AND path < ?", first, first + b"\xff")  # which no text has
+        return {
+            os.fsdecode(row.path): (row.identity.decode(), row.digest.decode())
+            for row in rows
+            if row.check == _checksum(*row[:4])
+        }
+
     def remember(self, name: str, tag: str, digest: str) -> None:
         """Save the SHA-256 of a file elsewhere, whose tag changes with its content."""
-        facts = os.fsencode(name), tag.encode(), digest.encode(), b""
-        self._save([_Row(*facts, _checksum(*facts))])
+        self.remember_all({name: (tag, digest)})
+
+    def remember_all(self, found: Mapping[str, tuple[str, str]]) -> None:
+        """Save tag and SHA-256 of files elsewhere, by name."""
+        facts = [(os.fsencode(name), tag.encode(), text.encode(), b"") for name, (tag, text) in found.items()]
+        self._save([_Row(*one, _checksum(*one)) for one in facts])
 
     def close(self) -> None:
         """Close the connection; it is opened again when needed."""
@@ -162,6 +199,8 @@ class StatCache:
             make_folder(self._path.parent)
             if self._path.exists() and self._path.stat().st_size > MOST_BYTES:
                 self._drop()
+            with suppress(FileExistsError):  # SQLite would keep it from the group of a folder that a team shares
+                os.close(new_file(self._path, os.O_RDWR))
             self._connection = sqlite3.connect(self._path, timeout=1.0, isolation_level=None, check_same_thread=False)
             for statement in _SETUP:
                 self._connection.execute(statement)
@@ -186,6 +225,9 @@ class StatCache:
             _abandoned.append(self._connection)
             self._connection = None
 
+
+_AT_ONCE = 500
+"""How many paths a query asks for: older SQLite takes 999."""
 
 _COLUMNS = "path, identity, digest, boot, checksum"
 _SETUP = (

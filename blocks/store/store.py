@@ -6,6 +6,7 @@ records/<key>.json       a signed record: the only truth about a result
 index/, observed/        finds the nearest earlier record, and reads that no row declared; both can be lost
 work/, alive/            scratch of running steps, and whose it is, by locks of those who live
 runs/, locks/            files of runs, who is at work on what
+inputs/                  copies of files that stand elsewhere, by content
 deliveries/              what was put at destinations
 """
 
@@ -18,29 +19,31 @@ import json
 import os
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.store.run_folder import RunFolder, readable_runs
+from stepwell.blocks.store.sharing import NotShared
 from stepwell.blocks.store.stat_cache import StatCache
-from stepwell.blocks.system.files import copy_named, protect, remove, write_atomically
+from stepwell.blocks.system.disk import can_be_written, told_if_closed, words_of
+from stepwell.blocks.system.files import copy_named, fan_out, has_second_name, protect, remove, write_atomically
 from stepwell.blocks.system.files import move as move_path
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.living import Owner
 from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
+from stepwell.blocks.system.modes import share
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
-from stepwell.model.fingerprint import Fingerprint
+from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import DigestFile, Tree, scan
 
 FORMAT = 1
 _NEAREST = 20
-_CODE = ("recipe", "step type", "script", "module")
-_COMMAND = (*_CODE, "argument", "file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,14 @@ class Miss:
     reason: str = ""
 
 
-class Store:
+class Store(NotShared):
     """The results of one workspace on this machine. If its folder is read-only, new results go to a scratch folder."""
 
     def __init__(self, root: Path, signing_key: str, digests: StatCache) -> None:
         self.root = root
         self.digests = digests
         self._signing_key = signing_key
-        self._scratch = None if _writable(root) else Path(tempfile.mkdtemp(prefix="stepwell-"))
+        self._scratch = None if can_be_written(root) else Path(tempfile.mkdtemp(prefix="stepwell-"))
         if self._scratch:
             weakref.finalize(self, remove, self._scratch)
         self.locks = KeyLocks(self.written / "locks")
@@ -98,8 +101,8 @@ class Store:
 
     def tree_path(self, tree: str) -> Path:
         """Return where the bytes of a kept tree are, whether or not they are there."""
-        place = _fan_out(self.written / "trees", tree) / "data"
-        return _fan_out(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
+        place = fan_out(self.written / "trees", tree) / "data"
+        return fan_out(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
 
     def tree_at(self, path: Path, *, many: bool = False) -> Tree:
         """Return the tree at `path`, with remembered digests where there are. `many`: look them up in bulk."""
@@ -115,17 +118,25 @@ class Store:
         """
         self.note_tree(tree)
         if not self.tree_intact(tree.digest):
-            scratch = self.scratch_folder()
-            try:
-                self._stage(source, scratch / "data", tree, owned=move)
-                self._install(scratch, _fan_out(self.written / "trees", tree.digest), tree.digest)
-            finally:
-                remove(scratch)
+            self._keep_tree(tree.digest, lambda place: self._stage(source, place, tree, owned=move))
         if move:
             remove(source)
 
+    def _keep_tree(self, tree: str, write: Callable[[Path], None]) -> None:
+        """Let the bytes of a tree be written, and keep them."""
+        scratch = self.scratch_folder()
+        try:
+            place = fan_out(self.written / "trees", tree)
+            make_folder(place.parent)
+            make_folder(scratch / "tree")
+            share(scratch / "tree", place.parent)
+            write(scratch / "tree" / "data")
+            self._install(scratch / "tree", place, tree)
+        finally:
+            remove(scratch)
+
     def _stage(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
-        if owned and not source.is_symlink() and not _is_shared(source):  # what links point to is not ours
+        if owned and not source.is_symlink() and not has_second_name(source):  # what links point to is not ours
             move_path(source, target)
             if scan(target, _known_digests(target, tree)).digest != tree.digest:
                 raise StoreException("A file changed while it was kept", {"path": source}, "Start again.")
@@ -136,10 +147,10 @@ class Store:
         protect(target)
 
     def _install(self, scratch: Path, place: Path, tree: str) -> None:
-        make_folder(place.parent)
         for _ in range(5):
             try:
-                os.rename(scratch, place)
+                with told_if_closed("A result can't be put into the store", place):
+                    os.rename(scratch, place)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
                     raise
@@ -153,9 +164,9 @@ class Store:
     def discard_tree(self, tree: str) -> None:
         """Remove the tree, at once out of everybody's sight."""
         for root in {self.root, self.written}:
-            place = _fan_out(root / "trees", tree)
+            place = fan_out(root / "trees", tree)
             if os.path.lexists(place):
-                trash = self.scratch_folder()
+                trash = self.trash_folder()
                 with suppress(OSError):
                     os.rename(place, trash / "tree")
                 remove(trash)
@@ -169,14 +180,14 @@ class Store:
 
     def note_tree(self, tree: Tree) -> None:
         """Save what the tree consists of, for explanations later on."""
-        path = _fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
+        path = fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
         if not path.exists():
             write_atomically(path, encode(tree.to_json()))
 
     def manifest(self, tree: str) -> Tree | None:
         """Return what the tree consists of, or None if that is not known or damaged."""
         for root in self._roots:
-            path = _fan_out(root / "manifests", tree).with_suffix(".json")
+            path = fan_out(root / "manifests", tree).with_suffix(".json")
             with suppress(OSError):
                 data = read_bytes(path)
                 with suppress(ValueError, TypeError, RecursionError):
@@ -212,13 +223,19 @@ class Store:
 
     def read_record(self, key: str) -> StepRecord | Miss:
         """Return the signed record of a key, its outputs not yet checked, or why it can't be believed."""
-        data = None
+        data, reason = None, ""
         for root in self._roots:
-            with suppress(OSError, ValueError):  # a key that can't be a path has no record
-                data = read_bytes(_fan_out(root / "records", key).with_suffix(".json"))
+            try:
+                data = read_bytes(fan_out(root / "records", key).with_suffix(".json"))
                 break
+            except (FileNotFoundError, NotADirectoryError, ValueError):  # a key that can't be a path has no record
+                continue
+            except OSError as error:
+                reason = (
+                    "" if error.errno == errno.ENAMETOOLONG else f"the kept record can't be read: {words_of(error)}"
+                )
         if data is None:
-            return Miss()
+            return Miss(reason)
         try:
             envelope = json.loads(data)
             body = envelope["record"]
@@ -238,13 +255,16 @@ class Store:
         with shared(self.lock_file):
             for path, tree in staged.values():
                 self.add_tree(path, tree, move=True)
-            kept = replace(record, sequence=self._next_sequence(record.step))
-            body = kept.to_json()
-            envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
-            path = _fan_out(self.written / "records", record.key).with_suffix(".json")
-            write_atomically(path, encode(envelope), durable=True)
-            _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
-            _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
+            return self._keep(record)
+
+    def _keep(self, record: StepRecord) -> StepRecord:
+        kept = replace(record, sequence=self._next_sequence(record.step))
+        body = kept.to_json()
+        envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
+        path = fan_out(self.written / "records", record.key).with_suffix(".json")
+        write_atomically(path, encode(envelope), durable=True)
+        _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
+        _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
         return kept
 
     def records(self) -> Iterator[tuple[Path, StepRecord | Miss]]:
@@ -272,10 +292,15 @@ class Store:
             write_atomically(self._observed_path(self.written, fingerprint), encode(names))
 
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
-        """Return the files that steps with this code were seen to read though no row declares them."""
+        """Return the files that steps with this code were seen to read though no row declares them.
+
+        A list that this user may not read raises StoreException: without it a stale result would be taken for a good one.
+        """
         for root in self._roots:
+            path = self._observed_path(root, fingerprint)
             with suppress(OSError, ValueError, RecursionError):
-                names = json.loads(read_bytes(self._observed_path(root, fingerprint)))
+                with told_if_closed("What a step was seen to read can't be read", path):
+                    names = json.loads(read_bytes(path))
                 return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
         return ()
 
@@ -287,6 +312,12 @@ class Store:
         make_folder(folder)
         return Path(tempfile.mkdtemp(prefix=f"{self._owner.name()}-", dir=folder))
 
+    def trash_folder(self) -> Path:
+        """Make a scratch folder for what is to be removed: what this user may not remove, its owner finds there."""
+        folder = self.scratch_folder()
+        share(folder, folder.parent)
+        return folder
+
     def run_folder(self, run_id: str) -> Path:
         """Return the folder of a run's files, whether or not it is there."""
         folder = self.root / "runs" / run_id
@@ -294,9 +325,7 @@ class Store:
 
     def run_folders(self) -> list[Path]:
         """Return the folders of all runs, also those of a store that can't be written."""
-        return [
-            path for root in self._roots for path in sorted((root / "runs").glob("*")) if (path / "run.json").is_file()
-        ]
+        return readable_runs([path for root in self._roots for path in sorted((root / "runs").glob("*"))])
 
     def next_run_number(self) -> int:
         """Return 1 for the first run, 2 for the next …: the order of runs, whatever the clock tells."""
@@ -305,7 +334,8 @@ class Store:
             try:
                 number = int(read_bytes(counter)) + 1
             except (OSError, ValueError):
-                number = 1 + sum(1 for _ in (self.root / "runs").glob("*/run.json"))
+                known = (RunFolder(path).facts().get("number", 0) for path in self.run_folders())
+                number = 1 + max(known, default=0)
             write_atomically(counter, str(number).encode())
         return number
 
@@ -322,14 +352,14 @@ class Store:
         except FileNotFoundError:
             return "is gone"
         except (OSError, StoreException) as error:
-            return f"can't be read: {error}"
+            return f"can't be read: {words_of(error)}"
         if found.digest == tree:
             return ""
         known = self.manifest(tree)
         return f"was damaged ({', '.join(found.diff(known)[:3])})" if known else "was damaged"
 
     def _record_path(self, key: str) -> Path:
-        return _fan_out(self.root / "records", key).with_suffix(".json")
+        return fan_out(self.root / "records", key).with_suffix(".json")
 
     def _step_index(self, step: str) -> Path:
         return self.written / "index" / "steps" / digest("step-name", step)[:32]
@@ -344,30 +374,13 @@ class Store:
         return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1
 
     def _observed_path(self, root: Path, fingerprint: Fingerprint) -> Path:
-        kinds = _CODE if any(row.kind == "script" for row in fingerprint.rows) else _COMMAND
-        code = Fingerprint(tuple(row for row in fingerprint.rows if row.kind in kinds))
-        return _fan_out(root / "observed", code.key).with_suffix(".json")
-
-
-def partial_key(fingerprint: Fingerprint) -> str:
-    """Return the key of the rows that are known before any input is: without inputs and how they are read, reads and looks."""
-    return fingerprint.without("input", "beside", "reading", "order", "read", "look").key
+        return fan_out(root / "observed", code_key(fingerprint)).with_suffix(".json")
 
 
 def _known_digests(root: Path, tree: Tree) -> DigestFile:
     """Return what finds the digests of files by their paths in `tree`: to compare all but their bytes."""
     known, start = {entry.path: entry.digest for entry in tree.entries}, len(os.path.realpath(root)) + 1
     return lambda path, _: known.get(path[start:], "")
-
-
-def _is_shared(path: Path) -> bool:
-    """Return whether a file there has a second name somewhere."""
-    files = [path] if path.is_file() else (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    return any(file.lstat().st_nlink > 1 for file in files)
-
-
-def _fan_out(folder: Path, name: str) -> Path:
-    return folder / name[:2] / name
 
 
 def _names(folder: Path) -> list[str]:
@@ -381,18 +394,3 @@ def _touch(path: Path) -> None:
     with suppress(OSError):
         make_folder(path.parent)
         path.touch()
-
-
-def _writable(folder: Path) -> bool:
-    try:
-        make_folder(folder)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError as error:
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            return False
-        raise StoreException(
-            "The store of results can't be used",
-            {"folder": folder, "reason": error},
-            "Free space, or set STEPWELL_HOME.",
-        ) from error

@@ -7,23 +7,27 @@ import fcntl
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.home import make_folder, new_file
 from stepwell.model.nofollow import MOST_DEPTH, is_file, leads_out, open_file, open_folder
 from stepwell.model.tree import Tree
 
 _FICLONE = 0x40049409
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write `data` to `path` as a whole: a reader never finds a part. `durable`: it survives a power cut."""
+def write_atomically(path: Path, data: bytes, *, durable: bool = False, private: bool = False) -> None:
+    """Write `data` to `path` as a whole: a reader never finds a part. `durable`: it survives a power cut.
+
+    `private`: nobody but its owner may read it, whoever else uses the folder.
+    """
     make_folder(path.parent)
-    handle, scratch = tempfile.mkstemp(prefix=".", dir=path.parent)
+    scratch = path.parent / f".{os.urandom(8).hex()}"
+    flags = os.O_WRONLY | os.O_NOFOLLOW
+    handle = os.open(scratch, flags | os.O_CREAT | os.O_EXCL, 0o600) if private else new_file(scratch, flags)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -190,6 +194,12 @@ def remove(path: Path) -> None:
         os.rmdir(path)
 
 
+def has_second_name(path: Path) -> bool:
+    """Return whether a file at the path, or below it, has a second name somewhere."""
+    files = [path] if path.is_file() else (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    return any(file.lstat().st_nlink > 1 for file in files)
+
+
 # Through no link ------------------------------------------------------------------------------------------------------
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -344,3 +354,8 @@ def _clear(folder: int, top: int) -> list[str]:
             os.rename(child.name, name, src_dir_fd=folder, dst_dir_fd=top)
             names.append(name)
     return names
+
+
+def fan_out(folder: Path, name: str) -> Path:
+    """Return where a folder of many keeps what has this name."""
+    return folder / name[:2] / name

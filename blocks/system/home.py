@@ -8,7 +8,10 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from stepwell.blocks.system.modes import create_file, make_one_folder
 from stepwell.errors import StepwellError
+
+_TRIES = 3
 
 
 def home() -> Path:
@@ -24,15 +27,41 @@ def home() -> Path:
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder, and those above it, if they are missing; below the home for its owner only, whatever the umask."""
+    """Make the folder, and those above it, if they are missing.
+
+    Below the home it is for its owner only, whatever the umask, unless the folder above hands its group on.
+    """
     if path.is_dir():
         return
     if path.parent != path:
         make_folder(path.parent)
-    private = False
+    try:
+        make_one_folder(path, private=is_in_home(path))
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+
+
+def new_file(path: Path, flags: int) -> int:
+    """Return a descriptor of a new file, which is for its owner only as folders are; raise FileExistsError if there is one."""
+    return create_file(path, flags, private=is_in_home(path))
+
+
+def open_or_make(path: Path, flags: int) -> int:
+    """Return a descriptor of the file, which is made as `new_file` does if there is none, in a folder that exists."""
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):
+            return os.open(path, flags | os.O_CLOEXEC)
+        with suppress(FileExistsError):  # another was faster
+            return new_file(path, flags)
+    return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o600 if is_in_home(path) else 0o666)  # a link to nothing
+
+
+def is_in_home(path: Path) -> bool:
+    """Return whether the path leads below the home."""
     with suppress(OSError, RuntimeError):  # there may be no home, and nothing below it then
-        private = path.is_relative_to(_path_of(_named()))
-    path.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
+        return path.is_relative_to(_path_of(_named()))
+    return False
 
 
 def _named() -> str:
@@ -44,8 +73,13 @@ def _path_of(named: str) -> Path:
 
 
 def signing_key() -> str:
-    """Return the 64 hex digits that sign this home's records: made once, and the same for every process that asks."""
-    path = home() / "signing.key"
+    """Return the 64 hex digits that sign this home's records."""
+    return kept_key("signing.key")
+
+
+def kept_key(name: str) -> str:
+    """Return the 64 hex digits of a key of this home: made once, and the same for every process that asks."""
+    path = home() / name
     try:
         return _read_key(path)
     except FileNotFoundError:
@@ -60,10 +94,10 @@ def _read_key(path: Path) -> str:
         raise
     except (OSError, UnicodeDecodeError) as error:
         hint = "Give yourself the right to read it."
-        raise StepwellError("The signing key can't be read.", {"file": path, "reason": error}, hint) from None
+        raise StepwellError("A key of this home can't be read.", {"file": path, "reason": error}, hint) from None
     if not re.fullmatch("[0-9a-f]{64}", key):
         hint = "Restore it, or delete it: results signed with the old key are then computed again."
-        raise StepwellError("The signing key is damaged.", {"file": path}, hint)
+        raise StepwellError("A key of this home is damaged.", {"file": path}, hint)
     return key
 
 

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.home import make_folder, open_or_make
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -247,12 +247,11 @@ def file_lock(path: Path, operation: int) -> int | None:
 
 
 def _opened(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
     try:
-        return os.open(path, flags, 0o666)
+        return open_or_make(path, os.O_RDWR)
     except FileNotFoundError:
         make_folder(path.parent)
-        return os.open(path, flags, 0o666)
+        return open_or_make(path, os.O_RDWR)
     except OSError as error:
         if error.errno not in NO_LOCKS_HERE or not path.exists():
             raise

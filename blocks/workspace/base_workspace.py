@@ -139,29 +139,30 @@ class BaseWorkspace(EnteredWorkspace):
                 hint="Use 2 to 33 letters, digits, '_' and '-', the first a letter or digit.",
             )
         known = documents.load_named(WorkspaceBlock, name)
-        if known is not None:
-            if not exist_ok:
-                raise WorkspaceException(
-                    f"The workspace {name!r} exists already",
-                    hint="Pass `exist_ok=True`, or open it with `Workspace.get`.",
-                )
-            return cls.of_block(known).opened()._learn(subscription_id, resource_group, location)  # noqa: SLF001  (its own)
-        block = WorkspaceBlock(
-            name=name,
-            subscription_id=subscription_id,
-            resource_group=resource_group,
-            location=location,
-            friendly_name=friendly_name,
-            sku=sku,
-            tags=dict(tags or {}),
-            signing_key=SecretStr(signing_key()),
-        )
-        workspace = cls.of_block(block)
-        workspace.is_here = workspace._has_folders = True  # noqa: SLF001  (its own)
-        Datastore.register(workspace, BLOB_STORE, overwrite=True)
-        Datastore.register(workspace, FILE_STORE, overwrite=True)
-        workspace.adopt()
-        return workspace
+        if known is None:
+            block = WorkspaceBlock(
+                name=name,
+                subscription_id=subscription_id,
+                resource_group=resource_group,
+                location=location,
+                friendly_name=friendly_name,
+                sku=sku,
+                tags=dict(tags or {}),
+                signing_key=SecretStr(signing_key()),
+            )
+            workspace = cls.of_block(block)
+            workspace.is_here = workspace._has_folders = True  # noqa: SLF001  (its own)
+            Datastore.register(workspace, BLOB_STORE, overwrite=True)
+            Datastore.register(workspace, FILE_STORE, overwrite=True)
+            if workspace._create():  # noqa: SLF001  (its own)
+                return workspace
+            known = documents.load_named(WorkspaceBlock, name) or block  # somebody on another machine made it just now
+        if not exist_ok:
+            raise WorkspaceException(
+                f"The workspace {name!r} exists already",
+                hint="Pass `exist_ok=True`, or open it with `Workspace.get`.",
+            )
+        return cls.of_block(known).opened()._learn(subscription_id, resource_group, location)  # noqa: SLF001  (its own)
 
     @classmethod
     def get(
@@ -379,7 +380,7 @@ class BaseWorkspace(EnteredWorkspace):
                 {"output": artifact.path, "asked of": self.name},
                 f"Ask `Workspace.get({artifact.workspace!r}).path_of(…)`, or run the step in this one `with ws:`.",
             )
-        path = self.store.tree_path(artifact.digest)
+        path = self.store.bring(artifact.digest)
         if not path.exists():
             raise DatastoreException(
                 "An output is gone", {"output": artifact.path}, "Run its step again: it will be made anew."

@@ -6,12 +6,14 @@ import json
 import os
 import re
 import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
+from prefect.blocks.core import Block
 from pydantic import Field
 
 from stepwell.blocks.server import documents
@@ -19,6 +21,7 @@ from stepwell.blocks.store import claims
 from stepwell.blocks.system.files import copy_tree, remove
 from stepwell.blocks.system.locks import exclusive
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.publications import FrozenPipelineBlock, ModuleVersionBlock, PipelineDraftBlock
 from stepwell.errors import ModelPathNotFoundException, ServerException, UserErrorException
 from stepwell.model.names import joined_name
 from stepwell.script.events import FOLDERS
@@ -86,22 +89,40 @@ def add_version(
             return add_version(workspace, name, folder, facts)
     store = workspace.store
     tree = store.tree_at(path)
+    draft = f"model-draft-{uuid.uuid4().hex}"
     with exclusive(store.written / "models.lock"):
-        version = max((block.version for block in versions_of(workspace, name)), default=0) + 1
-        block = ModelBlock(
-            workspace=workspace.name,
-            name=name,
-            version=version,
-            digest=tree.digest,
-            file_name=path.absolute().name,
-            created=time.time(),
-            **facts,
-        )
-        claims.claim(store, block.claim, {"snapshots": {name: tree.digest}})
-        store.add_tree(path, tree, move=False)
-        documents.save_named(block)
+        claims.claim(store, draft, {"snapshots": {name: tree.digest}})
+        try:
+            store.add_tree(path, tree, move=False)
+            version, is_kept = max((block.version for block in versions_of(workspace, name)), default=0), False
+            while not is_kept:  # else somebody on another machine has the number now
+                version += 1
+                block = ModelBlock(
+                    workspace=workspace.name,
+                    name=name,
+                    version=version,
+                    digest=tree.digest,
+                    file_name=path.absolute().name,
+                    created=time.time(),
+                    **facts,
+                )
+                is_kept = documents.create_named(block)
+            claims.claim(store, block.claim, {"snapshots": {name: tree.digest}})
+        finally:
+            claims.disclaim(store, draft)
+    store.share_tree(tree.digest)
     _show(workspace, block)
     return block
+
+
+def claimed_trees(workspace: str) -> set[str]:
+    """Return the trees that the workspace's models, modules, drafts and published pipelines need, whichever home made them."""
+    found: set[str] = set()
+    kinds: list[type[Block]] = [ModelBlock, FrozenPipelineBlock, ModuleVersionBlock, PipelineDraftBlock]
+    for block in documents.load_any(kinds, workspace=workspace):
+        found |= set(getattr(block, "snapshots", {}).values())
+        found |= {str(getattr(block, field)) for field in ("digest", "snapshot") if getattr(block, field, "")}
+    return found
 
 
 def register_logged(
@@ -148,8 +169,8 @@ def find(
 
 
 def save(block: ModelBlock) -> None:
-    """Save a version whose facts have changed."""
-    documents.save_named(block)
+    """Save a version whose facts have changed; raise UserErrorException if it was deleted."""
+    documents.replace(block, f"model '{block.name}:{block.version}'")
 
 
 def forget(workspace: BaseWorkspace, block: ModelBlock) -> None:

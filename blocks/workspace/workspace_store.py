@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr
 
@@ -15,15 +16,29 @@ from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreBlock
 from stepwell.blocks.datastores.datastore_places import checked_place
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
+from stepwell.blocks.store.runs.run_index import RunPlace
+from stepwell.blocks.store.runs.shared_runs import SharedRuns
+from stepwell.blocks.store.shared.shared_store import SharedStore, sharing_mode
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
+from stepwell.blocks.system.living import machine
+from stepwell.blocks.trust.trusted_keys import ROLES, TrustedKeys
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.stand_ins import CHOICES, Databricks, Environments, Gpus, chosen_outside
 from stepwell.blocks.workspace.store_identity import elsewhere, keep_id, place_of, read_id
 from stepwell.errors import DatastoreException
+from stepwell.model.names import folder_name
+
+WORKSPACE_TAG, MACHINE_TAG = "workspace:", "machine:"
+"""How the tags begin by which Prefect knows to which workspace a run belongs, and which machine is at work on it."""
 
 BLOB_STORE = "workspaceblobstore"
+SHARED = "v1"
+"""The folder, and the format, of what workspaces share in the private folder of their default datastores."""
+
+_RUNS_SECONDS = 10.0
+Trust = Literal["writers", "ci-only"]
 
 
 class WorkspaceBlock(documents.NamedBlock):
@@ -58,6 +73,7 @@ class WorkspaceBlock(documents.NamedBlock):
         default_factory=dict,
         description="What stands in for what is not there: for `environment`, `gpu` and `databricks`.",
     )
+    trusts: Trust = Field(default="writers", description="Whose shared results are used: `writers`, or `ci-only`.")
 
 
 @checked
@@ -101,11 +117,12 @@ class WorkspaceStore:
 
         Raises:
             DatastoreException: It can't be a datastore's place.
+            UserErrorException: The workspace was deleted.
         """
-        known = {name: there for name, there in self._block.datastore_places.items() if name != datastore}
-        self._block.datastore_places = {**known, datastore: checked_place(place)} if place else known
-        documents.save_named(self._block)
-        for looked_up in ("_default_root", "folder", "store"):
+        laid = {datastore: checked_place(place)} if place else {}
+        places = self._reload().datastore_places
+        self._change(datastore_places={**{name: there for name, there in places.items() if name != datastore}, **laid})
+        for looked_up in ("_default", "_default_root", "folder", "store", "shared_runs"):
             self.__dict__.pop(looked_up, None)
 
     @property
@@ -133,9 +150,8 @@ class WorkspaceStore:
             databricks: `local`: what a Databricks workspace would run, Spark runs on this machine; `workspace`: that runs it.
         """
         given = {"environment": environment, "gpu": gpu, "databricks": databricks}
-        chosen = {**self._block.stand_ins, **{what: str(word) for what, word in given.items() if word is not None}}
-        self._block.stand_ins = {what: word for what, word in chosen.items() if word != CHOICES[what][0]}
-        documents.save_named(self._block)
+        chosen = {**self._reload().stand_ins, **{what: str(word) for what, word in given.items() if word is not None}}
+        self._change(stand_ins={what: word for what, word in chosen.items() if word != CHOICES[what][0]})
 
     def get_default_datastore(self) -> Datastore:
         """Return the datastore where results and outputs are kept.
@@ -156,16 +172,41 @@ class WorkspaceStore:
         """
         Datastore(self, name)
         self._block.default_datastore = name
-        for known in ("_default_root", "folder", "store"):
+        for known in ("_default", "_default_root", "folder", "store", "shared_runs"):
             self.__dict__.pop(known, None)
         self._adopt(store_id=self.folder)
         self.is_here = True
 
     def _change(self, **facts: Any) -> None:
-        """Save facts of the document's."""
+        """Save facts of the document's; raise UserErrorException if that was deleted."""
+        block = self._reload()
         for name, fact in facts.items():
-            setattr(self._block, name, fact)
-        documents.save_named(self._block)
+            setattr(block, name, fact)
+        documents.replace(block, f"workspace {self.name!r}")
+
+    def _reload(self) -> WorkspaceBlock:
+        self._block = documents.newest(self._block, f"workspace {self.name!r}")
+        return self._block
+
+    @property
+    def trusts(self) -> Trust:
+        """Whose shared results its runs use, as `trust` chose."""
+        return self._block.trusts
+
+    def trust(self, whom: Trust) -> None:
+        """Choose whose shared results the workspace's runs use; a home's own it always uses itself.
+
+        Args:
+            whom: `writers`: those of every home that shares the workspace and whose key is not revoked; `ci-only`: those
+                of homes whose key has the role `ci`, as `stepwell trust role` gives it.
+        """
+        self._change(trusts=whom)
+        self.__dict__.pop("keys", None)
+
+    @cached_property
+    def keys(self) -> TrustedKeys:
+        """The keys of the homes that share the workspace, and which of them it believes."""
+        return TrustedKeys(self.name, ("ci",) if self.trusts == "ci-only" else ROLES)
 
     def sign(self, text: str) -> str:
         """Return a digest of `text` that nobody can compute without the workspace's secret.
@@ -189,7 +230,11 @@ class WorkspaceStore:
 
     @cached_property
     def _default_root(self) -> Path | None:
-        return self.get_default_datastore().local_root
+        return None if self._default.is_shared else self._default.local_root
+
+    @cached_property
+    def _default(self) -> Datastore:
+        return self.get_default_datastore()
 
     @cached_property
     def digests(self) -> StatCache:
@@ -200,7 +245,28 @@ class WorkspaceStore:
     def store(self) -> Store:
         """The store of results; WorkspaceException if it is another home's."""
         self.require_here()
-        return Store(self.folder, self._signing_key, self.digests)
+        mode = sharing_mode()
+        if mode == "off" or not self._default.is_shared:
+            return Store(self.folder, self._signing_key, self.digests)
+        opened = partial(self._default.objects, self._space)
+        return SharedStore(self.folder, self._signing_key, self.digests, opened, self.keys, mode)
+
+    @cached_property
+    def shared_runs(self) -> SharedRuns | None:
+        """The runs of all machines that share the default datastore; None if that is this machine's alone."""
+        if sharing_mode() == "off" or not self._default.is_shared:
+            return None
+        objects = self._default.objects(self._space, timeout=_RUNS_SECONDS, pauses=(0.5,))
+        return SharedRuns(objects, self.folder / "runs", read_only=sharing_mode() == "read")
+
+    @property
+    def _space(self) -> str:
+        return f"{SHARED}/{folder_name(self.name)}-{self.sign('shared store')[:8]}"
+
+    @property
+    def run_place(self) -> Store | RunPlace:
+        """Where runs stand on this machine: in the store, or, where that is another home's, copies of what is told of them."""
+        return self.store if self.is_here else RunPlace(home() / "elsewhere" / self.name)
 
     @cached_property
     def is_here(self) -> bool:
@@ -254,12 +320,20 @@ class WorkspaceStore:
         self._adopt(store_id=self.folder, folders_id=self._home_folder)
         self.is_here = self._has_folders = True
 
+    def _create(self) -> bool:
+        """Save the document of a new workspace; return whether nobody on another machine was faster."""
+        self._note(store_id=self.folder, folders_id=self._home_folder)
+        return documents.create_named(self._block)
+
     def _adopt(self, **folders: Path) -> None:
+        self._note(**folders)
+        documents.save_named(self._block)
+
+    def _note(self, **folders: Path) -> None:
         for field, folder in folders.items():
             setattr(self._block, field, keep_id(folder))
         if "store_id" in folders:
             self._block.store_place = place_of(self.folder)
-        documents.save_named(self._block)
 
     def _was_made_here(self) -> bool:
         key = self._block.signing_key.get_secret_value()
@@ -277,3 +351,15 @@ class WorkspaceStore:
         with suppress(DatastoreException):  # whoever needs the datastore is told
             self.require_here()
         return self
+
+
+def place_tags(tags: Iterable[str], workspace: str, before: str = "") -> list[str]:
+    """Return a run's tags with those of its workspace and of this machine, without that of the one that was at work `before`."""
+    others = {tag for tag in tags if not before or tag != f"{MACHINE_TAG}{before}"}
+    return sorted({*others, f"{WORKSPACE_TAG}{workspace}", f"{MACHINE_TAG}{machine()['name']}"})
+
+
+def machine_in(tags: Iterable[str]) -> str:
+    """Return the machine that a run's tags name, '' if none; a tag of a user's own may begin alike."""
+    named = [tag.removeprefix(MACHINE_TAG) for tag in tags if tag.startswith(MACHINE_TAG)]
+    return next((name for name in named if "@" in name), named[0] if named else "")

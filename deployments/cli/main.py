@@ -9,7 +9,7 @@ import sys
 import typer
 
 from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens, workspaces
-from stepwell.deployments.cli.registries import models, modules
+from stepwell.deployments.cli.registries import models, modules, trust
 from stepwell.deployments.migration import command as migration
 
 app = typer.Typer(
@@ -52,6 +52,7 @@ app.add_typer(store.app, name="store")
 app.add_typer(server.app, name="server")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(tokens.app, name="token")
+app.add_typer(trust.app, name="trust")
 app.add_typer(migration.app, name="migrate")
 
 

@@ -40,6 +40,7 @@ def publish(
     lenient: bool | None = typer.Option(
         None, "--lenient/--strict", help="Whether calls may assign parameters that it does not have; v1's rules say so."
     ),
+    pool: str = typer.Option("local", "--pool", help="The work pool whose workers run it.", metavar="NAME"),
     as_json: bool = _JSON,
 ) -> None:
     """Freeze a pipeline and make it callable."""
@@ -48,7 +49,7 @@ def publish(
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
     pipeline = load_pipeline(file)
-    published = PublishedPipeline.of(pipeline, name, description, version, keep_going, lenient=lenient)
+    published = PublishedPipeline.of(pipeline, name, description, version, keep_going, pool, lenient)
     address = published.endpoint
     if endpoint:
         known = [one for one in PipelineEndpoint.list(pipeline.workspace) if one.name == endpoint]

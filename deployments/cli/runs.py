@@ -111,15 +111,15 @@ def runs(
     """List runs, newest first."""
     if context.invoked_subcommand:
         return
-    from stepwell.deployments.lookup.workspaces import find_stores, of_each
+    from stepwell.deployments.lookup.workspaces import of_each, seen_workspaces
     from stepwell.deployments.reports.report import in_json, run_lines, summary_or_none
-    from stepwell.flows.public.pipeline_run import all_runs
+    from stepwell.flows.runs.elsewhere.finding import known_runs
     from stepwell.flows.runs.names import short_ids
 
-    known = of_each(find_stores(workspace), all_runs)
-    ids = short_ids(run.id for run in known)
-    known = [run for run in known if trials or not run.folder.facts().get("trial")]
-    known.sort(key=lambda run: float(run.folder.facts().get("created", 0)), reverse=True)
+    known = of_each(seen_workspaces(workspace), lambda found: known_runs(found, limit))
+    ids = short_ids(run.run_id for run in known)
+    known = [run for run in known if trials or not run.is_trial]
+    known.sort(key=lambda run: run.created, reverse=True)
     found = [summary for run in known[:limit] if (summary := summary_or_none(run.folder))]
     if as_json:
         print(json.dumps([in_json(summary) for summary in found], indent=1))

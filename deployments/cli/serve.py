@@ -1,4 +1,4 @@
-"""`stepwell serve`: everything that published pipelines need, on one machine."""
+"""`stepwell serve`: everything that published pipelines need, on one machine; `stepwell worker`: one more machine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,20 @@ _LIMIT = typer.Option(
 )
 _RATE = typer.Option(None, "--rate", min=0, help="How many calls a second each caller may make.", metavar="R")
 _WAITING = typer.Option(None, "--most-waiting", min=1, help="How many runs may wait.", metavar="N")
+_POOL = typer.Option(
+    "local", "--pool", help="The work pool whose runs it takes; made if there is none.", metavar="NAME"
+)
+_TYPE = typer.Option("process", "--type", help="What a run is: process, docker or kubernetes.", metavar="TYPE")
+_IMAGE = typer.Option(
+    "", "--image", help="What containers and pods start from: an image with Stepwell.", metavar="IMAGE"
+)
+_MOST = typer.Option(None, "--limit", min=1, help="How many runs at once.", metavar="N", show_default="no limit")
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command to the app."""
+    """Add the commands to the app."""
     app.command()(serve)
+    app.command()(worker)
 
 
 def serve(
@@ -51,3 +60,10 @@ def serve(
             most_waiting=most_waiting,
         )
     )
+
+
+def worker(pool: str = _POOL, type: str = _TYPE, image: str = _IMAGE, limit: int | None = _MOST) -> None:
+    """Take the runs of a work pool on this machine until Ctrl-C."""
+    from stepwell.deployments.serve.standalone_worker import WorkerOptions, work
+
+    work(WorkerOptions(pool, type, image, limit or 0))

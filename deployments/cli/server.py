@@ -75,7 +75,7 @@ def status() -> None:
 def sync() -> None:
     """Tell Prefect's server how runs ended while it did not answer."""
     from stepwell.blocks.server import connection
-    from stepwell.deployments.serve.untold_runs import UntoldRuns
+    from stepwell.deployments.serve.runs.untold_runs import UntoldRuns
 
     connection.ensure_server(log)
     if not UntoldRuns(print).tell_now():

@@ -19,12 +19,27 @@ def endpoint_blocks(workspace: BaseWorkspace) -> list[PipelineEndpointBlock]:
 
 def require_free_name(workspace: BaseWorkspace, name: str) -> None:
     """Raise UserErrorException if an endpoint of the workspace has the name; archived ones don't count."""
-    if any(block.name == name and block.status != "Archived" for block in endpoint_blocks(workspace)):
-        raise UserErrorException(
-            f"There is a pipeline endpoint {name!r} already",
-            {"workspace": workspace.name},
-            "Take another name, or add the pipeline to that one with `PipelineEndpoint.get(…).add(…)`.",
-        )
+    if _named(workspace, name):
+        raise _taken(workspace, name)
+
+
+def require_first(workspace: BaseWorkspace, block: PipelineEndpointBlock) -> None:
+    """Raise UserErrorException, and remove the document, if somebody on another machine saved one of the name before it."""
+    if not documents.came_first(block, _named(workspace, block.name)):
+        documents.delete(PipelineEndpointBlock, block.document)
+        raise _taken(workspace, block.name)
+
+
+def _named(workspace: BaseWorkspace, name: str) -> list[PipelineEndpointBlock]:
+    return [block for block in endpoint_blocks(workspace) if block.name == name and block.status != "Archived"]
+
+
+def _taken(workspace: BaseWorkspace, name: str) -> UserErrorException:
+    return UserErrorException(
+        f"There is a pipeline endpoint {name!r} already",
+        {"workspace": workspace.name},
+        "Take another name, or add the pipeline to that one with `PipelineEndpoint.get(…).add(…)`.",
+    )
 
 
 def require_same_workspace(workspace: BaseWorkspace, published: PublishedPipeline) -> None:

@@ -78,6 +78,7 @@ class PipelineEndpoint:
         with publications_locked(workspace):
             require_free_name(workspace, name)
             documents.save(block, block.document)
+            endpoint_documents.require_first(workspace, block)
         return cls(workspace, block)
 
     @classmethod
@@ -389,11 +390,11 @@ class PipelineEndpoint:
         with publications_locked(self.workspace):
             self._refresh()
             block = self.block.model_copy(update=dict(changes(self.block)))
-            documents.save(block, block.document)
+            documents.replace(block, f"pipeline endpoint {self.name!r}")
             self.block = block
 
     def _refresh(self) -> None:
-        self.block = documents.load(PipelineEndpointBlock, self.block.document) or self.block
+        self.block = documents.newest(self.block, f"pipeline endpoint {self.name!r}")
 
     def __repr__(self) -> str:
         return f"PipelineEndpoint(name={self.name!r}, id={self.id!r}, status={self.status!r})"

@@ -27,7 +27,7 @@ from stepwell.deployments.endpoint import docs_page
 from stepwell.deployments.endpoint.connections import check_framing
 from stepwell.deployments.endpoint.openapi import body_schema, document
 from stepwell.deployments.endpoint.request_body import parse
-from stepwell.deployments.endpoint.responses import (
+from stepwell.deployments.endpoint.response_bodies import (
     endpoint_response,
     error_response,
     pipeline_response,

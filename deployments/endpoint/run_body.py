@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepwell.deployments.access.http_errors import BadRequest
-from stepwell.deployments.endpoint.responses import default_of
+from stepwell.deployments.endpoint.response_bodies import default_of
 from stepwell.errors import StepwellError, UserErrorException, printable
 from stepwell.flows.parameters.pipeline_parameter import check, parse
 from stepwell.flows.publishing.run_requests import RunRequest

@@ -6,12 +6,14 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
 from starlette.responses import FileResponse, Response, StreamingResponse
 
+from stepwell.blocks.store.sharing import LostBytes
 from stepwell.deployments.access.http_errors import HttpError
 from stepwell.deployments.endpoint.run_views import KnownRun
 from stepwell.flows.public.port_data_reference import PortDataReference
@@ -38,10 +40,18 @@ def download(known: KnownRun, step: str, output: str, path: str | None) -> Respo
 
 
 def _find(known: KnownRun, step: str, output: str) -> tuple[PortDataReference, Tree]:
+    workspace = known.run.workspace
+    if not workspace.is_here:
+        hint = f"Ask the endpoint of {known.run.folder.machine_name or 'that machine'}."
+        raise HttpError(
+            404, "NotFound", f"The run's outputs are at {workspace.store_place}, out of this one's reach", hint
+        )
     for one in known.run.find_step_run(step):
         data = one.get_outputs().get(output)
         if data is not None:
             store = known.run.workspace.store
+            with suppress(LostBytes):
+                store.bring(data.artifact.digest)
             if not store.tree_intact(data.artifact.digest):
                 raise HttpError(410, "Gone", "The output is gone or was damaged", "Run the pipeline again.")
             return data, store.tree_at(data.local_path)

@@ -20,6 +20,7 @@ from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs import run_labels
 from stepwell.flows.runs.cancel import ask_to_cancel
+from stepwell.flows.runs.elsewhere.finding import renew
 from stepwell.flows.runs.names import usual_experiment
 from stepwell.flows.runs.states import status_of
 from stepwell.flows.runs.summary import FINAL
@@ -59,7 +60,9 @@ def find_run(run_id: str, registry: Registry) -> KnownRun:
     facts = run_labels.facts(flow_run)
     named = facts.get("experiment") or flow_run.parameters.get("experiment_name") or usual_experiment(published.name)
     experiment = Experiment(registry.workspace(published.workspace), str(named))
-    return KnownRun(published, flow_run, PipelineRun(experiment, str(flow_run.id)))
+    run = PipelineRun(experiment, str(flow_run.id))
+    renew(run.workspace, run.folder)
+    return KnownRun(published, flow_run, run)
 
 
 def _read(flow_run_id: UUID) -> FlowRun:
@@ -94,12 +97,20 @@ def run_response(known: KnownRun, address: str, page: str) -> dict[str, Any]:
         "ended": (summary.ended or _ended(known)) if ended else None,
         "headline": summary.headline if steps else None,
         "problem": reason,
-        "warnings": list(summary.warnings),
+        "warnings": [*summary.warnings, *_out_of_reach(known)],
+        "machine": summary.machine or None,
         "steps": [_step(step, known, address) for step in steps]
         or [{"name": n, "status": "waiting"} for n in known.published.steps],
         "metrics": known.run.get_metrics(),
         "page": page,
     }
+
+
+def _out_of_reach(known: KnownRun) -> list[str]:
+    workspace = known.run.workspace
+    return (
+        [] if workspace.is_here else [f"Why steps ran, and what they wrote, is known at {workspace.store_place} only"]
+    )
 
 
 def _shown(known: KnownRun) -> dict[str, Any]:
@@ -129,7 +140,7 @@ def _step(step: StepRun, known: KnownRun, address: str) -> dict[str, Any]:
                 "size": data.artifact.size,
                 "url": output_url(address, known.run.id, step.name, name),
             }
-            for name, data in step.get_outputs().items()
+            for name, data in (step.get_outputs() if known.run.workspace.is_here else {}).items()
         ],
     }
 
@@ -144,10 +155,10 @@ def cancel_run(known: KnownRun) -> None:
     state = known.flow_run.state
     if known.status in FINAL or state is None:
         return
-    if state.type in (StateType.RUNNING, StateType.CANCELLING):
+    if state.type in (StateType.RUNNING, StateType.CANCELLING) and known.run.folder.is_alive():
         ask_to_cancel(known.run.folder)
     waits = state.type in (StateType.SCHEDULED, StateType.PENDING, StateType.PAUSED)
-    if waits or not known.run.folder.is_alive():
+    if waits or known.run.folder.heard() or not known.run.folder.is_alive():
         wanted = State(type=StateType.CANCELLED if waits else StateType.CANCELLING, message="Cancelled by a caller")
         with_retries(lambda: _set(known.flow_run.id, wanted, force=waits), SECONDS_WITHOUT_SERVER)
     if waits:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TypeVar
 
+from stepwell.blocks.system.config_file import CONFIG_NAMES, find_config, name_in
 from stepwell.blocks.workspace.store_identity import default_workspace
-from stepwell.errors import ServerException, StepwellError, UserErrorException
+from stepwell.errors import ServerException, StepwellError, UserErrorException, WorkspaceException
 from stepwell.flows.public.workspace import Workspace
 
 T = TypeVar("T")
@@ -26,6 +28,22 @@ def find_workspaces(name: str) -> list[Workspace]:
     except UserErrorException:
         known, chosen = Workspace.list(), default_workspace()
         return [known[chosen]] if chosen in known else list(known.values())
+
+
+def of_name(name: str) -> Workspace:
+    """Return the workspace of that name, also if its store is another home's."""
+    known = Workspace.list()
+    return known[name] if name in known else Workspace.get(name)
+
+
+def seen_workspaces(name: str) -> list[Workspace]:
+    """Return what `find_workspaces` does, also workspaces whose store is another home's."""
+    if name:
+        return [of_name(name)]
+    try:
+        return find_workspaces("")
+    except WorkspaceException:  # the nearest config names one of another home
+        return [of_name(name_in(find_config(Path("."), CONFIG_NAMES)))]
 
 
 def find_stores(name: str, tell: Callable[[str], None] = _tell) -> list[Workspace]:

@@ -41,6 +41,8 @@ def report(run: RunFolder, *, guards: bool = False) -> str:
     lines += [*_differing(summary), *_undeclared(summary)] if guards else []
     lines += _metrics(summary)
     lines += [f"Picture: {path}" for path in pictures]
+    if summary.elsewhere:
+        lines.append(f"Machine: {summary.machine}")
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
     return "\n".join(map(printable, lines))
 
@@ -150,8 +152,8 @@ def summary_or_none(run: RunFolder) -> RunSummary | None:
 
 
 def run_lines(runs: Sequence[RunSummary], ids: Mapping[str, str]) -> list[str]:
-    """Return a line for each run in a list of runs: id, name, workspace if there are several, time, experiment and what came of it."""
-    rows = [
+    """Return a line for each run: id, name, workspace and machine if there are several, time, experiment and what came of it."""
+    rows: list[tuple[str, ...]] = [
         (
             ids[run.run_id],
             run.label,
@@ -161,10 +163,10 @@ def run_lines(runs: Sequence[RunSummary], ids: Mapping[str, str]) -> list[str]:
         )
         for run in runs
     ]
-    places = [str(run.facts.get("workspace", "")) for run in runs]
-    return columns(
-        [(*row[:2], place, *row[2:]) for row, place in zip(rows, places, strict=True)] if len(set(places)) > 1 else rows
-    )
+    for places in ([run.machine for run in runs], [str(run.facts.get("workspace", "")) for run in runs]):
+        if len(set(places)) > 1:
+            rows = [(*row[:2], place, *row[2:]) for row, place in zip(rows, places, strict=True)]
+    return columns(rows)
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
@@ -196,6 +198,7 @@ def in_json(summary: RunSummary, run: RunFolder | None = None) -> dict[str, Any]
         "id": summary.run_id,
         "name": summary.label,
         "workspace": summary.facts.get("workspace"),
+        "machine": summary.machine or None,
         "status": summary.status,
         "experiment": summary.facts.get("experiment"),
         "parameters": summary.facts.get("parameters", {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import random
@@ -22,25 +23,24 @@ from stepwell.deployments.resident.messages import send
 def become(request: dict[str, Any], files: list[int], connection: socket.socket, run: Callable[[], None]) -> None:
     """Let `run` run the command of the request in this process, which nothing of the runner must reach."""
     try:
-        _take_over(request, files)
+        connection, hear = _take_over(request, files, connection)
         send(connection, {"pid": os.getpid()})
-        goes_on = bool(os.read(files[4], 1))
+        goes_on = bool(os.read(hear, 1))
     except BaseException:  # noqa: BLE001  (the caller runs it)
         goes_on = False
     if not goes_on:
         os._exit(1)
-    os.close(files[4])
+    os.close(hear)
     connection.close()
     run()
 
 
-def _take_over(request: dict[str, Any], files: list[int]) -> None:
+def _take_over(request: dict[str, Any], files: list[int], connection: socket.socket) -> tuple[socket.socket, int]:
+    """Be as the caller is; return the connection and the file that says whether to go on."""
     os.setsid()
-    for place, file in enumerate(files[:3]):
-        os.dup2(file, place, inheritable=True)
-    os.fchdir(files[3])
-    for file in files[:4]:
-        os.close(file)
+    connection, (folder, hear) = _files(request["files"], files, connection)
+    os.fchdir(folder)
+    os.close(folder)
     _limit(request)
     os.umask(request["umask"])
     os.environ.clear()
@@ -51,6 +51,23 @@ def _take_over(request: dict[str, Any], files: list[int]) -> None:
     sys.argv[:], sys.path[:] = request["argv"], request["path"]
     sys.orig_argv[:] = request["orig_argv"]
     _signals(request)
+    return connection, hear
+
+
+def _files(others: list[int], files: list[int], connection: socket.socket) -> tuple[socket.socket, list[int]]:
+    """Give the caller's files their numbers; return the connection and the two files that are ours, out of their way."""
+    numbers = [0, 1, 2, *others]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    above = max(numbers) + 1
+    moved = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, above) for file in (connection.fileno(), *files)]
+    connection.close()
+    for file in files:
+        os.close(file)
+    own, theirs = moved[4:6], [*moved[1:4], *moved[6:]]
+    for file, number in zip(theirs, numbers, strict=True):
+        os.dup2(file, number, inheritable=True)
+        os.close(file)
+    return socket.socket(fileno=moved[0]), own
 
 
 def _limit(request: dict[str, Any]) -> None:
@@ -94,8 +111,8 @@ def _opened(place: int, name: str, buffered: bool) -> io.TextIOWrapper:
 
 
 def _signals(request: dict[str, Any]) -> None:
-    ignored = {signal.SIGPIPE, signal.SIGXFSZ, *request["ignored"]}
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN if signal.SIGINT in ignored else signal.default_int_handler)
+    ignored = set(request["ignored"])
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in ignored else usual)
     signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])

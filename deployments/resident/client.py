@@ -23,6 +23,7 @@ _PASSED_ON = (
     signal.SIGUSR1,
     signal.SIGUSR2,
     signal.SIGWINCH,
+    signal.SIGALRM,
 )
 _LIMITS = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
 _SECONDS_TO_ANSWER = 5.0
@@ -36,9 +37,10 @@ def run_there(name: str) -> None:
         return
     with connection:
         passing = _Passing()
+        others = identity.other_files()
         folder, (hear, say) = os.open(".", os.O_PATH | os.O_DIRECTORY), os.pipe()
         try:
-            send(connection, _request(), (0, 1, 2, folder, hear))
+            send(connection, {**_request(), "files": others}, (0, 1, 2, folder, hear, *others))
         except OSError:
             os.close(say)
             return
@@ -47,7 +49,7 @@ def run_there(name: str) -> None:
             os.close(hear)
         with passing:
             try:
-                answer, _ = receive(connection)
+                answer = receive(connection)
                 passing.to(int(answer["pid"]))
                 os.write(say, b"!")  # from here on it is run there, and nowhere else
             except (OSError, ValueError, EOFError, KeyError):
@@ -57,7 +59,7 @@ def run_there(name: str) -> None:
             connection.settimeout(None)
             end = None
             try:
-                end = int(receive(connection)[0]["status"])
+                end = int(receive(connection)["status"])
             except (OSError, ValueError, EOFError, KeyError):
                 passing.wait()
     _end(end)
@@ -118,7 +120,7 @@ def _request() -> dict[str, Any]:
         "umask": umask,
         "limits": {name: resource.getrlimit(getattr(resource, name)) for name in _LIMITS},
         "processors": sorted(os.sched_getaffinity(0)),
-        "ignored": [number for number in _PASSED_ON if signal.getsignal(number) is signal.SIG_IGN],
+        "ignored": [number for number in signal.valid_signals() if signal.getsignal(number) is signal.SIG_IGN],
         "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     }
 
@@ -135,7 +137,8 @@ class _Passing:
         for number in _PASSED_ON:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._pass)
-        self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
+        if signal.getsignal(signal.SIGTSTP) is not signal.SIG_IGN:
+            self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._stop)
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():

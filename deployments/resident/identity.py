@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 FOLDER = "resident"
 SWITCH = "STEPWELL_RESIDENT"
 _READ_AT_IMPORT = ("PREFECT_", "STEPWELL_", "PYTHON", "LC_", "LD_", "MALLOC_", "GLIBC_")
 _ALSO_READ = ("LANG", "LANGUAGE", "HOME", "DO_NOT_TRACK", "SSL_CERT_FILE", "SSL_CERT_DIR", "NO_PROXY", "AZUREML_RUN_ID")
 _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user")
+_MOST_FILES = 200
+"""How many files of a caller are passed on; a message takes 253."""
+
 _SETTINGS_OF_FOLDER = (".env", "prefect.toml")
 
 
@@ -42,9 +46,19 @@ def reason_against() -> str:
         return "a step has a Stepwell of its own"
     if sys.orig_argv[1:2] and sys.orig_argv[1].startswith("-") and sys.orig_argv[1][:2] not in ("-m", "-c"):
         return "Python was started with options of its own"
-    if _has_other_files():
-        return "the caller has handed down open files"
+    if len(other_files()) > _MOST_FILES:
+        return "the caller has handed down too many open files"
     return "Prefect has settings in this folder" if _changes_settings() else ""
+
+
+def other_files() -> list[int]:
+    """Return the open files that what this process starts has, too, beside the standard streams."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # that of the folder itself
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return sorted(found)
 
 
 def name() -> str:
@@ -68,17 +82,6 @@ def name() -> str:
         os.getpriority(os.PRIO_PROCESS, 0),
     ]
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
-
-
-def _has_other_files() -> bool:
-    """Return whether files are open that what this process starts has, too, beside the standard streams."""
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if int(name) > 2 and os.get_inheritable(int(name)):
-                return True
-        except OSError:  # that of the folder itself
-            continue
-    return False
 
 
 def _changes_settings() -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 _LENGTH = struct.Struct("!I")
 _LARGEST = 64 << 20
+_PIECE, _SPACE = 1 << 18, socket.CMSG_SPACE(253 * array.array("i").itemsize)
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -31,21 +32,52 @@ def send(connection: socket.socket, message: Any, files: Sequence[int] = ()) -> 
     connection.sendall(content)
 
 
-def receive(connection: socket.socket, most_files: int = 0) -> tuple[Any, list[int]]:
-    """Return the next message and the files that came with it; raise EOFError if there is none, ValueError if it is none."""
-    space = socket.CMSG_SPACE(most_files * array.array("i").itemsize) if most_files else 0
-    head, rights, *_ = connection.recvmsg(_LENGTH.size, space)
-    files = array.array("i")
-    for level, kind, content in rights:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            files.frombytes(content[: len(content) - len(content) % files.itemsize])
-    try:
-        head += _exactly(connection, _LENGTH.size - len(head))
-        return json.loads(_exactly(connection, min(_LARGEST, *_LENGTH.unpack(head)))), list(files)
-    except BaseException:
-        for file in files:
+def receive(connection: socket.socket) -> Any:
+    """Return the next message; raise EOFError if there is none, ValueError if it is none."""
+    head = _exactly(connection, _LENGTH.size)
+    return json.loads(_exactly(connection, min(_LARGEST, *_LENGTH.unpack(head))))
+
+
+class Incoming:
+    """A message that comes in pieces over a connection that does not block, with the `files` that come with it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.files: list[int] = []
+        self._connection = connection
+        self._content = bytearray()
+
+    def read(self) -> Any:
+        """Take what has come, and return the message, None as long as it is not whole.
+
+        Raises:
+            EOFError: The other end has left.
+            ValueError: It is no message.
+        """
+        while True:
+            try:
+                piece, rights, flags, _ = self._connection.recvmsg(_PIECE, _SPACE)
+            except BlockingIOError:
+                return None
+            files = array.array("i")
+            for level, kind, content in rights:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    files.frombytes(content[: len(content) - len(content) % files.itemsize])
+            self.files += files
+            if not piece:
+                raise EOFError
+            self._content += piece
+            if flags & socket.MSG_CTRUNC or len(self._content) > _LARGEST:
+                raise ValueError("too much for a message")
+            end = _LENGTH.size + (_LENGTH.unpack_from(self._content)[0] if len(self._content) >= _LENGTH.size else 0)
+            if _LENGTH.size < end <= len(self._content):
+                return json.loads(self._content[_LENGTH.size : end])
+
+    def close(self) -> None:
+        """Close the connection, and the files."""
+        self._connection.close()
+        for file in self.files:
             os.close(file)
-        raise
+        self.files = []
 
 
 def _exactly(connection: socket.socket, length: int) -> bytes:

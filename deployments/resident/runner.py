@@ -18,16 +18,16 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepwell.deployments.resident import identity
 from stepwell.deployments.resident.becoming import become
-from stepwell.deployments.resident.messages import receive, refuse_others, send
+from stepwell.deployments.resident.messages import Incoming, refuse_others, send
 
 _SECONDS_IDLE = 3600.0
 _SECONDS_BETWEEN_LOOKS = 30.0
 _SECONDS_TO_ASK = 5.0
-_FILES = 5
+_LEAST_FILES = 5
 Command = Callable[[Callable[[], None]], None]
 """Makes a fork the command that was asked for, which the function runs."""
 
@@ -39,6 +39,7 @@ class Runner:
         self._path = os.path.join(identity.folder(), name)
         self._listener = socket.socket(socket.AF_UNIX)
         self._selector = selectors.DefaultSelector()
+        self._asking: dict[socket.socket, _Asking] = {}
         self._callers: dict[int, socket.socket] = {}
         self._last = time.monotonic()
         self._ending = False
@@ -58,12 +59,14 @@ class Runner:
         self._selector.register(woken, selectors.EVENT_READ, "woken")
         self._listen()
         while self._callers or not self._ending:
-            for key, _ in self._selector.select(_SECONDS_BETWEEN_LOOKS):
+            for key, _ in self._selector.select(_SECONDS_TO_ASK if self._asking else _SECONDS_BETWEEN_LOOKS):
                 if key.data == "woken":
                     with suppress(BlockingIOError):
                         woken.recv(4096)
                 elif key.data == "listener":
-                    command = self._accept((woken, waker))
+                    self._accept()
+                elif key.data == "asking":
+                    command = self._hear(key.fileobj, (woken, waker))  # type: ignore[arg-type]
                     if command is not None:
                         return command
                 else:
@@ -89,40 +92,63 @@ class Runner:
         self._inode = os.stat(self._path).st_ino
         self._selector.register(self._listener, selectors.EVENT_READ, "listener")
 
-    def _accept(self, own: tuple[socket.socket, ...]) -> Command | None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:
+    def _accept(self) -> None:
+        """Let those ask who have come; nobody is waited for."""
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                refuse_others(connection)
+                connection.setblocking(False)
+            except OSError:
+                connection.close()
+                continue
+            self._asking[connection] = _Asking(Incoming(connection), time.monotonic() + _SECONDS_TO_ASK)
+            self._selector.register(connection, selectors.EVENT_READ, "asking")
+
+    def _hear(self, connection: socket.socket, own: tuple[socket.socket, ...]) -> Command | None:
+        """Take what a caller says; in a fork, return what makes it the command that was asked for."""
+        if connection not in self._asking:
             return None
-        files: list[int] = []
+        incoming = self._asking[connection].incoming
         try:
-            connection.settimeout(_SECONDS_TO_ASK)
-            refuse_others(connection)
-            request, files = receive(connection, _FILES)
-            pid = os.fork() if self._may_serve(files) else None
-        except (OSError, ValueError, EOFError):
+            request = incoming.read()
+            if request is None:
+                return None
+            pid = os.fork() if self._may_serve(request, incoming.files) else None
+        except (OSError, ValueError, EOFError, KeyError, TypeError):
             pid = None
         if pid is None:
-            connection.close()
-            _close(files)
+            self._refuse(connection)
             return None
+        del self._asking[connection]
         if pid:
-            _close(files)
-            connection.settimeout(None)
+            _close(incoming.files)
+            connection.setblocking(True)
             self._last = time.monotonic()
             self._callers[pid] = connection
-            self._selector.register(connection, selectors.EVENT_READ, pid)
+            self._selector.modify(connection, selectors.EVENT_READ, pid)
             return None
         signal.set_wakeup_fd(-1)
         self._selector.close()
         for inherited in (self._listener, *own, *self._callers.values()):
             inherited.close()
-        return lambda run: become(request, files, connection, run)
+        for other in self._asking.values():
+            other.incoming.close()
+        connection.setblocking(True)
+        return lambda run: become(request, incoming.files, connection, run)
 
-    def _may_serve(self, files: list[int]) -> bool:
+    def _refuse(self, connection: socket.socket) -> None:
+        """Let a caller go, who runs the command then."""
+        self._selector.unregister(connection)
+        self._asking.pop(connection).incoming.close()
+
+    def _may_serve(self, request: Any, files: list[int]) -> bool:
         if self._code != _stamps(self._code):
             self._end()
-        return len(files) == _FILES and not self._ending
+        return not self._ending and len(files) == _LEAST_FILES + len(request["files"])
 
     def _left(self, pid: int) -> None:
         """End the command of a caller that is gone, as it would have been ended itself."""
@@ -151,7 +177,10 @@ class Runner:
             self._last = time.monotonic()
 
     def _look(self) -> None:
-        """End if nothing has come for long, or if nothing could come any more."""
+        """End if nothing has come for long, or if nothing could come any more; let those go who are silent."""
+        now = time.monotonic()
+        for connection in [connection for connection, asking in self._asking.items() if asking.end < now]:
+            self._refuse(connection)
         try:
             there = os.stat(self._path).st_ino == self._inode
         except OSError:
@@ -169,6 +198,13 @@ class Runner:
         with suppress(KeyError, ValueError):
             self._selector.unregister(self._listener)
         self._listener.close()
+
+
+class _Asking(NamedTuple):
+    """What comes of a caller, and until when it has to be whole."""
+
+    incoming: Incoming
+    end: float
 
 
 def _close(files: list[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 from stepwell.blocks.server import documents
@@ -104,10 +105,11 @@ def _key(schedule: ScheduleBlock, change: str) -> str:
 
 
 def _save(workspace: Workspace, schedule: ScheduleBlock, seen: States) -> None:
-    with publications_locked(workspace):
-        latest = documents.load(ScheduleBlock, schedule.document)
-        if latest is not None and latest.seen == schedule.seen:  # else it was changed meanwhile, and is polled anew
-            documents.save(latest.model_copy(update={"seen": seen, "polled": time.time()}), schedule.document)
+    with suppress(documents.DeletedException), publications_locked(workspace):
+        what = f"schedule {schedule.name!r}"
+        latest = documents.newest(schedule, what)
+        if latest.seen == schedule.seen:  # else it was changed meanwhile, and is polled anew
+            documents.replace(latest.model_copy(update={"seen": seen, "polled": time.time()}), what)
 
 
 _TRIGGERS = DataTriggers()

@@ -19,4 +19,7 @@ def follow(endpoint: PipelineEndpointBlock) -> None:
         if schedule.deployment_id != published.deployment_id:
             active = activate(schedule, published)
             deactivate(schedule)
-            documents.save(active, active.document)
+            try:
+                documents.replace(active, f"schedule {schedule.name!r}")
+            except documents.DeletedException:
+                deactivate(active)

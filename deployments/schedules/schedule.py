@@ -378,7 +378,7 @@ class Schedule:
 
     def _change(self, changed: Callable[[ScheduleBlock], ScheduleBlock]) -> None:
         with publications_locked(self.workspace), ExitStack() as undo:
-            before = documents.load(ScheduleBlock, self.block.document) or self.block
+            before = documents.newest(self.block, f"schedule {self.name!r}")
             block = changed(before)
             check_consistency(block)
             check_trigger(self.workspace, block)
@@ -389,7 +389,7 @@ class Schedule:
             if block.recurrence is not None and block.status == "Active":
                 block = activate(block, published)
                 undo.callback(deactivate, block)
-            documents.save(block, block.document)
+            documents.replace(block, f"schedule {self.name!r}")
             undo.pop_all()
             deactivate(before)
             self.block = block

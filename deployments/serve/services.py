@@ -3,44 +3,35 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.server import connection
 from stepwell.blocks.server.health import trouble
-from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.blocks.server.work_pool import POOL, ensure_pool
 from stepwell.blocks.system.home import home
 from stepwell.deployments.access.addresses import networks
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.deployments.schedules.data_trigger import poll
 from stepwell.deployments.serve.child_output import ChildLog, log_to_stderr
-from stepwell.deployments.serve.orphaned_runs import OrphanedRuns, worker_name
 from stepwell.deployments.serve.reconciler import Reconciler
+from stepwell.deployments.serve.runs.lost_runs import LostRuns
+from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_name
+from stepwell.deployments.serve.runs.untold_runs import UntoldRuns
+from stepwell.deployments.serve.stop_signals import Stop, stop_signals
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
-from stepwell.deployments.serve.untold_runs import UntoldRuns
+from stepwell.deployments.serve.worker_child import ServerMonitor, child_environment, worker_child
 from stepwell.errors import ServerException, UserErrorException
 
 _SECONDS_TO_START = 90.0
 _POLL_SECONDS = 0.1
-_WORKER_READY = "started!"
-_WORKER_SETTINGS = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_WORKER_QUERY_SECONDS": "1",
-    "PREFECT_WORKER_PREFETCH_SECONDS": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
-}
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ def serve(options: ServeOptions) -> None:
     """Run everything until SIGINT or SIGTERM comes, and end it; raise UserErrorException if that can't be."""
     _check(options)
     folder = home() / "serve"
-    with only_one(folder), _stop_signals() as stop:
+    with only_one(folder), stop_signals() as stop:
         log = ChildLog(folder, "keeper")
         server = connection.status()
         started_here = server.managed and server.url is None
@@ -82,11 +73,13 @@ def serve(options: ServeOptions) -> None:
     log_to_stderr("Everything is stopped")
 
 
-def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: _Stop) -> None:
+def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: Stop) -> None:
     orphaned_runs, untold_runs = OrphanedRuns(log.emit), UntoldRuns(log.emit)
     supervisor = Supervisor(folder, children(options))
-    server = _ServerMonitor()
-    reconciler = Reconciler([server.check, untold_runs.tell, orphaned_runs.reconcile, poll], log)
+    server = ServerMonitor()
+    reconciler = Reconciler(
+        [server.check, untold_runs.tell, orphaned_runs.reconcile, LostRuns(orphaned_runs).settle, poll], log
+    )
     stop.interrupts = False
     try:
         supervisor.start()
@@ -107,12 +100,9 @@ def _run(options: ServeOptions, folder: Path, log: ChildLog, stop: _Stop) -> Non
 
 def children(options: ServeOptions) -> list[Child]:
     """Return the endpoint, and a worker unless there is to be none."""
-    found = [Child("endpoint", _endpoint_command(options), _environment)]
+    found = [Child("endpoint", _endpoint_command(options), child_environment)]
     if options.limit:
-        # Asked to end, a worker asks its runs, which then count as crashed. Killed, they can go on later.
-        found.append(
-            Child("worker", _worker_command(options), _worker_environment, grace_seconds=0, ready_marker=_WORKER_READY)
-        )
+        found.append(worker_child(POOL, "process", options.limit))
     return found
 
 
@@ -134,48 +124,6 @@ def _endpoint_command(options: ServeOptions) -> tuple[str, ...]:
     command += [part for name, value in more.items() if value is not None for part in (name, value)]
     command += [part for proxy in options.proxies for part in ("--proxy", proxy)]
     return tuple(map(str, command if options.token else [*command, "--no-token"]))
-
-
-def _worker_command(options: ServeOptions) -> tuple[str, ...]:
-    worker = ("worker", "start", "--pool", POOL, "--type", "process", "--name", worker_name())
-    return (sys.executable, "-m", "stepwell.deployments.serve.worker", *worker, "--limit", str(options.limit))
-
-
-def _environment() -> dict[str, str]:
-    """Return our environment as it is right now, but for a child in another folder."""
-    # What keeps Prefect quiet in our own command line would keep warnings out of the log.
-    quiet = ("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "PREFECT_LOGGING_INTERNAL_LEVEL")
-    kept = {name: value for name, value in os.environ.items() if name not in quiet or value != "CRITICAL"}
-    if "PYTHONPATH" in kept:
-        kept["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, kept["PYTHONPATH"].split(os.pathsep)))
-    return {**kept, "STEPWELL_HOME": str(home()), "PYTHONUNBUFFERED": "1"}
-
-
-def _worker_environment() -> dict[str, str]:
-    kept = _environment()
-    # Runs are started as `python`, which has to be this one.
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    return {**kept, **_WORKER_SETTINGS, "PATH": path}
-
-
-class _ServerMonitor:
-    """Starts this home's own server again when it has died, or hangs; notices when that has another address or password."""
-
-    def __init__(self) -> None:
-        self._place = (connection.ensure_server(), os.environ.get(AUTH_STRING))
-        self._moved = threading.Event()
-
-    def check(self) -> None:
-        place = (connection.revive(log_to_stderr), os.environ.get(AUTH_STRING))
-        if place != self._place:
-            self._place = place
-            self._moved.set()
-
-    def has_moved(self) -> bool:
-        """Return whether the server has moved since the last time that this was asked."""
-        moved = self._moved.is_set()
-        self._moved.clear()
-        return moved
 
 
 # Before the start ------------------------------------------------------------------------------------------------
@@ -201,43 +149,10 @@ def _check(options: ServeOptions) -> None:
             ) from None
 
 
-class _Stop:
-    """A request to stop: whether, and how often, somebody sent it."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.interrupts = True
-        """Whether the first request ends what is being done, since nobody looks for one soon."""
-        self._requested = threading.Event()
-
-    def ask(self, *_: object) -> None:
-        self.count += 1
-        self._requested.set()
-        if self.interrupts:
-            self.interrupts = False
-            raise KeyboardInterrupt
-
-    def wait(self, seconds: float) -> bool:
-        return self._requested.wait(seconds)
-
-
-@contextmanager
-def _stop_signals() -> Iterator[_Stop]:
-    """Ask a `_Stop` when a signal comes while the block runs; put the handlers before back."""
-    stop = _Stop()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, stop.ask) for number in numbers}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 # After it --------------------------------------------------------------------------------------------------------
 
 
-def _wait_until_ready(options: ServeOptions, supervisor: Supervisor, stop: _Stop) -> None:
+def _wait_until_ready(options: ServeOptions, supervisor: Supervisor, stop: Stop) -> None:
     """Wait until everything answers, and print where it is."""
     deadline = time.monotonic() + _SECONDS_TO_START
     while not stop.wait(_POLL_SECONDS):

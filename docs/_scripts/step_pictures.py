@@ -13,6 +13,8 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
@@ -77,14 +79,30 @@ def _last_screen(text: str) -> str:
     return "\n".join(rows)
 
 
+@contextmanager
+def _kusto() -> Iterator[Mapping[str, str]]:
+    """Let the tests' server stand in for a cluster while the block runs."""
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
+    from kusto_server import kusto
+
+    with kusto() as server:
+        yield {"FLATS_CLUSTER": server.url}
+
+
+STAND_INS = {"kusto": _kusto}
+"""What answers in place of services that nobody has at hand, by page, and the variables that its example needs for it."""
+
+
 def draw(name: str) -> Path:
     """Run the example of a page, and draw it; return the picture's path."""
     files, commands = files_and_commands((PAGES / f"{name}.md").read_text())
     if "pipeline.py" not in files or not commands:
         raise SystemExit(f"{name}.md has no block titled pipeline.py, or no console block with commands")
-    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as place:
+    stand_in = STAND_INS[name]() if name in STAND_INS else nullcontext({})
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as place, stand_in as told:
         variables = {
             **os.environ,
+            **told,
             "STEPWELL_HOME": home,
             "COLUMNS": str(COLUMNS),
             "LINES": str(ROWS),

@@ -53,11 +53,7 @@ class Module(ModulePublishing):
         check_name(name, "module")
         with modules_locked(workspace):
             if _blocks(workspace, name=name):
-                raise UserErrorException(
-                    f"There is a module {name!r} already",
-                    {"workspace": workspace.name},
-                    "Get it with `Module.get(workspace, name=...)`, or choose another name.",
-                )
+                raise _taken(workspace, name)
             block = ModuleBlock(
                 module_id=str(uuid4()),
                 workspace=workspace.name,
@@ -66,6 +62,9 @@ class Module(ModulePublishing):
                 created=time.time(),
             )
             documents.save(block, block.document)
+            if not documents.came_first(block, _blocks(workspace, name=name)):  # somebody on another machine did
+                documents.delete(ModuleBlock, block.document)
+                raise _taken(workspace, name)
         return cls(workspace, block)
 
     @classmethod
@@ -269,14 +268,23 @@ class Module(ModulePublishing):
     def _change(self, **facts: Any) -> None:
         with modules_locked(self.workspace):
             self._reload()
-            self.block = self.block.model_copy(update=facts)
-            documents.save(self.block, self.block.document)
+            block = self.block.model_copy(update=facts)
+            documents.replace(block, f"module {self.name!r}")
+            self.block = block
 
     def _reload(self) -> None:
-        self.block = documents.load(ModuleBlock, self.block.document) or self.block
+        self.block = documents.newest(self.block, f"module {self.name!r}")
 
     def __repr__(self) -> str:
         return f"Module(name={self.name!r}, id={self.id!r}, status={self.status!r})"
+
+
+def _taken(workspace: BaseWorkspace, name: str) -> UserErrorException:
+    return UserErrorException(
+        f"There is a module {name!r} already",
+        {"workspace": workspace.name},
+        "Get it with `Module.get(workspace, name=...)`, or choose another name.",
+    )
 
 
 def _blocks(workspace: BaseWorkspace, **fields: str) -> list[ModuleBlock]:

@@ -326,7 +326,7 @@ class ModulePublishing:
         store, version_id = self.workspace.store, str(uuid4())
         block = ModuleVersionBlock(
             version_id=version_id,
-            module_id=self.block.module_id,
+            module_id=documents.newest(self.block, f"module {self.block.name!r}").module_id,
             workspace=self.workspace.name,
             version="",
             description=facts["description"] or "",
@@ -364,7 +364,7 @@ class ModulePublishing:
     def _free_version(self, wanted: object) -> str:
         taken = [one.version for one in self.versions()]
         if wanted is None:
-            return str(max((int(text) for text in taken if text.isascii() and text.isdecimal()), default=0) + 1)
+            return str(documents.take_version(self.workspace.name, "module", self.block.module_id, taken))
         version = check_name(str(wanted), "version")
         if version in taken:
             raise UserErrorException(

@@ -139,8 +139,10 @@ class ModuleVersion:
         self._change(description=description)
 
     def _change(self, **facts: Any) -> None:
-        self.block = self.block.model_copy(update=facts)
-        documents.save(self.block, self.block.document)
+        what = f"version {self.version!r} of the module"
+        block = documents.newest(self.block, what).model_copy(update=facts)
+        documents.replace(block, what)
+        self.block = block
 
     def __repr__(self) -> str:
         return f"ModuleVersion(version={self.version!r}, id={self.id!r}, status={self.status!r})"

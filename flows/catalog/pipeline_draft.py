@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 from pydantic import SecretStr
@@ -15,32 +15,22 @@ from pydantic import SecretStr
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
 from stepwell.blocks.store.claims import claim, disclaim
-from stepwell.blocks.system.locks import shared
+from stepwell.blocks.system.locks import exclusive, shared
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PipelineDraftBlock, check_name
 from stepwell.errors import UserErrorException
+from stepwell.flows.catalog.draft_content import Content, content_of
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.published_pipeline import PublishedPipeline
-from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
-from stepwell.flows.publishing.publish import PublishOptions, frozen, publish_frozen, run_facts, share_snapshots
-from stepwell.flows.runs.flow_run import RunOptions, provenance_of
+from stepwell.flows.publishing.publish import PublishOptions, publish_frozen, share_snapshots
+from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment, usual_experiment
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.steps.argument_types import Plain
 from stepwell.model.definitions import PipelineDefinition
-
-
-class _Content(NamedTuple):
-    """What a draft runs, and what it was made of."""
-
-    definition: PipelineDefinition
-    snapshots: Mapping[str, str]
-    source_properties: Mapping[str, str]
-    continue_on_failure: bool
-    parent: Mapping[str, str]
 
 
 @checked
@@ -112,9 +102,8 @@ class PipelineDraft:
                 continue_on_failure=go_on,
                 parent=dict(content.parent),
             )
-            draft = cls(workspace, block)
-            draft._keep()
-        return draft
+            _keep(workspace, block, lambda: documents.save(block, block.document))
+        return cls(workspace, block)
 
     @classmethod
     def get(cls, workspace: BaseWorkspace, id: str) -> PipelineDraft:
@@ -242,7 +231,7 @@ class PipelineDraft:
             The draft itself.
 
         Raises:
-            UserErrorException: A name can't be used.
+            UserErrorException: A name can't be used, or the draft was deleted.
             SnapshotException: The source can't be read.
         """
         changes: dict[str, Any] = {
@@ -283,9 +272,10 @@ class PipelineDraft:
             The run, at work.
 
         Raises:
-            UserErrorException: A parameter is unknown or has a wrong value.
+            UserErrorException: A parameter is unknown or has a wrong value, or the draft was deleted.
             ExperimentExecutionException: The run's process ended before it began.
         """
+        self._reload()
         Experiment(self.workspace, self.experiment_name)
         pipeline = PipelineFlow.of(self._named(), self.workspace)
         values = pipeline.values(pipeline_parameters or {})
@@ -300,7 +290,8 @@ class PipelineDraft:
         labels = {**self.block.tags, **_texts(tags)}
         folder = register(pipeline, self.experiment_name, values, labels, options, check=True)
         detach(pipeline, folder, values)
-        self._change(last_run=folder.run_id)
+        with suppress(documents.DeletedException):  # it is at work, whatever became of the draft
+            self._change(last_run=folder.run_id)
         return PipelineRun.of_folder(self.workspace, folder)
 
     def publish(self, version: str | None = None) -> PublishedPipeline:
@@ -313,8 +304,9 @@ class PipelineDraft:
             The published pipeline.
 
         Raises:
-            UserErrorException: The version won't do.
+            UserErrorException: The version won't do, or the draft was deleted.
         """
+        self._reload()
         with shared(self.workspace.store.lock_file):
             block = publish_frozen(
                 self.workspace,
@@ -330,8 +322,11 @@ class PipelineDraft:
 
         Returns:
             The draft, under an id of its own.
+
+        Raises:
+            UserErrorException: The draft was deleted.
         """
-        block = self.block
+        block = self._reload()
         return PipelineDraft.create(
             self.workspace, self, block.name, block.description, block.experiment_name, block.tags, block.properties
         )
@@ -347,46 +342,31 @@ class PipelineDraft:
         return replace(self.definition, name=self.name, description=self.description)
 
     def _change(self, **facts: Any) -> None:
-        self.block = (documents.load(PipelineDraftBlock, self.block.document) or self.block).model_copy(update=facts)
-        self._keep()
+        with exclusive(self.workspace.store.written / "drafts.lock"):
+            block = self._reload().model_copy(update=facts)
+            _keep(self.workspace, block, lambda: documents.replace(block, f"pipeline draft {self.name!r}"))
+            self.block = block
 
-    def _keep(self) -> None:
-        share_snapshots(self.workspace, self.block.snapshots.values())
-        claim(self.workspace.store, self.block.claim, {"name": self.name, "snapshots": self.block.snapshots})
-        documents.save(self.block, self.block.document)
+    def _reload(self) -> PipelineDraftBlock:
+        self.block = documents.newest(self.block, f"pipeline draft {self.name!r}")
+        return self.block
 
     def __repr__(self) -> str:
         return f"PipelineDraft(name={self.name!r}, id={self.id!r})"
 
 
-@contextmanager
-def _content(given: Any) -> Any:
-    """Provide what a draft of `given` runs, whose snapshots no collector removes while the block runs."""
-    workspace = given.workspace
-    if isinstance(given, Pipeline):
-        with frozen(given) as snapshots:
-            yield _Content(given.definition, snapshots, provenance_of(given.definition), False, {})
-        return
-    with shared(workspace.store.lock_file):
-        if isinstance(given, PublishedPipeline):
-            pipeline = FrozenPipeline.get(given.id)
-            go_on, facts = given.continue_on_step_failure, pipeline.frozen
-            yield _Content(pipeline.definition, facts.snapshots, facts.properties, go_on, {"pipeline": given.id})
-        elif isinstance(given, PipelineDraft):
-            block = given.block
-            parent = {"draft": given.id}
-            yield _Content(
-                given.definition, block.snapshots, block.source_properties, block.continue_on_failure, parent
-            )
-        else:
-            known = run_facts(given.folder)
-            yield _Content(
-                PipelineDefinition.from_json(known["pipeline"]),
-                known.get("snapshots", {}),
-                known.get("properties", {}),
-                bool(known.get("continue_on_failure")),
-                {"run": given.id},
-            )
+def _content(given: Pipeline | PublishedPipeline | PipelineRun | PipelineDraft) -> AbstractContextManager[Content]:
+    return content_of(given._reload() if isinstance(given, PipelineDraft) else given, given.workspace)  # noqa: SLF001
+
+
+def _keep(workspace: BaseWorkspace, block: PipelineDraftBlock, save: Callable[[], None]) -> None:
+    share_snapshots(workspace, block.snapshots.values())
+    claim(workspace.store, block.claim, {"name": block.name, "snapshots": block.snapshots})
+    try:
+        save()
+    except documents.DeletedException:
+        disclaim(workspace.store, block.claim)
+        raise
 
 
 def _packed(definition: PipelineDefinition) -> SecretStr:

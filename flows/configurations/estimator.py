@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypedDict, Unpack
 
+from packaging.version import InvalidVersion, Version
+
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.environments.conda_dependencies import CondaDependencies
@@ -13,7 +15,7 @@ from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.environments.requirements import Requirements, read_requirements, requirement
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import UserErrorException
-from stepwell.flows.configurations.distribution import distribution_of
+from stepwell.flows.configurations.distribution import Gloo, Mpi, Nccl, ParameterServer, distribution_of
 from stepwell.flows.configurations.run_configuration import RunConfiguration
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 
@@ -237,9 +239,40 @@ class _Framework(MMLBaseEstimator):
     """An estimator that names the package of a framework, too."""
 
     _package: ClassVar[str] = ""
+    _backends: ClassVar[tuple[str, ...]] = ()
 
-    def _named(self, version: str | None) -> str:
-        return f"{self._package}=={version}" if version else self._package
+    def _named(self, version: str | None, options: Mapping[str, Any]) -> str:
+        """Return the framework's requirement; raise UserErrorException for what the framework can't have."""
+        kind = type(self).__name__
+        backend = options.get("distributed_training") or options.get("distributed_backend")
+        word = _WORDS.get(type(backend), backend)
+        if isinstance(word, str) and word and word in _WORDS.values() and word not in self._backends:
+            raise UserErrorException(
+                f"{kind} can't have its processes find one another by {word!r}",
+                {"backends": ", ".join(self._backends)},
+                "Choose one of these.",
+            )
+        counts = [name for name in ("worker_count", "parameter_server_count") if options.get(name, 1) != 1]
+        if counts and word != "ps":
+            raise UserErrorException(
+                f"`{counts[0]}` counts with parameter servers alone",
+                {"backend": repr(word)},
+                "Pass `distributed_backend='ps'`.",
+            )
+        if version is None:
+            return self._package
+        try:
+            return f"{self._package}=={Version(version)}"
+        except InvalidVersion:
+            raise UserErrorException(
+                f"`framework_version` of {kind} must be a version of {self._package}",
+                {"value": repr(version)},
+                "Pass one such as '1.13', or leave it out for the one in use.",
+            ) from None
+
+
+_WORDS: dict[type, str] = {Mpi: "mpi", ParameterServer: "ps", Gloo: "gloo", Nccl: "nccl"}
+"""The words for v1's backends."""
 
 
 @checked
@@ -256,7 +289,7 @@ class SKLearn(_Framework):
         **options: As of `Estimator`, but for several processes.
 
     Raises:
-        UserErrorException: As of `Estimator`.
+        UserErrorException: As of `Estimator`, or `framework_version` is no version, or the framework has no such backend.
     """
 
     _package: ClassVar[str] = "scikit-learn"
@@ -273,7 +306,7 @@ class SKLearn(_Framework):
         **options: Unpack[FrameworkOptions],
     ) -> None:
         super().__init__(source_directory, compute_target)
-        self._take(entry_script, script_params, inputs, options, self._named(framework_version))
+        self._take(entry_script, script_params, inputs, options, self._named(framework_version, options))
 
 
 @checked
@@ -290,10 +323,11 @@ class PyTorch(_Framework):
         **options: As of `Estimator`.
 
     Raises:
-        UserErrorException: As of `Estimator`.
+        UserErrorException: As of `Estimator`, or `framework_version` is no version, or the framework has no such backend.
     """
 
     _package: ClassVar[str] = "torch"
+    _backends: ClassVar[tuple[str, ...]] = ("mpi", "gloo", "nccl")
 
     def __init__(
         self,
@@ -307,7 +341,7 @@ class PyTorch(_Framework):
         **options: Unpack[EstimatorOptions],
     ) -> None:
         super().__init__(source_directory, compute_target)
-        self._take(entry_script, script_params, inputs, options, self._named(framework_version))
+        self._take(entry_script, script_params, inputs, options, self._named(framework_version, options))
 
 
 @checked
@@ -318,6 +352,7 @@ class Chainer(PyTorch):
     """
 
     _package: ClassVar[str] = "chainer"
+    _backends: ClassVar[tuple[str, ...]] = ("mpi",)
 
 
 @checked
@@ -334,10 +369,11 @@ class TensorFlow(_Framework):
         **options: As of `Estimator`, with `worker_count` and `parameter_server_count` for the backend `ps`.
 
     Raises:
-        UserErrorException: As of `Estimator`.
+        UserErrorException: As of `Estimator`, or `framework_version` is no version, or the framework has no such backend.
     """
 
     _package: ClassVar[str] = "tensorflow"
+    _backends: ClassVar[tuple[str, ...]] = ("mpi", "ps")
 
     def __init__(
         self,
@@ -351,4 +387,4 @@ class TensorFlow(_Framework):
         **options: Unpack[TensorFlowOptions],
     ) -> None:
         super().__init__(source_directory, compute_target)
-        self._take(entry_script, script_params, inputs, options, self._named(framework_version))
+        self._take(entry_script, script_params, inputs, options, self._named(framework_version, options))

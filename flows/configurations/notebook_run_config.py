@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from keyword import iskeyword
 from pathlib import PurePath
 from typing import Any
 
@@ -30,7 +31,7 @@ class NotebookRunConfig(ScriptRunConfig):
         parameters: As the argument.
 
     Raises:
-        UserErrorException: `notebook` names no notebook.
+        UserErrorException: `notebook` names no notebook, or a cell can't assign a parameter of such a name.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class NotebookRunConfig(ScriptRunConfig):
         self.notebook = self.script = check_notebook(notebook)
         self.output_notebook = output_notebook
         self.parameters = dict(parameters or {})
+        check_parameters(self.parameters)
         self.handler = handler
 
 
@@ -68,3 +70,18 @@ def check_notebook(notebook: str | None) -> str:
             "`notebook` must name a notebook", {"value": repr(notebook)}, "Pass the path of a file that ends in .ipynb."
         )
     return notebook
+
+
+def check_parameters(names: Iterable[str]) -> None:
+    """Raise UserErrorException if a name is none that a cell of a notebook can assign."""
+    for name in names:
+        if not is_variable(name):
+            raise UserErrorException(
+                f"A notebook can't have a parameter called {name!r}: a cell assigns it as a variable of Python",
+                hint="Use letters, digits and underscores, and no word of Python's own.",
+            )
+
+
+def is_variable(name: str) -> bool:
+    """Return whether a variable of Python can have the name."""
+    return name.isidentifier() and not iskeyword(name)

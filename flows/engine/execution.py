@@ -15,7 +15,10 @@ from typing import Any
 from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
+from stepwell.blocks.datastores.remote_data import InputChangedException
+from stepwell.blocks.processes.output import Notice
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
+from stepwell.blocks.system.disk import SHARE_HINT
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace import models
 from stepwell.errors import (
@@ -39,6 +42,7 @@ from stepwell.flows.step_requests.run_state import KEPT
 from stepwell.flows.step_requests.session import Session
 from stepwell.model.datasets.file_names import matches
 from stepwell.model.definitions import DataSource, StepDefinition
+from stepwell.model.names import folder_name
 from stepwell.model.nofollow import files_below, open_file
 from stepwell.model.records import BESIDE, Artifact, Exit, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
@@ -61,7 +65,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
     try:
         context.compute(call.definition.compute_target).check(call.definition)
         call = context.with_snapshot(call)
-        inputs = {name: context.input_path(call, name) for name in call.inputs}
+        inputs = _input_paths(context, call)
         context.datasets.keep_ids(call)
         session = Session(context, call, step_run_id)
         job = Job(
@@ -101,10 +105,17 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             started=started.isoformat(),
             seconds=round(time.monotonic() - clock, 3),
             metrics=tuple(event for event in events if event["type"] in KEPT),
+            incomplete="; ".join(dict.fromkeys(event["value"] for event in events if event["type"] == "incomplete")),
         )
         _register_models(context, job, events)  # or else a step that is reused would not have registered them
         record = _commit(context, record, staged)
+        if record.incomplete:
+            context.warn(
+                f"The result of step {call.definition.id!r} is incomplete, so that the next run makes it again: {record.incomplete}"
+            )
         materialize(context, call.definition, record, fresh=True)
+        if call.definition.allow_reuse:
+            context.store.share(record)
         return record
     except OSError as error:
         facts = {"reason": error, "folder": folder}
@@ -135,8 +146,15 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
     `session` answers what it asks, until it has ended.
     """
     compute = context.compute(job.call.definition.compute_target)
-    with closing(session):
-        finished = compute.run(job, on_output, context.stop, context.redacting)
+
+    def pass_on(text: str) -> None:
+        if isinstance(text, Notice):
+            context.emit({"step": job.call.definition.id, "progress": text.rstrip("\n")})
+        if text:
+            on_output(text)
+
+    with context.stop.part(folder_name(job.call.definition.id)) as stop, closing(session):
+        finished = compute.run(job, pass_on, stop, context.redacting)
     # What the script was told meanwhile, a worker did not know when it wrote the logs.
     redact_record(job, context.redactor.redact, logs=session.told_secrets)
     if finished.facts:
@@ -204,12 +222,27 @@ def _check_inputs(context: RunContext, call: StepCall) -> None:
         if changed:
             if artifact.kept:
                 context.store.discard_tree(artifact.digest)
-            raise StepFailedException(
-                f"The input {name!r} changed while step {call.definition.id!r} read it, so its result was not kept",
-                {"datastore": artifact.datastore, "path": artifact.path},
-                "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
-                "beside, with `as_download()`.",
-            )
+            raise _changed(call, name, {"datastore": artifact.datastore, "path": artifact.path})
+
+
+def _input_paths(context: RunContext, call: StepCall) -> dict[str, Path]:
+    """Return where the bytes of each input are; those that stand elsewhere are fetched, and are what was keyed."""
+    found = {}
+    for name in call.inputs:
+        try:
+            found[name] = context.input_path(call, name)
+        except InputChangedException as error:
+            raise _changed(call, name, error.facts) from error
+    return found
+
+
+def _changed(call: StepCall, name: str, facts: Mapping[str, Any]) -> StepFailedException:
+    return StepFailedException(
+        f"The input {name!r} changed while step {call.definition.id!r} read it, so its result was not kept",
+        dict(facts),
+        "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
+        "beside, with `as_download()`.",
+    )
 
 
 def _is_other(context: RunContext, artifact: Artifact) -> bool:
@@ -225,7 +258,7 @@ def _digest_now(context: RunContext, artifact: Artifact) -> str:
     with suppress(StepwellError, OSError):
         if artifact.dataset is not None:
             return context.datasets.artifact_now(artifact).digest
-        return context.digest_data(DataSource(artifact.datastore, artifact.path)).digest
+        return context.digest_as_read(DataSource(artifact.datastore, artifact.path))
     return ""
 
 
@@ -336,7 +369,7 @@ def _commit(context: RunContext, record: StepRecord, staged: dict[str, tuple[Pat
         raise StepFailedException(
             f"The result of step {record.step!r} can't be kept",
             {"reason": error, "store": context.store.written},
-            "Free space, then run the pipeline again.",
+            SHARE_HINT if isinstance(error, PermissionError) else "Free space, then run the pipeline again.",
         ) from error
     if context.store.read_only:
         context.warn(f"Step {record.step!r} was not cached: the store {context.store.root} can't be written")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stepwell.blocks.datasets.output_registration import register_output
 from stepwell.blocks.datastores.delivery import deliver
+from stepwell.blocks.remote.transient import is_transient
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.datastore import Datastore
@@ -56,11 +57,15 @@ def materialize(context: RunContext, definition: StepDefinition, record: StepRec
         if is_own(port.name):
             continue
         artifact, datastore = record.outputs[port.name], _datastore(context, port)
+        if port.destination is None and not fresh and context.store.is_delivered(record.key):
+            continue
         if (root := datastore.local_root) and _is_linked(context, port, datastore):
             _link(context.store.tree_path(artifact.digest), root / output_path(definition, port, record.step_run_id))
+        elif port.destination is None and context.store.shares:
+            _try_to_deliver(context, definition, port, record, fresh)
         else:
             _deliver(context, definition, port, record, fresh)
-    if BESIDE in record.outputs:
+    if BESIDE in record.outputs and (fresh or not context.store.is_delivered(record.key)):
         _put_beside(context, definition, record, fresh)
     _register(context, definition, record)
 
@@ -81,7 +86,7 @@ def place_beside(definition: StepDefinition, step_run_id: str, usual: str) -> tu
 
 def _put_beside(context: RunContext, definition: StepDefinition, record: StepRecord, fresh: bool) -> None:
     name, path = place_beside(definition, record.step_run_id, context.workspace.default_datastore_name)
-    datastore, tree = context.datastore(name), context.store.tree_path(record.outputs[BESIDE].digest)
+    datastore, tree = context.datastore(name), context.store.bring(record.outputs[BESIDE].digest)
     if datastore.local_root and context.store.root.is_relative_to(datastore.local_root):
         for file in sorted(tree.iterdir()):
             _link(file, datastore.local_root / path / file.name)
@@ -124,7 +129,7 @@ def _deliver(
 ) -> None:
     artifact, datastore = record.outputs[port.name], _datastore(context, port)
     path = output_path(definition, port, record.step_run_id)
-    tree = context.store.manifest(artifact.digest) or scan(context.store.tree_path(artifact.digest))
+    tree = context.store.manifest(artifact.digest) or scan(context.store.bring(artifact.digest))
     fixed = port.destination is not None and "{run-id}" not in port.destination
     who = f"{context.run.runs}/{definition.name}/{port.name}" if fixed else ""
     done = deliver(context.store, datastore, path, tree, who=who, fresh=fresh, overwrite=port.overwrite)
@@ -135,6 +140,41 @@ def _deliver(
         context.warn(
             f"Left in {place} what an earlier run put there, since it was changed or can't be removed: {_some(done.left)}"
         )
+
+
+def _try_to_deliver(
+    context: RunContext, definition: StepDefinition, port: OutputPort, record: StepRecord, fresh: bool
+) -> None:
+    """Deliver an output to its usual place, unless its datastore is away: the run goes on without, and says so once."""
+    datastore = _datastore(context, port)
+    if context.store.is_away and datastore.name == context.workspace.default_datastore_name:
+        context.unreachable.add(datastore.name)
+    if datastore.name in context.unreachable:
+        return
+    try:
+        _deliver(context, definition, port, record, fresh)
+    except DatastoreException as error:
+        if error.__cause__ is None or not is_transient(error.__cause__):
+            raise
+        context.unreachable.add(datastore.name)
+
+
+def finish_sharing(context: RunContext) -> None:
+    """Wait until others have the run's results, and tell what became of that."""
+    report = context.store.finish_sharing()
+    for warning in report.warnings:
+        context.warn(warning)
+    lacks = [f"outputs are not put on {', '.join(sorted(context.unreachable))}"] if context.unreachable else []
+    if report.away:
+        lacks.append("results of others are not used")
+    if report.waiting and report.reason:
+        what = "1 result waits" if report.waiting == 1 else f"{report.waiting} results wait"
+        lacks.append(f"{what} for a later run or `stepwell store push`")
+    if lacks:
+        reason = report.reason or "no answer"
+        context.warn(f"The datastore that passes results on can't be used, so {'; '.join(lacks)}: {reason}")
+    if context.store.shares:
+        context.emit({"shared": report.shared, "waiting": report.waiting})
 
 
 def _some(names: tuple[str, ...]) -> str:

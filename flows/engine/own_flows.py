@@ -20,13 +20,17 @@ from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.made_up_names import is_generated
 from stepwell.blocks.store.run_folder import RunFolder, run_label
+from stepwell.blocks.store.runs.telling import Teller
 from stepwell.blocks.system.disk import told_in_words
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.entered import entered_workspace
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.blocks.workspace.results import results_block
-from stepwell.errors import UserErrorException
+from stepwell.blocks.workspace.workspace_store import place_tags
+from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import differing_line
+from stepwell.flows.engine.materialization import finish_sharing
 from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import CacheLookup, make_task
@@ -72,7 +76,7 @@ def _task_of(definition: StepDefinition, named: NamedWorkspaces, bindings: Mappi
             "Pass each by its name.",
         )
     workspace = _workspace_of(definition.name, named, bindings)
-    _follow_flow()
+    _follow_flow(workspace)
     preparation = StepPreparation(definition, workspace.name)
     return make_task(definition, preparation, workspace.store.locks, results_block(ensure_server()))
 
@@ -138,11 +142,20 @@ ON_END: list[Callable[[RunFolder], object]] = []
 """What is done with the run of a user's own flow when that ends: upper rooms put it here."""
 
 
-def _follow_flow() -> None:
+_TELLERS: dict[str, Teller] = {}
+
+
+def _follow_flow(workspace: BaseWorkspace) -> None:
     current = FlowRunContext.get()
-    if current is not None and current.flow is not None and _leave_summary not in current.flow.on_completion_hooks:
+    if current is None or current.flow is None or current.flow_run is None:
+        return
+    if _leave_summary not in current.flow.on_completion_hooks:
         for hooked in (current.flow.on_completion, current.flow.on_failure, current.flow.on_crashed):
             hooked(_leave_summary)
+    run_id, shared = str(current.flow_run.id), workspace.shared_runs
+    if shared is not None and not shared.read_only and run_id not in _TELLERS:
+        _TELLERS[run_id] = Teller(RunFolder(workspace.store.run_folder(run_id)), shared)
+        _TELLERS[run_id].start()
 
 
 def _leave_summary(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001  (Prefect's own names)
@@ -150,10 +163,15 @@ def _leave_summary(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> Non
     if workspace is None:
         return
     run = RunFolder(workspace.store.run_folder(str(flow_run.id)))
+    with suppress(StepwellError):
+        finish_sharing(_context_of(workspace.name, str(flow_run.id)))
     for line in filter(None, (differing_line(run), undeclared_line(run))):
         run.append({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "warning": line})
     for act in ON_END:
         act(run)
+    teller = _TELLERS.pop(run.run_id, None)
+    if teller is not None:
+        teller.stop("Finished" if state.is_completed() else "Failed")
 
 
 def inputs_of(definition: StepDefinition) -> list[str]:
@@ -220,14 +238,16 @@ def _context_of(workspace: str, run_id: str) -> RunContext:
                     "workspace": workspace,
                     "kind": "flow",
                     "name": name,
+                    "machine": dict(machine()),
                 }
             )
-        _name_in_prefect(run_id, run_label(name, number))
+        _name_in_prefect(run_id, run_label(name, number), workspace)
     return context
 
 
-def _name_in_prefect(run_id: str, label: str) -> None:
-    """Give the flow run its short name, unless somebody chose another one."""
+def _name_in_prefect(run_id: str, label: str, workspace: str) -> None:
+    """Give the flow run its short name, unless somebody chose another one, and the tags of its place."""
     with suppress(Exception), client() as api:  # a step that is called outside any flow has no flow run
-        if is_generated(api.read_flow_run(UUID(run_id)).name):
-            api.update_flow_run(UUID(run_id), name=label)
+        flow_run = api.read_flow_run(UUID(run_id))
+        name = label if is_generated(flow_run.name) else flow_run.name
+        api.update_flow_run(UUID(run_id), name=name, tags=place_tags(flow_run.tags, workspace))

@@ -7,14 +7,15 @@ that its records hold. `run_twice` runs steps two times and compares the two.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from stepwell.blocks.compute.job import Job
-from stepwell.blocks.store.differences import differences
+from stepwell.blocks.differences.differences import differences
 from stepwell.blocks.store.run_folder import Event, RunFolder
+from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.system.files import copy_named, remove
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepFailedException, StepwellError, StoreException, UserErrorException
@@ -203,7 +204,7 @@ def _bound(
             name = f"its input {port.name!r}, output {port.source.output!r} of {port.source.step!r},"
             if artifact is None:
                 obstacles.append(f"{name} is not known: {record or 'that step did not end well'}")
-            elif not context.store.tree_intact(artifact.digest):
+            elif not _is_here(context, artifact.digest):
                 what = "was damaged" if context.store.tree_path(artifact.digest).exists() else "was removed"
                 obstacles.append(f"{name} {what} (digest {artifact.digest[:12]})")
             else:
@@ -217,6 +218,13 @@ def _bound(
         facts = ", ".join(f"{name} {value}" for name, value in error.facts.items())
         return None, {}, [*obstacles, error.title[0].lower() + error.title[1:] + (f" ({facts})" if facts else "")]
     return call, inputs, obstacles
+
+
+def _is_here(context: RunContext, tree: str) -> bool:
+    """Return whether the bytes are here, fetched if others have them."""
+    with suppress(LostBytes):
+        context.store.bring(tree)
+    return context.store.tree_intact(tree)
 
 
 def _written_beside(records: Mapping[str, StepRecord | str], step: str) -> Artifact | None:
@@ -251,7 +259,7 @@ def _compare(place: _Place, call: StepCall, inputs: Mapping[str, Path], record: 
         tree = scan(written[name])
         if tree.digest == artifact.digest:
             continue
-        if store.tree_intact(artifact.digest):
+        if _is_here(place.context, artifact.digest):
             lines = differences(store.tree_path(artifact.digest), written[name])
         else:
             known = store.manifest(artifact.digest)

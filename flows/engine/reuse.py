@@ -2,7 +2,8 @@
 
 A result is used again if the store holds an intact record under the call's key, which is the digest of its fingerprint:
 code, arguments, parameters, inputs by content, packages and all else that `binding` makes rows of. A step runs all the
-same with `regenerate_outputs`, with `allow_reuse=False`, or if it is strict and known to read an undeclared file.
+same with `regenerate_outputs`, with `allow_reuse=False`, if it is strict and known to read an undeclared file, or if what ran
+in an earlier run said that its result is incomplete.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def decide(context: RunContext, call: StepCall) -> CacheDecision:
         return _run(call.definition, reason)
     found = context.store.lookup(call.key)
     if isinstance(found, StepRecord):
+        if found.incomplete and found.run_id != context.run.run_id:
+            return _run(call.definition, f"its result {_when(context, found)} is incomplete: {found.incomplete}")
         return CacheDecision(Decision(call.definition.id, "reuse", (f"the same as {_when(context, found)}",)), found)
     if found.reason:
         return _run(call.definition, found.reason)
@@ -196,6 +199,7 @@ def _run(step: StepDefinition, *why: str) -> CacheDecision:
 
 
 def _when(context: RunContext, record: StepRecord) -> str:
-    label = RunFolder(context.store.run_folder(record.run_id)).label
+    elsewhere = context.store.label_of(record)
+    label = elsewhere or RunFolder(context.store.run_folder(record.run_id)).label
     run = f"run {label}" if label == record.run_id else label
     return f"in {run} of {record.started[:19].replace('T', ' ')}"

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from stepwell.blocks.environments.packages import Packages
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.source.snapshot import size_warning, source_tree
-from stepwell.blocks.store.remote_store import RemoteStore
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
 from stepwell.errors import ComputeTargetException, SnapshotException, StoreException, UserErrorException

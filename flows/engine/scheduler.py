@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import heapq
-import logging
 import queue
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from prefect.exceptions import TerminationSignal
 
+from stepwell.blocks.store.sharing import LostBytes
 from stepwell.errors import StepwellError
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.engine.tasks import CacheLookup, Serving, StepFuture, make_task, starting
+from stepwell.flows.engine.tasks import (
+    CacheLookup,
+    Serving,
+    StepFuture,
+    make_task,
+    starting,
+    without_lines_of_reused_steps,
+)
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.records import BESIDE, Artifact, StepCall, StepResult, with_files_beside
@@ -28,24 +35,10 @@ _Queue = tuple[str, tuple[tuple[str, float], ...]] | None
 """What steps wait for: their target, and what they take of it; None is a thread for a result that is there."""
 
 _ROUNDING = 1e-6
+_MOST_REWOUND = 3
+"""How often a step waits for lost bytes to be made again, before that fails it."""
+
 _FAILED = "another step failed"
-
-
-@contextmanager
-def _without_lines_of_reused_steps() -> Iterator[None]:
-    """Log one line for a reused step while the block runs: the one that says why."""
-    logger = logging.getLogger("prefect.task_runs")
-    logger.addFilter(_is_worth_a_line)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_is_worth_a_line)
-
-
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(
-        ("Finished in state Cached", "Running hook 'reason'", "Hook 'reason' finished")
-    )
 
 
 @dataclass
@@ -86,6 +79,8 @@ class Engine:
             for before in step.upstream:
                 self._dependants[before].append(step.id)
         self._futures: dict[str, StepFuture] = {}
+        self._lookups: dict[str, CacheLookup] = {}
+        self._rewound: Counter[str] = Counter()
         self._running: dict[str, StepCall] = {}
         self._keys: Counter[str] = Counter()
         self._same: dict[str, list[str]] = defaultdict(list)
@@ -102,7 +97,7 @@ class Engine:
         """Run every step and return the outcome. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
         for step in self._steps.values():
             self._context.emit({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
-        with _without_lines_of_reused_steps():
+        with without_lines_of_reused_steps():
             self._loop()
         self._outcome.cancelled = self._context.stop.stopped and self._context.stop.reason != _FAILED
         return self._outcome
@@ -127,7 +122,7 @@ class Engine:
         self._fill_places()
         while self._ready and self._ended.empty() and not self._context.stop.stopped:
             step = self._ready.popleft()
-            if step in self._waiting:
+            if self._waiting.get(step) == set():
                 self._try_launch(self._steps[step])
                 self._fill_places()
         if self._context.stop.stopped:
@@ -177,8 +172,8 @@ class Engine:
                 return
             (_, step_id), name = min(heads, key=lambda head: head[0])
             heapq.heappop(self._queues[name])
-            launched = self._postponed.pop(step_id)
-            if step_id in self._waiting:
+            launched = self._postponed.pop(step_id, None)
+            if launched and step_id in self._waiting:  # it may wait again for what was lost
                 self._launch(self._steps[step_id], *launched)
 
     def _has_room(self, name: _Queue) -> bool:
@@ -230,7 +225,8 @@ class Engine:
     def _perform(self, call: StepCall, decided: CacheDecision) -> None:
         """Let Prefect's engine perform the step, or use its result again."""
         step = call.definition
-        lookup = CacheLookup(self._context, call, decided)
+        lookup = self._lookups[step.id] = CacheLookup(self._context, call, decided)
+        lookup.rewinds = self._rewound[step.id] < _MOST_REWOUND
         task = make_task(
             step,
             lambda _: lookup,
@@ -280,15 +276,22 @@ class Engine:
         future.wait()  # at once; without it Prefect asks the server for the state
         state = future.state
         if step_id in self._dispatched:
+            self._dispatched.discard(step_id)
             self._reserve(self._steps[step_id], -1)
         result: Any = state.result(raise_on_failure=False)
         if state.is_completed() and isinstance(result, StepResult):
             self._take_result(step_id, result)
             return
         self._has_ended(step_id)
-        if state.is_cancelled():
+        if (lost := self._lookups[step_id].lost) and not self._context.stop.stopped:
+            self._rewind(step_id, lost)
+        elif state.is_cancelled():
             self._context.emit({"step": step_id, "status": "cancelled"})
             self._outcome.skipped.append(step_id)
+            if self._continue:  # it was cancelled alone
+                self._skip_after(step_id)
+            else:
+                self._context.stop.stop()
         else:
             self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
 
@@ -313,6 +316,31 @@ class Engine:
         self._keys[call.key] -= 1
         self._ready.extend(self._same.pop(call.key, ()))
         return call
+
+    def _rewind(self, step_id: str, lost: LostBytes) -> None:
+        """Let the step wait for those before it whose results can't be had any more, which run again."""
+        results, waits = self._outcome.results, set[str]()
+        for before in self._steps[step_id].upstream:
+            result = results.get(before)
+            if result is None:  # it runs again for another one
+                waits.add(before)
+            elif any(artifact.digest == lost.tree for artifact in result.record.outputs.values()):
+                waits.add(before)
+                del results[before]
+                self._waiting[before] = set()
+                self._ready.append(before)
+                self._futures.pop(before, None)
+                self._settled.discard(result.record.key)
+                for later in self._dependants[before]:
+                    if later in self._waiting:
+                        self._waiting[later].add(before)
+                        self._postponed.pop(later, None)
+        if not waits:
+            self._fail(step_id, lost.message)
+            return
+        self._rewound[step_id] += 1
+        self._waiting[step_id] = waits
+        self._futures.pop(step_id, None)
 
     def _fail(self, step_id: str, message: str) -> None:
         self._outcome.failures[step_id] = message

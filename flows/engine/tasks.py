@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +24,7 @@ from prefect.transactions import IsolationLevel
 from prefect.utilities.engine import emit_task_run_state_change_event
 
 from stepwell.blocks.store.run_folder import Event
+from stepwell.blocks.store.sharing import WAITER, LostBytes
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer, result_path
 from stepwell.errors import StepCancelledException, StepwellError, StoreException
@@ -34,6 +37,7 @@ from stepwell.model.definitions import StepDefinition
 from stepwell.model.records import StepCall, StepRecord, StepResult
 
 StepFuture = PrefectFuture[StepResult]
+_LOST = "the bytes of its input can't be had: the step that makes them runs again"
 
 _MOST_AT_ONCE = 64
 """How many results are put where they belong at once, if that takes more than a link."""
@@ -54,6 +58,10 @@ class CacheLookup:
         self.failure: StepwellError | None = None
         """Why the attempt before this one failed."""
         self.task_run_id = ""
+        self.rewinds = False
+        """Whether the step that made lost bytes can be run again for this one."""
+        self.lost: LostBytes | None = None
+        """What was to be read, and can't be had."""
 
     def look_up(self, _: str) -> CacheHit:
         """Return the checked record, its outputs materialized; raise StoreException if the call has to be performed.
@@ -65,6 +73,8 @@ class CacheLookup:
             if found is None:
                 raise StoreException("There is no result to use again")
             materialize(self.context, self.call.definition, found, fresh=False)
+            self.context.store.share(found)
+            origin = self.context.store.origin(found.key)
             _tell_when_cached(self.words("reused"))
             self._hit = CacheHit(found)
             self.context.emit(
@@ -76,9 +86,20 @@ class CacheLookup:
                     "task_run_id": self.task_run_id,
                     "saved": found.seconds,
                     "key": found.key,
+                    **({"made_by": origin} if origin else {}),
                 }
             )
         return self._hit
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is to end: nobody waits for a result any longer."""
+        return self.context.stop.stopped
+
+    def tell(self, words: str) -> None:
+        """Tell what the step waits for."""
+        get_run_logger().info(words)
+        self.context.emit({"step": self.call.definition.id, "progress": words})
 
     def words(self, happened: str) -> str:
         """Return what happens to the step and why, as Prefect is told: `reused: the same as in digits#12 of …`."""
@@ -144,6 +165,7 @@ class StepReuse(CachePolicy):
             return None
         lookup.task_run_id = str(task_ctx.task_run.id)
         LOOKUP.set(lookup.look_up)
+        WAITER.set(lookup)
         return result_path(lookup.context.workspace.name, lookup.call.key)
 
 
@@ -199,6 +221,12 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
     context.emit({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
         record = perform(context, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
+    except LostBytes as error:
+        if not lookup.rewinds:
+            raise
+        lookup.lost = error
+        context.emit({"step": step, "status": "waiting", "why": [_LOST]})
+        return Cancelled(message=_LOST)
     except StepCancelledException as error:
         context.emit({"step": step, "status": "cancelled"})
         return Cancelled(message=error.title)
@@ -216,6 +244,23 @@ def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | St
         return prepare(bindings)
     except StepwellError as error:
         return error
+
+
+@contextmanager
+def without_lines_of_reused_steps() -> Iterator[None]:
+    """Log one line for a reused step while the block runs: the one that says why."""
+    logger = logging.getLogger("prefect.task_runs")
+    logger.addFilter(_is_worth_a_line)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(
+        ("Finished in state Cached", "Running hook 'reason'", "Hook 'reason' finished")
+    )
 
 
 # Served past Prefect's engine -------------------------------------------------------------------------------------------
@@ -241,7 +286,7 @@ class Serving:
 
     def takes_long(self, call: StepCall) -> bool:
         """Return whether more is to be done than to link outputs, so that other steps had better not wait for it."""
-        return not only_links(self._context, call.definition)
+        return self._context.store.shares or not only_links(self._context, call.definition)
 
     def serve(self, call: StepCall, decided: CacheDecision, upstream: Sequence[str]) -> StepResult | None:
         """Return the decided result, its outputs at their places; None if they can't be put there."""

@@ -93,5 +93,5 @@ def _rendered(argument: Argument, call: StepCall) -> str:
 def _contents(store: Store, artifact: Artifact) -> Contents:
     tree = store.manifest(artifact.digest)
     document = artifact.dataset.document if artifact.dataset else ""
-    path = str(store.tree_path(artifact.digest)) if artifact.kept else ""
+    path = str(store.bring(artifact.digest)) if artifact.kept else ""
     return Contents(facts_of(tree.entries) if tree else (), document, path)

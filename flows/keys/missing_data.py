@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from stepwell.blocks.datastores.datastore_files import DatastoreFiles
 from stepwell.errors import DatastoreException
 from stepwell.model.definitions import DataSource, InputPort, ParameterSource, StepDefinition
 
@@ -12,13 +13,11 @@ class NoData(DatastoreException):
     """There are no data at a path."""
 
     @classmethod
-    def at(cls, data: DataSource, workspace: str) -> Self:
+    def at(cls, data: DataSource, workspace: str, datastore: DatastoreFiles) -> Self:
         """Return the error for a path on a datastore of a workspace."""
-        return cls(
-            "There is no data at a path that a step reads",
-            {"workspace": workspace, "datastore": data.datastore, "path": data.path or "/"},
-            "Upload the data first, or correct `path_on_datastore`.",
-        )
+        facts = {"workspace": workspace, "datastore": data.datastore, "path": data.path or "/"}
+        told = datastore.told_missing(facts, "Upload the data first, or correct `path_on_datastore`.")
+        return cls("There is no data at a path that a step reads", *told)
 
     def of(self, step: StepDefinition, port: InputPort, data: DataSource) -> NoData:
         """Return the same error, which says who asks for the data."""
@@ -26,4 +25,4 @@ class NoData(DatastoreException):
             return NoData(self.title, {"step": step.id, "input": port.name, **self.facts}, self.hint)
         place = f"{data.path or '/'!r} on datastore {data.datastore!r}"
         title = f"The parameter {port.source.parameter!r} names data that are not there: {place}"
-        return NoData(title, {"step": step.id, **self.facts}, "Upload the data first, or correct the path.")
+        return NoData(title, {"step": step.id, **self.facts}, self.hint.replace("`path_on_datastore`", "the path"))

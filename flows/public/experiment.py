@@ -20,6 +20,7 @@ from stepwell.flows.public.hyperdrive_run import KIND as SWEEP
 from stepwell.flows.public.interactive_run import SCRIPT, InteractiveRun
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+from stepwell.flows.runs.elsewhere.finding import known_runs
 from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
 from stepwell.flows.runs.names import check_experiment
@@ -205,10 +206,10 @@ class Experiment:
         """
         return (
             run
-            for run in all_runs(self.workspace)
-            if run.experiment_name == self.name
-            and (include_children or not run.folder.facts().get("parent_run_id"))
-            and fits(run, tags, properties, type)
+            for run in all_runs(
+                self.workspace, lambda one: one.experiment == self.name and (include_children or not one.parent)
+            )
+            if fits(run, tags, properties, type)
         )
 
     # What is known of the experiment itself -------------------------------------------------------------------------
@@ -314,7 +315,7 @@ class Experiment:
             The experiments.
         """
         known = experiments.all_facts(workspace.name)
-        names = dict.fromkeys([*(run.experiment_name for run in all_runs(workspace)), *known])
+        names = dict.fromkeys([*(run.experiment for run in known_runs(workspace)), *known])
         wanted = {"ActiveOnly": (False,), "ArchivedOnly": (True,)}.get(view_type, (True, False))
         chosen = [name for name in names if (name in known and bool(known[name].archived)) in wanted]
         found = [Experiment(workspace, name) for name in chosen if experiment_name in (None, name)]

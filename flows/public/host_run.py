@@ -17,6 +17,7 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import ExperimentExecutionException, ModelPathNotFoundException
 from stepwell.flows.public.model import Model
+from stepwell.flows.runs.elsewhere.finding import bring_steps, renew
 from stepwell.flows.runs.states import fetch_status
 from stepwell.flows.runs.summary import FINAL, OWN, RunSummary, summarize
 from stepwell.model.redaction import here, redacted
@@ -137,7 +138,7 @@ class HostRun(Run):
             return
         self._experiment = experiment
         self.workspace = experiment.workspace
-        self.folder = RunFolder(self.workspace.store.run_folder(run_id))
+        self.folder = RunFolder(self.workspace.run_place.run_folder(run_id))
         super().__init__(_HostLog(self.folder), run_id, "parent")
 
     # What it is -----------------------------------------------------------------------------------------------------
@@ -205,6 +206,9 @@ class HostRun(Run):
         Returns:
             The run's status, facts and steps.
         """
+        renew(self.workspace, self.folder)
+        if self.folder.heard():
+            bring_steps(self.workspace, self.folder)
         return summarize(self.folder)
 
     def get_status(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -12,6 +12,9 @@ from stepwell.flows.public.host_run import ExperimentLike, Marks, fits
 from stepwell.flows.public.interactive_run import ScriptRun
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.step_run import StepRun
+from stepwell.flows.steps.fan_out.hyperdrive_config import HyperDriveConfig
+from stepwell.flows.trials.definition import defined_steps
+from stepwell.flows.trials.recorded_sweep import config_of
 from stepwell.flows.trials.summary import TrialSummary, trials_of
 
 KIND = "hyperdrive"
@@ -77,6 +80,25 @@ class SweepTrials:
         ]
         return found[:top] if top > 0 else found
 
+    @property
+    def hyperdrive_config(self) -> HyperDriveConfig:
+        """What is searched for, as the run's record tells: inputs and outputs among the arguments as variables of their paths."""
+        return config_of(self._definition())
+
+    def _definition(self) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def get_diagnostics(self) -> NoReturn:
+        """Refuse, as in Azure ML SDK v1: the logs of the sweep and of its trials tell what happened.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        raise UserErrorException(
+            "A sweep has no diagnostics beside its logs and those of its trials",
+            hint="Read `get_details_with_logs()`, of each of `get_children()` too.",
+        )
+
     def get_hyperparameters(self) -> dict[str, str]:
         """Return the hyperparameters of each trial.
 
@@ -116,10 +138,22 @@ class HyperDriveStepRun(SweepTrials, StepRun):
             raise UserErrorException(title, {"status": step_run.status}, "Pass a step that is a HyperDriveStep.")
 
     def _trials(self) -> list[TrialSummary]:
-        return trials_of(self._run.folder, self._current())
+        return trials_of(self._run.folder, self.current())
 
     def _workspace(self) -> BaseWorkspace:
         return self._run.workspace
+
+    def _definition(self) -> Mapping[str, Any]:
+        return next(step for step in defined_steps(self._run.folder.facts()) if step.get("id") == self.id_in_pipeline)
+
+    def cancel(self) -> bool:  # type: ignore[override]
+        """Cancel the sweep with its trials, as `StepRun.cancel` does. One that has ended stays as it is.
+
+        Returns:
+            True.
+        """
+        super().cancel()
+        return True
 
     @property
     def type(self) -> str:
@@ -173,11 +207,20 @@ class HyperDriveRun(SweepTrials, ScriptRun):
     Args:
         experiment: The run's experiment.
         run_id: The run's whole id.
-        hyperdrive_config: Accepted for v1's sake; not used: the run knows what it searches for.
+        hyperdrive_config: What it searches for; by default the run's record tells.
     """
 
     def __init__(self, experiment: ExperimentLike, run_id: str, hyperdrive_config: Any = None) -> None:
         super().__init__(experiment, run_id)
+        self._config = hyperdrive_config
+
+    @property
+    def hyperdrive_config(self) -> HyperDriveConfig:
+        """What is searched for: as the argument, by default as the run's record tells."""
+        return self._config if self._config is not None else super().hyperdrive_config
+
+    def _definition(self) -> Mapping[str, Any]:
+        return defined_steps(self.folder.facts())[0]
 
     def _trials(self) -> list[TrialSummary]:
         summary = self.summary()

@@ -27,7 +27,10 @@ from stepwell.blocks.server.documents import client
 from stepwell.blocks.source.provenance import git_provenance
 from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import run_label
+from stepwell.blocks.store.runs.telling import telling
 from stepwell.blocks.system.disk import told_in_words
+from stepwell.blocks.system.living import machine
+from stepwell.blocks.workspace.workspace_store import place_tags
 from stepwell.errors import ExperimentExecutionException
 from stepwell.flows.public.host_run import ENDED, ExperimentLike
 from stepwell.flows.public.pipeline_run import PipelineRun
@@ -98,13 +101,17 @@ class InteractiveRun(PipelineRun):
                 flow_run = api.create_flow_run(
                     Flow(_interactive, name=experiment.name),
                     name=label,
-                    tags=[*run_tags(experiment.name, properties), *(f"{k}:{v}" if v else k for k, v in labels.items())],
+                    tags=place_tags(
+                        [*run_tags(experiment.name, properties), *(f"{k}:{v}" if v else k for k, v in labels.items())],
+                        experiment.workspace.name,
+                    ),
                     state=Running(),
                 )
             run = cls(experiment, str(flow_run.id))
             living = ExitStack()
             with given_up(flow_run.id):
                 living.enter_context(run.folder.alive())
+                living.enter_context(telling(run.folder, experiment.workspace.shared_runs))
                 run.folder.describe(
                     {
                         "id": run.id,
@@ -120,6 +127,7 @@ class InteractiveRun(PipelineRun):
                         "parent_run_id": parent_id,
                         "outputs": os.path.abspath(outputs) if outputs else None,
                         "pid": os.getpid(),
+                        "machine": dict(machine()),
                     }
                 )
                 untold.note(run.folder, named_server())

@@ -282,12 +282,12 @@ class Model:
                 )
             remove(place)
         store = self.workspace.store
+        source = store.bring(self._block.digest)
         if not store.tree_intact(self._block.digest):
             raise ModelPathNotFoundException(
                 "The model's bytes are gone or damaged", {"model": self.id}, "Register it again from its source."
             )
         place.parent.mkdir(parents=True, exist_ok=True)
-        source = store.tree_path(self._block.digest)
         copy_named(source, place, scan(source, store.digests.digest_file))
         return str(place)
 

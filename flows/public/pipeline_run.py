@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import (
     DatastoreException,
@@ -23,7 +24,7 @@ from stepwell.flows.public.host_run import ENDED, HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
-from stepwell.flows.runs.names import matching_runs
+from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
 from stepwell.model.definitions import ParameterDefinition
@@ -65,7 +66,7 @@ class PipelineRun(HostRun):
         Raises:
             ExperimentExecutionException: No run, or more than one, is meant.
         """
-        found = matching_runs(workspace, run_id)
+        found = find_runs(workspace, run_id)
         if len(found) != 1:
             raise ExperimentExecutionException(
                 f"There is no run {run_id!r}" if not found else f"{run_id!r} means several runs",
@@ -85,7 +86,7 @@ class PipelineRun(HostRun):
         Returns:
             The runs.
         """
-        return [run for run in all_runs(workspace) if run.folder.facts().get("published", {}).get("id") == pipeline_id]
+        return list(all_runs(workspace, lambda run: run.published == pipeline_id))
 
     @classmethod
     def of_folder(cls, workspace: BaseWorkspace, folder: RunFolder) -> PipelineRun:
@@ -133,6 +134,28 @@ class PipelineRun(HostRun):
             ],
         }
 
+    def get_details_with_logs(self) -> dict[str, Any]:
+        """Return the same as `get_details`, with the text of each step's logs.
+
+        Returns:
+            The details; `logFiles` by `<step>/logs/<name>`.
+        """
+        logs = {step.name: step.get_details_with_logs()["logFiles"] for step in self.get_steps()}
+        texts = {f"{step}/{name}": text for step, found in logs.items() for name, text in found.items()}
+        return {**self.get_details(), "logFiles": texts}
+
+    def get_all_logs(self, destination: str | None = None) -> list[str]:
+        """Copy the logs of each step into a folder of its own.
+
+        Args:
+            destination: The folder of these; by default one called as the run's id, in the current directory.
+
+        Returns:
+            The paths of the copies.
+        """
+        top = Path(destination or self.id)
+        return [path for step in self.get_steps() for path in step.get_all_logs(str(top / folder_name(step.name)))]
+
     # Waiting and stopping -------------------------------------------------------------------------------------------
 
     def wait_for_completion(
@@ -157,7 +180,12 @@ class PipelineRun(HostRun):
         deadline = time.monotonic() + timeout_seconds
         try:
             if show_output:
-                follow(self.folder, Progress.of_terminal(), until=deadline)
+                follow(
+                    self.folder,
+                    Progress.of_terminal(),
+                    until=deadline,
+                    renew=lambda: renew(self.workspace, self.folder),
+                )
             while self.get_status() not in ENDED and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
@@ -171,6 +199,7 @@ class PipelineRun(HostRun):
 
     def cancel(self) -> None:
         """Cancel the run: stop its steps, now or within seconds. A run that has ended stays as it is."""
+        renew(self.workspace, self.folder)
         cancel(self.folder)
 
     def publish_pipeline(
@@ -246,7 +275,7 @@ class PipelineRun(HostRun):
 
     def _children_now(self) -> Iterator[Any]:
         yield from self.get_steps()
-        yield from (run for run in all_runs(self.workspace) if run.folder.facts().get("parent_run_id") == self.id)
+        yield from all_runs(self.workspace, lambda run: run.parent == self.id)
 
     def find_step_run(self, name: str) -> list[StepRun]:
         """Find the run's steps by name.
@@ -257,7 +286,7 @@ class PipelineRun(HostRun):
         Returns:
             The steps of that name; empty if there are none.
         """
-        names = {step["id"]: step["name"] for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
+        names = {step["id"]: step.get("name") for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
         return [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
 
     def get_outputs(self) -> dict[str, dict[str, PortDataReference]]:
@@ -281,8 +310,8 @@ class PipelineRun(HostRun):
             UserErrorException: The pipeline has no such output, or its step has not ended well.
         """
         for step in self.folder.facts().get("pipeline", {}).get("steps", []):
-            for port in step["outputs"]:
-                if port["pipeline_output"] == pipeline_output_name:
+            for port in step.get("outputs", ()):
+                if port.get("pipeline_output") == pipeline_output_name:
                     return self.find_step_run(step["id"])[0].get_output_data(port["name"])
         raise UserErrorException(
             f"The pipeline has no output {pipeline_output_name!r}", hint="Set `pipeline_output_name` on a PipelineData."
@@ -351,8 +380,11 @@ def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(TypeError, ValueError, AttributeError):  # of a record that somebody edited
             definition = ParameterDefinition.from_json(plain)
             known[definition.name] = definition
-    texts = facts.get("parameters", {})
-    return {name: plain_value(known[name], text) if name in known else text for name, text in texts.items()}
+    found = dict(facts.get("parameters", {}))
+    for name in known.keys() & found.keys():
+        with suppress(TypeError, ValueError, AttributeError, KeyError):
+            found[name] = plain_value(known[name], found[name])
+    return found
 
 
 def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
@@ -363,9 +395,8 @@ def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -
     return DatastoreException(title, facts, "Run the pipeline again: they will be made anew.")
 
 
-def all_runs(workspace: BaseWorkspace) -> list[PipelineRun]:
-    """Return every run of the workspace, newest first."""
-    folders = sorted(
-        map(RunFolder, workspace.store.run_folders()), key=lambda run: int(run.facts().get("number", 0)), reverse=True
-    )
-    return [PipelineRun.of_folder(workspace, run) for run in folders]
+def all_runs(
+    workspace: BaseWorkspace, wanted: Callable[[RunEntry], bool] = lambda _: True, most: int | None = None
+) -> Iterator[PipelineRun]:
+    """Iterate over the runs of the workspace that are wanted, newest first; each is read when its turn comes."""
+    return (PipelineRun.of_folder(workspace, entry.folder) for entry in known_runs(workspace, most) if wanted(entry))

@@ -43,7 +43,7 @@ class PortDataReference:
     @property
     def local_path(self) -> Path:
         """Where the bytes are on this machine; not to be written to."""
-        return self._workspace.store.tree_path(self.artifact.digest)
+        return self._workspace.store.bring(self.artifact.digest)
 
     def download(self, local_path: str | Path, overwrite: bool | None = None, show_progress: bool | None = None) -> int:
         """Copy the output to a folder, under the whole path that it has on its datastore, as in Azure ML SDK v1.

@@ -12,8 +12,7 @@ from prefect.exceptions import ObjectNotFound
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import connection, documents
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.server.work_pool import POOL
-from stepwell.blocks.system.home import home
+from stepwell.blocks.server.work_pool import POOL, worker_folder
 from stepwell.blocks.system.locks import exclusive
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import EndpointAddressBlock, PublishedPipelineBlock, published_document
@@ -255,8 +254,9 @@ class PublishedPipeline:
         close_deployment(self.block, pipeline)
 
     def _save(self, status: str) -> None:
-        self.block = self.block.model_copy(update={"status": status})
-        documents.save(self.block, self.block.document)
+        block = self.block.model_copy(update={"status": status})
+        documents.replace(block, f"published pipeline {self.name!r}")
+        self.block = block
 
     def submit(
         self,
@@ -301,8 +301,8 @@ class PublishedPipeline:
 
 def start_run(published: PublishedPipeline, request: RunRequest) -> PipelineRun:
     """Submit the request to Prefect and return the run, which a worker or a new process of this machine begins."""
-    block = documents.load(PublishedPipelineBlock, published.block.document)
-    if block is None or block.status != "Active":
+    block = documents.newest(published.block, f"published pipeline {published.name!r}")
+    if block.status != "Active":
         raise UserErrorException(
             f"The published pipeline {published.name!r} is disabled", hint="Enable it with `published.enable()`."
         )
@@ -332,11 +332,15 @@ def _has_worker(block: PublishedPipelineBlock) -> bool:
     if not any(worker.status == WorkerStatus.ONLINE for worker in workers):
         return False
     # Prefect takes a worker for online a minute and more after its end; our own holds a lock while it lives.
-    return not connection.status().managed or _is_served()
+    return not connection.status().managed or _is_served(pool or "")
 
 
-def _is_served() -> bool:
-    with exclusive(home() / "serve" / "lock", blocking=False) as free:
+def _is_served(pool: str) -> bool:
+    """Return whether `stepwell serve`, or a `stepwell worker` of the pool, is at work in this home."""
+    lock = worker_folder(pool) / "lock"
+    if not lock.parent.is_dir():
+        return False
+    with exclusive(lock, blocking=False) as free:
         return not free
 
 

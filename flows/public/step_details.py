@@ -1,31 +1,83 @@
-"""`StepDetails`: what v1's runs tell of themselves, of a step: what it belongs to, what its script said of it, its logs."""
+"""`StepDetails`: a step as a run like every other of v1's: what it belongs to, what was logged for it, its logs.
+
+What its script logged stands with the run that made its result; what others add, such as a tag, with the run that it is a
+step of.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import UserErrorException
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.public.host_run import Marks
-from stepwell.flows.runs.summary import StepSummary
+from stepwell.flows.runs.cancel import cancel_step
+from stepwell.flows.runs.summary import StepSummary, added_to
+from stepwell.script.events import FOLDERS
+from stepwell.script.log import FolderLog
+from stepwell.script.run import Run
 
 if TYPE_CHECKING:
     from stepwell.flows.public.host_run import ExperimentLike
     from stepwell.flows.public.pipeline_run import PipelineRun
+    from stepwell.script.metrics import Scope
 
 _LOGS = ("70_driver_log.txt", "stderr.txt", "stdout.txt")
 
 
-@checked
-class StepDetails:
-    """A step of a run, as far as every run of v1 tells the same."""
+class _StepLog(FolderLog):
+    """What a step's script logged; what is added goes to the folder of the run that it is a step of."""
 
-    _run: PipelineRun
-    _summary: StepSummary
+    is_of_step = False
+
+    def __init__(self, step: StepDetails) -> None:
+        super().__init__(str(step.added))
+        self._step = step
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The empty context: there is no script to ask for more."""
+        return {}
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return what was logged for the step so far."""
+        return list(self._step.current().events)
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Append an event to what was added."""
+        make_folder(self._step.added)
+        super().append(event)
+
+    def place(self, scope: Scope, name: str) -> str:
+        """Return the path of a kept file: one that the script kept, or one that was added."""
+        made = self._step.folder / "control" / FOLDERS[scope] / name
+        return str(made) if self._step.id and os.path.lexists(made) else super().place(scope, name)
+
+
+@checked
+class StepDetails(Run):
+    """A step of a run, as far as every run of v1 has the same.
+
+    Args:
+        run: The run of the pipeline.
+        summary: What is known of the step.
+    """
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Return a step, whatever its own constructor takes."""
+        return object.__new__(cls)
+
+    def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
+        self._run = run
+        self._summary = summary
+        super().__init__(_StepLog(self), summary.step_run_id)
 
     if TYPE_CHECKING:
 
@@ -34,28 +86,24 @@ class StepDetails:
             """The id of the step run that made the result."""
 
         @property
-        def name(self) -> str:
-            """The step's name."""
-
-        @property
-        def status(self) -> str:
-            """v1's word for how it stands."""
-
-        @property
         def folder(self) -> Path:
             """The folder of its logs, metrics and files."""
 
-        @property
-        def properties(self) -> dict[str, str]:
-            """Facts about it."""
+    @property
+    def added(self) -> Path:
+        """The folder of what others than its script log for the step; none if there is nothing."""
+        return added_to(self._run.folder, self._summary.id)
 
-        def _current(self) -> StepSummary: ...
+    def current(self) -> StepSummary:
+        """Read what is known of the step now.
 
-        def get_file_names(self) -> list[str]:
-            """Return the files that its script left."""
-
-        def download_file(self, name: str, output_file_path: str | None = None) -> None:
-            """Copy one of them."""
+        Returns:
+            Its status, reasons and events.
+        """
+        for step in self._run.summary().steps:
+            if step.id == self._summary.id:
+                self._summary = step
+        return self._summary
 
     @property
     def type(self) -> str:
@@ -63,17 +111,17 @@ class StepDetails:
         return "azureml.StepRun"
 
     @property
-    def display_name(self) -> str:
+    def display_name(self) -> str:  # type: ignore[override]
         """The step's name."""
         return self.name
 
     @property
-    def experiment(self) -> ExperimentLike:
+    def experiment(self) -> ExperimentLike:  # type: ignore[override]  # (that of a script knows less)
         """The experiment of the run."""
         return self._run.experiment
 
     @property
-    def parent(self) -> PipelineRun:
+    def parent(self) -> PipelineRun:  # type: ignore[override]
         """The run that the step belongs to."""
         return self._run
 
@@ -88,23 +136,16 @@ class StepDetails:
         return None
 
     @property
-    def tags(self) -> dict[str, Any]:
-        """The tags that the script gave its step."""
-        found: dict[str, Any] = {}
-        for event in self._current().events:
-            if event["scope"] == "step" and event["type"] == "tag":
-                found[event["name"]] = event["value"]
-            elif event["scope"] == "step" and event["type"] == "untag":
-                found.pop(event["name"], None)
-        return found
+    def input_datasets(self) -> dict[str, Any]:
+        """The datasets that the step read, by input, as far as they can be found again."""
+        found = input_datasets(self._run.workspace, self.current().datasets)
+        return {one["consumptionDetails"]["inputName"]: one["dataset"] for one in found}
 
-    def get_tags(self) -> dict[str, Any]:
-        """Return the same as `tags`, under v1's other name.
-
-        Returns:
-            The step's tags by name.
-        """
-        return self.tags
+    @property
+    def output_datasets(self) -> dict[str, Any]:
+        """The datasets that the step's outputs became, by output."""
+        found = output_datasets(self._run.workspace, self.current().registered)
+        return {one["outputDetails"]["outputName"]: one["dataset"] for one in found}
 
     def get_properties(self) -> dict[str, Any]:
         """Return the same as `properties`, under v1's other name.
@@ -115,7 +156,7 @@ class StepDetails:
         return self.properties
 
     def _noted(self) -> dict[str, str]:
-        events = self._current().events
+        events = self.current().events
         return {e["name"]: str(e["value"]) for e in events if e["scope"] == "step" and e["type"] == "property"}
 
     def get_details(self) -> dict[str, Any]:
@@ -126,7 +167,7 @@ class StepDetails:
             `dataset` and `consumptionDetails`), `outputDatasets` (each with its `dataset`, `identifier` and
             `outputDetails`), and `logFiles`, paths by name.
         """
-        summary = self._current()
+        summary = self.current()
         return {
             "runId": self.id,
             "target": summary.ran_on.get("target", "local"),
@@ -191,38 +232,6 @@ class StepDetails:
         """
         return iter(())
 
-    def download_files(
-        self,
-        prefix: str | None = None,
-        output_directory: str | None = None,
-        output_paths: list[str] | None = None,
-        batch_size: int = 100,
-        append_prefix: bool = True,
-        timeout_seconds: float | None = None,
-    ) -> None:
-        """Copy the files of `get_file_names` that begin with `prefix` into a folder.
-
-        Args:
-            prefix: Beginning of the names; None for all files.
-            output_directory: The folder; None for the current directory.
-            output_paths: Paths of the copies below the folder, in the order of the names; None for those names.
-            batch_size: Accepted for v1's sake; not used.
-            append_prefix: Whether copies keep the prefix in their paths; without effect if `output_paths` are given.
-            timeout_seconds: Accepted for v1's sake; not used.
-
-        Raises:
-            UserErrorException: There are more `output_paths` than files or fewer.
-        """
-        names = [name for name in self.get_file_names() if name.startswith(prefix or "")]
-        cut = 0 if append_prefix else len(prefix or "")
-        paths = output_paths or [name[cut:].lstrip("/") for name in names]
-        if len(paths) != len(names):
-            raise UserErrorException("As many paths as files are needed", {"files": names, "paths": len(paths)})
-        for name, path in zip(names, paths, strict=True):
-            target = os.path.join(output_directory or ".", path)
-            os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
-            self.download_file(name, target)
-
     def get_portal_url(self) -> str:
         """Return the address of the run's page in Prefect's UI.
 
@@ -230,3 +239,149 @@ class StepDetails:
             A URL.
         """
         return self._run.get_portal_url()
+
+    def get_secret(self, name: str) -> str:
+        """Return a secret of the workspace.
+
+        Args:
+            name: Its name in the workspace's key vault.
+
+        Returns:
+            Its value.
+
+        Raises:
+            UserErrorException: There is none of that name.
+        """
+        return Keyvault(self._run.workspace).get_secret(name)
+
+    def get_snapshot_id(self) -> str:
+        """Return the digest of the step's source directory as it ran.
+
+        Returns:
+            The digest.
+
+        Raises:
+            UserErrorException: The run has noted none.
+        """
+        facts = self._run.folder.facts()
+        steps = facts.get("pipeline", {}).get("steps", [])
+        source = next((step.get("source_directory") for step in steps if step.get("id") == self._summary.id), None)
+        found = facts.get("snapshots", {}).get(source)
+        if not found:
+            raise UserErrorException("The step has no snapshot", {"step": self.name}, "Run it in a pipeline.")
+        return str(found)
+
+    def restore_snapshot(self, snapshot_id: str | None = None, path: str | None = None) -> str:
+        """Write the step's source directory as it ran to a ZIP file.
+
+        Args:
+            snapshot_id: The digest; by default that of the step.
+            path: The folder to write to; by default the current directory.
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            UserErrorException: There is no such snapshot any more.
+        """
+        wanted = snapshot_id or self.get_snapshot_id()
+        tree = self._run.workspace.store.tree_path(wanted)
+        if not tree.is_dir():
+            raise UserErrorException(
+                "The snapshot is gone: the store no longer keeps it", {"snapshot": wanted}, "Run the pipeline again."
+            )
+        return shutil.make_archive(os.path.join(path or ".", wanted[:32]), "zip", tree)
+
+    # Ending, children -----------------------------------------------------------------------------------------------
+
+    def cancel(self) -> None:
+        """Cancel the step: end it now, or when it begins. The run ends with it, or goes on past it as past a failure.
+
+        A step that has ended stays as it is.
+
+        Raises:
+            ExperimentExecutionException: It is a step in a flow of the user's own.
+        """
+        cancel_step(self._run.folder, self._summary.id)
+
+    def complete(self, _set_status: bool = True) -> None:
+        """Refuse: a step is complete when its script ends.
+
+        Raises:
+            NotImplementedError: Always, as in Azure ML SDK v1.
+        """
+        raise NotImplementedError("A step is complete when its script ends")
+
+    def fail(self, error_details: object = None, error_code: str | None = None, _set_status: bool = True) -> None:
+        """Refuse: a step fails when its script does; `cancel` ends it.
+
+        Args:
+            error_details: Not used.
+            error_code: Not used.
+
+        Raises:
+            NotImplementedError: Always, as in Azure ML SDK v1.
+        """
+        raise NotImplementedError("A step fails when its script does; `cancel()` ends it")
+
+    def child_run(self, name: str | None = None, run_id: str | None = None, outputs: str | None = None) -> NoReturn:
+        """Refuse: only a step's script can have children for it.
+
+        Args:
+            name: Not used.
+            run_id: Not used.
+            outputs: Not used.
+
+        Raises:
+            NotImplementedError: Always, as in Azure ML SDK v1.
+        """
+        raise NotImplementedError(
+            "Only a step's script makes children of its run; use `step_run.parent.submit_child(…)`"
+        )
+
+    def create_children(
+        self, count: int | None = None, tag_key: str | None = None, tag_values: Sequence[Any] | None = None
+    ) -> NoReturn:
+        """Refuse, as `child_run`.
+
+        Args:
+            count: Not used.
+            tag_key: Not used.
+            tag_values: Not used.
+
+        Raises:
+            NotImplementedError: Always, as in Azure ML SDK v1.
+        """
+        self.child_run()
+
+    def submit_child(self, config: Any, tags: Mapping[str, Any] | None = None, **kwargs: Any) -> NoReturn:
+        """Refuse, as `child_run`: the pipeline's run can have it submitted.
+
+        Args:
+            config: Not used.
+            tags: Not used.
+            **kwargs: Not used.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        self.child_run()
+
+    def find_step_run(self, name: str) -> list[Any]:
+        """Return no steps: a step has none.
+
+        Args:
+            name: Not used.
+
+        Returns:
+            An empty list.
+        """
+        return []
+
+    def get_steps(self) -> Iterator[Any]:
+        """Iterate over nothing: a step has no steps.
+
+        Returns:
+            An empty iterator.
+        """
+        return iter(())

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.store import Miss
 from stepwell.blocks.system.files import copy_tree
 from stepwell.errors import (
     ActivityFailedException,
@@ -21,12 +23,13 @@ from stepwell.flows.public.host_run import ENDED, kept_files
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_details import StepDetails
+from stepwell.flows.runs.elsewhere.finding import bring_step
+from stepwell.flows.runs.elsewhere.from_server import server_log
 from stepwell.flows.runs.summary import StepSummary
 from stepwell.model.fingerprint import CONTENT
 from stepwell.model.nofollow import files_below, is_file, open_file
 from stepwell.model.records import StepRecord
-from stepwell.model.redaction import here
-from stepwell.script.events import read_events
+from stepwell.script.events import FOLDERS
 from stepwell.script.metrics import metrics_of
 
 if TYPE_CHECKING:
@@ -45,8 +48,7 @@ class StepRun(StepDetails):
     """
 
     def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
-        self._run = run
-        self._summary = summary
+        super().__init__(run, summary)
 
     @property
     def id(self) -> str:
@@ -95,19 +97,13 @@ class StepRun(StepDetails):
         Returns:
             `NotStarted`, `Queued`, `Running`, `Failed`, `Finished`, `Canceled` or `Bypassed`, as in Azure ML SDK v1.
         """
-        return _STEP_STATUS.get(self._current().status, "NotStarted")
+        return _STEP_STATUS.get(self.current().status, "NotStarted")
 
     @property
     def status(self) -> str:
         """As `get_status`, with `Completed` for `Finished`."""
         status = self.get_status()
         return "Completed" if status == "Finished" else status
-
-    def _current(self) -> StepSummary:
-        for step in self._run.summary().steps:
-            if step.id == self._summary.id:
-                self._summary = step
-        return self._summary
 
     @property
     def folder(self) -> Path:
@@ -147,7 +143,7 @@ class StepRun(StepDetails):
         Returns:
             The text; empty if there is none.
         """
-        return self._log("stdout.txt")
+        return self._read_log("stdout.txt")
 
     def get_stderr_log(self) -> str:
         """Read what the script wrote to its standard error so far.
@@ -155,7 +151,7 @@ class StepRun(StepDetails):
         Returns:
             The text; empty if there is none.
         """
-        return self._log("stderr.txt")
+        return self._read_log("stderr.txt")
 
     def get_job_log(self) -> str:
         """Read both, standard output and standard error, in order of arrival.
@@ -163,22 +159,29 @@ class StepRun(StepDetails):
         Returns:
             The text; empty if there is none.
         """
-        return self._log("70_driver_log.txt")
+        return self._read_log("70_driver_log.txt")
 
-    def _log(self, name: str) -> str:
+    def _read_log(self, name: str) -> str:
         if not self.id:
             return ""
+        self._bring()
         try:
             stream = open_file(self.folder, f"logs/{name}")
         except OSError:
-            return ""
+            return server_log(self.id) if self._run.folder.heard() and name != "stderr.txt" else ""
         with io.TextIOWrapper(stream, errors="replace") as text:
             return text.read()
+
+    def _bring(self, *, files: bool = False) -> None:
+        """Bring what the step left on another machine, if it ran there."""
+        origin = RunFolder(self.folder.parent.parent)
+        if self.id and (origin.heard() or not origin.path.exists()):
+            bring_step(self._run.workspace, origin.run_id, self.id, files=files)
 
     def get_metrics(
         self, name: str | None = None, recursive: bool = False, run_type: str | None = None, populate: bool = False
     ) -> dict[str, Any]:
-        """Collect the metrics that the script logged.
+        """Collect the metrics that the script logged, or others for it.
 
         Args:
             name: Only the metric of this name; by default all.
@@ -189,8 +192,8 @@ class StepRun(StepDetails):
         Returns:
             The metrics by name.
         """
-        events = read_events(self.folder / "control", here().redact) if self.id else []
-        return {key: value for key, value in metrics_of(events, "step").items() if name in (None, key)}
+        self._bring()
+        return {key: value for key, value in metrics_of(self.current().events, "step").items() if name in (None, key)}
 
     def get_file_names(self) -> list[str]:
         """List the files that the script left in `outputs/` and `logs/`, or uploaded.
@@ -198,12 +201,18 @@ class StepRun(StepDetails):
         Returns:
             Their names, such as `outputs/model.pkl`; uploaded files have the name that they were given.
         """
-        found = []
-        for folder, prefix in _FILES.items():
-            found += [f"{prefix}{name}" for name in files_below(self.folder, folder)]
-        return found
+        self._bring()
+        self._bring(files=True)
+        return [f"{prefix}{name}" for below, folder, prefix in self._kept for name in files_below(below, folder)]
 
-    def download_file(self, name: str, output_file_path: str | None = None, _validate_checksum: bool = False) -> None:
+    @property
+    def _kept(self) -> list[tuple[Path, str, str]]:
+        """The folders of kept files, below what they are, and what the names of their files begin with."""
+        return [*((self.folder, *one) for one in _FILES.items()), (self.added, FOLDERS["step"], "")]
+
+    def download_file(
+        self, name: str, output_file_path: str | os.PathLike[str] | None = None, _validate_checksum: bool = False
+    ) -> None:
         """Copy a file that `get_file_names` lists.
 
         Args:
@@ -213,14 +222,16 @@ class StepRun(StepDetails):
         Raises:
             UserErrorException: The step left no such file.
         """
-        for folder, prefix in _FILES.items():
+        for below, folder, prefix in self._kept:
             path = f"{folder}/{name.removeprefix(prefix)}"
-            if name in self.get_file_names() and name.startswith(prefix) and is_file(self.folder, path):
-                copy_tree(self.folder / path, Path(output_file_path or os.path.basename(path)), below=self.folder)
+            if name in self.get_file_names() and name.startswith(prefix) and is_file(below, path):
+                target = Path(output_file_path or os.path.basename(path))
+                target = target / os.path.basename(path) if target.is_dir() else target
+                copy_tree(below / path, target, below=below)
                 return
         raise UserErrorException(f"The step left no file {name!r}", hint="List the files with `get_file_names()`.")
 
-    def register_model(
+    def register_model(  # type: ignore[override]  # (a run's takes more, and uses none of it)
         self,
         model_name: str,
         model_path: str | None = None,
@@ -285,14 +296,24 @@ class StepRun(StepDetails):
 
         Returns:
             The outputs by name; empty until the step has ended well.
+
+        Raises:
+            WorkspaceException: They are in the store of another home, which this one does not reach.
         """
-        record = self._run.workspace.store.read_record(self._summary.key) if self._summary.key else None
+        self._run.workspace.require_here()
+        record = self._record()
         if not isinstance(record, StepRecord):
             return {}
         return {
             name: PortDataReference(self._run.workspace, name, record, artifact)
             for name, artifact in record.written.items()
         }
+
+    def _record(self) -> StepRecord | Miss:
+        """Return the record of the step's result, of another machine's run that which it shares."""
+        store, key = self._run.workspace.store, self._summary.key
+        found = store.read_record(key) if key else Miss()
+        return store.lookup(key) if key and isinstance(found, Miss) and self._run.folder.heard() else found
 
     def gone_outputs(self) -> tuple[str, ...]:
         """Return the names of the outputs that the step made or reused, and the store no longer has.
@@ -302,14 +323,19 @@ class StepRun(StepDetails):
         """
         if not self._summary.key or self._summary.status not in ("done", "reused"):
             return ()
-        store = self._run.workspace.store
-        record = store.read_record(self._summary.key)
+        store, record = self._run.workspace.store, self._record()
         if isinstance(record, StepRecord):
-            return tuple(n for n, a in record.outputs.items() if not store.tree_path(a.digest).exists())
+            return tuple(
+                name
+                for name, artifact in record.outputs.items()
+                if not (store.tree_path(artifact.digest).exists() or store.is_promised(artifact.digest))
+            )
         steps = self._run.folder.facts().get("pipeline", {}).get("steps")
         if steps is None:  # a step of the user's own flow, whose definition nobody has noted
             return ("all outputs",)
-        return tuple(port["name"] for step in steps if step["id"] == self._summary.id for port in step["outputs"])
+        return tuple(
+            port["name"] for step in steps if step["id"] == self._summary.id for port in step.get("outputs", ())
+        )
 
     def get_output_data(self, name: str) -> PortDataReference:
         """Find an output by name.

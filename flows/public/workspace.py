@@ -17,8 +17,9 @@ from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import UserErrorException
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.model import Model
-from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.publishing.removal import remove_workspace
+from stepwell.flows.runs.elsewhere.finding import known_runs
 
 
 @checked
@@ -33,7 +34,7 @@ class Workspace(BaseWorkspace):
     @property
     def experiments(self) -> dict[str, Experiment]:
         """The experiments that have runs, by name."""
-        names = dict.fromkeys(run.experiment_name for run in all_runs(self))
+        names = dict.fromkeys(run.experiment for run in known_runs(self))
         return {name: Experiment(self, name) for name in names}
 
     @property

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from stepwell.blocks.datasets.inputs import keep_secret_addresses
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.server.work_pool import POOL, ensure_pool
+from stepwell.blocks.server.work_pool import POOL, ensure_pool, job_variables
 from stepwell.blocks.store.claims import claim, disclaim
 from stepwell.blocks.store.retention import PUBLISHED
 from stepwell.blocks.store.run_folder import RunFolder
@@ -40,6 +40,7 @@ from stepwell.model.definitions import ParameterDefinition, PipelineDefinition
 
 TAG, WORKSPACE_TAG = "stepwell-published", "workspace:"
 _HIDDEN = "***"
+_KIND = "published pipeline"
 _DISABLED = "(this pipeline is disabled)"
 
 
@@ -166,11 +167,16 @@ def publish_frozen(
         properties=dict(properties),
     )
     with publications_locked(workspace), ExitStack() as undo:
+        version = _version(workspace, definition.name, options.version)
+        if options.version is None:
+            undo.callback(
+                _quietly, lambda: documents.give_version_back(workspace.name, _KIND, definition.name, version)
+            )
         block = PublishedPipelineBlock(
             published_id=published_id,
             workspace=workspace.name,
             name=definition.name,
-            version=_version(workspace, definition.name, options.version),
+            version=version,
             description=definition.description,
             created=time.time(),
             steps=[step.name for step in definition.steps],
@@ -206,6 +212,7 @@ def _deploy(pipeline: FrozenPipeline, pool: WorkPool) -> PublishedPipelineBlock:
             description=block.description or f"{block.name}, version {block.version}",
             entrypoint=f"stepwell.flows.published_flows.p_{UUID(block.published_id).hex}",
             work_pool_name=pool.name,
+            job_variables=job_variables(pool),
             tags=[TAG, WORKSPACE_TAG + block.workspace],
             parameter_openapi_schema=pipeline.schema(pipeline.workspace.datastores),
             enforce_parameter_schema=True,
@@ -235,14 +242,16 @@ def _pool(name: str) -> WorkPool:
         except ObjectNotFound:
             pools = ", ".join(pool.name for pool in api.read_work_pools())
             raise UserErrorException(
-                f"There is no work pool {name!r}", {"work pools": pools}, "Create it with `prefect work-pool create`."
+                f"There is no work pool {name!r}",
+                {"work pools": pools},
+                f"Make it by starting its worker: `stepwell worker --pool {name}`.",
             ) from None
 
 
 def _version(workspace: BaseWorkspace, name: str, version: str | None) -> str:
     if version is not None:
         return check_name(str(version), "version")
-    return str(max(version_numbers(workspace, name), default=0) + 1)
+    return str(documents.take_version(workspace.name, _KIND, name, version_numbers(workspace, name)))
 
 
 def version_numbers(workspace: BaseWorkspace, name: str) -> list[int]:

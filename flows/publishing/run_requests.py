@@ -21,6 +21,7 @@ from stepwell.blocks.server.retry import send_once, with_retries
 from stepwell.blocks.store.run_folder import RunFolder, run_label
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import PublishedPipelineBlock, published_facts
+from stepwell.blocks.workspace.workspace_store import WORKSPACE_TAG
 from stepwell.errors import ServerException, UserErrorException
 from stepwell.flows.parameters.dataset_values import with_versions
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text, assign
@@ -147,7 +148,11 @@ def _body(
         "parameters": prefect_parameters(published, request, values),
         "enforce_parameter_schema": False,  # this was stricter
         "idempotency_key": request.key or uuid4().hex,
-        "tags": [*run_tags(request.experiment, {"azureml.git.commit": published.commit}), *tags],
+        "tags": [
+            *run_tags(request.experiment, {"azureml.git.commit": published.commit}),
+            f"{WORKSPACE_TAG}{published.workspace}",
+            *tags,
+        ],
         "labels": run_labels.labels(request.experiment, request.tags, request.notes, digest, secrets_document),
     }
     return {**body, "state": {"type": StateType.PENDING.value}} if pending else body
@@ -235,8 +240,9 @@ def _check_data(
         place = f"{path or '/'!r} on datastore {value.datastore!r}"
         raise UserErrorException(
             f"The parameter {name!r} names data that are not there: {place}",
-            {"datastore": value.datastore, "path": path or "/"},
-            "Upload the data first, or correct the path.",
+            *datastore.told_missing(
+                {"datastore": value.datastore, "path": path or "/"}, "Upload the data first, or correct the path."
+            ),
         )
 
 

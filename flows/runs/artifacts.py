@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stepwell.blocks.server import documents
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.flows.engine.own_flows import ON_END
-from stepwell.flows.runs.summary import OWN, RunSummary, StepSummary, summarize
+from stepwell.flows.runs.summary import OWN, RunSummary, StepSummary, added_to, summarize
 from stepwell.model.names import joined_name
 from stepwell.model.nofollow import files_below, read_file
 from stepwell.script.events import files_of
@@ -123,6 +123,9 @@ def all_images(run: RunFolder, summary: RunSummary) -> Iterable[Image]:
     for step in summary.steps:
         folder = step.folder(run)
         yield from _images(step.id, folder, folder / "control", step.events, "step")
+        added = added_to(run, step.id)
+        if added.is_dir():
+            yield from _images(step.id, added.parent, added, step.events, "step")
 
 
 def _images(step: str, below: Path, control: Path, events: Sequence[Event], scope: Scope) -> Iterable[Image]:

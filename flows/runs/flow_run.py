@@ -23,17 +23,20 @@ from stepwell.blocks.server.made_up_names import is_generated
 from stepwell.blocks.server.patience import SECONDS_WITHOUT_ANSWER, give_up, when_sent, when_untold
 from stepwell.blocks.source.provenance import git_provenance
 from stepwell.blocks.store import untold
-from stepwell.blocks.store.run_folder import run_label
+from stepwell.blocks.store.run_folder import RunFolder, run_label
+from stepwell.blocks.store.runs.telling import telling
 from stepwell.blocks.system.disk import told_in_words
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import ActivityFailedException, StepwellError, UserErrorException
+from stepwell.blocks.workspace.workspace_store import place_tags
+from stepwell.errors import ActivityFailedException, DatastoreException, StepwellError, UserErrorException
 from stepwell.flows.engine.environment_checks import check_environment, differing_line
-from stepwell.flows.engine.materialization import check_destinations
+from stepwell.flows.engine.materialization import check_destinations, finish_sharing
 from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import Listener, RunContext
 from stepwell.flows.engine.scheduler import Engine, Outcome
-from stepwell.flows.engine.secret_values import redacted
+from stepwell.flows.keys.secret_values import redacted
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
@@ -65,6 +68,7 @@ def run_pipeline(
     A failed step raises ActivityFailedException; a cancelled run raises RunCancelled.
     """
     run_id = str(_flow_run().id)
+    _go_on_with(workspace, run_id)
     known = {**options.known, **RunContext(workspace, run_id).run.facts()}
     context = RunContext(
         workspace,
@@ -74,7 +78,12 @@ def run_pipeline(
         verify=options.verify,
         listeners=options.listeners,
     )
-    with told_in_words("The run can't be recorded", context.run.path), context.run.alive(), closing(context):
+    with (
+        told_in_words("The run can't be recorded", context.run.path),
+        context.run.alive(),
+        telling(context.run, workspace.shared_runs),
+        closing(context),
+    ):
         if options.known:
             context.run.describe(known)
         _let_it_end_untold(context, heard=bool(options.listeners))
@@ -82,7 +91,7 @@ def run_pipeline(
     if outcome.cancelled:
         raise RunCancelled
     if not outcome.ok:
-        failed = next(iter(outcome.failures.values()), "A step failed")
+        failed = next(iter(outcome.failures.values()), "A step was cancelled")
         raise ActivityFailedException(
             f"The pipeline failed: {len(outcome.failures)} of {len(pipeline.steps)} steps failed, "
             f"{len(outcome.skipped)} did not run",
@@ -90,6 +99,15 @@ def run_pipeline(
             f"Look at `stepwell show {context.run.reference}`; what succeeded will be reused.",
         )
     return outcome.results
+
+
+def _go_on_with(workspace: BaseWorkspace, run_id: str) -> None:
+    """Make what another machine has told of the run, before it died, the beginning of what is told here."""
+    run = RunFolder(workspace.store.run_folder(run_id))
+    if workspace.shared_runs is not None and _flow_run().run_count > 1:
+        with suppress(DatastoreException):  # what was done is reused all the same
+            workspace.shared_runs.bring(run_id)
+    run.take_over()
 
 
 class RunCancelled(Exception):
@@ -124,6 +142,7 @@ def _run(
         steps = context.run.steps()
         for line in filter(None, (differing_line(context.run, steps), undeclared_line(context.run, steps))):
             context.warn(line)
+        finish_sharing(context)
         context.emit({"status": status})
         if wait_until_available(SECONDS_WITHOUT_ANSWER):
             with suppress(Exception):  # pictures of a run must not decide its fate
@@ -186,6 +205,7 @@ def describe(
     context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
 ) -> None:
     """Record in the run's folder and in Prefect what runs, with which values, snapshots and commit."""
+    before = str(context.run.facts().get("machine", {}).get("name", ""))
     provenance = known["properties"] if "properties" in known else provenance_of(pipeline)
     if "number" not in known:
         context.run.describe({"number": context.store.next_run_number(), "created": time.time()})
@@ -201,15 +221,17 @@ def describe(
             "snapshots": context.snapshots(),
             "properties": provenance,
             "pid": os.getpid(),
+            "machine": dict(machine()),
         }
     )
     labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}
-    tags = run_tags(str(known.get("experiment", pipeline.name)), provenance)
+    own = run_tags(str(known.get("experiment", pipeline.name)), provenance)
+    tags = place_tags({*_flow_run().tags, *own}, context.workspace.name, before)
     with suppress(Exception), client() as api:
         if labels:
             api.update_flow_run_labels(UUID(context.run.run_id), labels)
-        if name != _flow_run().name or not set(tags) <= set(_flow_run().tags):
-            api.update_flow_run(UUID(context.run.run_id), name=name, tags=sorted({*_flow_run().tags, *tags}))
+        if name != _flow_run().name or set(tags) != set(_flow_run().tags):
+            api.update_flow_run(UUID(context.run.run_id), name=name, tags=tags)
 
 
 def run_tags(experiment: str, provenance: Mapping[str, str]) -> list[str]:

@@ -24,9 +24,10 @@ from stepwell.blocks.store.run_folder import Event, RunFolder, run_label
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.home import home
 from stepwell.blocks.system.locks import shared
+from stepwell.blocks.workspace.workspace_store import place_tags
 from stepwell.errors import ExperimentExecutionException, ServerException
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.engine.secret_values import declared_secrets, redacted, secrets_of
+from stepwell.flows.keys.secret_values import declared_secrets, redacted, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value, check
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, preflight, provenance_of, run_tags, shown_values
@@ -74,7 +75,7 @@ class RunToBe(RunContext):
         if datastore.local_root is not None:
             return super().digest_data(data)
         path = datastore.inside(data.path)
-        if not datastore.listed(path):
+        if not datastore.exists(path):
             raise self.missing(data)
         return Artifact(data.datastore, path, "", 0, kept=False)
 
@@ -110,7 +111,10 @@ def _register(
                 pipeline.flow,
                 name=run_label(pipeline.name, number),
                 parameters=_for_prefect(definition, values, secrets=False) | _reserved(options),
-                tags=[*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
+                tags=place_tags(
+                    [*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
+                    pipeline.workspace.name,
+                ),
                 state=Pending(message=token),
             )
         run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))

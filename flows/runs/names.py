@@ -6,9 +6,10 @@ A run is `digits#12`, `#12`, its id or the beginning of it, or the name that som
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.runs.run_index import RunEntry, runs_of
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
 
@@ -49,23 +50,32 @@ _NUMBERED = re.compile(r"(?P<pipeline>.*?) ?#(?P<number>[0-9]{1,9})", re.DOTALL)
 
 def matching_runs(workspace: BaseWorkspace, word: str) -> list[RunFolder]:
     """Return the runs of the workspace that the word names: one at most, unless it begins several ids or was chosen twice."""
-    folders = [RunFolder(path) for path in workspace.store.run_folders()]
-    exact = [run for run in folders if run.run_id == word]
+    return [entry.folder for entry in matching_entries(runs_of(workspace.run_place), word)]
+
+
+def matching_entries(entries: Sequence[RunEntry], word: str) -> list[RunEntry]:
+    """Return those of the runs that the word names."""
+    exact = [run for run in entries if run.run_id == word]
     numbered = _NUMBERED.fullmatch(word)
     if exact or not word:
         return exact
     if numbered:
         pipeline, number = numbered["pipeline"], int(numbered["number"])
-        found = [run for run in folders if run.facts().get("number") == number]
-        return [run for run in found if pipeline in ("", run.label.rpartition("#")[0])]
+        return _own_first(
+            [run for run in entries if run.number == number and pipeline in ("", run.label.rpartition("#")[0])]
+        )
     found = []
     if word.isascii() and word.isdecimal() and len(word) < _SHORTEST:  # `#12` begins a comment in a shell
-        found = [run for run in folders if run.facts().get("number") == int(word)]
+        found = _own_first([run for run in entries if run.number == int(word)])
     return (
-        found
-        or [run for run in folders if run.run_id.startswith(word)]
-        or [run for run in folders if run.facts().get("name") == word]
+        found or [run for run in entries if run.run_id.startswith(word)] or [run for run in entries if run.name == word]
     )
+
+
+def _own_first(found: list[RunEntry]) -> list[RunEntry]:
+    """Return those of the runs that this machine numbered, if there are any: each machine counts by itself."""
+    own = [run for run in found if not run.folder.heard()] if len(found) > 1 else []
+    return own or found
 
 
 def short_ids(ids: Iterable[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from prefect.exceptions import ObjectNotFound
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.errors import ActivityFailedException, ExperimentExecutionException
-from stepwell.flows.runs.summary import FINAL, GONE, summarize
+from stepwell.flows.runs.summary import ENDED_WITH_RUN, FINAL, GONE, summarize
 from stepwell.model.redaction import here
 from stepwell.model.regular_files import read_bytes
 
@@ -60,7 +60,7 @@ def fetch_status(folder: RunFolder) -> str:
 def why_failed(run: RunFolder) -> ActivityFailedException:
     """Return the error that says why a run failed: what its steps met, or what ended it though none of them failed."""
     summary, look = summarize(run), f"Look at `stepwell show {run.reference}`."
-    failed = [step for step in summary.steps if step.error]
+    failed = [step for step in summary.steps if step.error and step.error != ENDED_WITH_RUN]
     if failed:
         facts = {"run": run.run_id, **{step.id: step.error for step in failed[:3]}}
         return ActivityFailedException(failed[0].error.splitlines()[0], facts, look)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.store.run_folder import TEXTS, Event, RunFolder, latest_states
+from stepwell.blocks.store.run_folder import ENDED, TEXTS, Event, RunFolder, latest_states
+from stepwell.model.names import folder_name
 from stepwell.model.redaction import here, redacted
 from stepwell.script.events import read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
+FINAL = ENDED
 OWN = "control"
 """The folder of what others than a run's steps log for it, in the run's folder; none if there is nothing."""
-FINAL = ("Finished", "Failed", "Canceled")
+ENDED_STEP = tuple(_HAPPENED)
+"""What the journal says of steps that have ended."""
+
 GONE = "The run's process is gone: it was killed, or its machine was"
+ENDED_WITH_RUN = "It ended with its run"
+"""The error of a step that was at work when its run ended."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,9 @@ class StepSummary:
     seconds: float | None = None
     saved: float | None = None
     key: str = ""
+    made_by: str = ""
+    """Who made a reused result on another machine."""
+
     error: str = ""
     upstream: tuple[str, ...] = ()
     ran_on: Mapping[str, str] = field(default_factory=dict)
@@ -73,6 +82,17 @@ class RunSummary:
     label: str = ""
     """The run's short name, such as `digits#12`."""
 
+    machine: str = ""
+    """The machine that is or was at work on it, `user@host`."""
+
+    elsewhere: bool = False
+    """Whether that is another one, of which a copy is shown."""
+    shared: int | None = None
+    """How many results were shared with others, None if none are shared here."""
+
+    waiting: int = 0
+    """How many are still to be shared."""
+
     problem: str = ""
     """Why the run ended though no step failed, '' if it did not."""
 
@@ -85,9 +105,14 @@ class RunSummary:
     def headline(self) -> str:
         """One line: `Finished: 3 ran, 2 reused (4.1 s saved)`."""
         counts = Counter(step.happened for step in self.steps)
+        makers = Counter(step.made_by for step in self.steps if step.made_by)
+        theirs = ", ".join(f"{count} from {maker}" for maker, count in makers.most_common())
         words = [
-            f"{counts[name]} {name}" for name in ("ran", "reused", "failed", "skipped", "cancelled") if counts[name]
+            f"{counts[name]} {name}" + (f" ({theirs})" if theirs and name == "reused" else "")
+            for name in ("ran", "reused", "failed", "skipped", "cancelled")
+            if counts[name]
         ]
+        words += [f"{self.shared} shared, {self.waiting} waiting"] if self.shared is not None else []
         saved = sum(step.saved or 0 for step in self.steps)
         if self.facts.get("kind") == "interactive":
             return self.status
@@ -104,30 +129,52 @@ def summarize(run: RunFolder) -> RunSummary:
     redact = here().redact
     facts = run.facts()
     facts |= {name: redacted(facts[name], redact) for name in ("tags", "parameters") if name in facts}
-    journal = [event | {n: redacted(event[n], redact) for n in TEXTS if n in event} for event in run.journal()]
-    status = next(
-        (event["status"] for event in reversed(journal) if "step" not in event and "status" in event), "NotStarted"
-    )
+    journal, alive = run.journal(), run.is_alive()
+    if not alive and _reported(journal) == "Running":
+        journal = run.journal()  # it may have ended meanwhile
+    journal = [event | {n: redacted(event[n], redact) for n in TEXTS if n in event} for event in journal]
+    status = _reported(journal)
     problem = next((str(event["problem"]) for event in journal if "problem" in event), "")
     if facts.get("kind") == "flow":
         status = _status_of_flow(journal)
-    elif status == "Running" and not run.is_alive():
+    elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
+    steps = (_step(run, step_id, state, redact) for step_id, state in latest_states(journal).items())
     return RunSummary(
         run_id=run.run_id,
         status=status,
         pipeline=str(facts.get("pipeline", {}).get("name") or facts.get("name") or "run"),
         facts=facts,
-        steps=tuple(_step(run, step_id, state, redact) for step_id, state in latest_states(journal).items()),
-        warnings=tuple(dict.fromkeys(event["warning"] for event in journal if "warning" in event)),
+        steps=tuple(steps if facts.get("kind") == "flow" else (_ended_with_run(step, status) for step in steps)),
+        warnings=tuple(
+            dict.fromkeys([*(event["warning"] for event in journal if "warning" in event), *_silence(run, status)])
+        ),
         label=run.label,
+        machine=run.machine_name,
+        elsewhere=bool(run.heard()),
         events=tuple(read_events(run.path / OWN, redact)),
         problem=problem,
+        shared=next((event["shared"] for event in reversed(journal) if "shared" in event), None),
+        waiting=next((event["waiting"] for event in reversed(journal) if "waiting" in event), 0),
         started=next((e.get("at", "") for e in journal if "step" in e or e.get("status") not in (None, *FINAL)), ""),
         ended=next((event["at"] for event in reversed(journal) if "status" in event and "at" in event), "")
         if status in FINAL
         else "",
     )
+
+
+def _reported(journal: Iterable[Event]) -> str:
+    """Return the last status that the run's process noted."""
+    found = [str(event["status"]) for event in journal if "step" not in event and "status" in event]
+    return found[-1] if found else "NotStarted"
+
+
+def _silence(run: RunFolder, status: str) -> list[str]:
+    """Say of another machine's run for how long nothing was heard of it, if that is too long."""
+    if status in FINAL or not run.heard() or run.is_alive():
+        return []
+    minutes = int(run.silent_seconds() // 60)
+    return [f"Nothing was heard of {run.machine_name or 'its machine'} for {minutes} minutes: it may be down"]
 
 
 def _status_of_flow(journal: list[Event]) -> str:
@@ -136,6 +183,17 @@ def _status_of_flow(journal: list[Event]) -> str:
     if "failed" in latest.values():
         return "Failed"
     return "Finished" if latest and set(latest.values()) <= {"done", "reused"} else "Running"
+
+
+def _ended_with_run(step: StepSummary, status: str) -> StepSummary:
+    """Return the step of a run of that status; one that has no end of its own, since nobody was left to note it, has the run's."""
+    if step.status in ENDED_STEP or status not in ("Failed", "Canceled"):
+        return step
+    if status == "Canceled":
+        return replace(step, status="cancelled")
+    if step.status in ("running", "retrying"):
+        return replace(step, status="failed", error=ENDED_WITH_RUN)
+    return replace(step, status="skipped")
 
 
 def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], str]) -> StepSummary:
@@ -148,6 +206,7 @@ def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], st
         seconds=state.get("seconds"),
         saved=state.get("saved"),
         key=state.get("key", ""),
+        made_by=state.get("made_by", ""),
         error=state.get("error", "") if state.get("status") == "failed" else "",
         upstream=tuple(state.get("upstream", ())),
         ran_on=dict(state.get("ran_on", {})),
@@ -157,5 +216,11 @@ def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], st
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),
     )
-    events = tuple(read_events(summary.folder(run) / "control", redact)) if summary.step_run_id else ()
-    return replace(summary, events=events) if events else summary
+    events = read_events(summary.folder(run) / "control", redact) if summary.step_run_id else []
+    events += read_events(added_to(run, step_id), redact)
+    return replace(summary, events=tuple(events))
+
+
+def added_to(run: RunFolder, step: str) -> Path:
+    """Return the folder of what others than a step's script log for it; none if there is nothing."""
+    return run.path / OWN / "steps" / folder_name(step)

@@ -46,7 +46,7 @@ def files(asker: Asker, *, name: str, version: int | str | None = None) -> Answe
             "Register it again from its source.",
         )
     identity = [block.version, block.digest]
-    return Answer({"digest": block.digest}, store.tree_path(block.digest), identity, f"version {block.version}")
+    return Answer({"digest": block.digest}, store.bring(block.digest), identity, f"version {block.version}")
 
 
 def files_again(asker: Asker, *, name: str, version: int | str | None = None) -> Answer:

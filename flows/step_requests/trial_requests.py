@@ -82,7 +82,7 @@ def output(asker: Asker, *, id: str, name: str) -> Answer:
     record = trials.record_of(id)
     if record is None or name not in record.outputs:
         raise UserErrorException(f"The trial has no output {name!r}", {"run": id}, "Ask for one that it wrote.")
-    return Answer(path=asker.host.store.tree_path(record.outputs[name].digest))
+    return Answer(path=asker.host.store.bring(record.outputs[name].digest))
 
 
 def _target(asker: Asker, wanted: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -39,6 +40,20 @@ def usual_folder(script: str | None, made_in: Path | None) -> Path:
     return made_in if script and made_in and (made_in / script).is_file() else Path.cwd()
 
 
+def step_name(name: str) -> str:
+    """Return a step's name; raise UserErrorException if it is blank."""
+    if not name.strip():
+        raise UserErrorException("A step needs a name", {"value": repr(name)}, "Pass one as `name`.")
+    return name
+
+
+def params_of(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the values of a step's `params`; raise UserErrorException if one has no name."""
+    if params and not all(map(str.strip, map(str, params))):
+        raise UserErrorException("A value in `params` has no name", {"names": ", ".join(map(repr, params))}, "Name it.")
+    return dict(params or {})
+
+
 def environment_of(runconfig: Any, environment: Any, variables: Mapping[str, Any]) -> EnvironmentDefinition:
     """Return the environment of a step: its own (an Environment, or requirements), or else that of its runconfig.
 
@@ -47,6 +62,11 @@ def environment_of(runconfig: Any, environment: Any, variables: Mapping[str, Any
     chosen = environment if environment is not None else getattr(runconfig, "environment", None)
     found = _defined(chosen)
     named = {**found.variables, **(getattr(runconfig, "environment_variables", None) or {}), **variables}
+    for name in named:
+        if not str(name) or "=" in str(name) or "\0" in str(name):
+            raise UserErrorException(
+                f"An environment variable can't be called {name!r}", hint="Use letters, digits and underscores."
+            )
     return replace(
         found,
         variables={str(name): str(value) for name, value in named.items()},
@@ -128,3 +148,12 @@ def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e6:
         raise UserErrorException(f"`{name}` must be a number of at least 0", {"value": repr(value)}, "Correct it.")
     return float(value)
+
+
+def at_least(lowest: float, name: str, value: Any) -> Any:
+    """Return a finite number; raise UserErrorException if it is none, or less than it may be."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value < math.inf:
+        raise UserErrorException(
+            f"`{name}` must be a number of at least {lowest:g}", {"value": repr(value)}, f"Correct `{name}`."
+        )
+    return value

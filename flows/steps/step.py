@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -42,10 +41,13 @@ from stepwell.flows.steps.ports import (
     workspace_of,
 )
 from stepwell.flows.steps.settings import (
+    at_least,
     environment_of,
     folder_of_caller,
+    params_of,
     resources_of,
     shell_of,
+    step_name,
     timeout_of,
     usual_folder,
 )
@@ -152,7 +154,7 @@ class Step(TaskMethods):
         shell: bool | str = False,
         driver: DriverOptions | None = None,
     ) -> None:
-        self.name = name
+        self.name = step_name(name)
         self._made_in = folder_of_caller()
         self.inputs = list(map(as_input, inputs or ()))
         self.outputs = list(outputs or ())
@@ -162,7 +164,7 @@ class Step(TaskMethods):
         limit = timeout_of(runconfig, timeout_seconds)
         self._arguments = adopted(arguments or (), self.inputs, self.outputs)
         self._input_names = self._name_inputs()
-        self._params = dict(params or {})
+        self._params = params_of(params)
         self._driver = driver
         self._run_after: list[Step] = []
         self._settings: dict[str, Any] = {
@@ -175,9 +177,9 @@ class Step(TaskMethods):
             "allow_reuse": bool(allow_reuse),
             "version": str(version or ""),
             "strict": bool(strict),
-            "retries": int(_at_least(0, "retries", retries)),
-            "retry_delay_seconds": _at_least(0, "retry_delay_seconds", retry_delay_seconds),
-            "timeout_seconds": None if limit is None else _at_least(0, "timeout_seconds", limit),
+            "retries": int(at_least(0, "retries", retries)),
+            "retry_delay_seconds": at_least(0, "retry_delay_seconds", retry_delay_seconds),
+            "timeout_seconds": None if limit is None else at_least(0, "timeout_seconds", limit),
         }
         self.parameters = merge(self._used_parameters())
         self._check_names()
@@ -390,11 +392,3 @@ def _target_name(target: Any) -> str:
     if isinstance(target, tuple):
         return str(target[0])
     return name_of_target(target)
-
-
-def _at_least(lowest: float, name: str, value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not lowest <= value < math.inf:
-        raise UserErrorException(
-            f"`{name}` must be a number of at least {lowest:g}", {"value": repr(value)}, f"Correct `{name}`."
-        )
-    return value

@@ -73,7 +73,7 @@ def trials_of(run: RunFolder, step: StepSummary) -> list[TrialSummary]:
 def sweeps_of(run: RunFolder, summary: RunSummary) -> dict[str, list[TrialSummary]]:
     """Return the trials of each step of a run that has made any, by the step's id."""
     makers = {str(step.get("id")) for step in defined_steps(summary.facts) if _on_host(step.get("driver"))}
-    makers |= {event["step"] for event in run.journal() if "trial" in event}
+    makers |= {event["step"] for event in run.journal() if "trial" in event and "step" in event}
     found = {step.id: trials_of(run, step) for step in summary.steps if step.id in makers}
     return {step: trials for step, trials in found.items() if trials}
 

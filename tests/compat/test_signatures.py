@@ -206,6 +206,24 @@ RUNS = {
     "StepRun.get_file_names": "",
     "StepRun.download_file": "name output_file_path=None _validate_checksum=False",
     "StepRun.register_model": "model_name model_path=None tags=None properties=None model_framework=None model_framework_version=None description=None datasets=None sample_input_dataset=None sample_output_dataset=None resource_configuration=None",
+    "StepRun.cancel": "",
+    "StepRun.complete": "_set_status=True",
+    "StepRun.fail": "error_details=None error_code=None _set_status=True",
+    "StepRun.child_run": "name=None run_id=None outputs=None",
+    "StepRun.tag": "key value=None",
+    "StepRun.set_tags": "tags",
+    "StepRun.remove_tags": "tags",
+    "StepRun.log": "name value description='' step=None",
+    "StepRun.get_details_with_logs": "",
+    "StepRun.get_all_logs": "destination=None",
+    "Run.get_submitted_run": "**kwargs",
+    "Run.get_snapshot_id": "",
+    "Run.take_snapshot": "file_or_folder_path",
+    "Run.restore_snapshot": "snapshot_id=None path=None",
+    "Run.get_environment": "",
+    "Run.add_type_provider": "runtype run_factory",
+    "Run.list_by_compute": "compute type=None tags=None properties=None status=None",
+    "Run.clean": "",
     "Model": "workspace name=None id=None tags=None properties=None version=None run_id=None model_framework=None expand=True",
     "Model.register": "workspace model_path model_name tags=None properties=None description=None datasets=None model_framework=None model_framework_version=None child_paths=None sample_input_dataset=None sample_output_dataset=None resource_configuration=None",
     "Model.list": "workspace name=None tags=None properties=None run_id=None latest=False dataset_id=None expand=True page_count=255 model_framework=None",
@@ -367,7 +385,6 @@ SPARK = {
     "RCranLibrary": "package=None repo=None",
     "HDFSOutputDatasetConfig": "name=None destination=None",
 }
-SIGNATURES = {**SPARK, **MODULES, **WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS}
 _POLICY = "evaluation_interval=1 delay_evaluation=0"
 SWEEPS = {
     "HyperDriveStep": "name hyperdrive_config estimator_entry_script_arguments=None inputs=None outputs=None metrics_output=None allow_reuse=True version=None",
@@ -376,6 +393,9 @@ SWEEPS = {
     "HyperDriveRun.get_best_run_by_primary_metric": "include_failed=True include_canceled=True include_resume_from_runs=True",
     "HyperDriveRun.get_children_sorted_by_primary_metric": "top=0 reverse=False discard_no_metric=False",
     "HyperDriveRun.get_hyperparameters": "",
+    "HyperDriveRun.get_diagnostics": "",
+    "HyperDriveRun.cancel": "",
+    "HyperDriveStepRun.cancel": "",
     "HyperDriveConfig": "hyperparameter_sampling primary_metric_name primary_metric_goal max_total_runs max_concurrent_runs=None max_duration_minutes=10080 policy=None estimator=None run_config=None resume_from=None resume_child_runs=None pipeline=None debug_flag=None custom_run_id=None",
     "HyperDriveRunConfig": "estimator hyperparameter_sampling primary_metric_name primary_metric_goal max_total_runs max_concurrent_runs=None max_duration_minutes=10080 policy=None",
     "RandomParameterSampling": "parameter_space properties=None",
@@ -397,7 +417,7 @@ SWEEPS = {
     "qlognormal": "mu sigma q",
     "randint": "upper",
 }
-SIGNATURES = {**WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS, **SWEEPS}
+SIGNATURES = {**SPARK, **MODULES, **WORKSPACE, **DATA, **DATASETS, **PIPELINES, **RUNS, **SETTINGS, **SWEEPS}
 """Signatures of the SDK, as its documentation has them; ours may take more by keyword, and need less.
 
 One default differs: `CondaDependencies.create` takes the Python in use for None, where the SDK names one of its own.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stepwell.drivers.parallel_run.batches import Item, MiniBatch, Source, split
-from stepwell.drivers.parallel_run.results import INDEX, Results, read_index
+from stepwell.drivers.parallel_run.results import INDEX, Earlier, Results, read_index
 
 SIZE = 3
 folders = st.dictionaries(st.integers(0, 15).map("f{:02}".format), st.sampled_from("abc"), max_size=12)
@@ -25,9 +25,9 @@ def row_of(item):
 def executed(top, number, files, before, *, twice=()):
     """Run over the files as the driver does; return which mini-batches ran, and where what they left is."""
     source, folder = source_of(files), top / str(number)
-    earlier, _ = read_index(str(before / "kept")) if before else ({}, "")
-    batches = list(enumerate(split([source], SIZE, 0, (), list(earlier))))
-    results = Results(earlier, str((before or folder) / "rows.txt"))
+    earlier = read_index(str(before / "kept")) if before else Earlier()
+    batches = list(enumerate(split([source], SIZE, 0, (), earlier.moved)))
+    results = Results(earlier.rows, str((before or folder) / "rows.txt"))
     ran = [(n, batch) for n, batch in batches if not results.stands(n, batch)]
     for n, batch in ran:
         rows = b"".join(row_of(item) * (2 if item.name in twice else 1) for item in batch.items)

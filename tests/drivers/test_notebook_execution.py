@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -130,5 +132,34 @@ def test_a_notebook_whose_kernel_is_not_installed_is_refused(tmp_path, monkeypat
 def test_a_kernel_that_dies_is_said_to_have_died(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     notebook = notebooks.of_cells(["import os; os._exit(1)"])
-    with pytest.raises(ValueError, match="The kernel of a died while a cell was at work"):
+    with pytest.raises(ValueError, match="The kernel of a died while its cell 1 was at work"):
         notebooks.run(notebook, "a", kept="a.ipynb")
+
+
+ENDED = """
+import sys
+from stepwell.drivers import notebook_execution as notebooks
+notebook = notebooks.of_cells(["", "pass", "import os, time; print(os.getpid(), flush=True); time.sleep(600)"])
+try:
+    notebooks.run(notebook, "long.ipynb", kept="kept.ipynb")
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("who", ["driver", "kernel"])
+def test_a_notebook_that_is_ended_tells_which_cell_was_at_work(tmp_path, who):
+    with subprocess.Popen([sys.executable, "-c", ENDED], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        kernel = int(process.stdout.readline())
+        os.kill(process.pid if who == "driver" else kernel, signal.SIGTERM if who == "driver" else signal.SIGKILL)
+        said = process.stdout.read()
+    words = "The notebook long.ipynb was ended" if who == "driver" else "The kernel of long.ipynb died"
+    assert said == f"{words} while its cell 3 was at work\n"
+
+
+def test_an_error_that_jupyter_shows_as_a_sentence_alone_is_told(tmp_path):
+    with pytest.raises(
+        notebooks.CellError, match="UsageError: Line magic function `%nothing_such` not found"
+    ) as failed:
+        notebooks.run(notebooks.of_cells(["1", "%nothing_such"]), "a.ipynb", kept=str(tmp_path / "kept.ipynb"))
+    assert failed.value.cell == 2

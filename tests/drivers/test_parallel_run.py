@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from types import SimpleNamespace
 
@@ -43,8 +45,8 @@ class Place:
         for number in range(count):
             (self.data / f"{number}.txt").write_text(text.format(number))
 
-    def drive(self, script, *argv, **settings):
-        """Run the script over the inputs, and return how that ended."""
+    def drive(self, script, *argv, before="", **settings):
+        """Run the script over the inputs, the code `before` first, and return how that ended."""
         for left in (self.work / "logs", self.control, self.out.parent):
             shutil.rmtree(left, ignore_errors=True)
         self.control.mkdir()
@@ -60,12 +62,17 @@ class Place:
         told = {"inputs": json.dumps(list(self.inputs)), "output": "scores", "process_count_per_node": 2, **settings}
         texts = json.dumps({name: str(value) for name, value in told.items()})
         variables = {"STEPWELL_CONTROL": str(self.control), "AZUREML_RUN_ID": "step", "PYTHONUNBUFFERED": "1"}
-        code = f"import sys; sys.argv = ['score.py', *sys.argv[1:]]\n{DRIVE}"
+        code = f"import sys; sys.argv = ['score.py', *sys.argv[1:]]\n{before}\n{DRIVE}"
         done = subprocess.run(
             [sys.executable, "-c", code, *argv, texts], cwd=self.work, env={**os.environ, **variables},
             capture_output=True, check=False, text=True,
         )  # fmt: skip
         return SimpleNamespace(code=done.returncode, out=done.stdout, err=done.stderr, error=done.stderr[-2000:])
+
+    @property
+    def why_not(self):
+        """Why later executions may use nothing of the mini-batches."""
+        return json.loads((self.kept / "state.json").read_text())["why_not"]
 
     @property
     def rows(self):
@@ -172,6 +179,70 @@ def test_a_process_that_ends_or_takes_too_long_is_replaced_and_its_items_fail_al
     assert words in place.log("job_error.txt")
 
 
+def test_worker_processes_end_as_python_does(place):
+    """What is open is written and closed, also by what the standard library leaves to its objects; handlers are called."""
+    script = (
+        "import atexit, ctypes, gzip, zipfile\n"
+        "def init():\n    global text, packed, archive, after\n    text = open('../init.txt', 'w')\n    text.write('begun\\n')\n"
+        "    packed = gzip.open('../init.gz', 'wt')\n    packed.write('packed')\n"
+        "    archive = zipfile.ZipFile('../init.zip', 'w')\n    archive.writestr('name', 'content')\n"
+        "    after = open('../atexit.txt', 'w')\n    atexit.register(after.write, 'called')\n"
+        "    ctypes.CDLL(None).printf(b'from C')\n    print('no end of line', end='')\n"
+        "def run(mini_batch):\n    text.writelines(path[-5:] + '\\n' for path in mini_batch)\n    return mini_batch\n"
+    )
+    done = place.drive(script, process_count_per_node=1, mini_batch_size=1)
+    assert (done.code, done.err) == (0, ""), done.error
+    assert (place.top / "init.txt").read_text() == "begun\n" + "".join(f"{number}.txt\n" for number in range(5))
+    assert gzip.open(place.top / "init.gz").read() == b"packed"
+    assert zipfile.ZipFile(place.top / "init.zip").read("name") == b"content"
+    assert (place.top / "atexit.txt").read_text() == "called"
+    assert "from C" in done.out
+    assert "no end of line" in done.out
+    assert place.log("user/stdout/0/process000.stdout.txt") == "no end of line"
+
+
+def test_a_process_that_does_not_end_is_ended_and_told(place):
+    script = "import threading\ndef init():\n    threading.Thread(target=threading.Event().wait).start()\n" + READ
+    short = "import stepwell.drivers.parallel_run.pool as pool; pool._SECONDS_TO_END = 0.5"
+    done = place.drive(script, process_count_per_node=1, before=short)
+    assert (done.code, len(place.rows)) == (0, 5), done.error
+    assert "Worker process 0 was ended by SIGKILL after its last mini-batch" in done.err
+
+
+def test_a_process_that_dies_is_missed_although_one_that_it_started_lives_on(place):
+    """That one has all that it had open."""
+    script = (
+        "import os, subprocess\ndef run(mini_batch):\n    if mini_batch[0].endswith('2.txt'):\n"
+        "        for number in map(int, os.listdir('/proc/self/fd')):\n            try: os.set_inheritable(number, True)\n"
+        "            except OSError: pass\n"
+        "        subprocess.Popen(['sleep', '300'], close_fds=False)\n        os._exit(7)\n    return mini_batch\n"
+    )
+    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=50)
+    assert (done.code, len(place.rows)) == (0, 4), done.error
+    assert "ended with exit code 7 in run()" in place.log("job_error.txt")
+
+
+def test_init_that_does_not_end_fails_the_step(place):
+    script = "import threading\ndef init():\n    threading.Event().wait()\n" + READ
+    short = "import stepwell.drivers.parallel_run.pool as pool; pool._LEAST_SECONDS_TO_GET_READY = 1"
+    done = place.drive(script, before=short, run_invocation_timeout=1)
+    assert done.code == 1
+    assert "init(), with the import of the script, took longer than 1 seconds" in done.err.rstrip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("where", ["init", "run"])
+def test_a_file_of_the_scripts_own_is_not_overwritten_by_the_rows(place, where):
+    own = "    open(EntryScript().output_dir + '/parallel_run_step.txt', 'w').write('mine')\n"
+    begin = "import os\nfrom azureml_user.parallel_run import EntryScript\nos.makedirs(EntryScript().output_dir, exist_ok=True)\n"
+    script = f"{begin}def init():\n{own if where == 'init' else '    pass'}\n"
+    script += f"def run(mini_batch):\n{own if where == 'run' else ''}    return mini_batch\n"
+    done = place.drive(script)
+    assert (done.code, place.rows) == (1, ["mine"])
+    assert "The script writes a file of its own where the rows of its mini-batches are put" in done.err
+    assert "`append_row_file_name`" in done.err
+    assert place.drive(script, append_row_file_name="rows.txt").code == 0
+
+
 def test_a_mini_batch_that_is_tried_again_counts_once(place):
     script = (
         "import os, pathlib\ndef run(mini_batch):\n    mark = pathlib.Path('..') / os.path.basename(mini_batch[0])\n"
@@ -241,6 +312,45 @@ def test_what_is_printed_stands_in_whole_lines_in_both_logs(place):
     text = "a word\n" * 200 + "last\nend"
     assert place.log("user/stdout/0/process000.stdout.txt") == text
     assert text in done.out
+
+
+GIVEN = "from stepwell import Run\nTOP = Run.get_context().input_datasets['texts']\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "more", "reads_beyond"),
+    [
+        (GIVEN, "[os.path.relpath(path, TOP) for path in mini_batch]", False),
+        (GIVEN, "os.listdir(TOP)", True),
+        (GIVEN, "list(pathlib.Path(TOP).iterdir())", True),
+        ("", "open(os.path.join(os.path.dirname(mini_batch[0]), '0.txt'))", True),
+        ("", "glob.glob(os.path.join(os.path.dirname(os.path.relpath(mini_batch[0])), '*'))", True),
+        (GIVEN + "def init():\n    open(TOP + '/1.txt').close()\n", "0", True),
+    ],
+)
+def test_nothing_is_kept_of_mini_batches_whose_script_reads_others_of_what_is_split(place, before, more, reads_beyond):
+    script = f"import glob, os, pathlib\n{before}def run(mini_batch):\n    {more}\n{READ.partition(chr(10))[2]}"
+    assert place.drive(script, mini_batch_size=2, keeps="yes").code == 0
+    found = "the script reads or lists files of what is split beside those of its mini-batch"
+    assert place.why_not == (found if reads_beyond else "")
+
+
+@pytest.mark.parametrize(
+    ("more", "why_not"),
+    [
+        ("EntryScript().logger.info('seen'); print('seen')", ""),
+        ("open(EntryScript().log_dir + '/own.txt', 'a').write('seen')", "writes files that are kept with its run"),
+        ("open('outputs/there.txt', 'a').write('seen')", "writes files that are kept with its run"),
+        ("os.makedirs(CONTROL + '/mlflow'); open(CONTROL + '/mlflow/metric', 'w')", "logs metrics or files to its run"),
+    ],
+)
+def test_nothing_is_kept_of_mini_batches_that_leave_more_than_rows(place, more, why_not):
+    (place.work / "outputs").mkdir()
+    (place.work / "outputs" / "there.txt").write_text("before")
+    script = "import os\nfrom azureml_user.parallel_run import EntryScript\nCONTROL = os.environ['STEPWELL_CONTROL']\n"
+    script += f"def run(mini_batch):\n    {more}\n    return mini_batch\n"
+    assert place.drive(script, keeps="yes").code == 0
+    assert place.why_not == (why_not and f"the script {why_not}")
 
 
 def test_nothing_to_split_is_told(tmp_path):

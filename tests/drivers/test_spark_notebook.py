@@ -91,6 +91,57 @@ def test_a_notebook_has_widgets_other_notebooks_and_magics(run, tmp_path):
     assert cells[-2]["outputs"][0]["text"] == ["Notebook exited: done\n"] and cells[-1]["execution_count"] is None
 
 
+OTHERS = """\
+# Databricks notebook source
+# MAGIC %md-sandbox <b>text</b>
+# COMMAND ----------
+# MAGIC %sh
+# MAGIC sleep 300 & echo $! > started
+# MAGIC printf 'caf\\303\\251 \\377\\n'; echo warned >&2
+# COMMAND ----------
+# MAGIC %run "./with blank" $x="7"
+# COMMAND ----------
+# MAGIC %fs mkdirs dbfs:/a/b
+# COMMAND ----------
+# MAGIC %fs cp -r dbfs:/a dbfs:/c
+# COMMAND ----------
+# MAGIC %pip show nbclient
+# COMMAND ----------
+# MAGIC %restart_python
+# COMMAND ----------
+import os, pathlib
+print(x, os.path.isdir("databricks/dbfs/c/b"), "nbclient" in globals())
+"""
+
+
+def test_what_databricks_has_for_cells_works(run, tmp_path):
+    """A process in the background is not waited for, nor is its output."""
+    (tmp_path / "with blank.py").write_text("x = dbutils.widgets.get('x')\n")
+    code, out, err, _ = run(OTHERS)
+    os.kill(int((tmp_path / "started").read_text()), 9)
+    assert code == 0, err
+    assert out.startswith("café \ufffd\n") and out.endswith("7 True False\n") and "Name: nbclient\n" in out
+    assert err == "warned\n"
+
+
+LIMITS = """\
+# Databricks notebook source
+import time
+try:
+    dbutils.notebook.run("./outer", 2)
+except TimeoutError as error:
+    print(error)
+dbutils.notebook.run("./quick", 60)
+"""
+
+
+def test_a_notebook_has_its_limit_also_if_one_that_it_runs_has_another(run, tmp_path):
+    (tmp_path / "outer.py").write_text("import time\ndbutils.notebook.run('./quick', 60)\ntime.sleep(300)\n")
+    (tmp_path / "quick.py").write_text("print('quick')\n")
+    code, out, err, _ = run(LIMITS)
+    assert (code, out) == (0, "quick\nThe notebook ./outer took longer than 2 seconds\nquick\n"), err
+
+
 FAILS = """\
 # Databricks notebook source
 print("before")
@@ -116,9 +167,15 @@ def test_a_notebook_that_fails_shows_its_own_traceback_and_is_kept(run, tmp_path
 @pytest.mark.parametrize(
     ("cell", "words"),
     [("# MAGIC %pip install not-there==1", "Name it in `pypi_libraries="), ("# MAGIC %scala\n# MAGIC val x = 1", "Scala or R"),
-     ("# MAGIC %sh\n# MAGIC exit 3", "exit code 3"), ("# MAGIC %run ./nowhere", "There is no notebook ./nowhere")],
+     ("# MAGIC %sh\n# MAGIC exit 3", "exit code 3"), ("# MAGIC %run ./nowhere", "There is no notebook ./nowhere"),
+     ("# MAGIC %r\n# MAGIC x <- 1", "UsageError: A cell in Scala or R can't run here. Write it in Python or SQL."),
+     ("# MAGIC %pip uninstall -y nbclient", "UsageError: %pip uninstall is not run in a step"),
+     ("# MAGIC %pip install -q -r more.txt", "UsageError: %pip would install not-there, nor-this behind"),
+     ("# MAGIC %conda install x", "UsageError: %conda is not run in a step."), ("# MAGIC %fs fetch a", "UsageError: %fs has no command fetch"),
+     ("# MAGIC %fs cp a", "UsageError: %fs cp: missing a required argument")],
 )  # fmt: skip
-def test_what_a_cell_can_not_do_is_told(run, cell, words):
+def test_what_a_cell_can_not_do_is_told(run, tmp_path, cell, words):
+    (tmp_path / "more.txt").write_text("not-there  # a comment\nnor-this\n")
     code, _, err, _ = run(f"# Databricks notebook source\n{cell}\n")
     assert code == 1 and words in err
 

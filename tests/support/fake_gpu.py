@@ -34,7 +34,7 @@ def workers(*visible: str, threads: int = 4) -> Iterator[str]:
     """Run a scheduler with one worker of one GPU for each value of CUDA_VISIBLE_DEVICES, and yield its address."""
     from distributed import Nanny, Scheduler, SpecCluster
 
-    from stepwell.blocks.compute.dask import cluster as dask_cluster
+    from stepwell.blocks.compute.dask.clusters import cluster as dask_cluster
 
     options = {"nthreads": threads, "resources": {"GPU": 1, "cpus": threads}, "memory_limit": 0, "dashboard": False}
     nannies = {

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.arguments.resource_ids import group_and_name
+from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
-from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import StepDefinition
 
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+
 
 @checked
-class AdlaCompute(LocalCompute):
+class AdlaCompute(FoundByName, LocalCompute):
     """Where AdlaSteps run: processes of this machine with DuckDB, in place of the service, which ended in 2024.
 
     `AdlaCompute(ws, name)` finds one; `ComputeTarget.attach` makes one. Resource group and account are kept, and not
@@ -35,27 +37,8 @@ class AdlaCompute(LocalCompute):
     resource_group: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     account_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
 
-    def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
-        """Return the workspace's target of that name, of any kind, as in v1; without a workspace, a new `AdlaCompute`.
-
-        Args:
-            workspace: The workspace to look in, or the name of a new target's workspace.
-            name: The target's name.
-            **fields: Settings of a new target, by attribute.
-
-        Returns:
-            The target.
-
-        Raises:
-            ComputeTargetException: The workspace has no target of that name.
-        """
-        if isinstance(workspace, str):
-            return super().__new__(cls, **fields)
-        return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
-
     def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
-        if isinstance(workspace, str):
-            super().__init__(workspace=workspace, name=name, **fields)
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(
@@ -72,24 +55,16 @@ class AdlaCompute(LocalCompute):
             The settings, as a target that is not saved.
 
         Raises:
-            ComputeTargetException: There is neither a `resource_id` nor both of the others, or it has another form.
+            ComputeTargetException: There is neither a `resource_id` nor both of the others, or they contradict each other.
         """
-        if resource_id:
-            found = re.search(r"/resourceGroups/([^/]+)/.*/accounts/([^/]+)/?$", resource_id, re.IGNORECASE)
-            if found is None or resource_group or account_name:
-                raise ComputeTargetException(
-                    "`resource_id` is no path of an account, or stands beside `resource_group` or `account_name`",
-                    {"resource_id": resource_id},
-                    "Pass `resource_group` and `account_name` alone.",
-                )
-            resource_group, account_name = found[1], found[2]
-        if not resource_group or not account_name:
+        found = group_and_name("accounts", resource_group, account_name, resource_id)
+        if found is None:
             raise ComputeTargetException(
-                "An account of Data Lake Analytics has a resource group and a name",
-                {"resource_group": resource_group, "account_name": account_name},
-                "Pass `resource_group` and `account_name`.",
+                "An account of Data Lake Analytics is named by its resource group and its name",
+                {"resource_id": resource_id, "resource_group": resource_group, "account_name": account_name},
+                "Pass `resource_group` and `account_name`, or a whole `resource_id` alone.",
             )
-        return AdlaCompute(resource_group=resource_group, account_name=account_name)
+        return AdlaCompute(resource_group=found[0], account_name=found[1])
 
     def check(self, step: StepDefinition) -> None:
         """Raise ComputeTargetException if the step is no AdlaStep, or takes more than there is.

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.arguments.resource_ids import group_and_name
+from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
-from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ComputeTargetException
+
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 
 @checked
-class BatchCompute(LocalCompute):
+class BatchCompute(FoundByName, LocalCompute):
     """Where AzureBatchSteps run: processes of this machine, in place of an account of Azure Batch.
 
     `BatchCompute(ws, name)` finds one; `ComputeTarget.attach` makes one. Resource group and account are kept, and not
@@ -33,27 +36,8 @@ class BatchCompute(LocalCompute):
     resource_group: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     account_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
 
-    def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
-        """Return the workspace's target of that name, of any kind, as in v1; without a workspace, a new `BatchCompute`.
-
-        Args:
-            workspace: The workspace to look in, or the name of a new target's workspace.
-            name: The target's name.
-            **fields: Settings of a new target, by attribute.
-
-        Returns:
-            The target.
-
-        Raises:
-            ComputeTargetException: The workspace has no target of that name.
-        """
-        if isinstance(workspace, str):
-            return super().__new__(cls, **fields)
-        return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
-
     def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
-        if isinstance(workspace, str):
-            super().__init__(workspace=workspace, name=name, **fields)
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(
@@ -70,16 +54,13 @@ class BatchCompute(LocalCompute):
             The settings, as a target that is not saved.
 
         Raises:
-            ComputeTargetException: There is neither a `resource_id` nor both of the others.
+            ComputeTargetException: There is neither a `resource_id` nor both of the others, or they contradict each other.
         """
-        if resource_id:
-            parts = resource_id.strip("/").split("/")
-            named = {key.lower(): value for key, value in zip(parts[::2], parts[1::2], strict=False)}
-            resource_group, account_name = named.get("resourcegroups"), named.get("batchaccounts")
-        if not (resource_group and account_name):
+        found = group_and_name("batchAccounts", resource_group, account_name, resource_id)
+        if found is None:
             raise ComputeTargetException(
                 "An account of Azure Batch is named by its resource group and its name",
                 {"resource_id": resource_id, "resource_group": resource_group, "account_name": account_name},
-                "Pass `resource_group=` and `account_name=`, or a whole `resource_id=`.",
+                "Pass `resource_group=` and `account_name=`, or a whole `resource_id=` alone.",
             )
-        return cls(resource_group=resource_group, account_name=account_name)
+        return cls(resource_group=found[0], account_name=found[1])

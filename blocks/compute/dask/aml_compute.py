@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked, unchecked
-from stepwell.blocks.compute.base import Compute, refuse_inside_step
-from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.compute.base import Compute, not_found, refuse_inside_step
+from stepwell.blocks.compute.compute_target import ComputeTarget, FoundByName
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 from stepwell.blocks.compute.status import ComputeStatus
 from stepwell.blocks.server import documents
-from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ComputeTargetException
 
 if TYPE_CHECKING:
-    from stepwell.blocks.compute.dask.cluster import ClusterSpec
+    from stepwell.blocks.compute.dask.clusters.cluster import ClusterSpec
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
 
 _IDLE_SECONDS = 1800
@@ -30,7 +30,7 @@ _PRIORITIES = {"dedicated": "Dedicated", "lowpriority": "LowPriority"}
 
 
 @checked
-class AmlCompute(DaskCompute):
+class AmlCompute(FoundByName, DaskCompute):
     """Nodes that come with work and go without it. `AmlCompute(ws, name)` finds one; `ComputeTarget.create` makes one.
 
     It runs as a `DaskCompute` with the same settings, or as a `CudaCompute` if `vm_size` is one of Azure's GPU sizes.
@@ -54,27 +54,8 @@ class AmlCompute(DaskCompute):
     description: str = Field(default="", description="What it is for.")
     fallback: Literal["", "cpu"] = Field(default="", description="`cpu`: without a GPU, steps run on processors.")
 
-    def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
-        """Return the workspace's target of that name, of any kind, as in v1; without a workspace, a new `AmlCompute`.
-
-        Args:
-            workspace: The workspace to look in, or the name of a new target's workspace.
-            name: The target's name.
-            **fields: Settings of a new target, by attribute.
-
-        Returns:
-            The target.
-
-        Raises:
-            ComputeTargetException: The workspace has no target of that name.
-        """
-        if isinstance(workspace, str):
-            return super().__new__(cls, **fields)
-        return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
-
     def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
-        if isinstance(workspace, str):
-            super().__init__(workspace=workspace, name=name, **fields)
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def provisioning_configuration(
@@ -177,7 +158,10 @@ class AmlCompute(DaskCompute):
         refuse_inside_step("update")
         for name in given:
             setattr(self, name, getattr(wanted, name))
-        documents.save_named(self)
+        try:
+            documents.replace(self, f"compute target {self.name!r}")
+        except documents.DeletedException:
+            raise not_found(self.workspace, self.name) from None
 
     @property
     def status(self) -> ComputeStatus:

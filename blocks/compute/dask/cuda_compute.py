@@ -13,7 +13,7 @@ from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.dask import gpu
-from stepwell.blocks.compute.dask.cluster import ClusterSpec, cluster_of
+from stepwell.blocks.compute.dask.clusters.cluster import ClusterSpec, cluster_of
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.processes.output import OnOutput, Redact
@@ -136,13 +136,13 @@ class CudaCompute(DaskCompute):
     # The cluster ----------------------------------------------------------------------------------------------------
 
     def spec(self) -> ClusterSpec:
-        """Return the description of the cluster: a worker for each GPU from its start, closed when idle long enough.
+        """Return the description of the cluster: of this machine, a worker for each GPU from its start, closed when idle.
 
         Returns:
             The spec, by which this process finds the cluster again.
         """
         spec = super().spec()
-        return spec if spec.address else replace(spec, adaptive=False)
+        return replace(spec, adaptive=False) if self.cluster_class == _LOCAL and not spec.address else spec
 
     def node(self) -> dict[str, float]:
         """Return what each node has: one GPU, with its share of the machine.

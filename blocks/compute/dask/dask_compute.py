@@ -12,9 +12,10 @@ from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute, refuse_inside_step
-from stepwell.blocks.compute.dask.cluster import Cluster, ClusterSpec, cluster_of, known_cluster
+from stepwell.blocks.compute.dask.clusters.cluster import Cluster, ClusterSpec, cluster_of, known_cluster
+from stepwell.blocks.compute.dask.clusters.families import cpus_of
+from stepwell.blocks.compute.dask.clusters.nodes import await_nodes, count_nodes
 from stepwell.blocks.compute.dask.job_transfer import JobTransfer, collect_results
-from stepwell.blocks.compute.dask.nodes import await_nodes, count_nodes
 from stepwell.blocks.compute.dask.worker import JobRequest
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.status import NodeCounts, ScaleSettings
@@ -90,13 +91,13 @@ class DaskCompute(Compute):
             StepFailedException: Every worker died that ran the step, or workers have other packages or data.
         """
         cluster = cluster_of(self.spec())
-        demand = self.dask_demand(job.call.definition, cluster)
         probe = job.folder / "probe"
         probe.write_text(job.step_run_id)
         request = JobRequest(
             job, redact, str(probe), job.step_run_id, sys.executable, cluster.topic, cluster.on_this_machine, self.gpu
         )
-        with cluster.hold_node(job.step_run_id, demand, stop, on_output):
+        with cluster.hold_node(job.step_run_id, self._wanted(job.call.definition), stop, on_output):
+            demand = {} if stop.stopped else self.dask_demand(job.call.definition, cluster)
             report = JobTransfer(cluster, request, demand, on_output, stop).report()
         return collect_results(job, report)
 
@@ -133,7 +134,7 @@ class DaskCompute(Compute):
     def _places(self) -> int:
         """Return how many steps of one processor the nodes have room for; of a cluster elsewhere, those that it has now."""
         if not self.address:
-            return self.scale_settings.maximum_node_count * self.cpus_per_node
+            return int(self.scale_settings.maximum_node_count * self.node()["cpus"])
         cluster = known_cluster(self.spec())
         return cluster.threads() if cluster else 0
 
@@ -218,10 +219,10 @@ class DaskCompute(Compute):
         """Return what each node has of Dask's resources.
 
         Returns:
-            Amounts by resource: `cpus`, and `memory` (bytes) if it is counted.
+            Amounts by resource: `cpus` (of a class that is told `cores`, these), and `memory` (bytes) if it is counted.
         """
         memory = {"memory": float(self.memory_per_node)} if self.memory_per_node else {}
-        return {"cpus": float(self.cpus_per_node), **memory}
+        return {"cpus": cpus_of(self.cluster_options, float(self.cpus_per_node)), **memory}
 
     def options(self) -> dict[str, Any]:
         """Return what the cluster's class is called with.
@@ -250,6 +251,8 @@ class DaskCompute(Compute):
     def _wanted(self, step: StepDefinition) -> dict[str, float]:
         wanted = step.resources or Resources()
         named = {"cpus": wanted.cpus, "memory": float(wanted.memory), "GPU": wanted.gpus}
+        if not (self.memory_per_node or self.address):  # not counted
+            del named["memory"]
         return {name: amount for name, amount in named.items() if amount}
 
     def dask_demand(self, step: StepDefinition, cluster: Cluster) -> dict[str, float]:

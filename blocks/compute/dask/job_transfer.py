@@ -20,7 +20,7 @@ from types import FunctionType
 from typing import Any
 
 from stepwell.blocks.compute.dask import bootstrap
-from stepwell.blocks.compute.dask.cluster import Cluster, unreachable
+from stepwell.blocks.compute.dask.clusters.cluster import Cluster, unreachable
 from stepwell.blocks.compute.dask.relay import answer
 from stepwell.blocks.compute.dask.worker import JobRequest, Report
 from stepwell.blocks.compute.job import Finished, Job
@@ -66,20 +66,24 @@ class JobTransfer:
             for _ in range(_MOST_SENDS):
                 reply = self._send(archive)
                 if isinstance(reply, Exception):
-                    raise _translated(reply, self._request.job)
+                    raise self._translated(reply)
                 if reply == "bundle":
                     archive = bundle_archive()
+                elif reply.lost:
+                    self._on_output("The worker is taken away; the step runs again\n")
                 elif reply.needs:
                     self._supply(reply.needs)
                 else:
                     assert isinstance(reply, Report)
                     return reply
+            if isinstance(reply, Report) and reply.lost:
+                raise self._lost(self._request.job.call.definition.name)
             raise unreachable(self._cluster.spec, "its workers keep losing what is sent to them")
         finally:
             self._cluster.listen(name, None)
 
     def _send(self, archive: bytes | None) -> Any:
-        self._attempts = 0
+        self._attempts, self._report = 0, None
         if self._stop.stopped:
             return _CANCELLED
         try:
@@ -92,7 +96,7 @@ class JobTransfer:
                 return _CANCELLED
             if isinstance(error, CancelledError) or not self._cluster.alive:
                 raise unreachable(self._cluster.spec, "its scheduler went away while the step ran") from error
-            raise _translated(error, self._request.job) from error
+            raise self._translated(error) from error
 
     def _await_reply(self, future: Any) -> Any:
         done = self._done = StopSignal()
@@ -150,6 +154,28 @@ class JobTransfer:
         elif "ended" in event:
             self._ended.stop()
 
+    def _translated(self, error: BaseException) -> StepwellError:
+        """Return the error of Dask's or of a worker's as an error of ours."""
+        if isinstance(error, StepwellError):
+            return error
+        name = self._request.job.call.definition.name
+        if type(error).__name__ != "KilledWorker":
+            title, facts = (
+                f"A Dask worker could not run the step {name!r}",
+                {"reason": f"{type(error).__name__}: {error}"},
+            )
+            return ComputeTargetException(title, facts, "Look at the worker's log.")
+        return self._lost(name)
+
+    def _lost(self, name: str) -> StepwellError:
+        """Return the error of a step that lost every worker that it had."""
+        title = f"Every Dask worker that ran the step {name!r} died"
+        if endings := self._cluster.endings():
+            hint = "Give the jobs more time or memory by `cluster_options` of the target, or the step fewer data."
+            return StepFailedException(title, {"their jobs ended": endings}, hint)
+        facts = {"reason": "most often the step needs more memory than a worker has"}
+        return StepFailedException(title, facts, "Give the workers more memory, or the step fewer data.")
+
     def _relay(self, name: str, worker: str) -> None:
         assert self._serve
 
@@ -205,21 +231,6 @@ def _wait_for_first(*signals: StopSignal, seconds: float | None = None) -> StopS
         poll.register(signal, select.POLLIN)
     ready = {descriptor for descriptor, _ in poll.poll(None if seconds is None else seconds * 1000)}
     return next((signal for signal in signals if signal.fileno() in ready), None)
-
-
-def _translated(error: BaseException, job: Job) -> StepwellError:
-    """Return the error of Dask's or of a worker's as an error of ours."""
-    if isinstance(error, StepwellError):
-        return error
-    name = job.call.definition.name
-    if type(error).__name__ == "KilledWorker":
-        return StepFailedException(
-            f"Every Dask worker that ran the step {name!r} died",
-            {"reason": "most often the step needs more memory than a worker has"},
-            "Give the workers more memory, or the step fewer data.",
-        )
-    facts = {"reason": f"{type(error).__name__}: {error}"}
-    return ComputeTargetException(f"A Dask worker could not run the step {name!r}", facts, "Look at the worker's log.")
 
 
 def collect_results(job: Job, report: Report) -> Finished:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import tempfile
 import threading
 import time
@@ -26,7 +27,7 @@ from stepwell.blocks.environments.base_interpreter import base_interpreter
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.processes.runner import StopSignal
-from stepwell.blocks.store.remote_store import RemoteStore
+from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.system.files import remove, take
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException
@@ -37,6 +38,8 @@ from stepwell.script.events import EVENTS
 
 TICK_SECONDS = 0.1
 _MOST_TEXT = 1 << 20
+_ENDED_WITH_NODE = (-signal.SIGTERM, -signal.SIGKILL, -signal.SIGINT, -signal.SIGHUP)
+_LAST_MOMENTS_SECONDS = 3.0
 _ENDED = ("released", "cancelled", "forgotten", "erred")
 
 
@@ -61,10 +64,12 @@ class JobRequest:
 class Report:
     """How a job request ended. `needs`: digests of trees that the remote store lacks; nothing was run then.
 
-    `outputs` and `record` are paths if the disk is shared, else names in the remote store.
+    `outputs` and `record` are paths if the disk is shared, else names in the remote store. `lost`: the worker is being
+    ended, by the walltime of its job for one, and has taken the script along; it is to run again elsewhere.
     """
 
     needs: tuple[str, ...] = ()
+    lost: bool = False
     exit: Exit | None = None
     outputs: dict[str, str] = field(default_factory=dict)
     record: str = ""
@@ -129,13 +134,15 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
         if not request.here:
             _check_data(job)
         stopped = stop.stopped
+        if not stopped and _is_taken_away(worker, finished.exit):
+            return Report(lost=True)
     facts = {"worker": str(worker.name), "address": str(worker.address), **gpu.facts, **finished.facts}
     if shared:
         outputs = {name: str(path) for name, path in finished.outputs.items()}
-        return Report((), finished.exit, outputs, str(job.record), same_files=request.here, facts=facts)
+        return Report((), False, finished.exit, outputs, str(job.record), same_files=request.here, facts=facts)
     assert job.remote_store
     if stopped:  # nobody waits for it
-        return Report((), finished.exit, shared=False)
+        return Report((), False, finished.exit, shared=False)
     outputs, warnings = {}, tuple[str, ...]()
     taken = job.folder / "taken"
     taken.mkdir()
@@ -153,7 +160,24 @@ def _run(request: JobRequest, job: Job, worker: Any, *, shared: bool) -> Report:
     record = f"record-{job.step_run_id}-{job.folder.name}"
     take(job.record, taken / "record", below=job.folder)
     job.remote_store.put(taken / "record", record)
-    return Report((), finished.exit, outputs, record, shared=False, same_files=False, facts=facts, warnings=warnings)
+    return Report(
+        (), False, finished.exit, outputs, record, shared=False, same_files=False, facts=facts, warnings=warnings
+    )
+
+
+def _is_taken_away(worker: Any, exit: Exit) -> bool:
+    """Return whether the script was ended together with its worker: those who end a node end its processes in any order.
+
+    A script that only something else ended (for its memory, say) has this worker live on after the next moments.
+    """
+    if exit.code not in _ENDED_WITH_NODE or exit.timed_out:
+        return False
+    until = time.monotonic() + _LAST_MOMENTS_SECONDS
+    while time.monotonic() < until:
+        if worker.status.name != "running":
+            return True
+        time.sleep(TICK_SECONDS)
+    return False
 
 
 # Data -----------------------------------------------------------------------------------------------------------------

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.compute.compute_target import ComputeTarget, FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
-from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+
+if TYPE_CHECKING:
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 
 
 @checked
-class DataFactoryCompute(LocalCompute):
+class DataFactoryCompute(FoundByName, LocalCompute):
     """A data factory as v1's users name one for a `DataTransferStep`. `DataFactoryCompute(ws, name)` finds one.
 
     This machine does the work: nothing of Azure is asked. Its other attributes are those of `LocalCompute`.
@@ -37,27 +39,8 @@ class DataFactoryCompute(LocalCompute):
     factory_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     resource_id: str = Field(default="", description="Kept for users of Azure ML; not needed.")
 
-    def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
-        """Return the workspace's target of that name, as in v1; without a workspace, a new `DataFactoryCompute`.
-
-        Args:
-            workspace: The workspace to look in, or the name of a new target's workspace.
-            name: The target's name.
-            **fields: Settings of a new target, by attribute.
-
-        Returns:
-            The target.
-
-        Raises:
-            ComputeTargetException: The workspace has no target of that name.
-        """
-        if isinstance(workspace, str):
-            return super().__new__(cls, **fields)
-        return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
-
     def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
-        if isinstance(workspace, str):
-            super().__init__(workspace=workspace, name=name, **fields)
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def provisioning_configuration(cls, location: str | None = None) -> DataFactoryCompute:

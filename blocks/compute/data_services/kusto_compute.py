@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, SecretStr
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import Compute
-from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.compute.compute_target import ComputeTarget, FoundByName
 from stepwell.blocks.compute.local_compute import LocalCompute
 from stepwell.blocks.compute.local_run import run_here
 from stepwell.blocks.system.home import home
-from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import ComputeTargetException
 
 if TYPE_CHECKING:
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
 
 DRIVER, VARIABLE = "kusto", "STEPWELL_KUSTO_CONNECTION"
@@ -28,7 +29,7 @@ DRIVER, VARIABLE = "kusto", "STEPWELL_KUSTO_CONNECTION"
 
 
 @checked
-class KustoCompute(LocalCompute):
+class KustoCompute(FoundByName, LocalCompute):
     """A Kusto cluster (Azure Data Explorer), which a `KustoStep` queries. `KustoCompute(ws, name)` finds one.
 
     A process of this machine sends the query: as the application whose key is given, else as whoever has logged in with
@@ -59,27 +60,8 @@ class KustoCompute(LocalCompute):
     workspace_name: str = Field(default="", description="Kept for users of Azure ML; not needed.")
     resource_id: str = Field(default="", description="Kept for users of Azure ML; not needed.")
 
-    def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
-        """Return the workspace's target of that name, as in v1; without a workspace, a new `KustoCompute`.
-
-        Args:
-            workspace: The workspace to look in, or the name of a new target's workspace.
-            name: The target's name.
-            **fields: Settings of a new target, by attribute.
-
-        Returns:
-            The target.
-
-        Raises:
-            ComputeTargetException: The workspace has no target of that name.
-        """
-        if isinstance(workspace, str):
-            return super().__new__(cls, **fields)
-        return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
-
     def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
-        if isinstance(workspace, str):
-            super().__init__(workspace=workspace, name=name, **fields)
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(
@@ -113,6 +95,12 @@ class KustoCompute(LocalCompute):
             raise ComputeTargetException(
                 "A KustoCompute needs a cluster: there is none here to ask",
                 hint="Pass its address as `kusto_connection_string`.",
+            )
+        if not re.match(r"https?://[^/\s]+|[\w ]+=.+;?", kusto_connection_string.strip()):
+            raise ComputeTargetException(
+                "`kusto_connection_string` is no address of a cluster",
+                {"value": kusto_connection_string},
+                "Pass it such as `https://<cluster>.<region>.kusto.windows.net`.",
             )
         if application_id and not (application_key and tenant_id):
             raise ComputeTargetException(

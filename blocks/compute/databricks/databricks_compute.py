@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr, SecretStr
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.compute.base import Compute, refuse_inside_step
-from stepwell.blocks.compute.compute_target import ComputeTarget
+from stepwell.blocks.arguments.resource_ids import group_and_name
+from stepwell.blocks.compute.base import refuse_inside_step
+from stepwell.blocks.compute.compute_target import FoundByName
 from stepwell.blocks.compute.databricks.connection import (
     HOST,
     TOKEN,
@@ -26,7 +27,6 @@ from stepwell.blocks.compute.databricks.remote_contents import contents, taken_b
 from stepwell.blocks.compute.databricks.remote_job import JobOptions, run_remote
 from stepwell.blocks.compute.spark.local_spark import run_on_spark
 from stepwell.blocks.server import documents
-from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import secret_of
 from stepwell.blocks.workspace.stand_ins import chosen_outside
 from stepwell.blocks.workspace.workspace_store import WorkspaceBlock
@@ -38,15 +38,15 @@ if TYPE_CHECKING:
     from stepwell.blocks.compute.job import Finished, Job
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
+    from stepwell.blocks.workspace.base_workspace import BaseWorkspace
     from stepwell.model.definitions import StepDefinition
 
 _LOOK_SECONDS = 30
-_RESOURCE = re.compile(r"/resourceGroups/(?P<group>[^/]+)/.*/workspaces/(?P<name>[^/]+)$", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"<[^<>]*>")
 
 
 @checked
-class DatabricksCompute(Compute):
+class DatabricksCompute(FoundByName):
     """A Databricks workspace, where each step is a job. `DatabricksCompute(ws, name)` finds the target of that name.
 
     With `local`, or where STEPWELL_V1_DATABRICKS is `local`, its steps run on Spark of this machine instead.
@@ -92,27 +92,8 @@ class DatabricksCompute(Compute):
     _stand_in: str | None = PrivateAttr(None)
     _contents: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    def __new__(cls, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> Self:
-        """Return the workspace's target of that name, of any kind, as in v1; without a workspace, a new `DatabricksCompute`.
-
-        Args:
-            workspace: The workspace to look in, or the name of a new target's workspace.
-            name: The target's name.
-            **fields: Settings of a new target, by attribute.
-
-        Returns:
-            The target.
-
-        Raises:
-            ComputeTargetException: The workspace has no target of that name.
-        """
-        if isinstance(workspace, str):
-            return super().__new__(cls, **fields)
-        return ComputeTarget.get(workspace, name)  # type: ignore[return-value]
-
     def __init__(self, workspace: BaseWorkspace | str = "", name: str = "", **fields: Any) -> None:
-        if isinstance(workspace, str):
-            super().__init__(workspace=workspace, name=name, **fields)
+        super().__init__(workspace, name, **fields)
 
     @classmethod
     def attach_configuration(
@@ -142,13 +123,15 @@ class DatabricksCompute(Compute):
             ComputeTargetException: Nothing says which workspace it is, or the resource id is none of a workspace.
         """
         if resource_id:
-            named = _RESOURCE.search(resource_id)
-            if named is None:
+            found = group_and_name("workspaces", resource_group, workspace_name, resource_id)
+            if found is None:
                 hint = "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.Databricks/workspaces/…."
                 raise ComputeTargetException(
-                    "The resource id names no Databricks workspace", {"resource_id": resource_id}, hint
+                    "The resource id names no Databricks workspace, or another one than what stands beside it",
+                    {"resource_id": resource_id, "resource_group": resource_group, "workspace_name": workspace_name},
+                    hint,
                 )
-            resource_group, workspace_name = named["group"], named["name"]
+            resource_group, workspace_name = found
         if not (host or local or (resource_group and workspace_name)):
             raise ComputeTargetException(
                 "Nothing says which Databricks workspace to attach",

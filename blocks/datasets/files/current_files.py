@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from stepwell.blocks.datasets.files.queries import asked
 from stepwell.blocks.datastores.datastore_files import PRIVATE
 from stepwell.blocks.datastores.datastore_places import place_of_address
 from stepwell.blocks.datastores.datastore_urls import local_path
-from stepwell.blocks.datastores.remote_delivery import RemotePlace
+from stepwell.blocks.datastores.remote_data import RemoteData, time_of
 from stepwell.blocks.datastores.remote_files import Facts
 from stepwell.blocks.system.files import copy_file
 from stepwell.blocks.system.home import make_folder
@@ -40,8 +41,6 @@ from stepwell.script.tables.row_operations import chosen_files
 
 MOST_LINKS = 20_000
 """How many links to folders are followed in one folder: folders that link each other have no end."""
-
-_FAR_TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 
 
 @dataclass(frozen=True)
@@ -93,10 +92,17 @@ class CurrentFiles:
             return False
         return not places[0].datastore or self.files[0].path == places[0].path.strip("/")
 
+    @property
+    def are_here(self) -> bool:
+        """Whether all of the files are on this machine."""
+        return all(file.place is not None for file in self.files)
+
     @cached_property
     def digests(self) -> tuple[str, ...]:
         """The SHA-256 of each file; those of unchanged files are known."""
-        return tuple(file.known_digest or self._digest(file) for file in self.files)
+        real, here = RealPaths(), [file for file in self.files if file.place and not file.known_digest]
+        found, far = {entry.path: entry.digest for entry in self._read(here, real)}, self._far_digests
+        return tuple(file.known_digest or found.get(file.name) or far[file.datastore][file.path] for file in self.files)
 
     @property
     def tree(self) -> Tree:
@@ -106,6 +112,18 @@ class CurrentFiles:
             for file, content in zip(self.files, self.digests, strict=True)
         ]
         return Tree(tuple(sorted(entries)))
+
+    @cached_property
+    def tree_here(self) -> Tree:
+        """The files as what a folder of links to them, and of copies of those that stand elsewhere, leads to."""
+        entries = self._read([file for file in self.files if file.place], RealPaths())
+        far = [file for file in self.files if not file.place]
+        entries += [
+            Entry(file.name, "file", self._far_digests[file.datastore][file.path], file.size, False) for file in far
+        ]
+        return Tree(
+            tuple(entry._replace(path="") for entry in entries) if self.is_single_file else tuple(sorted(entries))
+        )
 
     @property
     def content(self) -> str:
@@ -121,13 +139,38 @@ class CurrentFiles:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
-    def _digest(self, file: FoundFile) -> str:
+    def _read(self, files: list[FoundFile], real: RealPaths) -> list[Entry]:
+        """Return files of this machine by name and content, read only if they are not known."""
+        if not files:
+            return []
         assert self._workspace is not None
-        store = self._workspace.store
-        if file.place:
-            path = os.path.realpath(file.place)
-            return store.digests.digest_file(path, os.stat(path))
-        return RemotePlace(store, self._datastore(file.datastore), "").digest(file.path, file.facts)
+        paths = [real.of(os.fspath(file.place or "")) for file in files]
+        entries = []
+        with self._workspace.store.digests.among(paths) as digest_file:
+            for file, path in zip(files, paths, strict=True):
+                status = os.stat(path)
+                executable = bool(status.st_mode & 0o100)
+                entries.append(Entry(file.name, "file", digest_file(path, status), status.st_size, executable))
+        return entries
+
+    @cached_property
+    def _far_data(self) -> dict[str, RemoteData]:
+        """What holds the files of each datastore that stands elsewhere."""
+        names = dict.fromkeys(file.datastore for file in self.files if file.place is None)
+        assert self._workspace is not None or not names
+        return {name: RemoteData(self._workspace.store, self._datastore(name)) for name in names if self._workspace}
+
+    @cached_property
+    def _far_digests(self) -> dict[str, dict[str, str]]:
+        def listed(name: str, files: Iterable[FoundFile]) -> dict[str, Facts]:
+            return {file.path: file.facts for file in files if file.place is None and file.datastore == name}
+
+        def again(name: str) -> dict[str, Facts]:
+            return listed(name, look(self._workspace, self.definition).files)
+
+        return {
+            name: data.digests(listed(name, self.files), partial(again, name)) for name, data in self._far_data.items()
+        }
 
     def _datastore(self, name: str) -> Datastore:
         assert self._workspace is not None
@@ -138,18 +181,37 @@ class CurrentFiles:
 
         `links`: files of this machine are linked rather than copied.
         """
-        paths = []
+        paths, made, real = list[Path](), set[Path](), RealPaths()
+        for name, data in self._far_data.items():
+            data.bring(
+                {
+                    file.path: (self._far_digests[name][file.path], folder / file.name)
+                    for file in self.files
+                    if file.place is None and file.datastore == name
+                }
+            )
         for file in self.files:
             target = folder / file.name
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
             if file.place is None:
-                self._datastore(file.datastore).get_file(file.path, target)
+                pass
             elif links:
-                target.symlink_to(os.path.realpath(file.place))
+                os.symlink(real.of(os.fspath(file.place)), target)
             else:
-                copy_file(os.path.realpath(file.place), target)
+                copy_file(real.of(os.fspath(file.place)), target)
             paths.append(target)
         return paths
+
+    def are_linked_in(self, folder: Path) -> bool:
+        """Return whether the folder holds links to the files, all of them on this machine, and nothing else."""
+        real = RealPaths()
+        left = {os.path.join(folder, file.name): real.of(os.fspath(file.place or "")) for file in self.files}
+        try:
+            return all(os.readlink(path) == left.pop(path, "") for path in _paths_below(os.fspath(folder))) and not left
+        except OSError:  # no link
+            return False
 
     def here(self, scratch: Path) -> Iterator[LocalFile]:
         """Yield each file as one of this machine; those that stand elsewhere are fetched into a folder, when asked for."""
@@ -160,6 +222,21 @@ class CurrentFiles:
                 make_folder(place.parent)
                 self._datastore(file.datastore).get_file(file.path, place)
             yield LocalFile(file.name, str(place))
+
+
+class RealPaths:
+    """Paths without links; those of folders are looked up once."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """Return where a path leads in the end."""
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
+            self._folders[folder] = os.path.realpath(folder)
+        real = os.path.join(self._folders[folder], name)
+        return os.path.realpath(real) if os.path.islink(real) else real
 
 
 def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
@@ -183,11 +260,11 @@ def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Curr
         if there:
             roots.append(f"{start}{root}".rstrip("/"))
         elif not is_pattern(place.path):
-            raise _no_data(place)
+            raise _no_data(workspace, place)
         for path, file in there.items():
             found.setdefault(start + path, file)
     if not found:
-        raise _no_data(*definition.places[:1])
+        raise _no_data(workspace, *definition.places[:1])
     root = common_root(roots)
     definition = replace(definition, root=root)
     named = {path[len(root) :].lstrip("/"): file for path, file in found.items()}
@@ -210,7 +287,7 @@ def _of_place(workspace: BaseWorkspace | None, place: Place) -> tuple[dict[str, 
     if datastore.local_root is not None:
         datastore.require_here()
         paths = _here(datastore.local_root, start)
-        files = {path: _local(datastore, path) for path in paths if matches(pattern, path)}
+        files = {path: _local(datastore, path, status) for path, status in paths if matches(pattern, path)}
     else:
         listed = datastore.listed(start)
         files = {path: _far(datastore.name, path, facts) for path, facts in listed.items() if matches(pattern, path)}
@@ -237,11 +314,11 @@ def _of_web(workspace: BaseWorkspace | None, address: str) -> FoundFile:
     return FoundFile("", "", address, status.st_size, status.st_mtime, Path(laid), known)
 
 
-def _here(root: Path, start: str) -> Iterator[str]:
+def _here(root: Path, start: str) -> Iterator[tuple[str, os.stat_result]]:
     """Yield the paths of the files of a local datastore at or below a path of it, links followed wherever they lead."""
     top = os.path.join(root, start)
-    if os.path.isfile(top):
-        yield start
+    if status := _status(top):
+        yield start, status
         return
     links = 0
     for folder, folders, names in os.walk(top, followlinks=True):
@@ -254,22 +331,34 @@ def _here(root: Path, start: str) -> Iterator[str]:
             real = os.path.realpath(os.path.join(folder, name))
             if f"{os.path.realpath(folder)}/".startswith(f"{real}/") or links > MOST_LINKS:
                 folders.remove(name)
-        yield from (
-            "/".join(filter(None, (path, name))) for name in names if os.path.isfile(os.path.join(folder, name))
-        )
+        for name in names:
+            if status := _status(os.path.join(folder, name)):
+                yield "/".join(filter(None, (path, name))), status
 
 
-def _local(datastore: Datastore, path: str) -> FoundFile:
+def _status(path: str) -> os.stat_result | None:
+    """Return what is known of a file, None if there is none."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
+def _paths_below(folder: str) -> Iterator[str]:
+    for place, folders, names in os.walk(folder):
+        yield from (os.path.join(place, name) for name in names)
+        yield from (path for name in folders if os.path.islink(path := os.path.join(place, name)))
+
+
+def _local(datastore: Datastore, path: str, status: os.stat_result) -> FoundFile:
     assert datastore.local_root is not None
     place = datastore.local_root / path
-    status = place.stat()
     return FoundFile("", datastore.name, path, status.st_size, status.st_mtime, place)
 
 
 def _far(datastore: str, path: str, facts: Facts) -> FoundFile:
-    told = next((facts[name] for name in _FAR_TIMES if facts.get(name)), 0)
-    changed = told.timestamp() if isinstance(told, datetime) else told if isinstance(told, (int, float)) else 0
-    return FoundFile("", datastore, path, int(facts.get("size") or 0), float(changed), facts=facts)
+    return FoundFile("", datastore, path, int(facts.get("size") or 0), time_of(facts), facts=facts)
 
 
 def _made(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
@@ -310,10 +399,14 @@ def _no_workspace(place: Place) -> DatasetExecutionError:
     )
 
 
-def _no_data(*places: Place) -> DatasetValidationError:
+def _no_data(workspace: BaseWorkspace | None, *places: Place) -> DatasetValidationError:
     facts = {"datastore": places[0].datastore or "the web", "path": places[0].path or "/"} if places else {}
-    return DatasetValidationError(
-        "There is no data where a dataset says" if places else "A dataset names no files",
-        facts,
+    told: tuple[dict[str, object], str] = (
+        dict(facts),
         "Upload the data first, correct the path, or pass `validate=False` if they come later.",
+    )
+    if workspace is not None and places and places[0].datastore:
+        told = Datastore.get(workspace, places[0].datastore).told_missing(*told)
+    return DatasetValidationError(
+        "There is no data where a dataset says" if places else "A dataset names no files", *told
     )

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
+from stepwell.blocks.datasets.files.answers import table_of
 from stepwell.blocks.datasets.files.made_files import kept_table
-from stepwell.blocks.datastores.transient import patiently
+from stepwell.blocks.datasets.files.statements import check_query
+from stepwell.blocks.remote.transient import patiently
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.errors import DatasetExecutionError
+from stepwell.errors import DatasetExecutionError, UserErrorException
 from stepwell.model.datasets.definition import Place
 from stepwell.model.tree import Tree
-from stepwell.script.tables.reading import library
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+
+_SECONDS_FOR_A_LOCK = 1
 
 
 def asked(workspace: BaseWorkspace, place: Place) -> tuple[Path, Tree]:
@@ -28,30 +37,54 @@ def asked(workspace: BaseWorkspace, place: Place) -> tuple[Path, Tree]:
 
 
 def _answer(datastore: Datastore, query: str) -> Any:
-    from sqlalchemy import create_engine, text
+    from sqlalchemy import create_engine
+    from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
-    pandas = library("pandas")
     try:
-        engine = create_engine(_with_driver(datastore.connection_url))
+        url = _for_reading(make_url(_with_driver(datastore.connection_url)))
+        check_query(query, url.get_backend_name())
+        engine = create_engine(url)
         try:
 
             def answer() -> Any:
                 with engine.connect() as connection:  # whatever a query changes is undone with it
-                    return pandas.read_sql_query(  # whole numbers stay whole beside NULL
-                        text(query), connection, coerce_float=False, dtype_backend="numpy_nullable"
-                    )
+                    # as it is written: a colon or a percent sign is no parameter
+                    answered = connection.execution_options(no_parameters=True).exec_driver_sql(query)
+                    if not answered.returns_rows:
+                        raise UserErrorException("The statement answers no rows", {}, "Write a SELECT.")
+                    return list(answered.keys()), answered.fetchall()
 
-            return patiently(answer, engine.dispose, _may_pass)
+            def again() -> None:
+                engine.dispose()
+                warnings.warn(f"The database of the datastore {datastore.name!r} is busy: asking again", stacklevel=2)
+
+            return table_of(*patiently(answer, again, _may_pass))
         finally:
             engine.dispose()
     except ImportError as error:
         hint = "Install the driver that the database needs; stepwell[sql] brings that of PostgreSQL."
         raise _failed(datastore, query, error, hint) from error
-    except (SQLAlchemyError, pandas.errors.DatabaseError) as error:
+    except SQLAlchemyError as error:
         hint = "Correct the query, or check that this machine reaches the database."
-        known = error if isinstance(error, SQLAlchemyError) else error.__cause__  # the texts of both say too much
-        raise _failed(datastore, query, getattr(known, "orig", None) or type(known).__name__, hint) from None
+        if _is_locked(error):
+            hint = "End what else writes to the database, or ask again later."
+        raise _failed(datastore, query, getattr(error, "orig", None) or type(error).__name__, hint) from None
+    except UserErrorException as error:
+        facts = {"datastore": datastore.name, "query": query, **error.facts}
+        raise DatasetExecutionError(error.title, facts, error.hint) from None
+
+
+def _for_reading(url: URL) -> URL:
+    """Return the URL of a database; a file of SQLite is opened for reading alone, which makes none, and waits shortly."""
+    place = url.database or ""
+    if url.get_backend_name() != "sqlite" or place in ("", ":memory:") or place.startswith("file:"):
+        return url
+    if not os.path.isfile(place):
+        what = "is no file" if os.path.exists(place) else "is not there"
+        raise UserErrorException(f"The file of the database {what}", {"file": place}, "Correct the datastore's place.")
+    known = {"timeout": str(_SECONDS_FOR_A_LOCK), **url.query, "mode": "ro", "uri": "true"}
+    return url.set(database=f"file:{quote(os.path.abspath(place))}", query=known)
 
 
 def _with_driver(url: str) -> str:
@@ -66,13 +99,18 @@ def _may_pass(error: Exception) -> bool:
     """Return whether a database's refusal may pass: a lost connection, a lock, a server that is busy or starts."""
     from sqlalchemy.exc import DBAPIError, OperationalError
 
-    known = error if isinstance(error, DBAPIError) else error.__cause__
-    if not isinstance(known, DBAPIError):
+    if not isinstance(error, DBAPIError):
         return False
-    reason = str(known.orig).lower()
-    if type(known.orig).__module__ == "sqlite3":
-        return "locked" in reason or "busy" in reason
-    return (known.connection_invalidated or isinstance(known, OperationalError)) and "password" not in reason
+    reason = str(error.orig).lower()
+    if type(error.orig).__module__ == "sqlite3":
+        return _is_locked(error)
+    return (error.connection_invalidated or isinstance(error, OperationalError)) and "password" not in reason
+
+
+def _is_locked(error: Exception) -> bool:
+    """Return whether SQLite says that another process has the file."""
+    reason = str(getattr(error, "orig", "")).lower()
+    return type(getattr(error, "orig", None)).__module__ == "sqlite3" and ("locked" in reason or "busy" in reason)
 
 
 def _failed(datastore: Datastore, query: str, reason: object, hint: str) -> DatasetExecutionError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.errors import UserErrorException
 
 
 @checked
@@ -70,5 +72,11 @@ class RSection:
 
 def cran_wishes(packages: Sequence[RCranPackage | str] | None) -> list[dict[str, Any]]:
     """Return plain values of packages of CRAN: `name`, and `version` and `repository` where they are given."""
-    named = (package if isinstance(package, RCranPackage) else RCranPackage(package) for package in packages or ())
+    named = [package if isinstance(package, RCranPackage) else RCranPackage(package) for package in packages or ()]
+    for package in named:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9.]*", str(package.name or "")):
+            raise UserErrorException(
+                f"CRAN has no package called {package.name!r}",
+                hint="Use its name, letters, digits and dots, such as 'data.table'.",
+            )
     return [{key: value for key, value in vars(package).items() if value is not None} for package in named]

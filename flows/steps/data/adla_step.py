@@ -84,7 +84,7 @@ class AdlaStep(Step):
             allow_reuse=allow_reuse,
             version=version,
             hash_paths=hash_paths,
-            driver=DriverOptions("usql", settings, modules=("duckdb", "lark"), extra="usql", language="text"),
+            driver=DriverOptions("usql", settings, modules=("duckdb", "lark", "regex"), extra="usql", language="text"),
             **more,
         )
 

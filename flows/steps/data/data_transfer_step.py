@@ -44,7 +44,7 @@ class DataTransferStep(Step):
         **more: Further keyword arguments of `Step`.
 
     Raises:
-        UserErrorException: There is no source, or no destination.
+        UserErrorException: There is no source, or no destination, or one of them is in the other.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class DataTransferStep(Step):
             )
             target = target.path(file_name, target.name)
         target = replace(target, mode="mount", data_reference_name=f"{target.name}_out")
+        _refuse_nested(name, source_data_reference, target)
         source: Any = source_data_reference
         script = _COPY
         if isinstance(source, SqlDataReference):
@@ -101,3 +102,24 @@ class DataTransferStep(Step):
             A reference to the destination, for another step's `inputs`.
         """
         return self.outputs[0]
+
+
+def _refuse_nested(name: str, source: Any, target: DataReference) -> None:
+    """Raise UserErrorException if data would be copied to where they stand, or into themselves, or over what holds them."""
+    if not isinstance(source, DataReference) or source.source.datastore != target.source.datastore:
+        return
+    here, there = (posixpath.normpath(f"/{one.source.path}") for one in (source, target))
+    for inner, outer in ((here, there), (there, here)):
+        if inner == outer or inner.startswith(f"{outer.rstrip('/')}/"):
+            raise UserErrorException(
+                f"The transfer {name!r} would copy data to where they stand"
+                if here == there
+                else f"The transfer {name!r} would copy a folder into itself"
+                if inner == there
+                else f"The transfer {name!r} would copy data over the folder that holds them",
+                {
+                    "source": here.lstrip("/") or "the whole datastore",
+                    "destination": there.lstrip("/") or "the whole datastore",
+                },
+                "Name a destination beside the source.",
+            )

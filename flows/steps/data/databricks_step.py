@@ -12,6 +12,7 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.spark.databricks_folder import databricks_folder, staged
 from stepwell.drivers.spark.places import local_path, notebook_in, notebook_places, others_of
 from stepwell.errors import UserErrorException
+from stepwell.flows.configurations.distribution import counted
 from stepwell.flows.steps.argument_types import (
     Argument,
     Configuration,
@@ -316,6 +317,14 @@ def _refuse_contradictions(name: str, source: str, given: Mapping[str, Any]) -> 
         )
     if given["node_type"] is not None and given["instance_pool_id"] is not None:
         raise _contradiction(name, "node_type", "instance_pool_id", "Leave one of them out: the pool has its machines.")
+    _refuse_numbers(name, given)
+
+
+def _refuse_numbers(name: str, given: Mapping[str, Any]) -> None:
+    """Raise UserErrorException for numbers of workers that no cluster can have."""
+    for count in ("num_workers", "min_workers", "max_workers"):
+        if given[count] is not None:
+            counted(count, given[count], lowest=0)
     scaled = [one for one in ("min_workers", "max_workers") if given[one] is not None]
     if given["num_workers"] is not None and scaled:
         raise _contradiction(name, "num_workers", scaled[0], "Pass `num_workers`, or `min_workers` and `max_workers`.")

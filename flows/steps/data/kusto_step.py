@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any, Unpack
 
@@ -30,7 +30,8 @@ class KustoStep(Step):
         **more: Further keyword arguments of `Step`.
 
     Raises:
-        UserErrorException: The folder does not hold one file, or the target is no cluster.
+        UserErrorException: The folder does not hold one file, its query is empty, a parameter has a name that none can have, no database is
+            named, or the target is no cluster.
     """
 
     def __init__(
@@ -49,6 +50,14 @@ class KustoStep(Step):
                 f"The step {name!r} needs a Kusto cluster, which a {compute_target.type} is not",
                 hint="Attach one with `KustoCompute.attach_configuration(kusto_connection_string=...)`.",
             )
+        if not compute_target:
+            raise UserErrorException(f"The step {name!r} names no cluster", hint="Pass a KustoCompute, or its name.")
+        if not database_name.strip():
+            raise UserErrorException(
+                f"The step {name!r} names no database", {"database_name": repr(database_name)}, "Pass its name."
+            )
+        script = _query_in(name, Path(query_directory))
+        _check_query(name, Path(query_directory) / script, parameter_dict or {})
         settings: dict[str, Any] = {
             "cluster": getattr(compute_target, "kusto_connection_string", "") or "",
             "database": database_name,
@@ -57,7 +66,7 @@ class KustoStep(Step):
         }
         super().__init__(
             name=name,
-            script=_query_in(name, Path(query_directory)),
+            script=script,
             driver=DriverOptions(DRIVER, settings, modules=("azure.kusto.data",), extra="kusto", language="text"),
             outputs=[output],
             compute_target=compute_target,
@@ -77,3 +86,22 @@ def _query_in(step: str, folder: Path) -> str:
             "Leave the query in it, and nothing else.",
         )
     return queries[0]
+
+
+def _check_query(step: str, file: Path, parameters: Iterable[str]) -> None:
+    """Raise UserErrorException if a file holds no query, or none can have these parameters."""
+    try:
+        query = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise UserErrorException(
+            f"The query of step {step!r} is no text in UTF-8", {"file": file}, "Save it in that encoding."
+        ) from None
+    if not any(line.strip() and not line.strip().startswith("//") for line in query.splitlines()):
+        raise UserErrorException(f"The query of step {step!r} is empty", {"file": file}, "Write a query into it.")
+    for name in parameters:
+        if not name.isidentifier():
+            raise UserErrorException(
+                f"A query can't declare a parameter called {name!r}",
+                {"step": step},
+                "Use letters, digits and underscores.",
+            )

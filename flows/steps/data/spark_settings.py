@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from stepwell.errors import UserErrorException
 from stepwell.model.definitions import EnvironmentDefinition
 
 EXTRA = "spark"
@@ -17,8 +18,19 @@ SCRIPT_MODULES = ("pyspark",)
 NOTEBOOK_MODULES = ("pyspark", "nbclient", "ipykernel")
 
 
+def check_memory(name: str, size: str | None) -> None:
+    """Raise UserErrorException if a size of memory is none of Spark's."""
+    if size is not None and not re.fullmatch(r"\s*[1-9]\d*\s*[kmgtp]?b?\s*", size, re.IGNORECASE):
+        raise UserErrorException(
+            f"`{name}` must be a size of memory", {"value": repr(size)}, "Write it such as '7g' or '512m'."
+        )
+
+
 def texts(values: Mapping[str, Any] | None) -> dict[str, str] | None:
-    """Return values as Spark takes them, None for none."""
+    """Return values as Spark takes them, None for none; raise UserErrorException if a name is none of a setting."""
+    for name in values or ():
+        if not name or "=" in name or any(map(str.isspace, name)):
+            raise UserErrorException(f"Spark has no setting {name!r}", hint="Write it such as `spark.executor.memory`.")
     return {str(name): _text(value) for name, value in values.items()} if values else None
 
 

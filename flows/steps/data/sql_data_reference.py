@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import Dialect, make_url
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.factories import TabularDatasetFactory
@@ -117,16 +117,13 @@ class SqlDataReference:
             )
         self.datastore = datastore
         self.name = check_port_name(data_reference_name or datastore.name)
-        dialect = make_url(datastore.connection_url).get_dialect()
+        dialect = make_url(datastore.connection_url).get_dialect()()
         if sql_table:
-            quote = dialect().identifier_preparer.quote
-            plain = re.fullmatch(r"[\w$#]+(\.[\w$#]+)*", sql_table)
-            name = ".".join(map(quote, sql_table.split("."))) if plain else sql_table
-            self.query = f"SELECT * FROM {name}"  # noqa: S608  (the name is quoted, or the user's own)
+            self.query = f"SELECT * FROM {_quoted(sql_table, dialect)}"  # noqa: S608
         elif sql_query:
             self.query = sql_query
         else:
-            self.query = _call(str(sql_stored_procedure), sql_stored_procedure_params or (), dialect.name)
+            self.query = _call(str(sql_stored_procedure), sql_stored_procedure_params or (), dialect)
 
     @property
     def data_reference_name(self) -> str:
@@ -151,14 +148,32 @@ class SqlDataReference:
         return f"SqlDataReference({self.datastore.name!r}, {self.query!r})"
 
 
-def _call(name: str, params: Sequence[StoredProcedureParameter], dialect: str) -> str:
-    if dialect == "mssql":
-        values = ", ".join(f"@{one.name.lstrip('@')} = {one.literal(dialect)}" for one in params)
-        return f"EXEC {name} {values}".rstrip()
-    if dialect == "mysql":
-        return f"CALL {name}({', '.join(one.literal(dialect) for one in params)})"
-    if dialect == "postgresql":
-        return f"SELECT * FROM {name}({', '.join(f'{one.name} => {one.literal(dialect)}' for one in params)})"  # noqa: S608
+_PART = r'"((?:[^"]|"")+)"|\[((?:[^\]]|\]\])+)\]|`((?:[^`]|``)+)`|([^."`\[][^.]*)'
+
+
+def _quoted(name: str, dialect: Dialect) -> str:
+    """Return the name of a table or procedure, with its schema perhaps, as the database takes it, whatever it holds."""
+    if not re.fullmatch(rf"(?:{_PART})(?:\.(?:{_PART}))*", name.strip()):
+        hint = 'Write table, schema.table, or "a name with . in it".'
+        raise UserErrorException(f"{name!r} is no name of a table or procedure", hint=hint)
+    parts = [
+        double.replace('""', '"') or brackets.replace("]]", "]") or back.replace("``", "`") or bare.strip()
+        for double, brackets, back, bare in re.findall(_PART, name.strip())
+    ]
+    preparer = dialect.identifier_preparer
+    preparer._double_percents = False  # noqa: SLF001  (the query has no parameters)
+    return ".".join(map(preparer.quote, parts))
+
+
+def _call(name: str, params: Sequence[StoredProcedureParameter], dialect: Dialect) -> str:
+    kind, called = dialect.name, _quoted(name, dialect)
+    if kind == "mssql":
+        values = ", ".join(f"@{one.name.lstrip('@')} = {one.literal(kind)}" for one in params)
+        return f"EXEC {called} {values}".rstrip()
+    if kind == "mysql":
+        return f"CALL {called}({', '.join(one.literal(kind) for one in params)})"
+    if kind == "postgresql":
+        return f"SELECT * FROM {called}({', '.join(f'{one.name} => {one.literal(kind)}' for one in params)})"  # noqa: S608
     raise UserErrorException(
-        f"A database of the kind {dialect!r} has no stored procedures", hint="Pass its query as `sql_query`."
+        f"A database of the kind {kind!r} has no stored procedures", hint="Pass its query as `sql_query`."
     )

@@ -8,8 +8,9 @@ from typing import Unpack
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
+from stepwell.flows.configurations.distribution import counted
 from stepwell.flows.steps.argument_types import Argument, Input, Output, Plain, Requirements, SparkOptions, Target
-from stepwell.flows.steps.data.spark_settings import EXTRA, SCRIPT_MODULES, texts, with_engine
+from stepwell.flows.steps.data.spark_settings import EXTRA, SCRIPT_MODULES, check_memory, texts, with_engine
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.step import Step
 
@@ -46,7 +47,8 @@ class SynapseSparkStep(Step):
         **more: Further keyword arguments of `Step`.
 
     Raises:
-        UserErrorException: `file` is empty, there is no compute target, or an argument, input or output can't be used.
+        UserErrorException: `file` is empty, there is no compute target, or an argument, a size, input or output can't be
+            used.
     """
 
     def __init__(
@@ -81,6 +83,15 @@ class SynapseSparkStep(Step):
                 f"The step {name or file!r} needs a `compute_target`",
                 hint="Pass a SynapseCompute, a SparkCompute, or 'local' for Spark on this machine.",
             )
+        for size, memory in (("driver_memory", driver_memory), ("executor_memory", executor_memory)):
+            check_memory(size, memory)
+        for count, number in (
+            ("driver_cores", driver_cores),
+            ("executor_cores", executor_cores),
+            ("num_executors", num_executors),
+        ):
+            if number is not None:
+                counted(count, number)
         folder = Path(source_directory)
         needed = [path for path in (*(py_files or ()), *(jars or ()), *(files or ())) if (folder / path).is_file()]
         super().__init__(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 from stepwell.blocks.arguments.checked import checked
@@ -193,6 +196,8 @@ class AutoMLSettings:
                 "forecasting_parameters": (forecasting_parameters, "Leave it out: there is no forecasting."),
             }
         )
+        for name in kwargs:
+            _refuse_typing_error(name)
         if training_data is None or not label_column_name:
             raise UserErrorException(
                 "An AutoMLConfig needs a table and the column that is predicted",
@@ -203,6 +208,25 @@ class AutoMLSettings:
                 "Only the featurization `auto` or `off` is there",
                 {"featurization": repr(featurization)[:80]},
                 "Prepare the columns in a step before this one.",
+            )
+        if label_column_name == weight_column_name:
+            raise UserErrorException(
+                "The label can't be the weight", {"column": label_column_name}, "Name another `weight_column_name`."
+            )
+        _check_numbers(
+            {
+                "iterations": (iterations, 1, None),
+                "experiment_timeout_hours": (experiment_timeout_hours, 0, None),
+                "experiment_timeout_minutes": (kwargs.get("experiment_timeout_minutes"), 0, None),
+                "iteration_timeout_minutes": (iteration_timeout_minutes, 0, None),
+                "validation_size": (validation_size, 0, 1),
+            }
+        )
+        if max_cores_per_iteration != -1 and max_cores_per_iteration < 1:
+            raise UserErrorException(
+                "`max_cores_per_iteration` must be at least 1, or -1 for all",
+                {"value": max_cores_per_iteration},
+                "Correct it.",
             )
         primary = primary_metric or PRIMARY[self.task][0]
         if primary not in PRIMARY[self.task]:
@@ -254,6 +278,30 @@ def _refuse(given: Mapping[str, tuple[Any, str]]) -> None:
             raise UserErrorException(f"AutoMLConfig can't use `{name}` here", hint=hint)
 
 
+def _refuse_typing_error(name: str) -> None:
+    """Raise UserErrorException if an argument of no version of v1 looks like one that there is; others are v1's older ones."""
+    known = [one for one in inspect.signature(AutoMLSettings.__init__).parameters if one not in ("self", "kwargs")]
+    near = get_close_matches(name, [*known, *_OLDER], 1, 0.85)
+    if near and name not in _OLDER:
+        raise UserErrorException(f"AutoMLConfig has no argument {name!r}", hint=f"Write `{near[0]}`.")
+
+
+_OLDER = ("experiment_timeout_minutes", "blacklist_algos", "whitelist_algos", "drop_column_names", "time_column_name")
+
+
+def _check_numbers(given: Mapping[str, tuple[Any, int, int | None]]) -> None:
+    """Raise UserErrorException for a number that is not above 0 (of whole ones: at least 1), or not below its other bound."""
+    for name, (value, low, high) in given.items():
+        if value is None:
+            continue
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if not number or value < low or value == 0 or (high is not None and value >= high):
+            words = f"between {low} and {high}" if high is not None else f"at least {low}" if low else "above 0"
+            raise UserErrorException(
+                f"`{name}` must be a number {words}", {"value": repr(value)}, "Correct it, or leave it out."
+            )
+
+
 def _seconds(hours: float | None, minutes: float | None, iterations: int | None) -> float | None:
     if hours is not None:
         return 3600 * float(hours)
@@ -265,7 +313,7 @@ def _seconds(hours: float | None, minutes: float | None, iterations: int | None)
 def _folds(number: int | str | None) -> int | None:
     if number in (None, "auto"):
         return None
-    if isinstance(number, int) and number >= 2:
+    if isinstance(number, int) and number >= 2 and not isinstance(number, bool):
         return number
     raise UserErrorException(
         "`n_cross_validations` must be at least 2, or 'auto'", {"value": repr(number)}, "Correct it."

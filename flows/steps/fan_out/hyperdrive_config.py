@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -124,9 +125,12 @@ class HyperDriveConfig:
             raise UserErrorException("The `run_config` has neither a script nor a command", hint="Pass `script=`.")
         _refuse_below(1, "max_total_runs", max_total_runs)
         _refuse_below(1, "max_concurrent_runs", 1 if max_concurrent_runs is None else max_concurrent_runs)
-        if not max_duration_minutes > 0:
+        if not 0 < max_duration_minutes < math.inf:
             facts = {"value": max_duration_minutes}
-            raise UserErrorException("`max_duration_minutes` must be above 0", facts, "Correct it.")
+            raise UserErrorException("`max_duration_minutes` must be above 0, and finite", facts, "Correct it.")
+        if not primary_metric_name.strip():
+            hint = 'Pass the name that the script logs it by, such as "accuracy".'
+            raise UserErrorException("`primary_metric_name` is empty", hint=hint)
         self.hyperparameter_sampling = hyperparameter_sampling
         self.primary_metric_name = primary_metric_name
         self.primary_metric_goal = primary_metric_goal

@@ -249,7 +249,7 @@ _LARGEST_EXPONENT = 700.0
 
 
 def _number(kind: str, name: str, value: Any) -> float:
-    plain = _plain(value)
+    plain = value if isinstance(value, float) else _plain(value)
     if isinstance(plain, bool) or not isinstance(plain, (int, float)) or not math.isfinite(plain):
         raise UserErrorException(
             f"`{name}` of {kind} must be a number", {"value": repr(value)[:80]}, f"Correct `{name}`."
@@ -262,7 +262,15 @@ def _plain(value: Any) -> Any:
     own = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
     if isinstance(own, (list, tuple)):
         return [_plain(item) for item in own]
-    if own is None or isinstance(own, (str, int, float, bool, dict)):
+    if isinstance(own, dict) and all(isinstance(key, str) for key in own):
+        return {key: _plain(item) for key, item in own.items()}
+    if isinstance(own, float) and not math.isfinite(own):
+        raise UserErrorException(
+            f"A hyperparameter can't be {own}",
+            {"value": repr(value)[:80]},
+            f"Pass it as a text, `{str(own)!r}`, or leave it out.",
+        )
+    if own is None or isinstance(own, (str, int, float, bool)):
         return own
     raise UserErrorException(
         "A value of `choice` can't be passed to a script",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 from stepwell.blocks.arguments.checked import checked
@@ -69,7 +70,7 @@ class BanditPolicy(EarlyTerminationPolicy):
     ) -> None:
         super().__init__(evaluation_interval, delay_evaluation)
         given = [slack for slack in (slack_factor, slack_amount) if slack is not None]
-        if len(given) != 1 or not given[0] >= 0:
+        if len(given) != 1 or not 0 <= given[0] < math.inf:
             raise UserErrorException(
                 "A BanditPolicy needs one slack of at least 0",
                 {"slack_factor": slack_factor, "slack_amount": slack_amount},

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.drivers.hyperdrive.expressions import option_name
 from stepwell.errors import UserErrorException
 from stepwell.flows.steps.fan_out.hyperdrive_expressions import EXPRESSIONS, checked_expression
 
@@ -24,7 +25,8 @@ class HyperParameterSampling:
         seed: As the argument.
 
     Raises:
-        UserErrorException: There is no hyperparameter, or one has an expression that this sampling can't have.
+        UserErrorException: There is no hyperparameter, one has a name that no option can have, two are the same option, or one
+            has an expression that this sampling can't have.
     """
 
     _name: ClassVar[str] = ""
@@ -36,6 +38,7 @@ class HyperParameterSampling:
         if not parameter_space:
             hint = 'Pass some, such as `{"--learning-rate": uniform(0.001, 0.1)}`.'
             raise UserErrorException("The parameter space has no hyperparameters", hint=hint)
+        _check_names(parameter_space)
         self.parameter_space = {
             name: checked_expression(name, expression) for name, expression in parameter_space.items()
         }
@@ -106,3 +109,21 @@ class BayesianParameterSampling(HyperParameterSampling):
 
     _name: ClassVar[str] = "bayesian"
     _kinds: ClassVar[tuple[str, ...]] = ("choice", "uniform", "quniform")
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Raise UserErrorException if a name is none that an option of a script can have, or two make the same option."""
+    options: dict[str, str] = {}
+    for name in names:
+        if not name.strip("-") or "=" in name or any(mark.isspace() or not mark.isprintable() for mark in name):
+            raise UserErrorException(
+                f"A hyperparameter can't be called {name!r}, as a script gets it as the option of that name",
+                hint="Use letters, digits, dashes and underscores, such as `learning_rate`.",
+            )
+        first = options.setdefault(option_name(name), name)
+        if first != name:
+            raise UserErrorException(
+                f"The hyperparameters {first!r} and {name!r} are one option of the script",
+                {"option": option_name(name)},
+                "Leave one of them out.",
+            )

@@ -119,6 +119,15 @@ class ParallelRunConfig:
         self.allowed_failed_percent = _least("allowed_failed_percent", allowed_failed_percent, 0)
         self.partition_keys = list(partition_keys) if isinstance(partition_keys, Sequence) else partition_keys
         self.environment_variables = dict(environment_variables or {})
+        if not entry_script.strip():
+            raise UserErrorException(
+                "`entry_script` must name a script", {"value": repr(entry_script)}, "Pass its path."
+            )
+        if allowed_failed_percent is not None and allowed_failed_percent > 100:
+            raise UserErrorException(
+                "`allowed_failed_percent` must be at most 100", {"value": allowed_failed_percent}, "Correct it."
+            )
+        _check_keys(partition_keys)
         if isinstance(logging_level, str):
             _one_of("logging_level", logging_level, _LEVELS, logging_level.upper())
         if isinstance(mini_batch_size, (str, int)):
@@ -214,9 +223,16 @@ def _default(value: Any) -> Any:
 
 def _least(name: str, value: Any, least: int) -> Any:
     """Return a number, or a parameter, or None; raise UserErrorException if the number is less than it may be."""
-    if isinstance(value, (int, float)) and value < least:
+    if isinstance(value, (int, float)) and not value >= least:
         raise UserErrorException(f"`{name}` must be at least {least}", {"value": value}, f"Correct `{name}`.")
     return value
+
+
+def _check_keys(keys: Any) -> None:
+    if isinstance(keys, Sequence) and (not keys or len(set(keys)) < len(keys)):
+        raise UserErrorException(
+            "`partition_keys` must name at least one key, and each once", {"partition_keys": keys}, "Correct them."
+        )
 
 
 def _one_of(name: str, value: str, words: Sequence[str], meant: str) -> str:

@@ -21,7 +21,7 @@ from stepwell.flows.steps.ports import original, port_of
 from stepwell.flows.steps.step import Producers, Step
 from stepwell.model.definitions import EarlierSource, InputPort, OutputPort, Piece, StepDefinition
 
-_VERSION = 1
+_VERSION = 2
 _HINTS = ("node_count", "process_count_per_node", "logging_level")
 
 

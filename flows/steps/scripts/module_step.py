@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Protocol, Unpack, runtime_checkable
 
@@ -120,6 +121,7 @@ class ModuleStep(Step):
         _refuse_disabled(called, getattr(module, "status", "Active"), chosen.block)
         inputs = _bound_inputs(called, chosen.block, inputs_map or {})
         outputs = _bound_outputs(called, chosen, outputs_map or {})
+        _refuse_params(called, chosen.block, params or {})
         given: dict[str, Any] = {
             "name": name or called,
             "arguments": _arguments(chosen.block, inputs, outputs) if arguments is None else arguments,
@@ -189,6 +191,18 @@ def _refuse_unknown(name: str, what: str, given: Mapping[str, Any], ports: Mappi
             f"The module {name!r} has no {what} port {unknown[0]!r}",
             {"ports": ", ".join(ports) or "none"},
             f"Correct the names in `{what}s_map`.",
+        )
+
+
+def _refuse_params(name: str, block: ModuleVersionBlock, given: Mapping[str, Any]) -> None:
+    """Raise UserErrorException for a value of a parameter that the module was not published with."""
+    unknown = [] if block.kind == "azure_batch" else sorted(set(given) - set(block.params))
+    if unknown:
+        near = get_close_matches(unknown[0], block.params, 1, 0.5)
+        raise UserErrorException(
+            f"The module {name!r} has no parameter {unknown[0]!r}",
+            {"parameters": ", ".join(block.params) or "none"},
+            f"Write `{near[0]}`." if near else "Remove it, or publish a version whose `params` have it.",
         )
 
 

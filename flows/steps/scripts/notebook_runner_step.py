@@ -9,7 +9,12 @@ from typing import Any, Unpack
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
-from stepwell.flows.configurations.notebook_run_config import NotebookRunConfig, check_notebook
+from stepwell.flows.configurations.notebook_run_config import (
+    NotebookRunConfig,
+    check_notebook,
+    check_parameters,
+    is_variable,
+)
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.argument_types import CommandOptions, Input, Output, Target, Value
 from stepwell.flows.steps.drivers import DriverOptions
@@ -88,7 +93,8 @@ class NotebookRunnerStep(Step):
         if copy is not None:
             outputs.append(copy)
         values = {**ports, **(params or {}), **(config.parameters if config else {}), **(parameters or {})}
-        told = {key: value for key, value in values.items() if not (key in ports and not key.isidentifier())}
+        told = {key: value for key, value in values.items() if not (key in ports and not is_variable(key))}
+        check_parameters(told)
         more["environment"] = with_packages(config and config.run_config, more.get("environment"), _ENGINE)
         super().__init__(
             name=name or notebook,
@@ -129,6 +135,15 @@ def _types(values: Mapping[str, Any]) -> dict[str, str]:
     return {name: _type_of(name, value) for name, value in values.items()}
 
 
+def _is_plain(value: Any) -> bool:
+    """Return whether a value comes out of JSON as it went in."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (str, bool, int, float))
+
+
 def _type_of(name: str, value: Any) -> str:
     """Return the word for what a parameter's text is read as in the driver."""
     if isinstance(value, PipelineParameter):
@@ -141,7 +156,7 @@ def _type_of(name: str, value: Any) -> str:
     value = value.item() if getattr(value, "ndim", None) == 0 else value
     if value is None or isinstance(value, (bool, int, float)):
         return type(value).__name__.removesuffix("Type")
-    if isinstance(value, (list, tuple, dict)):
+    if isinstance(value, (list, tuple, dict)) and _is_plain(value):
         return "json"
     if is_port(value) or isinstance(value, (str, PurePath)):
         return "str"

@@ -60,5 +60,6 @@ def end_as(error: notebook_execution.CellError, script: str) -> None:
         if error.exit_code and not error.message.lstrip("-").isdigit():
             sys.stderr.write(f"{error.message}\n")
         raise SystemExit(error.exit_code)
-    sys.stderr.write(f"{error.trace}\n\nCell {error.cell} of {script} failed: {error}\n")
+    sys.stderr.write(f"{error.trace}\n\n" if error.trace else "")
+    sys.stderr.write(f"Cell {error.cell} of {script} failed: {error}\n")
     raise SystemExit(1)

@@ -20,8 +20,6 @@ TYPE_CHECKING = False  # what type checkers take for true; the real one costs an
 if TYPE_CHECKING:
     from typing import IO, Any
 
-    from nbclient import NotebookClient
-
 MISSING = "Notebooks need nbclient and ipykernel: Install stepwell[notebooks]"
 PARAMETERS, INJECTED = "parameters", "injected-parameters"
 """The tags of the cell with defaults, and of the cell that was put after it: those that papermill has."""
@@ -182,7 +180,7 @@ def run(
     what its cells showed so far, is written to the file `kept`. `setup` is code that runs before the first cell and is not kept;
     `name` says which notebook it is. A notebook of another language runs in the kernel that it names.
 
-    Raises CellError for the error of a cell, and ValueError if there is no such kernel, or it dies.
+    Raises CellError for the error of a cell, and ValueError if there is no such kernel, it dies, or a signal ends it.
     """
     import_engine()
     from nbclient.exceptions import CellExecutionError, DeadKernelError
@@ -196,10 +194,15 @@ def run(
         try:
             with open(os.path.join(folder, "unheard"), "wb") as unheard:  # what the kernel passes on, it prints, too
                 client.execute(cwd=os.getcwd(), env=_variables(folder), stdout=unheard, stderr=unheard)
-        except CellExecutionError:
-            raise _error_of(notebook) from None
-        except DeadKernelError:
-            raise ValueError(f"The kernel of {name} died while a cell was at work") from None
+        except CellExecutionError as error:
+            raise _error_of(notebook, error, client.at_work) from None
+        except CellError:
+            raise
+        except Exception as error:
+            if not (client.was_ended or isinstance(error, DeadKernelError)):
+                raise
+            words = f"The notebook {name} was ended" if client.was_ended else f"The kernel of {name} died"
+            raise ValueError(f"{words} while {_cell(client)} was at work") from None
         finally:
             _write(notebook, kept)
 
@@ -242,7 +245,9 @@ def _opening(setup: str) -> str:
     return f"{lines}\n{setup}" if setup else lines
 
 
-def _client(notebook: Any, screen: _Screen, kept: str, setup: str, folder: str) -> NotebookClient:
+def _client(notebook: Any, screen: _Screen, kept: str, setup: str, folder: str) -> Any:  # noqa: C901
+    import asyncio
+
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
     from jupyter_client.manager import AsyncKernelManager
     from nbclient import NotebookClient
@@ -262,7 +267,26 @@ def _client(notebook: Any, screen: _Screen, kept: str, setup: str, folder: str) 
             return KernelSpec(argv=argv, language="python", display_name="Python")
 
     class Client(NotebookClient):
-        """A client that shows what cells show at once."""
+        """A client that shows what cells show at once, and knows which code cell is `at_work`, counted from 1."""
+
+        at_work = 0
+        was_ended = False
+        _end: Any = None
+
+        async def _async_cleanup_kernel(self) -> None:
+            """End the kernel once; if that is for a signal, nothing waits for the cell that is at work."""
+            if self._end is None:
+                waiting = self.task_poll_for_reply
+                if waiting is None or not waiting.done():
+                    self.was_ended, self.shutdown_kernel = True, "immediate"
+                if waiting is not None:
+                    waiting.cancel()
+                self._end = asyncio.ensure_future(super()._async_cleanup_kernel())
+            await self._end
+
+        def note(self, cell_index: int, **_: Any) -> None:
+            """Note which cell is at work."""
+            self.at_work = sum(cell["cell_type"] == "code" for cell in notebook["cells"][: cell_index + 1])
 
         async def async_start_new_kernel_client(self) -> Any:
             started = await super().async_start_new_kernel_client()
@@ -292,6 +316,7 @@ def _client(notebook: Any, screen: _Screen, kept: str, setup: str, folder: str) 
         record_timing=False,  # the same cells with the same results are the same notebook
         on_cell_executed=lambda **_: _write(notebook, kept),
     )
+    client.on_cell_execute = client.note
     client.owns_km = True  # it ends the kernel with the notebook, not with this process
     return client
 
@@ -318,13 +343,19 @@ def _write(notebook: dict[str, Any], kept: str) -> None:
     os.replace(draft, kept)
 
 
-def _error_of(notebook: Mapping[str, Any]) -> CellError:
+def _cell(client: Any) -> str:
+    return f"its cell {client.at_work}" if client.at_work else "its beginning"
+
+
+def _error_of(notebook: Mapping[str, Any], error: Any, at_work: int) -> CellError:
+    """Return the error that a cell shows; what Jupyter says in a sentence alone, it shows as none."""
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     for number, cell in reversed(list(enumerate(code, 1))):
         for output in cell.get("outputs", ()):
             if output["output_type"] == "error":
                 return CellError(output["ename"], output["evalue"], _plain(output["traceback"]), number)
-    return CellError("Error", "a cell failed without saying why", "", len(code))
+    name, words = (getattr(error, fact, "") for fact in ("ename", "evalue"))
+    return CellError(name or "Error", words or "a cell failed without saying why", "", at_work)
 
 
 def _plain(lines: list[str]) -> str:

@@ -22,6 +22,7 @@ TOO_MANY = "host.asked {}"
 """Name of a row for more than can be asked again."""
 
 _LONGEST_SHOWN = 60
+_TEMPLATES = ("setting", "argument", "param")
 
 ExplainTrees = Callable[[str, str], Iterable[str]]
 """Two tree digests in; the files that differ between them, in words, out."""
@@ -164,7 +165,7 @@ def _sentence(old: Row | None, new: Row | None, explain: ExplainTrees | None) ->
         words, before = (row.value.partition(CONTENT)[0].strip() for row in (new, old))
         return f"{new.label} is now {words}" if words not in ("", before) else f"{new.label} changed"
     if not new.value.startswith(CONTENT) and not old.value.startswith(CONTENT):
-        return f"{new.label}: {_short(old.value)} → {_short(new.value)}"
+        return f"{new.label}: {_written(old)} → {_written(new)}"
     files = tuple(explain(old.value.removeprefix(CONTENT), new.value.removeprefix(CONTENT))) if explain else ()
     if new.kind == "read" and new.name.endswith("/"):
         return f"the files in {new.label} changed" + (f": {', '.join(map(_name_sentence, files))}" if files else "")
@@ -181,8 +182,28 @@ def _shown(row: Row) -> str:
     if row.kind == "look":
         words = row.value.partition(CONTENT)[0].strip()
         return f": {words}" if words else ""
-    return "" if not row.value or row.kind == "read" or row.value.startswith(CONTENT) else f": {_short(row.value)}"
+    return "" if not row.value or row.kind == "read" or row.value.startswith(CONTENT) else f": {_written(row)}"
+
+
+def _written(row: Row) -> str:
+    """Return the value of a row as its user has written it: templates have other braces doubled."""
+    return _short(row.value.replace("{{", "{") if row.kind in _TEMPLATES else row.value)
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
+
+
+_CODE = ("recipe", "step type", "script", "module")
+_COMMAND = (*_CODE, "argument", "file")
+
+
+def code_key(fingerprint: Fingerprint) -> str:
+    """Return the key of the rows that tell which code a step has."""
+    kinds = _CODE if any(row.kind == "script" for row in fingerprint.rows) else _COMMAND
+    return Fingerprint(tuple(row for row in fingerprint.rows if row.kind in kinds)).key
+
+
+def partial_key(fingerprint: Fingerprint) -> str:
+    """Return the key of the rows that are known before any input is: without inputs and how they are read, reads and looks."""
+    return fingerprint.without("input", "beside", "reading", "order", "read", "look").key

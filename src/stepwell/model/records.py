@@ -134,7 +134,10 @@ class Exit(Jsonable):
 
 @dataclass(frozen=True, slots=True)
 class StepRecord(Jsonable):
-    """What happened when a step ran: enough to reuse it, to explain it, and to find its logs."""
+    """What happened when a step ran: enough to reuse it, to explain it, and to find its logs.
+
+    `incomplete` says what the result lacks, '' of one that may be used again by later runs.
+    """
 
     key: str
     step: str
@@ -147,6 +150,14 @@ class StepRecord(Jsonable):
     sequence: int = 0
     metrics: tuple[dict[str, Any], ...] = ()
     reused: bool = False
+    incomplete: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the field names and their plain values; `incomplete` only of one that is."""
+        plain = Jsonable.to_json(self)
+        if not self.incomplete:
+            del plain["incomplete"]
+        return plain
 
     @property
     def written(self) -> dict[str, Artifact]:

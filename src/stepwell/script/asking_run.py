@@ -153,6 +153,127 @@ class AskingRun(Recorder):
             model_framework_version=model_framework_version,
         )
 
+    # What v1 has beside -----------------------------------------------------------------------------------------------
+
+    def get_details_with_logs(self) -> dict[str, Any]:
+        """Return the same as `get_details`: a run that goes on has no logs yet.
+
+        Returns:
+            The details.
+        """
+        found: dict[str, Any] = self.get_details()  # type: ignore[attr-defined]  # (of every heir)
+        return found
+
+    def get_all_logs(self, destination: str | None = None) -> list[str]:
+        """Return no logs: those of a run that goes on are not complete.
+
+        Args:
+            destination: Not used.
+
+        Returns:
+            An empty list.
+        """
+        return []
+
+    def get_snapshot_id(self) -> str:
+        """Refuse: a step has a snapshot, of its source directory, and others can ask for it.
+
+        Returns:
+            Never.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        raise _refusal(
+            "Only a step has a snapshot, that of its source directory", "Ask the step: `find_step_run(name)[0]`."
+        )
+
+    def restore_snapshot(self, snapshot_id: str | None = None, path: str | None = None) -> str:
+        """Refuse, as `get_snapshot_id`.
+
+        Args:
+            snapshot_id: Not used.
+            path: Not used.
+
+        Returns:
+            Never.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        return self.get_snapshot_id()
+
+    def take_snapshot(self, file_or_folder_path: str | os.PathLike[str]) -> str:
+        """Refuse: files are kept with a run by uploading them.
+
+        Args:
+            file_or_folder_path: Not used.
+
+        Returns:
+            Never.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        raise _refusal(
+            "Snapshots are taken of source directories alone", "Keep files with `upload_file` or `upload_folder`."
+        )
+
+    def get_environment(self) -> Any:
+        """Refuse: an environment is known by its name, or by the configuration that has it.
+
+        Returns:
+            Never.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        raise _refusal(
+            "A run doesn't give its environment out", "Get a registered one with `Environment.get(ws, name)`."
+        )
+
+    def clean(self) -> None:
+        """Do nothing: what a run needs only while it works is removed by itself."""
+
+    @staticmethod
+    def add_type_provider(runtype: str, run_factory: Any) -> None:
+        """Refuse: there are no types of runs beside Stepwell's own.
+
+        Args:
+            runtype: Not used.
+            run_factory: Not used.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        raise _refusal(
+            "There are no types of runs beside Stepwell's own", "Make your own object of `Run.get(ws, run_id)`."
+        )
+
+    @staticmethod
+    def list_by_compute(
+        compute: Any, type: str | None = None, tags: Any = None, properties: Any = None, status: str | None = None
+    ) -> Iterator[Any]:
+        """Refuse: a run's steps may have many compute targets.
+
+        Args:
+            compute: Not used.
+            type: Not used.
+            tags: Not used.
+            properties: Not used.
+            status: Not used.
+
+        Returns:
+            Never.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        raise _refusal(
+            "Runs are not listed by compute target, as each step may have its own",
+            "List them with `Experiment.get_runs()`.",
+        )
+
     def _kept_path(self, path: str) -> str:
         """Return where a file or folder of the run stands."""
         kept = self._log.place(self._scope, self._prefix + os.path.normpath(path))
@@ -206,3 +327,7 @@ def _fits(wanted: Any, facts: Any) -> bool:
     if isinstance(wanted, str):
         return wanted in known
     return all(name in known and str(known[name]) == str(value) for name, value in dict(wanted).items())
+
+
+def _refusal(title: str, hint: str) -> UserErrorException:
+    return UserErrorException(title, hint=hint)

@@ -5,9 +5,10 @@ Each thing logged is one line of JSON in `events.jsonl`; kept files stand under 
 
 An event is {"type", "scope", "name", "value", "time"}, with "kind" for metrics and "step" and "description" if given:
 
-    type      metric, image, tag, untag, property, file, model or failed
+    type      metric, image, tag, untag, property, file, model, failed or incomplete
     scope     step, or parent for the pipeline run
-    name      of the metric, tag, property, file or model, after `<child>/` for a child run; of `failed` the child, or ""
+    name      of the metric, tag, property, file or model, after `<child>/` for a child run; of `failed` the child, or "";
+              of `incomplete` ""
     kind      one of `metrics.KINDS`
     value     of a metric as `metrics.encoded` writes it; of image and file the path of the kept file below its folder, of
               model that of a file or folder which becomes a version of the model of this name
@@ -130,7 +131,7 @@ def _is_event(event: Any) -> bool:
             return isinstance(value, str) and _is_confined(value)
         case "tag":
             return value is None or isinstance(value, str)
-        case "property" | "failed" | "untag":
+        case "property" | "failed" | "incomplete" | "untag":
             return isinstance(value, str)
     return False
 

@@ -72,6 +72,18 @@ class Run(AskingRun):
             )
         return _OfflineRun.new()
 
+    @classmethod
+    def get_submitted_run(cls, **kwargs: object) -> Run:
+        """Return the same as `get_context`, under v1's older name.
+
+        Args:
+            **kwargs: Further arguments of v1; not used.
+
+        Returns:
+            The run that the script is part of.
+        """
+        return cls.get_context()
+
     @staticmethod
     def get(workspace: Any, run_id: str) -> Run:
         """Find a run of a workspace, on the host.
@@ -313,6 +325,14 @@ class Run(AskingRun):
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is not None:
             self.fail(f"{type(error).__name__}: {error}")
+
+
+def mark_incomplete(reason: str) -> None:
+    """Say that the step's result lacks something: it is kept, and the next run makes it again, for this reason.
+
+    It is for what runs a script in Python's place.
+    """
+    Run.get_context()._append({"type": "incomplete", "name": "", "value": reason})  # noqa: SLF001  (of this module)
 
 
 def _named(paths: dict[str, Any]) -> dict[str, Any]:

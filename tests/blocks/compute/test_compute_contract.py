@@ -46,7 +46,7 @@ def gpu_workers():
     """The address of workers that declare GPUs, for all tests here."""
     import fake_gpu
 
-    from stepwell.blocks.compute.dask.cluster import close_all
+    from stepwell.blocks.compute.dask.clusters.cluster import close_all
 
     with fake_gpu.workers("0,1", "1,0") as address:
         yield address

@@ -8,7 +8,7 @@ from waiting import eventually
 from stepwell import AmlCompute, ComputeTarget, CudaCompute, DaskCompute, DockerCompute, LocalCompute
 from stepwell.blocks.arguments.checked import unchecked
 from stepwell.blocks.compute.compute_target import name_of, unsaved
-from stepwell.blocks.compute.dask import cluster
+from stepwell.blocks.compute.dask.clusters import cluster
 from stepwell.errors import ComputeTargetException, StepwellError, UserErrorException
 
 

@@ -6,18 +6,24 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
+from functools import partial
 
 import pytest
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectAlreadyExists
 
-from stepwell import AmlCompute, ComputeTarget, DaskCompute, Datastore, Environment, Workspace
+from stepwell import AmlCompute, ComputeTarget, DaskCompute, Dataset, Datastore, Environment, Model, Module, Pipeline
+from stepwell import PythonScriptStep, Workspace
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute as DaskBlock
+from stepwell.blocks.datasets import registry
 from stepwell.blocks.environments.registry import EnvironmentBlock
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import WorkspaceBlock
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock
-from stepwell.errors import DatastoreException, WorkspaceException
+from stepwell.blocks.workspace import models
+from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
+from stepwell.flows.catalog import module_publishing
+from stepwell.flows.publishing import lock as publishing_lock
 from stepwell.model.names import earlier_joined_name, joined_name
 
 
@@ -212,3 +218,78 @@ def test_who_waits_too_long_for_others_goes_on_without(server, monkeypatch):
     monkeypatch.setattr(documents, "_SECONDS_FOR_OTHERS", 0.1)
     with documents.registering("trial"), documents.registering("trial"):
         pass
+
+
+def test_of_many_who_create_a_document_at_once_one_has_it(server):
+    kind = new_kind()
+    documents.save(kind(at=0), "another")
+    made = all_at_once([lambda at=at: (at, documents.create(kind(at=at), "same")) for at in range(6)])
+    winners = [at for at, won in made if won]
+    assert len(winners) == 1 and documents.load(kind, "same").at == winners[0]
+    assert not documents.create(kind(at=9), "same")
+
+
+def test_versions_that_are_taken_at_once_differ(server):
+    """Without a lock, which other machines would not see either."""
+    name = uuid.uuid4().hex
+    take = partial(documents.take_version, "w", "kind", name)
+    assert sorted(all_at_once([lambda: take([2])] * 5)) == [3, 4, 5, 6, 7]
+    documents.give_version_back("w", "kind", name, 7)
+    assert take([6]) == 7
+    assert documents.take_version("w", "kind", f"{name} another", []) == 1
+
+
+def test_what_is_registered_on_two_machines_at_once_gets_two_versions(server, monkeypatch, tmp_path):
+    """Nothing is locked, as between machines."""
+    for module in (registry, models, publishing_lock, module_publishing):
+        monkeypatch.setattr(module, "exclusive", lambda _: nullcontext())
+    monkeypatch.setattr(documents, "registering", lambda _: nullcontext())
+    workspace = Workspace.create(f"t-{uuid.uuid4().hex[:12]}")
+    (tmp_path / "a").write_bytes(b"1")
+    workspace.get_default_datastore().upload_files([tmp_path / "a"], show_progress=False)
+    (tmp_path / "a.py").write_text("pass")
+
+    def dataset(number):
+        made = Dataset.File.from_files((workspace.get_default_datastore(), "a" + "*" * number))
+        return made.register(workspace, "d", create_new_version=True).version
+
+    def module(number):
+        made = Module.get(workspace, name="m")
+        return made.publish_python_script("a.py", str(number), [], [], source_directory=tmp_path, version=None).version
+
+    def environment(number):
+        made = Environment("e")
+        made.environment_variables = {"A": str(number)}
+        return int(made.register(workspace).version)
+
+    def pipeline(_):
+        step = PythonScriptStep("a.py", source_directory=tmp_path)
+        return Pipeline(workspace, [step]).publish("p").version
+
+    Module.create(workspace, "m", "")
+    kinds = {
+        "dataset": dataset,
+        "model": lambda _: Model.register(workspace, tmp_path / "a", "model").version,
+        "environment": environment,
+        "module": module,
+        "pipeline": pipeline,
+    }
+    for kind, register in kinds.items():
+        register(0)
+        found = all_at_once([partial(register, number) for number in (1, 2, 3)])
+        assert sorted(map(int, found)) == [2, 3, 4], kind
+
+
+def test_of_many_on_several_machines_who_create_a_workspace_or_module_one_does(server, monkeypatch):
+    monkeypatch.setattr(documents, "registering", lambda _: nullcontext())
+    monkeypatch.setattr(module_publishing, "exclusive", lambda _: nullcontext())
+    name = f"t-{uuid.uuid4().hex[:12]}"
+
+    def tried(action):
+        with suppress(WorkspaceException, UserErrorException):
+            return action()
+
+    made = all_at_once([lambda: tried(lambda: Workspace.create(name))] * 4)
+    (workspace,) = [one for one in made if one is not None]
+    made = all_at_once([lambda: tried(lambda: Module.create(workspace, "m", ""))] * 4)
+    assert sum(one is not None for one in made) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +20,8 @@ import strategies
 from keeping import OUTPUTS, commit, files_below, fingerprint, in_child, open_store, overwrite, cached
 from waiting import eventually
 
+from stepwell.blocks.store import maintenance
+from stepwell.blocks.system import living
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.store.retention import Limits, collect_runs
 from stepwell.blocks.system.living import owners
@@ -425,3 +428,44 @@ def test_another_program_collects_the_same_way(tmp_path: Path) -> None:
     run = subprocess.run([sys.executable, "-c", code, store.root], capture_output=True, text=True, check=True)
     assert run.stdout == "Amount(records=1, trees=2, bytes=16, unreadable=())\n"
     assert cached(store) == Miss("")
+
+
+def test_scratch_of_another_machine_stays_until_that_is_silent(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its lock can't be seen from here, so that it looks free."""
+
+    def leave() -> None:
+        store.scratch_folder()
+
+    assert in_child(leave) == 0
+    (lock,) = store.owners_folder.glob("p*.lock")
+    lock.write_text(json.dumps({"id": "1" * 16, "kernel": "2" * 16, "name": "anne@far"}))
+    for module in (living, maintenance):
+        monkeypatch.setattr(module, "locks_travel", lambda _: False)
+    other = open_store(store.root)
+    collect(other)
+    assert len(os.listdir(store.root / "work")) == 1
+    age(lock, 8)
+    collect(other)
+    assert os.listdir(store.root / "work") == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+def test_what_another_user_made_a_minute_ago_stays(store: Store) -> None:
+    commit(store, fingerprint(1))
+    commit(store, fingerprint(2))
+    os.chown(record_path(store, 1), 65534, 65534)
+    assert collect(store, days=0).records == 1
+    assert cached(store, fingerprint(1)) == OUTPUTS
+    age(record_path(store, 1), 2)
+    assert collect(store, days=0).records == 1
+
+
+def test_trees_that_nothing_needs_yet_stay_where_others_are_not_kept_out(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(maintenance, "locks_travel", lambda _: False)
+    source = strategies.write_folder(tmp_path / "source", {"train.py": b"1"})
+    store.add_tree(source, scan(source), move=False)
+    assert collect(store).trees == 0
+    age(trees(store)[0], 1)
+    assert collect(store).trees == 1

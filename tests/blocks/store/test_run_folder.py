@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from stepwell.blocks.store import run_folder
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.system import living
 from stepwell.flows.runs.summary import summarize
 
 
@@ -191,3 +193,42 @@ def test_the_name_of_a_run_is_read_once_however_often_it_is_asked_for_and_anew_w
     assert len(reads) == 1
     run.describe({"number": 12})
     assert run.label == "digits#12"
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no file system take locks along."""
+    monkeypatch.setattr(living, "locks_travel", lambda _: False)
+    monkeypatch.setattr(run_folder, "locks_travel", lambda _: False)
+
+
+def from_elsewhere(path: Path) -> None:
+    """Let the lock file be that of a machine whose locks can't be seen."""
+    path.write_text(json.dumps({"id": "1" * 16, "kernel": "2" * 16, "name": "anne@far"}))
+
+
+def test_a_free_lock_of_another_machine_proves_nothing_until_it_is_silent(tmp_path: Path, network: None) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.alive():
+        assert run.machine == living.machine()
+    assert not run.is_alive()  # of this machine: it does prove that
+    from_elsewhere(run.path / "alive.lock")
+    run.append({"status": "Running"})
+    assert run.is_alive()
+    long_ago = time.time() - 3600
+    os.utime(run.path / "alive.lock", (long_ago, long_ago))
+    assert run.is_alive()  # its heart beat since
+    os.utime(run.path / "heartbeat", (long_ago, long_ago))
+    assert not run.is_alive()
+    (run.path / "heartbeat").touch()
+    run.append({"status": "Finished"})
+    assert not run.is_alive()
+
+
+def test_where_locks_are_seen_a_free_one_is_proof_enough(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.alive():
+        assert run.is_alive()
+        assert not (run.path / "heartbeat").exists()
+    from_elsewhere(run.path / "alive.lock")
+    assert not run.is_alive()

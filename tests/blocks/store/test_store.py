@@ -27,10 +27,11 @@ from keeping import OUTPUTS, commit, exercise, files_below, fingerprint, in_chil
 from stepwell.blocks.store import store as module
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.store.stat_cache import StatCache
-from stepwell.blocks.store.store import FORMAT, Miss, Store, partial_key
+from stepwell.blocks.store.store import FORMAT, Miss, Store
 from stepwell.blocks.store.maintenance import collect, verify
 from stepwell.model.digests import digest, encode
 from stepwell.errors import StoreException
+from stepwell.model.fingerprint import partial_key
 from stepwell.model.tree import Tree, scan
 from stepwell.model.records import StepRecord
 

@@ -27,6 +27,15 @@ def test_the_key_is_that_of_the_first_release() -> None:
     assert Fingerprint(()).key == "73ac205b466fb0e7fe3a39c88bad6069317e57853c8b1cb0874a4a1eae386594"
 
 
+def test_braces_of_settings_are_shown_as_they_were_written() -> None:
+    """In a template they are doubled; of what is no template they stay as they are."""
+    rows = [Row(kind, "n", '{{"a": {parameter:rate}}') for kind in ("setting", "argument", "param", "parameter")]
+    assert [Fingerprint((row._replace(value=""),)).diff(Fingerprint((row,))) for row in rows] == [
+        (f'{row.label}: {{"a": {{parameter:rate}}}} → ' if row.kind != "parameter" else f"{row.label}: {row.value} → ",)
+        for row in rows
+    ]
+
+
 def test_differences_are_worded() -> None:
     now = Fingerprint(
         (

@@ -61,7 +61,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setattr(
         sys, "orig_argv", [sys.executable, "-m", "pytest"]
     )  # whatever workers of the tests are started with
-    monkeypatch.setattr(identity, "_has_other_files", lambda: False)
     yield folder
     overview.stop()
 
@@ -144,6 +143,53 @@ def test_a_command_has_what_its_caller_has(home, tmp_path):
     assert "SECRET" not in json.loads(after.stdout)["environment"]
     assert after.stderr != there.stderr  # each has random numbers of its own
     assert overview.pids() == [pid]
+
+
+def test_a_command_has_the_files_that_its_caller_hands_down_and_ignores_what_it_ignores(home, tmp_path):
+    """Also where the numbers of files are those that the runner has in use, or the last ones."""
+    (tmp_path / "probe.py").write_text(PROBE)
+    (tmp_path / "echo.py").write_text(
+        "import os, sys\nfor n in map(int, sys.argv[2:]): os.write(n, b'%d %d;' % (n, os.getppid()))"
+    )
+    pid = started()
+    below, above = os.pipe()
+    numbers = [*range(30, 60), 255, 1000]
+    for number in numbers:
+        os.dup2(above, number)
+    try:
+
+        def as_caller():
+            for name in ("SIGTSTP", "SIGALRM", "SIGTTOU", "SIGUSR1", "SIGCHLD"):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+        told = {"pass_fds": numbers, "preexec_fn": as_caller}
+        there = run("probe.py", input="", env={**os.environ}, **told)
+        here = run("probe.py", input="", env={**os.environ, identity.SWITCH: "0"}, **told)
+        one, other = (json.loads(found.stdout) for found in (there, here))
+        assert {str(number) for number in numbers} < set(one["files"])
+        assert other["environment"].pop(identity.SWITCH) == "0"
+        assert {name: one[name] for name in one if one[name] != other[name]} == {}
+        assert run("echo.py", *map(str, numbers), **told).returncode == 0
+        assert os.read(below, 10_000).decode() == "".join(f"{number} {pid};" for number in numbers)
+    finally:
+        for number in (below, above, *numbers):
+            os.close(number)
+    assert len(json.loads(run("probe.py", input="").stdout)["files"]) < len(numbers)
+
+
+def test_callers_that_say_nothing_hold_no_other(home, tmp_path):
+    (tmp_path / "tell.py").write_text("import os; print(os.getppid())")
+    pid = started()
+    (name,) = [name for name in os.listdir(identity.folder()) if not name.endswith(".lock")]
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(5)]
+    try:
+        for number, caller in enumerate(silent):
+            caller.connect(os.path.relpath(os.path.join(identity.folder(), name)))
+            caller.sendall(b"\0\0\1\0{"[:number])
+        assert [run("tell.py").stdout for _ in range(2)] == [f"{pid}\n"] * 2
+    finally:
+        for caller in silent:
+            caller.close()
 
 
 def test_many_commands_at_once_are_each_answered(home, tmp_path):

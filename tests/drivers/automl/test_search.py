@@ -117,3 +117,67 @@ def test_what_can_t_be_learnt_is_said_in_a_sentence(monkeypatch, tmp_path) -> No
     monkeypatch.setitem(sys.modules, "flaml", None)
     with pytest.raises(SystemExit, match=r"Install stepwell\[automl\]"):
         search(monkeypatch, tmp_path, run, task="regression", label_column_name="rent")
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "said"),
+    [
+        (
+            {},
+            {"label_column_name": "part"},
+            "'part' of 'training_data', the label of a regression, holds no numbers but '",
+        ),
+        ({"rent": pd.NaT}, {}, "no rows with a label"),
+        ({"rent": pd.Timestamp("2020-01-01")}, {}, "holds no numbers but Timestamp"),
+        ({"rent": np.inf}, {}, "the label of a regression, holds NaN or infinity"),
+        ({"size": np.inf}, {}, "'size' of 'training_data' holds infinity"),
+        ({"size": 1, "part": "a", "dear": "no"}, {}, "has one value in all rows"),
+        ({"dear": "no"}, {"task": "classification", "label_column_name": "dear"}, "is 'no' in all rows"),
+        ({"weight": "a"}, {"weight_column_name": "weight"}, "the weight, holds no numbers but 'a'"),
+        ({"weight": -1}, {"weight_column_name": "weight"}, "are not all at least 0"),
+        ({}, {"featurization": "off"}, "'part' of 'training_data' holds no numbers: Leave out `featurization='off'`"),
+        ({}, {"n_cross_validations": 500}, "has 120 rows with a label, too few to judge models in 500 folds"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_of_it(monkeypatch, tmp_path, change, settings, said) -> None:
+    run = Logged(training_data=flats().assign(**change))
+    with pytest.raises(SystemExit) as ended:
+        search(monkeypatch, tmp_path, run, **{"task": "regression", "label_column_name": "rent", **settings})
+    assert said in str(ended.value) and "\n" not in str(ended.value)
+
+
+def test_a_table_of_the_label_alone_or_of_few_rows_and_one_of_lists_are_told(monkeypatch, tmp_path) -> None:
+    asked = {"task": "regression", "label_column_name": "rent"}
+    with pytest.raises(SystemExit, match="has no column beside the label 'rent'"):
+        search(monkeypatch, tmp_path, Logged(training_data=flats()[["rent"]]), **asked)
+    with pytest.raises(SystemExit, match="has 4 rows with a label, too few to judge models in 5 folds"):
+        search(monkeypatch, tmp_path, Logged(training_data=flats(4)), **asked)
+    lists = flats().assign(part=[[1, 2]] * 120)
+    with pytest.raises(SystemExit, match="'part' of 'training_data' holds lists"):
+        search(monkeypatch, tmp_path, Logged(training_data=lists), **asked)
+    other = Logged(training_data=flats(), validation_data=flats().drop(columns=["size", "part"]))
+    with pytest.raises(SystemExit, match="'validation_data' lacks columns of 'training_data': size, part"):
+        search(monkeypatch, tmp_path, other, **asked)
+    unseen = Logged(training_data=flats(), validation_data=flats().assign(dear="perhaps"))
+    with pytest.raises(SystemExit, match="has labels that no row of 'training_data' has: 'perhaps'"):
+        search(monkeypatch, tmp_path, unseen, task="classification", label_column_name="dear")
+
+
+def test_whatever_flaml_meets_is_one_sentence(monkeypatch, tmp_path) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise AssertionError("first\nsecond")
+
+    monkeypatch.setattr("flaml.AutoML.fit", fails)
+    with pytest.raises(SystemExit, match="^FLAML can't learn from the table: AssertionError: first$"):
+        search(monkeypatch, tmp_path, Logged(training_data=flats()), task="regression", label_column_name="rent")
+
+
+def test_labels_that_are_true_or_false_or_decimals_are_numbers() -> None:
+    from decimal import Decimal
+
+    from stepwell.drivers.automl.tables import table
+
+    chosen = {"task": "regression", "label": "y", "weight": None, "drop_unlabelled": True, "skip_transform": False}
+    for values, found in (([True, False], [1.0, 0.0]), ([Decimal("1.5"), Decimal(2)], [1.5, 2.0])):
+        run = Logged(training_data=pd.DataFrame({"x": [1, 2], "y": values}))
+        assert list(table(run, "training_data", chosen)[1]) == found

@@ -83,6 +83,18 @@ def test_the_sweep_ends_when_its_time_is_over():
     assert "The sweep ends after 0.1 minutes, with 2 of 10 trials" in said
 
 
+def test_what_a_sweep_lacks_is_told_and_what_a_policy_ends_is_no_lack():
+    policy = {"name": "bandit", "slack_amount": 0.5, "evaluation_interval": 1, "delay_evaluation": 0}
+    assert sweep(Host(lambda x, i: float(x), length=5), policy=policy)[0].lacks == ""
+    assert sweep(Host(lambda x, i: 1.0), max_total_runs=3)[0].lacks == ""
+    ends = {2: "Failed", 3: "Canceled", 4: "Canceled"}
+    assert sweep(Host(lambda x, i: 1.0, ends=ends))[0].lacks == "of its 5 trials 1 failed, 2 cancelled"
+    made, _ = sweep(Host(lambda x, i: 1.0, length=10**6), max_duration_minutes=0.1)
+    assert made.lacks == "of its 2 trials 2 out of time, the time over before all had begun"
+    made, _ = sweep(Host(lambda x, i: 1.0, length=10**6), max_duration_minutes=0.1, max_total_runs=2)
+    assert made.lacks == "of its 2 trials 2 out of time"
+
+
 def test_the_first_of_equal_trials_is_the_best():
     assert sweep(Host(lambda x, i: 1.0))[0].best.number == 0
 

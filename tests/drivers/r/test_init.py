@@ -42,6 +42,48 @@ def run(tmp_path, monkeypatch, capfd):
 
 
 @needs_r
+def test_every_value_of_r_is_logged_as_it_is_or_refused(run, tmp_path):
+    """Whatever the options that say how numbers are printed."""
+    code, out, err = run(
+        """
+        options(OutDec = ",", digits = 3, scipen = -9)
+        log_metric("na", NA); log_metric("na_number", NA_real_); log_metric("inf", -Inf); log_metric("pi", 3.14159265)
+        log_metric("level", factor("b", levels = c("a", "b"))); log_metric("some", c(1, NA)); log_metric("hours", as.difftime(3, units = "hours"))
+        log_metric("matrix", matrix(1:4, 2)); log_metric("million", 1e6); log_metric("when", as.POSIXct(0, origin = "1970-01-01", tz = "UTC"))
+        log_list("nothing", NULL); log_list("named", list(a = 1, b = "x")); log_list("days", as.Date(c("2026-01-02", NA)))
+        log_table("frame", data.frame(day = as.Date("2026-01-02") + 0:1, x = c(NA, 1))); log_table("cells", matrix(1:2, 1))
+        log_metric("described", 1, description = c("in", "words")); set_tag("tag", 3)
+        refused <- function(expression) cat(tryCatch({expression; "taken"}, error = conditionMessage), "\n")
+        refused(log_metric("x", NULL)); refused(log_metric("x", numeric(0))); refused(log_metric("x", NA_character_)); refused(log_metric("x", mean))
+        refused(log_metric("x", 1i)); refused(log_metric("x", 1, step = "one")); refused(log_metric(NA_character_, 1)); refused(log_row("x", "", 1))
+        refused(log_table("x", 1:2)); refused(set_tag("x", c("a", "b"))); refused(add_properties(list(a = NULL, b = 1:2))); refused(add_properties("x"))
+        """
+    )
+    assert (code, err) == (0, "")
+    metrics = metrics_of(read_events(tmp_path / "control"))
+    assert [metrics.pop(name) for name in ("na", "na_number")] == pytest.approx([float("nan")] * 2, nan_ok=True)
+    assert metrics == {
+        "inf": float("-inf"), "pi": 3.14159265, "level": "b", "some": [1, None], "hours": 3, "matrix": [[1, 3], [2, 4]], "million": 1e6,
+        "when": "1970-01-01T00:00:00+0000", "nothing": [], "named": [1, "x"], "days": ["2026-01-02", None], "cells": {"V1": [1], "V2": [2]},
+        "frame": {"day": ["2026-01-02", "2026-01-03"], "x": [None, 1]}, "described": 1,
+    }  # fmt: skip
+    assert [line.strip() for line in out.splitlines()] == [
+        "There is no value of x to be logged: it is NULL.",
+        "There is no value of x to be logged: it is empty.",
+        "The value of x is NA: log a number or a text.",
+        "A value of class function can't be logged: log numbers, texts, dates, or lists of them.",
+        "A value of class complex can't be logged: log numbers, texts, dates, or lists of them.",
+        "The step of x must be a number.",
+        "The name of what is logged must be a text.",
+        "The values of a row must have names.",
+        "The columns of a table must have names.",
+        "The value of x must be one text.",
+        "The value of a must be one text.",
+        "Properties must have names.",
+    ]
+
+
+@needs_r
 def test_what_a_script_logs_is_of_its_run(run, tmp_path):
     (tmp_path / "source/p.png").write_bytes(b"png")
     code, out, err = run(

@@ -36,12 +36,15 @@ def test_a_notebook_is_looked_for_beside_the_step_first_and_by_its_mere_name_las
 def test_the_notebooks_that_a_notebook_runs_are_found(tmp_path):
     (tmp_path / "lib").mkdir()
     (tmp_path / "main.py").write_text(
-        "# MAGIC %run ./lib/helper $x=1\nx = dbutils.notebook.run('child', 60)\n# %run ./none"
+        "# MAGIC %run \"./lib/with blank\" $x=1\n# MAGIC %run './lib/helper'\nx = dbutils.notebook.run('child', 60)\n# %run ./none"
     )
     (tmp_path / "lib/helper.ipynb").write_text(
-        '{"source": ["%run /Users/other\\n", "dbutils.notebook.run(\\"../main\\")"]}'
+        '{"source": ["%run /Users/other\\n", "dbutils.notebook.run(path=\\"../main\\")", "%run \\"../quoted\\""]}'
     )
+    (tmp_path / "quoted.py").write_text("")
+    (tmp_path / "lib/with blank.py").write_text("")
     (tmp_path / "child.py").write_text("")
     (tmp_path / "Users").mkdir()
     (tmp_path / "Users/other.sql").write_text("")
-    assert sorted(others_of(str(tmp_path), "main.py")) == ["Users/other.sql", "child.py", "lib/helper.ipynb"]
+    found = ["Users/other.sql", "child.py", "lib/helper.ipynb", "lib/with blank.py", "quoted.py"]
+    assert sorted(others_of(str(tmp_path), "main.py")) == found

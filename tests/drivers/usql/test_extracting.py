@@ -149,3 +149,36 @@ def test_rows_are_read_and_written_within_little_memory(usql):
     @g = SELECT k, COUNT(*) AS n FROM @r GROUP BY k; OUTPUT @g TO "@@out@@/g.csv" ORDER BY k USING Outputters.Csv();"""
     made = usql.run(text, settings={"threads": 1, "memory": "100MB"})
     assert made["all.csv"].count(b"\n") == 200_000 and made["g.csv"].startswith(b"0,205\r\n")
+
+
+@pytest.mark.parametrize(
+    ("codec", "word"),
+    [
+        ("latin-1", 'Encoding.GetEncoding("windows-1252")'),
+        ("cp1252", 'Encoding.GetEncoding("windows-1252")'),
+        ("utf-16", "Encoding.Unicode"),
+        ("utf-32", "Encoding.UTF32"),
+    ],
+)
+def test_a_file_of_another_encoding_says_which_and_what_to_write(usql, codec, word):
+    usql.write("good.csv", "ä,1\n")
+    usql.write("bad.csv", "ä,1\n" * 3, codec)
+    text = (
+        '@r = EXTRACT a string, b int FROM "good.csv", "bad.csv" USING Extractors.Csv({});\n'
+        'OUTPUT @r TO "@@out@@/r.csv" USING Outputters.Csv();'
+    )
+    said = usql.error(text.format(""))
+    assert said.startswith("s.usql, line 1, column ") and "The file is not encoded as utf-8" in said
+    assert "bad.csv" in said and "good.csv" not in said.split("Hint")[0].split("file", 1)[1].split("\n")[0]
+    assert f"Write encoding: {word}" in said
+    alone = text.replace('"good.csv", ', "").format(f"encoding: {word}")
+    assert usql.run(alone)["r.csv"].decode() == '"ä",1\r\n' * 3
+
+
+def test_encodings_by_name(usql):
+    usql.write("a.csv", "€\n", "cp1252")
+    for given in ('"windows-1252"', "1252"):
+        text = f'@r = EXTRACT a string FROM "a.csv" USING Extractors.Csv(encoding: Encoding.GetEncoding({given}));\n'
+        assert usql.run(text + 'OUTPUT @r TO "@@out@@/r.csv" USING Outputters.Csv();')["r.csv"].decode() == '"€"\r\n'
+    said = usql.error(text.replace("1252", '"no-such"') + 'OUTPUT @r TO "@@out@@/r.csv" USING Outputters.Csv();')
+    assert "That encoding is not known here" in said

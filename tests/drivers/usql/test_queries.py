@@ -147,3 +147,25 @@ def test_a_variable_may_be_assigned_again(usql):
 def test_distinct_and_case(usql):
     query = 'SELECT DISTINCT CASE Dept WHEN "HR" THEN 1 WHEN null THEN 0 ELSE 2 END AS k FROM @people'
     assert usql.rows(query, EMPLOYEES, order="ORDER BY k") == ["0", "1", "2"]
+
+
+def test_long_chains_are_computed(usql):
+    long = 600
+    total = " + ".join(["Pay"] * long)
+    rows = '(VALUES (2, "x")) AS t(Pay, Name)'
+    assert usql.one(total, rows) == str(2 * long)
+    assert usql.one(" + ".join(["SUM(Pay)"] * 40), rows) == "80"
+    assert usql.one("(" + " && ".join(["Pay > 1"] * long) + ") ? 1 : 0", rows) == "1"
+    assert len(usql.one(" + ".join(["Name"] * 300), rows)) == 300
+
+
+def test_a_sum_of_aggregates_is_as_long_as_any(usql):
+    assert usql.one(" + ".join(["SUM(a)"] * 500), "(VALUES (1), (2)) AS t(a)") == "1500"
+
+
+def test_absurd_depth_is_a_sentence(usql):
+    for text in (" + ".join(["1"] * 3000), "-" * 3000 + "1", "(" * 3000 + "1" + ")" * 3000 + " + -" * 2000 + "1"):
+        said = usql.error(
+            f'@r = SELECT a FROM (VALUES ({text})) AS t(a);\nOUTPUT @r TO "@@out@@/r.csv" USING Outputters.Csv();'
+        )
+        assert said.startswith("s.usql, line 1, column ") and "nested more than 1000 deep" in said

@@ -116,6 +116,33 @@ def test_several_processes_need_a_backend_that_there_is():
         Estimator("src", entry_script="a.py", distributed_backend="pvm")
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [
+        (PyTorch, {"framework_version": "banana"}, "`framework_version` of PyTorch must be a version of torch"),
+        (SKLearn, {"framework_version": ""}, "`framework_version` of SKLearn must be a version of scikit-learn"),
+        (TensorFlow, {"framework_version": ">=2"}, "`framework_version` of TensorFlow must be a version"),
+        (Chainer, {"framework_version": "1.0 ; x"}, "`framework_version` of Chainer must be a version of chainer"),
+        (PyTorch, {"distributed_backend": "ps"}, "PyTorch can't have its processes find one another by 'ps'"),
+        (
+            TensorFlow,
+            {"distributed_training": Gloo()},
+            "TensorFlow can't have its processes find one another by 'gloo'",
+        ),
+        (Chainer, {"distributed_backend": "nccl"}, "Chainer can't have its processes find one another by 'nccl'"),
+        (TensorFlow, {"worker_count": 3}, "`worker_count` counts with parameter servers alone"),
+        (
+            TensorFlow,
+            {"parameter_server_count": 2, "distributed_backend": "mpi"},
+            "`parameter_server_count` counts with",
+        ),
+    ],
+)
+def test_what_a_framework_can_not_have_is_said(kind, options, words):
+    with pytest.raises(UserErrorException, match=words):
+        kind("src", entry_script="a.py", **options)
+
+
 @pytest.mark.parametrize("make", [lambda: MpiConfiguration(0), lambda: Mpi(True), lambda: TensorflowConfiguration(0)])
 def test_there_is_at_least_one_process(make):
     with pytest.raises(UserErrorException, match="must be a whole number"):

@@ -6,7 +6,16 @@ import json
 import os
 
 import pytest
-from stepwell import CommandStep, DataTransferStep, OutputFileDatasetConfig, PipelineData, PipelineParameter
+from stepwell import (
+    CommandStep,
+    DataTransferStep,
+    LocalCompute,
+    OutputFileDatasetConfig,
+    PipelineData,
+    PipelineParameter,
+)
+from stepwell.blocks.processes.output import Notice
+from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.references import DataPath, DataPathComputeBinding
 
 DUMP = "import json, os\njson.dump([list(os.fsencode(a)) for a in args[1:]], open(args[0], 'w'))\n"
@@ -277,3 +286,17 @@ def test_a_result_whose_models_could_not_be_registered_is_not_kept(project, monk
     assert project.happened(pipeline) == {"s.py": "ran"}
     assert Model(project.workspace, "iris").version == 1
     assert project.happened(pipeline) == {"s.py": "reused"}
+
+
+def test_what_a_target_waits_for_is_progress_of_the_step(project, monkeypatch):
+    run = LocalCompute.run
+
+    def waiting(self, job, on_output, stop, redact):
+        on_output(Notice("Waiting for a free node\n"))
+        on_output(Notice())
+        return run(self, job, on_output, stop, redact)
+
+    monkeypatch.setattr(LocalCompute, "run", waiting)
+    summary = project.run(project.pipeline(project.step("a.py", "pass")))
+    journal = RunFolder(project.workspace.store.run_folder(summary.run_id)).journal()
+    assert [event["progress"] for event in journal if "progress" in event] == ["Waiting for a free node", ""]

@@ -334,3 +334,33 @@ def test_a_result_that_was_tampered_with_runs_again_and_the_plan_says_so(project
     assert project.happened(pipeline) == {"a.py": "ran"}
     assert Path(kept).read_text() == "a.py "
     assert project.happened(pipeline) == {"a.py": "reused"}
+
+
+INCOMPLETE = "from stepwell.script.run import mark_incomplete; mark_incomplete('2 of 5 parts are missing')\nopen(args[0], 'w').write('a')"
+
+
+def test_a_result_that_is_incomplete_is_kept_and_used_but_made_again_by_the_next_run(project):
+    table = PipelineData("table")
+    make = project.step("make.py", INCOMPLETE, name="make", arguments=[table], outputs=[table])
+    use = project.step("use.py", "print(open(args[0]).read())", name="use", arguments=[table], inputs=[table])
+    pipeline = project.pipeline(make, use)
+    first = project.run(pipeline)
+    run = project.workspace.get_run(first.run_id)
+    assert run.find_step_run("make")[0].get_outputs()["table"].local_path.read_text() == "a"
+    words = "is incomplete, so that the next run makes it again: 2 of 5 parts are missing"
+    assert any(words in warning for warning in first.warnings)
+    why = pipeline.plan()[0].why
+    assert why[0].startswith("its result in ") and why[0].endswith(" is incomplete: 2 of 5 parts are missing")
+    assert [(step.happened, step.why) for step in project.run(pipeline).steps][0] == ("ran", why)
+    assert project.executions == {"make.py": 2, "use.py": 1}  # whose input came out as before
+    whole = project.step("make.py", "open(args[0], 'w').write('a')", name="make", arguments=[table], outputs=[table])
+    assert [project.happened(project.pipeline(whole))["make"] for _ in "12"] == ["ran", "reused"]
+
+
+def test_equal_steps_of_one_run_share_a_result_that_is_incomplete(project):
+    steps = []
+    for name in "ab":
+        table = PipelineData("table")
+        steps.append(project.step("make.py", INCOMPLETE, name=name, arguments=[table], outputs=[table]))
+    assert sorted(project.happened(project.pipeline(*steps)).values()) == ["ran", "reused"]
+    assert project.executions == {"make.py": 1}

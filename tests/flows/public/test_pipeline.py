@@ -167,7 +167,19 @@ def test_a_step_whose_input_vanished_fails_the_plan_with_a_hint(project):
     nowhere = project.workspace.get_default_datastore().path("nowhere", "raw")
     with pytest.raises(Exception, match="There is no data at a path") as caught:
         project.pipeline(project.step("a.py", "", inputs=[nowhere])).plan()
-    assert caught.value.hint
+    folder = project.workspace.get_default_datastore().local_root
+    assert caught.value.facts["the datastore is"].startswith(
+        f"{folder}, in the home of this machine; every other machine"
+    )
+    assert "Datastore.register(ws, name, url)" in caught.value.hint
+
+
+def test_of_a_datastore_that_all_machines_reach_no_more_is_told(project, tmp_path):
+    nowhere = Datastore.register(project.workspace, "far", str(tmp_path / "far")).path("nowhere")
+    with pytest.raises(Exception, match="There is no data at a path") as caught:
+        project.pipeline(project.step("a.py", "", inputs=[nowhere])).plan()
+    assert "the datastore is" not in caught.value.facts
+    assert caught.value.hint == "Upload the data first, or correct `path_on_datastore`."
 
 
 def test_a_secret_reaches_the_script_and_nothing_else(project, server, stepwell_home):

@@ -14,7 +14,7 @@ from waiting import eventually
 from stepwell.blocks.server import connection, patience
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store import untold
-from stepwell.deployments.serve.untold_runs import UntoldRuns
+from stepwell.deployments.serve.runs.untold_runs import UntoldRuns
 from stepwell.errors import ServerException
 from stepwell.flows.runs import flow_run, launch
 from stepwell.flows.runs.flow_run import RunOptions

@@ -24,8 +24,8 @@ FACTS = [
 def found(tmp_path):
     """Returns the numbers of the runs that a word means."""
     for run_id, facts in zip(IDS, FACTS, strict=True):
-        RunFolder(tmp_path / run_id).describe(facts)
-    workspace = SimpleNamespace(store=SimpleNamespace(run_folders=lambda: [tmp_path / run_id for run_id in IDS]))
+        RunFolder(tmp_path / "runs" / run_id).describe(facts)
+    workspace = SimpleNamespace(run_place=SimpleNamespace(root=tmp_path, written=tmp_path))
     return lambda word: [run.facts()["number"] for run in matching_runs(workspace, word)]
 
 
@@ -34,7 +34,7 @@ def found(tmp_path):
     [
         ("digits#1", [1]), ("digits #1", [1]), ("#1", [1]), ("1", [1]), ("digits#2", [2]), ("chosen", [2]),
         ("my flow#3", [3]), ("a#b#12", [4 * 3]), ("12", [12]), ("#12", [12]), ("12000000", [3]), ("120", [3]),
-        (IDS[0], [1]), ("06926f1a", [1, 2]), ("06926f1a-0002", [2]), ("4ab", [12]),
+        (IDS[0], [1]), ("06926f1a", [2, 1]), ("06926f1a-0002", [2]), ("4ab", [12]),
         ("digits#3", []), ("igits#1", []), ("#", []), ("", []), ("#99", []), ("digits", []),
     ],
 )  # fmt: skip

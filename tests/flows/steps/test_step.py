@@ -207,6 +207,41 @@ def test_a_transfer_needs_both_ends():
 
 
 @pytest.mark.parametrize(
+    ("source", "target", "more", "words"),
+    [
+        ("x", "x/y", {}, "would copy a folder into itself"),
+        ("", "x", {}, "would copy a folder into itself"),
+        ("x/", "./x", {}, "would copy data to where they stand"),
+        ("x/y", "x", {}, "would copy data over the folder that holds them"),
+        (
+            "x/a.txt",
+            "x",
+            {"source_reference_type": "file", "destination_reference_type": "directory"},
+            "to where they stand",
+        ),
+    ],
+)
+def test_a_transfer_into_itself_is_refused(source, target, more, words):
+    with pytest.raises(UserErrorException, match=words):
+        DataTransferStep("move", DataReference(LAKE, "a", source), DataReference(LAKE, "b", target), **more)
+
+
+def test_a_transfer_beside_its_source_or_to_another_datastore_is_none():
+    for source, target in (("x", "xy"), ("x/a.txt", "y"), ("x/y", "x/z")):
+        DataTransferStep("move", DataReference(LAKE, "a", source), DataReference(LAKE, "b", target))
+
+
+def test_blank_names_and_variables_that_no_process_can_have_are_refused():
+    with pytest.raises(UserErrorException, match="A step needs a name"):
+        PythonScriptStep("a.py", name=" ")
+    with pytest.raises(UserErrorException, match="A value in `params` has no name"):
+        PythonScriptStep("a.py", params={"": 1})
+    for name in ("", "a=b"):
+        with pytest.raises(UserErrorException, match="An environment variable can't be called"):
+            PythonScriptStep("a.py", environment_variables={name: "1"})
+
+
+@pytest.mark.parametrize(
     "more", [{"retries": -1}, {"retries": "1"}, {"timeout_seconds": -1}, {"retry_delay_seconds": True}]
 )
 def test_impossible_numbers_are_refused(more):

@@ -25,7 +25,7 @@ from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.guarded_app import free_port
 from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.deployments.serve.untold_runs import UntoldRuns
+from stepwell.deployments.serve.runs.untold_runs import UntoldRuns
 from stepwell.errors import DatastoreException
 from stepwell.flows.engine import scheduler, tasks
 from stepwell.flows.task_runs import served

@@ -28,11 +28,13 @@ def search(settings: dict[str, str]) -> None:
     except ImportError:
         sys.exit("An AutoMLStep needs FLAML and its models: Install stepwell[automl]")
     from stepwell.drivers.automl.judging import Judge
+    from stepwell.drivers.automl.tables import check_training, table
     from stepwell.script.run import Run
 
     chosen, run = json.loads(settings["config"]), Run.get_context()
-    rows, labels, weights = _table(run, "training_data", chosen)
-    more = _validation(run, chosen)
+    rows, labels, weights = table(run, "training_data", chosen)
+    more = _validation(run, chosen, rows, labels)
+    check_training(rows, labels, chosen, judged_by_itself=more["eval_method"] != "holdout")
     judge = Judge(chosen["task"], chosen["metric"], labels)
     found = AutoML()  # type: ignore[no-untyped-call]
     if os.path.exists(_LOG):
@@ -59,8 +61,9 @@ def search(settings: dict[str, str]) -> None:
             **({} if weights is None else {"sample_weight": weights}),
             **more,
         )
-    except (ValueError, TypeError) as error:
-        sys.exit(f"FLAML can't learn from the table: {error}")
+    except Exception as error:  # noqa: BLE001  (of whatever kind, it is the table or the settings that it could not use)
+        reason = (str(error).strip().splitlines() or ["it gave no reason"])[0]
+        sys.exit(f"FLAML can't learn from the table: {type(error).__name__}: {reason}")
     trials = _trials()
     if found.best_estimator is None or not trials:
         sys.exit("No model was trained in the time that there is: Give more by `experiment_timeout_hours`")
@@ -77,30 +80,14 @@ def search(settings: dict[str, str]) -> None:
     _keep(found, settings, {f"{run.id}_{number}": _listed(trial) for number, trial in enumerate(trials)})
 
 
-def _table(run: Any, name: str, chosen: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """Return the rows, labels and weights (None for none) of a table; end the step if a column is not there."""
-    frame = run.input_datasets[name].to_pandas_dataframe()
-    for column in filter(None, (chosen["label"], chosen["weight"])):
-        if column not in frame.columns:
-            sys.exit(
-                f"The table {name!r} has no column {column!r}: its columns are {', '.join(map(str, frame.columns))}"
-            )
-    unlabelled = int(frame[chosen["label"]].isna().sum())
-    if unlabelled and not chosen["drop_unlabelled"]:
-        sys.exit(f"{unlabelled} rows of {name!r} have no label: Leave them out with `exclude_nan_labels=True`")
-    frame = frame[frame[chosen["label"]].notna()].reset_index(drop=True)
-    if frame.empty:
-        sys.exit(f"The table {name!r} has no rows with a label")
-    weights = frame[chosen["weight"]].to_numpy() if chosen["weight"] else None
-    rows = frame.drop(columns=[column for column in (chosen["label"], chosen["weight"]) if column])
-    return rows, frame[chosen["label"]], weights
-
-
-def _validation(run: Any, chosen: dict[str, Any]) -> dict[str, Any]:
+def _validation(run: Any, chosen: dict[str, Any], rows: Any, labels: Any) -> dict[str, Any]:
     """Return how FLAML judges models: by another table, in folds, or by a share of the rows."""
+    from stepwell.drivers.automl.tables import check_validation, table
+
     if "validation_data" in run.input_datasets:
-        rows, labels, _ = _table(run, "validation_data", chosen)
-        return {"X_val": rows, "y_val": labels, "eval_method": "holdout"}
+        others, truth, _ = table(run, "validation_data", chosen)
+        others = check_validation(rows, labels, (others, truth), chosen)
+        return {"X_val": others, "y_val": truth, "eval_method": "holdout"}
     if chosen["folds"]:
         return {"eval_method": "cv", "n_splits": chosen["folds"]}
     if chosen["validation_size"]:

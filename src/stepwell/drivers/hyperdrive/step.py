@@ -14,6 +14,7 @@ from stepwell.drivers.hyperdrive.sweep import Sweep, Trial
 from stepwell.errors import StepwellError
 from stepwell.script import channel
 from stepwell.script.metrics import decoded
+from stepwell.script.run import Run, mark_incomplete
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def run(settings: dict[str, str]) -> None:
         )
         trials = sweep.run()
         _refuse_failure(trials)
+        if lacks := sweep.lacks:
+            mark_incomplete(lacks)
         metrics = {run: decoded(found) for run, found in channel.ask("trial.metrics").items()}
         _leave_report(sweep, name)
         _leave_outputs(config["outputs"], outputs, sweep, metrics, name)
@@ -89,8 +92,6 @@ def _refuse_failure(trials: list[Trial]) -> None:
 
 def _leave_report(sweep: Sweep, metric: str) -> None:
     """Write the table of trials and their picture to the step's files, and log both."""
-    from stepwell.script.run import Run
-
     trials = sweep.trials
     names = list(trials[0].hyperparameters)
     rows = [

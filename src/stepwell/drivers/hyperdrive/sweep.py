@@ -44,6 +44,7 @@ class Trial:
         values: The values of the primary metric, in the order in which they were logged.
         error: Why it failed.
         stopped: Why a policy, or the time, ended it.
+        cut: Whether it was the sweep's time that did.
         reused: Whether an earlier run's result was used.
     """
 
@@ -51,7 +52,7 @@ class Trial:
         self.number, self.hyperparameters, self.id = number, hyperparameters, id
         self.status, self.error, self.stopped = "NotStarted", "", ""
         self.values: list[float] = []
-        self.reused = False
+        self.reused = self.cut = False
         self._judged = 0
 
     @property
@@ -100,7 +101,7 @@ class Sweep:
         self._sampler = sampler_of(settings["sampling"], self._goal)
         self._most = int(settings["max_total_runs"])
         self._concurrent = min(self._most, int(settings["max_concurrent_runs"] or self._most))
-        self._exhausted = False
+        self._exhausted = self._cut_short = False
         self._progress, self._told = progress, ""
         self.trials: list[Trial] = []
 
@@ -131,6 +132,19 @@ class Sweep:
     def value(self, trial: Trial) -> float | None:
         """Return the best value that a trial has logged, None if there is none."""
         return best_of(self._goal, trial.values)
+
+    @property
+    def lacks(self) -> str:
+        """What the sweep was to have and has not, in words, '' if it is whole: what a policy ends is no lack."""
+        cancelled = [trial for trial in self.trials if trial.status == "Canceled"]
+        counts = {
+            "failed": sum(trial.status == "Failed" for trial in self.trials),
+            "cancelled": sum(not trial.stopped for trial in cancelled),
+            "out of time": sum(trial.cut for trial in cancelled),
+        }
+        words = [f"{count} {what}" for what, count in counts.items() if count]
+        words += ["the time over before all had begun"] if self._cut_short else []
+        return f"of its {len(self.trials)} trials {', '.join(words)}" if words else ""
 
     @property
     def _more(self) -> bool:
@@ -190,9 +204,11 @@ class Sweep:
         minutes = float(self._settings["max_duration_minutes"])
         if self._more:
             self._say(f"The sweep ends after {minutes:g} minutes, with {len(self.trials)} of {self._most} trials")
+            self._cut_short = True
         self._exhausted = True
         for trial in self.trials:
             if not trial.ended and not trial.stopped:
+                trial.cut = True
                 self._stop(trial, f"the sweep has taken its {minutes:g} minutes")
 
     def _stop(self, trial: Trial, why: str) -> None:

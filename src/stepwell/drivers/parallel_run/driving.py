@@ -5,16 +5,18 @@ from __future__ import annotations
 import gc
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepwell.drivers.parallel_run.batches import MiniBatch, Source, split
 from stepwell.drivers.parallel_run.pool import NoWorkerError, Pool
 from stepwell.drivers.parallel_run.report import Counts, Report
-from stepwell.drivers.parallel_run.results import Results, read_index
+from stepwell.drivers.parallel_run.results import Earlier, Results, read_index
 from stepwell.drivers.parallel_run.settings import (
     APPEND_ROW,
     EARLIER,
@@ -24,11 +26,16 @@ from stepwell.drivers.parallel_run.settings import (
 )
 from stepwell.drivers.parallel_run.sources import sources_of, written_beside
 from stepwell.drivers.parallel_run.worker import DONE, Task, work
-from stepwell.errors import StepwellError
+from stepwell.errors import StepwellError, UserErrorException
 from stepwell.script.events import CONTEXT, EVENTS
 from stepwell.script.run import Run
 
 LOGS, OUTPUTS = "logs", "outputs"
+_OWN_LOGS = re.compile(
+    r"job_(progress_overview|result|error)\.txt|failed_items\.csv|sys/job_report/processed_mini-batches\.csv|"
+    r"user/(stdout|stderr|entry_script_log)/0/process\d+\.(stdout|stderr|log)\.txt"
+)
+_READS_BEYOND = "the script reads or lists files of what is split beside those of its mini-batch"
 
 
 class TooManyFailuresError(Exception):
@@ -54,30 +61,72 @@ def _drive(script: str, settings: Settings) -> None:
         context: dict[str, Any] = json.load(stream)
     inputs, outputs = context.get("input_datasets", {}), context.get("output_datasets", {})
     sources = sources_of(context, settings.inputs, by_content=settings.keeps)
-    earlier, _ = read_index(inputs[EARLIER]) if settings.keeps else ({}, "")
+    earlier = read_index(inputs[EARLIER]) if settings.keeps else Earlier()
     earlier_file = os.path.join(inputs.get(EARLIER_OUTPUT, ""), settings.append_row_file_name)
     if not any(source.items for source in sources):
         print(f"There is nothing to split: no file is in {', '.join(settings.inputs)}", file=sys.stderr)
-    batches = list(enumerate(split_by(settings, sources, list(earlier))))
     target = os.path.join(outputs[settings.output], settings.append_row_file_name) if settings.output else ""
-    events, found = os.path.join(control, EVENTS), set(_below(OUTPUTS))
-    before = _size(events)
-    with closing(Results(earlier, earlier_file)) as results:
-        new = [(number, batch) for number, batch in batches if not results.stands(number, batch)]
-        table = any(source.is_table for source in sources)
-        counts, workers = _counts(batches, new, results, table=table), _workers(settings, len(new))
-        report = Report(LOGS, counts, "rows" if table else "files", workers)
-        task = Task(
-            script,
-            {source.name: source for source in sources},
-            [batch for _, batch in batches],
-            settings.output_action == APPEND_ROW,
-            settings.logging_level,
-            outputs.get(settings.output, ""),
-            LOGS,
-        )
+    appends = settings.output_action == APPEND_ROW
+    task = Task(
+        script,
+        {source.name: source for source in sources},
+        [],
+        appends,
+        settings.logging_level,
+        outputs.get(settings.output, ""),
+        LOGS,
+        watches=settings.keeps,
+    )
+    before = _left(control)
+    with closing(Results(earlier.rows, earlier_file)) as results:
+        first, moved = (split_by(settings, sources, known) for known in ((), earlier.moved))
+        attempt = _Attempt(task, settings, results, target if appends else "")
+        attempt.run(moved, only_in_order=moved != first)
+        if not attempt.is_in_order and moved != first:
+            print("There is not a row for each file: the mini-batches are made as if none had run before", flush=True)
+            results.begin_anew()
+            attempt.run(first)
+        if target and appends:
+            why_not = attempt.why_not or _why_not(context, target, before, _left(control)) if settings.keeps else ""
+            order, position = {}, 0
+            for source in sources:
+                order[source.name] = {item.name: place for place, item in enumerate(source.items, position)}
+                position += len(source.items)
+            kept = outputs[KEPT] if settings.keeps else ""
+            results.write(target, kept, why_not, order, failed=bool(attempt.counts.failed))
+        elif target:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+    attempt.report.close(Run.get_context(), "succeeded")
+
+
+class _Attempt:
+    """An execution of mini-batches, of which as many run as do not stand already."""
+
+    report: Report
+
+    def __init__(self, task: Task, settings: Settings, results: Results, target: str) -> None:
+        self._task, self._settings, self._results, self._target = task, settings, results, target
+        self._there = _stamp(target)
+        self.counts = Counts()
+        self.why_not = ""
+
+    @property
+    def is_in_order(self) -> bool:
+        """Whether there is a row for each item, so that the rows are the same whichever the mini-batches were."""
+        return self._results.in_order and not self.counts.failed
+
+    def run(self, batches: Sequence[MiniBatch], *, only_in_order: bool = False) -> None:
+        """Run what does not stand; nothing if what stands is not in order although it has to be."""
+        results = self._results
+        new = [(number, batch) for number, batch in enumerate(batches) if not results.stands(number, batch)]
+        if only_in_order and not results.in_order:
+            return
+        table = any(source.is_table for source in self._task.sources.values())
+        self.counts = _counts(batches, new, results, table=table)
+        workers = _workers(self._settings, len(new))
+        self.report = report = Report(LOGS, self.counts, "rows" if table else "files", workers)
         try:
-            _run_all(task, settings, new, workers, results, report)
+            self._run_all(batches, new, workers)
         except TooManyFailuresError as error:
             report.close(Run.get_context(), f"failed: {error}")
             print(f"\n{error}. The first error:\n{report.first_error}", file=sys.stderr)
@@ -86,16 +135,40 @@ def _drive(script: str, settings: Settings) -> None:
             report.close(Run.get_context(), "failed: no worker process got ready")
             print(f"\nNo mini-batch can run, since the worker processes did not get ready:\n{error}", file=sys.stderr)
             raise SystemExit(1) from None
-        if target and settings.output_action == APPEND_ROW:
-            why_not = _why_not(context, target, _size(events) > before, found) if settings.keeps else ""
-            order, position = {}, 0
-            for source in sources:
-                order[source.name] = {item.name: place for place, item in enumerate(source.items, position)}
-                position += len(source.items)
-            results.write(target, outputs[KEPT] if settings.keeps else "", why_not, order)
-        elif target:
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-    report.close(Run.get_context(), "succeeded")
+        except UserErrorException as error:
+            report.close(Run.get_context(), f"failed: {error.title}")
+            raise
+
+    def _run_all(self, batches: Sequence[MiniBatch], new: Sequence[tuple[int, MiniBatch]], workers: int) -> None:
+        settings, report = self._settings, self.report
+        limit, tries = settings.run_invocation_timeout, settings.run_max_try
+        gc.freeze()  # or each process would copy what it is forked from when it collects garbage
+        task = replace(self._task, batches=batches)
+        pool = Pool(partial(work, task), workers, limit_seconds=limit, tries=tries, on_retry=report.retried)
+        with pool:
+            for outcome in pool.outcomes(new):
+                self._check_target()
+                if outcome is None:
+                    report.progress()
+                    continue
+                reply = outcome.reply
+                report.took(outcome)
+                if reply.reads_beyond:
+                    self.why_not = _READS_BEYOND
+                if reply.kind == DONE:
+                    whole = reply.returned == reply.given
+                    self._results.add(outcome.number, outcome.batch, reply.rows, reply.returned, whole=whole)
+                _check(settings, report)
+        self._check_target()
+
+    def _check_target(self) -> None:
+        """Raise UserErrorException if the script has written a file where the rows will be written."""
+        if self._target and _stamp(self._target) != self._there:
+            raise UserErrorException(
+                "The script writes a file of its own where the rows of its mini-batches are put",
+                {"output": self._settings.output, "file": self._settings.append_row_file_name},
+                "Write it under another name, or give the rows another one with `append_row_file_name`.",
+            )
 
 
 def split_by(settings: Settings, sources: Sequence[Source], earlier: Sequence[Any]) -> list[MiniBatch]:
@@ -103,30 +176,6 @@ def split_by(settings: Settings, sources: Sequence[Source], earlier: Sequence[An
     table = any(source.is_table for source in sources)
     files, size = (0, settings.bytes) if table else (settings.files, 0)
     return list(split(sources, files, size, settings.partition_keys, earlier))
-
-
-def _run_all(
-    task: Task,
-    settings: Settings,
-    batches: Sequence[tuple[int, MiniBatch]],
-    workers: int,
-    results: Results,
-    report: Report,
-) -> None:
-    limit, tries = settings.run_invocation_timeout, settings.run_max_try
-    gc.freeze()  # or each process would copy what it is forked from when it collects garbage
-    pool = Pool(partial(work, task), workers, limit_seconds=limit, tries=tries, on_retry=report.retried)
-    with pool:
-        for outcome in pool.outcomes(batches):
-            if outcome is None:
-                report.progress()
-                continue
-            reply = outcome.reply
-            report.took(outcome)
-            if reply.kind == DONE:
-                whole = reply.returned == reply.given
-                results.add(outcome.number, outcome.batch, reply.rows, reply.returned, whole=whole)
-            _check(settings, report)
 
 
 def _check(settings: Settings, report: Report) -> None:
@@ -146,7 +195,7 @@ def _check(settings: Settings, report: Report) -> None:
 
 
 def _counts(
-    batches: Sequence[tuple[int, MiniBatch]], new: Sequence[tuple[int, MiniBatch]], results: Results, *, table: bool
+    batches: Sequence[MiniBatch], new: Sequence[tuple[int, MiniBatch]], results: Results, *, table: bool
 ) -> Counts:
     counts = Counts()
     counts.mini_batches, counts.used_again = len(new), len(batches) - len(new)
@@ -162,17 +211,43 @@ def _workers(settings: Settings, batches: int) -> int:
     return max(1, min(wanted, batches))
 
 
-def _why_not(context: Mapping[str, Any], target: str, logged: bool, found: set[str]) -> str:
+class _Left(NamedTuple):
+    """What a script has left that is kept with its run: the size of its log, MLflow's files, and files by size and time."""
+
+    logged: int
+    tracked: frozenset[str]
+    files: Mapping[str, tuple[int, int] | None]
+
+
+def _left(control: str) -> _Left:
+    files = dict[str, tuple[int, int] | None]()
+    for folder in (OUTPUTS, LOGS):
+        for path in _below(folder):
+            if folder == OUTPUTS or not _OWN_LOGS.fullmatch(os.path.relpath(path, LOGS)):
+                files[path] = _stamp(path)
+    return _Left(_size(os.path.join(control, EVENTS)), frozenset(_below(os.path.join(control, "mlflow"))), files)
+
+
+def _why_not(context: Mapping[str, Any], target: str, before: _Left, after: _Left) -> str:
     """Return why what mini-batches returned may not be used by a later execution, '' if it may."""
-    if logged:
+    if after.logged > before.logged or after.tracked != before.tracked:
         return "the script logs metrics or files to its run"
-    if set(_below(OUTPUTS)) - found:
+    if after.files != before.files:
         return "the script writes files that are kept with its run"
     return written_beside(context, [target])
 
 
 def _below(folder: str) -> list[str]:
     return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    """Return the size and time of a file, None if it is not there."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _size(path: str) -> int:

@@ -16,12 +16,12 @@ def foretell(settings: Mapping[str, str], contents: Mapping[str, Contents]) -> s
     chosen = Settings.of(settings)
     if not chosen.keeps:
         return ""
-    earlier, why_not = read_index(contents[EARLIER].path)
-    if why_not:
-        return f"all mini-batches will run: {why_not}"
-    if not earlier:
+    earlier = read_index(contents[EARLIER].path)
+    if earlier.why_not:
+        return f"all mini-batches will run: {earlier.why_not}"
+    if not earlier.rows:
         return ""
-    batches = split_by(chosen, foretold_sources(contents, chosen.inputs), list(earlier))
-    new = [batch for batch in batches if batch.identity not in earlier]
+    batches = split_by(chosen, foretold_sources(contents, chosen.inputs), earlier.moved)
+    new = [batch for batch in batches if batch.identity not in earlier.rows]
     files = sum(len(batch.items) for batch in new)
     return f"{len(new):,} of {len(batches):,} mini-batches will run, with {files:,} file{'s' if files != 1 else ''}"

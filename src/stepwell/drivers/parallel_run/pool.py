@@ -1,15 +1,18 @@
 """Worker processes, and which mini-batch each of them has: what comes back of a mini-batch is taken once.
 
-The processes are forked from this one, which loads no code of the user's and has one thread. One that takes too long over
-a mini-batch, or dies, is replaced; its mini-batch is tried again as often as is allowed.
+The processes are forked from this one, which loads no code of the user's, has one thread, and keeps nothing buffered: each
+ends as any Python does. One that takes too long over a mini-batch, or dies, is replaced; its mini-batch is tried again as
+often as is allowed.
 """
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import selectors
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +27,10 @@ from stepwell.drivers.parallel_run.worker import BEGAN, DONE, FAILED, READY, Rep
 Work = Callable[[int, Connection], None]
 """What a worker process does, given its number and its end of a connection."""
 
-_PATIENCE_SECONDS = 5.0
+_SECONDS_TO_END = 30.0
+"""How long processes may take to end once no mini-batch is left."""
+
+_LEAST_SECONDS_TO_GET_READY = 600.0
 _QUICK_SECONDS = 0.2
 """A process that takes no longer over a mini-batch has the next one beforehand, so that it never waits for this process."""
 
@@ -59,7 +65,7 @@ class _Worker:
         self.quick = False
         self.jobs = deque[_Job]()
         self.given = 0
-        self.since = 0.0
+        self.since = time.monotonic()
         self.connection, end = multiprocessing.Pipe()
         inherited = [self.connection, *(other.connection for other in others)]
         self.process: BaseProcess = multiprocessing.get_context("fork").Process(
@@ -67,6 +73,14 @@ class _Worker:
         )
         self.process.start()
         end.close()
+        self._ended: int | None = None
+        with suppress(OSError, AttributeError):
+            self._ended = os.pidfd_open(self.process.pid or 0)
+
+    @property
+    def ended(self) -> int:
+        """What can be read from once the process has ended, whatever those that it started do."""
+        return self.process.sentinel if self._ended is None else self._ended
 
     def give(self, job: _Job) -> bool:
         """Give it a mini-batch; return whether it lives to take it."""
@@ -89,15 +103,17 @@ class _Worker:
         self.since = time.monotonic()
         self.given = len(self.jobs[0].batch.items) if self.jobs else 0
 
-    def end(self, *, by_force: bool) -> int | None:
-        """End the process, and those that it started if by force, and return its exit code."""
+    def end(self, deadline: float = 0.0) -> int | None:
+        """End the process, by force if it lives at the deadline, with those that it started; return its exit code."""
         self.connection.close()
-        if by_force:
-            self._kill()
-        self.process.join(_PATIENCE_SECONDS)
-        if self.process.exitcode is None:
+        if deadline:
+            self.process.join(max(0.0, deadline - time.monotonic()))
+        if not deadline or self.process.exitcode is None:
             self._kill()
             self.process.join()
+        if self._ended is not None:
+            os.close(self._ended)
+            self._ended = None
         return self.process.exitcode
 
     def _kill(self) -> None:
@@ -111,15 +127,29 @@ def _child(work: Work, number: int, end: Connection, inherited: Iterable[Connect
     os.setpgid(0, 0)
     for connection in inherited:  # or nobody would see that this process's parent is gone
         connection.close()
+    os.register_at_fork(after_in_child=end.close)  # or what it starts would keep the connection when it has died
     with suppress(BrokenPipeError, ConnectionResetError):  # nobody wants to know any more
         work(number, end)
+    _leave()
+
+
+def _leave() -> None:
+    """End this process as Python ends, which multiprocessing does not: what the user's code left open is written and closed."""
+    try:
+        from ctypes import pythonapi
+
+        leave = pythonapi.Py_Exit
+    except (ImportError, AttributeError):  # a Python that was built without it
+        atexit._run_exitfuncs()  # noqa: SLF001
+        return
+    leave(0)
 
 
 class Pool:
     """So many worker processes. Leave by `with`, so that none is left.
 
     `limit_seconds` is how long `run` may take over a mini-batch, `tries` how often it is called for one; `on_retry` gets
-    what came of each try but the last.
+    what came of each try but the last. To get ready, processes have ten minutes at least.
     """
 
     def __init__(
@@ -134,6 +164,7 @@ class Pool:
         self._work = work
         self._count = count
         self._limit = limit_seconds
+        self._ready_limit = max(limit_seconds, _LEAST_SECONDS_TO_GET_READY)
         self._tries = tries
         self._on_retry = on_retry
         self._selector = selectors.DefaultSelector()
@@ -145,8 +176,16 @@ class Pool:
     def __exit__(self, kind: object, *_: object) -> None:
         for worker in self._workers.values():
             worker.connection.close()
+        deadline = time.monotonic() + _SECONDS_TO_END
         for worker in self._workers.values():
-            worker.end(by_force=kind is not None or bool(worker.jobs) or not worker.ready)
+            if kind is not None or worker.jobs or not worker.ready:
+                worker.end()
+            elif code := worker.end(deadline):
+                print(
+                    f"Worker process {worker.number} {_ending(code)} after its last mini-batch, before it had ended by itself: "
+                    "what it had not written yet is lost",
+                    file=sys.stderr,
+                )
         self._workers.clear()
         self._selector.close()
 
@@ -188,27 +227,35 @@ class Pool:
     def _start(self) -> None:
         number = next(number for number in range(self._count) if number not in self._workers)
         self._workers[number] = worker = _Worker(number, self._work, self._workers.values())
-        self._selector.register(worker.connection, selectors.EVENT_READ, worker)
+        for source in (worker.connection, worker.ended):
+            self._selector.register(source, selectors.EVENT_READ, worker)
 
     def _remove(self, worker: _Worker) -> int | None:
-        self._selector.unregister(worker.connection)
+        for source in (worker.connection, worker.ended):
+            self._selector.unregister(source)
         del self._workers[worker.number]
-        return worker.end(by_force=True)
+        return worker.end()
+
+    def _deadline(self, worker: _Worker) -> float:
+        """Return until when the process has to say something."""
+        if not worker.ready:
+            return worker.since + self._ready_limit
+        return worker.since + self._limit if worker.jobs else float("inf")
 
     def _pause(self, wake_seconds: float) -> float:
         now = time.monotonic()
-        ends = [worker.since + self._limit - now for worker in self._workers.values() if worker.jobs]
-        return max(0.0, min([wake_seconds, *ends]))
+        return max(0.0, min([wake_seconds, *(self._deadline(worker) - now for worker in self._workers.values())]))
 
     def _heard(self, worker: _Worker, waiting: deque[_Job]) -> Iterator[Outcome]:
         if self._workers.get(worker.number) is not worker:
             return
-        try:
-            reply: Reply = worker.connection.recv()
-        except (EOFError, OSError):
+        reply: Reply | None = None
+        with suppress(EOFError, OSError):
+            if worker.connection.poll():  # else it has ended, though what it started may hold its end of the connection
+                reply = worker.connection.recv()
+        if reply is None:
             yield from self._died(worker, waiting)
-            return
-        if reply.kind == READY:
+        elif reply.kind == READY:
             worker.ready = True
         elif reply.kind == BEGAN:
             worker.since, worker.given = time.monotonic(), reply.given
@@ -229,7 +276,7 @@ class Pool:
 
     def _died(self, worker: _Worker, waiting: deque[_Job]) -> Iterator[Outcome]:
         code, given = self._remove(worker), worker.given
-        words = f"was ended by {_signal_name(-code)}" if code and code < 0 else f"ended with exit code {code}"
+        words = _ending(code)
         if not worker.ready:
             raise NoWorkerError(f"A worker process {words} before it was ready: look at init() and what is imported")
         more = ": the machine may lack memory for so many processes" if code == -signal.SIGKILL else ""
@@ -240,9 +287,14 @@ class Pool:
     def _overdue(self, waiting: deque[_Job]) -> Iterator[Outcome]:
         now = time.monotonic()
         for worker in list(self._workers.values()):
-            if not worker.jobs or now < worker.since + self._limit or worker.connection.poll():
+            if now < self._deadline(worker) or worker.connection.poll():
                 continue
             self._remove(worker)
+            if not worker.ready:
+                raise NoWorkerError(
+                    f"init(), with the import of the script, took longer than {self._ready_limit:g} seconds, and was ended: "
+                    "raise `run_invocation_timeout` if it needs more"
+                )
             text = f"run() took longer than `run_invocation_timeout`, {self._limit:g} seconds, and was ended"
             yield from self._lost(worker, Reply(FAILED, worker.given, text=text, error=text), waiting)
 
@@ -253,7 +305,10 @@ class Pool:
         yield from self._ended(job, reply, worker.number, seconds, waiting)
 
 
-def _signal_name(number: int) -> str:
+def _ending(code: int | None) -> str:
+    """Return in words how a process ended."""
+    if code is None or code >= 0:
+        return f"ended with exit code {code}"
     with suppress(ValueError):
-        return signal.Signals(number).name
-    return f"signal {number}"
+        return f"was ended by {signal.Signals(-code).name}"
+    return f"was ended by signal {-code}"

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TextIO
 
 from stepwell.drivers.parallel_run import entry_script
 from stepwell.drivers.parallel_run.batches import MiniBatch, Source
+from stepwell.drivers.parallel_run.reads import Reads
 from stepwell.drivers.parallel_run.rows import UnusableResultError, rows_of
 from stepwell.model.datasets.file_names import LocalFile
 
@@ -28,7 +29,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 class Task:
     """What all worker processes do: the script, its inputs by name, the mini-batches, and whether the rows are wanted.
 
-    They have it from the process that they are forked from, so that only numbers of mini-batches are sent.
+    They have it from the process that they are forked from, so that only numbers of mini-batches are sent. `watches`:
+    whether they note which files of the inputs the script reads beside those of its mini-batch.
     """
 
     script: str
@@ -38,12 +40,14 @@ class Task:
     level: str = "INFO"
     output: str = ""
     logs: str = "logs"
+    watches: bool = False
 
 
 class Reply(NamedTuple):
     """What a worker process says: that it is ready, that it has read its rows, what `run` returned, or what went wrong.
 
-    `given` and `returned` count items; `rows` are those that are appended; `error` is the last line of the `text`.
+    `given` and `returned` count items; `rows` are those that are appended; `error` is the last line of the `text`;
+    `reads_beyond`: the script read files of the inputs that are none of its mini-batch.
     """
 
     kind: str
@@ -52,6 +56,7 @@ class Reply(NamedTuple):
     rows: bytes = b""
     text: str = ""
     error: str = ""
+    reads_beyond: bool = False
 
 
 @dataclass
@@ -73,6 +78,7 @@ class MiniBatchContext:
 def work(task: Task, number: int, connection: Connection) -> None:
     """Serve the mini-batches that come over the connection, until it ends."""
     _log_to_files(task, number)
+    reads = Reads(task.sources.values() if task.watches else ())
     try:
         module = _load(task.script)
         run = _function(module, "run")
@@ -92,7 +98,9 @@ def work(task: Task, number: int, connection: Connection) -> None:
             index = int(connection.recv_bytes())
         except EOFError:
             return
-        connection.send(call(index, task.batches[index]))
+        batch = task.batches[index]
+        reads.of(batch)
+        connection.send(call(index, batch)._replace(reads_beyond=reads.beyond))
 
 
 class _Call:

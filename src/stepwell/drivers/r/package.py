@@ -48,30 +48,62 @@ CODE = r"""
   if (is.na(x)) return("null")
   if (is.infinite(x)) return(if (x > 0) "{\"$float\": \"Infinity\"}" else "{\"$float\": \"-Infinity\"}")
   if (is.integer(x)) return(sprintf("%d", x))
-  text <- format(x, digits = 15)
-  if (as.numeric(text) == x) text else format(x, digits = 17)
+  text <- sprintf("%.15g", x)
+  if (as.numeric(text) == x) text else sprintf("%.17g", x)
+}
+
+.plain <- function(x) {
+  if (is.factor(x)) return(as.character(x))
+  if (inherits(x, "Date")) return(format(x, "%Y-%m-%d"))
+  if (inherits(x, "POSIXt")) return(format(x, "%Y-%m-%dT%H:%M:%S%z"))
+  if (inherits(x, "difftime")) return(as.numeric(x))
+  if (isS4(x) || !(is.null(x) || is.list(x) || is.logical(x) || is.numeric(x) || is.character(x))) {
+    stop("A value of class ", class(x)[1], " can't be logged: log numbers, texts, dates, or lists of them.", call. = FALSE)
+  }
+  x
 }
 
 .json <- function(x, list = FALSE) {
+  x <- .plain(x)
   if (is.null(x)) return("null")
-  if (is.factor(x)) x <- as.character(x)
-  if (inherits(x, "Date")) x <- format(x, "%Y-%m-%d")
-  if (inherits(x, "POSIXt")) x <- format(x, "%Y-%m-%dT%H:%M:%S%z")
   if (is.list(x)) {
     columns <- is.data.frame(x)
     items <- vapply(x, .json, "", list = columns)
-    if (is.null(names(x))) return(paste0("[", paste(items, collapse = ", "), "]"))
+    if (list || is.null(names(x))) return(paste0("[", paste(items, collapse = ", "), "]"))
     keys <- .quoted(sub("^\\$", "$$", names(x)))
     return(paste0("{", paste(keys, items, sep = ": ", collapse = ", "), "}"))
   }
+  if (is.matrix(x) && !list) return(.json(lapply(seq_len(nrow(x)), function(row) as.list(unname(x[row, ])))))
   if (is.logical(x)) items <- ifelse(is.na(x), "null", ifelse(x, "true", "false"))
   else if (is.numeric(x)) items <- vapply(x, .number, "")
   else items <- ifelse(is.na(x), "null", .quoted(x))
   if (length(x) == 1 && !list) items else paste0("[", paste(items, collapse = ", "), "]")
 }
 
+.one <- function(x, name) {
+  if (length(x) == 0) stop("There is no value of ", name, " to be logged: it is ", if (is.null(x)) "NULL" else "empty", ".", call. = FALSE)
+  x <- .plain(x)
+  if (!is.list(x) && length(x) == 1 && is.na(x)) {
+    if (is.character(x)) stop("The value of ", name, " is NA: log a number or a text.", call. = FALSE)
+    return(NaN)
+  }
+  x
+}
+
+.text <- function(x, name) {
+  if (length(x) != 1 || is.na(x)) stop("The value of ", name, " must be one text.", call. = FALSE)
+  .quoted(.plain(x))
+}
+
+.named <- function(x, what) {
+  if (length(x) == 0 || is.null(names(x)) || !all(nzchar(names(x)))) stop(what, " must have names.", call. = FALSE)
+  x
+}
+
 .event <- function(type, name, value, ...) {
-  if (!is.character(name) || length(name) != 1 || !nzchar(name)) stop("The name of what is logged must be a text.")
+  if (!is.character(name) || length(name) != 1 || is.na(name) || !nzchar(name)) {
+    stop("The name of what is logged must be a text.", call. = FALSE)
+  }
   facts <- list(type = type, scope = "step", name = name)
   more <- Filter(Negate(is.null), list(...))
   rest <- vapply(c(facts, more, list(time = as.numeric(Sys.time()))), .json, "")
@@ -87,7 +119,10 @@ CODE = r"""
   invisible(NULL)
 }
 
-.described <- function(description) if (is.null(description) || !nzchar(description)) NULL else description
+.described <- function(description) {
+  text <- paste(as.character(description), collapse = " ")
+  if (nzchar(text)) text else NULL
+}
 
 .keep <- function(name, path, again = FALSE) {
   if (!file.exists(path) || dir.exists(path)) stop("There is no such file to keep: ", path)
@@ -110,20 +145,27 @@ CODE = r"""
 }
 
 log_metric <- function(name, value, step = NULL, description = "") {
-  .event("metric", name, .json(value), kind = "scalar", step = step, description = .described(description))
+  if (!is.null(step) && !(is.numeric(step) && length(step) == 1 && is.finite(step))) {
+    stop("The step of ", name, " must be a number.", call. = FALSE)
+  }
+  value <- .json(.one(value, name))
+  .event("metric", name, value, kind = "scalar", step = step, description = .described(description))
 }
 
 log_list <- function(name, value, description = "") {
-  .event("metric", name, .json(value, list = TRUE), kind = "list", description = .described(description))
+  value <- if (is.null(value)) "[]" else .json(value, list = TRUE)
+  .event("metric", name, value, kind = "list", description = .described(description))
 }
 
 log_row <- function(name, description = "", ...) {
-  .event("metric", name, .json(list(...)), kind = "row", description = .described(description))
+  row <- .json(.named(list(...), "The values of a row"))
+  .event("metric", name, row, kind = "row", description = .described(description))
 }
 
 log_table <- function(name, value, description = "") {
-  columns <- vapply(as.list(value), .json, "", list = TRUE)
-  text <- paste0("{", paste(.quoted(names(value)), columns, sep = ": ", collapse = ", "), "}")
+  value <- .named(as.list(if (is.matrix(value)) as.data.frame(value) else value), "The columns of a table")
+  columns <- vapply(value, .json, "", list = TRUE)
+  text <- paste0("{", paste(.quoted(sub("^\\$", "$$", names(value))), columns, sep = ": ", collapse = ", "), "}")
   .event("metric", name, text, kind = "table", description = .described(description))
 }
 
@@ -142,11 +184,11 @@ log_image <- function(name, path = NULL, plot = NULL, description = "") {
 }
 
 set_tag <- function(name, value = NULL) {
-  .event("tag", name, if (is.null(value)) "null" else .quoted(value))
+  .event("tag", name, if (is.null(value)) "null" else .text(value, name))
 }
 
 add_properties <- function(properties, run = NULL) {
-  for (name in names(properties)) .event("property", name, .quoted(properties[[name]]))
+  for (name in names(.named(properties, "Properties"))) .event("property", name, .text(properties[[name]], name))
 }
 
 upload_file <- function(name, path) {

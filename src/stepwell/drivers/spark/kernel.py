@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import linecache
 import os
 import re
 import shlex
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from stepwell.drivers.spark import session, showing
 from stepwell.drivers.spark.dbutils import DBUtils, NotebookExit, get_argument
 from stepwell.drivers.spark.notebook_files import as_cell_magic, code_cells, read_notebook
-from stepwell.drivers.spark.places import notebook_in, notebook_places
+from stepwell.drivers.spark.places import local_path, notebook_in, notebook_places
+from stepwell.drivers.spark.programs import run_shown
+from stepwell.drivers.spark.time_limits import TimeLimits
 
 NOTEBOOK = "STEPWELL_NOTEBOOK"
 """The variable that tells the kernel of its notebook: JSON of its `path` and the values of its `widgets`."""
@@ -26,6 +27,8 @@ NOTEBOOK = "STEPWELL_NOTEBOOK"
 ENDED = NotebookExit.__name__
 """How the error is called that ends a notebook well."""
 
+_LOOKS = ("list", "show", "freeze", "check", "--version")
+_WITH_VALUE = ("-i", "--index-url", "--extra-index-url", "-f", "--find-links", "-c", "--constraint", "-t", "--target")
 _SPARK = ("spark", "sc", "sqlContext")
 _SPARK_WORD = re.compile(r"\b(spark|sc|sqlContext)\b|(?m:^\s*%%?sql\b)")
 _MARKER = re.compile(r"(?<![:\w]):([A-Za-z_]\w*)")
@@ -48,28 +51,22 @@ class Kernel:
         self.shell, self.path = shell, path
         self.names: dict[str, Any] = shell.user_ns
         self.utils = DBUtils(None, widgets, self.run)
+        self.limits = TimeLimits()
         self.names.update(self._given())
         shell.input_transformers_cleanup.insert(0, as_cell_magic)
         shell.events.register("pre_run_cell", lambda info: self._want_spark(info.raw_cell))
-        cells = {
+        both: dict[str, Any] = {
             "sql": self.sql,
             "sh": self.sh,
             "fs": self.fs,
-            "md": self.nothing,
-            "scala": self.other,
-            "r": self.other,
-        }
-        for name, function in cells.items():
-            shell.register_magic_function(function, "cell", name)
-        lines: dict[str, Any] = {
-            "run": self.include,
             "pip": self.pip,
-            "sql": self.sql,
-            "fs": self.fs,
-            "md": self.nothing,
+            "conda": self.conda,
+            **dict.fromkeys(("md", "md-sandbox", "restart_python"), self.nothing),
+            **dict.fromkeys(("scala", "r"), self.other),
         }
-        for name, function in lines.items():
-            shell.register_magic_function(function, "line", name)
+        for name, function in both.items():
+            shell.register_magic_function(function, "line_cell", name)
+        shell.register_magic_function(self.include, "line", "run")
 
     def _given(self) -> dict[str, Any]:
         return {
@@ -94,7 +91,7 @@ class Kernel:
     def run(self, path: str, arguments: Mapping[str, str], timeout_seconds: float) -> str | None:
         """Run another notebook apart, and return the value that it exits with."""
         names = {"__name__": "__main__"}
-        with self._inside(path), _limit(timeout_seconds, path):
+        with self._inside(path), self.limits.of(timeout_seconds, path):
             self.names, self.utils = names, DBUtils(None, arguments, self.run)
             self.names.update(self._given())
             try:
@@ -152,42 +149,100 @@ class Kernel:
         return self.names["spark"].sql(text, args=wanted) if wanted else self.names["spark"].sql(text)
 
     def sh(self, line: str, cell: str | None = None) -> None:
-        """Run a script of the shell; the notebook fails if it does."""
-        done = subprocess.run(["/bin/sh", "-e", "-c", cell or line], check=False, capture_output=True, text=True)
-        print(done.stdout, end="")
-        print(done.stderr, end="", file=sys.stderr)
-        if done.returncode:
-            raise RuntimeError(f"The shell ended with exit code {done.returncode}")
+        """Run a script of the shell; the notebook fails if it does. What it leaves in the background goes on."""
+        code = run_shown(["/bin/sh", "-e", "-c", cell or line])
+        if code:
+            raise RuntimeError(f"The shell ended with exit code {code}")
 
     def fs(self, line: str, cell: str | None = None) -> None:
         """Do what `dbutils.fs` does: `%fs ls dbfs:/folder`."""
         for each in (line if cell is None else cell).splitlines():
             if words := shlex.split(each):
-                found = getattr(self.utils.fs, words[0])(*words[1:])
+                command = None if words[0].startswith("_") else getattr(self.utils.fs, words[0], None)
+                if command is None:
+                    _refuse(
+                        f"%fs has no command {words[0]}; there are the functions of dbutils.fs, such as ls, head, cp and put"
+                    )
+                found = _called(command, words)
                 for one in found if isinstance(found, list) else [found]:
                     print(one)
 
-    def pip(self, line: str) -> None:
+    def pip(self, line: str, cell: str | None = None) -> None:
         """Accept what is installed already; nothing is installed behind the key's back."""
+        for each in [line] if cell is None else cell.splitlines():
+            if words := shlex.split(each, comments=True):
+                self._pip(words)
+
+    def _pip(self, words: list[str]) -> None:
+        if words[0] in _LOOKS:
+            if run_shown([sys.executable, "-m", "pip", *words]):
+                _refuse(f"%pip {' '.join(words)} failed")
+            return
+        if words[0] != "install":
+            _refuse(f"%pip {words[0]} is not run in a step: its packages are those of its environment.")
         from stepwell.drivers.spark.settings import is_installed
 
-        words = [word for word in shlex.split(line) if not word.startswith("-")]
-        if words[:1] != ["install"]:
-            raise RuntimeError(f"%pip {line} is not run in a step")
-        missing = [word for word in words[1:] if not (word.startswith("azureml") or is_installed(word))]
+        wanted = list(_requirements(words[1:]))
+        missing = [word for word in wanted if not (word.startswith("azureml") or is_installed(word))]
         if missing:
-            raise RuntimeError(
+            _refuse(
                 f"%pip would install {', '.join(missing)} behind the back of the step's key. "
                 "Name it in `pypi_libraries=[PyPiLibrary(…)]` of the step, or install it where Spark runs."
             )
-        print(f"Installed already: {', '.join(words[1:])}")
+        print(f"Installed already: {', '.join(wanted)}")
+
+    def conda(self, line: str, cell: str | None = None) -> None:
+        """Refuse: nothing is installed behind the key's back."""
+        _refuse("%conda is not run in a step. Name packages in `pypi_libraries=[PyPiLibrary(…)]` of the step.")
 
     def nothing(self, line: str, cell: str | None = None) -> None:
         """Do nothing: it is text for people."""
 
     def other(self, line: str, cell: str | None = None) -> None:
         """Refuse a cell in another language."""
-        raise RuntimeError("A cell in Scala or R can't run here. Write it in Python or SQL.")
+        _refuse("A cell in Scala or R can't run here. Write it in Python or SQL.")
+
+
+def _refuse(words: str) -> NoReturn:
+    """Raise the error that a kernel shows as this sentence alone."""
+    from IPython.core.error import UsageError  # type: ignore[import-not-found, unused-ignore]
+
+    raise UsageError(words)
+
+
+def _called(command: Callable[..., Any], words: list[str]) -> Any:
+    """Call a function of `dbutils.fs` with the words of a line: `cp -r dbfs:/from dbfs:/to`."""
+    recursive = {"recurse": True} if {"-r", "-R"}.intersection(words) else {}
+    try:
+        bound = inspect.signature(command).bind(*(word for word in words[1:] if word not in ("-r", "-R")), **recursive)
+        for name, value in bound.arguments.items():
+            kind = str(inspect.signature(command).parameters[name].annotation)
+            if isinstance(value, str) and kind in ("int", "bool"):
+                bound.arguments[name] = int(value) if kind == "int" else value.lower() == "true"
+    except (TypeError, ValueError) as error:
+        _refuse(f"%fs {words[0]}: {error}")
+    return command(*bound.args, **bound.kwargs)
+
+
+def _requirements(words: list[str]) -> Iterator[str]:
+    """Yield what a command of pip asks for, also by files of requirements."""
+    waiting = iter(words)
+    for word in waiting:
+        if word in ("-r", "--requirement"):
+            yield from _of_file(next(waiting, ""))
+        elif word in _WITH_VALUE:
+            next(waiting, "")
+        elif not word.startswith("-"):
+            yield word
+
+
+def _of_file(path: str) -> Iterator[str]:
+    try:
+        with open(local_path(path, session.folder()), encoding="utf-8") as stream:
+            for line in stream:
+                yield from _requirements(shlex.split(line, comments=True))
+    except (OSError, ValueError) as error:
+        _refuse(f"%pip can't read the requirements in {path}: {error}")
 
 
 def _names_spark(source: str) -> bool:
@@ -208,23 +263,6 @@ def _found(path: str, beside: str) -> str:
     raise FileNotFoundError(
         f"There is no notebook {path}; it was looked for in {', '.join(folder for folder, _ in places)}"
     )
-
-
-@contextmanager
-def _limit(seconds: float, path: str) -> Iterator[None]:
-    def end(*_: object) -> None:
-        raise TimeoutError(f"The notebook {path} took longer than {seconds:g} seconds")
-
-    if not seconds:
-        yield
-        return
-    kept = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, kept)
 
 
 def _statements(text: str) -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _COMMENTS = {".py": "#", ".sql": "--"}
 _LANGUAGES = {"python": ".py", "sql": ".sql"}
-_CELL_MAGIC = re.compile(r"\s*%(sql|python|md|sh|fs|scala|r|pip|run)\b")
+_CELL_MAGIC = re.compile(r"\s*%(sql|python|md-sandbox|md|sh|fs|scala|r|pip|conda|run)\b")
 
 
 def read_notebook(path: str) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def as_cell_magic(lines: list[str]) -> list[str]:
     """Return the lines of a cell that begins with `%sql` and the like as Jupyter has it, with `%%`."""
     first = next((number for number, line in enumerate(lines) if line.strip()), None)
     match = _CELL_MAGIC.match(lines[first]) if first is not None else None
-    if first is None or match is None or match[1] in ("pip", "run"):
+    if first is None or match is None or match[1] in ("pip", "conda", "run"):
         return lines
     if match[1] == "python":
         return [*lines[:first], lines[first][match.end() :].lstrip(" "), *lines[first + 1 :]]

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NOTEBOOKS = (".ipynb", ".py", ".sql")
-_OTHERS = re.compile(r"""%run\s+([^\s"'\\]+)|dbutils\.notebook\.run\(\s*\\?["']([^"'\\]+)""")
+_OTHERS = re.compile(
+    r"""%run\s+\\?["']([^"'\\]+)|%run\s+([^\s"'\\]+)|dbutils\.notebook\.run\(\s*(?:path\s*=\s*)?\\?["']([^"'\\]+)"""
+)
 
 
 def notebook_in(folder: str, path: str) -> str:
@@ -57,7 +59,7 @@ def others_of(folder: str, notebook: str) -> list[str]:
         with open(os.path.join(folder, own), encoding="utf-8", errors="replace") as stream:
             text = stream.read()
         for words in _OTHERS.findall(text):
-            path = words[0] or words[1]
+            path = next(filter(None, words))
             beside = path if path.startswith("/") else posixpath.join(posixpath.dirname(own), path)
             other = notebook_in(folder, beside)
             if other and other not in found:

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
 from stepwell.drivers.usql.csharp.columns import Rowset, Value, fits, text
 from stepwell.drivers.usql.csharp.members import MACROS as MEMBERS
 from stepwell.drivers.usql.csharp.scope import NOTHING
-from stepwell.drivers.usql.csharp.syntax import ScriptText, UsqlError, fail, parse
+from stepwell.drivers.usql.csharp.syntax import DEEPEST, ScriptText, UsqlError, fail, parse
 from stepwell.drivers.usql.csharp.text_forms import MACROS as TEXT_FORMS
+from stepwell.drivers.usql.deep_calls import deeply
+from stepwell.drivers.usql.dotnet.functions import FUNCTIONS
 from stepwell.drivers.usql.extracting import MACROS as EXTRACTING
+from stepwell.drivers.usql.file_sets import guessed
 from stepwell.drivers.usql.outputting import OutputFile, Outputting
+from stepwell.drivers.usql.paths import Paths, plain
 from stepwell.errors import UserErrorException
 
-_MACROS = (*TEXT_FORMS, *MEMBERS, *EXTRACTING)
+_MACROS = (*MEMBERS, *TEXT_FORMS, *EXTRACTING)
+_TO_READ = "Add the data to the step's `inputs`, and write @@name@@; or put the file into the source directory."
 _FAILED = re.compile(r"usql@(\d+)@([^@]*)(?:@(.*))?", re.DOTALL)
 
 
@@ -46,17 +52,18 @@ class Engine(Outputting):
         self.rowsets: dict[str, Rowset] = {}
         self.scratch = scratch
         self.statements: list[str] = []
-        self._inputs, self._outputs = places["inputs"], places["outputs"]
+        self.read_as_utf8: list[tuple[str, Any]] = []
+        self._paths = Paths(places["inputs"], places["outputs"])
         self._duckdb = duckdb
         settings: dict[str, Any] = {"temp_directory": f"{scratch}/duckdb", "autoinstall_known_extensions": False}
         settings.update({"threads": threads} if threads else {})
+        settings["max_expression_depth"] = 20 * DEEPEST
         settings.update({"memory_limit": memory} if memory else {})
         self.connection = duckdb.connect(":memory:", config=settings)
+        for name, (function, given, made) in FUNCTIONS.items():
+            self.connection.create_function(name, _of_values(function), given, made, null_handling="special")
         for macro in _MACROS:
             self.connection.execute(f"CREATE TEMP MACRO {macro}")
-        self.connection.create_function(
-            "usql_split", _split, ["VARCHAR", "VARCHAR", "VARCHAR", "BOOLEAN"], "VARCHAR[]", null_handling="special"
-        )
 
     def compile(self) -> list[OutputFile]:
         """Return what the script's OUTPUT statements write.
@@ -64,6 +71,9 @@ class Engine(Outputting):
         Raises:
             UsqlError: The script can't be run, with line and column.
         """
+        return deeply(self._compiled)
+
+    def _compiled(self) -> list[OutputFile]:
         outputs: list[OutputFile] = []
         for statement in parse(self.script).children:
             if statement.data == "declare":
@@ -104,7 +114,7 @@ class Engine(Outputting):
             UsqlError: A row can't be computed or read; with line and column of what it is about.
         """
         try:
-            return output.write(self.connection)
+            return deeply(lambda: output.write(self.connection))
         except self._duckdb.Error as error:
             raise self._explained(output.tree, error) from None
         except OSError as error:
@@ -188,6 +198,13 @@ class Engine(Outputting):
             what = found[2] if found[3] else f"{found[2]} can't be computed"
             return self.script.error(int(found[1]), what, hint, **facts)
         first = str(error).split("\n", 1)[0]
+        if re.search("utf-?8|unicode", str(error), re.IGNORECASE):
+            for path, about in self.read_as_utf8:
+                if guessed(path) is not None:
+                    try:
+                        self.not_encoded(about, path, "utf-8", "")
+                    except UsqlError as known:
+                        return known
         hint = "Correct the expression, or the data that it gets."
         return self.script.error(tree.meta.start_pos, "DuckDB can't run that", hint, error=first)
 
@@ -195,20 +212,25 @@ class Engine(Outputting):
 
     def input_path(self, tree: Any, path: str) -> str:
         """Return the path on this machine that the script means."""
-        self._refuse_remote(
-            tree, path, "Copy the data by a DataTransferStep, add them to `inputs`, and write @@name@@."
-        )
-        return path
+        hint = "Copy the data by a DataTransferStep, add them to `inputs`, and write @@name@@."
+        self._refuse_remote(tree, path, hint)
+        found = plain(path)
+        if not self.may_read(found.partition("{")[0]):
+            self.fail(tree, "The path of EXTRACT leads out of what the step has", _TO_READ, path=path)
+        return found
+
+    def may_read(self, path: str) -> bool:
+        """Return whether a file is the step's to read."""
+        return self._paths.may_read(path)
 
     def output_path(self, tree: Any, path: str) -> str:
         """Return the path on this machine that the script means."""
         self._refuse_remote(tree, path, "Add an output to the step, and write @@name@@.")
-        whole = os.path.abspath(path)
-        inside = any(whole == place or whole.startswith(place.rstrip("/") + "/") for place in self._outputs)
-        if not inside and os.path.isabs(path):
+        found = plain(path)
+        if not self._paths.may_write(found):
             hint = 'Add an output to the step\'s `outputs`, and write "@@name@@".'
             self.fail(tree, "The path of OUTPUT is in no output of the step", hint, path=path)
-        return path
+        return found
 
     def note_read(self, path: str) -> None:
         """Open the file once in Python, where reads are watched; DuckDB's own are not."""
@@ -216,35 +238,29 @@ class Engine(Outputting):
             pass
 
     def _refuse_remote(self, tree: Any, path: str, hint: str) -> None:
+        if "\0" in path:
+            fail(
+                self.script, tree, "A path has a character in it that no path has", "Correct the path.", path=repr(path)
+            )
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
             fail(self.script, tree, "A script reads and writes no store by itself", hint, path=path)
 
 
-def _split(line: str, delimiter: str, mark: str, quoting: bool) -> list[str]:
-    """Return the fields of a line with escapes; a field in quotes keeps them."""
-    fields, field, at, quoted = [], "", 0, False
-    while at < len(line):
-        one = line[at]
-        if one == mark and at + 1 < len(line):
-            field += line[at + 1]
-            at += 2
-            continue
-        if quoting and one == '"' and (quoted or not field):
-            quoted = not quoted
-        if one == delimiter and not quoted:
-            fields.append(field)
-            field = ""
-        else:
-            field += one
-        at += 1
-    return [*fields, field]
+def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function for DuckDB: of null, it makes null."""
+
+    @functools.wraps(function)
+    def called(*given: Any) -> Any:
+        return None if any(value is None for value in given) else function(*given)
+
+    return called
 
 
 def missing_engine() -> UserErrorException | None:
     """Return the error that names the extra, if DuckDB or Lark is not installed."""
     import importlib.util
 
-    for module in ("duckdb", "lark"):
+    for module in ("duckdb", "lark", "regex"):
         if importlib.util.find_spec(module) is None:
             title = f"U-SQL needs {module}, which is not installed where the step runs"
             return UserErrorException(title, hint="Install stepwell[usql].")

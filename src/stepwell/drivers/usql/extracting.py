@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import Any, NoReturn
 
 from stepwell.drivers.usql.csharp.columns import Files, Rowset, Type, named, quoted, text
 from stepwell.drivers.usql.csharp.members import parsed
 from stepwell.drivers.usql.csharp.scope import Scope, Source
 from stepwell.drivers.usql.csharp.syntax import UsqlError, start_of
-from stepwell.drivers.usql.file_sets import CODECS, FileSet, rewritten
+from stepwell.drivers.usql.file_sets import CODECS, FileSet, codec_of, guessed, rewritten
 from stepwell.drivers.usql.queries import Queries
 from stepwell.drivers.usql.udo_arguments import EXTRACTORS, UdoArguments
 
@@ -30,6 +30,7 @@ class Extracting(Queries, UdoArguments):
     """Translates EXTRACT; the engine says which files a path of the script means."""
 
     scratch: str
+    read_as_utf8: list[tuple[str, Any]]
 
     def input_path(self, tree: Any, path: str) -> str:
         """Return the path on this machine that the script means."""
@@ -37,6 +38,10 @@ class Extracting(Queries, UdoArguments):
 
     def listed(self, tree: Any, query: str) -> list[int]:
         """Return the numbers that a query makes."""
+        raise NotImplementedError
+
+    def may_read(self, path: str) -> bool:
+        """Return whether a file is the step's to read."""
         raise NotImplementedError
 
     def note_read(self, path: str) -> None:
@@ -130,6 +135,9 @@ class Extracting(Queries, UdoArguments):
             hint = "Correct the path, or write it as an input of the step."
             self.fail(tree, "There is no file of that path", hint, path=path)
         for file in files.files:
+            if not self.may_read(file):
+                hint = "Add the data to the step's `inputs`, and write @@name@@."
+                self.fail(tree, "A link of EXTRACT's path leads out of what the step has", hint, file=file)
             try:
                 self.note_read(file)
             except OSError as error:
@@ -137,7 +145,8 @@ class Extracting(Queries, UdoArguments):
         return files
 
     def _readable(self, tree: Any, paths: list[str], options: dict[str, Any]) -> list[str]:
-        codec, rows = CODECS[options["encoding"]], options["rowDelimiter"] or ""
+        codec, rows = codec_of(options["encoding"]), options["rowDelimiter"] or ""
+        self.read_as_utf8 += [(path, tree) for path in paths if codec == "utf-8"]
         if codec == "utf-8" and rows in ("", "\n", "\r\n"):
             return paths
         return [self._as_utf8(tree, path, codec, rows) for path in paths]
@@ -155,9 +164,17 @@ class Extracting(Queries, UdoArguments):
         try:
             rewritten(path, to, codec, rows)
         except (UnicodeDecodeError, UnicodeError) as error:
-            hint = "Write the encoding that it has, such as encoding: Encoding.Unicode."
-            self.fail(tree, f"The file is not encoded as {codec}", hint, file=path, error=str(error))
+            self.not_encoded(tree, path, codec, str(error))
         return to
+
+    def not_encoded(self, tree: Any, path: str, codec: str, error: str) -> NoReturn:
+        """Raise UsqlError about a file that has another encoding than the script says."""
+        found = guessed(path)
+        name = "UTF8" if found is None else found[1]
+        word = f"Encoding.{name}" if name in CODECS else f'Encoding.GetEncoding("{name}")'
+        hint = f"Write encoding: {word}, if that is its encoding, or save the file as UTF-8."
+        facts = {"file": path, "error": error or f"byte {(found or (0, ''))[0]} begins no character"}
+        self.fail(tree, f"The file is not encoded as {codec}", hint, **facts)
 
     def _fields(self, tree: Any, count: int, options: dict[str, Any]) -> tuple[str, str]:
         """Return the SQL of a line's fields, a list of texts, still in their quotes; and that which checks them."""

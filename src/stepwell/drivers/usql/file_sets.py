@@ -80,6 +80,35 @@ CODECS = {
 }
 
 
+def codec_of(name: str) -> str:
+    """Return Python's name of an encoding of U-SQL, or of one that `Encoding.GetEncoding` was given."""
+    return CODECS.get(name) or name
+
+
+def guessed(path: str) -> tuple[int, str] | None:
+    """Return the place of the first byte that is no UTF-8, and what a file's encoding may be; None if it is UTF-8."""
+    with _opened(path) as source:
+        start = source.read(4)
+    if start.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
+        return 0, "UTF32"
+    if start.startswith(b"\xff\xfe"):
+        return 0, "Unicode"
+    if start.startswith(b"\xfe\xff"):
+        return 0, "BigEndianUnicode"
+    decoder, done = codecs.getincrementaldecoder("utf-8")(), 0
+    with _opened(path) as source:
+        while True:
+            block = source.read(1 << 20)
+            before = len(decoder.getstate()[0])
+            try:
+                decoder.decode(block, final=not block)
+            except UnicodeDecodeError as error:
+                return done - before + error.start, "windows-1252"
+            done += len(block)
+            if not block:
+                return None
+
+
 def rewritten(path: str, to: str, codec: str, row_delimiter: str) -> None:
     """Write a file as UTF-8, with a line feed after each row.
 

@@ -6,9 +6,9 @@ import os
 from typing import Any
 
 from stepwell.drivers.usql.csharp.columns import Column, Rowset, text
-from stepwell.drivers.usql.csharp.text_forms import ROUND_TRIP, date_format, text_of
+from stepwell.drivers.usql.csharp.text_forms import dated, text_of
 from stepwell.drivers.usql.extracting import Extracting
-from stepwell.drivers.usql.file_sets import CODECS
+from stepwell.drivers.usql.file_sets import codec_of
 from stepwell.drivers.usql.udo_arguments import OUTPUTTERS
 
 _ROWS_AT_ONCE = 10_000
@@ -19,7 +19,7 @@ class OutputFile:
 
     def __init__(self, tree: Any, path: str, sql: str, options: dict[str, Any], header: str) -> None:
         self.tree, self.path, self.sql = tree, path, sql
-        self.header, self.codec = header, CODECS[options["encoding"]]
+        self.header, self.codec = header, codec_of(options["encoding"])
         self.end = options["rowDelimiter"] or "\r\n"
 
     def write(self, connection: Any) -> int:
@@ -82,10 +82,10 @@ class Outputting(Extracting):
             self.fail(tree, f"The column {column.name!r} is {column.type.one}, which no outputter writes", hint)
         written = text_of(held, column.type)
         if kind == "DateTime":
-            form = ROUND_TRIP if options["dateTimeFormat"] == "O" else date_format(options["dateTimeFormat"])
-            if form is None:
+            in_form = dated(held, options["dateTimeFormat"])
+            if in_form is None:
                 self.fail(tree, "The dateTimeFormat is not known here", 'Write one such as "yyyy-MM-dd HH:mm:ss".')
-            written = f"strftime({held}, {text(form)})"
+            written = in_form
         if kind == "char" and options["charFormat"] != "string":
             written = f"CAST(unicode({held}) AS VARCHAR)"
         elif kind in ("string", "char"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stepwell.drivers.usql.csharp.calls import CHOICES
 from stepwell.drivers.usql.csharp.columns import Rowset, Type, Value, common, named
 from stepwell.drivers.usql.csharp.expressions import Expressions
 from stepwell.drivers.usql.csharp.scope import NOTHING, Scope, Source, group_key, source_names
@@ -132,8 +133,9 @@ class Queries(Expressions):
         value = self.value(tree, scope)
         if value.type.name == "null":
             self.fail(tree, "null alone has no type", "Write one, such as (int?) null or (string) null.")
-        if value.type.name in ("StringComparison", "StringSplitOptions"):
-            self.fail(tree, f"{value.type} is no type of a column", "Use it as an argument.")
+        if value.type.name in NO_COLUMNS:
+            hint = "Write .Value of it." if value.type.name in ("Match", "Group") else "Use it as an argument."
+            self.fail(tree, f"{value.type} is no type of a column", hint)
         if alias is not None:
             return self.name(alias), value
         if tree.data == "column_name":
@@ -322,15 +324,17 @@ class Queries(Expressions):
         return made[0], made[1]
 
 
+NO_COLUMNS = {*CHOICES, "Match", "Group", "GroupCollection"}
 _CLAUSES = ("where", "group_by", "having")
 
 
 def _aggregates(tree: Any) -> bool:
     """Return whether a part of a SELECT list has an aggregate of its rows, not one over a window."""
-    if not hasattr(tree, "data"):
-        return False
-    if tree.data == "call" and tree.children[0].data == "column_name":
-        name = str(tree.children[0].children[0].children[0])
-        if name in AGGREGATES and tree.children[3] is None:
+    parts = [tree]
+    while parts:
+        part = parts.pop()
+        plain = part.data == "call" and part.children[0].data == "column_name" and part.children[3] is None
+        if plain and str(part.children[0].children[0].children[0]) in AGGREGATES:
             return True
-    return any(map(_aggregates, tree.children))
+        parts += [child for child in part.children if hasattr(child, "data")]
+    return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 from typing import Any, NoReturn
 
@@ -21,6 +22,14 @@ _BOTH: dict[str, Any] = {
 EXTRACTORS = {**_BOTH, "silent": False, "skipFirstNRows": 0}
 OUTPUTTERS = {**_BOTH, "dateTimeFormat": "O", "outputHeader": False}
 _KINDS = {"quoting": bool, "silent": bool, "outputHeader": bool, "skipFirstNRows": int}
+
+
+def _codec(name: str | int) -> str:
+    """Return Python's name of an encoding, or of a page of codes; '' if there is none."""
+    try:
+        return codecs.lookup(f"cp{name}" if isinstance(name, int) else name).name
+    except LookupError:
+        return ""
 
 
 class UdoArguments:
@@ -109,6 +118,13 @@ class UdoArguments:
         return held
 
     def _encoding(self, argument: Any, tree: Any) -> str:
+        if tree.data == "call" and tree.children[0].data == "member" and tree.children[1] is not None:
+            named = self.name(tree.children[0].children[1]) == "GetEncoding" and tree.children[1].children[0]
+            held = self.constant(named, "encoding") if named else None
+            if isinstance(held, (str, int)) and _codec(held):
+                return _codec(held)
+            what = "That encoding is not known here" if named else "That is no encoding"
+            self.fail(argument, what, 'Write one such as Encoding.GetEncoding("windows-1252").')
         names = []
         while tree.data == "member":
             names.append(self.name(tree.children[1]))

@@ -149,7 +149,7 @@ def test_settings_can_be_updated(workspace):
 
 def test_steps_run_on_its_nodes(project):
     pytest.importorskip("distributed")
-    from stepwell.blocks.compute.dask.cluster import close_all
+    from stepwell.blocks.compute.dask.clusters.cluster import close_all
 
     configuration = AmlCompute.provisioning_configuration("STANDARD_D2_V2", max_nodes=1)
     target = ComputeTarget.create(project.workspace, "aml-cpu", configuration)

@@ -15,7 +15,7 @@ from waiting import eventually
 
 from stepwell import PipelineData
 from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
-from stepwell.blocks.compute.dask.cluster import ClusterSpec, cluster_of, known_cluster
+from stepwell.blocks.compute.dask.clusters.cluster import ClusterSpec, cluster_of, known_cluster
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.server.connection import client_settings
 from stepwell.errors import ComputeTargetException

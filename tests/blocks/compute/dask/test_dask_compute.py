@@ -14,8 +14,8 @@ import share_nothing
 from waiting import PATIENCE, eventually
 
 from stepwell import Datastore, Experiment, Model, PipelineData
-from stepwell.blocks.compute.dask import cluster as dask_cluster
-from stepwell.blocks.compute.dask.cluster import cluster_of, known_cluster
+from stepwell.blocks.compute.dask.clusters import cluster as dask_cluster
+from stepwell.blocks.compute.dask.clusters.cluster import cluster_of, known_cluster
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.errors import ComputeTargetException
@@ -169,7 +169,7 @@ def test_a_scheduler_that_does_not_answer_is_named(project, make, monkeypatch):
 
 
 def test_a_class_of_clusters_that_is_not_there(project, make):
-    step = project.step("a.py", "pass", compute_target=make(cluster_class="dask_jobqueue.SLURMCluster"))
+    step = project.step("a.py", "pass", compute_target=make(cluster_class="dask_nowhere.Cluster"))
     (failed,) = project.run(project.pipeline(step)).steps
     assert "names a class of clusters that can't be found" in failed.error
 

@@ -161,6 +161,7 @@ def defined(**more):
      ({"notebook_path": "a", "existing_cluster_id": "c", "num_workers": 1}, "both `num_workers` and `existing_cluster_id`"),
      ({"notebook_path": "a", "existing_cluster_id": "c", "spark_conf": {"a": 1}}, "both `spark_conf` and `existing_cluster_id`"),
      ({"notebook_path": "a", "node_type": "n", "instance_pool_id": "p"}, "both `node_type` and `instance_pool_id`"),
+     ({"notebook_path": "a", "num_workers": -1}, "`num_workers` must be a whole number of at least 0"),
      ({"notebook_path": "a", "num_workers": 1, "min_workers": 1, "max_workers": 2}, "both `num_workers` and `min_workers`"),
      ({"notebook_path": "a", "min_workers": 1}, "both `min_workers` and `max_workers`"),
      ({"notebook_path": "a", "min_workers": 3, "max_workers": 2}, "is more than `max_workers`"),

@@ -60,3 +60,32 @@ def test_the_key_of_the_application_is_a_secret_and_only_queries_run_there(proje
     assert KEY not in f"{found.settings()} {found.serialize()} {found!r}"
     with pytest.raises(ComputeTargetException, match="runs queries alone"):
         project.pipeline(project.step("a.py", "", compute_target=found)).plan()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"database_name": " "}, "names no database"),
+        ({"compute_target": ""}, "names no cluster"),
+        ({"parameter_dict": {"a b": 1}}, "can't declare a parameter called 'a b'"),
+        ({"name": ""}, "A step needs a name"),
+    ],
+)
+def test_what_no_query_can_be_is_refused_before_anything_is_asked(tmp_path, more, said) -> None:
+    (tmp_path / "q.kql").write_text("declare query_parameters(most:int);\nRents | take most")
+    given = {"name": "ask", "compute_target": "cluster", "database_name": "flats", "query_directory": tmp_path, "output": PipelineData("o")}  # fmt: skip
+    assert KustoStep(**given, parameter_dict={"most": 3}).name == "ask"
+    with pytest.raises(UserErrorException, match=said):
+        KustoStep(**{**given, **more})
+
+
+def test_a_file_that_holds_no_query_and_what_is_no_address_are_refused(tmp_path) -> None:
+    for held, said in ((b" \n// Rents\n", "is empty"), (b"\xff\xfe\x00\xd8", "is no text in UTF-8")):
+        (tmp_path / "q.kql").write_bytes(held)
+        with pytest.raises(UserErrorException, match=said):
+            KustoStep("ask", "cluster", "flats", tmp_path, PipelineData("o"))
+    for address in ("banana", "https://"):
+        with pytest.raises(ComputeTargetException, match="is no address of a cluster"):
+            KustoCompute.attach_configuration(kusto_connection_string=address)
+    named = "Data Source=https://flats.kusto.windows.net;Initial Catalog=flats"
+    assert KustoCompute.attach_configuration(kusto_connection_string=named).kusto_connection_string == named

@@ -17,7 +17,7 @@ from stepwell import (
     StoredProcedureParameter,
     StoredProcedureParameterType,
 )
-from stepwell.blocks.datastores import transient
+from stepwell.blocks.remote import transient
 from stepwell.errors import DatastoreException, UserErrorException
 
 
@@ -121,6 +121,27 @@ def test_a_procedure_is_called_as_the_database_has_it(workspace):
     assert SqlDataReference(mine, sql_stored_procedure="c", sql_stored_procedure_params=[most]).query == "CALL c(900)"
     with pytest.raises(UserErrorException, match="is no Int"):
         StoredProcedureParameter("most", "9; DROP", StoredProcedureParameterType.Int).literal("mssql")
+
+
+@pytest.mark.parametrize("name", ["my flats", "select", "a.b", "Größe", 'a"b', "a%b", "1st", "a;b", "a'b"])
+def test_a_table_is_found_whatever_its_name_holds(flats, tmp_path, name):
+    written = '"' + name.replace('"', '""') + '"'
+    change(tmp_path, f"CREATE TABLE {written} (a INTEGER)", f"INSERT INTO {written} VALUES (7)")  # noqa: S608
+    plain = [] if set(name) & set('."') else [name, f"main.{name}"]
+    for given in (written, f"main.{written}", *plain):
+        table = SqlDataReference(flats, sql_table=given)
+        assert table.files("csv").to_path() == ["/part-00000.csv"], given
+
+
+def test_names_of_tables_are_quoted_as_the_database_does(workspace, flats):
+    server = Datastore.register_azure_sql_database(workspace, "ms2", "s", "d", username="me", password="hidden-9")
+    query = lambda store, name: SqlDataReference(store, sql_table=name).query.removeprefix("SELECT * FROM ")  # noqa: E731
+    assert query(server, "dbo.my flats") == "dbo.[my flats]"
+    assert query(server, "[dbo].[my.flats]") == "dbo.[my.flats]"
+    assert query(flats, "flats; DROP TABLE flats") == '"flats; DROP TABLE flats"'
+    for wrong in ("a..b", ".", "a.", '"a"b'):
+        with pytest.raises(UserErrorException, match="is no name of a table"):
+            query(flats, wrong)
 
 
 @pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")

@@ -71,3 +71,20 @@ def test_linked_services_are_kept_by_name(project, pool):
         LinkedService.get(project.workspace, "other")
     service.unregister()
     assert LinkedService.list(project.workspace) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"driver_memory": "banana"}, "`driver_memory` must be a size of memory"),
+        ({"executor_memory": "0g"}, "`executor_memory` must be a size of memory"),
+        ({"driver_cores": 0}, "`driver_cores` must be a whole number of at least 1"),
+        ({"num_executors": -1}, "`num_executors` must be a whole number of at least 1"),
+        ({"conf": {"spark master": 1}}, "Spark has no setting 'spark master'"),
+        ({"pyfiles": []}, "takes no argument 'pyfiles'"),
+    ],
+)
+def test_sizes_and_settings_that_spark_can_not_have_are_refused(more, words):
+    assert SynapseSparkStep("a.py", ".", "local", "512m", 1, "28g", 2, 1).name == "a.py"
+    with pytest.raises(UserErrorException, match=words):
+        SynapseSparkStep("a.py", ".", "local", **more)

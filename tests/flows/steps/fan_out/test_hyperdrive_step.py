@@ -85,6 +85,11 @@ def test_a_sweep_finds_the_best_trial_and_is_reused_trial_by_trial(project):
     assert set(told) == {child.id for child in children} and len(children) == 3
     assert sorted(found["score"][-1] for found in told.values()) == [8.2, 9.2, 10.2]
     assert project.executions == {"train.py": 3}
+    sweep = HyperDriveStepRun(step)
+    assert sweep.hyperdrive_config.to_plain() == config(project, (1, 2, 3)).to_plain() and sweep.cancel()
+    assert sweep.hyperdrive_config.run_config.arguments == ["--data", "$AZUREML_DATAREFERENCE_data"]
+    with pytest.raises(UserErrorException, match="no diagnostics beside its logs"):
+        sweep.get_diagnostics()
 
     assert project.happened(made(1, 2, 3)) == {"search": "reused"}
     again = project.run(made(1, 2, 3, 4, 5))
@@ -145,8 +150,19 @@ def test_a_policy_cancels_a_trial_that_is_at_work_and_a_failed_trial_fails_no_sw
         of_run = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run.id)]))
         shown = {a.type: a.data for a in api.read_artifacts(flow_run_filter=of_run) if "metrics-" not in a.key}
     assert f"/runs/flow-run/{best.id})" in shown["table"] and shown["image"].startswith("data:image/svg+xml;base64,")
-    # What a trial read, though it was not declared, counts for the sweep.
-    assert project.happened(pipeline) == {"search": "reused"}
+    # What failed is tried again, without the trials that did well.
+    lacks = "of its 3 trials 1 failed"
+    assert any(lacks in warning for warning in summary.warnings)
+    assert [decision.why[0].partition(" is ")[2] for decision in pipeline.plan()] == [f"incomplete: {lacks}"]
+    again = project.run(pipeline).steps[0]
+    assert (again.happened, project.executions) == ("ran", {"train.py": 5}) and lacks in again.why[0]
+
+
+def test_what_a_trial_read_undeclared_counts_for_the_sweep(project):
+    project.script("train.py", SLOW)
+    project.write("settings.txt", "a")
+    pipeline = project.pipeline(HyperDriveStep("search", config(project, (5,))))
+    assert [project.happened(pipeline) for _ in "12"] == [{"search": "ran"}, {"search": "reused"}]
     project.write("settings.txt", "b")
     assert [step.why for step in project.run(pipeline).steps] == [("file read but not declared settings.txt changed",)]
 

@@ -35,6 +35,12 @@ def config(**settings):
         ({"mini_batch_size": 0}, "`mini_batch_size` is no size"),
         ({"mini_batch_size": 1, "partition_keys": ["a"]}, "`mini_batch_size` and `partition_keys` exclude each other"),
         ({"append_row_file_name": "a/b.txt"}, "`append_row_file_name` must be the name of a file"),
+        ({"partition_keys": []}, "`partition_keys` must name at least one key"),
+        ({"partition_keys": ["a", "a"]}, "`partition_keys` must name at least one key, and each once"),
+        ({"entry_script": " "}, "`entry_script` must name a script"),
+        ({"allowed_failed_percent": 101}, "`allowed_failed_percent` must be at most 100"),
+        ({"allowed_failed_percent": float("nan")}, "`allowed_failed_percent` must be at least 0"),
+        ({"error_treshold": 1}, "ParallelRunConfig takes no argument 'error_treshold'"),
         ({"entry_script": 3}, "`entry_script` of ParallelRunConfig must be"),
     ],
 )

@@ -216,6 +216,24 @@ def test_a_worker_of_a_cluster_runs_it_and_finds_what_an_earlier_execution_left(
     assert sorted(rows) == sorted(["other", *(f"text {number}" for number in (0, 2, 3, 4, 5))])
 
 
+def test_rows_that_are_not_one_for_each_file_stand_as_if_all_had_run(scoring):
+    """Their mini-batches are those of a first execution, so that they stand in the same order."""
+    many = "[open(path).read() + ' ' + str(n) for path in mini_batch for n in range(open(path).read().count('t'))]"
+    scoring.script(SCRIPT[: SCRIPT.index("    return")] + f"    return {many}\n")
+    for number in range(6):
+        scoring.put(number, f"file {number} t")
+    scoring.run()
+    scoring.project.log.unlink()
+    scoring.put("00", "file 00 t")
+    (scoring.folder / "4.txt").unlink()
+    assert scoring.run()[2] == [f"file {name} t 0" for name in ("0", "00", "1", "2", "3", "5")]
+    assert scoring.seen == {"00.txt": 1, "5.txt": 1}
+    scoring.put("1", "file 1 tt")
+    scoring.put("5", "file 5 new t")
+    others = [f"file {name} t 0" for name in ("0", "00", "2", "3", "5 new")]
+    assert scoring.run()[2] == [*others[:2], "file 1 tt 0", "file 1 tt 1", *others[2:]]
+
+
 @pytest.mark.parametrize("way", ["side input", "argument"])
 def test_nothing_is_used_again_in_parts_of_what_is_read_as_a_whole_too(project, way):
     scoring = Scoring(project)

@@ -79,6 +79,9 @@ def test_what_does_not_fit_is_refused(project) -> None:
     module = published(project)
     with pytest.raises(UserErrorException, match="no output port 'nobody'"):
         ModuleStep(module, outputs_map={"nobody": PipelineData("x")})
+    with pytest.raises(UserErrorException, match="has no parameter 'pls'") as refused:
+        ModuleStep(module, params={"pls": 2})
+    assert refused.value.hint == "Write `plus`."
     with pytest.raises(UserErrorException, match="needs a module"):
         ModuleStep()
     with pytest.raises(UserErrorException, match="no version '9'"):

@@ -135,6 +135,11 @@ def test_an_environment_with_packages_gets_what_runs_notebooks():
         (lambda: NotebookRunnerStep(), "`notebook` must name a notebook"),
         (lambda: NotebookRunConfig("src", "a.py"), "`notebook` must name a notebook"),
         (lambda: NotebookRunnerStep(notebook="a.ipynb", parameters={"x": object()}), "'x' has no plain value"),
+        (lambda: NotebookRunnerStep(notebook="a.ipynb", parameters={"x": [object()]}), "'x' has no plain value"),
+        (lambda: NotebookRunnerStep(notebook="a.ipynb", parameters={"x": {1: 2}}), "'x' has no plain value"),
+        (lambda: NotebookRunnerStep(notebook="a.ipynb", parameters={"a b": 1}), "can't have a parameter called 'a b'"),
+        (lambda: NotebookRunnerStep(notebook="a.ipynb", params={"class": 1}), "can't have a parameter called 'class'"),
+        (lambda: NotebookRunConfig("src", "a.ipynb", parameters={"1st": 1}), "can't have a parameter called '1st'"),
         (lambda: NotebookRunnerStep(notebook="a.ipynb", output_notebook="../b.ipynb"), "stands in `outputs/`"),
     ],
 )

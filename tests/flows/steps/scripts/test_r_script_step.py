@@ -87,3 +87,5 @@ def test_what_can_not_be_installed_is_refused():
         RScriptStep("a.R", github_packages=[RGitHubPackage("a/b", "secret")])
     with pytest.raises(UserErrorException, match="must name a script"):
         RScriptStep("")
+    with pytest.raises(UserErrorException, match="CRAN has no package called 'a b'"):
+        RScriptStep("a.R", cran_packages=["data.table", RCranPackage("a b")])

@@ -5,21 +5,33 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 from stepwell.drivers.usql.csharp.columns import Type, Value, fits, text
-from stepwell.drivers.usql.csharp.members import CONVERSIONS, DAYS, OF_CLASSES, OF_VALUES, Overload, parsed
+from stepwell.drivers.usql.csharp.members import DAYS, OF_CLASSES, OF_VALUES, Overload
 from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import ScriptText, fail, start_of
-from stepwell.drivers.usql.csharp.text_forms import date_format, formatted, text_of
+from stepwell.drivers.usql.csharp.text_forms import INVARIANT, formatted
+from stepwell.drivers.usql.dotnet.functions import ROUNDINGS
+from stepwell.drivers.usql.dotnet.regexes import OPTIONS
 
-_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {
-    "DayOfWeek",
-    "SqlArray",
-    "StringComparison",
-    "StringSplitOptions",
-    "DateTimeKind",
+CHOICES: dict[str, dict[str, str]] = {
+    "StringComparison": {
+        "Ordinal": "ordinal",
+        "OrdinalIgnoreCase": "ordinal_small",
+        **{f"{culture}Culture": "words" for culture in ("Invariant", "Current")},
+        **{f"{culture}CultureIgnoreCase": "words_small" for culture in ("Invariant", "Current")},
+    },
+    "StringSplitOptions": {name: name for name in ("None", "RemoveEmptyEntries")},
+    "DateTimeKind": {name: name for name in ("Unspecified", "Utc", "Local")},
+    "MidpointRounding": {name: name for name in ROUNDINGS},
+    "RegexOptions": OPTIONS,
+    "CultureInfo": {name: name for name in ("InvariantCulture", "CurrentCulture", "CurrentUICulture")},
 }
+"""What methods are told by a word: the words of each class, and what they are here."""
+
+_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {"DayOfWeek", "SqlArray", *CHOICES}
 _INSTEAD = "Compute it in a PythonScriptStep, or by the members that there are."
 
 
@@ -29,10 +41,14 @@ class Calls:
     def __init__(self, script: ScriptText, now: str) -> None:
         self.script = script
         self.now = f"TIMESTAMP '{now}'"
+        self.utc = f"TIMESTAMP '{datetime.fromisoformat(now).astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}'"
         self.variables: dict[str, Value] = {}
 
     def value(self, tree: Any, scope: Scope) -> Value:
         """Return an expression, translated."""
+        raise NotImplementedError
+
+    def _class_call(self, tree: Any, static: str, given: list[Value]) -> Value:
         raise NotImplementedError
 
     def _day(self, name: str) -> Value | None:
@@ -112,7 +128,7 @@ class Calls:
 
     def _static(self, tree: Any, scope: Scope) -> str:
         path = self._path(tree, scope)
-        while path and path[0] in ("System", "Text", "RegularExpressions"):
+        while path and path[0] in ("System", "Text", "RegularExpressions", "Globalization"):
             path = path[1:]
         return ".".join(path) if len(path) == 2 else ""
 
@@ -138,14 +154,15 @@ class Calls:
             found = self._day(name)
             assert found is not None
             return found
-        if owner == "StringComparison":
-            return Value("lower" if name.endswith("IgnoreCase") else "", Type("StringComparison"), never_null=True)
-        if owner in ("StringSplitOptions", "DateTimeKind"):
-            return Value(name, Type(owner), literal=name, never_null=True)
+        if owner in CHOICES:
+            word = CHOICES[owner].get(name)
+            if word is None:
+                self.unknown(tree, static, [f"{owner}.{known}" for known in CHOICES[owner]])
+            return Value(text(word) if owner == "RegexOptions" else word, Type(owner), literal=word, never_null=True)
         for arguments, sql, result in OF_CLASSES.get(static, []):
             if arguments == "-":
-                return Value(sql.format(now=self.now), Type(result), never_null=True)
-        self._unknown(tree, static, [name for name, ways in OF_CLASSES.items() if ways[0][0] == "-"])
+                return Value(sql.format(now=self.now, utc=self.utc), Type(result), never_null=True)
+        self.unknown(tree, static, [name for name, ways in OF_CLASSES.items() if ways[0][0] == "-"])
 
     def _check_class(self, tree: Any, static: str, scope: Scope) -> None:
         """Raise UsqlError if what stands before the point is neither a class nor a column."""
@@ -157,7 +174,8 @@ class Calls:
             )
             self.fail(tree, f"{owner} is no column, and no class that is known here", hint)
 
-    def _unknown(self, tree: Any, static: str, known: Iterable[str]) -> NoReturn:
+    def unknown(self, tree: Any, static: str, known: Iterable[str]) -> NoReturn:
+        """Raise UsqlError about a member that a class has not."""
         owner, _, name = static.partition(".")
         near = difflib.get_close_matches(static, list(known), 1)
         hint = f"Write {near[0]}." if near else _INSTEAD
@@ -183,7 +201,7 @@ class Calls:
         """Return the value, which fails where it is null, as C# does."""
         if held.never_null:
             return Value(held.sql, held.type.without_null(), held.literal, held.risky, True, held.aggregate)
-        place = self.place(tree, f".{name} of null")
+        place = self.place(tree, f"{name if ' ' in name else '.' + name} of null")
         return Value(f"usql_some({held.sql}, {place})", held.type.without_null(), None, True, True, held.aggregate)
 
     # Calls --------------------------------------------------------------------------------------------------------
@@ -212,21 +230,23 @@ class Calls:
 
     def _method(self, tree: Any, held: Value, name: str, given: list[Value]) -> Value:
         kind = held.type.name
+        cultures = [value.literal for value in given if value.type.name == "CultureInfo"]
+        given = [value for value in given if value.type.name != "CultureInfo"]
         if name == "GetValueOrDefault" and kind != "string":
             zero = {"bool": "FALSE", "DateTime": "TIMESTAMP '0001-01-01'"}.get(kind, "0")
             sql = f"COALESCE({held.sql}, {given[0].sql if given else zero})"
             return Value(sql, held.type.without_null(), None, held.risky, True, held.aggregate)
         if name == "ToString" and kind not in ("string", "array"):
-            return self._to_text(tree, held, given)
+            return self._to_text(tree, held, given, invariant=cultures == ["InvariantCulture"])
         if name == "Split" and kind == "string":
             return self._split(tree, held, given)
         if name in ("Trim", "TrimStart", "TrimEnd") and kind == "string" and given:
-            marks = "".join(value.literal for value in given if isinstance(value.literal, str))
+            marks = " || ".join(
+                text("".join(value.literal)) if isinstance(value.literal, list) else value.sql for value in given
+            )
             word = {"Trim": "trim", "TrimStart": "ltrim", "TrimEnd": "rtrim"}[name]
             target = self._some(tree, held, name)
-            return Value(
-                f"{word}({target.sql}, {text(marks)})", Type("string"), None, target.risky, True, held.aggregate
-            )
+            return Value(f"{word}({target.sql}, {marks})", Type("string"), None, target.risky, True, held.aggregate)
         overloads = [way for way in OF_VALUES.get(f"{kind}.{name}", []) if way[0] != "-"]
         if not overloads:
             members = [member.partition(".")[2] for member in OF_VALUES if member.startswith(f"{kind}.")]
@@ -239,11 +259,13 @@ class Calls:
             self.fail(tree, f"{held.type.first} has no method {name!r} here", f"Write .{near[0]}(…)." if near else hint)
         return self._chosen(tree, f".{name}", overloads, [self._some(tree, held, name), *given])
 
-    def _to_text(self, tree: Any, held: Value, given: list[Value]) -> Value:
+    def _to_text(self, tree: Any, held: Value, given: list[Value], *, invariant: bool = False) -> Value:
         form = next((value.literal for value in given if isinstance(value.literal, str)), "") if given else ""
         if given and not isinstance(given[0].literal, str):
             self.fail(tree, "The format of ToString is no constant", 'Write it as a text: .ToString("yyyy-MM-dd").')
         never_null = held.never_null
+        if held.type.name == "DateTime" and invariant:
+            form = INVARIANT.get(form, form)
         sql = formatted(held.sql, held.type, form)
         if sql is None:
             hint = 'Write one such as "yyyy-MM-dd", "F2", "N0", "D5" or "0.00".'
@@ -263,99 +285,14 @@ class Calls:
             )
         target = self._some(tree, held, "Split")
         if len(marks) == 1:
-            sql = f"string_split({target.sql}, {marks[0].sql})"
+            sql = f"string_split({target.sql}, {marks[0].sql})" if marks[0].literal else f"[{target.sql}]"
         else:
-            either = "|".join(re.escape(mark.literal) for mark in marks) or "\\s"
+            either = "|".join(re.escape(mark.literal) for mark in marks if mark.literal)
+            either = either or r"[\t-\r\x{85}\p{Z}]"  # what .NET takes for white space
             sql = f"string_split_regex({target.sql}, {text(either)})"
         if "RemoveEmptyEntries" in options:
             sql = f"list_filter({sql}, lambda part: part <> '')"
         return Value(sql, Type("array", item=Type("string")), None, target.risky, True, held.aggregate)
-
-    def _class_call(self, tree: Any, static: str, given: list[Value]) -> Value:
-        owner, _, name = static.partition(".")
-        if static in ("string.Format", "string.Concat", "string.Join"):
-            return {"Format": self._format, "Concat": self._concat, "Join": self._join}[name](tree, given)
-        if static == "Convert.ToString" and given:
-            return self._to_text(tree, given[0], []) if given[0].type.name != "string" else given[0]
-        wanted = owner if name == "Parse" else CONVERSIONS.get(static, "")
-        if wanted and given and given[0].type.name == "string":
-            made = self._parse(tree, Type(wanted), given[0], static)
-            if made is not None:
-                return made
-        if static == "SqlArray.Create" and len(given) == 1 and given[0].type.item is not None:
-            return given[0]
-        if static == "DateTime.ParseExact":
-            return self._parse_exact(tree, given)
-        overloads = [way for way in OF_CLASSES.get(static, []) if way[0] != "-"]
-        if not overloads:
-            known = [member for member, ways in OF_CLASSES.items() if ways[0][0] != "-"]
-            self._unknown(tree, static, [*known, "DateTime.Parse", "int.Parse", "string.Format", "string.Join"])
-        return self._chosen(tree, static, overloads, [Value("", Type("null")), *given])
-
-    def _parse(self, tree: Any, type: Type, held: Value, static: str) -> Value | None:
-        target = held.sql
-        if not static.startswith("Convert."):
-            target = self._some(tree, held, "Parse").sql
-        elif type.name not in ("DateTime", "bool"):
-            target = held.sql if held.never_null else f"COALESCE({held.sql}, '0')"  # Convert makes 0 of null
-        sql = parsed(target, type)
-        if sql is None:
-            return None
-        place = self.place(tree, f"{static} of a text that is no {type}")
-        return Value(f"usql_some({sql}, {place})", type, None, True, True, held.aggregate)
-
-    def _parse_exact(self, tree: Any, given: list[Value]) -> Value:
-        form = given[1].literal if len(given) > 1 and isinstance(given[1].literal, str) else None
-        words = date_format(form) if form else None
-        if words is None:
-            self.fail(tree, "DateTime.ParseExact has no format that is known here", 'Write one such as "yyyy-MM-dd".')
-        place = self.place(tree, "DateTime.ParseExact of a text that has another format")
-        sql = f"usql_some(try_strptime({given[0].sql}, {text(words)}), {place})"
-        return Value(sql, Type("DateTime"), None, True, True, given[0].aggregate)
-
-    def _format(self, tree: Any, given: list[Value]) -> Value:
-        form = given[0].literal if given else None
-        if not isinstance(form, str):
-            self.fail(
-                tree, "The format of string.Format is no constant", 'Write it as a text: string.Format("{0}", x).'
-            )
-        pieces = []
-        for found in re.finditer(r"\{\{|\}\}|\{(\d+)(?:,(-?\d+))?(?::([^}]*))?\}|[^{}]+|.", form):
-            if found[1] is None:
-                pieces.append(text({"{{": "{", "}}": "}"}.get(found[0], found[0])))
-                continue
-            if int(found[1]) + 1 >= len(given):
-                self.fail(tree, f"string.Format has no argument {{{found[1]}}}", "Pass it after the format.")
-            held = given[int(found[1]) + 1]
-            sql = formatted(held.sql, held.type, found[3] or "") if found[3] else text_of(held.sql, held.type)
-            if sql is None:
-                self.fail(
-                    tree, f"The format {found[3]!r} of {held.type.one} is not known here", 'Write one such as "F2".'
-                )
-            sql = f"COALESCE({sql}, '')"
-            width = int(found[2] or 0)
-            if width:
-                sql = f"{'usql_left' if width > 0 else 'usql_right'}({sql}, {abs(width)}, ' ')"
-            pieces.append(sql)
-        return self._text("(" + " || ".join(pieces or ["''"]) + ")", given)
-
-    def _concat(self, tree: Any, given: list[Value]) -> Value:
-        if len(given) == 1 and given[0].type.item is not None:
-            return self._join(tree, [Value("''", Type("string")), *given])
-        parts = [f"COALESCE({text_of(value.sql, value.type)}, '')" for value in given]
-        return self._text("(" + " || ".join(parts or ["''"]) + ")", given)
-
-    def _join(self, tree: Any, given: list[Value]) -> Value:
-        if len(given) == 2 and given[1].type.item is not None:
-            item = given[1].type.item
-            each = f"list_transform({given[1].sql}, lambda x: COALESCE({text_of('x', item)}, ''))"
-            return self._text(f"COALESCE(array_to_string({each}, {given[0].sql}), '')", given)
-        parts = ", ".join(f"COALESCE({text_of(value.sql, value.type)}, '')" for value in given[1:])
-        return self._text(f"concat_ws({given[0].sql}, {parts})" if parts else "''", given)
-
-    def _text(self, sql: str, given: list[Value]) -> Value:
-        risky, aggregate = any(value.risky for value in given), any(value.aggregate for value in given)
-        return Value(sql, Type("string"), None, risky, True, aggregate)
 
     def _chosen(self, tree: Any, name: str, overloads: list[Overload], given: list[Value]) -> Value:
         """Return the call of the first overload that takes the arguments; `given[0]` is the value that it is a method of."""
@@ -364,9 +301,10 @@ class Calls:
             if len(wanted) == len(given) - 1 and all(map(_takes, wanted, given[1:])):
                 held = [self._argument(tree, kind, value) for kind, value in zip(wanted, given[1:])]
                 place = self.place(tree, f"{name} beyond the ends of a text, or of a number that is too large,")
-                made = sql.format(given[0].sql, *(value.sql for value in held), place=place, now=self.now)
+                wrong = self.place(tree, f"{name} of what it does not take")
+                made = sql.format(given[0].sql, *(value.sql for value in held), place=place, wrong=wrong, now=self.now)
                 parts = [given[0], *held]
-                risky = "{place}" in sql or any(value.risky for value in parts)
+                risky = "{place}" in sql or "{wrong}" in sql or any(value.risky for value in parts)
                 kind = Type("array", item=Type(result[:-2])) if result.endswith("[]") else Type(result)
                 return Value(made, kind, None, risky, True, any(value.aggregate for value in parts))
         kinds = ", ".join(str(value.type) for value in given[1:]) or "nothing"
@@ -376,7 +314,7 @@ class Calls:
     def _argument(self, tree: Any, kind: str, value: Value) -> Value:
         if kind.endswith("?") or value.never_null:
             return self.held_as(value, Type(kind.rstrip("?"), True)) if kind.rstrip("?") in _PLAIN else value
-        return self._some(tree, value, "an argument")
+        return self._some(tree, value, "An argument")
 
     def held_as(self, value: Value, type: Type) -> Value:
         """Return the value in another type, into which C# turns it by itself."""

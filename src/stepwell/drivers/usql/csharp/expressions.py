@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from stepwell.drivers.usql.csharp.class_calls import ClassCalls
 from stepwell.drivers.usql.csharp.columns import NUMBERS, WHOLE, Type, Value, common, fits, promoted, text
 from stepwell.drivers.usql.csharp.literals import number_of, text_in
-from stepwell.drivers.usql.csharp.members import DAYS
+from stepwell.drivers.usql.csharp.members import DAYS, moved_bits
 from stepwell.drivers.usql.csharp.objects import Objects
 from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import UsqlError
@@ -18,7 +19,7 @@ _LEAVES = {"string", "verbatim", "character", "integer", "real", "true", "false"
 _BOOL = Type("bool")
 
 
-class Expressions(Windows, Objects):
+class Expressions(Windows, Objects, ClassCalls):
     """Translates the trees of expressions; a method `_<rule>` for each rule of the grammar."""
 
     def value(self, tree: Any, scope: Scope) -> Value:
@@ -214,7 +215,11 @@ class Expressions(Windows, Objects):
         return self._computed(tree, "*", *(self.value(child, scope) for child in tree.children))
 
     def _bits(self, tree: Any, scope: Scope) -> Value:
-        return self._computed(tree, "|", *(self.value(child, scope) for child in tree.children))
+        left, right = (self.value(child, scope) for child in tree.children)
+        if left.type.name == right.type.name == "RegexOptions":
+            letters = left.literal + right.literal
+            return Value(text(letters), left.type, letters, never_null=True)
+        return self._computed(tree, "|", left, right)
 
     def _binary(self, tree: Any, scope: Scope) -> Value:
         left, operator, right = tree.children
@@ -244,11 +249,15 @@ class Expressions(Windows, Objects):
             )
         if operator in ("<<", ">>"):
             type = promoted(left.type, left.type) or type
+            a = self.held_as(self._number(tree, left, operator), type).sql
+            return _made(moved_bits(a, self._number(tree, right, operator).sql, operator, type), type, left, right)
         a, b = (self.held_as(self._number(tree, value, operator), type).sql for value in (left, right))
         if operator == "^":
             sql = f"xor({a}, {b})"
         elif operator in ("/", "%") and type.name in (*WHOLE, "decimal"):
             return self._divided(tree, operator, type, (a, b), left, right)
+        elif operator == "*" and type.name == "decimal":
+            sql = f"usql_product_of({a}, {b})"
         else:
             sql = f"({a} {operator} {b})"
         if type.name == "decimal":
@@ -263,7 +272,7 @@ class Expressions(Windows, Objects):
             b = f"usql_divisor({b}, {a}, {self.place(tree, 'Division by zero')})"
         sql = f"({a} {'//' if operator == '/' else '%'} {b})"
         if type.name == "decimal":
-            sql = f"CAST({f'CAST({a} AS DOUBLE) / {b}' if operator == '/' else sql} AS {type.held})"
+            sql = f"usql_quotient({a}, {b})" if operator == "/" else f"CAST({sql} AS {type.held})"
         return _made(sql, type, left, right, risky=not right.literal)
 
     def _dated(self, tree: Any, operator: str, left: Value, right: Value) -> Value:
@@ -272,7 +281,9 @@ class Expressions(Windows, Objects):
         if names == ("DateTime", "-", "DateTime"):
             return _made(f"(epoch_us({left.sql}) - epoch_us({right.sql}))", Type("TimeSpan", null), left, right)
         if names in (("DateTime", "+", "TimeSpan"), ("DateTime", "-", "TimeSpan")):
-            return _made(f"({left.sql} {operator} to_microseconds({right.sql}))", Type("DateTime", null), left, right)
+            sql = f"({left.sql} {operator} to_microseconds({right.sql}))"
+            wrong = self.place(tree, "A date before the year 1 or after 9999")
+            return _made(f"usql_in_years({sql}, {wrong})", Type("DateTime", null), left, right, risky=True)
         if names in (("TimeSpan", "+", "TimeSpan"), ("TimeSpan", "-", "TimeSpan")):
             return _made(f"({left.sql} {operator} {right.sql})", Type("TimeSpan", null), left, right)
         self.fail(
@@ -346,10 +357,15 @@ class Expressions(Windows, Objects):
             return _made(f"chr(CAST({sql} AS INTEGER))", wanted, held, risky=True)
         if held.type.nullable and not wanted.nullable and not held.never_null:
             sql = f"usql_some({sql}, {self.place(tree, f'The cast to {wanted} of null')})"
-        return _made(f"CAST({sql} AS {wanted.held})", wanted, held, risky=True)
+        place = self.place(tree, f"The cast to {wanted} of a number that is too large")
+        beyond = "sign(it) * CAST('inf' AS FLOAT)" if wanted.name == "float" else f"error({place})"
+        known = f"CASE WHEN it IS NOT NULL THEN COALESCE(TRY_CAST(it AS {wanted.held}), {beyond}) END"
+        return _made(f"list_transform([{sql}], lambda it: {known})[1]", wanted, held, risky=True)
 
     def _index(self, tree: Any, scope: Scope) -> Value:
         held, at = self.value(tree.children[0], scope), self.value(tree.children[1], scope)
+        if held.type.name == "GroupCollection":
+            return self._group_of(tree.children[1], held, at)
         if at.type.name != "int":
             self.fail(tree.children[1], f"A place in brackets is an int, not {at.type.one}", "Cast it: (int) x.")
         place = self.place(tree, "A place in brackets that is not there, or of a text or array that is null,")

@@ -33,8 +33,8 @@ class Objects(Calls):
             parts = [value.sql for value in given] + ["0"] * (6 - min(6, len(given)))
             if len(given) == 7:
                 parts[5:] = [f"{parts[5]} + {parts[6]} / 1000.0"]
-            risky = any(value.literal is None for value in given)
-            return Value(f"make_timestamp({', '.join(parts)})", type, None, risky, True)
+            place = self.place(tree, "A date that there is not")
+            return Value(f"COALESCE(TRY(make_timestamp({', '.join(parts)})), error({place}))", type, None, True, True)
         if type.name == "TimeSpan" and len(given) in (1, 3, 4):
             units = {
                 1: ("0.1",),

@@ -147,6 +147,9 @@ NAME: /(?!(?:RESERVED_WORDS)\b)[^\W\d]\w*/
 %ignore /\/\*(.|\n)*?\*\//
 """
 
+DEEPEST = 1000
+"""How deep the parts of a script may be nested; each term of a long sum is one level."""
+
 _parser: Any = None
 
 
@@ -235,7 +238,7 @@ def parse(script: ScriptText) -> Any:
         grammar = _GRAMMAR.replace("RESERVED_WORDS", words)
         _parser = lark.Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=True)
     try:
-        return _parser.parse(script.text)
+        return _not_too_deep(script, _parser.parse(script.text))
     except lark.exceptions.UnexpectedToken as error:
         position, found = error.token.start_pos, str(error.token)
         if error.token.type == "$END":
@@ -245,6 +248,18 @@ def parse(script: ScriptText) -> Any:
         position = error.pos_in_stream or 0
         word = re.match(r"\w+|\S", script.text[position:])
         raise _unexpected(script, position, word[0] if word else "", error.allowed or ()) from None
+
+
+def _not_too_deep(script: ScriptText, tree: Any) -> Any:
+    """Return the tree; raise UsqlError about the first part that is nested deeper than DuckDB computes in due time."""
+    parts = [(tree, 0)]
+    while parts:
+        part, depth = parts.pop()
+        if depth > DEEPEST:
+            hint = "Compute a part of it in a SELECT before, or make rows of the parts and SUM them."
+            raise script.error(start_of(part), f"The expression is nested more than {DEEPEST} deep", hint)
+        parts += [(child, depth + 1) for child in part.children if hasattr(child, "children")]
+    return tree
 
 
 _WORDS = {

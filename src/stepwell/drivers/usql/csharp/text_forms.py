@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from stepwell.drivers.usql.csharp.columns import WHOLE, Type, text
+from stepwell.drivers.usql.csharp.members import once
 
 MACROS = (
-    "usql_some(x, place) AS CASE WHEN x IS NULL THEN error(place) ELSE x END",
     "usql_bool_text(x) AS CASE WHEN x THEN 'True' WHEN NOT x THEN 'False' END",
     # what .NET Framework's ToString() gives: 15 significant digits, 7 for float
     "usql_digits(x, t) AS CASE WHEN isnan(x) THEN 'NaN' WHEN isinf(x) THEN CASE WHEN x > 0 THEN 'Infinity' ELSE '-Infinity' END "
@@ -18,8 +18,15 @@ MACROS = (
     "usql_span_text(x) AS CASE WHEN x < 0 THEN '-' ELSE '' END || CASE WHEN abs(x) >= 86400000000 THEN "
     "CAST(abs(x) // 86400000000 AS VARCHAR) || '.' ELSE '' END || strftime(make_timestamp(abs(x) % 86400000000), '%H:%M:%S') || "
     "CASE WHEN x % 1000000 = 0 THEN '' ELSE '.' || lpad(CAST(abs(x) % 1000000 AS VARCHAR), 6, '0') || '0' END",
-    "usql_left(t, n, c) AS CASE WHEN length(t) >= n THEN t ELSE lpad(t, CAST(n AS INTEGER), c) END",
-    "usql_right(t, n, c) AS CASE WHEN length(t) >= n THEN t ELSE rpad(t, CAST(n AS INTEGER), c) END",
+    once(
+        "usql_left(t, n, c)",
+        "CASE WHEN usql_length(it) >= n THEN it ELSE lpad(it, CAST(n - usql_length(it) + length(it) AS INTEGER), c) END",
+    ),
+    once(
+        "usql_right(t, n, c)",
+        "CASE WHEN usql_length(it) >= n THEN it ELSE rpad(it, CAST(n - usql_length(it) + length(it) AS INTEGER), c) END",
+    ),
+    once("usql_some(x, place)", "CASE WHEN it IS NULL THEN error(place) ELSE it END"),
     "usql_day_text(x) AS ['Sunday','Monday','Tuesday','Wednesday','Thursday','Friday','Saturday'][x + 1]",
 )
 
@@ -71,6 +78,22 @@ _PARTS = {
 }
 
 
+INVARIANT = {
+    "": "MM/dd/yyyy HH:mm:ss",
+    "G": "MM/dd/yyyy HH:mm:ss",
+    "g": "MM/dd/yyyy HH:mm",
+    "d": "MM/dd/yyyy",
+    "t": "HH:mm",
+    "T": "HH:mm:ss",
+    "D": "dddd, dd MMMM yyyy",
+    "f": "dddd, dd MMMM yyyy HH:mm",
+    "F": "dddd, dd MMMM yyyy HH:mm:ss",
+}
+"""The standard formats of dates that the invariant culture has another way."""
+
+_DATE_PARTS = re.compile(r"'([^']*)'|\"([^\"]*)\"|\\(.)|%?(y+|M+|d+|H+|h+|m+|s+|f+|F+|t+|z+|K|g+)|(.)", re.DOTALL)
+
+
 def date_format(form: str) -> str | None:
     """Return DuckDB's format for one of C#'s for DateTime; None if there is none."""
     if not form:
@@ -78,16 +101,74 @@ def date_format(form: str) -> str | None:
     if len(form) == 1:
         return _STANDARD.get(form)
     made = []
-    for found in re.finditer(
-        r"'([^']*)'|\"([^\"]*)\"|\\(.)|%?(y+|M+|d+|H+|h+|m+|s+|f+|F+|t+|z+|K|g+)|(.)", form, re.DOTALL
-    ):
+    for found in _DATE_PARTS.finditer(form):
         if found[4]:
             if found[4] not in _PARTS:
                 return None
             made.append(_PARTS[found[4]])
         else:
-            made.append((found[1] or found[2] or found[3] or found[5] or "").replace("%", "%%"))
+            made.append(_plain_part(found).replace("%", "%%"))
     return "".join(made)
+
+
+def date_pattern(form: str) -> str:
+    """Return a pattern of the texts that have a format exactly; any text, for a standard one."""
+    if len(form) == 1:
+        return "(?s).*"
+    made = []
+    for found in _DATE_PARTS.finditer(form):
+        word = found[4] or ""
+        if not word:
+            made.append(re.escape(_plain_part(found)))
+        elif len(word) > 2 and word[0] in "Md":
+            made.append(r"\p{L}+")
+        else:
+            made.append({"t": "[APap][Mm]"}.get(word[0], rf"\d{{{len(word)}}}" if len(word) > 1 else r"\d\d?"))
+    return "".join(made)
+
+
+def dated(sql: str, form: str) -> str | None:
+    """Return the SQL of a DateTime's text in a format; None if the format isn't known."""
+    words = date_format(form)
+    if words is not None:
+        return f"strftime({sql}, {text(words)})"
+    if len(form) == 1:
+        return None
+    pieces = []
+    for found in _DATE_PARTS.finditer(form):
+        word = found[4] or ""
+        if not word:
+            pieces.append(text(_plain_part(found)))
+            continue
+        part = f"strftime({sql}, {text(_PARTS[word])})" if word in _PARTS else _other_part(sql, word)
+        if part is None:
+            return None
+        pieces.append(part)
+    return "(" + " || ".join(pieces) + ")"
+
+
+def _other_part(sql: str, word: str) -> str | None:
+    """Return the SQL of a part of a date that DuckDB has no word for."""
+    if word[0] in "fF" and len(word) <= 7:
+        digits = f"left(strftime({sql}, '%f') || '0', {len(word)})"
+        return digits if word[0] == "f" else f"rtrim({digits}, '0')"
+    if word[0] == "y":
+        return (
+            f"lpad(CAST(year({sql}) AS VARCHAR), {len(word)}, '0')"
+            if len(word) > 2
+            else f"CAST(year({sql}) % 100 AS VARCHAR)"
+        )
+    if word[0] in "Md" and len(word) > 4:
+        return f"strftime({sql}, '{'%B' if word[0] == 'M' else '%A'}')"
+    if word[0] in "Hhms" and len(word) > 2:
+        return f"strftime({sql}, '{_PARTS[word[:2]]}')"
+    if word[0] == "t":
+        return f"left(strftime({sql}, '%p'), 1)" if len(word) == 1 else f"strftime({sql}, '%p')"
+    return {"K": "''", "g": "'A.D.'"}.get(word[0])  # a DateTime of U-SQL's has no zone
+
+
+def _plain_part(found: re.Match[str]) -> str:
+    return found[1] or found[2] or found[3] or found[5] or ""
 
 
 def text_of(sql: str, type: Type) -> str:
@@ -109,8 +190,7 @@ def text_of(sql: str, type: Type) -> str:
 def formatted(sql: str, type: Type, form: str) -> str | None:
     """Return the SQL of `ToString(form)`; None if the format isn't known."""
     if type.name == "DateTime":
-        words = date_format(form)
-        return None if words is None else f"strftime({sql}, {text(words)})"
+        return dated(sql, form)
     if not form or form in ("g", "G"):
         return text_of(sql, type)
     whole = type.name in WHOLE
@@ -118,33 +198,37 @@ def formatted(sql: str, type: Type, form: str) -> str | None:
         return None
     found = re.fullmatch(r"([A-Za-z])(\d{0,2})", form)
     if found:
-        return _standard_number(sql, type.name, found[1], found[2])
-    found = re.fullmatch(r"(#,##)?(0+)(?:\.(0+))?(%?)", form)
+        return _standard_number(sql, type, found[1], found[2])
+    found = re.fullmatch(r"([#0,]*[#0])(?:\.(0*)(#*))?(%?)", form)
     if found:
-        digits, percent = len(found[3] or ""), "%" if found[4] else ""
-        number = f"CAST({sql} AS DOUBLE)" + (" * 100" if percent else "")
-        comma = "," if found[1] else ""
-        width = f"0{len(found[2]) + (digits + 1 if digits else 0)}" if len(found[2]) > 1 and not comma else ""
-        return f"format({text('{:' + width + comma + '.' + str(digits) + 'f}')}, round({number}, {digits})) || {text(percent)}"
+        zeros, digits = len(found[2] or ""), len(found[2] or "") + len(found[3] or "")
+        flags = "," * ("," in found[1]) + "%" * bool(found[4])
+        shown = f"usql_fixed({_all_digits(sql, type)}, {digits}, '{flags}{found[1].count('0')}#{zeros}')"
+        return f"{shown} || '%'" if found[4] else shown
     return None
 
 
-def _standard_number(sql: str, type_name: str, letter: str, given: str) -> str | None:
-    whole, kind = type_name in WHOLE, letter.upper()
-    digits = int(given or 2)
-    number = f"CAST({sql} AS DOUBLE)"
+def _all_digits(sql: str, type: Type) -> str:
+    """Return the SQL of the digits of a number that .NET keeps when it writes it."""
+    form = {"double": "%.15g", "float": "%.7g"}.get(type.name)
+    return f"printf('{form}', CAST({sql} AS DOUBLE))" if form else f"CAST({sql} AS VARCHAR)"
+
+
+def _standard_number(sql: str, type: Type, letter: str, given: str) -> str | None:
+    whole, kind = type.name in WHOLE, letter.upper()
+    digits, number = int(given or 2), _all_digits(sql, type)
     if kind == "D" and whole:
-        return f"CASE WHEN {sql} < 0 THEN '-' ELSE '' END || usql_left(CAST(abs({sql}) AS VARCHAR), {int(given or 0)}, '0')"
+        return f"CASE WHEN {sql} < 0 THEN '-' ELSE '' END || usql_left(ltrim(CAST({sql} AS VARCHAR), '-'), {int(given or 0)}, '0')"
     if kind == "X" and whole:
-        bits = f"to_hex(CAST({sql} AS BIGINT) & {4294967295 if type_name != 'long' else -1})"
+        bits = f"to_hex(CAST({sql} AS BIGINT) & {4294967295 if type.name != 'long' else -1})"
         return f"{'upper' if letter == 'X' else 'lower'}(usql_left({bits}, {int(given or 0)}, '0'))"
     if kind == "F":
-        return f"format('{{:.{digits}f}}', round({number}, {digits}))"
+        return f"usql_fixed({number}, {digits}, '')"
     if kind == "N":
-        return f"format('{{:,.{digits}f}}', round({number}, {digits}))"
+        return f"usql_fixed({number}, {digits}, ',')"
     if kind == "P":
-        return f"format('{{:,.{digits}f}}', round({number} * 100, {digits})) || ' %'"
+        return f"usql_fixed({number}, {digits}, ',%') || ' %'"
     if kind == "C":
-        plain = f"format('{{:,.{digits}f}}', round(abs({number}), {digits}))"
-        return f"CASE WHEN {number} < 0 THEN '($' || {plain} || ')' ELSE '$' || {plain} END"
+        plain = f"usql_fixed({number}, {digits}, ',-')"
+        return f"CASE WHEN {sql} < 0 AND regexp_matches({plain}, '[1-9]') THEN '($' || {plain} || ')' ELSE '$' || {plain} END"
     return None

@@ -1,0 +1,1 @@
+"""How two files or folders differ, in words: what a check of a step that ran twice tells."""

@@ -1,0 +1,202 @@
+"""Objects as files of a folder that SFTP reaches, by the connection that fsspec opens."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat as modes
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, ClassVar
+
+from stepwell.blocks.remote.driver import Entry, Guarantee, Opened, Traffic
+
+_DRAFT = ".draft-"
+_PART = 1 << 20
+
+
+class SftpFolder:
+    """A folder behind SFTP; each thread has a connection of its own."""
+
+    most: ClassVar[Guarantee] = "create"
+    for_all_threads: ClassVar[bool] = False
+
+    def __init__(self, opened: Opened, traffic: Traffic, timeout: float) -> None:
+        self._opened = opened
+        self._traffic = traffic
+        self._timeout = timeout
+        self._threads = threading.local()
+        self._root = self._connection()[1].rstrip("/")
+
+    @staticmethod
+    def options(options: dict[str, Any], timeout: float) -> dict[str, Any]:
+        """Return the options of the file system, with bounded waiting unless they bound it."""
+        return {"timeout": min(timeout, 5), "banner_timeout": timeout, "auth_timeout": timeout, **options}
+
+    def get(self, name: str) -> bytes | None:
+        """Return what the object holds, None if there is none."""
+        try:
+            with self._ask().open(self._path(name), "rb") as stream:
+                stream.prefetch()
+                data: bytes = stream.read()
+        except FileNotFoundError:
+            return None
+        self._traffic.count(received=len(data))
+        return data
+
+    def get_to(self, name: str, path: Path) -> bool:
+        """Write what the object holds to a local file; return whether there is one."""
+        try:
+            self._ask().get(self._path(name), str(path))
+        except FileNotFoundError:
+            return False
+        self._traffic.count(received=path.stat().st_size)
+        return True
+
+    def put(self, name: str, data: bytes | Path) -> None:
+        """Write the object; no part of it is ever seen."""
+        path = self._path(name)
+        draft = f"{posixpath.dirname(path)}/{_DRAFT}{os.urandom(8).hex()}"
+        self._fill(self._open(draft, "wb"), data)
+        try:
+            self._rename(draft, path)
+        except BaseException:
+            with suppress(Exception):
+                self._ask().remove(draft)
+            raise
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write the object if there is none; a reader may find a part of it, since servers differ in what a rename does."""
+        path = self._path(name)
+        try:
+            stream = self._open(path, "wx")
+        except OSError:  # SFTP has no word for what is there already
+            if self._status(path) is None:
+                raise
+            return False
+        try:
+            self._fill(stream, data)
+        except BaseException:
+            with suppress(Exception):
+                self._ask().remove(path)
+            raise
+        return True
+
+    def swap(self, name: str, tag: str, data: bytes) -> str | None:
+        """Raise NotImplementedError: SFTP compares and swaps nothing."""
+        raise NotImplementedError
+
+    def stat(self, name: str) -> Entry | None:
+        """Return the object as it is now."""
+        status = self._status(self._path(name))
+        return _entry(name, status) if status and modes.S_ISREG(status.st_mode) else None
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        """Yield the objects whose names begin so, by name."""
+        yield from self._below(prefix.rpartition("/")[0], prefix)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Remove the objects."""
+        for name in names:
+            with suppress(FileNotFoundError):
+                self._ask().remove(self._path(name))
+
+    def now(self) -> float:
+        """Return the time that the server gives a new file."""
+        draft = f"{self._root}/{_DRAFT}{os.urandom(8).hex()}"
+        self._fill(self._open(draft, "wb"), b"")
+        status = self._ask().stat(draft)
+        self._ask().remove(draft)
+        return float(status.st_mtime)
+
+    def reconnect(self) -> None:
+        """Open a new connection for this thread."""
+        known = self._threads.__dict__.pop("opened", None)
+        if known:
+            with suppress(Exception):
+                known[0].client.close()
+
+    # ----------------------------------------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _connection(self) -> tuple[Any, str]:
+        known = self._threads.__dict__.get("opened")
+        if known is None:
+            filesystem, root = self._opened()
+            filesystem.ftp.get_channel().settimeout(self._timeout)
+            known = self._threads.opened = (filesystem, root)
+        return known
+
+    def _ask(self) -> Any:
+        self._traffic.count(1)
+        return self._connection()[0].ftp
+
+    def _status(self, path: str) -> Any:
+        try:
+            return self._ask().stat(path)
+        except FileNotFoundError:
+            return None
+
+    def _rename(self, draft: str, path: str) -> None:
+        try:
+            self._ask().posix_rename(draft, path)
+        except OSError:  # a server without OpenSSH's extension
+            with suppress(FileNotFoundError):
+                self._ask().remove(path)
+            self._ask().rename(draft, path)
+
+    def _open(self, path: str, mode: str) -> Any:
+        try:
+            return self._ask().open(path, mode)
+        except FileNotFoundError:
+            self._make_folder(posixpath.dirname(path))
+            return self._ask().open(path, mode)
+
+    def _fill(self, stream: Any, data: bytes | Path) -> None:
+        with stream:
+            stream.set_pipelined(True)
+            if isinstance(data, bytes):
+                stream.write(data)
+                self._traffic.count(sent=len(data))
+                return
+            with open(data, "rb") as source:
+                while part := source.read(_PART):
+                    stream.write(part)
+                    self._traffic.count(sent=len(part))
+
+    def _make_folder(self, folder: str) -> None:
+        try:
+            self._ask().mkdir(folder)
+        except FileNotFoundError:
+            self._make_folder(posixpath.dirname(folder))
+            self._make_folder(folder)
+            return
+        except OSError:
+            if self._status(folder) is None:
+                raise
+            return
+        parent = self._ask().stat(posixpath.dirname(folder))
+        with suppress(OSError):
+            self._ask().chmod(folder, modes.S_IMODE(parent.st_mode))
+
+    def _below(self, folder: str, prefix: str) -> Iterator[Entry]:
+        try:
+            found = self._ask().listdir_attr(self._path(folder).rstrip("/"))
+        except FileNotFoundError:
+            return
+        children = [(status.filename + ("/" if modes.S_ISDIR(status.st_mode) else ""), status) for status in found]
+        for shown, status in sorted(children, key=lambda known: known[0]):
+            name = f"{folder}/{shown}" if folder else shown
+            if shown.endswith("/"):
+                if name.startswith(prefix) or prefix.startswith(name):
+                    yield from self._below(name[:-1], prefix)
+            elif name.startswith(prefix) and not shown.startswith(_DRAFT) and modes.S_ISREG(status.st_mode):
+                yield _entry(name, status)
+
+
+def _entry(name: str, status: Any) -> Entry:
+    return Entry(name, status.st_size, f"{status.st_mtime:x}-{status.st_size:x}", float(status.st_mtime))

@@ -1,0 +1,279 @@
+"""The runs of all machines of a workspace, as objects of its datastore: told by who runs them, seen by everybody.
+
+runs/<id>/head.json          facts, machine, state, and the end of the journal; written again while the run is at work
+runs/<id>/journal/<n>.jsonl  the journal before that, in parts
+runs/<id>/steps/<step run id>/{log,files}.zip  what a step left, once it has ended
+runs/<id>/own.zip            what others than its steps logged for the run
+runs/<id>/claims/<state>     which machine looks after a run that died there
+runs-by-time/<inverse milliseconds>-<id>       empty: the newest by a listing
+
+What is brought here becomes a run folder like any other, which notes that it is a copy.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import time
+import zipfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.store.run_folder import ENDED, RunFolder
+from stepwell.blocks.system.files import write_atomically
+from stepwell.blocks.system.home import make_folder
+from stepwell.blocks.system.living import machine
+from stepwell.model.nofollow import files_below, open_file
+from stepwell.model.regular_files import read_bytes
+
+_FORMAT = 1
+_PART = 256 << 10
+"""How much of a journal the head carries; the rest stands beside it."""
+
+_END_OF_TIME = 10**14
+_AT_ONCE = 16
+_LOG, _FILES = "log", "files"
+_SHOWN = {_LOG: ("logs", "control"), _FILES: ("outputs", "user_logs")}
+OWN = "control"
+_PLACES = frozenset(place for places in _SHOWN.values() for place in places)
+_NOT_SHOWN = ("control/context.json", "control/reads.jsonl", "control/imported.txt")
+
+
+class SharedRuns:
+    """The runs that stand as objects beside a store whose own run folders are in `folder`."""
+
+    def __init__(self, objects: RemoteObjects, folder: Path, *, read_only: bool = False) -> None:
+        self.objects, self.read_only = objects, read_only
+        self._folder = folder
+
+    # Telling ----------------------------------------------------------------------------------------------------------
+
+    def announce(self, run: RunFolder) -> None:
+        """Add the run to the list by time."""
+        created = float(run.facts().get("created", 0) or time.time())
+        self.objects.put(f"runs-by-time/{_END_OF_TIME - int(created * 1000):015d}-{run.run_id}", b"")
+
+    def tell(self, run: RunFolder, parts: list[int], state: str = "") -> list[int]:
+        """Write the run's head, as it is now, and return the ends of the journal's parts; `parts` are those told before.
+
+        `state`: how the run stands, if its journal doesn't say it.
+        """
+        try:
+            journal = read_bytes(run.path / "journal.jsonl")
+        except OSError:
+            journal = b""
+        parts = list(parts)
+        begin = parts[-1] if parts else 0
+        if len(journal) - begin > _PART:
+            self.objects.put(f"runs/{run.run_id}/journal/{len(parts)}.jsonl", journal[begin:])
+            parts.append(len(journal))
+            begin = len(journal)
+        head = {
+            "format": _FORMAT,
+            "machine": machine(),
+            "state": state or str(run.status().get("status", "NotStarted")),
+            "sequence": len(journal),
+            "heartbeat": time.time(),
+            "facts": run.facts(),
+            "parts": parts,
+            "tail": journal[begin:].decode(errors="replace"),
+        }
+        self.objects.put(f"runs/{run.run_id}/head.json", json.dumps(head, separators=(",", ":")).encode())
+        return parts
+
+    def tell_step(self, run: RunFolder, step_run_id: str) -> None:
+        """Write what a step that has ended left: what is shown of it, and apart the files that it kept."""
+        folder = run.step_folder(step_run_id)
+        for kind, places in _SHOWN.items():
+            names = [f"{place}/{name}" for place in places for name in files_below(folder, place)]
+            data = _packed(folder, [name for name in names if name not in _NOT_SHOWN])
+            if data:
+                self.objects.put(f"runs/{run.run_id}/steps/{step_run_id}/{kind}.zip", data)
+
+    def tell_own(self, run: RunFolder) -> None:
+        """Write what others than its steps logged for the run."""
+        names = [f"{OWN}/{name}" for name in files_below(run.path, OWN)]
+        data = _packed(run.path, [name for name in names if name not in _NOT_SHOWN])
+        if data:
+            self.objects.put(f"runs/{run.run_id}/own.zip", data)
+
+    def note_untold(self, run_id: str) -> None:
+        """Note that the run is still to be told of."""
+        with suppress(OSError):
+            make_folder(self._untold)
+            (self._untold / run_id).touch()
+
+    def forget_untold(self, run_id: str) -> None:
+        """Forget that the run was to be told of."""
+        with suppress(OSError):
+            (self._untold / run_id).unlink(missing_ok=True)
+
+    def untold(self) -> list[RunFolder]:
+        """Return the runs that are still to be told of."""
+        with suppress(OSError):
+            return [RunFolder(self._folder / name) for name in sorted(os.listdir(self._untold)) if _is_id(name)]
+        return []
+
+    @property
+    def _untold(self) -> Path:
+        return self._folder.parent / "untold"
+
+    # Seeing -----------------------------------------------------------------------------------------------------------
+
+    def newest(self, most: int | None = None) -> list[str]:
+        """Return the ids of the runs, the newest first."""
+        names = (entry.name.rpartition("/")[2] for entry in self.objects.list("runs-by-time/"))
+        ids = (name.partition("-")[2] for name in names)
+        return list(islice((run_id for run_id in ids if _is_id(run_id)), most))
+
+    def bring_all(self, run_ids: Iterable[str]) -> None:
+        """Bring what is known of those of the runs that are other machines', and not known here to their end."""
+        wanted = [run_id for run_id in run_ids if self._may_have_news(RunFolder(self._folder / run_id))]
+        if wanted:
+            with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-runs") as pool:
+                list(pool.map(self.bring, wanted))
+
+    def is_taken(self, run: RunFolder) -> bool:
+        """Return whether another machine tells of the run."""
+        head = _head(self.objects.get(f"runs/{run.run_id}/head.json"))
+        return head is not None and head["machine"].get("id") != machine()["id"]
+
+    def bring(self, run_id: str) -> bool:
+        """Make, or renew, the copy of another machine's run, without what its steps left; return whether there is one."""
+        run = RunFolder(self._folder / run_id)
+        if not _is_id(run_id) or not self._may_have_news(run):
+            return bool(run.heard())
+        name = f"runs/{run_id}/head.json"
+        head = _head(self.objects.get(name))
+        if head is None or (_is_own(run) and head["machine"].get("id") == machine()["id"]):
+            return bool(run.heard())
+        entry = self.objects.stat(name) if head["state"] not in ENDED else None
+        silent = max(0.0, self.objects.now() - entry.modified) if entry is not None and entry.modified else 0.0
+        self._keep(run, head, silent)
+        return True
+
+    def bring_step(self, run_id: str, step_run_id: str, *, files: bool = False) -> None:
+        """Bring what a step of a run left: what is shown of it, or the `files` that it kept."""
+        folder = RunFolder(self._folder / run_id).step_folder(step_run_id)
+        kind = _FILES if files else _LOG
+        mark = folder / f".{kind}"
+        is_copy = any((folder / f".{known}").exists() for known in _SHOWN)
+        if not _is_id(run_id) or not _is_id(step_run_id) or mark.exists() or (folder.exists() and not is_copy):
+            return
+        data = self.objects.get(f"runs/{run_id}/steps/{step_run_id}/{kind}.zip")
+        run = RunFolder(self._folder / run_id)
+        if data is not None or run.heard().get("state") in ENDED:
+            make_folder(folder)
+            _unpack(data or b"", folder)
+            mark.touch()
+
+    def bring_steps(self, run: RunFolder) -> None:
+        """Bring what is shown of the run's steps, also of those whose results it took from other runs."""
+        mark = run.path / ".own"
+        if run.heard().get("state") in ENDED and not mark.exists():
+            _unpack(self.objects.get(f"runs/{run.run_id}/own.zip") or b"", run.path)
+            mark.touch()
+        known = run.steps().values()
+        wanted = {
+            (str(step.get("from_run") or run.run_id), str(step["step_run_id"]))
+            for step in known
+            if step.get("step_run_id") and step.get("status") not in ("starting", "running", "retrying")
+        }
+        absent = [one for one in wanted if not (self._folder / one[0] / "steps" / one[1]).exists()]
+        if absent:
+            with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-runs") as pool:
+                list(pool.map(lambda one: self.bring_step(*one), absent))
+
+    # Looking after the dead -------------------------------------------------------------------------------------------
+
+    def claim(self, run_id: str, state: str) -> bool:
+        """Return whether this machine, and no other, is to look after a run that is dead, and as `state` names it."""
+        name = f"runs/{run_id}/claims/{state}"
+        mine = machine()["id"].encode()
+        if self.objects.create(name, mine):
+            return True
+        entry = self.objects.stat(name)
+        late = entry is not None and entry.modified and self.objects.now() - entry.modified > _CLAIMED_SECONDS
+        if late:  # who claimed it has died, too
+            self.objects.delete([name])
+            return self.objects.create(name, mine)
+        return self.objects.get(name) == mine
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _may_have_news(self, run: RunFolder) -> bool:
+        """Return whether the datastore may know more of the run than its folder here."""
+        heard = run.heard()
+        if heard:
+            return heard["state"] not in ENDED
+        return not _is_own(run) or (run.status().get("status") not in ENDED and not run.is_alive())
+
+    def _keep(self, run: RunFolder, head: dict[str, Any], silent: float) -> None:
+        known = _journal(run) if run.heard() else b""
+        ends = [end for end in head["parts"] if isinstance(end, int)]
+        here = sum(1 for end in ends if end <= len(known))
+        journal = known[: ends[here - 1]] if here else b""
+        for number in range(here, len(ends)):
+            journal += self.objects.get(f"runs/{run.run_id}/journal/{number}.jsonl") or b""
+        make_folder(run.path)
+        write_atomically(run.path / "journal.jsonl", journal + head["tail"].encode(errors="replace"))
+        run.note_heard(str(head["machine"].get("name", "")), head["state"], silent)
+        if run.facts() != head["facts"]:
+            write_atomically(run.path / "run.json", json.dumps(head["facts"]).encode())
+
+
+_CLAIMED_SECONDS = 60.0
+
+
+def _is_own(run: RunFolder) -> bool:
+    return run.path.is_dir() and not run.heard() and bool(run.facts() or run.journal())
+
+
+def _is_id(text: str) -> bool:
+    with suppress(ValueError):
+        return str(UUID(text)) == text
+    return False
+
+
+def _journal(run: RunFolder) -> bytes:
+    with suppress(OSError):
+        return read_bytes(run.path / "journal.jsonl")
+    return b""
+
+
+def _head(data: bytes | None) -> dict[str, Any] | None:
+    """Return the head of a run, None if there is none that can be understood."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(data or b"")
+        kinds = {"machine": dict, "state": str, "facts": dict, "parts": list, "tail": str}
+        if isinstance(found, dict) and found.get("format") == _FORMAT:
+            return found if all(isinstance(found.get(name), kind) for name, kind in kinds.items()) else None
+    return None
+
+
+def _packed(folder: Path, names: list[str]) -> bytes:
+    data = io.BytesIO()
+    if names:
+        with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+            for name in names:
+                with suppress(OSError, UnicodeEncodeError), open_file(folder, name) as source:
+                    archive.writestr(name, source.read())
+    return data.getvalue()
+
+
+def _unpack(data: bytes, folder: Path) -> None:
+    """Write the files of an archive; what would stand elsewhere is left out."""
+    with suppress(zipfile.BadZipFile, ValueError, OSError), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for name in archive.namelist():
+            parts = name.split("/")
+            if {"..", "", "."} & set(parts) or "\0" in name or parts[0] not in _PLACES:
+                continue
+            make_folder((folder / name).parent)
+            write_atomically(folder / name, archive.read(name))

@@ -1,0 +1,94 @@
+"""Uploads in the background: a few at once, tried again for as long as patience lasts, and told of at the end of a run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from stepwell.blocks.remote.transient import is_transient
+from stepwell.blocks.store.sharing import SharingReport
+from stepwell.errors import DatastoreException, StepwellError
+
+PATIENCE = 30.0
+"""The seconds for which an upload that fails is tried again before the results wait for a later run."""
+
+_AT_ONCE = 4
+_PAUSE = 2.0
+
+
+class Uploads:
+    """Results and other things on their way to the shared store; each is done once."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._going: dict[str, Future[None]] = {}
+        self._shared, self._waiting, self._reason, self._away = 0, 0, "", False
+        self._warnings: list[str] = []
+        self._given_up = threading.Event()
+
+    def submit(self, name: str, action: Callable[[], str | None], *, counted: bool = True) -> None:
+        """Do it in the background. It returns what is worth a warning, '' if nothing, None if it had nothing to do."""
+        with self._guard:
+            if name in self._going:
+                return
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-sharing")
+            self._going[name] = self._pool.submit(self._do, action, counted=counted)
+
+    def note_away(self, reason: str) -> None:
+        """Tell at the end of the run that the datastore did not answer."""
+        with self._guard:
+            self._away, self._reason = True, self._reason or reason
+
+    def warn(self, text: str) -> None:
+        """Tell it at the end of the run, once."""
+        with self._guard:
+            if text not in self._warnings:
+                self._warnings.append(text)
+
+    def finish(self) -> SharingReport:
+        """Wait for all of it, and return what became of it."""
+        while going := [future for future in list(self._going.values()) if not future.done()]:
+            going[0].exception()
+        with self._guard:
+            done = list(self._going.values())
+            warnings = tuple(self._warnings)
+            report = SharingReport(self._shared, self._waiting, self._reason, self._away, warnings)
+            self._shared, self._waiting, self._reason, self._away = 0, 0, "", False
+            self._warnings, self._going = [], {}
+            self._given_up.clear()
+            if self._pool is not None:
+                self._pool.shutdown(wait=False)
+                self._pool = None
+        for future in done:
+            future.result()
+        return report
+
+    def _do(self, action: Callable[[], str | None], *, counted: bool) -> None:
+        try:
+            told = self._patiently(action)
+        except Exception as error:  # noqa: BLE001  (what can't be shared must not end a run)
+            self._given_up.set()
+            known = error.facts.get("reason") or error.title if isinstance(error, StepwellError) else None
+            with self._guard:
+                self._waiting += counted
+                self._reason = self._reason or str(known or f"{type(error).__name__}: {error}")
+            return
+        with self._guard:
+            self._shared += counted and told is not None
+        if told:
+            self.warn(told)
+
+    def _patiently(self, action: Callable[[], str | None]) -> str | None:
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return action()
+            except DatastoreException as error:
+                passes = error.__cause__ is not None and is_transient(error.__cause__)
+                if not passes or self._given_up.is_set() or time.monotonic() > until:
+                    raise
+            self._given_up.wait(_PAUSE)

@@ -1,0 +1,101 @@
+"""What a store of results says about sharing: one that shares nothing says so here; `store.shared` has one that does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from stepwell.errors import StoreException
+from stepwell.model.records import StepRecord
+
+
+class LostBytes(StoreException):
+    """The bytes of a result that others made can't be had; `tree` names them."""
+
+    def __init__(self, tree: str, reason: str) -> None:
+        facts = {"tree": tree, "reason": reason}
+        super().__init__(
+            "The bytes of a shared result can't be had", facts, "Run the pipeline again: they will be made anew."
+        )
+        self.tree = tree
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.tree, str(self.facts["reason"]))
+
+
+@dataclass(frozen=True)
+class SharingReport:
+    """What became of results that were to be shared: how many are, how many wait and why, and what is worth a warning.
+
+    `away`: the datastore did not answer, so that those of others were not used either.
+    """
+
+    shared: int = 0
+    waiting: int = 0
+    reason: str = ""
+    away: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+class Waiter(Protocol):
+    """Who waits for another machine: a step of a run."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether there is to be no further wait."""
+        ...
+
+    def tell(self, words: str) -> None:
+        """Tell the run's user, in a sentence, what is waited for."""
+        ...
+
+
+WAITER: ContextVar[Waiter | None] = ContextVar("stepwell_waiter", default=None)
+"""Who looks up a result, and may have to wait for it."""
+
+
+class NotShared:
+    """The answers of a store whose results are this machine's alone."""
+
+    tree_path: Callable[[str], Path]
+    shares = False
+    """Whether other machines have its results, too."""
+
+    is_away = False
+    """Whether the datastore that passes results on did not answer a moment ago."""
+
+    def bring(self, tree: str) -> Path:
+        """Return where the bytes of a kept tree are; those that others made are fetched if they are not here.
+
+        Bytes that can't be had raise LostBytes, and their record is no longer reused.
+        """
+        return self.tree_path(tree)
+
+    def is_promised(self, tree: str) -> bool:
+        """Return whether the bytes of the tree are not needed here, since they can be fetched."""
+        return False
+
+    def is_delivered(self, key: str) -> bool:
+        """Return whether who made the result has put it at its usual places a moment ago, as this process was told."""
+        return False
+
+    def origin(self, key: str) -> str:
+        """Return who made a result elsewhere, as `user@machine`; '' if it was made here."""
+        return ""
+
+    def label_of(self, record: StepRecord) -> str:
+        """Return the name of the run elsewhere that made the result, '' if it was made here."""
+        return ""
+
+    def share(self, record: StepRecord) -> None:
+        """Let others have the result, in the background."""
+
+    def share_tree(self, tree: str) -> None:
+        """Let others have the bytes of a kept tree that is no result, such as a model's, in the background."""
+
+    def finish_sharing(self) -> SharingReport:
+        """Wait until what is to be shared is, or can't be for now, and return what became of it since the last call."""
+        return SharingReport()

@@ -1,0 +1,1 @@
+"""Who signs results that others use, and whom a workspace believes."""

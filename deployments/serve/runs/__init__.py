@@ -1,0 +1,1 @@
+"""Runs of which Prefect believes something else than is so: what has become of them is found, told, and mended."""

@@ -1,0 +1,1 @@
+"""What .NET does and DuckDB does not: regular expressions, casing and exact numbers, in Python."""

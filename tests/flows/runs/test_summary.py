@@ -1,0 +1,65 @@
+"""What a run's folder tells of a run whose process was ended before it could note the end of its steps."""
+
+from __future__ import annotations
+
+import pytest
+
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.runs.summary import ENDED_WITH_RUN, GONE, summarize
+
+EVENTS = [
+    {"step": "make", "status": "done", "seconds": 1.0},
+    {"step": "train", "status": "running"},
+    {"step": "again", "status": "retrying", "error": "The first time"},
+    {"step": "report", "status": "waiting"},
+    {"step": "send", "status": "starting"},
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.describe({"id": "run", "pipeline": {"name": "digits"}})
+    run.append({"at": "2026-01-01T00:00:00.000+00:00", "status": "Running"})
+    for event in EVENTS:
+        run.append(event)
+    return run
+
+
+def steps(run):
+    return {step.id: (step.happened, step.error) for step in summarize(run).steps}
+
+
+def test_the_steps_of_a_run_that_was_killed_ended_with_it(run):
+    summary = summarize(run)
+    assert (summary.status, summary.problem) == ("Failed", GONE)
+    assert summary.headline == "Failed: 1 ran, 2 failed, 2 skipped"
+    assert steps(run) == {
+        "make": ("ran", ""), "train": ("failed", ENDED_WITH_RUN), "again": ("failed", ENDED_WITH_RUN),
+        "report": ("skipped", ""), "send": ("skipped", ""),
+    }  # fmt: skip
+
+
+def test_the_steps_of_a_run_that_others_cancelled_are_cancelled(run):
+    run.append({"status": "Canceled"})
+    assert [happened for happened, _ in steps(run).values()] == ["ran", *["cancelled"] * 4]
+
+
+def test_the_steps_of_a_run_at_work_are_at_work(run):
+    with run.alive():
+        assert [happened for happened, _ in steps(run).values()] == [
+            "ran",
+            "running",
+            "retrying",
+            "waiting",
+            "starting",
+        ]
+
+
+def test_a_run_that_ends_while_it_is_looked_at_is_not_taken_for_killed(run, monkeypatch):
+    def ends(self):
+        self.append({"status": "Finished"})
+        return False
+
+    monkeypatch.setattr(RunFolder, "is_alive", ends)
+    assert summarize(run).status == "Finished"
