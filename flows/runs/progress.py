@@ -35,6 +35,7 @@ class Progress:
         self._console = console
         self._steps: dict[str, Event] = {}
         self._began: dict[str, float] = {}
+        self._reused: set[str] = set()
         self._live = Live(self, console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
 
     @classmethod
@@ -51,6 +52,8 @@ class Progress:
         if self._live:
             self._live.stop()
             self._console.print(self._table(elapsed=False))
+        elif self._reused:
+            self._say(f"{len(self._reused)} step{'s' * (len(self._reused) > 1)} reused")
 
     def __call__(self, event: Event) -> None:
         """Show the event."""
@@ -64,10 +67,22 @@ class Progress:
         known.update(event)
         if known["status"] == "running" and before != "running":
             self._began[step] = time.monotonic()
-        if self._live is None and event.get("progress"):
-            self._console.print(Text(f"{step}: {event['progress']}"), style=None)
-        if self._live is None and known["status"] not in ("waiting", "starting", before):
-            self._console.print(_line(step, known), style=None)
+        if self._live is None:
+            self._tell(step, known, event, before)
+
+    def _tell(self, step: str, known: Event, event: Event, before: str | None) -> None:
+        """Say what is new of the step; of all that are reused there is one line, at the end."""
+        if event.get("progress"):
+            self._say(f"{step}: {event['progress']}")
+        if known["status"] == "reused":
+            self._reused.add(step)
+        elif known["status"] not in ("waiting", "starting", before):
+            self._reused.discard(step)
+            self._say(_line(step, known))
+
+    def _say(self, line: str) -> None:
+        self._console.file.write(line + "\n")  # as rich would, for nothing of it has a style
+        self._console.file.flush()
 
     def __rich__(self) -> Table:
         return self._table(elapsed=True)
@@ -95,11 +110,11 @@ def _word(state: Event) -> str:
     return _WORDS.get(status, status)
 
 
-def _line(step: str, state: Event) -> Text:
+def _line(step: str, state: Event) -> str:
     word = _word(state)
     seconds = f" in {state['seconds']:.1f} s" if word == "ran" and "seconds" in state else ""
-    why = f" ({'; '.join(state['why'])})" if state.get("why") and word in ("running", "reused") else ""
-    return Text(f"{step}: {word}{seconds}{why}")
+    why = f" ({'; '.join(state['why'])})" if state.get("why") and word == "running" else ""
+    return f"{step}: {word}{seconds}{why}"
 
 
 def follow(run: RunFolder, progress: Progress, *, until: float, renew: Callable[[], object] = lambda: None) -> None:
