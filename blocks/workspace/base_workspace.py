@@ -23,7 +23,7 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.entered import EnteredWorkspace
 from stepwell.blocks.workspace.store_identity import folders_of_workspaces
 from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock
-from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
+from stepwell.errors import DatastoreException, WorkspaceException
 from stepwell.model.names import joined_name
 from stepwell.model.records import Artifact
 
