@@ -6,15 +6,16 @@ import contextlib
 import json
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
     from stepwell.blocks.store.run_folder import RunFolder
     from stepwell.flows.engine.repetition import Comparison
+    from stepwell.flows.public.pipeline import Pipeline
     from stepwell.flows.public.pipeline_run import PipelineRun
     from stepwell.flows.public.workspace import Workspace
 
@@ -52,7 +53,7 @@ def run(
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
+    from stepwell.deployments.lookup.pipelines import read_parameters
     from stepwell.deployments.reports.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
@@ -60,7 +61,7 @@ def run(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
-    pipeline = _load(file, load_pipeline)
+    pipeline = load(file, parameters)
     pipeline = pipeline.on(compute) if compute else pipeline
     values = read_parameters(pipeline, parameters)
     progress = Progress.of_terminal()
@@ -81,9 +82,9 @@ def plan(
     as_json: bool = _JSON,
 ) -> None:
     """Say for every step whether it would run, and why; run nothing."""
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
+    from stepwell.deployments.lookup.pipelines import read_parameters
 
-    pipeline = _load(file, load_pipeline)
+    pipeline = load(file, parameters)
     pipeline = pipeline.on(compute) if compute else pipeline
     values = read_parameters(pipeline, parameters)
     decisions = pipeline.plan(regenerate_outputs=regenerate, verify_digests=verify, **values)
@@ -247,7 +248,7 @@ def check(
     What differs is named by file and place; exit code 1 if there is any. A step of a run gets the snapshot and inputs that it
     had there, the steps of a file what is on disk now.
     """
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters, read_values
+    from stepwell.deployments.lookup.pipelines import read_parameters, read_values
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of, run_twice, step_twice
 
@@ -259,7 +260,7 @@ def check(
         given = read_values(definition_of(known.folder).parameters, parameters)
         comparisons = step_twice(known.workspace, known.folder, target, given, _ignore)
     else:
-        pipeline = _load(target, load_pipeline)
+        pipeline = load(target, parameters)
         values = read_parameters(pipeline, parameters)
         comparisons = run_twice(pipeline.workspace, pipeline.definition, values, _ignore)
     _print_comparisons(comparisons, as_json=as_json, words="the same twice")
@@ -365,9 +366,16 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _load(file: str, load: Any) -> Any:
+def load(file: str, assignments: Sequence[str] = ()) -> Pipeline:
+    """Return the pipeline in `FILE` or `FILE:NAME`; what reading shows to be wrong is refused before a server is started."""
+    from stepwell.deployments.lookup.pipelines import file_of, load_pipeline
+    from stepwell.deployments.lookup.reading_ahead import may_define, refuse_mistakes
+
+    path, _ = file_of(file)
+    refuse_mistakes(path, assignments)
     with contextlib.redirect_stdout(sys.stderr):  # what the file prints is no result of ours
-        return _connected(lambda: load(file))
+        found = None if may_define(path) else load_pipeline(file)
+        return _connected(lambda: found or load_pipeline(file))
 
 
 def _connected(find: Callable[[], T]) -> T:
