@@ -37,7 +37,7 @@ class StopSignal:
     def __init__(self) -> None:
         self._reason: str | None = None
         self._reader, self._writer = os.pipe()
-        self._parts: dict[str, StopSignal] = {}
+        self._parts: list[tuple[str, StopSignal]] = []
 
     @property
     def stopped(self) -> bool:
@@ -54,25 +54,26 @@ class StopSignal:
         if self._reason is None:
             self._reason = reason
             os.write(self._writer, b"!")
-        for part in list(self._parts.values()):
+        for _, part in list(self._parts):
             part.stop(reason)
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[StopSignal]:
-        """Provide a signal for a part of what runs under this one: it stops with this one, or alone by `stop_part`."""
-        made = self._parts[name] = StopSignal()
+        """Provide a signal for a part of what runs under this one: it stops with this one, or by `stop_part`."""
+        made = (name, StopSignal())
+        self._parts.append(made)
         if self.stopped:
-            made.stop(self.reason)
+            made[1].stop(self.reason)
         try:
-            yield made
+            yield made[1]
         finally:
-            del self._parts[name]
+            self._parts.remove(made)
 
     def stop_part(self, name: str) -> None:
-        """Wake those who wait under the part of that name, if there is one."""
-        part = self._parts.get(name)
-        if part is not None:
-            part.stop()
+        """Wake those who wait under the parts of that name, as many as there are."""
+        for known, part in list(self._parts):
+            if known == name:
+                part.stop()
 
     def fileno(self) -> int:
         """Return a descriptor that is readable for ever once stopped."""

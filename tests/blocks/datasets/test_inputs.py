@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from threading import Event, Thread
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.runs.launch import RunToBe
 from stepwell.model.datasets.definition import DatasetDefinition, Place
 from stepwell.model.definitions import DatasetSource
-from stepwell.model.tree import scan
+from stepwell.model.tree import scan, scan_through
 
 
 @pytest.fixture
@@ -45,6 +46,26 @@ def test_files_of_several_places_are_links_here_and_copies_elsewhere(workspace, 
         assert context.datasets.artifact_now(artifact).digest == artifact.digest
         (store.local_root / "b/3.csv").write_text("other")
         assert context.datasets.artifact_now(artifact).digest != artifact.digest
+
+
+def test_files_are_linked_once_a_step_asks_for_them_and_the_links_are_looked_after(
+    workspace, store, monkeypatch
+) -> None:
+    (store.local_root / "a/1.csv").chmod(0o755)
+    with closing(RunContext(workspace, "plan")) as context:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "symlink", lambda *_: pytest.fail("nobody has asked for it"))
+            artifact = context.datasets.artifact(dataset_source(Dataset.File.from_files((store, "*/*.csv"))))
+            assert context.datasets.artifact_now(artifact).digest == artifact.digest
+        links = context.datasets.path(artifact, follows=True)
+        assert scan_through(links)[0].digest == context.datasets.artifact_now(artifact).digest == artifact.digest
+        (links / "a/more.csv").write_text("of a step")
+        assert context.datasets.artifact_now(artifact).digest == ""
+        (links / "a/more.csv").unlink()
+        assert context.datasets.artifact_now(artifact).digest == artifact.digest
+        (links / "a/1.csv").unlink()
+        (links / "a/1.csv").symlink_to(store.local_root / "a/2.csv")
+        assert context.datasets.artifact_now(artifact).digest == ""
 
 
 def test_files_here_that_change_are_seen_though_others_were_fetched(workspace, store) -> None:

@@ -129,3 +129,15 @@ def test_overhead_is_small(bench: Bench) -> None:
     plain = min(mean(lambda: subprocess.run(["/bin/true"], capture_output=True, check=True)) for _ in range(3))
     ours = min(mean(lambda: bench.run("/bin/true")) for _ in range(3))
     assert ours - plain < 0.010
+
+
+def test_a_part_stops_with_the_whole_or_alone_and_several_may_have_one_name():
+    whole = StopSignal()
+    with whole.part("a") as first, whole.part("a") as second, whole.part("b") as other:
+        whole.stop_part("nobody")
+        whole.stop_part("a")
+        assert (first.stopped, second.stopped, other.stopped, whole.stopped) == (True, True, False, False)
+        whole.stop("interrupted")
+        assert (other.reason, first.reason) == ("interrupted", "cancelled")
+    with whole.part("late") as late:
+        assert late.stopped

@@ -160,6 +160,23 @@ def test_a_folder_is_preloaded_and_saved_at_once(cache: StatCache, tmp_path: Pat
         assert digest_file(str(outside), outside.stat()) == sha(b"root2/c")
 
 
+def test_some_files_are_preloaded_and_saved_at_once(
+    cache: StatCache, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [str(tmp_path / name) for name in ("a", "b", "c")]
+    for path in paths:
+        Path(path).write_text(path)
+    time.sleep(SOON_NS / 1e9 + 0.02)
+    monkeypatch.setattr(stat_cache, "_AT_ONCE", 2)
+    for _ in range(2):
+        with cache.among(paths) as digest_file:
+            assert [digest_file(path, os.stat(path)) for path in paths] == [sha(path.encode()) for path in paths]
+    assert len(reads) == 3
+    with cache.among(paths) as digest_file:
+        monkeypatch.setattr(cache, "_rows", lambda *_: pytest.fail("a file was asked for alone"))
+        assert digest_file(paths[0], os.stat(paths[0])) == sha(paths[0].encode())
+
+
 def test_a_linked_folder_and_a_lone_file_are_found_again(cache: StatCache, tmp_path: Path, reads: list[str]) -> None:
     (tmp_path / "root").mkdir()
     write(tmp_path / "root" / "a", b"content")
