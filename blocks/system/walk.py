@@ -78,18 +78,3 @@ def _identity(path: str) -> tuple[tuple[int, int], ...]:
     except OSError:
         return ()
     return ((status.st_dev, status.st_ino),)
-
-
-class RealPaths:
-    """Paths without links; those of folders are looked up once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
-
-    def of(self, path: str) -> str:
-        """Return where a path leads in the end."""
-        folder, name = os.path.split(path)
-        if folder not in self._folders:
-            self._folders[folder] = os.path.realpath(folder)
-        real = os.path.join(self._folders[folder], name)
-        return os.path.realpath(real) if os.path.islink(real) else real

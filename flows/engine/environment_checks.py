@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.recipe import recipe_of
+from stepwell.blocks.source.missing_files import missing_module_hint
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.system.companions import companion_names
 from stepwell.errors import UserErrorException
@@ -69,7 +70,8 @@ def _check_imports(context: RunContext, step: StepDefinition) -> None:
                 "imported in": ", ".join(dict.fromkeys(required[name] for name in missing)),
                 "interpreter": step.environment.interpreter or "the one in use",
             },
-            "Install what provides it, or give the step an `environment` that lists it.",
+            missing_module_hint(missing[0], step.source_directory)
+            or "Install what provides it, or give the step an `environment` that lists it.",
         )
 
 

@@ -165,7 +165,8 @@ class PipelineRun(HostRun):
         Ctrl-C stops the waiting, not the run.
 
         Args:
-            show_output: Whether standard error shows the steps as they come.
+            show_output: Whether standard error shows the steps as they come, and standard output what their scripts write, each
+                line with its step in front.
             timeout_seconds: How long to wait; by default without end. A time-out just returns, as in Azure ML SDK v1.
             raise_on_error: Whether a failure raises; if False, it is only returned.
 
@@ -181,7 +182,7 @@ class PipelineRun(HostRun):
             if show_output:
                 follow(
                     self.folder,
-                    Progress.of_terminal(),
+                    Progress.of_terminal(lines=sys.stdout),
                     until=deadline,
                     renew=lambda: renew(self.workspace, self.folder),
                 )

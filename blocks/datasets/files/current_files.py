@@ -23,7 +23,6 @@ from stepwell.blocks.datastores.remote_data import RemoteData, time_of
 from stepwell.blocks.datastores.remote_files import Facts
 from stepwell.blocks.system.files import copy_file
 from stepwell.blocks.system.home import make_folder
-from stepwell.blocks.system.walk import RealPaths
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatasetExecutionError, DatasetValidationError
