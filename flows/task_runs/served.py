@@ -76,7 +76,7 @@ class ServedTaskRuns:
         self._lock = threading.Lock()
         self._waiting, self._sent = _Batch(), list[str]()
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-served")
-        self._sending: Future[None] | None = None
+        self._sending: Future[bool] | None = None
 
     @classmethod
     def of_current_flow(cls) -> ServedTaskRuns | None:
