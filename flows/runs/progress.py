@@ -28,8 +28,8 @@ _COLOURS = {
     "running": "bold",
 }
 _LOOK_SECONDS = 0.1
-_RANKS = {word: rank for rank, word in enumerate(("failed", "running", "retrying", "cancelled", "ran", "reused"))}
-"""Which steps are shown before others where there are more than lines."""
+_RANKS = {"failed": -3, "running": -2, "retrying": -2, "cancelled": -1, "ran": 1, "reused": 2, "skipped": 2}
+"""Which steps are shown before others, those with lower ranks first, where there are more than lines; what waits has 0."""
 _WORDS = {"done": "ran", "starting": "waiting"}
 
 
@@ -40,6 +40,7 @@ class Progress:
         self._console = console
         self._lines = lines
         self._before_report = before_report
+        self._shows_lines = False
         self.warnings: list[str] = []
         """What was warned of."""
         self._steps: dict[str, Event] = {}
@@ -89,6 +90,7 @@ class Progress:
 
     def line(self, step: str, text: str) -> None:
         """Show a line that the script of a step wrote."""
+        self._shows_lines = True
         if self._live or self._lines is None:
             self._console.print(Text.assemble((f"{step} | ", "dim"), Text.from_ansi(text)), style=None)
         else:
@@ -125,13 +127,12 @@ class Progress:
 
     def _in_sight(self) -> tuple[Mapping[str, Event], str]:
         """Return the steps that the terminal has lines for, those first that people wait for, and in words what the others do."""
-        most = max(self._console.size.height - 2, 1)
+        height = self._console.size.height
+        most = max(height // 2 if self._shows_lines else height - 2, 1)  # above it lines of scripts scroll by
         steps = dict(self._steps)
         if len(steps) <= most:
             return steps, ""
-        places = {
-            step: (_RANKS.get(_word(state), len(_RANKS)), -number) for number, (step, state) in enumerate(steps.items())
-        }
+        places = {step: (_RANKS.get(_word(state), 0), number) for number, (step, state) in enumerate(steps.items())}
         shown = set(sorted(places, key=places.__getitem__)[:most])
         counts = Counter(_word(state) for step, state in steps.items() if step not in shown)
         words = ", ".join(f"{count} {word}" for word, count in counts.items())
