@@ -13,11 +13,7 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import (
-    DatastoreException,
-    ExperimentExecutionException,
-    UserErrorException,
-)
+from stepwell.errors import DatastoreException, ExperimentExecutionException, UserErrorException
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
@@ -25,7 +21,7 @@ from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
-from stepwell.flows.runs.progress import Progress, follow
+from stepwell.flows.runs.live.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
 from stepwell.model.definitions import ParameterDefinition
 from stepwell.model.names import folder_name
