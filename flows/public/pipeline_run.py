@@ -177,12 +177,8 @@ class PipelineRun(HostRun):
         deadline = time.monotonic() + timeout_seconds
         try:
             if show_output:
-                follow(
-                    self.folder,
-                    Progress.of_terminal(lines=sys.stdout),
-                    until=deadline,
-                    renew=lambda: renew(self.workspace, self.folder),
-                )
+                progress = Progress.of_terminal(lines=sys.stdout, names=self._of_steps)
+                follow(self.folder, progress, until=deadline, renew=lambda: renew(self.workspace, self.folder))
             while self.get_status() not in ENDED and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:

@@ -36,9 +36,12 @@ _WORDS = {"done": "ran", "starting": "waiting"}
 class Progress:
     """A listener to a run's events that shows where it is. Use as a context manager while events come."""
 
-    def __init__(self, console: Console, *, lines: TextIO | None = None, before_report: bool = False) -> None:
+    def __init__(
+        self, console: Console, *, lines: TextIO | None = None, names: bool = True, before_report: bool = False
+    ) -> None:
         self._console = console
         self._lines = lines
+        self._names = names
         self._before_report = before_report
         self._shows_lines = False
         self.warnings: list[str] = []
@@ -49,15 +52,20 @@ class Progress:
 
     @classmethod
     def of_terminal(
-        cls, stream: TextIO | None = None, *, lines: TextIO | None = None, before_report: bool = False
+        cls,
+        stream: TextIO | None = None,
+        *,
+        lines: TextIO | None = None,
+        names: bool = True,
+        before_report: bool = False,
     ) -> Progress:
         """Return progress on standard error, live if that is a terminal.
 
-        `lines`: where the lines of scripts go where nothing is live, by default there too. `before_report`: a report of the run
+        `lines`: where the lines of scripts go where nothing is live, by default there too; `names`: with their step in front. `before_report`: a report of the run
         follows at the same place, so that what stands there is not told before.
         """
         console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
-        return cls(console, lines=lines, before_report=before_report)
+        return cls(console, lines=lines, names=names, before_report=before_report)
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -91,10 +99,11 @@ class Progress:
     def line(self, step: str, text: str) -> None:
         """Show a line that the script of a step wrote."""
         self._shows_lines = True
+        name = f"{step} | " if self._names else ""
         if self._live or self._lines is None:
-            self._console.print(Text.assemble((f"{step} | ", "dim"), Text.from_ansi(text)), style=None)
+            self._console.print(Text.assemble((name, "dim"), Text.from_ansi(text)), style=None)
         else:
-            print(f"{step} | {text}", file=self._lines, flush=True)
+            print(f"{name}{text}", file=self._lines, flush=True)
 
     def update(self, step: str, text: str) -> None:
         """Show what a progress bar of a step has now, where the table is live."""
