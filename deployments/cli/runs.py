@@ -188,7 +188,7 @@ def outputs(
 ) -> None:
     """List a run's outputs, or copy them out of the store; exit code 1 if the store no longer has some."""
     from stepwell.deployments.lookup.runs import find_run
-    from stepwell.flows.public.pipeline_run import gone_error
+    from stepwell.flows.public.port_data_reference import gone_error
 
     found = find_run(run_id, workspace)
     rows = [

@@ -13,11 +13,11 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import DatastoreException, ExperimentExecutionException, UserErrorException
+from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
-from stepwell.flows.public.port_data_reference import PortDataReference
+from stepwell.flows.public.port_data_reference import PortDataReference, gone_error
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
@@ -378,14 +378,6 @@ def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
         with suppress(TypeError, ValueError, AttributeError, KeyError):
             found[name] = plain_value(known[name], found[name])
     return found
-
-
-def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
-    """Return the error that names the outputs which are gone."""
-    facts: dict[str, object] = {step: ", ".join(names) for step, names in gone.items()}
-    facts |= {} if copied is None else {"files copied": copied}
-    title = "Outputs of the run are gone: the store no longer keeps them"
-    return DatastoreException(title, facts, "Run the pipeline again: they will be made anew.")
 
 
 def all_runs(

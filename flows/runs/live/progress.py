@@ -48,6 +48,7 @@ class Progress:
         """What was warned of."""
         self._steps: dict[str, Event] = {}
         self._began: dict[str, float] = {}
+        self._reused: set[str] = set()
         self._live = Live(self, console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
 
     @classmethod
@@ -61,8 +62,8 @@ class Progress:
     ) -> Progress:
         """Return progress on standard error, live if that is a terminal.
 
-        `lines`: where the lines of scripts go where nothing is live, by default there too; `names`: with their step in front. `before_report`: a report of the run
-        follows at the same place, so that what stands there is not told before.
+        `lines`: where the lines of scripts go where nothing is live, by default there too; `names`: with their step in front.
+        `before_report`: a report of the run follows at the same place, so that what stands there is not told before.
         """
         console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
         return cls(console, lines=lines, names=names, before_report=before_report)
@@ -77,6 +78,8 @@ class Progress:
             self._live.stop()
             if not self._before_report:
                 self._console.print(self._table(elapsed=False))
+        elif self._reused and not self._before_report:
+            self._say(f"{len(self._reused)} step{'s' * (len(self._reused) > 1)} reused")
 
     def __call__(self, event: Event) -> None:
         """Show the event."""
@@ -91,10 +94,22 @@ class Progress:
         known.update(event)
         if known["status"] == "running" and before != "running":
             self._began[step] = time.monotonic()
-        if self._live is None and event.get("progress"):
-            self._console.print(Text(f"{step}: {event['progress']}"), style=None)
-        if self._live is None and known["status"] not in ("waiting", "starting", before):
-            self._console.print(_line(step, known, reasons=not self._before_report), style=None)
+        if self._live is None:
+            self._tell(step, known, event, before)
+
+    def _tell(self, step: str, known: Event, event: Event, before: str | None) -> None:
+        """Say what is new of the step; of all that are reused there is one line, at the end."""
+        if event.get("progress"):
+            self._say(f"{step}: {event['progress']}")
+        if known["status"] == "reused":
+            self._reused.add(step)
+        elif known["status"] not in ("waiting", "starting", before):
+            self._reused.discard(step)
+            self._say(_line(step, known, reasons=not self._before_report))
+
+    def _say(self, line: str) -> None:
+        self._console.file.write(line + "\n")  # as rich would, for nothing of it has a style
+        self._console.file.flush()
 
     def line(self, step: str, text: str) -> None:
         """Show a line that the script of a step wrote."""
@@ -153,11 +168,11 @@ def _word(state: Event) -> str:
     return _WORDS.get(status, status)
 
 
-def _line(step: str, state: Event, *, reasons: bool = True) -> Text:
+def _line(step: str, state: Event, *, reasons: bool = True) -> str:
     word = _word(state)
     seconds = f" in {state['seconds']:.1f} s" if word == "ran" and "seconds" in state else ""
-    why = f" ({'; '.join(state['why'])})" if reasons and state.get("why") and word in ("running", "reused") else ""
-    return Text(f"{step}: {word}{seconds}{why}")
+    why = f" ({'; '.join(state['why'])})" if reasons and state.get("why") and word == "running" else ""
+    return f"{step}: {word}{seconds}{why}"
 
 
 def follow(run: RunFolder, progress: Progress, *, until: float, renew: Callable[[], object] = lambda: None) -> None:

@@ -33,6 +33,18 @@ def test_how_far_a_step_is_stands_in_the_table_until_it_ended():
     assert "allow_reuse is False" in ended
 
 
+def test_steps_that_are_reused_are_one_line_without_a_terminal_and_a_row_each_with_one():
+    for terminal, expected in ((False, "score: running (new)\n2 steps reused\n"), (True, None)):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+        with Progress(console) as shown:
+            for step in ("load", "split"):
+                shown({"step": step, "status": "starting", "action": "reuse", "why": ["the same as in p#1"]})
+                shown({"step": step, "status": "reused"})
+            shown({"step": "score", "status": "running", "why": ["new"]})
+        text = console.file.getvalue()
+        assert text == expected if expected else text.count("reused") >= 2 and "steps reused" not in text
+
+
 def table_of(events, height=6, width=80):
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=height, color_system=None)
     shown = Progress(console)
