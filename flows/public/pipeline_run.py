@@ -13,10 +13,7 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import (
-    ExperimentExecutionException,
-    UserErrorException,
-)
+from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
@@ -180,12 +177,8 @@ class PipelineRun(HostRun):
         deadline = time.monotonic() + timeout_seconds
         try:
             if show_output:
-                follow(
-                    self.folder,
-                    Progress.of_terminal(lines=sys.stdout),
-                    until=deadline,
-                    renew=lambda: renew(self.workspace, self.folder),
-                )
+                progress = Progress.of_terminal(lines=sys.stdout, names=self._of_steps)
+                follow(self.folder, progress, until=deadline, renew=lambda: renew(self.workspace, self.folder))
             while self.get_status() not in ENDED and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:

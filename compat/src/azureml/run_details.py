@@ -49,7 +49,7 @@ class RunDetails:
     def _show(self) -> None:
         from stepwell.deployments.reports.notebook import display, in_notebook, run_html
         from stepwell.deployments.reports.report import report
-        from stepwell.flows.runs.progress import Progress, follow
+        from stepwell.flows.runs.live.progress import Progress, follow
 
         run = _folder_of(self._run)
         if run is None:
@@ -61,7 +61,7 @@ class RunDetails:
             return
         if sys.stdout.isatty():
             try:
-                follow(run, Progress.of_terminal(sys.stdout), until=float("inf"))
+                follow(run, Progress.of_terminal(sys.stdout, before_report=True), until=float("inf"))
             except KeyboardInterrupt:  # who looks away leaves the run alone
                 print()
         print(report(run))
