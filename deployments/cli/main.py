@@ -10,6 +10,7 @@ import typer
 
 from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens, workspaces
 from stepwell.deployments.cli.registries import models, modules, trust
+from stepwell.deployments.cli.reporting import run_report
 from stepwell.deployments.migration import command as migration
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ def _options(debug: bool = _DEBUG, _version: bool = _VERSION) -> None:
 
 
 runs.add_to(app)
+run_report.add_to(app)
 published.add_to(app)
 serve.add_to(app)
 workspaces.add_to(app)

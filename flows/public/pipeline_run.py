@@ -19,6 +19,7 @@ from stepwell.errors import (
     UserErrorException,
 )
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
+from stepwell.flows.pages.shown import ShownRun
 from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
@@ -39,7 +40,7 @@ _POLL_SECONDS = 0.1
 
 
 @checked
-class PipelineRun(HostRun):
+class PipelineRun(ShownRun, HostRun):
     """A run of a pipeline, found by its id from any process.
 
     Args:
