@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.azure_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
-from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine
+from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine, texts_in, what_names_a_place
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.remote.remote_store import RemoteStore
@@ -48,6 +48,7 @@ class DatastoreBlock(NamedBlock):
     plain_options: dict[str, Any] = Field(default_factory=dict, description="fsspec options that are no secrets.")
     kind: str = Field(default="", description="What v1 calls it, if one of v1's methods registered it.")
     facts: dict[str, Any] = Field(default_factory=dict, description="What that method was given, without secrets.")
+    trust_times: bool = Field(default=False, description="Whether files that keep size and time keep their content.")
     shared: bool = Field(default=False, description="Whether it is a folder that several machines have.")
 
 
@@ -79,9 +80,6 @@ class DatastoreFiles:
         Args:
             facts: What is known.
             hint: What to do in general.
-
-        Returns:
-            Both; on a machine whose home has a folder of its own for the datastore, what another machine has there helps nobody.
         """
         if self._block.url:
             return dict(facts), hint
@@ -92,7 +90,17 @@ class DatastoreFiles:
     @property
     def secrets(self) -> list[str]:
         """The texts among the options that open the datastore."""
-        return list(_texts(self._block.options.get_secret_value() if self._block.options else {}))
+        return list(texts_in(self._block.options.get_secret_value() if self._block.options else {}))
+
+    @property
+    def trusts_times(self) -> bool:
+        """Whether a file that has kept its size and time has kept its content, too."""
+        return self._block.trust_times
+
+    @property
+    def identity(self) -> list[str]:
+        """What tells its place from every other one, without what opens it, which changes often."""
+        return [self.url, *what_names_a_place(self._options)]
 
     @property
     def storage_account(self) -> str:
@@ -389,10 +397,3 @@ class DatastoreFiles:
             yield from files_below(self.local_root, folder, without=PRIVATE)
         except StepwellError as error:
             raise DatastoreException(error.title, {"datastore": self.name, **error.facts}, error.hint) from None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        yield from _texts(inner)

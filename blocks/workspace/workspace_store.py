@@ -353,7 +353,13 @@ class WorkspaceStore:
         return self
 
 
-def place_tags(tags: Iterable[str], workspace: str) -> list[str]:
-    """Return a run's tags, with those of its workspace and of this machine in place of any other's."""
-    others = {tag for tag in tags if not tag.startswith((WORKSPACE_TAG, MACHINE_TAG))}
+def place_tags(tags: Iterable[str], workspace: str, before: str = "") -> list[str]:
+    """Return a run's tags with those of its workspace and of this machine, without that of the one that was at work `before`."""
+    others = {tag for tag in tags if not before or tag != f"{MACHINE_TAG}{before}"}
     return sorted({*others, f"{WORKSPACE_TAG}{workspace}", f"{MACHINE_TAG}{machine()['name']}"})
+
+
+def machine_in(tags: Iterable[str]) -> str:
+    """Return the machine that a run's tags name, '' if none; a tag of a user's own may begin alike."""
+    named = [tag.removeprefix(MACHINE_TAG) for tag in tags if tag.startswith(MACHINE_TAG)]
+    return next((name for name in named if "@" in name), named[0] if named else "")

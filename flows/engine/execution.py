@@ -15,6 +15,7 @@ from typing import Any
 from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
+from stepwell.blocks.datastores.remote_data import InputChangedException
 from stepwell.blocks.processes.output import Notice
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.disk import SHARE_HINT
@@ -64,7 +65,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
     try:
         context.compute(call.definition.compute_target).check(call.definition)
         call = context.with_snapshot(call)
-        inputs = {name: context.input_path(call, name) for name in call.inputs}
+        inputs = _input_paths(context, call)
         context.datasets.keep_ids(call)
         session = Session(context, call, step_run_id)
         job = Job(
@@ -221,12 +222,27 @@ def _check_inputs(context: RunContext, call: StepCall) -> None:
         if changed:
             if artifact.kept:
                 context.store.discard_tree(artifact.digest)
-            raise StepFailedException(
-                f"The input {name!r} changed while step {call.definition.id!r} read it, so its result was not kept",
-                {"datastore": artifact.datastore, "path": artifact.path},
-                "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
-                "beside, with `as_download()`.",
-            )
+            raise _changed(call, name, {"datastore": artifact.datastore, "path": artifact.path})
+
+
+def _input_paths(context: RunContext, call: StepCall) -> dict[str, Path]:
+    """Return where the bytes of each input are; those that stand elsewhere are fetched, and are what was keyed."""
+    found = {}
+    for name in call.inputs:
+        try:
+            found[name] = context.input_path(call, name)
+        except InputChangedException as error:
+            raise _changed(call, name, error.facts) from error
+    return found
+
+
+def _changed(call: StepCall, name: str, facts: Mapping[str, Any]) -> StepFailedException:
+    return StepFailedException(
+        f"The input {name!r} changed while step {call.definition.id!r} read it, so its result was not kept",
+        dict(facts),
+        "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
+        "beside, with `as_download()`.",
+    )
 
 
 def _is_other(context: RunContext, artifact: Artifact) -> bool:
@@ -242,7 +258,7 @@ def _digest_now(context: RunContext, artifact: Artifact) -> str:
     with suppress(StepwellError, OSError):
         if artifact.dataset is not None:
             return context.datasets.artifact_now(artifact).digest
-        return context.digest_data(DataSource(artifact.datastore, artifact.path)).digest
+        return context.digest_as_read(DataSource(artifact.datastore, artifact.path))
     return ""
 
 

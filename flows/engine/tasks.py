@@ -21,7 +21,7 @@ from prefect.transactions import IsolationLevel
 from prefect.utilities.engine import emit_task_run_state_change_event
 
 from stepwell.blocks.store.run_folder import Event
-from stepwell.blocks.store.sharing import LostBytes
+from stepwell.blocks.store.sharing import WAITER, LostBytes
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer
 from stepwell.errors import StepCancelledException, StepwellError, StoreException
@@ -83,6 +83,16 @@ class CacheLookup:
                 }
             )
         return self._hit
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is to end: nobody waits for a result any longer."""
+        return self.context.stop.stopped
+
+    def tell(self, words: str) -> None:
+        """Tell what the step waits for."""
+        get_run_logger().info(words)
+        self.context.emit({"step": self.call.definition.id, "progress": words})
 
     def words(self, happened: str) -> str:
         """Return what happens to the step and why, as Prefect is told: `reused: the same as in digits#12 of …`."""
@@ -148,6 +158,7 @@ class StepReuse(CachePolicy):
             return None
         lookup.task_run_id = str(task_ctx.task_run.id)
         LOOKUP.set(lookup.look_up)
+        WAITER.set(lookup)
         return f"{lookup.context.workspace.name}.{lookup.call.key}"
 
 

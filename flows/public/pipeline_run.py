@@ -181,7 +181,12 @@ class PipelineRun(ShownRun, HostRun):
         deadline = time.monotonic() + timeout_seconds
         try:
             if show_output:
-                follow(self.folder, Progress.of_terminal(), until=deadline)
+                follow(
+                    self.folder,
+                    Progress.of_terminal(),
+                    until=deadline,
+                    renew=lambda: renew(self.workspace, self.folder),
+                )
             while self.get_status() not in ENDED and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:

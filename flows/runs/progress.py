@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TextIO
 
 from rich.console import Console
@@ -101,11 +102,15 @@ def _line(step: str, state: Event) -> Text:
     return Text(f"{step}: {word}{seconds}{why}")
 
 
-def follow(run: RunFolder, progress: Progress, *, until: float) -> None:
-    """Show the run's events as they come, until it ends or the monotonic clock reaches `until`."""
+def follow(run: RunFolder, progress: Progress, *, until: float, renew: Callable[[], object] = lambda: None) -> None:
+    """Show the run's events as they come, until it ends or the monotonic clock reaches `until`.
+
+    `renew` brings what another machine has told of it.
+    """
     shown = 0
     with progress:
         while True:
+            renew()
             status = summarize(run).status
             if status == "NotStarted":
                 status = fetch_status(run)

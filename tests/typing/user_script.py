@@ -131,6 +131,7 @@ from stepwell import (
 )
 
 ws: Workspace = Workspace.create("typed", exist_ok=True)
+store: Datastore = Datastore.register(ws, "raw", "file:///tmp/raw", overwrite=True, trust_times=False)
 store: Datastore = Datastore.register(ws, "raw", "file:///tmp/raw", overwrite=True, shared=False)
 uploaded: DataReference = store.upload_files(["a.csv"], target_path="in")
 default: Datastore = ws.get_default_datastore()

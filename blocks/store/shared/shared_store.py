@@ -13,20 +13,25 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from stepwell.blocks.remote.driver import Traffic
+from stepwell.blocks.remote.leases import Leases
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.shared import single_flight
+from stepwell.blocks.store.shared.collection import tell_use
 from stepwell.blocks.store.shared.envelope import Keys, Refused
-from stepwell.blocks.store.shared.layout import observed_folder
+from stepwell.blocks.store.shared.layout import observed_folder, record_name
 from stepwell.blocks.store.shared.ledger import Ledger
+from stepwell.blocks.store.shared.patience import Patience
 from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Uploads
 from stepwell.blocks.store.sharing import LostBytes, SharingReport
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import protect
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.system.locks import exclusive, shared
-from stepwell.errors import DatastoreException, ServerException, StepwellError, UserErrorException
+from stepwell.errors import DatastoreException, StepwellError, UserErrorException
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.tree import Tree, scan
@@ -35,7 +40,7 @@ _T = TypeVar("_T")
 Mode = Literal["on", "read", "off"]
 VARIABLE = "STEPWELL_SHARED"
 
-_SECONDS, _ATTEMPTS, _AWAY_SECONDS = 5.0, 2, 60.0
+_SECONDS = 5.0
 """A look waits so long; after so many in vain, nothing is looked for so long."""
 
 _UNKNOWN_SECONDS = 30.0
@@ -70,8 +75,8 @@ class _Known:
     delivered: set[str] = field(default_factory=set)
     observed: dict[str, set[str]] = field(default_factory=dict)
     all_observed: set[str] | None = None
-    failures: int = 0
-    away_until: float = 0.0
+    used: set[str] = field(default_factory=set)
+    seconds: dict[str, float] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -91,6 +96,11 @@ class SharedStore(Store):
         self._moves = RemoteResults(opened(traffic=self.traffic), keys, self.ledger)
         self._uploads = Uploads()
         self._known = _Known()
+        self._patience = Patience(self._uploads.note_away)
+        if mode == "on":
+            leases = Leases(self._looks.objects, machine()["name"], pause=single_flight.pause)
+            flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds)
+            self.locks = single_flight.LeasedLocks(self.written / "locks", flights)
 
     @property
     def remote(self) -> RemoteResults:
@@ -103,9 +113,11 @@ class SharedStore(Store):
         """Return the checked record of a key, also one that others have; its bytes come when they are needed."""
         found = self.lookup_here(key)
         if isinstance(found, StepRecord):
+            self._known.used.add(key)
             return found
         theirs = self._asked(lambda: self._look_for(key), None)
         if isinstance(theirs, Shared):
+            self._known.used.add(key)
             return self.adopt(theirs)
         return Miss(f"the shared record {theirs.reason}") if isinstance(theirs, Refused) and not found.reason else found
 
@@ -168,9 +180,10 @@ class SharedStore(Store):
         """Return the recent record of a step of that name whose rows differ least; of others, where here is none."""
         found = super().nearest(step, fingerprint)
         if found is None and self._may_ask(f"nearest {step}"):
-            none: list[StepRecord] = []
-            others = self._asked(lambda: [theirs.record for theirs in self._looks.nearest(step)], none)
-            return min(others, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
+            others: list[StepRecord] = self._asked(lambda: [one.record for one in self._looks.nearest(step)], [])
+            found = min(others, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
+        if found is not None:
+            self._known.seconds[fingerprint.key] = found.seconds
         return found
 
     def alike(self, fingerprint: Fingerprint) -> Iterator[StepRecord]:
@@ -320,8 +333,22 @@ class SharedStore(Store):
         if self.mode == "on" and not self.is_away:
             for key in self.ledger.waiting():
                 self._uploads.submit(key, partial(self._share, key))
+            self._uploads.submit("use", self._tell_use, counted=False)
         report = self._uploads.finish()
         return replace(report, waiting=len(self.ledger.waiting()) if self.mode == "on" else 0)
+
+    def _tell_use(self) -> str:
+        """Tell which shared results were used, once a day, so that no collection takes them for garbage."""
+        used, self._known.used = self._known.used, set()
+        tell_use(self._moves.objects, self.ledger, used)
+        return ""
+
+    def _is_shared_now(self, key: str) -> bool:
+        """Return whether another machine has shared the result meanwhile."""
+        there = self._looks.objects.stat(record_name(key)) is not None
+        if there:
+            self._known.missing.pop(key, None)
+        return there
 
     def _share(self, key: str) -> str | None:
         record = self.read_record(key)
@@ -366,19 +393,8 @@ class SharedStore(Store):
     @property
     def is_away(self) -> bool:  # type: ignore[override]
         """Whether the datastore did not answer a moment ago."""
-        return time.monotonic() < self._known.away_until
+        return self._patience.is_over
 
     def _asked(self, question: Callable[[], _T], otherwise: _T) -> _T:
-        """Return the datastore's answer, or `otherwise` if it has none in time: then it counts as away for a while."""
-        if self.mode == "off" or self.is_away:
-            return otherwise
-        try:
-            answer = question()
-        except (DatastoreException, ServerException) as error:
-            self._known.failures += 1
-            if self._known.failures >= _ATTEMPTS:
-                self._known.away_until = time.monotonic() + _AWAY_SECONDS
-                self._uploads.note_away(str(error.facts.get("reason") or error.title))
-            return otherwise
-        self._known.failures = 0
-        return answer
+        """Return the datastore's answer, or `otherwise` if there is none to be had."""
+        return otherwise if self.mode == "off" else self._patience.ask(question, otherwise)
