@@ -73,10 +73,15 @@ def shortened(value: Any) -> str:
 
 def logged_in(summary: RunSummary) -> Logged:
     """Return what the run and its steps logged."""
-    found = Logged()
     own = [("", metrics_of(summary.events, "parent"), _pictures(summary.events))]
     each = ((step.id, metrics_of(step.events, "step"), _pictures(step.events)) for step in summary.steps)
-    for whose, metrics, pictures in (*own, *each):
+    return logged_under((*own, *each))
+
+
+def logged_under(metrics_of_each: Iterable[tuple[str, Mapping[str, Any], set[str]]]) -> Logged:
+    """Return what was logged, by whom, without the named pictures."""
+    found = Logged()
+    for whose, metrics, pictures in metrics_of_each:
         for name, value in metrics.items():
             if name not in pictures and not _take(found, whose, name, value):
                 found.more += 1

@@ -18,15 +18,8 @@ from stepwell.model.records import StepRecord
 class ShownRun:
     """The part of a run that shows it."""
 
-    @property
-    def workspace(self) -> BaseWorkspace:
-        """The workspace that the run belongs to."""
-        raise NotImplementedError
-
-    @property
-    def folder(self) -> RunFolder:
-        """The run's folder."""
-        raise NotImplementedError
+    workspace: BaseWorkspace
+    folder: RunFolder
 
     def report(self, path: str | os.PathLike[str] = ".") -> Path:
         """Write what is known of the run to one HTML file that needs nothing else: to read, to print, to send.
