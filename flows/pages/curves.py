@@ -27,7 +27,7 @@ def curve(title: str, values: Sequence[float | None]) -> Markup:
         w=_WIDTH, h=_HEIGHT + 2 * _TOP, words=words
     )
     base = _TOP + _HEIGHT
-    frame = Markup(f'<path class="frame" d="M{_LEFT} {_TOP} V{base} H{_WIDTH - _LEFT}"/>')
+    frame = Markup('<path class="frame" d="M{} {} V{} H{}"/>').format(_LEFT, _TOP, base, _WIDTH - _LEFT)
     return Markup("").join([head, frame, *drawn, Markup("</svg>")])
 
 

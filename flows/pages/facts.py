@@ -13,8 +13,8 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.runs.summary import RunSummary, StepSummary
 from stepwell.model.fingerprint import CONTENT, Row
 from stepwell.model.nofollow import open_file
-from stepwell.model.redaction import here
 from stepwell.model.records import BESIDE, StepRecord, is_own
+from stepwell.model.redaction import here
 from stepwell.script.metrics import metrics_of
 
 Record = Callable[[str], StepRecord | None]
@@ -169,9 +169,7 @@ def sources(records: Mapping[str, StepRecord]) -> list[Table]:
     return _shared(records, lambda row: row.kind in _SOURCE and not row.is_absence, ("file", "content"))
 
 
-def _shared(
-    records: Mapping[str, StepRecord], wanted: Callable[[Row], bool], head: tuple[str, str]
-) -> list[Table]:
+def _shared(records: Mapping[str, StepRecord], wanted: Callable[[Row], bool], head: tuple[str, str]) -> list[Table]:
     steps: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for step, record in records.items():
         rows = tuple((row.label, row.value) for row in record.fingerprint.rows if wanted(row))

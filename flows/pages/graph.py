@@ -98,7 +98,8 @@ def _places(boxes: Sequence[Box]) -> list[tuple[int, int]]:
 def _arrow(start: tuple[int, int], end: tuple[int, int]) -> Markup:
     x1, y1, x2, y2 = start[0] + _WIDTH, start[1] + _HEIGHT // 2, end[0], end[1] + _HEIGHT // 2
     middle = (x1 + x2) // 2
-    return Markup(f'<path class="arrow" d="M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}" marker-end="url(#tip)"/>')
+    way = f"M{x1} {y1} C{middle} {y1} {middle} {y2} {x2} {y2}"
+    return Markup('<path class="arrow" d="{}" marker-end="url(#tip)"/>').format(way)
 
 
 def _box(place: tuple[int, int], box: Box, colour: str) -> Markup:

@@ -31,7 +31,7 @@ MARK = '<meta name="generator" content="Stepwell">'
 COLOURS = {"cancelled": "skipped", **{word: word for word in ("ran", "reused", "failed", "skipped", "running")}}
 """The class of what happened, which has a colour."""
 
-_SYMBOLS = {"ran": "✓", "reused": "↺", "failed": "✗", "skipped": "–", "cancelled": "■", "running": "▶"}
+_SYMBOLS = {"ran": "✓", "reused": "↺", "failed": "✗", "skipped": "»", "cancelled": "■", "running": "▶"}
 _STATUS = {"Finished": "ran", "Failed": "failed", "Canceled": "cancelled", "Running": "running"}
 _MOST_STEPS, _MOST_WARNINGS, _MOST_FAILURES, _MOST_PICTURES, _PICTURES_BYTES = 2_000, 50, 20, 40, 20_000_000
 _HIDDEN = ("address", "container", "GPU's id", "guard")

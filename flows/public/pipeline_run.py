@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +18,10 @@ from stepwell.errors import (
     UserErrorException,
 )
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
+from stepwell.flows.pages.notebook import follow_in_notebook, steps_html
 from stepwell.flows.pages.shown import ShownRun
-from stepwell.flows.parameters.values import plain_value
+from stepwell.flows.pages.shown_tables import Listed, Metrics, Shown, runs_table
+from stepwell.flows.parameters.values import values_in
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_run import StepRun
@@ -28,7 +29,6 @@ from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
-from stepwell.model.definitions import ParameterDefinition
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
 from stepwell.script.run import Run
@@ -87,7 +87,8 @@ class PipelineRun(ShownRun, HostRun):
         Returns:
             The runs.
         """
-        return list(all_runs(workspace, lambda run: run.published == pipeline_id))
+        found = list(all_runs(workspace, lambda run: run.published == pipeline_id))
+        return Listed(found, lambda: runs_table(found))
 
     @classmethod
     def of_folder(cls, workspace: BaseWorkspace, folder: RunFolder) -> PipelineRun:
@@ -125,7 +126,7 @@ class PipelineRun(ShownRun, HostRun):
             "startTimeUtc": summary.started,
             "endTimeUtc": summary.ended,
             "properties": self.properties,
-            "parameters": _parameters(summary.facts),
+            "parameters": values_in(summary.facts),
             "steps": {step.id: step.happened for step in summary.steps},
             "inputDatasets": [
                 found for step in summary.steps for found in input_datasets(self.workspace, step.datasets)
@@ -180,7 +181,7 @@ class PipelineRun(ShownRun, HostRun):
         """
         deadline = time.monotonic() + timeout_seconds
         try:
-            if show_output:
+            if show_output and not follow_in_notebook(self.folder, until=deadline):
                 follow(
                     self.folder,
                     Progress.of_terminal(),
@@ -272,7 +273,10 @@ class PipelineRun(ShownRun, HostRun):
         Returns:
             An iterator over the steps.
         """
-        return (StepRun(self, step) for step in reversed(self.summary().steps))
+        return Shown(
+            lambda: (StepRun(self, step) for step in reversed(self.summary().steps)),
+            lambda: steps_html(self.summary().steps),
+        )
 
     def _children_now(self) -> Iterator[Any]:
         yield from self.get_steps()
@@ -288,7 +292,8 @@ class PipelineRun(ShownRun, HostRun):
             The steps of that name; empty if there are none.
         """
         names = {step["id"]: step.get("name") for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
-        return [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
+        found = [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
+        return Listed(found, lambda: steps_html([step.current() for step in found]))
 
     def get_outputs(self) -> dict[str, dict[str, PortDataReference]]:
         """Collect every output that there is.
@@ -369,23 +374,10 @@ class PipelineRun(ShownRun, HostRun):
         own = metrics_of(self._log.events(), "parent")
         if recursive:
             own |= {step.id: metrics_of(step.events, "step") for step in summary.steps}
-        return {key: value for key, value in own.items() if name in (None, key)}
+        return Metrics({key: value for key, value in own.items() if name in (None, key)})
 
     def __repr__(self) -> str:
         return f"PipelineRun(name={self.name!r}, id={self.id!r}, experiment={self.experiment_name!r})"
-
-
-def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
-    known: dict[str, ParameterDefinition] = {}
-    for plain in facts.get("pipeline", {}).get("parameters", []):
-        with suppress(TypeError, ValueError, AttributeError):  # of a record that somebody edited
-            definition = ParameterDefinition.from_json(plain)
-            known[definition.name] = definition
-    found = dict(facts.get("parameters", {}))
-    for name in known.keys() & found.keys():
-        with suppress(TypeError, ValueError, AttributeError, KeyError):
-            found[name] = plain_value(known[name], found[name])
-    return found
 
 
 def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:

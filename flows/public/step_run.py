@@ -19,6 +19,8 @@ from stepwell.errors import (
     ModelPathNotFoundException,
     UserErrorException,
 )
+from stepwell.flows.pages.notebook import step_html
+from stepwell.flows.pages.shown_tables import Metrics
 from stepwell.flows.public.host_run import ENDED, kept_files
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
@@ -193,7 +195,8 @@ class StepRun(StepDetails):
             The metrics by name.
         """
         self._bring()
-        return {key: value for key, value in metrics_of(self.current().events, "step").items() if name in (None, key)}
+        found = metrics_of(self.current().events, "step")
+        return Metrics({key: value for key, value in found.items() if name in (None, key)})
 
     def get_file_names(self) -> list[str]:
         """List the files that the script left in `outputs/` and `logs/`, or uploaded.
@@ -359,6 +362,9 @@ class StepRun(StepDetails):
         return outputs[name]
 
     get_output = get_output_data
+
+    def _repr_html_(self) -> str:
+        return step_html(self.current(), self._run.name)
 
     def __repr__(self) -> str:
         return f"StepRun(name={self.name!r}, status={self._summary.status!r})"

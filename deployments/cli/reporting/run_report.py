@@ -6,7 +6,11 @@ import typer
 
 _RUN = typer.Argument(..., help="`digits#12`, `#12`, the run's id, its beginning, or `last`.", metavar="RUN")
 _OUTPUT = typer.Option(
-    "", "--output", "-o", help="The file, or a folder; by default called as the run, such as digits-12.html.", metavar="FILE"
+    "",
+    "--output",
+    "-o",
+    help="The file, or a folder; by default called as the run, such as digits-12.html.",
+    metavar="FILE",
 )
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 
