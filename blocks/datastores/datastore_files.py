@@ -80,12 +80,15 @@ class DatastoreFiles:
         Args:
             facts: What is known.
             hint: What to do in general.
+
+        Returns:
+            Both, with more where the folder is another one on each machine.
         """
         if self._block.url:
             return dict(facts), hint
         place = f"{self._home_folder}, in the home of this machine; every other machine has a folder of its own"
-        more = "Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
-        return {**facts, "the datastore is": place}, f"{hint} {more}"
+        hint += " Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
+        return {**facts, "the datastore is": place}, hint
 
     @property
     def secrets(self) -> list[str]:
@@ -203,8 +206,6 @@ class DatastoreFiles:
     def _home_folder(self) -> Path:
         return home() / "workspaces" / self._block.workspace / self.name
 
-    # Paths ----------------------------------------------------------------------------------------------------------
-
     def inside(self, path: str | None) -> str:
         """Return `path` in its normal form, relative to the datastore's root.
 
@@ -278,9 +279,7 @@ class DatastoreFiles:
             DatastoreException: The path leads out of the datastore.
         """
         place = self.locate(path)
-        if self.local_root:
-            return bool(self.filesystem.exists(place))
-        return self.remote.facts(place) is not None
+        return bool(self.filesystem.exists(place)) if self.local_root else self.remote.facts(place) is not None
 
     def size(self, path: str) -> int | None:
         """Return the size of the file at a path.
@@ -373,10 +372,8 @@ class DatastoreFiles:
             DatastoreException: The path leads out of the datastore.
         """
         place = self.locate(path)
-        if self.local_root:
-            self.filesystem.get_file(place, str(target))
-        else:
-            self.remote.get(place, str(target))
+        get = self.filesystem.get_file if self.local_root else self.remote.get
+        get(place, str(target))
 
     def _relative(self, place: str) -> str:
         return place.lstrip("/").removeprefix(self.locate("").lstrip("/")).lstrip("/")

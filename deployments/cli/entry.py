@@ -32,8 +32,8 @@ _WHAT_COMMANDS_USE = (
 """What most commands import, and the runner has imported before."""
 
 
-_BY_ITSELF = ("serve",)
-"""What is at work for long, and is looked after as the process that it is."""
+_BY_ITSELF = ("serve", "init", "doctor")
+"""What is at work for long, and is looked after as the process that it is; and what needs no runner, and starts none."""
 
 
 def main() -> None:

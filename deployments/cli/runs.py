@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from stepwell.deployments.cli import store
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Collection, Generator, Sequence
 
     from stepwell.blocks.store.run_folder import RunFolder
     from stepwell.flows.engine.repetition import Comparison
+    from stepwell.flows.public.pipeline import Pipeline
     from stepwell.flows.public.pipeline_run import PipelineRun
-    from stepwell.flows.public.workspace import Workspace
 
 T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
@@ -24,9 +28,9 @@ _PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: 
 _RUN = typer.Argument(..., help="`digits#12`, `#12`, the run's id, its beginning, or `last`.", metavar="RUN")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
-_GC_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
 _COMPUTE = typer.Option("", "--compute", help="Run every step on this compute target.", metavar="NAME")
 _REGENERATE = typer.Option(False, "--regenerate", help="Run every step anew.")
+_CLEAR = "\r\x1b[K"  # what a progress bar left on a terminal's line
 _VERIFY = typer.Option(False, "--verify", help="Read every byte, whatever digests are remembered.")
 
 
@@ -36,8 +40,8 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
     group = typer.Typer(invoke_without_command=True)
     group.callback()(runs)
-    for retention in (gc, pin, unpin):
-        group.command()(retention)
+    for name, retention in {"gc": store.gc_runs, "pin": store.pin, "unpin": store.unpin}.items():
+        group.command(name)(retention)
     app.add_typer(group, name="runs")
 
 
@@ -49,26 +53,32 @@ def run(
     verify: bool = _VERIFY,
     keep_going: bool = typer.Option(False, "--continue", help="Go on with steps that don't depend on a failed one."),
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default the pipeline's name."),
+    show_logs: bool = typer.Option(False, "--logs", help="Show what the scripts write, as it comes."),
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
+    from stepwell.deployments.lookup.pipelines import read_parameters
     from stepwell.deployments.reports.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
+    from stepwell.flows.runs.live.step_logs import StepLogs
     from stepwell.flows.runs.progress import Progress
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
-    pipeline = _load(file, load_pipeline)
+    pipeline = load(file, parameters)
     pipeline = pipeline.on(compute) if compute else pipeline
     values = read_parameters(pipeline, parameters)
-    progress = Progress.of_terminal()
-    options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify, listeners=(progress,))
+    together = not as_json and _same_place()
+    progress = Progress.of_terminal(before_report=together)
+    options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify)
     folder = register(pipeline, experiment or pipeline.name, values, {}, options)
-    with progress:
-        summary = execute(pipeline, folder, values, options)
-    print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder))
+    logs = StepLogs(folder, progress.line, progress.update)
+    listeners = (logs, progress) if show_logs else (progress,)
+    with progress, logs.looking() if show_logs else contextlib.nullcontext():
+        summary = execute(pipeline, folder, values, replace(options, listeners=listeners))
+    told = progress.warnings if together else ()
+    print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder, told=told))
     leave(folder, {"Finished": 0, "Canceled": 130}.get(summary.status, 1))
 
 
@@ -81,9 +91,9 @@ def plan(
     as_json: bool = _JSON,
 ) -> None:
     """Say for every step whether it would run, and why; run nothing."""
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
+    from stepwell.deployments.lookup.pipelines import read_parameters
 
-    pipeline = _load(file, load_pipeline)
+    pipeline = load(file, parameters)
     pipeline = pipeline.on(compute) if compute else pipeline
     values = read_parameters(pipeline, parameters)
     decisions = pipeline.plan(regenerate_outputs=regenerate, verify_digests=verify, **values)
@@ -144,6 +154,7 @@ def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON)
 def logs(
     run_id: str = _RUN,
     step: str = typer.Argument(..., help="The step's name.", metavar="STEP"),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Go on until the step ends."),
     workspace: str = _WORKSPACE,
 ) -> None:
     """Print what a step's script wrote."""
@@ -158,7 +169,13 @@ def logs(
             {"steps": ", ".join(s.id for s in found.summary().steps)},
             "Correct the name.",
         )
-    sys.stdout.write(steps[0].get_job_log())
+    printed = False
+    for text, is_line in steps[0].follow_log() if follow else ():
+        printed = printed or is_line
+        if is_line or sys.stdout.isatty():  # of a progress bar, what it shows last is a line
+            print(f"{_CLEAR}{text}" if sys.stdout.isatty() else text, end="\n" if is_line else "", flush=True)
+    if not printed:
+        sys.stdout.write(steps[0].get_job_log())
 
 
 def outputs(
@@ -170,7 +187,7 @@ def outputs(
 ) -> None:
     """List a run's outputs, or copy them out of the store; exit code 1 if the store no longer has some."""
     from stepwell.deployments.lookup.runs import find_run
-    from stepwell.flows.public.pipeline_run import gone_error
+    from stepwell.flows.public.port_data_reference import gone_error
 
     found = find_run(run_id, workspace)
     rows = [
@@ -247,7 +264,7 @@ def check(
     What differs is named by file and place; exit code 1 if there is any. A step of a run gets the snapshot and inputs that it
     had there, the steps of a file what is on disk now.
     """
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters, read_values
+    from stepwell.deployments.lookup.pipelines import read_parameters, read_values
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of, run_twice, step_twice
 
@@ -259,7 +276,7 @@ def check(
         given = read_values(definition_of(known.folder).parameters, parameters)
         comparisons = step_twice(known.workspace, known.folder, target, given, _ignore)
     else:
-        pipeline = _load(target, load_pipeline)
+        pipeline = load(target, parameters)
         values = read_parameters(pipeline, parameters)
         comparisons = run_twice(pipeline.workspace, pipeline.definition, values, _ignore)
     _print_comparisons(comparisons, as_json=as_json, words="the same twice")
@@ -318,56 +335,21 @@ def _ignore(_: str) -> None:
     """Let the output of a script go."""
 
 
-def gc(
-    workspace: str = _GC_WORKSPACE,
-    days: float = typer.Option(90, "--older-than", min=0, help="Keep the runs of the last DAYS days."),
-    most: int = typer.Option(10_000, "--keep", min=0, help="Keep this many runs at most, the newest."),
-    gigabytes: float = typer.Option(50, "--max-gb", min=0, help="Keep this many gigabytes of runs at most."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
-) -> None:
-    """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
-    from stepwell.blocks.store.retention import Limits, collect_runs
-    from stepwell.deployments.cli.store import tell_unreadable
-    from stepwell.deployments.lookup.workspaces import find_stores, of_each
-
-    def collected(found: Workspace) -> tuple[()]:
-        removed = collect_runs(found.store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
-        word, size = "Would remove" if dry_run else "Removed", f"{removed.bytes / 1e6:.1f} MB"
-        print(f"{word} {removed.runs} runs, {size}, from {found.store.root}")
-        tell_unreadable(removed.unreadable)
-        return ()
-
-    of_each(find_stores(workspace), collected)
-
-
-def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
-    """Keep a run, however old it gets."""
-    from stepwell.blocks.store.retention import PINNED
-    from stepwell.deployments.lookup.runs import find_run
-
-    found = find_run(run_id, workspace)
-    (found.folder.path / PINNED).touch()
-    print(f"Run {found.name} is pinned")
-
-
-def unpin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
-    """Let `gc` remove a run that was pinned."""
-    from stepwell.blocks.store.retention import PINNED
-    from stepwell.deployments.lookup.runs import find_run
-
-    found = find_run(run_id, workspace)
-    (found.folder.path / PINNED).unlink(missing_ok=True)
-    print(f"Run {found.name} is no longer pinned")
-
-
 def _interrupt(*_: object) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: the steps are being stopped
     raise KeyboardInterrupt
 
 
-def _load(file: str, load: Any) -> Any:
+def load(file: str, assignments: Sequence[str] = ()) -> Pipeline:
+    """Return the pipeline in `FILE` or `FILE:NAME`; what reading shows to be wrong is refused before a server is started."""
+    from stepwell.deployments.lookup.pipelines import file_of, load_pipeline
+    from stepwell.deployments.lookup.reading_ahead import may_define, refuse_mistakes
+
+    path, _ = file_of(file)
+    refuse_mistakes(path, assignments)
     with contextlib.redirect_stdout(sys.stderr):  # what the file prints is no result of ours
-        return _connected(lambda: load(file))
+        found = None if may_define(path) else load_pipeline(file)
+        return _connected(lambda: found or load_pipeline(file))
 
 
 def _connected(find: Callable[[], T]) -> T:
@@ -379,7 +361,14 @@ def _connected(find: Callable[[], T]) -> T:
     return find()
 
 
-def _text(run: RunFolder, *, guards: bool = False) -> str:
+def _text(run: RunFolder, *, guards: bool = False, told: Collection[str] = ()) -> str:
     from stepwell.deployments.reports.report import report
 
-    return report(run, guards=guards)
+    return report(run, guards=guards, told=told)
+
+
+def _same_place() -> bool:
+    """Return whether standard output and error go to the same terminal, file or pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return False

@@ -23,6 +23,9 @@ _GUARANTEES = {
 }
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
 
+_RUN_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
+_RUN = typer.Argument(..., help="`digits#12`, `#12`, the run's id, its beginning, or `last`.", metavar="RUN")
+
 
 @app.command()
 def verify(
@@ -206,3 +209,47 @@ def _size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     raise AssertionError
+
+
+# Runs: `stepwell runs gc|pin|unpin` -------------------------------------------------------------------------------------
+
+
+def gc_runs(
+    workspace: str = _WORKSPACE,
+    days: float = typer.Option(90, "--older-than", min=0, help="Keep the runs of the last DAYS days."),
+    most: int = typer.Option(10_000, "--keep", min=0, help="Keep this many runs at most, the newest."),
+    gigabytes: float = typer.Option(50, "--max-gb", min=0, help="Keep this many gigabytes of runs at most."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
+) -> None:
+    """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
+    from stepwell.blocks.store.retention import Limits, collect_runs
+    from stepwell.deployments.lookup.workspaces import find_stores, of_each
+
+    def collected(found: Workspace) -> tuple[()]:
+        removed = collect_runs(found.store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
+        word, size = "Would remove" if dry_run else "Removed", f"{removed.bytes / 1e6:.1f} MB"
+        print(f"{word} {removed.runs} runs, {size}, from {found.store.root}")
+        tell_unreadable(removed.unreadable)
+        return ()
+
+    of_each(find_stores(workspace), collected)
+
+
+def pin(run_id: str = _RUN, workspace: str = _RUN_WORKSPACE) -> None:
+    """Keep a run, however old it gets."""
+    from stepwell.blocks.store.retention import PINNED
+    from stepwell.deployments.lookup.runs import find_run
+
+    found = find_run(run_id, workspace)
+    (found.folder.path / PINNED).touch()
+    print(f"Run {found.name} is pinned")
+
+
+def unpin(run_id: str = _RUN, workspace: str = _RUN_WORKSPACE) -> None:
+    """Let `gc` remove a run that was pinned."""
+    from stepwell.blocks.store.retention import PINNED
+    from stepwell.deployments.lookup.runs import find_run
+
+    found = find_run(run_id, workspace)
+    (found.folder.path / PINNED).unlink(missing_ok=True)
+    print(f"Run {found.name} is no longer pinned")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException, printable
 from stepwell.flows.engine.run_context import RunContext
@@ -161,11 +161,11 @@ def _listed(paths: list[str], count: int) -> str:
     return shown + (f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else "")
 
 
-def undeclared_line(run: RunFolder) -> str:
+def undeclared_line(run: RunFolder, steps: Mapping[str, Event] | None = None) -> str:
     """Return the one line that warns of what the steps of a run read undeclared, '' if they read nothing."""
     found = {
         step: (list(map(str, state["undeclared"])), int(state.get("undeclared_count", len(state["undeclared"]))))
-        for step, state in run.steps().items()
+        for step, state in (steps or run.steps()).items()
         if state.get("undeclared")
     }
     if not found:

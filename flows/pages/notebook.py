@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.pages.facts import Table, logged_in, logged_under, shortened
-from stepwell.flows.runs.summary import FINAL, RunSummary, StepSummary, summarize
+from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.flows.trials.summary import shown, sweeps_of
 from stepwell.model.records import Decision
 
@@ -27,7 +26,6 @@ _COLOURS = {
 }
 _CELL = 'style="text-align:left;vertical-align:top;padding:2px 12px 2px 0"'
 _MOST_ROWS, _MOST_METRICS, _MOST_TABLES, _MOST_TABLE_ROWS = 200, 50, 10, 20
-_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def run_html(run: RunFolder) -> str:
@@ -176,21 +174,3 @@ def in_notebook() -> bool:
 
     shell = sys.modules.get("IPython")
     return shell is not None and getattr(shell.get_ipython(), "kernel", None) is not None
-
-
-def follow_in_notebook(run: RunFolder, *, until: float = float("inf")) -> bool:
-    """Show the run in one place of the notebook, as it changes, until it ends or the monotonic clock reaches `until`.
-
-    What is shown last stays in the notebook. Return whether there is a notebook.
-    """
-    if not in_notebook():
-        return False
-    last = shown = ""
-    while True:
-        summary = summarize(run)
-        html = run_html(run)
-        if html != last:
-            shown, last = display(html, f"{summary.label}  {summary.headline}", shown), html
-        if summary.status in FINAL or time.monotonic() >= until:
-            return True
-        time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +13,17 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import (
-    DatastoreException,
     ExperimentExecutionException,
     UserErrorException,
 )
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
-from stepwell.flows.pages.notebook import follow_in_notebook, steps_html
+from stepwell.flows.pages.live import NotebookProgress
+from stepwell.flows.pages.notebook import in_notebook, steps_html
 from stepwell.flows.pages.shown import ShownRun
 from stepwell.flows.pages.shown_tables import Listed, Metrics, Shown, runs_table
 from stepwell.flows.parameters.values import values_in
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
-from stepwell.flows.public.port_data_reference import PortDataReference
+from stepwell.flows.public.port_data_reference import PortDataReference, gone_error
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
@@ -168,7 +168,8 @@ class PipelineRun(ShownRun, HostRun):
         Ctrl-C stops the waiting, not the run.
 
         Args:
-            show_output: Whether standard error shows the steps as they come.
+            show_output: Whether standard error, or in a notebook a table, shows the steps as they come, and standard output what
+                their scripts write, each line with its step in front.
             timeout_seconds: How long to wait; by default without end. A time-out just returns, as in Azure ML SDK v1.
             raise_on_error: Whether a failure raises; if False, it is only returned.
 
@@ -181,10 +182,10 @@ class PipelineRun(ShownRun, HostRun):
         """
         deadline = time.monotonic() + timeout_seconds
         try:
-            if show_output and not follow_in_notebook(self.folder, until=deadline):
+            if show_output:
                 follow(
                     self.folder,
-                    Progress.of_terminal(),
+                    NotebookProgress(self.folder) if in_notebook() else Progress.of_terminal(lines=sys.stdout),
                     until=deadline,
                     renew=lambda: renew(self.workspace, self.folder),
                 )
@@ -378,14 +379,6 @@ class PipelineRun(ShownRun, HostRun):
 
     def __repr__(self) -> str:
         return f"PipelineRun(name={self.name!r}, id={self.id!r}, experiment={self.experiment_name!r})"
-
-
-def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
-    """Return the error that names the outputs which are gone."""
-    facts: dict[str, object] = {step: ", ".join(names) for step, names in gone.items()}
-    facts |= {} if copied is None else {"files copied": copied}
-    title = "Outputs of the run are gone: the store no longer keeps them"
-    return DatastoreException(title, facts, "Run the pipeline again: they will be made anew.")
 
 
 def all_runs(

@@ -123,12 +123,14 @@ def _run(
 ) -> Outcome:
     context.emit({"status": "Running"})
     outcome, status = Outcome(), "Failed"
+    engine: Engine | None = None
     try:
         preflight(context, pipeline, values)
         check_ready(context, pipeline, values)
         describe(context, pipeline, values, known)
         with watch_for_cancel(context):
-            outcome = Engine(context, pipeline, values, continue_on_failure=options.continue_on_failure).run()
+            engine = Engine(context, pipeline, values, continue_on_failure=options.continue_on_failure)
+            outcome = engine.run()
         status = "Canceled" if outcome.cancelled else "Finished" if outcome.ok else "Failed"
     except StepwellError as error:
         context.emit({"problem": error.message})
@@ -137,7 +139,8 @@ def _run(
         context.emit({"problem": f"Stepwell could not run the pipeline: {type(error).__name__}: {error}"})
         raise
     finally:
-        for line in filter(None, (differing_line(context.run), undeclared_line(context.run))):
+        steps = context.run.steps()
+        for line in filter(None, (differing_line(context.run, steps), undeclared_line(context.run, steps))):
             context.warn(line)
         finish_sharing(context)
         context.emit({"status": status})
@@ -146,6 +149,8 @@ def _run(
                 publish_artifacts(context.run)
         else:
             give_up(str(_flow_context().client.api_url))
+        if engine is not None:
+            engine.tell_rest()
     return outcome
 
 

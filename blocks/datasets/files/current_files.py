@@ -15,6 +15,7 @@ from typing import Any
 from stepwell.blocks.datasets.files import web_addresses
 from stepwell.blocks.datasets.files.made_files import made_files
 from stepwell.blocks.datasets.files.queries import asked
+from stepwell.blocks.datasets.files.real_paths import RealPaths, paths_below
 from stepwell.blocks.datastores.datastore_files import PRIVATE
 from stepwell.blocks.datastores.datastore_places import place_of_address
 from stepwell.blocks.datastores.datastore_urls import local_path
@@ -209,7 +210,7 @@ class CurrentFiles:
         real = RealPaths()
         left = {os.path.join(folder, file.name): real.of(os.fspath(file.place or "")) for file in self.files}
         try:
-            return all(os.readlink(path) == left.pop(path, "") for path in _paths_below(os.fspath(folder))) and not left
+            return all(os.readlink(path) == left.pop(path, "") for path in paths_below(os.fspath(folder))) and not left
         except OSError:  # no link
             return False
 
@@ -222,21 +223,6 @@ class CurrentFiles:
                 make_folder(place.parent)
                 self._datastore(file.datastore).get_file(file.path, place)
             yield LocalFile(file.name, str(place))
-
-
-class RealPaths:
-    """Paths without links; those of folders are looked up once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
-
-    def of(self, path: str) -> str:
-        """Return where a path leads in the end."""
-        folder, name = os.path.split(path)
-        if folder not in self._folders:
-            self._folders[folder] = os.path.realpath(folder)
-        real = os.path.join(self._folders[folder], name)
-        return os.path.realpath(real) if os.path.islink(real) else real
 
 
 def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
@@ -343,12 +329,6 @@ def _status(path: str) -> os.stat_result | None:
     except (OSError, ValueError):
         return None
     return status if stat.S_ISREG(status.st_mode) else None
-
-
-def _paths_below(folder: str) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        yield from (os.path.join(place, name) for name in names)
-        yield from (path for name in folders if os.path.islink(path := os.path.join(place, name)))
 
 
 def _local(datastore: Datastore, path: str, status: os.stat_result) -> FoundFile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 from stepwell.blocks.remote.driver import Traffic
 from stepwell.blocks.remote.leases import Leases
@@ -22,6 +21,7 @@ from stepwell.blocks.store.shared.collection import tell_use
 from stepwell.blocks.store.shared.envelope import Keys, Refused
 from stepwell.blocks.store.shared.layout import observed_folder, record_name
 from stepwell.blocks.store.shared.ledger import Ledger
+from stepwell.blocks.store.shared.mode import Mode
 from stepwell.blocks.store.shared.patience import Patience
 from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Uploads
@@ -31,14 +31,12 @@ from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import protect
 from stepwell.blocks.system.living import machine
 from stepwell.blocks.system.locks import exclusive, shared
-from stepwell.errors import DatastoreException, StepwellError, UserErrorException
+from stepwell.errors import DatastoreException, StepwellError
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.tree import Tree, scan
 
 _T = TypeVar("_T")
-Mode = Literal["on", "read", "off"]
-VARIABLE = "STEPWELL_SHARED"
 
 _SECONDS = 5.0
 """A look waits so long; after so many in vain, nothing is looked for so long."""
@@ -46,24 +44,14 @@ _SECONDS = 5.0
 _UNKNOWN_SECONDS = 30.0
 """How long it is believed that nobody has a result."""
 
+_NOTHING_TO_RUN = -1.0
+"""The duration of a step whose result is there: no other machine is asked to let it run."""
+
 _MOST_READS = 2000
 """Observed reads of all steps up to which they are listed at once; with more, those of each step are."""
 
 Opened = Callable[..., RemoteObjects]
 """Opens the objects of the workspace's shared store: `opened(timeout=…, pauses=…, traffic=…)`."""
-
-
-def sharing_mode() -> Mode:
-    """Return what STEPWELL_SHARED says of this machine: to share (`on`, by default), to `read` only, or neither (`off`).
-
-    Another word raises UserErrorException.
-    """
-    given = os.environ.get(VARIABLE, "").strip() or "on"
-    if given not in get_args(Mode):
-        facts = {"variable": VARIABLE, "value": given}
-        raise UserErrorException("Whether results are shared is not clear", facts, "Set it to on, read or off.")
-    mode: Mode = given  # type: ignore[assignment]
-    return mode
 
 
 @dataclass
@@ -111,14 +99,14 @@ class SharedStore(Store):
 
     def lookup(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key, also one that others have; its bytes come when they are needed."""
-        found = self.lookup_here(key)
-        if isinstance(found, StepRecord):
-            self._known.used.add(key)
-            return found
-        theirs = self._asked(lambda: self._look_for(key), None)
-        if isinstance(theirs, Shared):
-            self._known.used.add(key)
-            return self.adopt(theirs)
+        found, known = self.lookup_here(key), self._known
+        theirs = None if isinstance(found, StepRecord) else self._asked(lambda: self._look_for(key), None)
+        if isinstance(found, StepRecord) or isinstance(theirs, Shared):
+            known.used.add(key)
+            known.seconds[key] = _NOTHING_TO_RUN
+            return found if isinstance(found, StepRecord) else self.adopt(theirs)  # type: ignore[arg-type]
+        if known.seconds.get(key) == _NOTHING_TO_RUN:
+            del known.seconds[key]
         return Miss(f"the shared record {theirs.reason}") if isinstance(theirs, Refused) and not found.reason else found
 
     def lookup_here(self, key: str) -> StepRecord | Miss:
@@ -239,8 +227,10 @@ class SharedStore(Store):
 
     def bring(self, tree: str) -> Path:
         """Return where the bytes of a tree are, fetched and checked if they are not here; raise LostBytes if they can't be."""
-        if self.mode == "off" or tree in self._known.lost or self.tree_intact(tree):
+        if self.mode == "off" or self.tree_intact(tree):
             return self.tree_path(tree)
+        if tree in self._known.lost:
+            raise LostBytes(tree, "they are gone from the shared store")
         promised = self.is_promised(tree)
         with exclusive(self.written / "locks" / f"bring-{tree[:2]}.lock"):
             if not self.tree_intact(tree):

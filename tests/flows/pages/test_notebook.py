@@ -55,7 +55,7 @@ def test_what_is_shown_as_a_table_is_what_it_was_to_everybody_else() -> None:
 
 
 def test_a_notebook_shows_tables_and_follows_a_run_in_one_place(project: Any) -> None:
-    project.script("a.py", "from stepwell import Run; Run.get_context().log('rate', 0.5)")
+    project.script("a.py", "from stepwell import Run; Run.get_context().log('rate', 0.5); print('hello')")
     code = [
         f"""
         from stepwell import Experiment, Pipeline, PythonScriptStep, Workspace
@@ -75,6 +75,7 @@ def test_a_notebook_shows_tables_and_follows_a_run_in_one_place(project: Any) ->
     book = nbformat.v4.new_notebook()
     book.cells = [nbformat.v4.new_code_cell("\n".join(line.strip() for line in one.splitlines())) for one in code]
     NotebookClient(book, timeout=300, kernel_name="python3").execute()
+    assert any("a.py | hello" in output.get("text", "") for output in book.cells[1].outputs)
     plan, followed, run, steps, metrics, runs = (
         "".join(output["data"].get("text/html", "") for output in cell.outputs if "data" in output)
         for cell in book.cells
