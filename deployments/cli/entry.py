@@ -19,7 +19,7 @@ _WHAT_COMMANDS_USE = (
     "stepwell.flows.public.published_pipeline",
     "stepwell.flows.runs.flow_run",
     "stepwell.flows.runs.launch",
-    "stepwell.flows.runs.progress",
+    "stepwell.flows.runs.live.progress",
     "stepwell.flows.runs.summary",
     "stepwell.blocks.server.connection",
     "prefect.client.orchestration",

@@ -61,8 +61,8 @@ def run(
     from stepwell.deployments.reports.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
+    from stepwell.flows.runs.live.progress import Progress
     from stepwell.flows.runs.live.step_logs import StepLogs
-    from stepwell.flows.runs.progress import Progress
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)

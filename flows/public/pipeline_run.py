@@ -27,7 +27,7 @@ from stepwell.flows.public.port_data_reference import PortDataReference, gone_er
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
-from stepwell.flows.runs.progress import Progress, follow
+from stepwell.flows.runs.live.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of

@@ -76,7 +76,7 @@ class ServedTaskRuns:
         self._lock = threading.Lock()
         self._waiting, self._sent = _Batch(), list[str]()
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-served")
-        self._sending: Future[None] | None = None
+        self._sending: Future[bool] | None = None
 
     @classmethod
     def of_current_flow(cls) -> ServedTaskRuns | None:
@@ -132,7 +132,8 @@ class ServedTaskRuns:
     def send(self) -> None:
         """Tell the server, in the background, of what was added since the last time, unless that is still on its way."""
         if self._waiting and (self._sending is None or self._sending.done()):
-            self._sending = self._sender.submit(copy_context().run, self._tell)
+            context = copy_context()
+            self._sending = self._sender.submit(lambda: context.run(self._tell))
 
     def close(self) -> None:
         """Tell the server of the rest and wait until it took that; what it does not take, `stepwell server sync` tells it."""

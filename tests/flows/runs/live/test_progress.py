@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 from rich.console import Console
-from stepwell.flows.runs.progress import Progress
+from stepwell.flows.runs.live.progress import Progress
 
 
 def told(*events, terminal=False):
