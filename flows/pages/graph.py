@@ -33,9 +33,9 @@ def boxes_of(steps: Sequence[StepSummary]) -> list[Box]:
     known = {step.id for step in steps}
     before = {step.id: tuple(one for one in dict.fromkeys(step.upstream) if one in known) for step in steps}
     after: dict[str, list[str]] = {step: [] for step in before}
-    for step, others in before.items():
+    for name, others in before.items():
         for other in others:
-            after[other].append(step)
+            after[other].append(name)
     groups: dict[object, list[StepSummary]] = {}
     for step in steps:
         alike = (before[step.id], tuple(after[step.id]), step.happened)

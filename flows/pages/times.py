@@ -77,7 +77,7 @@ def gantt(bars: Sequence[Bar], colours: Mapping[str, str]) -> tuple[Markup, int]
     for row, bar in enumerate(shown):
         y = _TOP + row * _ROW
         words = f"{bar.step} — {bar.happened}, {duration(bar.seconds)}"
-        parts.append(Markup('<text x="0" y="{y}">{words}</text>').format(y=y + 13, words=words))
+        parts.append(Markup('<text x="4" y="{y}">{words}</text>').format(y=y + 13, words=words))
         parts += [
             Markup('<rect class="bar {colour}" x="{x:.3f}%" y="{y}" width="{w:.3f}%" height="{h}" rx="2"/>').format(
                 colour=colours.get(bar.happened, "other"),

@@ -52,7 +52,8 @@ def _create(run: RunFolder, kind: str, key: str, description: str, data: str) ->
 def publish_summary(run: RunFolder, summary: RunSummary | None = None) -> None:
     """Put what ran, and why, on the run's page in the UI; a user's own flow has it once it has ended."""
     told = summary or summarize(run)
-    _create(run, "markdown", joined_name("summary", *_pipeline_of(told)), "What ran, and why", markdown(told))
+    text = f"{markdown(told)}\n\nAll of it in one file: `stepwell report {run.reference}`"
+    _create(run, "markdown", joined_name("summary", *_pipeline_of(told)), "What ran, and why", text)
 
 
 ON_END.append(publish_summary)

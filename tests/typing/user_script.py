@@ -259,6 +259,7 @@ print(
 
 published: PublishedPipeline = pipeline.publish("typed", description="All names", version="1")
 endpoint = PipelineEndpoint.publish(ws, "typed-endpoint", "One name over versions", published)
+page: Path = run.report("digits.html")
 again: PipelineRun = published.submit(ws, "typing", pipeline_parameters={"rate": 30})
 recurrence = ScheduleRecurrence(
     frequency="Day", interval=1, hours=[6], minutes=[0], time_zone=TimeZone.UTC, start_time=datetime.now()
