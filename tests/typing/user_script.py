@@ -1,6 +1,7 @@
 """A user's script that uses every public name: type checkers must know them all. It is never run."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
