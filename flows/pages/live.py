@@ -11,7 +11,7 @@ from rich.console import Console
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.errors import printable
 from stepwell.flows.pages.notebook import display, run_html
-from stepwell.flows.runs.progress import Progress
+from stepwell.flows.runs.live.progress import Progress
 
 _LEAST_SECONDS = 0.3
 

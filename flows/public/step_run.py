@@ -19,7 +19,6 @@ from stepwell.errors import (
     ModelPathNotFoundException,
     UserErrorException,
 )
-from stepwell.flows.pages.notebook import step_html
 from stepwell.flows.pages.shown_tables import Metrics
 from stepwell.flows.public.host_run import ENDED, kept_files
 from stepwell.flows.public.model import Model
@@ -384,9 +383,6 @@ class StepRun(StepDetails):
         return outputs[name]
 
     get_output = get_output_data
-
-    def _repr_html_(self) -> str:
-        return step_html(self.current(), self._run.name)
 
     def __repr__(self) -> str:
         return f"StepRun(name={self.name!r}, status={self._summary.status!r})"

@@ -49,7 +49,7 @@ class RunDetails:
     def _show(self) -> None:
         from stepwell.deployments.reports.report import report
         from stepwell.flows.pages.notebook import display, in_notebook, run_html
-        from stepwell.flows.runs.progress import Progress, follow
+        from stepwell.flows.runs.live.progress import Progress, follow
 
         run = _folder_of(self._run)
         if run is None:
