@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +25,11 @@ class Plan(tuple[Decision, ...]):
 
 class Metrics(dict[str, Any]):
     """Metrics by name."""
+
+    @classmethod
+    def named(cls, name: str | None, found: Mapping[str, Any]) -> Metrics:
+        """Return those of the name, or all."""
+        return cls((key, value) for key, value in found.items() if name in (None, key))
 
     def _repr_html_(self) -> str:
         return metrics_html(self)

@@ -375,7 +375,7 @@ class PipelineRun(ShownRun, HostRun):
         own = metrics_of(self._log.events(), "parent")
         if recursive:
             own |= {step.id: metrics_of(step.events, "step") for step in summary.steps}
-        return Metrics({key: value for key, value in own.items() if name in (None, key)})
+        return Metrics.named(name, own)
 
     def __repr__(self) -> str:
         return f"PipelineRun(name={self.name!r}, id={self.id!r}, experiment={self.experiment_name!r})"

@@ -216,8 +216,7 @@ class StepRun(StepDetails):
             The metrics by name.
         """
         self._bring()
-        found = metrics_of(self.current().events, "step")
-        return Metrics({key: value for key, value in found.items() if name in (None, key)})
+        return Metrics.named(name, metrics_of(self.current().events, "step"))
 
     def get_file_names(self) -> list[str]:
         """List the files that the script left in `outputs/` and `logs/`, or uploaded.
