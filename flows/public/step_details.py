@@ -95,6 +95,11 @@ class StepDetails(Run):
         """The folder of what others than its script log for the step; none if there is nothing."""
         return added_to(self._run.folder, self._summary.id)
 
+    @property
+    def _run_id(self) -> str:
+        """The id, by the name that much code of v1's takes it by."""
+        return self.id
+
     def _repr_html_(self) -> str:
         return step_html(self.current(), self._run.name)
 

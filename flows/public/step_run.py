@@ -68,11 +68,6 @@ class StepRun(StepDetails):
         return self._summary.id
 
     @property
-    def _run_id(self) -> str:
-        """The id, by the name that much code of v1's takes it by."""
-        return self.id
-
-    @property
     def pipeline_run_id(self) -> str:
         """The id of the run."""
         return self._run.id
