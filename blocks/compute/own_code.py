@@ -131,7 +131,7 @@ def naming_user_files(
     }
     if not users:
         return redact
-    named = re.compile(rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d+: )""")
+    named = re.compile(rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d)""")
     made_of = {str(source), os.path.realpath(source)}
 
     def user_file(found: re.Match[str]) -> str:

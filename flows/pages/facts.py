@@ -214,6 +214,52 @@ def size_of(count: int) -> str:
     return f"{size:.1f} GB"
 
 
+# What was asked for ---------------------------------------------------------------------------------------------------
+
+
+def definitions(summary: RunSummary) -> Table:
+    """Return what each step runs, with which arguments, and where."""
+    rows = [
+        [step.get(name) or "" for name in ("id", "type", "source_directory")]
+        + [_command(step), step.get("compute_target") or ""]
+        for step in _defined(summary)
+    ]
+    return bounded("Steps", ("step", "type", "source directory", "script and arguments", "target"), rows)
+
+
+def asked_environments(summary: RunSummary) -> Table:
+    """Return the environments that steps ask for, steps with the same one together."""
+    steps: dict[str, list[str]] = {}
+    for step in _defined(summary):
+        asked = step.get("environment")
+        if isinstance(asked, dict) and (given := {name: value for name, value in asked.items() if value}):
+            steps.setdefault(json.dumps(given, default=str, ensure_ascii=False), []).append(str(step["id"]))
+    rows = [(_names(of), name, value) for text, of in steps.items() for name, value in json.loads(text).items()]
+    return bounded("As the steps ask for it", ("steps", "what", "value"), rows)
+
+
+def _defined(summary: RunSummary) -> list[dict[str, Any]]:
+    pipeline = summary.facts.get("pipeline", {})
+    found: list[dict[str, Any]] = pipeline.get("steps", []) if isinstance(pipeline.get("steps", []), list) else []
+    return found
+
+
+def _command(step: Mapping[str, Any]) -> str:
+    """Return a step's script and arguments, with the names of what is put in when it runs."""
+    words = [str(step.get("script") or "")]
+    arguments = step.get("arguments")
+    for argument in arguments if isinstance(arguments, list) else []:
+        pieces = argument if isinstance(argument, list) else [["text", argument]]
+        words.append("".join(map(_piece, pieces)))
+    return " ".join(filter(None, words))
+
+
+def _piece(piece: Any) -> str:
+    if not isinstance(piece, list) or len(piece) != 2:
+        return str(piece)
+    return str(piece[1]) if piece[0] == "text" else f"{{{piece[0]}:{piece[1]}}}"
+
+
 # Logs of failures -----------------------------------------------------------------------------------------------------
 
 

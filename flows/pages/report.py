@@ -80,7 +80,9 @@ def report_html(run: RunFolder, record: facts.Record, now: datetime | None = Non
         "outputs": facts.outputs(records),
         "provenance": [(name, facts.shortened(value)) for name, value in _provenance(summary) if value],
         "snapshots": facts.bounded("Snapshots", ("source directory", "content"), [*_given(summary, "snapshots")]),
+        "definitions": facts.definitions(summary),
         "sources": facts.sources(records),
+        "asked": facts.asked_environments(summary),
         "environments": facts.environments(records),
         "differing": [(step.id, ", ".join(step.differs)) for step in summary.steps if step.differs][:_MOST_WARNINGS],
     }
@@ -113,7 +115,7 @@ def _is_there(section: str, context: Mapping[str, Any]) -> bool:
         "pictures": context["pictures"],
         "parameters": context["parameters"].rows,
         "data": context["inputs"].rows or context["outputs"].rows,
-        "environment": context["environments"] or context["differing"],
+        "environment": context["environments"] or context["differing"] or context["asked"].rows,
     }
     return bool(found.get(section, True))
 

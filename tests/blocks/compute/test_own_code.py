@@ -36,6 +36,10 @@ def named(tmp_path: Path) -> Any:
         ('File "/work/1/source/train.py", line 7, in f', 'File "/home/me/project/train.py", line 7, in f'),
         ('  | File "/work/1/source/sub/it\'s (1).py", line 7', '  | File "/home/me/project/sub/it\'s (1).py", line 7'),
         ("/work/1/source/train.py:12: UserWarning: x", "/home/me/project/train.py:12: UserWarning: x"),
+        (
+            "File \x1b[32m/work/1/source/train.py:12\x1b[0m, in f",
+            "File \x1b[32m/home/me/project/train.py:12\x1b[0m, in f",
+        ),
         ('File "/work/1/code/0/lib/a.py", line 1, in g', 'File "/home/me/lib/a.py", line 1, in g'),
         ('File "/work/1/source/made_meanwhile.py", line 7', 'File "/work/1/source/made_meanwhile.py", line 7'),
         ('File "/work/1/sources/train.py", line 7', 'File "/work/1/sources/train.py", line 7'),

@@ -83,6 +83,16 @@ def metric(name: str, value: Any, kind: str = "scalar") -> dict[str, Any]:
     return {"type": "metric", "name": name, "value": value, "kind": kind}
 
 
+def defined(step: str, name: str) -> dict[str, Any]:
+    return {
+        "id": step,
+        "type": "PythonScriptStep",
+        "script": f"run{name}.py",
+        "arguments": [[["text", "--rate"]], [["text", "x"], ["parameter", f"rate{name}"]]],
+        "environment": {"requirements": [f"asked{name}"], "conda": []},
+    }
+
+
 def three_steps(folder: Path, name: str = "", **facts: Any) -> RunFolder:
     first, second, third = f"prepare{name}", f"train{name}", f"judge{name}"
     run = make(
@@ -104,6 +114,7 @@ def three_steps(folder: Path, name: str = "", **facts: Any) -> RunFolder:
         tags={f"tag{name}": f"yes{name}"},
         properties={"azureml.git.commit": f"abc{name}", "azureml.git.dirty": "True"},
         snapshots={f"/source{name}": "0" * 64},
+        pipeline={"name": "digits", "steps": [defined(step, name) for step in (first, second)]},
         **facts,
     )
     losses = [metric(f"loss{name}", 1 / n) for n in range(1, 30)]
@@ -154,6 +165,7 @@ def test_a_report_holds_what_is_known_of_the_run(tmp_path: Path) -> None:
         "1 ran, 1 reused, 1 failed (4.0 s saved)", "the same as in digits#0", "parameter x", "It failed", "line 199",
         "train: loss", "29 values from 0.03448 to 1, the last 0.03448", "train: table", "cell", "train: picture",
         "rate", "abc with changes that are not committed", "/source", "package numpy", "3.11.7", "2.0 kB", "tag: yes",
+        "run.py --rate x{parameter:rate}", 'prepare, trainrequirements["asked"]',
         "sha256:" + "2" * 64, "Warning: Beware", "Started 2026-01-01 00:00:01 UTC",
     ):  # fmt: skip
         assert words in page.text, words
@@ -298,3 +310,16 @@ def test_a_browser_shows_it_at_any_width_without_a_bar_below_and_without_a_compl
     assert [width <= frame for (width, _), frame in zip(widths, (340, 800, 1400), strict=True)] == [True] * 3, title
     assert all(sections == 9 for _, sections in widths)
     assert ":CONSOLE" not in (tmp_path / "browser" / "chromium.log").read_text(errors="replace")
+
+
+@pytest.mark.parametrize("odd", [None, [None], {"a": None}, "\ud800", 7, [["text"], 7, [["parameter", {}]]]])
+def test_facts_that_somebody_edited_are_no_reason_to_have_no_report(tmp_path: Path, odd: Any) -> None:
+    run = three_steps(tmp_path)
+    facts = json.loads((run.path / "run.json").read_text())
+    step = facts["pipeline"]["steps"][0]
+    for name in facts:
+        (run.path / "run.json").write_text(json.dumps({**facts, name: odd}))
+        Page(report_html(run, record, NOW)).text.encode()
+    for name in step:
+        (run.path / "run.json").write_text(json.dumps({**facts, "pipeline": {"steps": [{**step, name: odd}]}}))
+        Page(report_html(run, record, NOW)).text.encode()
