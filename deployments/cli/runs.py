@@ -40,8 +40,9 @@ def add_to(app: typer.Typer) -> None:
         app.command()(command)
     group = typer.Typer(invoke_without_command=True)
     group.callback()(runs)
-    for name, retention in {"gc": store.gc_runs, "pin": store.pin, "unpin": store.unpin}.items():
-        group.command(name)(retention)
+    group.command("gc")(store.gc_runs)
+    group.command("pin")(store.pin)
+    group.command("unpin")(store.unpin)
     app.add_typer(group, name="runs")
 
 

@@ -12,13 +12,10 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import (
-    ExperimentExecutionException,
-    UserErrorException,
-)
+from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
-from stepwell.flows.pages.live import NotebookProgress
-from stepwell.flows.pages.notebook import in_notebook, steps_html
+from stepwell.flows.pages.live import progress_here
+from stepwell.flows.pages.notebook import steps_html
 from stepwell.flows.pages.shown import ShownRun
 from stepwell.flows.pages.shown_tables import Listed, Metrics, Shown, runs_table
 from stepwell.flows.parameters.values import values_in
@@ -27,7 +24,7 @@ from stepwell.flows.public.port_data_reference import PortDataReference, gone_er
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
-from stepwell.flows.runs.live.progress import Progress, follow
+from stepwell.flows.runs.live.progress import follow
 from stepwell.flows.runs.states import why_failed
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
@@ -183,12 +180,8 @@ class PipelineRun(ShownRun, HostRun):
         deadline = time.monotonic() + timeout_seconds
         try:
             if show_output:
-                follow(
-                    self.folder,
-                    NotebookProgress(self.folder) if in_notebook() else Progress.of_terminal(lines=sys.stdout),
-                    until=deadline,
-                    renew=lambda: renew(self.workspace, self.folder),
-                )
+                progress = progress_here(self.folder, names=self._of_steps)
+                follow(self.folder, progress, until=deadline, renew=lambda: renew(self.workspace, self.folder))
             while self.get_status() not in ENDED and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:

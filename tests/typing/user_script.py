@@ -246,6 +246,7 @@ estimators: list[Estimator | SKLearn | PyTorch | TensorFlow | Chainer] = [
 trained = experiment.submit(estimators[0])
 run: PipelineRun = experiment.submit(pipeline, tags={"by": "me"}, pipeline_parameters={"rate": 20})
 status: str = run.wait_for_completion(show_output=False)
+newest: list[tuple[str, bool]] = list(run.find_step_run("train.py")[0].follow_log(until=0.0))
 for step_run in run.get_steps():
     one: StepRun = step_run
     print(one.name, one.get_status(), one.get_metrics(), one.get_output_data("model").download("here"))

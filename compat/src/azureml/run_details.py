@@ -61,7 +61,7 @@ class RunDetails:
             return
         if sys.stdout.isatty():
             try:
-                follow(run, Progress.of_terminal(sys.stdout), until=float("inf"))
+                follow(run, Progress.of_terminal(sys.stdout, before_report=True), until=float("inf"))
             except KeyboardInterrupt:  # who looks away leaves the run alone
                 print()
         print(report(run))
