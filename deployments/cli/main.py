@@ -12,6 +12,7 @@ from stepwell.deployments.cli import compute, published, runs, schedules, serve,
 from stepwell.deployments.cli.first_steps.doctor import doctor
 from stepwell.deployments.cli.first_steps.init import init
 from stepwell.deployments.cli.registries import models, modules, trust
+from stepwell.deployments.cli.reporting import run_report
 from stepwell.deployments.migration import command as migration
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ def _options(debug: bool = _DEBUG, _version: bool = _VERSION) -> None:
 app.command()(init)
 app.command()(doctor)
 runs.add_to(app)
+run_report.add_to(app)
 published.add_to(app)
 serve.add_to(app)
 workspaces.add_to(app)

@@ -1,6 +1,7 @@
 """A user's script that uses every public name: type checkers must know them all. It is never run."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -260,6 +261,7 @@ print(
 
 published: PublishedPipeline = pipeline.publish("typed", description="All names", version="1")
 endpoint = PipelineEndpoint.publish(ws, "typed-endpoint", "One name over versions", published)
+page: Path = run.report("digits.html")
 again: PipelineRun = published.submit(ws, "typing", pipeline_parameters={"rate": 30})
 recurrence = ScheduleRecurrence(
     frequency="Day", interval=1, hours=[6], minutes=[0], time_zone=TimeZone.UTC, start_time=datetime.now()

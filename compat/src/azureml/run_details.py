@@ -47,8 +47,8 @@ class RunDetails:
         return dict(self._run.get_details())
 
     def _show(self) -> None:
-        from stepwell.deployments.reports.notebook import display, in_notebook, run_html
         from stepwell.deployments.reports.report import report
+        from stepwell.flows.pages.notebook import display, in_notebook, run_html
         from stepwell.flows.runs.live.progress import Progress, follow
 
         run = _folder_of(self._run)
@@ -79,8 +79,8 @@ def _folder_of(run: Any) -> RunFolder | None:
 
 def _keep_up(run: RunFolder, shown: str) -> None:
     """Show the run again and again in the same place, until it ends."""
-    from stepwell.deployments.reports.notebook import display, run_html
     from stepwell.deployments.reports.report import report
+    from stepwell.flows.pages.notebook import display, run_html
     from stepwell.flows.runs.summary import FINAL, summarize
 
     try:
