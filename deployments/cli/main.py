@@ -9,6 +9,7 @@ import sys
 import typer
 
 from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens, workspaces
+from stepwell.deployments.cli.comparing import comparison, listing, marks
 from stepwell.deployments.cli.registries import models, modules, trust
 from stepwell.deployments.migration import command as migration
 
@@ -42,6 +43,9 @@ def _options(debug: bool = _DEBUG, _version: bool = _VERSION) -> None:
 
 
 runs.add_to(app)
+listing.add_to(app)
+comparison.add_to(app)
+marks.add_to(app)
 published.add_to(app)
 serve.add_to(app)
 workspaces.add_to(app)

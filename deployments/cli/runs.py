@@ -1,4 +1,4 @@
-"""The commands about pipelines and runs: run, plan, runs, show, logs, outputs, cancel, rerun, check."""
+"""The commands about pipelines and runs: run, plan, show, logs, outputs, cancel, rerun, check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stepwell.blocks.store.run_folder import RunFolder
     from stepwell.flows.engine.repetition import Comparison
     from stepwell.flows.public.pipeline_run import PipelineRun
-    from stepwell.flows.public.workspace import Workspace
+    from stepwell.flows.public.step_run import StepRun
 
 T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
@@ -24,7 +24,6 @@ _PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: 
 _RUN = typer.Argument(..., help="`digits#12`, `#12`, the run's id, its beginning, or `last`.", metavar="RUN")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
-_GC_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
 _COMPUTE = typer.Option("", "--compute", help="Run every step on this compute target.", metavar="NAME")
 _REGENERATE = typer.Option(False, "--regenerate", help="Run every step anew.")
 _VERIFY = typer.Option(False, "--verify", help="Read every byte, whatever digests are remembered.")
@@ -34,11 +33,6 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the app."""
     for command in (run, plan, show, logs, outputs, cancel, rerun, check):
         app.command()(command)
-    group = typer.Typer(invoke_without_command=True)
-    group.callback()(runs)
-    for retention in (gc, pin, unpin):
-        group.command()(retention)
-    app.add_typer(group, name="runs")
 
 
 def run(
@@ -101,33 +95,6 @@ def plan(
             print(f"{'':<{width}}    {reason}")
 
 
-def runs(
-    context: typer.Context,
-    workspace: str = _WORKSPACE,
-    as_json: bool = _JSON,
-    limit: int = typer.Option(20, "--limit", "-n", help="How many runs to list."),
-    trials: bool = typer.Option(False, "--trials", help="List the trials of searches, too."),
-) -> None:
-    """List runs, newest first."""
-    if context.invoked_subcommand:
-        return
-    from stepwell.deployments.lookup.workspaces import of_each, seen_workspaces
-    from stepwell.deployments.reports.report import in_json, run_lines, summary_or_none
-    from stepwell.flows.runs.elsewhere.finding import known_runs
-    from stepwell.flows.runs.names import short_ids
-
-    known = of_each(seen_workspaces(workspace), lambda found: known_runs(found, limit))
-    ids = short_ids(run.run_id for run in known)
-    known = [run for run in known if trials or not run.is_trial]
-    known.sort(key=lambda run: run.created, reverse=True)
-    found = [summary for run in known[:limit] if (summary := summary_or_none(run.folder))]
-    if as_json:
-        print(json.dumps([in_json(summary) for summary in found], indent=1))
-        return
-    for line in run_lines(found, ids):
-        print(line)
-
-
 def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """Show what happened to each step of a run, and why."""
     from stepwell.deployments.lookup.runs import find_run
@@ -148,21 +115,13 @@ def logs(
 ) -> None:
     """Print what a step's script wrote."""
     from stepwell.deployments.lookup.runs import find_run
-    from stepwell.errors import UserErrorException
 
-    found = find_run(run_id, workspace)
-    steps = found.find_step_run(step)
-    if not steps:
-        raise UserErrorException(
-            f"The run has no step {step!r}",
-            {"steps": ", ".join(s.id for s in found.summary().steps)},
-            "Correct the name.",
-        )
-    sys.stdout.write(steps[0].get_job_log())
+    sys.stdout.write(_steps_of(find_run(run_id, workspace), step)[0].get_job_log())
 
 
 def outputs(
     run_id: str = _RUN,
+    step: str = typer.Option("", "--step", help="Only the outputs of the step of this name.", metavar="STEP"),
     to: str = typer.Option("", "--to", help="Copy the outputs to this folder."),
     digests: bool = typer.Option(False, "--hash", help="Print each output's content digest."),
     workspace: str = _WORKSPACE,
@@ -173,13 +132,15 @@ def outputs(
     from stepwell.flows.public.pipeline_run import gone_error
 
     found = find_run(run_id, workspace)
+    chosen = [one.name for one in _steps_of(found, step)] if step else None
     rows = [
-        (step, name, data)
-        for step, outputs in sorted(found.get_outputs().items())
+        (whose, name, data)
+        for whose, outputs in sorted(found.get_outputs().items())
         for name, data in sorted(outputs.items())
+        if chosen is None or whose in chosen
     ]
     if to:
-        print(f"Copied {found.download(to, overwrite=True)} files to {to}")
+        print(f"Copied {found.download(to, overwrite=True, steps=chosen)} files to {to}")
     elif as_json:
         listed = [
             {"step": s, "output": n, "digest": d.artifact.digest, "bytes": d.artifact.size, "path": str(d.local_path)}
@@ -187,10 +148,25 @@ def outputs(
         ]
         print(json.dumps(listed, indent=1))
     else:
-        for step, name, data in rows:
-            print(f"{data.artifact.digest if digests else data.local_path}  {step}/{name}")
-    if gone := found.gone_outputs():
+        for whose, name, data in rows:
+            print(f"{data.artifact.digest if digests else data.local_path}  {whose}/{name}")
+    gone = {whose: names for whose, names in found.gone_outputs().items() if chosen is None or whose in chosen}
+    if gone:
         raise gone_error(gone)
+
+
+def _steps_of(run: PipelineRun, name: str) -> list[StepRun]:
+    """Return the steps of that name; raise UserErrorException if there are none."""
+    from stepwell.errors import UserErrorException
+
+    steps = run.find_step_run(name)
+    if not steps:
+        raise UserErrorException(
+            f"The run has no step {name!r}",
+            {"steps": ", ".join(step.id for step in run.summary().steps)},
+            "Correct the name.",
+        )
+    return steps
 
 
 def cancel(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
@@ -316,48 +292,6 @@ def _print_comparisons(comparisons: Generator[Comparison], *, as_json: bool, wor
 
 def _ignore(_: str) -> None:
     """Let the output of a script go."""
-
-
-def gc(
-    workspace: str = _GC_WORKSPACE,
-    days: float = typer.Option(90, "--older-than", min=0, help="Keep the runs of the last DAYS days."),
-    most: int = typer.Option(10_000, "--keep", min=0, help="Keep this many runs at most, the newest."),
-    gigabytes: float = typer.Option(50, "--max-gb", min=0, help="Keep this many gigabytes of runs at most."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
-) -> None:
-    """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
-    from stepwell.blocks.store.retention import Limits, collect_runs
-    from stepwell.deployments.cli.store import tell_unreadable
-    from stepwell.deployments.lookup.workspaces import find_stores, of_each
-
-    def collected(found: Workspace) -> tuple[()]:
-        removed = collect_runs(found.store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
-        word, size = "Would remove" if dry_run else "Removed", f"{removed.bytes / 1e6:.1f} MB"
-        print(f"{word} {removed.runs} runs, {size}, from {found.store.root}")
-        tell_unreadable(removed.unreadable)
-        return ()
-
-    of_each(find_stores(workspace), collected)
-
-
-def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
-    """Keep a run, however old it gets."""
-    from stepwell.blocks.store.retention import PINNED
-    from stepwell.deployments.lookup.runs import find_run
-
-    found = find_run(run_id, workspace)
-    (found.folder.path / PINNED).touch()
-    print(f"Run {found.name} is pinned")
-
-
-def unpin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
-    """Let `gc` remove a run that was pinned."""
-    from stepwell.blocks.store.retention import PINNED
-    from stepwell.deployments.lookup.runs import find_run
-
-    found = find_run(run_id, workspace)
-    (found.folder.path / PINNED).unlink(missing_ok=True)
-    print(f"Run {found.name} is no longer pinned")
 
 
 def _interrupt(*_: object) -> None:

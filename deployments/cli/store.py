@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -64,6 +62,7 @@ def gc(
     from stepwell.blocks.store.maintenance import collect
     from stepwell.blocks.store.retention import Limits, collect_runs
     from stepwell.deployments.lookup.workspaces import find_stores, of_each
+    from stepwell.deployments.reports.report import tell_unreadable
 
     def collected(found: Workspace) -> tuple[()]:
         word, store = "Would remove" if dry_run else "Removed", found.store
@@ -75,16 +74,6 @@ def gc(
         return ()
 
     of_each(find_stores(workspace), collected)
-
-
-def tell_unreadable(paths: Iterable[Path]) -> None:
-    """Name what a collection left since it can't be read or understood."""
-    found = sorted(set(paths))
-    if found:
-        print(
-            f"Kept {len(found)} that can't be read or understood, with all that they may need, such as {found[0]}: they may be "
-            "another user's or another version's; delete those that nobody needs"
-        )
 
 
 @app.command()

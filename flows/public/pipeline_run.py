@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +18,14 @@ from stepwell.errors import (
     UserErrorException,
 )
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
-from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
+from stepwell.flows.runs.comparing.run_facts import parameters_of
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
 from stepwell.flows.runs.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
-from stepwell.model.definitions import ParameterDefinition
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
 from stepwell.script.run import Run
@@ -124,7 +122,7 @@ class PipelineRun(HostRun):
             "startTimeUtc": summary.started,
             "endTimeUtc": summary.ended,
             "properties": self.properties,
-            "parameters": _parameters(summary.facts),
+            "parameters": parameters_of(summary.facts),
             "steps": {step.id: step.happened for step in summary.steps},
             "inputDatasets": [
                 found for step in summary.steps for found in input_datasets(self.workspace, step.datasets)
@@ -312,7 +310,7 @@ class PipelineRun(HostRun):
             f"The pipeline has no output {pipeline_output_name!r}", hint="Set `pipeline_output_name` on a PipelineData."
         )
 
-    def download(self, target: str | Path, overwrite: bool = False) -> int:
+    def download(self, target: str | Path, overwrite: bool = False, steps: Collection[str] | None = None) -> int:
         """Copy the outputs to `<target>/<step>/<output>`, writable and independent of the store.
 
         A name that can't be a folder's (with `/`, dots alone, longer than 200 bytes …) ends in a digest there.
@@ -320,6 +318,7 @@ class PipelineRun(HostRun):
         Args:
             target: The folder to copy to.
             overwrite: Whether files that exist there are replaced; by default they stay.
+            steps: Only the outputs of the steps of these names.
 
         Returns:
             How many files were copied.
@@ -327,7 +326,11 @@ class PipelineRun(HostRun):
         Raises:
             DatastoreException: An output is gone or was damaged; the others were copied.
         """
-        count, gone, found = 0, self.gone_outputs(), self.get_outputs()
+        gone, found = (
+            {step: names for step, names in of.items() if steps is None or step in steps}
+            for of in (self.gone_outputs(), self.get_outputs())
+        )
+        count = 0
         for step, outputs in found.items():
             for name, data in outputs.items():
                 if name not in gone.get(step, ()):
@@ -367,19 +370,6 @@ class PipelineRun(HostRun):
 
     def __repr__(self) -> str:
         return f"PipelineRun(name={self.name!r}, id={self.id!r}, experiment={self.experiment_name!r})"
-
-
-def _parameters(facts: Mapping[str, Any]) -> dict[str, Any]:
-    known: dict[str, ParameterDefinition] = {}
-    for plain in facts.get("pipeline", {}).get("parameters", []):
-        with suppress(TypeError, ValueError, AttributeError):  # of a record that somebody edited
-            definition = ParameterDefinition.from_json(plain)
-            known[definition.name] = definition
-    found = dict(facts.get("parameters", {}))
-    for name in known.keys() & found.keys():
-        with suppress(TypeError, ValueError, AttributeError, KeyError):
-            found[name] = plain_value(known[name], found[name])
-    return found
 
 
 def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
