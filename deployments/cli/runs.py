@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
-_PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: name=value.", metavar="NAME=VALUE")
+_PARAMETERS = typer.Option(
+    [],
+    "-p",
+    "--parameter",
+    help="A pipeline parameter: name=value, or @FILE (.yaml, .json, .toml).",
+    metavar="NAME=VALUE",
+)
 _RUN = typer.Argument(..., help="`digits#12`, `#12`, the run's id, its beginning, or `last`.", metavar="RUN")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
@@ -43,10 +50,12 @@ def run(
     verify: bool = _VERIFY,
     keep_going: bool = typer.Option(False, "--continue", help="Go on with steps that don't depend on a failed one."),
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default the pipeline's name."),
+    sweep: bool = typer.Option(False, "--sweep", help="Run once for each combination of values: -p rate=1,2,3."),
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
+    from stepwell.deployments.cli.comparing import sweeping
+    from stepwell.deployments.lookup.pipelines import load_pipeline, read_grid, read_parameters
     from stepwell.deployments.reports.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
@@ -56,10 +65,14 @@ def run(
         signal.signal(number, _interrupt)
     pipeline = _load(file, load_pipeline)
     pipeline = pipeline.on(compute) if compute else pipeline
+    options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify)
+    experiment = experiment or pipeline.name
+    if sweep:
+        leave(*sweeping.sweep(pipeline, experiment, read_grid(pipeline, parameters), options, as_json=as_json))
     values = read_parameters(pipeline, parameters)
     progress = Progress.of_terminal()
-    options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify, listeners=(progress,))
-    folder = register(pipeline, experiment or pipeline.name, values, {}, options)
+    options = replace(options, listeners=(progress,))
+    folder = register(pipeline, experiment, values, {}, options)
     with progress:
         summary = execute(pipeline, folder, values, options)
     print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder))
@@ -192,11 +205,11 @@ def rerun(
     What differs is named by file and place, what was collected or changed since by name; exit code 1 if there is any.
     Secret parameters are not kept: pass them with -p.
     """
-    from stepwell.deployments.lookup.pipelines import read_values
     from stepwell.deployments.lookup.runs import find_run
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of
     from stepwell.flows.engine.repetition import rerun as repeat
+    from stepwell.flows.parameters.assignments import read_values
 
     if not exact:
         raise UserErrorException(
@@ -223,9 +236,10 @@ def check(
     What differs is named by file and place; exit code 1 if there is any. A step of a run gets the snapshot and inputs that it
     had there, the steps of a file what is on disk now.
     """
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters, read_values
+    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of, run_twice, step_twice
+    from stepwell.flows.parameters.assignments import read_values
 
     if not twice:
         raise UserErrorException("There is one check, --twice", hint="Pass --twice.")

@@ -16,7 +16,7 @@ app = typer.Typer(help="When published pipelines are run by themselves.", no_arg
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _ID = typer.Argument(..., help="The schedule's id, or its name.", metavar="SCHEDULE")
 _DAYS = typer.Option([], "--on", help="A day of the week, with --every week.", metavar="DAY")
-_PARAMETERS = typer.Option([], "-p", "--parameter", help="A parameter: name=value.", metavar="NAME=VALUE")
+_PARAMETERS = typer.Option([], "-p", "--parameter", help="A parameter: name=value, or @FILE.", metavar="NAME=VALUE")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
@@ -42,8 +42,8 @@ def create(
 ) -> None:
     """Make a schedule for a published pipeline."""
     from stepwell.deployments.cli.published import find_published
-    from stepwell.deployments.lookup.pipelines import read_values
     from stepwell.deployments.schedules.schedule import Schedule
+    from stepwell.flows.parameters.assignments import read_values
     from stepwell.flows.publishing.run_requests import definitions_of
     from stepwell.flows.runs.names import usual_experiment
 

@@ -22,9 +22,7 @@ _HIDDEN = ("address", "container", "GPU's id", "guard")
 
 
 def report(run: RunFolder, *, guards: bool = False) -> str:
-    """Return a few lines that a newcomer understands; `guards`: with what held the processes of each step, what
-    it read, and metrics as curves and tables.
-    """
+    """Return a few lines that a newcomer understands; `guards`: with all that `stepwell show` tells beyond these."""
     summary = summarize(run)
     pictures = [image.path for image in all_images(run, summary)]
     width = max((len(step.id) for step in summary.steps), default=0)
