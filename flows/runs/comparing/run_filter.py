@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
 from typing import Any
 
@@ -78,8 +78,11 @@ def read_condition(text: str) -> Condition:
     return Condition(match["name"].strip(), match["sign"], value)
 
 
-def read_moment(text: str, now: datetime | None = None) -> float:
-    """Return the moment that a text such as `2026-05-01`, `2026-05-01 14:30` or `3 days` names, in seconds since 1970."""
+def read_moment(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> float:
+    """Return the moment that a text such as `2026-05-01`, `2026-05-01 14:30` or `3 days` names, in seconds since 1970.
+
+    `zone` is that of a time which says none itself.
+    """
     found = _SPAN.fullmatch(text.strip().lower())
     if found and found["unit"] in _UNITS:
         return ((now or datetime.now(UTC)) - int(found["number"]) * _UNITS[found["unit"]]).timestamp()
@@ -87,9 +90,10 @@ def read_moment(text: str, now: datetime | None = None) -> float:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise UserErrorException(
-            f"{text!r} is no time", hint="Write 2026-05-01, '2026-05-01 14:30' (UTC), or how long ago: 3d, 12h, 30min."
+            f"{text!r} is no time",
+            hint=f"Write 2026-05-01, '2026-05-01 14:30' ({zone}), or how long ago: 3d, 12h, 30min.",
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
 
 
 def read_status(text: str) -> str:
