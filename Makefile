@@ -4,7 +4,7 @@ BIN := .venv/bin
 WORKERS ?= 3
 export DO_NOT_TRACK := 1
 
-.PHONY: run test search check docs bench gpu-wheels clean
+.PHONY: run test search check docs bench bench-peers gpu-wheels clean
 
 run: .venv/examples
 	@echo "== The pipeline as it is: what never ran here runs" && $(BIN)/stepwell run examples/digits/pipeline.py
@@ -32,6 +32,9 @@ docs: .venv/docs
 bench: .venv/dev
 	$(BIN)/python benchmarks/bench.py
 
+bench-peers: .venv/dev
+	$(BIN)/python benchmarks/peers.py --docs
+
 gpu-wheels:
 	$(PYTHON) benchmarks/gpu_wheels.py
 
@@ -45,4 +48,4 @@ gpu-wheels:
 	@touch $@
 
 clean:
-	rm -rf .venv build site dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .bench-peers build site dist *.egg-info src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -61,7 +61,7 @@ LONGEST = [
 ]
 """The groups of tests that several workers begin with, so that none is left with a long one at the end."""
 
-_DOCKER = ("/docker/", "[DockerCompute", "tests/attack/test_links.py", "test_docker_worker.py")
+_DOCKER = ("/docker/", "[DockerCompute", "tests/attack/test_links.py", "test_docker_worker.py", "test_compose.py")
 """What stands in the id of a test that needs the Docker engine; a second one takes two minutes to start."""
 
 

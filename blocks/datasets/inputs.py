@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 import threading
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from stepwell.blocks.datasets.registry import definition_of, find, find_by_id, k
 from stepwell.blocks.datasets.sources import definition_in, document_of
 from stepwell.blocks.datastores.local_data import copy_without_links
 from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import UserErrorException
@@ -47,8 +49,12 @@ class RunData(Protocol):
         """Return data on one datastore with their digest as it is now."""
         ...
 
-    def fetched(self, data: DataSource) -> Path:
-        """Return a local copy of data on a datastore that is not local."""
+    def digest_as_read(self, data: DataSource) -> str:
+        """Return the digest of data on one datastore as a step has them."""
+        ...
+
+    def is_one_file(self, data: DataSource) -> bool:
+        """Return whether data on one datastore are a file."""
         ...
 
     def check_links(self, name: str, data: DataSource, *, follow: bool | None) -> None:
@@ -86,7 +92,7 @@ def keep_secret_addresses(workspace: BaseWorkspace, sources: Iterable[object]) -
 class _Gathered:
     """Files of a dataset that stand at several places, together in one folder of this machine.
 
-    `here`: they are on this machine, as they were found; the folder is made of links to them once it is asked for.
+    `found`: the files as they were found; the folder is made once it is asked for, of links to those of this machine.
     """
 
     artifact: Artifact
@@ -97,7 +103,7 @@ class _Gathered:
     name: str = ""
     """That of its only file, if that is meant rather than the folder."""
 
-    here: CurrentFiles | None = None
+    found: CurrentFiles | None = None
 
     @property
     def folder(self) -> Path:
@@ -106,9 +112,12 @@ class _Gathered:
 
     def make(self) -> None:
         """Make the folder, unless it is there."""
-        if self.here and not self.top.exists():
-            self.top.mkdir(parents=True)
-            self.here.put_into(self.top, links=True)
+        if self.found and not self.top.exists():
+            draft = self.top.with_name("draft")
+            remove(draft)  # what an attempt before this one left
+            draft.mkdir(parents=True)
+            self.found.put_into(draft, links=True)
+            os.rename(draft, self.top)
 
 
 class DatasetInputs:
@@ -151,13 +160,13 @@ class DatasetInputs:
         """Return the files of a dataset by content as a step finds them now; those that were fetched, as they were."""
         assert artifact.dataset is not None
         if artifact.datastore:
-            return self._data.digest_data(DataSource(artifact.datastore, artifact.path))
+            return replace(artifact, digest=self._data.digest_as_read(DataSource(artifact.datastore, artifact.path)))
         found = self._gathered[artifact.path]
-        if found.here is None:
+        if found.top.exists() and not (found.found and found.found.are_here):
             now, _ = scan_through(found.folder, self._data.store.digests.digest_file)
             return replace(artifact, digest=now.digest)
         files = look(self._data.workspace, found.definition)
-        same = files.are_here and (not found.top.exists() or files.are_linked_in(found.top))
+        same = not found.top.exists() or (files.are_here and files.are_linked_in(found.top))
         return replace(artifact, digest=files.tree_here.digest if same else "")
 
     def output(self, artifact: Artifact, reading: str) -> Artifact:
@@ -212,27 +221,22 @@ class DatasetInputs:
         root = self._data.datastore(artifact.datastore).local_root
         if root is None and not self._fetch:
             return artifact.path
-        place = root / artifact.path if root else self._data.fetched(DataSource(artifact.datastore, artifact.path))
-        return posixpath.dirname(artifact.path) if place.is_file() else artifact.path
+        one = self._data.is_one_file(DataSource(artifact.datastore, artifact.path))
+        return posixpath.dirname(artifact.path) if one else artifact.path
 
     def _gather(self, name: str, definition: DatasetDefinition) -> _Gathered:
-        """Put the files of several places together."""
+        """Find the files of several places, which are put together when a step needs them."""
         store, found = self._data.store, look(self._data.workspace, definition)
-        root, here = found.definition.root, found.are_here
-        if not (here or self._fetch):
+        root = found.definition.root
+        if not (found.are_here or self._fetch):
             artifact = Artifact("", name, "", 0, kept=False)
             return _Gathered(artifact, definition, root, Path(), Tree(()))
         top = self._folder / str(len(self._gathered)) / "files"
-        lone = found.files[0].name if found.is_single_file else ""
-        if here:
-            tree = found.tree_here
-        else:
-            top.mkdir(parents=True)
-            found.put_into(top, links=True)
-            tree, _ = scan_through(top / lone, store.digests.digest_file)
+        tree = found.tree_here
         store.note_tree(tree)
         artifact = Artifact("", name, tree.digest, tree.size, kept=False)
-        return _Gathered(artifact, definition, root, top, tree, lone, found if here else None)
+        lone = found.files[0].name if found.is_single_file else ""
+        return _Gathered(artifact, definition, root, top, tree, lone, found)
 
 
 def _whole(definition: DatasetDefinition) -> DataSource | None:

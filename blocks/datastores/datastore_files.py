@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.azure_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
-from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine
+from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine, texts_in, what_names_a_place
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.remote.remote_store import RemoteStore
@@ -48,6 +48,7 @@ class DatastoreBlock(NamedBlock):
     plain_options: dict[str, Any] = Field(default_factory=dict, description="fsspec options that are no secrets.")
     kind: str = Field(default="", description="What v1 calls it, if one of v1's methods registered it.")
     facts: dict[str, Any] = Field(default_factory=dict, description="What that method was given, without secrets.")
+    trust_times: bool = Field(default=False, description="Whether files that keep size and time keep their content.")
     shared: bool = Field(default=False, description="Whether it is a folder that several machines have.")
 
 
@@ -81,18 +82,28 @@ class DatastoreFiles:
             hint: What to do in general.
 
         Returns:
-            Both; on a machine whose home has a folder of its own for the datastore, what another machine has there helps nobody.
+            Both, with more where the folder is another one on each machine.
         """
         if self._block.url:
             return dict(facts), hint
         place = f"{self._home_folder}, in the home of this machine; every other machine has a folder of its own"
-        more = "Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
-        return {**facts, "the datastore is": place}, f"{hint} {more}"
+        hint += " Data of another machine: upload them here, too, or keep them where all reach them, `Datastore.register(ws, name, url)`."
+        return {**facts, "the datastore is": place}, hint
 
     @property
     def secrets(self) -> list[str]:
         """The texts among the options that open the datastore."""
-        return list(_texts(self._block.options.get_secret_value() if self._block.options else {}))
+        return list(texts_in(self._block.options.get_secret_value() if self._block.options else {}))
+
+    @property
+    def trusts_times(self) -> bool:
+        """Whether a file that has kept its size and time has kept its content, too."""
+        return self._block.trust_times
+
+    @property
+    def identity(self) -> list[str]:
+        """What tells its place from every other one, without what opens it, which changes often."""
+        return [self.url, *what_names_a_place(self._options)]
 
     @property
     def storage_account(self) -> str:
@@ -195,8 +206,6 @@ class DatastoreFiles:
     def _home_folder(self) -> Path:
         return home() / "workspaces" / self._block.workspace / self.name
 
-    # Paths ----------------------------------------------------------------------------------------------------------
-
     def inside(self, path: str | None) -> str:
         """Return `path` in its normal form, relative to the datastore's root.
 
@@ -270,9 +279,7 @@ class DatastoreFiles:
             DatastoreException: The path leads out of the datastore.
         """
         place = self.locate(path)
-        if self.local_root:
-            return bool(self.filesystem.exists(place))
-        return self.remote.facts(place) is not None
+        return bool(self.filesystem.exists(place)) if self.local_root else self.remote.facts(place) is not None
 
     def size(self, path: str) -> int | None:
         """Return the size of the file at a path.
@@ -365,10 +372,8 @@ class DatastoreFiles:
             DatastoreException: The path leads out of the datastore.
         """
         place = self.locate(path)
-        if self.local_root:
-            self.filesystem.get_file(place, str(target))
-        else:
-            self.remote.get(place, str(target))
+        get = self.filesystem.get_file if self.local_root else self.remote.get
+        get(place, str(target))
 
     def _relative(self, place: str) -> str:
         return place.lstrip("/").removeprefix(self.locate("").lstrip("/")).lstrip("/")
@@ -389,10 +394,3 @@ class DatastoreFiles:
             yield from files_below(self.local_root, folder, without=PRIVATE)
         except StepwellError as error:
             raise DatastoreException(error.title, {"datastore": self.name, **error.facts}, error.hint) from None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
-        yield from _texts(inner)

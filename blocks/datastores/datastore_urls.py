@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
 
 from stepwell.errors import DatastoreException
+
+_PLACES = ("endpoint", "url", "host", "port", "account_name", "project", "base", "repo", "org")
+"""Words in the names of options that say where something is."""
 
 _LOCAL = re.compile("(?:file|local):(//)?", re.IGNORECASE)
 
@@ -63,8 +68,33 @@ def _refused(url: str, reason: str) -> DatastoreException:
     return DatastoreException("The URL can't be that of a datastore", {"url": url, "reason": reason}, hint)
 
 
+# Options ----------------------------------------------------------------------------------------------------------------
+
+
 def options_of_this_machine(url: str) -> dict[str, str]:
     """Return the options that v1 has in a compute target, and Databricks' own tools in the environment."""
     names = {"instance": "DATABRICKS_HOST", "token": "DATABRICKS_TOKEN"} if url.startswith("dbfs://") else {}
     found = {option: os.environ.get(variable, "") for option, variable in names.items()}
     return {option: text.removeprefix("https://").rstrip("/") for option, text in found.items() if text}
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    """Yield every text in lists and dictionaries of options."""
+    if isinstance(value, str):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple)) else ():
+        yield from texts_in(inner)
+
+
+def what_names_a_place(options: Mapping[str, Any]) -> list[str]:
+    """Return what of the options tells which store is meant, as opposed to what opens it, which changes often."""
+    found = []
+    for name, value in sorted(options.items()):
+        if isinstance(value, Mapping):
+            found += [f"{name}.{text}" for text in what_names_a_place(value)]
+        elif name == "connection_string":
+            parts = [part for part in str(value).split(";") if part.startswith(("AccountName=", "BlobEndpoint="))]
+            found += sorted(parts)
+        elif any(word in name for word in _PLACES):
+            found.append(f"{name}={value}")
+    return found

@@ -7,20 +7,16 @@ import posixpath
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cached_property
-from typing import Any
 
 from stepwell.blocks.datastores.datastore_files import DatastoreFiles
+from stepwell.blocks.datastores.remote_data import TAGS, RemoteData
 from stepwell.blocks.datastores.remote_files import Facts
 from stepwell.blocks.store.store import Store
 from stepwell.errors import DatastoreException
-from stepwell.model.digests import file_digest, md5_digest
+from stepwell.model.digests import md5_digest
 from stepwell.model.nofollow import open_file
 from stepwell.model.tree import Entry, Tree
 
-TAGGED = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oss"}
-"""Stores that give a file another tag whenever it is written. Times, all that others tell, may stay the same."""
-
-_TAGS = ("ETag", "etag", "generation", "md5Hash", "VersionId")
 _WITH_FOLDERS = {"ftp", "sftp", "ssh", "smb", "memory"}
 _MOST_LINKS = 40
 
@@ -30,8 +26,7 @@ class RemotePlace:
 
     def __init__(self, store: Store, datastore: DatastoreFiles, path: str) -> None:
         self._store, self._datastore, self._path = store, datastore, datastore.inside(path)
-        protocol = datastore.filesystem.protocol
-        self._protocols = {protocol} if isinstance(protocol, str) else set(protocol)
+        self._data = RemoteData(store, datastore)
         self._tree = ""
         self._kept: dict[str, str] = {}
 
@@ -57,7 +52,7 @@ class RemotePlace:
         inner = self._inside(name)
         self._datastore.remote.remove(self._datastore.locate(inner))
         self._present.pop(inner, None)
-        if not self._protocols & _WITH_FOLDERS:
+        if not self._data.protocols & _WITH_FOLDERS:
             return
         with suppress(DatastoreException):
             while name and inner != self._path:
@@ -67,11 +62,28 @@ class RemotePlace:
 
     def put(self, tree: Tree, *, fresh: bool, overwrite: bool) -> None:
         """Write what is not there already."""
+        written: dict[str, Entry] = {}
         for entry in tree.entries:
             inner = self._inside(entry.path)
             if not self._stands(inner, entry, fresh=fresh):
                 path, source = self._kept[entry.path], self._store.bring(self._tree)
                 self._datastore.put_file(source / path if path else source, inner)
+                written[inner] = entry
+        self._note(written)
+
+    def _note(self, written: dict[str, Entry]) -> None:
+        """Remember the versions under which the bytes that were just written stand there, where no version comes twice."""
+        if not (written and self._data.gives_no_tag_twice):
+            return
+        with suppress(DatastoreException):
+            listed = self._datastore.listed(self._path)
+            self._data.remember(
+                {
+                    path: (self._data.version(listed[path]), entry.digest)
+                    for path, entry in written.items()
+                    if path in listed and listed[path].get("size") == entry.size
+                }
+            )
 
     def _inside(self, name: str) -> str:
         return self._datastore.inside("/".join(filter(None, (self._path, name))))
@@ -81,27 +93,20 @@ class RemotePlace:
         facts = self._present.get(inner)
         if facts is None or facts.get("size") != entry.size:
             return False
-        tag = self._tag(facts)
-        if tag and (self._known(inner, tag) == entry.digest or self._is_named(facts, entry)):
+        if self._data.known(inner, facts) == entry.digest or (
+            self._data.is_object_store and self._is_named(facts, entry)
+        ):
             return True
         return not fresh and self.digest(inner, facts) == entry.digest
 
     def digest(self, inner: str, facts: Facts) -> str:
-        """Return the SHA-256 of the file at a path of the datastore, read if its tag is not known."""
-        tag = self._tag(facts)
-        known = self._known(inner, tag)
-        if known:
-            return known
-        place = self._datastore.locate(inner)
-        with self._datastore.remote.open(place) as stream:
-            digest = file_digest(stream)
-        if tag and self._tag(self._datastore.remote.facts(place) or {}) == tag:  # nobody wrote there meanwhile
-            self._store.digests.remember(self._name(inner), tag, digest)
-        return digest
+        """Return the SHA-256 of the file at a path of the datastore, read if its version is not known."""
+        return self._data.digests({inner: facts}, lambda: self._datastore.listed(inner), keep=False)[inner]
 
     def _is_named(self, facts: Facts, entry: Entry) -> bool:
         """Return whether the store tells the MD5 of the entry's bytes."""
-        told = {str(facts.get(name, "")).strip('"') for name in _TAGS}
+        told = {str(facts.get(name, "")).strip('"') for name in TAGS}
+        told.add(bytes((facts.get("content_settings") or {}).get("content_md5") or b"").hex())  # of Azure
         if not any(len(text) in (24, 32) for text in told):
             return False
         path, source = self._kept[entry.path], self._store.tree_path(self._tree)
@@ -110,17 +115,6 @@ class RemotePlace:
         with open_file(source if path else source.parent, path or source.name) as stream:
             md5 = md5_digest(stream)
         return bool(told & {md5.hex(), base64.b64encode(md5).decode()})
-
-    def _known(self, inner: str, tag: str) -> str | None:
-        return self._store.digests.recall(self._name(inner), tag) if tag else None
-
-    def _name(self, inner: str) -> str:
-        return f"{self._datastore.name}|{self._datastore.url}|{inner}"
-
-    def _tag(self, facts: dict[str, Any]) -> str:
-        """Return what tells the file from any other that will stand there; '' if nothing does for sure."""
-        told = [f"{name}={facts[name]}" for name in _TAGS if facts.get(name)]
-        return f"{' '.join(told)} {facts.get('size')}" if told and self._protocols & TAGGED else ""
 
 
 def _files(tree: Tree) -> Iterator[tuple[Entry, str]]:

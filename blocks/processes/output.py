@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import struct
 import termios
 import time
@@ -22,6 +23,8 @@ HELD = 64 * 1024  # bytes of an unfinished line that wait for redaction
 OVERLAP = 8 * 1024  # a secret shorter than this is found even where a long line is cut
 LONGEST = 1024 * 1024  # bytes of a line that are forwarded as one text
 UPDATE_SECONDS = 0.1
+_LONGEST_UPDATE = 4096
+_NO_TEXT = re.compile(rb"[\x00-\x07\x0a-\x1a\x1c-\x1f]")  # but backspaces, tabs and escapes, which bars have
 LOG_BYTES = "STEPWELL_LOG_BYTES"
 """The variable that says how many bytes a log keeps."""
 
@@ -46,20 +49,42 @@ def unchanged(text: str) -> str:
 
 
 class Log(FileIO):
-    """A log file of a bounded size: of what is longer, the beginning and the end stay, and between them stands how much went."""
+    """A log file of a bounded size: of what is longer, the beginning and the end stay, and between them stands how much went.
+
+    At its end stands, until something is written, what progress bars show now: of all their updates it keeps the last.
+    """
 
     def __init__(self, path: Path, most: int) -> None:
         super().__init__(path, "wb+")
         self._most = most
         self._size = self._head = self._tail = self._cut = 0
+        self._updates: dict[int, bytes] = {}
+        self._shows_updates = False
 
     def write(self, data: Any) -> int:
         """Write the bytes at the end, and cut the middle out if that is too much; return how many were written."""
+        self._hide_updates()
         count = super().write(data)
         self._size += count
         if self._size > self._most:
             self._cut_middle()
         return count
+
+    def show(self, whose: int, update: bytes) -> None:
+        """Let the end of the file be what a progress bar shows now, b"" for nothing any more; `whose`: which bar it is."""
+        if update != self._updates.get(whose, b""):
+            self._hide_updates()
+            self._updates[whose] = update
+        shown = b"".join(self._updates.values())
+        if shown and not self._shows_updates:
+            self._shows_updates = True
+            super().write(shown)
+
+    def _hide_updates(self) -> None:
+        if self._shows_updates:
+            self._shows_updates = False
+            self.seek(self._size)
+            self.truncate(self._size)
 
     def _cut_middle(self) -> None:
         if not self._head:
@@ -97,7 +122,7 @@ def _most_bytes() -> int:
 
 
 @contextlib.contextmanager
-def open_log(path: Path) -> Iterator[FileIO]:
+def open_log(path: Path) -> Iterator[Log]:
     """Open a log file, empty at first and of a bounded size, for as long as the block runs."""
     try:
         file = Log(path, _most_bytes())
@@ -116,12 +141,16 @@ def _no_log(path: object, error: OSError) -> StepFailedException:
 
 
 class Text:
-    """One output of a process: bytes in, redacted lines out, on the way into its log files."""
+    """One output of a process: bytes in, redacted lines out, on the way into its log files.
 
-    def __init__(self, logs: tuple[FileIO, ...], redact: Redact) -> None:
+    A line that others took the place of, each after a carriage return, is kept as it was at last.
+    """
+
+    def __init__(self, logs: tuple[Log, ...], redact: Redact) -> None:
         self._redaction = _Redaction(redact)
         self._logs = logs
         self._lines = _Lines()
+        self._update = b""
 
     def take(self, data: bytes) -> bytes:
         """Write the next bytes to the files, and return what to forward of them."""
@@ -129,14 +158,20 @@ class Text:
 
     def finish(self) -> bytes:
         """Return what to forward at last: a line without an end, or an update that none followed."""
-        return self._lines.rest(self._written(self._redaction.rest()))
+        return self._lines.rest(self._written(self._redaction.rest(), at_end=True))
 
-    def _written(self, data: bytes) -> bytes:
+    def _written(self, data: bytes, *, at_end: bool = False) -> bytes:
+        if not (data or at_end):
+            return data
+        kept, self._update = _kept((b"" if data else self._update) + data)
+        if at_end and self._update:
+            kept, self._update = kept + self._update[:-1] + b"\n", b""
         for log in self._logs:
-            rest = memoryview(data)
+            rest = memoryview(kept)
             try:
                 while rest:
                     rest = rest[log.write(rest) :]
+                log.show(id(self), self._update)
             except OSError as error:
                 raise _no_log(log.name, error) from error
         return data
@@ -145,7 +180,7 @@ class Text:
 class Stream(Text):
     """The text that comes through a pipe."""
 
-    def __init__(self, pipe: IO[bytes], logs: tuple[FileIO, ...], redact: Redact) -> None:
+    def __init__(self, pipe: IO[bytes], logs: tuple[Log, ...], redact: Redact) -> None:
         super().__init__(logs, redact)
         self._pipe = pipe.fileno()
         os.set_blocking(self._pipe, False)
@@ -240,3 +275,17 @@ def _latest(data: bytes) -> bytes:
         return data
     lines = data.splitlines(keepends=True)
     return b"".join(line for line in lines[:-1] if not line.endswith(b"\r")) + lines[-1]
+
+
+def _kept(data: bytes) -> tuple[bytes, bytes]:
+    """Return what a log keeps of the data, and the update of a progress bar at their end, which the next one replaces."""
+    if b"\r" not in data:
+        return data, b""
+    lines = data.splitlines(keepends=True)
+    update = lines.pop() if _is_update(lines[-1]) else b""
+    return b"".join(line for line in lines if not _is_update(line)), update
+
+
+def _is_update(line: bytes) -> bool:
+    """Return whether a line ends in a carriage return and is one of text: what is no text is kept as it is."""
+    return line.endswith(b"\r") and len(line) <= _LONGEST_UPDATE and not _NO_TEXT.search(line, 0, len(line) - 1)

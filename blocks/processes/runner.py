@@ -90,7 +90,7 @@ def run_process(command: Command, on_text: Callable[[str], None], stop: StopSign
 
     By then its output is written and forwarded, and none of its descendants is left. `on_text` gets whole lines, all
     that arrived together at once. Of the updates of a progress bar, which end with a carriage return, it gets the last
-    one only, and at most ten a second; the files keep all.
+    one only, and at most ten a second; the files keep the last one.
     """
     check(command)
     with contextlib.ExitStack() as stack:

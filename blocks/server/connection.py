@@ -120,13 +120,16 @@ def client_settings() -> Iterator[None]:
     Every call that Prefect makes for a flow has a deadline, and so has the end of this process.
     """
     url = ensure_server()
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.context import SettingsContext, get_settings_context
 
     from stepwell.blocks.server.patience import end_in_time, patient_calls
 
     end_in_time(url)
     # The heartbeat thread is joined at the end of each flow, which costs a second; no environment variable stops it.
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    # A copy of what is in force does: Prefect's `temporary_settings` reads all settings anew, a tenth of a second.
+    outer = get_settings_context()
+    flows = outer.settings.flows.model_copy(update={"heartbeat_frequency": None})
+    with SettingsContext(profile=outer.profile, settings=outer.settings.model_copy(update={"flows": flows})):
         try:
             with patient_calls():
                 yield

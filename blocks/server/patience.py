@@ -38,7 +38,7 @@ _silent: dict[str, float] = {}
 """Since when a server, by its address, counts as silent."""
 
 _faltered: set[str] = set()
-"""Whoever has ever let somebody wait in vain: what Prefect sent it in the background may be lost."""
+"""Whoever has ever let somebody wait in vain: what was sent to it in the background may be lost."""
 
 _ending: dict[str, Callable[[], None]] = {}
 _sent: list[Callable[[], None]] = []
@@ -66,6 +66,11 @@ def when_untold(run_id: str, tell: Callable[[], None]) -> None:
 def when_sent(done: Callable[[], None]) -> None:
     """Call `done` at the end of this process if the server never faltered, so all that Prefect sends was sent."""
     _sent.append(done)
+
+
+def note_missed() -> None:
+    """Remember that a server did not take something, so that `done` of `when_sent` is not called."""
+    _faltered.add("")
 
 
 # Calls ------------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from stepwell.blocks.store.claims import claimed
@@ -108,9 +109,10 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
             trees = {tree: size for tree, size in trees.items() if _moved(tree, trash / f"tree-{tree.name}")}
             for number, path in enumerate(_index(store, {path.stem for path in expired})):
                 _moved(path, trash / f"index-{number}")
-    amount = Amount(len(expired), len(trees), sum(trees.values()), tuple(unreadable))
+    inputs = _unused_inputs(store, cutoff)
+    amount = Amount(len(expired), len(trees), sum((*trees.values(), *inputs.values())), tuple(unreadable))
     remove(trash)
-    for leftover in () if dry_run else _leftovers(store, idle=not living):  # each while its lock is held
+    for leftover in () if dry_run else chain(inputs, _leftovers(store, idle=not living)):  # each while its lock is held
         with suppress(OSError):  # another user's
             remove(leftover)
     return amount
@@ -215,6 +217,12 @@ def _newest_to_go(store: Store, living: list[RunFolder]) -> float | None:
 
 def _bytes(tree: Path) -> int:
     return sum((Path(folder) / name).lstat().st_size for folder, _, names in os.walk(tree) for name in names)
+
+
+def _unused_inputs(store: Store, cutoff: float) -> dict[Path, int]:
+    """Return the kept copies of files from elsewhere that no step got since then, with their bytes."""
+    found = {path: path.lstat() for path in (store.root / "inputs").glob("*/*")}
+    return {path: status.st_size for path, status in found.items() if status.st_mtime < cutoff}
 
 
 def _leftovers(store: Store, *, idle: bool) -> Iterator[Path]:

@@ -11,8 +11,9 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepwell.blocks.system.disk import SHARE_HINT, owner_of
 from stepwell.blocks.system.files import write_atomically
@@ -73,11 +74,20 @@ class RunFolder:
     @property
     def label(self) -> str:
         """The run's short name in its workspace, such as `digits#12`; its id if it has no number yet."""
-        facts = self.facts()
-        names = [facts.get(kind, {}).get("name") for kind in ("pipeline", "published")]
-        named = next((name for name in names if isinstance(name, str)), None)
-        name = re.sub(" ?#[0-9]+$", "", str(facts.get("name", "run"))) if named is None else named
-        return run_label(name, facts["number"]) if "number" in facts else self.run_id
+        return self._names.label
+
+    @property
+    def runs(self) -> str:
+        """The name of the pipeline, or of the flow, that runs; '' if it is not known yet."""
+        return self._names.runs
+
+    @property
+    def _names(self) -> _Names:
+        try:
+            found = os.stat(self.path / "run.json")
+        except OSError:
+            return _Names(self.run_id, "")
+        return _names(self.path, (found.st_ino, found.st_mtime_ns, found.st_size))
 
     @property
     def reference(self) -> str:
@@ -86,7 +96,7 @@ class RunFolder:
 
     def describe(self, facts: dict[str, Any]) -> None:
         """Add these facts to `run.json`."""
-        write_atomically(self.path / "run.json", json.dumps({**self.facts(), **facts}, indent=1).encode())
+        write_atomically(self.path / "run.json", json.dumps({**self.facts(), **facts}).encode())
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds; empty if there is none. A known fact of a wrong type is left out."""
@@ -251,6 +261,24 @@ def readable_runs(folders: Sequence[Path]) -> list[Path]:
             stacklevel=3,
         )
     return found
+
+
+class _Names(NamedTuple):
+    """How a run is called, and what runs."""
+
+    label: str
+    runs: str
+
+
+@lru_cache(maxsize=256)  # a thousand reused steps name the same few runs, each of a thousand steps
+def _names(path: Path, _: tuple[int, int, int]) -> _Names:
+    run = RunFolder(path)
+    facts = run.facts()
+    names = [facts.get(kind, {}).get("name") for kind in ("pipeline", "published")]
+    named = next((name for name in names if isinstance(name, str)), None)
+    name = re.sub(" ?#[0-9]+$", "", str(facts.get("name", "run"))) if named is None else named
+    label = run_label(name, facts["number"]) if "number" in facts else run.run_id
+    return _Names(label, str(names[0] or facts.get("name", "")))
 
 
 def run_label(name: str, number: int) -> str:

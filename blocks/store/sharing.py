@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from stepwell.errors import StoreException
 from stepwell.model.records import StepRecord
@@ -37,6 +38,23 @@ class SharingReport:
     reason: str = ""
     away: bool = False
     warnings: tuple[str, ...] = ()
+
+
+class Waiter(Protocol):
+    """Who waits for another machine: a step of a run."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether there is to be no further wait."""
+        ...
+
+    def tell(self, words: str) -> None:
+        """Tell the run's user, in a sentence, what is waited for."""
+        ...
+
+
+WAITER: ContextVar[Waiter | None] = ContextVar("stepwell_waiter", default=None)
+"""Who looks up a result, and may have to wait for it."""
 
 
 class NotShared:

@@ -9,7 +9,7 @@ import time
 import uuid
 import weakref
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -135,10 +135,24 @@ class StatCache:
                 return row.digest.decode()
         return None
 
+    def recall_below(self, beginning: str) -> dict[str, tuple[str, str]]:
+        """Return tag and SHA-256 of all files elsewhere whose names begin so, by name, as `remember_all` was told."""
+        first = os.fsencode(beginning)
+        rows = self._rows("path >= ? AND path < ?", first, first + b"\xff")  # which no text has
+        return {
+            os.fsdecode(row.path): (row.identity.decode(), row.digest.decode())
+            for row in rows
+            if row.check == _checksum(*row[:4])
+        }
+
     def remember(self, name: str, tag: str, digest: str) -> None:
         """Save the SHA-256 of a file elsewhere, whose tag changes with its content."""
-        facts = os.fsencode(name), tag.encode(), digest.encode(), b""
-        self._save([_Row(*facts, _checksum(*facts))])
+        self.remember_all({name: (tag, digest)})
+
+    def remember_all(self, found: Mapping[str, tuple[str, str]]) -> None:
+        """Save tag and SHA-256 of files elsewhere, by name."""
+        facts = [(os.fsencode(name), tag.encode(), text.encode(), b"") for name, (tag, text) in found.items()]
+        self._save([_Row(*one, _checksum(*one)) for one in facts])
 
     def close(self) -> None:
         """Close the connection; it is opened again when needed."""

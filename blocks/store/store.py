@@ -6,6 +6,7 @@ records/<key>.json       a signed record: the only truth about a result
 index/, observed/        finds the nearest earlier record, and reads that no row declared; both can be lost
 work/, alive/            scratch of running steps, and whose it is, by locks of those who live
 runs/, locks/            files of runs, who is at work on what
+inputs/                  copies of files that stand elsewhere, by content
 deliveries/              what was put at destinations
 """
 

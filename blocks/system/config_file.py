@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from stepwell.errors import UserErrorException
@@ -10,6 +11,21 @@ from stepwell.model.regular_files import read_text
 
 CONFIG_NAMES = ("config.json", "project.json")
 _FOLDERS = (".azureml", "aml_config", ".")
+
+
+def check_workspace_name(name: str) -> None:
+    """Raise UserErrorException if no workspace can have the name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{1,32}", name):
+        raise UserErrorException(
+            f"{name!r} can't name a workspace",
+            hint="Use 2 to 33 letters, digits, '_' and '-', the first a letter or digit.",
+        )
+
+
+def config_text(workspace: str, subscription_id: str = "", resource_group: str = "") -> str:
+    """Return the text of a config file that names the workspace."""
+    facts = {"subscription_id": subscription_id, "resource_group": resource_group, "workspace_name": workspace}
+    return json.dumps(facts, indent=4) + "\n"
 
 
 def name_in(config: Path) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import time
 from collections.abc import Collection
-from contextlib import suppress
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from stepwell.blocks.server import documents
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.trust.home_key import HomeKey, home_key, id_of, is_signed_by
 from stepwell.errors import UserErrorException, WorkspaceException
 
@@ -53,7 +51,7 @@ class TrustedKeys:
                 workspace=self._workspace,
                 key_id=key.key_id,
                 public=key.public,
-                owner=owner_of_this_home(),
+                owner=machine()["name"],
                 created=time.time(),
             )
             documents.save_named(block)
@@ -120,11 +118,3 @@ def change_key(workspace: str, which: str, *, role: str | None = None, revoked: 
     block = TrustedKeyBlock(**{**block.model_dump(exclude={"block_type_slug"}), **changed})
     documents.save_named(block)
     return block
-
-
-def owner_of_this_home() -> str:
-    """Return the user and the machine of this home, as `user@machine`."""
-    user = ""
-    with suppress(OSError, KeyError, ImportError):
-        user = getpass.getuser()
-    return f"{user or 'somebody'}@{socket.gethostname()}"

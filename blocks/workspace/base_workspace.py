@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any, Self
@@ -12,13 +10,20 @@ from pydantic import SecretStr
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server import documents
-from stepwell.blocks.system.config_file import CONFIG_NAMES, fact_in, find_config, name_in
+from stepwell.blocks.system.config_file import (
+    CONFIG_NAMES,
+    check_workspace_name,
+    config_text,
+    fact_in,
+    find_config,
+    name_in,
+)
 from stepwell.blocks.system.home import signing_key
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.entered import EnteredWorkspace
 from stepwell.blocks.workspace.store_identity import folders_of_workspaces
 from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock
-from stepwell.errors import DatastoreException, UserErrorException, WorkspaceException
+from stepwell.errors import DatastoreException, WorkspaceException
 from stepwell.model.names import joined_name
 from stepwell.model.records import Artifact
 
@@ -133,11 +138,7 @@ class BaseWorkspace(EnteredWorkspace):
             UserErrorException: The name can't name a workspace.
             WorkspaceException: The name is taken, and `exist_ok` is False; or by another home's workspace.
         """
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{1,32}", name):
-            raise UserErrorException(
-                f"{name!r} can't name a workspace",
-                hint="Use 2 to 33 letters, digits, '_' and '-', the first a letter or digit.",
-            )
+        check_workspace_name(name)
         known = documents.load_named(WorkspaceBlock, name)
         if known is None:
             block = WorkspaceBlock(
@@ -299,12 +300,8 @@ class BaseWorkspace(EnteredWorkspace):
         """
         folder = Path(path or ".") / ".azureml"
         folder.mkdir(parents=True, exist_ok=True)
-        data = {
-            "subscription_id": self.subscription_id,
-            "resource_group": self.resource_group,
-            "workspace_name": self.name,
-        }
-        (folder / (file_name or "config.json")).write_text(json.dumps(data, indent=4) + "\n")
+        text = config_text(self.name, self.subscription_id, self.resource_group)
+        (folder / (file_name or "config.json")).write_text(text)
 
     # What it holds --------------------------------------------------------------------------------------------------
 

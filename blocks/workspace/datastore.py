@@ -96,6 +96,7 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
         url: str = "",
         options: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        trust_times: bool = False,
         shared: bool = False,
     ) -> Datastore:
         """Save a datastore in the workspace and return it.
@@ -107,6 +108,8 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
                 relative path of a folder is made absolute now.
             options: Arguments of the fsspec file system, such as account keys; kept as secrets.
             overwrite: Whether to replace a datastore that has the name already.
+            trust_times: Of a server that tells no more than sizes and times, as SFTP and FTP do: whether a file that keeps both keeps
+                its content, too, so that it is not read again. Files are believed once they are a minute old.
             shared: Whether it is a folder that several machines have mounted, each at this path: as the workspace's default
                 datastore it passes results between them, as one that stands elsewhere does.
 
@@ -120,6 +123,7 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
         url = absolute_url(url)
         secret = SecretDict(dict(options)) if options else None
         block = DatastoreBlock(workspace=workspace.name, name=name, url=url, options=secret, shared=shared)
+        block.trust_times = trust_times
         return cls._save(workspace, block, overwrite=overwrite)
 
     @classmethod

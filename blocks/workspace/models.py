@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
+from prefect.blocks.core import Block
 from pydantic import Field
 
 from stepwell.blocks.server import documents
@@ -20,6 +21,7 @@ from stepwell.blocks.store import claims
 from stepwell.blocks.system.files import copy_tree, remove
 from stepwell.blocks.system.locks import exclusive
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
+from stepwell.blocks.workspace.publications import FrozenPipelineBlock, ModuleVersionBlock, PipelineDraftBlock
 from stepwell.errors import ModelPathNotFoundException, ServerException, UserErrorException
 from stepwell.model.names import joined_name
 from stepwell.script.events import FOLDERS
@@ -111,6 +113,16 @@ def add_version(
     store.share_tree(tree.digest)
     _show(workspace, block)
     return block
+
+
+def claimed_trees(workspace: str) -> set[str]:
+    """Return the trees that the workspace's models, modules, drafts and published pipelines need, whichever home made them."""
+    found: set[str] = set()
+    kinds: list[type[Block]] = [ModelBlock, FrozenPipelineBlock, ModuleVersionBlock, PipelineDraftBlock]
+    for block in documents.load_any(kinds, workspace=workspace):
+        found |= set(getattr(block, "snapshots", {}).values())
+        found |= {str(getattr(block, field)) for field in ("digest", "snapshot") if getattr(block, field, "")}
+    return found
 
 
 def register_logged(

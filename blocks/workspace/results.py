@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 from prefect.filesystems import WritableFileSystem
 from prefect.results import ResultRecord, ResultRecordMetadata  # type: ignore[attr-defined]
 from prefect.serializers import Serializer
+from pydantic import PrivateAttr
 
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -64,14 +65,14 @@ class CacheHit:
     def for_prefect(self, path: str, block: ResultsBlock) -> bytes:
         """Return Prefect's own record of the result."""
         if not self._bytes:
-            metadata = ResultRecordMetadata(
-                storage_key=path,
-                serializer=StepResultSerializer(),
-                storage_block_id=block._block_document_id,  # noqa: SLF001
-            )
             result = StepResult(self.record, path.partition(".")[0])
-            self._bytes = ResultRecord(result=result, metadata=metadata).serialize()
+            self._bytes = ResultRecord(result=result, metadata=block.metadata(path)).serialize()
         return self._bytes
+
+
+def result_path(workspace: str, key: str) -> str:
+    """Return where Prefect reads the result of a key."""
+    return f"{workspace}.{key}"
 
 
 class ResultsBlock(WritableFileSystem):
@@ -80,6 +81,19 @@ class ResultsBlock(WritableFileSystem):
     _block_type_name: ClassVar[str | None] = "Stepwell Results"
     _block_type_slug: ClassVar[str | None] = "stepwell-results"
     _description: ClassVar[str | None] = "Serves results of steps after checking them. Made by Stepwell itself."
+    _plain: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    def metadata(self, path: str) -> ResultRecordMetadata:
+        """Return what Prefect keeps of a result: where it is read, and how."""
+        return ResultRecordMetadata(
+            storage_key=path, serializer=StepResultSerializer(), storage_block_id=self._block_document_id
+        )
+
+    def plain_metadata(self, path: str) -> dict[str, Any]:
+        """Return the same as plain values."""
+        if not self._plain:
+            self._plain = self.metadata("").model_dump(mode="json")
+        return {**self._plain, "storage_key": path}
 
     def read_path(self, path: str, **_: Any) -> bytes:  # type: ignore[override]
         """Return Prefect's record of a result, which was just checked; raise StoreException if there is none."""

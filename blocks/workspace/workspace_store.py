@@ -18,7 +18,8 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
 from stepwell.blocks.store.runs.run_index import RunPlace
 from stepwell.blocks.store.runs.shared_runs import SharedRuns
-from stepwell.blocks.store.shared.shared_store import SharedStore, sharing_mode
+from stepwell.blocks.store.shared.mode import sharing_mode
+from stepwell.blocks.store.shared.shared_store import SharedStore
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
@@ -353,7 +354,13 @@ class WorkspaceStore:
         return self
 
 
-def place_tags(tags: Iterable[str], workspace: str) -> list[str]:
-    """Return a run's tags, with those of its workspace and of this machine in place of any other's."""
-    others = {tag for tag in tags if not tag.startswith((WORKSPACE_TAG, MACHINE_TAG))}
+def place_tags(tags: Iterable[str], workspace: str, before: str = "") -> list[str]:
+    """Return a run's tags with those of its workspace and of this machine, without that of the one that was at work `before`."""
+    others = {tag for tag in tags if not before or tag != f"{MACHINE_TAG}{before}"}
     return sorted({*others, f"{WORKSPACE_TAG}{workspace}", f"{MACHINE_TAG}{machine()['name']}"})
+
+
+def machine_in(tags: Iterable[str]) -> str:
+    """Return the machine that a run's tags name, '' if none; a tag of a user's own may begin alike."""
+    named = [tag.removeprefix(MACHINE_TAG) for tag in tags if tag.startswith(MACHINE_TAG)]
+    return next((name for name in named if "@" in name), named[0] if named else "")

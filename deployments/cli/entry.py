@@ -19,7 +19,7 @@ _WHAT_COMMANDS_USE = (
     "stepwell.flows.public.published_pipeline",
     "stepwell.flows.runs.flow_run",
     "stepwell.flows.runs.launch",
-    "stepwell.flows.runs.progress",
+    "stepwell.flows.runs.live.progress",
     "stepwell.flows.runs.summary",
     "stepwell.blocks.server.connection",
     "prefect.client.orchestration",
@@ -32,8 +32,8 @@ _WHAT_COMMANDS_USE = (
 """What most commands import, and the runner has imported before."""
 
 
-_BY_ITSELF = ("serve",)
-"""What is at work for long, and is looked after as the process that it is."""
+_BY_ITSELF = ("serve", "init", "doctor")
+"""What is at work for long, and is looked after as the process that it is; and what needs no runner, and starts none."""
 
 
 def main() -> None:

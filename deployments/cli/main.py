@@ -10,6 +10,8 @@ import typer
 
 from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens, workspaces
 from stepwell.deployments.cli.comparing import comparison, listing, marks
+from stepwell.deployments.cli.first_steps.doctor import doctor
+from stepwell.deployments.cli.first_steps.init import init
 from stepwell.deployments.cli.registries import models, modules, trust
 from stepwell.deployments.migration import command as migration
 
@@ -42,6 +44,8 @@ def _options(debug: bool = _DEBUG, _version: bool = _VERSION) -> None:
     _debug = debug
 
 
+app.command()(init)
+app.command()(doctor)
 runs.add_to(app)
 listing.add_to(app)
 comparison.add_to(app)

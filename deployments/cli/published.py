@@ -48,11 +48,11 @@ def publish(
     as_json: bool = _JSON,
 ) -> None:
     """Freeze a pipeline and make it callable."""
+    from stepwell.deployments.cli.runs import load
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
-    from stepwell.deployments.lookup.pipelines import load_pipeline
     from stepwell.flows.public.published_pipeline import PublishedPipeline
 
-    pipeline = load_pipeline(file)
+    pipeline = load(file)
     published = PublishedPipeline.of(pipeline, name, description, version, keep_going, pool, lenient)
     address = published.endpoint
     if endpoint:

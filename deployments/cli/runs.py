@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Collection, Generator, Sequence
 
     from stepwell.blocks.store.run_folder import RunFolder
     from stepwell.flows.engine.repetition import Comparison
+    from stepwell.flows.public.pipeline import Pipeline
     from stepwell.flows.public.pipeline_run import PipelineRun
     from stepwell.flows.public.step_run import StepRun
 
@@ -33,6 +35,7 @@ _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _COMPUTE = typer.Option("", "--compute", help="Run every step on this compute target.", metavar="NAME")
 _REGENERATE = typer.Option(False, "--regenerate", help="Run every step anew.")
+_CLEAR = "\r\x1b[K"  # what a progress bar left on a terminal's line
 _VERIFY = typer.Option(False, "--verify", help="Read every byte, whatever digests are remembered.")
 
 
@@ -50,32 +53,38 @@ def run(
     verify: bool = _VERIFY,
     keep_going: bool = typer.Option(False, "--continue", help="Go on with steps that don't depend on a failed one."),
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default the pipeline's name."),
+    show_logs: bool = typer.Option(False, "--logs", help="Show what the scripts write, as it comes."),
     sweep: bool = typer.Option(False, "--sweep", help="Run once for each combination of values: -p rate=1,2,3."),
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
     from stepwell.deployments.cli.comparing import sweeping
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_grid, read_parameters
+    from stepwell.deployments.lookup.pipelines import read_grid, read_parameters
     from stepwell.deployments.reports.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
-    from stepwell.flows.runs.progress import Progress
+    from stepwell.flows.runs.live.progress import Progress
+    from stepwell.flows.runs.live.step_logs import StepLogs
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
-    pipeline = _load(file, load_pipeline)
+    pipeline = load(file, parameters)
     pipeline = pipeline.on(compute) if compute else pipeline
     options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify)
     experiment = experiment or pipeline.name
     if sweep:
-        leave(*sweeping.sweep(pipeline, experiment, read_grid(pipeline, parameters), options, as_json=as_json))
+        points = read_grid(pipeline, parameters)
+        leave(*sweeping.sweep(pipeline, experiment, points, options, as_json=as_json, show_logs=show_logs))
     values = read_parameters(pipeline, parameters)
-    progress = Progress.of_terminal()
-    options = replace(options, listeners=(progress,))
+    together = not as_json and _same_place()
+    progress = Progress.of_terminal(before_report=together)
     folder = register(pipeline, experiment, values, {}, options)
-    with progress:
-        summary = execute(pipeline, folder, values, options)
-    print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder))
+    logs = StepLogs(folder, progress.line, progress.update)
+    listeners = (logs, progress) if show_logs else (progress,)
+    with progress, logs.looking() if show_logs else contextlib.nullcontext():
+        summary = execute(pipeline, folder, values, replace(options, listeners=listeners))
+    told = progress.warnings if together else ()
+    print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder, told=told))
     leave(folder, {"Finished": 0, "Canceled": 130}.get(summary.status, 1))
 
 
@@ -88,9 +97,9 @@ def plan(
     as_json: bool = _JSON,
 ) -> None:
     """Say for every step whether it would run, and why; run nothing."""
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
+    from stepwell.deployments.lookup.pipelines import read_parameters
 
-    pipeline = _load(file, load_pipeline)
+    pipeline = load(file, parameters)
     pipeline = pipeline.on(compute) if compute else pipeline
     values = read_parameters(pipeline, parameters)
     decisions = pipeline.plan(regenerate_outputs=regenerate, verify_digests=verify, **values)
@@ -124,12 +133,20 @@ def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON)
 def logs(
     run_id: str = _RUN,
     step: str = typer.Argument(..., help="The step's name.", metavar="STEP"),
+    follow: bool = typer.Option(False, "--follow", "-f", help="Go on until the step ends."),
     workspace: str = _WORKSPACE,
 ) -> None:
     """Print what a step's script wrote."""
     from stepwell.deployments.lookup.runs import find_run
 
-    sys.stdout.write(_steps_of(find_run(run_id, workspace), step)[0].get_job_log())
+    found = _steps_of(find_run(run_id, workspace), step)[0]
+    printed = False
+    for text, is_line in found.follow_log() if follow else ():
+        printed = printed or is_line
+        if is_line or sys.stdout.isatty():  # of a progress bar, what it shows last is a line
+            print(f"{_CLEAR}{text}" if sys.stdout.isatty() else text, end="\n" if is_line else "", flush=True)
+    if not printed:
+        sys.stdout.write(found.get_job_log())
 
 
 def outputs(
@@ -142,7 +159,7 @@ def outputs(
 ) -> None:
     """List a run's outputs, or copy them out of the store; exit code 1 if the store no longer has some."""
     from stepwell.deployments.lookup.runs import find_run
-    from stepwell.flows.public.pipeline_run import gone_error
+    from stepwell.flows.public.port_data_reference import gone_error
 
     found = find_run(run_id, workspace)
     chosen = [one.name for one in _steps_of(found, step)] if step else None
@@ -236,7 +253,7 @@ def check(
     What differs is named by file and place; exit code 1 if there is any. A step of a run gets the snapshot and inputs that it
     had there, the steps of a file what is on disk now.
     """
-    from stepwell.deployments.lookup.pipelines import load_pipeline, read_parameters
+    from stepwell.deployments.lookup.pipelines import read_parameters
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of, run_twice, step_twice
     from stepwell.flows.parameters.assignments import read_values
@@ -249,7 +266,7 @@ def check(
         given = read_values(definition_of(known.folder).parameters, parameters)
         comparisons = step_twice(known.workspace, known.folder, target, given, _ignore)
     else:
-        pipeline = _load(target, load_pipeline)
+        pipeline = load(target, parameters)
         values = read_parameters(pipeline, parameters)
         comparisons = run_twice(pipeline.workspace, pipeline.definition, values, _ignore)
     _print_comparisons(comparisons, as_json=as_json, words="the same twice")
@@ -313,9 +330,16 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _load(file: str, load: Any) -> Any:
+def load(file: str, assignments: Sequence[str] = ()) -> Pipeline:
+    """Return the pipeline in `FILE` or `FILE:NAME`; what reading shows to be wrong is refused before a server is started."""
+    from stepwell.deployments.lookup.pipelines import file_of, load_pipeline
+    from stepwell.deployments.lookup.reading_ahead import may_define, refuse_mistakes
+
+    path, _ = file_of(file)
+    refuse_mistakes(path, assignments)
     with contextlib.redirect_stdout(sys.stderr):  # what the file prints is no result of ours
-        return _connected(lambda: load(file))
+        found = None if may_define(path) else load_pipeline(file)
+        return _connected(lambda: found or load_pipeline(file))
 
 
 def _connected(find: Callable[[], T]) -> T:
@@ -327,7 +351,14 @@ def _connected(find: Callable[[], T]) -> T:
     return find()
 
 
-def _text(run: RunFolder, *, guards: bool = False) -> str:
+def _text(run: RunFolder, *, guards: bool = False, told: Collection[str] = ()) -> str:
     from stepwell.deployments.reports.report import report
 
-    return report(run, guards=guards)
+    return report(run, guards=guards, told=told)
+
+
+def _same_place() -> bool:
+    """Return whether standard output and error go to the same terminal, file or pipe."""
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return False

@@ -57,8 +57,12 @@ def gc(
     workspace: str = _WORKSPACE,
     days: float = typer.Option(30, "--older-than", help="Keep what was made or used in the last DAYS days."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
+    shared: bool = typer.Option(False, "--shared", help="Remove what is shared on the datastore instead."),
 ) -> None:
     """Remove results that nobody used for a while, what interrupted runs left behind, and runs as `runs gc` does."""
+    if shared:
+        _collect_shared(workspace, days, dry_run)
+        return
     from stepwell.blocks.store.maintenance import collect
     from stepwell.blocks.store.retention import Limits, collect_runs
     from stepwell.deployments.lookup.workspaces import find_stores, of_each
@@ -74,6 +78,38 @@ def gc(
         return ()
 
     of_each(find_stores(workspace), collected)
+
+
+def _collect_shared(name: str, days: float, dry_run: bool) -> None:
+    from stepwell.blocks.store.shared.collection import collect_shared
+    from stepwell.blocks.store.shared.shared_store import SharedStore
+    from stepwell.blocks.system.living import machine
+    from stepwell.blocks.workspace.models import claimed_trees
+    from stepwell.deployments.lookup.workspaces import find_stores, of_each
+    from stepwell.errors import UserErrorException
+
+    def collected(found: Workspace) -> tuple[()]:
+        store, word = found.store, "Would remove" if dry_run else "Removed"
+        if not isinstance(store, SharedStore):
+            return ()
+        if store.mode != "on":
+            raise UserErrorException(
+                "This machine only reads what is shared", {"workspace": found.name}, "Unset STEPWELL_SHARED."
+            )
+        claimed = claimed_trees(found.name)
+        report = collect_shared(store.remote.objects, machine()["name"], claimed=claimed, days=days, dry_run=dry_run)
+        place = store.remote.objects.url
+        print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}, from {place}")
+        if report.condemned:
+            print(f"{report.condemned} files that nothing names go with a collection in a day or later")
+        if report.not_understood:
+            print(f"Kept {report.not_understood} records that can't be understood")
+        if report.held_back:
+            print(f"Kept all files, since {report.held_back}")
+        return ()
+
+    _sharing(name)  # says so if there is none
+    of_each(find_stores(name), collected)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from stepwell.deployments.lookup.reading_ahead import parsed
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.parameters.assignments import read_grid as assignments_in_turn
 from stepwell.flows.parameters.assignments import read_values
@@ -22,8 +23,8 @@ def load_pipeline(target: str) -> Pipeline:
 
     It is the global `pipeline`, the only Pipeline, or what a function of that name returns.
     """
-    path, _, name = target.partition(":") if not Path(target).exists() else (target, "", "")
-    module = _load(Path(path))
+    path, name = file_of(target)
+    module = _load(path)
     if name or isinstance(getattr(module, "pipeline", None), Pipeline) or callable(getattr(module, "pipeline", None)):
         found = getattr(module, name or "pipeline", None)
         found = found() if callable(found) and not isinstance(found, Pipeline) else found
@@ -40,12 +41,17 @@ def load_pipeline(target: str) -> Pipeline:
     return getattr(module, next(iter(pipelines.values())))  # type: ignore[no-any-return]
 
 
+def file_of(target: str) -> tuple[Path, str]:
+    """Return the file of `FILE` or `FILE:NAME`, and the name, '' if there is none."""
+    path, _, name = target.partition(":") if not Path(target).exists() else (target, "", "")
+    return Path(path), name
+
+
 def _load(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise UserErrorException(f"There is no file {path}", hint="Correct the path.")
+    parsed(path)
     spec = importlib.util.spec_from_file_location(f"_stepwell_{path.stem}", path.resolve())
-    if spec is None or spec.loader is None:
-        raise UserErrorException(f"{path} is no Python file", hint="Pass a file that ends in .py.")
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     sys.path.insert(0, str(path.resolve().parent))
@@ -53,6 +59,12 @@ def _load(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (UserErrorException, KeyboardInterrupt):
         raise
+    except SystemExit as error:
+        raise UserErrorException(
+            f"{path} ended this program while it was loaded",
+            {"exit code": 0 if error.code is None else error.code},
+            "Pass the file that defines the Pipeline: its scripts are run by its steps.",
+        ) from error
     except Exception as error:
         if isinstance(error, StepwellError):
             raise
@@ -64,7 +76,7 @@ def _load(path: Path) -> ModuleType:
 
 def _line_of(error: Exception, path: Path) -> str:
     if isinstance(error, SyntaxError):
-        return f"line {error.lineno}"
+        return f"line {error.lineno}"  # of a module that the file imports
     frames = [
         f for f in traceback.extract_tb(error.__traceback__) if os.path.realpath(f.filename) == str(path.resolve())
     ]

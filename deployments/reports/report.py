@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ _HIDDEN = ("address", "container", "GPU's id", "guard")
 """What is recorded of the place where a step ran, and not printed."""
 
 
-def report(run: RunFolder, *, guards: bool = False) -> str:
-    """Return a few lines that a newcomer understands; `guards`: with all that `stepwell show` tells beyond these."""
+def report(run: RunFolder, *, guards: bool = False, told: Collection[str] = ()) -> str:
+    """Return a few lines that a newcomer understands; `guards`: with all that `stepwell show` tells beyond these.
+
+    Warnings that were `told` are left out.
+    """
     summary = summarize(run)
     pictures = [image.path for image in all_images(run, summary)]
     width = max((len(step.id) for step in summary.steps), default=0)
@@ -38,7 +41,7 @@ def report(run: RunFolder, *, guards: bool = False) -> str:
             lines += [f"      {line}" for line in step.error.splitlines()]
     lines += _trials(run, summary)
     lines += _datasets(summary) + _places(summary) + (_guards(summary) if guards else [])
-    lines += [f"Warning: {warning}" for warning in summary.warnings]
+    lines += [f"Warning: {warning}" for warning in summary.warnings if warning not in told]
     lines += [*_differing(summary), *_undeclared(summary)] if guards else []
     lines += _metrics(summary, whole=guards)
     lines += _marks(summary)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.recipe import recipe_of
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.source.missing_files import missing_module_hint
+from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.system.companions import companion_names
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.run_context import RunContext
@@ -67,13 +70,16 @@ def _check_imports(context: RunContext, step: StepDefinition) -> None:
                 "imported in": ", ".join(dict.fromkeys(required[name] for name in missing)),
                 "interpreter": step.environment.interpreter or "the one in use",
             },
-            "Install what provides it, or give the step an `environment` that lists it.",
+            missing_module_hint(missing[0], step.source_directory)
+            or "Install what provides it, or give the step an `environment` that lists it.",
         )
 
 
-def differing_line(run: RunFolder) -> str:
+def differing_line(run: RunFolder, steps: Mapping[str, Event] | None = None) -> str:
     """Return the one line that warns of packages on which steps ran in place of those that they ask for, '' if none differed."""
-    found = {step: list(map(str, state["differs"])) for step, state in run.steps().items() if state.get("differs")}
+    found = {
+        step: list(map(str, state["differs"])) for step, state in (steps or run.steps()).items() if state.get("differs")
+    }
     told = list(dict.fromkeys(text for each in found.values() for text in each))
     if not told:
         return ""

@@ -15,7 +15,9 @@ from typing import Any
 from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record, take_output
+from stepwell.blocks.datastores.remote_data import InputChangedException
 from stepwell.blocks.processes.output import Notice
+from stepwell.blocks.source.missing_files import missing_file_hint
 from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.disk import SHARE_HINT
 from stepwell.blocks.system.files import remove
@@ -43,7 +45,7 @@ from stepwell.model.datasets.file_names import matches
 from stepwell.model.definitions import DataSource, StepDefinition
 from stepwell.model.names import folder_name
 from stepwell.model.nofollow import files_below, open_file
-from stepwell.model.records import BESIDE, Artifact, Exit, StepCall, StepRecord
+from stepwell.model.records import BESIDE, Artifact, StepCall, StepRecord
 from stepwell.model.tree import Tree, scan
 from stepwell.script.events import read_events
 
@@ -64,7 +66,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
     try:
         context.compute(call.definition.compute_target).check(call.definition)
         call = context.with_snapshot(call)
-        inputs = {name: context.input_path(call, name) for name in call.inputs}
+        inputs = _input_paths(context, call)
         context.datasets.keep_ids(call)
         session = Session(context, call, step_run_id)
         job = Job(
@@ -162,14 +164,15 @@ def run_job(context: RunContext, job: Job, session: Session, on_output: Callable
         context.warn(warning)
     if finished.failure is not None:
         raise finished.failure
-    _check_exit(job, finished.exit)
+    _check_exit(job, finished)
     return finished
 
 
 # After the process ------------------------------------------------------------------------------------------------------
 
 
-def _check_exit(job: Job, end: Exit) -> None:
+def _check_exit(job: Job, finished: Finished) -> None:
+    end = finished.exit
     if end.ok:
         return
     name, limit, lines = job.call.definition.id, job.call.definition.timeout_seconds, _last_lines(job)
@@ -184,15 +187,15 @@ def _check_exit(job: Job, end: Exit) -> None:
         cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
         script = windows_script(job.snapshot, words_of(job.call.definition)) if job.snapshot else ""
         usual = "Read the whole log, mend the script, and run the pipeline again."
-        hint = line_ends_hint(script) if script else _hint_for(job, lines) or usual
+        hint = line_ends_hint(script) if script else _hint_for(job, finished, lines) or usual
         title = f"The step {name!r} {cause}"
     facts = {"last lines": lines, "log": job.logs / "70_driver_log.txt"}
     error = StepCancelledException if end.cancelled else StepFailedException
     raise error(title, {k: v for k, v in facts.items() if v}, hint)
 
 
-def _hint_for(job: Job, lines: str) -> str:
-    """Return what to do about a script that wrote to what it may only read, or beside it; '' if it doesn't look so."""
+def _hint_for(job: Job, finished: Finished, lines: str) -> str:
+    """Return what to do about a script that wrote to what it may only read, or missed a file; '' if it doesn't look so."""
     places = {
         port.name: {str(job.inputs[port.name]), os.path.realpath(job.inputs[port.name]), f"/inputs/{port.name}"}
         for port in job.call.definition.inputs
@@ -200,7 +203,12 @@ def _hint_for(job: Job, lines: str) -> str:
     }
     named = [name for name, paths in places.items() if any(path in lines for path in paths)]
     if not (_READ_ONLY_DATABASE.search(lines) and places) and not (_READ_ONLY.search(lines) and named):
-        return ""
+        seen = {
+            name: {path, Path(os.path.realpath(path)), finished.seen_at.get(name, path)}
+            for name, path in finished.outputs.items()
+            if name != BESIDE
+        }
+        return missing_file_hint(lines, job.call.definition.source_directory, job.snapshot, seen)
     names = " and ".join(map(repr, named or places))
     return f"Pass the input {names} with `as_download()`: it is then a copy, which the step may write to and beside."
 
@@ -221,12 +229,27 @@ def _check_inputs(context: RunContext, call: StepCall) -> None:
         if changed:
             if artifact.kept:
                 context.store.discard_tree(artifact.digest)
-            raise StepFailedException(
-                f"The input {name!r} changed while step {call.definition.id!r} read it, so its result was not kept",
-                {"datastore": artifact.datastore, "path": artifact.path},
-                "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
-                "beside, with `as_download()`.",
-            )
+            raise _changed(call, name, {"datastore": artifact.datastore, "path": artifact.path})
+
+
+def _input_paths(context: RunContext, call: StepCall) -> dict[str, Path]:
+    """Return where the bytes of each input are; those that stand elsewhere are fetched, and are what was keyed."""
+    found = {}
+    for name in call.inputs:
+        try:
+            found[name] = context.input_path(call, name)
+        except InputChangedException as error:
+            raise _changed(call, name, error.facts) from error
+    return found
+
+
+def _changed(call: StepCall, name: str, facts: Mapping[str, Any]) -> StepFailedException:
+    return StepFailedException(
+        f"The input {name!r} changed while step {call.definition.id!r} read it, so its result was not kept",
+        dict(facts),
+        "Run the pipeline again once the data is at rest; let no step write to its inputs, or pass what it writes to, or "
+        "beside, with `as_download()`.",
+    )
 
 
 def _is_other(context: RunContext, artifact: Artifact) -> bool:
@@ -242,7 +265,7 @@ def _digest_now(context: RunContext, artifact: Artifact) -> str:
     with suppress(StepwellError, OSError):
         if artifact.dataset is not None:
             return context.datasets.artifact_now(artifact).digest
-        return context.digest_data(DataSource(artifact.datastore, artifact.path)).digest
+        return context.digest_as_read(DataSource(artifact.datastore, artifact.path))
     return ""
 
 
@@ -276,8 +299,7 @@ def take_outputs(
                 continue
             raise StepFailedException(
                 f"Declared output missing: step {step!r} did not write {name!r}, so its result was not kept",
-                {"path": path},
-                "Let the script write a file or folder at the path that it is given.",
+                *_why_missing(job.call.definition, name, path),
             ) from None
         except StoreException as error:
             if "link" not in error.facts:
@@ -291,6 +313,19 @@ def take_outputs(
                 "Let the script copy the file there instead of linking it.",
             ) from error
     return staged
+
+
+def _why_missing(step: StepDefinition, name: str, path: Path) -> tuple[dict[str, object], str]:
+    """Return the facts of an output that was not written, and what to do: a script may not be told where to write it."""
+    settings = step.driver.settings.values() if step.driver else ()
+    told = (*step.arguments, *step.params.values(), *settings)
+    if any((piece.kind, piece.value) == ("output", name) for argument in told for piece in argument):
+        return {"path": path}, "Let the script write a file or folder at the path that it is given."
+    facts = {"path": path, "arguments": "its path stands in none of them"}
+    return (
+        facts,
+        f"Put the output into the step's `arguments=[…]` as well, and let the script write to the path that it gets for {name!r}.",
+    )
 
 
 def _leave_out(place: Path, pattern: str) -> None:

@@ -40,17 +40,27 @@ def check_destinations(context: RunContext, definition: StepDefinition) -> None:
             )
 
 
+def only_links(context: RunContext, definition: StepDefinition) -> bool:
+    """Return whether outputs become links of their datastores, and nothing else, so that it takes no time."""
+    ports = [port for port in definition.outputs if not is_own(port.name)]
+    return all(port.register is None and _is_linked(context, port, _datastore(context, port)) for port in ports)
+
+
+def _is_linked(context: RunContext, port: OutputPort, datastore: Datastore) -> bool:
+    root = datastore.local_root
+    return port.destination is None and root is not None and context.store.root.is_relative_to(root)
+
+
 def materialize(context: RunContext, definition: StepDefinition, record: StepRecord, *, fresh: bool) -> None:
     """Put every output, with the right bytes, at its place on its datastore. `fresh`: it was written just now."""
     for port in definition.outputs:
         if is_own(port.name):
             continue
         artifact, datastore = record.outputs[port.name], _datastore(context, port)
-        path, root = output_path(definition, port, record.step_run_id), datastore.local_root
         if port.destination is None and not fresh and context.store.is_delivered(record.key):
             continue
-        if port.destination is None and root and context.store.root.is_relative_to(root):
-            _link(context.store.tree_path(artifact.digest), root / path)
+        if (root := datastore.local_root) and _is_linked(context, port, datastore):
+            _link(context.store.tree_path(artifact.digest), root / output_path(definition, port, record.step_run_id))
         elif port.destination is None and context.store.shares:
             _try_to_deliver(context, definition, port, record, fresh)
         else:
@@ -121,7 +131,7 @@ def _deliver(
     path = output_path(definition, port, record.step_run_id)
     tree = context.store.manifest(artifact.digest) or scan(context.store.bring(artifact.digest))
     fixed = port.destination is not None and "{run-id}" not in port.destination
-    who = f"{_whose(context)}/{definition.name}/{port.name}" if fixed else ""
+    who = f"{context.run.runs}/{definition.name}/{port.name}" if fixed else ""
     done = deliver(context.store, datastore, path, tree, who=who, fresh=fresh, overwrite=port.overwrite)
     place = f"{datastore.name}/{path}".rstrip("/")
     if done.removed:
@@ -165,12 +175,6 @@ def finish_sharing(context: RunContext) -> None:
         context.warn(f"The datastore that passes results on can't be used, so {'; '.join(lacks)}: {reason}")
     if context.store.shares:
         context.emit({"shared": report.shared, "waiting": report.waiting})
-
-
-def _whose(context: RunContext) -> str:
-    """Return the name of the pipeline, or of the flow, that runs."""
-    facts = context.run.facts()
-    return str(facts.get("pipeline", {}).get("name") or facts.get("name", ""))
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.store.write_back import may_be_written
 from stepwell.errors import StepFailedException, printable
 from stepwell.flows.engine.run_context import RunContext
@@ -161,11 +161,11 @@ def _listed(paths: list[str], count: int) -> str:
     return shown + (f" and {count - _MOST_NAMED} more" if count > _MOST_NAMED else "")
 
 
-def undeclared_line(run: RunFolder) -> str:
+def undeclared_line(run: RunFolder, states: Mapping[str, Event] | None = None) -> str:
     """Return the one line that warns of what the steps of a run read undeclared, '' if they read nothing."""
     found = {
         step: (list(map(str, state["undeclared"])), int(state.get("undeclared_count", len(state["undeclared"]))))
-        for step, state in run.steps().items()
+        for step, state in (states or run.steps()).items()
         if state.get("undeclared")
     }
     if not found:
@@ -177,9 +177,9 @@ def undeclared_line(run: RunFolder) -> str:
         return f"Step {step!r} read {files} that it does not declare: {_listed(paths, count)}" + (
             f"; {look}" if count > _MOST_NAMED else ""
         )
-    each = [f"{printable(step)} {number}" for step, (_, number) in found.items()]
-    steps = ", ".join(each[:_MOST_NAMED]) + (f" and {len(each) - _MOST_NAMED} more steps" if each[_MOST_NAMED:] else "")
-    return f"{len(found)} steps read {count} files that they do not declare ({steps}); {look}"
+    each = [f"{printable(name)} {number}" for name, (_, number) in found.items()]
+    shown = ", ".join(each[:_MOST_NAMED]) + (f" and {len(each) - _MOST_NAMED} more steps" if each[_MOST_NAMED:] else "")
+    return f"{len(found)} steps read {count} files that they do not declare ({shown}); {look}"
 
 
 def _with_changed_files(before: StepCall, after: StepCall, began: int, missing: Mapping[str, bool]) -> StepCall:

@@ -20,6 +20,7 @@ from stepwell.blocks.server.connection import ensure_server
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.made_up_names import is_generated
 from stepwell.blocks.store.run_folder import RunFolder, run_label
+from stepwell.blocks.store.runs.telling import Teller
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -75,7 +76,7 @@ def _task_of(definition: StepDefinition, named: NamedWorkspaces, bindings: Mappi
             "Pass each by its name.",
         )
     workspace = _workspace_of(definition.name, named, bindings)
-    _follow_flow()
+    _follow_flow(workspace)
     preparation = StepPreparation(definition, workspace.name)
     return make_task(definition, preparation, workspace.store.locks, results_block(ensure_server()))
 
@@ -141,11 +142,20 @@ ON_END: list[Callable[[RunFolder], object]] = []
 """What is done with the run of a user's own flow when that ends: upper rooms put it here."""
 
 
-def _follow_flow() -> None:
+_TELLERS: dict[str, Teller] = {}
+
+
+def _follow_flow(workspace: BaseWorkspace) -> None:
     current = FlowRunContext.get()
-    if current is not None and current.flow is not None and _leave_summary not in current.flow.on_completion_hooks:
+    if current is None or current.flow is None or current.flow_run is None:
+        return
+    if _leave_summary not in current.flow.on_completion_hooks:
         for hooked in (current.flow.on_completion, current.flow.on_failure, current.flow.on_crashed):
             hooked(_leave_summary)
+    run_id, shared = str(current.flow_run.id), workspace.shared_runs
+    if shared is not None and not shared.read_only and run_id not in _TELLERS:
+        _TELLERS[run_id] = Teller(RunFolder(workspace.store.run_folder(run_id)), shared)
+        _TELLERS[run_id].start()
 
 
 def _leave_summary(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> None:  # noqa: ARG001  (Prefect's own names)
@@ -159,6 +169,9 @@ def _leave_summary(flow: Flow[Any, Any], flow_run: FlowRun, state: State) -> Non
         run.append({"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "warning": line})
     for act in ON_END:
         act(run)
+    teller = _TELLERS.pop(run.run_id, None)
+    if teller is not None:
+        teller.stop("Finished" if state.is_completed() else "Failed")
 
 
 def inputs_of(definition: StepDefinition) -> list[str]:

@@ -10,14 +10,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from prefect.settings import get_current_settings
 
 from stepwell.blocks.compute.base import Compute, not_found
 from stepwell.blocks.compute.compute_target import targets_of, unsaved
-from stepwell.blocks.datasets.inputs import DatasetInputs
-from stepwell.blocks.datastores.local_data import LocalData, check_outward, copy_without_links, look
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.remote.remote_store import RemoteStore
@@ -31,13 +29,14 @@ from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.blocks.workspace.keyvault import held_secrets
 from stepwell.blocks.workspace.results import ResultsBlock, results_block
 from stepwell.errors import DatastoreException
-from stepwell.flows.engine.run_sources import RunSources, frozen_places
-from stepwell.flows.engine.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
+from stepwell.flows.engine.run_data import RunData
+from stepwell.flows.engine.run_sources import frozen_places
 from stepwell.flows.keys.as_installed import as_installed, differences
 from stepwell.flows.keys.binding import bind, relied_on, with_reads
 from stepwell.flows.keys.earlier import with_earlier
 from stepwell.flows.keys.environment_rows import is_imported, with_imported
 from stepwell.flows.keys.missing_data import NoData
+from stepwell.flows.keys.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.flows.step_requests.asking import Asker
 from stepwell.flows.step_requests.looks import asked_again, is_look, remembered_looks, with_looks
@@ -51,14 +50,11 @@ from stepwell.model.tree import Tree, listing
 Listener = Callable[[Event], None]
 
 
-class RunContext(RunSources):
+class RunContext(RunData):
     """Everything that is looked up once per run. `listeners` are called with every event.
 
     `verify`: every byte is read, whatever digests are remembered.
     """
-
-    fetches: ClassVar[bool] = True
-    """Whether data that stand elsewhere are fetched when somebody asks for their digest."""
 
     def __init__(
         self,
@@ -70,15 +66,12 @@ class RunContext(RunSources):
         verify: bool = False,
         listeners: Iterable[Listener] = (),
     ) -> None:
-        self.workspace = workspace
-        super().__init__(workspace.store.reading_all() if verify else workspace.store, snapshots or {})
+        super().__init__(workspace, workspace.store.reading_all() if verify else workspace.store, snapshots or {})
         self.run = RunFolder(self.store.run_folder(run_id))
         self.regenerate, self.stop = regenerate, StopSignal()
         self.planned: PlannedRun | None = None
         self.expected_properties: Callable[[], Mapping[str, str]] = dict
         self._listeners = tuple(listeners)
-        self._data: dict[DataSource, Artifact] = {}
-        self._links: dict[tuple[str, str], LocalData] = {}
         self._foreign_packages: dict[str, Packages] = {}
         self.unreachable: set[str] = set()  # datastores that did not answer when outputs were to be put there
         self.differing: dict[str, tuple[str, ...]] = {}
@@ -139,13 +132,9 @@ class RunContext(RunSources):
                 interpreter, Packages(home() / "cache", interpreter, self.packages.known_places)
             )
 
-    @cached_property
-    def _downloads(self) -> Path:
-        return self.store.scratch_folder()
-
     def close(self) -> None:
         """Remove what was fetched for the run, and wait until every folder to remove is gone."""
-        if downloads := self.__dict__.pop("_downloads", None):
+        if downloads := self.__dict__.pop("downloads", None):
             self.remove_later(downloads)
         if "datasets" in self.__dict__:
             self.datasets.close(self.remove_later)
@@ -222,78 +211,6 @@ class RunContext(RunSources):
         """Return the packages that a step finds where it runs, unless it has an environment of its own."""
         own_image = step.environment.image or step.environment.dockerfile
         return self.packages if own_image else self.packages_of(step.environment.interpreter)
-
-    # Data ----------------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def datasets(self) -> DatasetInputs:
-        """The datasets that the run's steps read."""
-        return DatasetInputs(self, fetch=self.fetches)
-
-    def artifact(self, data: DataSource) -> Artifact:
-        """Return the data with its content's digest, taken once per run; raise DatastoreException if there are none."""
-        with self._lock:
-            if data not in self._data:
-                self._data[data] = self.digest_data(data)
-            return self._data[data]
-
-    def digest_data(self, data: DataSource) -> Artifact:
-        """Return the data with its content's digest as it is now."""
-        datastore = self.datastore(data.datastore)
-        path = datastore.readable(data.path)
-        if datastore.local_root is None:
-            tree = self.store.tree_at(self.fetched(data))
-        else:
-            if not (datastore.local_root / path).exists():
-                raise self.missing(data)
-            self._links[data.datastore, path] = found = look(self.store, datastore, path)
-            tree = found.tree
-        self.store.note_tree(tree)
-        return Artifact(data.datastore, path, tree.digest, tree.size, kept=False)
-
-    def fetched(self, data: DataSource) -> Path:
-        """Return the path of a local copy, made once per run, of data on a datastore that is not local."""
-        datastore = self.datastore(data.datastore)
-        path = datastore.inside(data.path)
-        target = self._downloads / datastore.name / path
-        if not target.exists():
-            names = sorted(datastore.listed(path))
-            if not names:
-                raise self.missing(data)
-            for name in names:
-                place = self._downloads / datastore.name / name
-                place.parent.mkdir(parents=True, exist_ok=True)
-                datastore.get_file(name, place)
-        return target
-
-    def input_path(self, call: StepCall, name: str) -> Path:
-        """Return where the bytes of an input are on this machine; behind no link, if its step can't follow any."""
-        artifact = call.inputs[name]
-        if artifact.kept:
-            return self.store.bring(artifact.digest)
-        copied = any(port.name == name and port.mode == "download" for port in call.definition.inputs)
-        follows = self.compute(call.definition.compute_target).follows_links and not copied
-        if not artifact.datastore:
-            return self.datasets.path(artifact, follows=follows)
-        root = self.datastore(artifact.datastore).local_root
-        found = self._links.get((artifact.datastore, artifact.path))
-        if root is None:
-            return self.fetched(DataSource(artifact.datastore, artifact.path))
-        if found is None or found.as_it_is or follows:
-            return root / artifact.path
-        target = self._downloads / "without links" / artifact.digest / (root / artifact.path).name
-        with self._lock:
-            return copy_without_links(self.store, root / artifact.path, found.tree, target)
-
-    def check_links(self, name: str, data: DataSource, *, follow: bool | None) -> None:
-        """Warn of links that lead out of the datastore of an input, or raise DatastoreException, if nobody chose that."""
-        found = self._links.get((data.datastore, self.datastore(data.datastore).readable(data.path)))
-        if found is not None and not follow:
-            check_outward(found, name, data.datastore, refuse=follow is False, warn=self.warn)
-
-    def missing(self, data: DataSource) -> NoData:
-        """Return the error for a path at which there are no data."""
-        return NoData.at(data, self.workspace.name, self.datastore(data.datastore))
 
     # Calls ----------------------------------------------------------------------------------------------------------
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import heapq
 import queue
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,36 +16,29 @@ from stepwell.blocks.store.sharing import LostBytes
 from stepwell.errors import StepwellError
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.engine.tasks import CacheLookup, StepFuture, make_task, starting
+from stepwell.flows.engine.tasks import (
+    CacheLookup,
+    Serving,
+    StepFuture,
+    make_task,
+    starting,
+    without_lines_of_reused_steps,
+)
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
 from stepwell.model.records import BESIDE, Artifact, StepCall, StepResult, with_files_beside
 
 _MOST_REUSED_AT_ONCE = 64
-"""Steps to reuse take no place of their target, only a thread each."""
+"""Steps whose results Prefect's engine serves take no place of their target, only a thread each."""
+
+_Queue = tuple[str, tuple[tuple[str, float], ...]] | None
+"""What steps wait for: their target, and what they take of it; None is a thread for a result that is there."""
 
 _ROUNDING = 1e-6
 _MOST_REWOUND = 3
 """How often a step waits for lost bytes to be made again, before that fails it."""
 
 _FAILED = "another step failed"
-
-
-@contextmanager
-def _without_lines_of_reused_steps() -> Iterator[None]:
-    """Log one line for a reused step while the block runs: the one that says why."""
-    logger = logging.getLogger("prefect.task_runs")
-    logger.addFilter(_is_worth_a_line)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_is_worth_a_line)
-
-
-def _is_worth_a_line(record: logging.LogRecord) -> bool:
-    return not str(record.msg).startswith(
-        ("Finished in state Cached", "Running hook 'reason'", "Hook 'reason' finished")
-    )
 
 
 @dataclass
@@ -76,9 +69,11 @@ class Engine:
     ) -> None:
         self._context = context
         self._steps = {step.id: step for step in pipeline.steps}
+        self._order = {step: number for number, step in enumerate(self._steps)}
         self._values = values
         self._continue = continue_on_failure
         self._waiting = {step.id: set(step.upstream) for step in pipeline.steps}
+        self._ready = deque(step for step, upstream in self._waiting.items() if not upstream)
         self._dependants: dict[str, list[str]] = defaultdict(list)
         for step in pipeline.steps:
             for before in step.upstream:
@@ -87,20 +82,30 @@ class Engine:
         self._lookups: dict[str, CacheLookup] = {}
         self._rewound: Counter[str] = Counter()
         self._running: dict[str, StepCall] = {}
+        self._keys: Counter[str] = Counter()
+        self._same: dict[str, list[str]] = defaultdict(list)
+        self._settled: set[str] = set()
         self._dispatched: set[str] = set()
         self._postponed: dict[str, tuple[StepCall, CacheDecision]] = {}
+        self._queues: dict[_Queue, list[tuple[int, str]]] = defaultdict(list)
         self._in_use: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._outcome = Outcome()
+        self._serving = Serving.of_current_flow(context, self._ended.put)
 
     def run(self) -> Outcome:
         """Run every step and return the outcome. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
         for step in self._steps.values():
             self._context.emit({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
-        with _without_lines_of_reused_steps():
+        with without_lines_of_reused_steps():
             self._loop()
         self._outcome.cancelled = self._context.stop.stopped and self._context.stop.reason != _FAILED
         return self._outcome
+
+    def tell_rest(self) -> None:
+        """Tell Prefect's server of the steps of which it does not know yet. To be called at the end, if the server answers."""
+        if self._serving:
+            self._serving.close()
 
     def _loop(self) -> None:
         while self._waiting or self._running:
@@ -114,45 +119,112 @@ class Engine:
     # Launching ------------------------------------------------------------------------------------------------------
 
     def _launch_ready(self) -> None:
+        self._fill_places()
+        while self._ready and self._ended.empty() and not self._context.stop.stopped:
+            step = self._ready.popleft()
+            if self._waiting.get(step) == set():
+                self._try_launch(self._steps[step])
+                self._fill_places()
         if self._context.stop.stopped:
+            self._ready.clear()
             for step in list(self._waiting):
                 self._give_up(step, "cancelled")
-            return
-        for step_id in [step for step, upstream in self._waiting.items() if not upstream]:
-            self._try_launch(self._steps[step_id])
 
     def _try_launch(self, step: StepDefinition) -> None:
+        """Use a result again, or queue the step for a place of its target; one that fails before it starts has failed."""
         try:
-            call, decided = self._postponed.get(step.id) or self._decide(step)
-            if not (self._may_reuse() if decided.record else self._has_capacity_for(step)):
-                self._postponed[step.id] = call, decided
-                return
-            if not self._forced(step) and call.key in {running.key for running in self._running.values()}:
-                return  # the same step is at work; its result will be used
+            call, decided = self._decide(step)
+            queued_for = self._queue_of(step, decided)
         except StepwellError as error:
             del self._waiting[step.id]
             self._fail(step.id, error.message)
             return
-        del self._waiting[step.id]
-        self._postponed.pop(step.id, None)
-        self._submit(call, decided)
+        if self._is_at_work(step, call):
+            return
+        if decided.record and self._serving:
+            self._serve(self._serving, call, decided)
+            return
+        self._postponed[step.id] = call, decided
+        heapq.heappush(self._queues[queued_for], (self._order[step.id], step.id))
 
     def _decide(self, step: StepDefinition) -> tuple[StepCall, CacheDecision]:
         call = self._context.call(step, self._values, self._inputs(step))
         return call, decide(self._context, call)
 
-    def _may_reuse(self) -> bool:
-        return len(self._running.keys() - self._dispatched) < _MOST_REUSED_AT_ONCE
+    def _is_at_work(self, step: StepDefinition, call: StepCall) -> bool:
+        """Return whether the same step is at work, so that this one waits for its result."""
+        if self._forced(step) or not self._keys[call.key]:
+            return False
+        self._same[call.key].append(step.id)
+        return True
 
-    def _has_capacity_for(self, step: StepDefinition) -> bool:
-        step = step.as_job
-        compute, in_use = self._context.compute(step.compute_target), self._in_use[step.compute_target]
-        capacity = compute.capacity()
-        return all(in_use[what] + amount <= capacity[what] + _ROUNDING for what, amount in compute.demand(step).items())
+    def _queue_of(self, step: StepDefinition, decided: CacheDecision) -> _Queue:
+        if decided.record:
+            return None
+        job = step.as_job
+        return job.compute_target, tuple(self._context.compute(job.compute_target).demand(job).items())
 
-    def _submit(self, call: StepCall, decided: CacheDecision) -> None:
-        step, decision = call.definition, decided.decision
-        self._context.emit(starting(call, decision.action, decision.why))
+    def _fill_places(self) -> None:
+        """Launch steps that are queued, in their order, for as long as there is room for one of them."""
+        while not self._context.stop.stopped:
+            heads = [(steps[0], name) for name, steps in self._queues.items() if steps and self._has_room(name)]
+            if not heads:
+                return
+            (_, step_id), name = min(heads, key=lambda head: head[0])
+            heapq.heappop(self._queues[name])
+            launched = self._postponed.pop(step_id, None)
+            if launched and step_id in self._waiting:  # it may wait again for what was lost
+                self._launch(self._steps[step_id], *launched)
+
+    def _has_room(self, name: _Queue) -> bool:
+        if name is None:
+            return len(self._running.keys() - self._dispatched) < _MOST_REUSED_AT_ONCE
+        target, demand = name
+        capacity, in_use = self._context.compute(target).capacity(), self._in_use[target]
+        return all(in_use[what] + amount <= capacity[what] + _ROUNDING for what, amount in demand)
+
+    def _launch(self, step: StepDefinition, call: StepCall, decided: CacheDecision) -> None:
+        if self._is_at_work(step, call):
+            return
+        if call.key in self._settled and not decided.record and not self._forced(step):
+            self._settled.discard(call.key)
+            self._ready.append(step.id)  # the same step has ended well since: its result is there
+            return
+        self._start(call, decided)
+        if not decided.record:
+            self._reserve(step, 1)
+            self._dispatched.add(step.id)
+        self._perform(call, decided)
+
+    def _start(self, call: StepCall, decided: CacheDecision) -> None:
+        self._context.emit(starting(call, decided.decision.action, decided.decision.why))
+        del self._waiting[call.definition.id]
+        self._running[call.definition.id] = call
+        self._keys[call.key] += 1
+
+    def _serve(self, serving: Serving, call: StepCall, decided: CacheDecision) -> None:
+        """Serve the step's result past Prefect's engine, or leave it to that if it can't be put where it belongs."""
+        step = call.definition
+        upstream = [self._task_run_id(before) for before in step.upstream]
+        self._start(call, decided)
+        if serving.takes_long(call):
+            serving.begin(call, decided, upstream)
+        elif (result := serving.serve(call, decided, upstream)) is not None:  # one without outputs is empty
+            self._take_result(step.id, result)
+        else:
+            self._perform(call, decided)
+
+    def _task_run_id(self, step: str) -> str:
+        return str(self._futures[step].task_run_id) if step in self._futures else self._served.task_run_ids[step]
+
+    @property
+    def _served(self) -> Serving:
+        assert self._serving is not None
+        return self._serving
+
+    def _perform(self, call: StepCall, decided: CacheDecision) -> None:
+        """Let Prefect's engine perform the step, or use its result again."""
+        step = call.definition
         lookup = self._lookups[step.id] = CacheLookup(self._context, call, decided)
         lookup.rewinds = self._rewound[step.id] < _MOST_REWOUND
         task = make_task(
@@ -160,15 +232,10 @@ class Engine:
             lambda _: lookup,
             self._context.store.locks,
             self._context.results,
-            always=decision.action == "run" and self._forced(step),
+            always=decided.decision.action == "run" and self._forced(step),
         )
-        self._running[step.id] = call
-        if not decided.record:
-            self._reserve(step, 1)
-            self._dispatched.add(step.id)
-        future = task.submit(
-            bindings={}, wait_for=[self._futures[before] for before in step.upstream if before in self._futures]
-        )
+        ended = [self._futures.get(before) or self._served.state(before) for before in step.upstream]
+        future = task.submit(bindings={}, wait_for=ended)
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
 
@@ -192,27 +259,31 @@ class Engine:
     # Taking what ended ----------------------------------------------------------------------------------------------
 
     def _take_ended(self) -> None:
-        if not self._running:
+        if not self._running or (self._ready and self._ended.empty()):
             return
+        if self._serving and self._ended.empty():
+            self._serving.tell()
         step_id = self._ended.get()
         self._settle(step_id)
         while not self._ended.empty():
             self._settle(self._ended.get())
 
     def _settle(self, step_id: str) -> None:
-        call = self._running.pop(step_id)
+        if step_id not in self._futures:
+            self._settle_served(step_id)
+            return
         future = self._futures[step_id]
         future.wait()  # at once; without it Prefect asks the server for the state
         state = future.state
         if step_id in self._dispatched:
-            self._reserve(call.definition, -1)
+            self._dispatched.discard(step_id)
+            self._reserve(self._steps[step_id], -1)
         result: Any = state.result(raise_on_failure=False)
         if state.is_completed() and isinstance(result, StepResult):
-            self._outcome.results[step_id] = result
-            for later in self._dependants[step_id]:
-                if later in self._waiting:
-                    self._waiting[later].discard(step_id)
-        elif (lost := self._lookups[step_id].lost) and not self._context.stop.stopped:
+            self._take_result(step_id, result)
+            return
+        self._has_ended(step_id)
+        if (lost := self._lookups[step_id].lost) and not self._context.stop.stopped:
             self._rewind(step_id, lost)
         elif state.is_cancelled():
             self._context.emit({"step": step_id, "status": "cancelled"})
@@ -223,6 +294,28 @@ class Engine:
                 self._context.stop.stop()
         else:
             self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
+
+    def _settle_served(self, step_id: str) -> None:
+        result, decided = self._served.take(step_id)
+        if result is None:
+            self._perform(self._running[step_id], decided)
+        else:
+            self._take_result(step_id, result)
+
+    def _take_result(self, step_id: str, result: StepResult) -> None:
+        self._settled.add(self._has_ended(step_id).key)
+        self._outcome.results[step_id] = result
+        for later in self._dependants[step_id]:
+            if later in self._waiting:
+                self._waiting[later].discard(step_id)
+                if not self._waiting[later]:
+                    self._ready.append(later)
+
+    def _has_ended(self, step_id: str) -> StepCall:
+        call = self._running.pop(step_id)
+        self._keys[call.key] -= 1
+        self._ready.extend(self._same.pop(call.key, ()))
+        return call
 
     def _rewind(self, step_id: str, lost: LostBytes) -> None:
         """Let the step wait for those before it whose results can't be had any more, which run again."""
@@ -235,6 +328,9 @@ class Engine:
                 waits.add(before)
                 del results[before]
                 self._waiting[before] = set()
+                self._ready.append(before)
+                self._futures.pop(before, None)
+                self._settled.discard(result.record.key)
                 for later in self._dependants[before]:
                     if later in self._waiting:
                         self._waiting[later].add(before)
@@ -244,6 +340,7 @@ class Engine:
             return
         self._rewound[step_id] += 1
         self._waiting[step_id] = waits
+        self._futures.pop(step_id, None)
 
     def _fail(self, step_id: str, message: str) -> None:
         self._outcome.failures[step_id] = message

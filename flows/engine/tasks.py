@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from prefect import Task
 from prefect.cache_policies import CachePolicy
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State, StateDetails, TaskRun
 from prefect.context import TaskRunContext
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
@@ -21,19 +25,24 @@ from prefect.transactions import IsolationLevel
 from prefect.utilities.engine import emit_task_run_state_change_event
 
 from stepwell.blocks.store.run_folder import Event
-from stepwell.blocks.store.sharing import LostBytes
+from stepwell.blocks.store.sharing import WAITER, LostBytes
 from stepwell.blocks.system.locks import KeyLocks
-from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer
+from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer, result_path
 from stepwell.errors import StepCancelledException, StepwellError, StoreException
 from stepwell.flows.engine.execution import perform
-from stepwell.flows.engine.materialization import materialize
+from stepwell.flows.engine.materialization import materialize, only_links
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.task_runs.served import ServedTaskRuns
 from stepwell.model.definitions import StepDefinition
 from stepwell.model.records import StepCall, StepRecord, StepResult
 
 StepFuture = PrefectFuture[StepResult]
+_MOST_MADE_AGAIN = 5
 _LOST = "the bytes of its input can't be had: the step that makes them runs again"
+
+_MOST_AT_ONCE = 64
+"""How many results are put where they belong at once, if that takes more than a link."""
 
 
 class CacheLookup:
@@ -70,6 +79,7 @@ class CacheLookup:
             origin = self.context.store.origin(found.key)
             _tell_when_cached(self.words("reused"))
             self._hit = CacheHit(found)
+            _served.setdefault(self.context, []).append(self)
             self.context.emit(
                 {
                     "step": self.call.definition.id,
@@ -83,6 +93,20 @@ class CacheLookup:
                 }
             )
         return self._hit
+
+    def served(self, tree: str) -> bool:
+        """Return whether the record that was found names the tree."""
+        return self._hit is not None and any(a.digest == tree for a in self._hit.record.outputs.values())
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is to end: nobody waits for a result any longer."""
+        return self.context.stop.stopped
+
+    def tell(self, words: str) -> None:
+        """Tell what the step waits for."""
+        get_run_logger().info(words)
+        self.context.emit({"step": self.call.definition.id, "progress": words})
 
     def words(self, happened: str) -> str:
         """Return what happens to the step and why, as Prefect is told: `reused: the same as in digits#12 of …`."""
@@ -129,6 +153,10 @@ Prepare = Callable[[Mapping[str, Any]], CacheLookup]
 _CURRENT: ContextVar[tuple[object, CacheLookup | StepwellError] | None] = ContextVar("stepwell_current", default=None)
 
 
+_served: WeakKeyDictionary[RunContext, list[CacheLookup]] = WeakKeyDictionary()
+"""What each run used again."""
+
+
 @dataclass
 class StepReuse(CachePolicy):
     """Prefect's cache key of a step: the workspace and the fingerprint's key."""
@@ -148,7 +176,8 @@ class StepReuse(CachePolicy):
             return None
         lookup.task_run_id = str(task_ctx.task_run.id)
         LOOKUP.set(lookup.look_up)
-        return f"{lookup.context.workspace.name}.{lookup.call.key}"
+        WAITER.set(lookup)
+        return result_path(lookup.context.workspace.name, lookup.call.key)
 
 
 class StepBody:
@@ -202,7 +231,7 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
     logger.info("runs: %s", words.partition(": ")[2])
     context.emit({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
-        record = perform(context, call, step_run_id, lambda text: logger.info(text.rstrip("\n")))
+        record = _performed(lookup, step_run_id, lambda text: logger.info(text.rstrip("\n")))
     except LostBytes as error:
         if not lookup.rewinds:
             raise
@@ -221,6 +250,23 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
     return Completed(message=words, data=StepResult(record, context.workspace.name))
 
 
+def _performed(lookup: CacheLookup, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
+    """Perform the call. Where no engine does it, steps whose bytes are lost are performed once more before it."""
+    context = lookup.context
+    for left in reversed(range(_MOST_MADE_AGAIN)):
+        try:
+            return perform(context, lookup.call, step_run_id, on_output)
+        except LostBytes as error:
+            maker = next((one for one in _served.get(context, ()) if one.served(error.tree)), None)
+            if lookup.rewinds or maker is None or not left:
+                raise
+            step, again = maker.call.definition.id, str(uuid4())
+            context.emit({"step": step, "status": "running", "step_run_id": again})
+            made = _performed(maker, again, on_output)
+            context.emit({"step": step, "status": "done", "seconds": made.seconds, "key": made.key})
+    raise AssertionError
+
+
 def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | StepwellError:
     try:
         return prepare(bindings)
@@ -228,4 +274,84 @@ def _prepared(prepare: Prepare, bindings: Mapping[str, Any]) -> CacheLookup | St
         return error
 
 
-# Steps in a flow of the user's own --------------------------------------------------------------------------------------
+@contextmanager
+def without_lines_of_reused_steps() -> Iterator[None]:
+    """Log one line for a reused step while the block runs: the one that says why."""
+    logger = logging.getLogger("prefect.task_runs")
+    logger.addFilter(_is_worth_a_line)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(
+        ("Finished in state Cached", "Running hook 'reason'", "Hook 'reason' finished")
+    )
+
+
+# Served past Prefect's engine -------------------------------------------------------------------------------------------
+
+
+class Serving:
+    """Serves results without Prefect's engine, and has Prefect's server told of that. `ended` gets the ids of what `begin` began."""
+
+    def __init__(self, context: RunContext, task_runs: ServedTaskRuns, ended: Callable[[str], None]) -> None:
+        self._context = context
+        self._task_runs = task_runs
+        self._ended = ended
+        self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="stepwell-serving")
+        self._begun: dict[str, tuple[Future[StepResult | None], CacheDecision]] = {}
+        self.task_run_ids: dict[str, str] = {}
+        """The task runs of the steps that were served."""
+
+    @classmethod
+    def of_current_flow(cls, context: RunContext, ended: Callable[[str], None]) -> Serving | None:
+        """Return what serves the steps of the current flow run, None if Prefect's engine has to."""
+        task_runs = ServedTaskRuns.of_current_flow()
+        return None if task_runs is None else cls(context, task_runs, ended)
+
+    def takes_long(self, call: StepCall) -> bool:
+        """Return whether more is to be done than to link outputs, so that other steps had better not wait for it."""
+        return self._context.store.shares or not only_links(self._context, call.definition)
+
+    def serve(self, call: StepCall, decided: CacheDecision, upstream: Sequence[str]) -> StepResult | None:
+        """Return the decided result, its outputs at their places; None if they can't be put there."""
+        began, lookup = datetime.now(UTC), CacheLookup(self._context, call, decided)
+        lookup.task_run_id = self._task_runs.new_id()
+        try:
+            record = lookup.look_up("").record
+        except Exception:  # noqa: BLE001  (Prefect's engine takes it for a miss, whatever it is)
+            return None
+        workspace = self._context.workspace.name
+        metadata = self._context.results.plain_metadata(result_path(workspace, call.key))
+        self._task_runs.add(lookup.task_run_id, call.definition, metadata, lookup.words("reused"), upstream, began)
+        self.task_run_ids[call.definition.id] = lookup.task_run_id
+        return StepResult(record, workspace)
+
+    def begin(self, call: StepCall, decided: CacheDecision, upstream: Sequence[str]) -> None:
+        """Serve the result in a thread; `take` has it then."""
+        step = call.definition.id
+        found = self._threads.submit(copy_context().run, self.serve, call, decided, upstream)
+        self._begun[step] = found, decided
+        found.add_done_callback(lambda _: self._ended(step))
+
+    def take(self, step: str) -> tuple[StepResult | None, CacheDecision]:
+        """Return what `serve` returned, and on which decision."""
+        found, decided = self._begun.pop(step)
+        return found.result(), decided
+
+    def state(self, step: str) -> State[bool]:
+        """Return the state of a step that was served, for tasks that waited for it."""
+        ids = {"task_run_id": self.task_run_ids[step], "flow_run_id": self._context.run.run_id}
+        return Completed(name="Cached", data=True, state_details=StateDetails.model_validate(ids))
+
+    def tell(self) -> None:
+        """Have Prefect's server told, in the background, of what was served."""
+        self._task_runs.send()
+
+    def close(self) -> None:
+        """Have Prefect's server told of the rest, if it answers."""
+        self._threads.shutdown()
+        self._task_runs.close()

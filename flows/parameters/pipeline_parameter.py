@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from enum import EnumMeta
@@ -182,12 +182,17 @@ def assign(definitions: Iterable[ParameterDefinition], given: Mapping[str, Any])
     An unknown name or a value of another type raises UserErrorException; an int is taken for a float.
     """
     by_name = {definition.name: definition for definition in definitions}
-    unknown = sorted(set(given) - set(by_name))
+    refuse_unknown(given, by_name)
+    return {name: check(by_name[name], given[name]) if name in given else by_name[name].default for name in by_name}
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    """Raise UserErrorException if one of the names is none of those that a pipeline's parameters have."""
+    unknown = sorted(set(given) - set(known))
     if unknown:
-        near = get_close_matches(unknown[0], by_name, 1)
+        near = get_close_matches(unknown[0], known, 1)
         raise UserErrorException(
             f"The pipeline has no parameter {unknown[0]!r}",
-            {"parameters": ", ".join(by_name) or "none"},
+            {"parameters": ", ".join(known) or "none"},
             f"Write `{near[0]}`." if near else "Correct the name, or add a PipelineParameter of that name to a step.",
         )
-    return {name: check(by_name[name], given[name]) if name in given else by_name[name].default for name in by_name}

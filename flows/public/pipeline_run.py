@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,18 +13,17 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import (
-    DatastoreException,
     ExperimentExecutionException,
     UserErrorException,
 )
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
-from stepwell.flows.public.port_data_reference import PortDataReference
+from stepwell.flows.public.port_data_reference import PortDataReference, gone_error
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
 from stepwell.flows.runs.comparing.run_facts import parameters_of
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
-from stepwell.flows.runs.progress import Progress, follow
+from stepwell.flows.runs.live.progress import Progress, follow
 from stepwell.flows.runs.states import why_failed
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
@@ -164,7 +163,8 @@ class PipelineRun(HostRun):
         Ctrl-C stops the waiting, not the run.
 
         Args:
-            show_output: Whether standard error shows the steps as they come.
+            show_output: Whether standard error shows the steps as they come, and standard output what their scripts write, each
+                line with its step in front.
             timeout_seconds: How long to wait; by default without end. A time-out just returns, as in Azure ML SDK v1.
             raise_on_error: Whether a failure raises; if False, it is only returned.
 
@@ -178,7 +178,12 @@ class PipelineRun(HostRun):
         deadline = time.monotonic() + timeout_seconds
         try:
             if show_output:
-                follow(self.folder, Progress.of_terminal(), until=deadline)
+                follow(
+                    self.folder,
+                    Progress.of_terminal(lines=sys.stdout),
+                    until=deadline,
+                    renew=lambda: renew(self.workspace, self.folder),
+                )
             while self.get_status() not in ENDED and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
@@ -370,14 +375,6 @@ class PipelineRun(HostRun):
 
     def __repr__(self) -> str:
         return f"PipelineRun(name={self.name!r}, id={self.id!r}, experiment={self.experiment_name!r})"
-
-
-def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
-    """Return the error that names the outputs which are gone."""
-    facts: dict[str, object] = {step: ", ".join(names) for step, names in gone.items()}
-    facts |= {} if copied is None else {"files copied": copied}
-    title = "Outputs of the run are gone: the store no longer keeps them"
-    return DatastoreException(title, facts, "Run the pipeline again: they will be made anew.")
 
 
 def all_runs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from stepwell.blocks.arguments.checked import checked
@@ -92,3 +93,11 @@ class PortDataReference:
 
     def __repr__(self) -> str:
         return f"PortDataReference(name={self.name!r}, path_on_datastore={self.path_on_datastore!r})"
+
+
+def gone_error(gone: Mapping[str, tuple[str, ...]], copied: int | None = None) -> DatastoreException:
+    """Return the error that names the outputs which are gone."""
+    facts: dict[str, object] = {step: ", ".join(names) for step, names in gone.items()}
+    facts |= {} if copied is None else {"files copied": copied}
+    title = "Outputs of the run are gone: the store no longer keeps them"
+    return DatastoreException(title, facts, "Run the pipeline again: they will be made anew.")

@@ -6,7 +6,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,9 @@ from stepwell.flows.public.host_run import ENDED, kept_files
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_details import StepDetails
-from stepwell.flows.runs.elsewhere.finding import bring_step
+from stepwell.flows.runs.elsewhere.finding import bring_step, renew
 from stepwell.flows.runs.elsewhere.from_server import server_log
+from stepwell.flows.runs.live.step_logs import follow_step
 from stepwell.flows.runs.summary import StepSummary
 from stepwell.model.fingerprint import CONTENT
 from stepwell.model.nofollow import files_below, is_file, open_file
@@ -116,7 +117,7 @@ class StepRun(StepDetails):
         """Wait until the step, or its run, has ended.
 
         Args:
-            show_output: Whether to print the step's standard output once the waiting is over.
+            show_output: Whether to print what the step's script writes, as it comes.
             timeout_seconds: How long to wait; by default without end. A time-out just returns, as in Azure ML SDK v1.
             raise_on_error: Whether a failure raises; if False, it is only returned.
 
@@ -127,15 +128,36 @@ class StepRun(StepDetails):
             ActivityFailedException: The step failed, and `raise_on_error` is left True.
         """
         deadline = time.monotonic() + timeout_seconds
+        printed = False
+        if show_output:
+            for line, whole in self.follow_log(until=deadline):
+                printed = printed or whole
+                print(line, end="\n" if whole else "\r", flush=True)
         while self.get_status() in ("NotStarted", "Queued", "Running") and time.monotonic() < deadline:
             if self._run.get_status() in ENDED:
                 break
             time.sleep(_POLL_SECONDS)
-        if show_output:
-            print(self.get_stdout_log(), end="")
+        if show_output and not printed:
+            print(self.get_job_log(), end="")
         if raise_on_error and self.get_status() == "Failed":
             raise ActivityFailedException(self._summary.error or "The step failed", {"step": self.name})
         return self.get_status()
+
+    def follow_log(self, until: float = float("inf")) -> Iterator[tuple[str, bool]]:
+        """Iterate over the lines that the script writes to its standard output and error, as they come.
+
+        Args:
+            until: What the monotonic clock reads when the waiting is over; by default the step's end.
+
+        Returns:
+            An iterator over pairs: a line and True, or what a progress bar shows now and False.
+        """
+        return follow_step(self._run.folder, self.id_in_pipeline, until=until, renew=self._bring_again)
+
+    def _bring_again(self) -> None:
+        renew(self._run.workspace, self._run.folder)
+        self.current()
+        self._bring()
 
     def get_stdout_log(self) -> str:
         """Read what the script wrote to its standard output so far.

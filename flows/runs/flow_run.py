@@ -36,7 +36,7 @@ from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import Listener, RunContext
 from stepwell.flows.engine.scheduler import Engine, Outcome
-from stepwell.flows.engine.secret_values import redacted
+from stepwell.flows.keys.secret_values import redacted
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.cancel import watch_for_cancel
@@ -123,12 +123,14 @@ def _run(
 ) -> Outcome:
     context.emit({"status": "Running"})
     outcome, status = Outcome(), "Failed"
+    engine: Engine | None = None
     try:
         preflight(context, pipeline, values)
         check_ready(context, pipeline, values)
         describe(context, pipeline, values, known)
         with watch_for_cancel(context):
-            outcome = Engine(context, pipeline, values, continue_on_failure=options.continue_on_failure).run()
+            engine = Engine(context, pipeline, values, continue_on_failure=options.continue_on_failure)
+            outcome = engine.run()
         status = "Canceled" if outcome.cancelled else "Finished" if outcome.ok else "Failed"
     except StepwellError as error:
         context.emit({"problem": error.message})
@@ -137,7 +139,8 @@ def _run(
         context.emit({"problem": f"Stepwell could not run the pipeline: {type(error).__name__}: {error}"})
         raise
     finally:
-        for line in filter(None, (differing_line(context.run), undeclared_line(context.run))):
+        steps = context.run.steps()
+        for line in filter(None, (differing_line(context.run, steps), undeclared_line(context.run, steps))):
             context.warn(line)
         finish_sharing(context)
         context.emit({"status": status})
@@ -146,6 +149,8 @@ def _run(
                 publish_artifacts(context.run)
         else:
             give_up(str(_flow_context().client.api_url))
+        if engine is not None:
+            engine.tell_rest()
     return outcome
 
 
@@ -200,6 +205,7 @@ def describe(
     context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value], known: Mapping[str, Any]
 ) -> None:
     """Record in the run's folder and in Prefect what runs, with which values, snapshots and commit."""
+    before = str(context.run.facts().get("machine", {}).get("name", ""))
     provenance = known["properties"] if "properties" in known else provenance_of(pipeline)
     if "number" not in known:
         context.run.describe({"number": context.store.next_run_number(), "created": time.time()})
@@ -220,7 +226,7 @@ def describe(
     )
     labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}
     own = run_tags(str(known.get("experiment", pipeline.name)), provenance)
-    tags = place_tags({*_flow_run().tags, *own}, context.workspace.name)
+    tags = place_tags({*_flow_run().tags, *own}, context.workspace.name, before)
     with suppress(Exception), client() as api:
         if labels:
             api.update_flow_run_labels(UUID(context.run.run_id), labels)

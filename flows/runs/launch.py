@@ -27,7 +27,7 @@ from stepwell.blocks.system.locks import shared
 from stepwell.blocks.workspace.workspace_store import place_tags
 from stepwell.errors import ExperimentExecutionException, ServerException
 from stepwell.flows.engine.run_context import RunContext
-from stepwell.flows.engine.secret_values import declared_secrets, redacted, secrets_of
+from stepwell.flows.keys.secret_values import declared_secrets, redacted, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value, check
 from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, preflight, provenance_of, run_tags, shown_values
@@ -75,7 +75,7 @@ class RunToBe(RunContext):
         if datastore.local_root is not None:
             return super().digest_data(data)
         path = datastore.inside(data.path)
-        if not datastore.listed(path):
+        if not datastore.exists(path):
             raise self.missing(data)
         return Artifact(data.datastore, path, "", 0, kept=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ def summarize(run: RunFolder) -> RunSummary:
         status = _status_of_flow(journal)
     elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
-    steps = (_step(run, step_id, state) for step_id, state in latest_states(journal).items())
+    steps = (_step(run, step_id, state, redact) for step_id, state in latest_states(journal).items())
     return RunSummary(
         run_id=run.run_id,
         status=status,
@@ -196,7 +196,7 @@ def _ended_with_run(step: StepSummary, status: str) -> StepSummary:
     return replace(step, status="skipped")
 
 
-def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
+def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], str]) -> StepSummary:
     summary = StepSummary(
         id=step_id,
         status=state.get("status", "waiting"),
@@ -216,8 +216,8 @@ def _step(run: RunFolder, step_id: str, state: Event) -> StepSummary:
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),
     )
-    events = read_events(summary.folder(run) / "control", here().redact) if summary.step_run_id else []
-    events += read_events(added_to(run, step_id), here().redact)
+    events = read_events(summary.folder(run) / "control", redact) if summary.step_run_id else []
+    events += read_events(added_to(run, step_id), redact)
     return replace(summary, events=tuple(events))
 
 

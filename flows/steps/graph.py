@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import merge
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, PipelineData
+from stepwell.flows.steps.ports import original
 from stepwell.flows.steps.step import Step
 from stepwell.model.definitions import ParameterDefinition, StepDefinition
 
@@ -36,8 +38,8 @@ class Graph:
         wanted = [item for item in listed if isinstance(item, Step)]
         self._note(dict.fromkeys(wanted))
         wanted += [self._writer(item, None) for item in listed if isinstance(item, PipelineData)]
-        closed = self._closed(wanted)
-        missing = [step for step in closed if step not in wanted]
+        closed, listed_steps = self._closed(wanted), set(wanted)
+        missing = [step for step in closed if step not in listed_steps]
         if missing and not resolve_closure:
             raise UserErrorException(
                 f"The pipeline needs step {missing[0].name!r}, which is not listed",
@@ -79,9 +81,9 @@ class Graph:
     def _closed(self, steps: Iterable[Step]) -> list[Step]:
         """Return the steps and all that they wait for; one found by `run_after` alone brings its own outputs."""
         found: dict[Step, None] = {}
-        waiting = list(steps)
+        waiting = deque(steps)
         while waiting:
-            step = waiting.pop(0)
+            step = waiting.popleft()
             if step not in found:
                 found[step] = None
                 self._note((step, *step.predecessors))
@@ -118,8 +120,13 @@ class Graph:
         """Return the steps as plain values, tied to each other by id."""
         producers = {output: (self.ids[step], name) for step in self.steps for output, name in step.produced.items()}
         return tuple(
-            step.define(step_id=self.ids[step], producers=producers, ids=self.ids, source_directory=source_directory)
-            for step in self.steps
+            step.define(
+                step_id=self.ids[step],
+                producers={name: producers[name] for item in step.inputs if (name := id(original(item))) in producers},
+                ids={before: self.ids[before] for before in step.predecessors if before in self.ids},
+                source_directory=source_directory,
+            )
+            for step in self.steps  # each told of what it needs alone, for it looks at all that it is told
         )
 
     def parameters(self) -> tuple[ParameterDefinition, ...]:
@@ -129,10 +136,13 @@ class Graph:
 
 def _unique_names(steps: Iterable[Step]) -> Mapping[Step, str]:
     ids: dict[Step, str] = {}
+    taken, counts = set[str](), dict[str, int]()
     for step in steps:
-        name, count = step.name, 1
-        while name in ids.values():
+        name, count = step.name, counts.get(step.name, 1)
+        while name in taken:
             count += 1
             name = f"{step.name}-{count}"
+        counts[step.name] = count
+        taken.add(name)
         ids[step] = name
     return ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
@@ -273,11 +274,10 @@ class Step(TaskMethods):
             ("input", list(self._input_names.values())),
             ("output", [port_of(item).name for item in self.outputs]),
         ):
-            for name in names:
-                if names.count(name) > 1:
-                    raise UserErrorException(
-                        f"The step {self.name!r} has two {kind}s called {name!r}", hint=f"Name each {kind} differently."
-                    )
+            for name in (name for name, count in Counter(names).items() if count > 1):
+                raise UserErrorException(
+                    f"The step {self.name!r} has two {kind}s called {name!r}", hint=f"Name each {kind} differently."
+                )
         used = {parameter.name for parameter in self.parameters}
         clash = sorted(name for name in used & set(self._params) if getattr(self._params[name], "name", None) != name)
         if clash:

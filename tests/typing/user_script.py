@@ -131,7 +131,7 @@ from stepwell import (
 )
 
 ws: Workspace = Workspace.create("typed", exist_ok=True)
-store: Datastore = Datastore.register(ws, "raw", "file:///tmp/raw", overwrite=True, shared=False)
+store: Datastore = Datastore.register(ws, "raw", "file:///tmp/raw", overwrite=True, trust_times=False, shared=False)
 uploaded: DataReference = store.upload_files(["a.csv"], target_path="in")
 default: Datastore = ws.get_default_datastore()
 print(__version__, store.url, [name for name in ws.datastores], uploaded.path("a.csv").as_download())

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.datasets.files import web_addresses
 from stepwell.blocks.datasets.files.made_files import made_files
 from stepwell.blocks.datasets.files.queries import asked
+from stepwell.blocks.datasets.files.real_paths import RealPaths, paths_below
 from stepwell.blocks.datastores.datastore_files import PRIVATE
 from stepwell.blocks.datastores.datastore_places import place_of_address
 from stepwell.blocks.datastores.datastore_urls import local_path
-from stepwell.blocks.datastores.remote_delivery import RemotePlace
+from stepwell.blocks.datastores.remote_data import RemoteData, time_of
 from stepwell.blocks.datastores.remote_files import Facts
 from stepwell.blocks.system.files import copy_file
 from stepwell.blocks.system.home import make_folder
@@ -41,8 +42,6 @@ from stepwell.script.tables.row_operations import chosen_files
 
 MOST_LINKS = 20_000
 """How many links to folders are followed in one folder: folders that link each other have no end."""
-
-_FAR_TIMES = ("LastModified", "last_modified", "mtime", "modified", "updated", "created")
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,8 @@ class CurrentFiles:
     def digests(self) -> tuple[str, ...]:
         """The SHA-256 of each file; those of unchanged files are known."""
         real, here = RealPaths(), [file for file in self.files if file.place and not file.known_digest]
-        found = {entry.path: entry.digest for entry in self._read(here, real)}
-        return tuple(file.known_digest or found.get(file.name) or self._far_digest(file) for file in self.files)
+        found, far = {entry.path: entry.digest for entry in self._read(here, real)}, self._far_digests
+        return tuple(file.known_digest or found.get(file.name) or far[file.datastore][file.path] for file in self.files)
 
     @property
     def tree(self) -> Tree:
@@ -117,8 +116,12 @@ class CurrentFiles:
 
     @cached_property
     def tree_here(self) -> Tree:
-        """The files, all of them on this machine, as what a folder of links to them leads to."""
-        entries = self._read(self.files, RealPaths())
+        """The files as what a folder of links to them, and of copies of those that stand elsewhere, leads to."""
+        entries = self._read([file for file in self.files if file.place], RealPaths())
+        far = [file for file in self.files if not file.place]
+        entries += [
+            Entry(file.name, "file", self._far_digests[file.datastore][file.path], file.size, False) for file in far
+        ]
         return Tree(
             tuple(entry._replace(path="") for entry in entries) if self.is_single_file else tuple(sorted(entries))
         )
@@ -151,9 +154,24 @@ class CurrentFiles:
                 entries.append(Entry(file.name, "file", digest_file(path, status), status.st_size, executable))
         return entries
 
-    def _far_digest(self, file: FoundFile) -> str:
-        assert self._workspace is not None
-        return RemotePlace(self._workspace.store, self._datastore(file.datastore), "").digest(file.path, file.facts)
+    @cached_property
+    def _far_data(self) -> dict[str, RemoteData]:
+        """What holds the files of each datastore that stands elsewhere."""
+        names = dict.fromkeys(file.datastore for file in self.files if file.place is None)
+        assert self._workspace is not None or not names
+        return {name: RemoteData(self._workspace.store, self._datastore(name)) for name in names if self._workspace}
+
+    @cached_property
+    def _far_digests(self) -> dict[str, dict[str, str]]:
+        def listed(name: str, files: Iterable[FoundFile]) -> dict[str, Facts]:
+            return {file.path: file.facts for file in files if file.place is None and file.datastore == name}
+
+        def again(name: str) -> dict[str, Facts]:
+            return listed(name, look(self._workspace, self.definition).files)
+
+        return {
+            name: data.digests(listed(name, self.files), partial(again, name)) for name, data in self._far_data.items()
+        }
 
     def _datastore(self, name: str) -> Datastore:
         assert self._workspace is not None
@@ -165,13 +183,21 @@ class CurrentFiles:
         `links`: files of this machine are linked rather than copied.
         """
         paths, made, real = list[Path](), set[Path](), RealPaths()
+        for name, data in self._far_data.items():
+            data.bring(
+                {
+                    file.path: (self._far_digests[name][file.path], folder / file.name)
+                    for file in self.files
+                    if file.place is None and file.datastore == name
+                }
+            )
         for file in self.files:
             target = folder / file.name
             if target.parent not in made:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 made.add(target.parent)
             if file.place is None:
-                self._datastore(file.datastore).get_file(file.path, target)
+                pass
             elif links:
                 os.symlink(real.of(os.fspath(file.place)), target)
             else:
@@ -184,7 +210,7 @@ class CurrentFiles:
         real = RealPaths()
         left = {os.path.join(folder, file.name): real.of(os.fspath(file.place or "")) for file in self.files}
         try:
-            return all(os.readlink(path) == left.pop(path, "") for path in _paths_below(os.fspath(folder))) and not left
+            return all(os.readlink(path) == left.pop(path, "") for path in paths_below(os.fspath(folder))) and not left
         except OSError:  # no link
             return False
 
@@ -197,21 +223,6 @@ class CurrentFiles:
                 make_folder(place.parent)
                 self._datastore(file.datastore).get_file(file.path, place)
             yield LocalFile(file.name, str(place))
-
-
-class RealPaths:
-    """Paths without links; those of folders are looked up once."""
-
-    def __init__(self) -> None:
-        self._folders: dict[str, str] = {}
-
-    def of(self, path: str) -> str:
-        """Return where a path leads in the end."""
-        folder, name = os.path.split(path)
-        if folder not in self._folders:
-            self._folders[folder] = os.path.realpath(folder)
-        real = os.path.join(self._folders[folder], name)
-        return os.path.realpath(real) if os.path.islink(real) else real
 
 
 def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:
@@ -320,12 +331,6 @@ def _status(path: str) -> os.stat_result | None:
     return status if stat.S_ISREG(status.st_mode) else None
 
 
-def _paths_below(folder: str) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        yield from (os.path.join(place, name) for name in names)
-        yield from (path for name in folders if os.path.islink(path := os.path.join(place, name)))
-
-
 def _local(datastore: Datastore, path: str, status: os.stat_result) -> FoundFile:
     assert datastore.local_root is not None
     place = datastore.local_root / path
@@ -333,9 +338,7 @@ def _local(datastore: Datastore, path: str, status: os.stat_result) -> FoundFile
 
 
 def _far(datastore: str, path: str, facts: Facts) -> FoundFile:
-    told = next((facts[name] for name in _FAR_TIMES if facts.get(name)), 0)
-    changed = told.timestamp() if isinstance(told, datetime) else told if isinstance(told, (int, float)) else 0
-    return FoundFile("", datastore, path, int(facts.get("size") or 0), float(changed), facts=facts)
+    return FoundFile("", datastore, path, int(facts.get("size") or 0), time_of(facts), facts=facts)
 
 
 def _made(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> CurrentFiles:

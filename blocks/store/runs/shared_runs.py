@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import time
 import zipfile
 from collections.abc import Iterable
@@ -59,8 +60,11 @@ class SharedRuns:
         created = float(run.facts().get("created", 0) or time.time())
         self.objects.put(f"runs-by-time/{_END_OF_TIME - int(created * 1000):015d}-{run.run_id}", b"")
 
-    def tell(self, run: RunFolder, parts: list[int]) -> list[int]:
-        """Write the run's head, as it is now, and return the ends of the journal's parts; `parts` are those told before."""
+    def tell(self, run: RunFolder, parts: list[int], state: str = "") -> list[int]:
+        """Write the run's head, as it is now, and return the ends of the journal's parts; `parts` are those told before.
+
+        `state`: how the run stands, if its journal doesn't say it.
+        """
         try:
             journal = read_bytes(run.path / "journal.jsonl")
         except OSError:
@@ -74,7 +78,7 @@ class SharedRuns:
         head = {
             "format": _FORMAT,
             "machine": machine(),
-            "state": str(run.status().get("status", "NotStarted")),
+            "state": state or str(run.status().get("status", "NotStarted")),
             "sequence": len(journal),
             "heartbeat": time.time(),
             "facts": run.facts(),
@@ -99,6 +103,27 @@ class SharedRuns:
         data = _packed(run.path, [name for name in names if name not in _NOT_SHOWN])
         if data:
             self.objects.put(f"runs/{run.run_id}/own.zip", data)
+
+    def note_untold(self, run_id: str) -> None:
+        """Note that the run is still to be told of."""
+        with suppress(OSError):
+            make_folder(self._untold)
+            (self._untold / run_id).touch()
+
+    def forget_untold(self, run_id: str) -> None:
+        """Forget that the run was to be told of."""
+        with suppress(OSError):
+            (self._untold / run_id).unlink(missing_ok=True)
+
+    def untold(self) -> list[RunFolder]:
+        """Return the runs that are still to be told of."""
+        with suppress(OSError):
+            return [RunFolder(self._folder / name) for name in sorted(os.listdir(self._untold)) if _is_id(name)]
+        return []
+
+    @property
+    def _untold(self) -> Path:
+        return self._folder.parent / "untold"
 
     # Seeing -----------------------------------------------------------------------------------------------------------
 

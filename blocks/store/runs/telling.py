@@ -43,7 +43,7 @@ class Teller:
     def __init__(self, run: RunFolder, shared: SharedRuns) -> None:
         self._run, self._shared = run, shared
         self._done = threading.Event()
-        self._reason = ""
+        self._reason = self._state = ""
         self._parts: list[int] = []
         self._read = 0
         self._announced = self._taken = False
@@ -57,13 +57,21 @@ class Teller:
         """Begin to tell."""
         self._thread.start()
 
-    def stop(self) -> str:
-        """Tell the rest, and return why that could not be done, '' if it was."""
+    def stop(self, state: str = "") -> str:
+        """Tell the rest, and return why that could not be done, '' if it was; `state`: what the journal doesn't say.
+
+        What could not be told is noted, and told when the next run of this store begins, or somebody lists its runs.
+        """
+        self._state = state
         self._done.set()
         self._thread.join(_PATIENCE_SECONDS)
-        return "the datastore does not answer" if self._thread.is_alive() else self._reason
+        reason = "the datastore does not answer" if self._thread.is_alive() else self._reason
+        if reason and not self._taken:
+            self._shared.note_untold(self._run.run_id)
+        return reason
 
     def _tell_on(self) -> None:
+        tell_missed(self._shared)
         while not self._done.wait(_LOOK_SECONDS if self._announced else 0.0):
             self._tell(last=False)
         self._tell(last=True)
@@ -84,11 +92,11 @@ class Teller:
             self._tell_steps()
             if last:
                 self._shared.tell_own(self._run)
-            self._parts = self._shared.tell(self._run, self._parts)
+            self._parts = self._shared.tell(self._run, self._parts, self._state)
             if not self._announced:
                 self._shared.announce(self._run)
             self._announced, self._reason, self._answered = True, "", time.time()
-        except (StepwellError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (nothing of this may end a run)
             self._announced = True  # the rest of the time goes on as usual
             self._reason = error.title if isinstance(error, StepwellError) else str(error)
         self._told_at, self._told_size, self._told_state = time.monotonic(), size, state
@@ -123,7 +131,16 @@ class Teller:
         return step
 
 
-def tell_now(run: RunFolder, shared: SharedRuns) -> None:
-    """Tell how the run stands, once, with what all of its steps left."""
+def tell_now(run: RunFolder, shared: SharedRuns) -> bool:
+    """Tell how the run stands, once, with what all of its steps left; return whether that was done."""
     teller = Teller(run, shared)
     teller._tell(last=True)  # noqa: SLF001  (its own)
+    return not teller._reason  # noqa: SLF001
+
+
+def tell_missed(shared: SharedRuns) -> None:
+    """Tell of the runs of this machine that could not be told of when they ended."""
+    for run in shared.untold():
+        if not run.is_alive() and not run.heard() and not tell_now(run, shared):
+            return
+        shared.forget_untold(run.run_id)

@@ -7,6 +7,8 @@ packs/<aa>/<tree>.tar             instead, those of a tree of many small files
 index/<step>/<key>                empty; finds the records of a step
 partial/<rows>/<key>              empty; finds records that differ in the content of inputs at most
 observed/<code>/<path>            a file that a step with this code was seen to read
+leases/<key>                      who runs a step now
+touch/<day>/…, gc/                which results were used when, and what a collection of garbage condemned
 """
 
 from __future__ import annotations

@@ -19,9 +19,11 @@ create table if not exists shared (key text primary key, by text, run text, key_
 create table if not exists waiting (key text primary key) without rowid;
 create table if not exists promised (tree text primary key) without rowid;
 create table if not exists there (name text primary key, at real) without rowid;
+create table if not exists used (key text primary key, day integer) without rowid;
 create table if not exists held (blob text primary key, path text) without rowid;
 """
 _AT_ONCE = 500
+_DAY = 86_400
 
 
 class Ledger:
@@ -101,6 +103,15 @@ class Ledger:
     def forget_there(self, names: Iterable[str]) -> None:
         """Forget that these objects are there."""
         self._write(("delete from there where name = ?", [(name,) for name in names]))
+
+    def used_today(self) -> set[str]:
+        """Return the keys whose use was told today."""
+        return {str(row[0]) for row in self._rows("select key from used where day = ?", int(time.time() // _DAY))}
+
+    def note_used(self, keys: Iterable[str]) -> None:
+        """Note that the use of these keys was told today."""
+        today = int(time.time() // _DAY)
+        self._write(("insert or replace into used values (?, ?)", [(key, today) for key in keys]))
 
     def note_held(self, paths: Iterable[tuple[str, str]]) -> None:
         """Note where the bytes of files are on this machine."""

@@ -6,7 +6,8 @@ import json
 import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 from stepwell.blocks.remote.archives import TOP, pack, unpack
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.store.shared.collection import condemned_since
 from stepwell.blocks.store.shared.envelope import Keys, Refused, seal, unseal
 from stepwell.blocks.store.shared.layout import (
     blob_name,
@@ -28,7 +30,7 @@ from stepwell.blocks.store.shared.layout import (
     record_name,
     tree_name,
 )
-from stepwell.blocks.store.shared.ledger import Ledger
+from stepwell.blocks.store.shared.ledger import BELIEVED_SECONDS, Ledger
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.system.files import copy_file, remove
 from stepwell.errors import DatastoreException
@@ -67,6 +69,7 @@ class RemoteResults:
         self.objects = objects
         self._keys = keys
         self._ledger = ledger
+        self._about_to_go: tuple[Collection[str], float] = (), -BELIEVED_SECONDS - 1
 
     def distrust(self, key_id: str = "") -> str:
         """Return why what a key signs is not believed, that of this home if none is named; '' if it is."""
@@ -203,7 +206,14 @@ class RemoteResults:
 
     def _stands(self, name: str, size: int) -> bool:
         found = self.objects.stat(name)
-        return found is not None and found.size == size
+        return found is not None and found.size == size and name not in self._condemned()
+
+    def _condemned(self) -> Collection[str]:
+        """Return what a collection of garbage is about to remove; it waits for longer than this is believed."""
+        names, at = self._about_to_go
+        if time.monotonic() - at > BELIEVED_SECONDS:
+            names, at = self._about_to_go = condemned_since(self.objects).keys(), time.monotonic()
+        return names
 
     def tree(self, tree: str) -> Tree | None:
         """Return what a tree consists of, None if nobody tells."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,55 +9,49 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import TypeVar
 
 from stepwell.blocks.remote.driver import Traffic
+from stepwell.blocks.remote.leases import Leases
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.shared import single_flight
+from stepwell.blocks.store.shared.collection import tell_use
 from stepwell.blocks.store.shared.envelope import Keys, Refused
-from stepwell.blocks.store.shared.layout import observed_folder
+from stepwell.blocks.store.shared.layout import observed_folder, record_name
 from stepwell.blocks.store.shared.ledger import Ledger
+from stepwell.blocks.store.shared.mode import Mode
+from stepwell.blocks.store.shared.patience import Patience
 from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Uploads
 from stepwell.blocks.store.sharing import LostBytes, SharingReport
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import protect
+from stepwell.blocks.system.living import machine
 from stepwell.blocks.system.locks import exclusive, shared
-from stepwell.errors import DatastoreException, ServerException, StepwellError, UserErrorException
+from stepwell.errors import DatastoreException, StepwellError
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.tree import Tree, scan
 
 _T = TypeVar("_T")
-Mode = Literal["on", "read", "off"]
-VARIABLE = "STEPWELL_SHARED"
 
-_SECONDS, _ATTEMPTS, _AWAY_SECONDS = 5.0, 2, 60.0
+_SECONDS = 5.0
 """A look waits so long; after so many in vain, nothing is looked for so long."""
 
 _UNKNOWN_SECONDS = 30.0
 """How long it is believed that nobody has a result."""
+
+_NOTHING_TO_RUN = -1.0
+"""The duration of a step whose result is there: no other machine is asked to let it run."""
 
 _MOST_READS = 2000
 """Observed reads of all steps up to which they are listed at once; with more, those of each step are."""
 
 Opened = Callable[..., RemoteObjects]
 """Opens the objects of the workspace's shared store: `opened(timeout=…, pauses=…, traffic=…)`."""
-
-
-def sharing_mode() -> Mode:
-    """Return what STEPWELL_SHARED says of this machine: to share (`on`, by default), to `read` only, or neither (`off`).
-
-    Another word raises UserErrorException.
-    """
-    given = os.environ.get(VARIABLE, "").strip() or "on"
-    if given not in get_args(Mode):
-        facts = {"variable": VARIABLE, "value": given}
-        raise UserErrorException("Whether results are shared is not clear", facts, "Set it to on, read or off.")
-    mode: Mode = given  # type: ignore[assignment]
-    return mode
 
 
 @dataclass
@@ -70,8 +63,8 @@ class _Known:
     delivered: set[str] = field(default_factory=set)
     observed: dict[str, set[str]] = field(default_factory=dict)
     all_observed: set[str] | None = None
-    failures: int = 0
-    away_until: float = 0.0
+    used: set[str] = field(default_factory=set)
+    seconds: dict[str, float] = field(default_factory=dict)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -91,6 +84,11 @@ class SharedStore(Store):
         self._moves = RemoteResults(opened(traffic=self.traffic), keys, self.ledger)
         self._uploads = Uploads()
         self._known = _Known()
+        self._patience = Patience(self._uploads.note_away)
+        if mode == "on":
+            leases = Leases(self._looks.objects, machine()["name"], pause=single_flight.pause)
+            flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds)
+            self.locks = single_flight.LeasedLocks(self.written / "locks", flights)
 
     @property
     def remote(self) -> RemoteResults:
@@ -101,12 +99,14 @@ class SharedStore(Store):
 
     def lookup(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key, also one that others have; its bytes come when they are needed."""
-        found = self.lookup_here(key)
-        if isinstance(found, StepRecord):
-            return found
-        theirs = self._asked(lambda: self._look_for(key), None)
-        if isinstance(theirs, Shared):
-            return self.adopt(theirs)
+        found, known = self.lookup_here(key), self._known
+        theirs = None if isinstance(found, StepRecord) else self._asked(lambda: self._look_for(key), None)
+        if isinstance(found, StepRecord) or isinstance(theirs, Shared):
+            known.used.add(key)
+            known.seconds[key] = _NOTHING_TO_RUN
+            return found if isinstance(found, StepRecord) else self.adopt(theirs)  # type: ignore[arg-type]
+        if known.seconds.get(key) == _NOTHING_TO_RUN:
+            del known.seconds[key]
         return Miss(f"the shared record {theirs.reason}") if isinstance(theirs, Refused) and not found.reason else found
 
     def lookup_here(self, key: str) -> StepRecord | Miss:
@@ -168,9 +168,10 @@ class SharedStore(Store):
         """Return the recent record of a step of that name whose rows differ least; of others, where here is none."""
         found = super().nearest(step, fingerprint)
         if found is None and self._may_ask(f"nearest {step}"):
-            none: list[StepRecord] = []
-            others = self._asked(lambda: [theirs.record for theirs in self._looks.nearest(step)], none)
-            return min(others, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
+            others: list[StepRecord] = self._asked(lambda: [one.record for one in self._looks.nearest(step)], [])
+            found = min(others, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
+        if found is not None:
+            self._known.seconds[fingerprint.key] = found.seconds
         return found
 
     def alike(self, fingerprint: Fingerprint) -> Iterator[StepRecord]:
@@ -226,8 +227,10 @@ class SharedStore(Store):
 
     def bring(self, tree: str) -> Path:
         """Return where the bytes of a tree are, fetched and checked if they are not here; raise LostBytes if they can't be."""
-        if self.mode == "off" or tree in self._known.lost or self.tree_intact(tree):
+        if self.mode == "off" or self.tree_intact(tree):
             return self.tree_path(tree)
+        if tree in self._known.lost:
+            raise LostBytes(tree, "they are gone from the shared store")
         promised = self.is_promised(tree)
         with exclusive(self.written / "locks" / f"bring-{tree[:2]}.lock"):
             if not self.tree_intact(tree):
@@ -320,8 +323,22 @@ class SharedStore(Store):
         if self.mode == "on" and not self.is_away:
             for key in self.ledger.waiting():
                 self._uploads.submit(key, partial(self._share, key))
+            self._uploads.submit("use", self._tell_use, counted=False)
         report = self._uploads.finish()
         return replace(report, waiting=len(self.ledger.waiting()) if self.mode == "on" else 0)
+
+    def _tell_use(self) -> str:
+        """Tell which shared results were used, once a day, so that no collection takes them for garbage."""
+        used, self._known.used = self._known.used, set()
+        tell_use(self._moves.objects, self.ledger, used)
+        return ""
+
+    def _is_shared_now(self, key: str) -> bool:
+        """Return whether another machine has shared the result meanwhile."""
+        there = self._looks.objects.stat(record_name(key)) is not None
+        if there:
+            self._known.missing.pop(key, None)
+        return there
 
     def _share(self, key: str) -> str | None:
         record = self.read_record(key)
@@ -366,19 +383,8 @@ class SharedStore(Store):
     @property
     def is_away(self) -> bool:  # type: ignore[override]
         """Whether the datastore did not answer a moment ago."""
-        return time.monotonic() < self._known.away_until
+        return self._patience.is_over
 
     def _asked(self, question: Callable[[], _T], otherwise: _T) -> _T:
-        """Return the datastore's answer, or `otherwise` if it has none in time: then it counts as away for a while."""
-        if self.mode == "off" or self.is_away:
-            return otherwise
-        try:
-            answer = question()
-        except (DatastoreException, ServerException) as error:
-            self._known.failures += 1
-            if self._known.failures >= _ATTEMPTS:
-                self._known.away_until = time.monotonic() + _AWAY_SECONDS
-                self._uploads.note_away(str(error.facts.get("reason") or error.title))
-            return otherwise
-        self._known.failures = 0
-        return answer
+        """Return the datastore's answer, or `otherwise` if there is none to be had."""
+        return otherwise if self.mode == "off" else self._patience.ask(question, otherwise)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -20,7 +21,13 @@ TAG = "sweep"
 
 
 def sweep(
-    pipeline: Pipeline, experiment: str, points: Sequence[Mapping[str, Any]], options: RunOptions, *, as_json: bool
+    pipeline: Pipeline,
+    experiment: str,
+    points: Sequence[Mapping[str, Any]],
+    options: RunOptions,
+    *,
+    as_json: bool,
+    show_logs: bool,
 ) -> tuple[RunFolder, int]:
     """Run the pipeline with each of the values, print the table of the runs, and return the last one with an exit code.
 
@@ -29,7 +36,8 @@ def sweep(
     from stepwell.deployments.reports.run_comparisons import comparison_lines
     from stepwell.flows.runs.comparing.run_table import rows_of
     from stepwell.flows.runs.launch import execute, register
-    from stepwell.flows.runs.progress import Progress
+    from stepwell.flows.runs.live.progress import Progress
+    from stepwell.flows.runs.live.step_logs import StepLogs
 
     name = uuid4().hex[:8]
     every = [pipeline.values(point) for point in points]  # what is wrong with one is said before any runs
@@ -38,8 +46,11 @@ def sweep(
         shown = ", ".join(f"{key}={_shown(pipeline, key, value)}" for key, value in point.items())
         print(f"Run {number} of {len(points)}: {shown}", file=sys.stderr, flush=True)
         folder = register(pipeline, experiment, values, {TAG: name}, options)
-        with Progress.of_terminal() as progress:
-            summary = execute(pipeline, folder, values, replace(options, listeners=(progress,)))
+        progress = Progress.of_terminal()
+        logs = StepLogs(folder, progress.line, progress.update)
+        listeners = (logs, progress) if show_logs else (progress,)
+        with progress, logs.looking() if show_logs else nullcontext():
+            summary = execute(pipeline, folder, values, replace(options, listeners=listeners))
         print(f"  {summary.label}  {summary.headline}", file=sys.stderr, flush=True)
         found.append(summary)
         if summary.status == "Canceled":

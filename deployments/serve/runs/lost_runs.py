@@ -19,7 +19,7 @@ from stepwell.blocks.store.run_folder import DEAD_SECONDS, RunFolder
 from stepwell.blocks.store.runs.shared_runs import SharedRuns
 from stepwell.blocks.store.runs.telling import tell_now
 from stepwell.blocks.system.living import machine
-from stepwell.blocks.workspace.workspace_store import MACHINE_TAG, WORKSPACE_TAG
+from stepwell.blocks.workspace.workspace_store import WORKSPACE_TAG, machine_in
 from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_of
 from stepwell.errors import DatastoreException, WorkspaceException
 from stepwell.flows.public.workspace import Workspace
@@ -92,7 +92,7 @@ def _tell(run: RunFolder, shared: SharedRuns) -> None:
 
 
 def _words(flow_run: FlowRun) -> str:
-    return f"Its machine {_machine_of(flow_run) or 'is not known, and'} was not heard of for two minutes"
+    return f"Its machine {machine_in(flow_run.tags) or 'is not known, and'} was not heard of for two minutes"
 
 
 def _goes_on(flow_run: FlowRun) -> bool:
@@ -115,9 +115,10 @@ def _elsewhere() -> Iterator[tuple[FlowRun, Workspace]]:
                 if len(page) < _PAGE:
                     break
     for flow_run in found:
-        workspace = known.get(_tagged(flow_run, WORKSPACE_TAG))
+        tagged = (known.get(tag.removeprefix(WORKSPACE_TAG)) for tag in flow_run.tags if tag.startswith(WORKSPACE_TAG))
+        workspace = next((one for one in tagged if one is not None), None)
         begun = flow_run.state is not None and flow_run.state.type != StateType.PENDING
-        ours = _machine_of(flow_run) in ("", machine()["name"]) if begun else not worker_of(flow_run)
+        ours = machine_in(flow_run.tags) in ("", machine()["name"]) if begun else not worker_of(flow_run)
         if workspace is not None and flow_run.state is not None and not ours:
             yield flow_run, workspace
 
@@ -126,11 +127,3 @@ def _is_shared(workspace: Workspace) -> bool:
     with suppress(DatastoreException, WorkspaceException):
         return workspace.shared_runs is not None and not workspace.shared_runs.read_only
     return False
-
-
-def _machine_of(flow_run: FlowRun) -> str:
-    return _tagged(flow_run, MACHINE_TAG)
-
-
-def _tagged(flow_run: FlowRun, tag: str) -> str:
-    return next((one.removeprefix(tag) for one in flow_run.tags if one.startswith(tag)), "")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID, uuid5
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State, StateType
@@ -22,6 +22,7 @@ from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.flow_run import run_tags
 from stepwell.flows.runs.states import ENDS
 from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
+from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, state_event, waits_for
 
 _SECONDS_TO_TELL_ITSELF = 60.0
 """How long the process of a run that ended well may still be sending what Prefect has to know."""
@@ -34,7 +35,6 @@ _ENDED_AS = {
     "cancelled": ("CANCELLED", "Cancelled"),
     **dict.fromkeys(("starting", "running", "retrying"), ("CRASHED", "Crashed")),
 }
-_TASK_KEY = "stepwell.flows.engine.tasks.StepBody"
 _PAGE = 200
 
 
@@ -175,23 +175,21 @@ def _tell_steps(api: SyncPrefectClient, flow_run: FlowRun, run: RunFolder) -> bo
         ids[step] = str(task_run.get("id", ids[step]))
         end = _later(history[step][state["status"]]["at"]) if kind != "CRASHED" else _now()
         start = next((history[step][word] for word in ("running", "starting") if word in history[step]), {"at": end})
-        waits_for = [
-            {"input_type": "task_run", "id": ids[before]} for before in state.get("upstream", ()) if before in ids
-        ]
         facts = {
             "name": step,
-            "task_key": task_run.get("task_key", _TASK_KEY),
+            "task_key": task_run.get("task_key", TASK_KEY),
             "dynamic_key": task_run.get("dynamic_key", ids[step]),
             "run_count": 1,
             "flow_run_run_count": 1,
             "expected_start_time": start["at"],
             "start_time": start["at"],
-            "task_inputs": {"bindings": [], "wait_for": waits_for},
+            "task_inputs": waits_for([ids[before] for before in state.get("upstream", ()) if before in ids]),
         }
         facts |= {"end_time": end, "total_run_time": _seconds(start["at"], end)}
-        events.append(_event(flow_run, ids[step], facts, (kind, name), end, str(state.get("error", ""))))
+        words = str(state.get("error", ""))
+        events.append(state_event(_related(flow_run), ids[step], facts, (kind, name), end, words))
     if events:
-        api.request("POST", "/events", json=events)  # type: ignore[arg-type]
+        api.request("POST", ROUTE, json=events)  # type: ignore[arg-type]
     return bool(events)
 
 
@@ -211,39 +209,9 @@ def _own_id(run: RunFolder, state: Mapping[str, Any]) -> str:
     return "" if state.get("from_run", run.run_id) != run.run_id else str(state.get("step_run_id", ""))
 
 
-def _event(
-    flow_run: FlowRun, task_run_id: str, facts: Mapping[str, Any], state: tuple[str, str], at: str, words: str = ""
-) -> dict[str, Any]:
-    """Return the event by which Prefect's own engine would have told of the state of a task run."""
-    kind, name = state
-    return {
-        "id": str(uuid5(NAMESPACE_URL, f"{task_run_id} {name} {at}")),  # told twice, it is recorded once
-        "occurred": at,
-        "event": f"prefect.task-run.{name}",
-        "resource": {
-            "prefect.resource.id": f"prefect.task-run.{task_run_id}",
-            "prefect.resource.name": facts["name"],
-            "prefect.run-count": "1",
-            "prefect.state-message": words,
-            "prefect.state-name": name,
-            "prefect.state-timestamp": at,
-            "prefect.state-type": kind,
-            "prefect.orchestration": "client",
-        },
-        "related": [
-            {
-                "prefect.resource.id": f"prefect.flow-run.{flow_run.id}",
-                "prefect.resource.role": "flow-run",
-                "prefect.resource.name": flow_run.name,
-            }
-        ],
-        "payload": {
-            "intended": {"from": None, "to": kind},
-            "initial_state": None,
-            "validated_state": {"type": kind, "name": name, "message": words, "state_details": {}, "data": None},
-            "task_run": dict(facts),
-        },
-    }
+def _related(flow_run: FlowRun) -> list[dict[str, str]]:
+    kind, name = f"prefect.flow-run.{flow_run.id}", flow_run.name
+    return [{"prefect.resource.id": kind, "prefect.resource.role": "flow-run", "prefect.resource.name": name}]
 
 
 def _later(at: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stepwell.blocks.store.run_folder import ENDED, RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry, runs_of
+from stepwell.blocks.store.runs.telling import tell_missed
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import DatastoreException
 from stepwell.flows.runs.elsewhere.from_server import bring_from_server, bring_listed
@@ -27,6 +28,8 @@ def known_runs(workspace: BaseWorkspace, most: int | None = None) -> list[RunEnt
     with _left_out(workspace):
         shared = workspace.shared_runs
         if shared is not None:
+            if not shared.read_only:
+                tell_missed(shared)
             shared.bring_all(shared.newest(most))
         elif not workspace.is_here:
             bring_listed(workspace, most)
@@ -69,7 +72,13 @@ def bring_steps(workspace: BaseWorkspace, run: RunFolder) -> None:
     """Bring what is shown of the run's steps, and of those whose results it used."""
     if workspace.shared_runs is not None:
         with _left_out(workspace):
-            workspace.shared_runs.bring_steps(run)
+            shared = workspace.shared_runs
+            shared.bring_steps(run)
+            trials = sorted({str(event["trial"]) for event in run.journal() if "trial" in event})
+            shared.bring_all(trials)
+            for trial in (RunFolder(run.path.parent / name) for name in trials):
+                if trial.heard():
+                    shared.bring_steps(trial)
 
 
 def bring_step(workspace: BaseWorkspace, run_id: str, step_run_id: str, *, files: bool = False) -> None:

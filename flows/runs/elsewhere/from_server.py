@@ -25,7 +25,7 @@ from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.living import machine
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.blocks.workspace.workspace_store import MACHINE_TAG, WORKSPACE_TAG
+from stepwell.blocks.workspace.workspace_store import WORKSPACE_TAG, machine_in
 from stepwell.flows.runs.states import ENDS
 from stepwell.model.redaction import here
 
@@ -112,17 +112,13 @@ def _keep(workspace: BaseWorkspace, found: Sequence[FlowRun]) -> None:
 
 def _foreign(found: Iterable[FlowRun]) -> list[FlowRun]:
     """Return the runs that have begun on another machine."""
-    return [run for run in found if _machine_of(run) not in ("", machine()["name"]) and run.state is not None]
+    return [run for run in found if machine_in(run.tags) not in ("", machine()["name"]) and run.state is not None]
 
 
 def _may_be_kept(run: RunFolder) -> bool:
     """Return whether the folder is a copy of a run that goes on, or one in which nothing has happened."""
     heard = run.heard()
     return heard["state"] not in ENDED if heard else not run.journal()
-
-
-def _machine_of(flow_run: FlowRun) -> str:
-    return next((tag.removeprefix(MACHINE_TAG) for tag in flow_run.tags if tag.startswith(MACHINE_TAG)), "")
 
 
 def _write(workspace: BaseWorkspace, run: RunFolder, flow_run: FlowRun, steps: list[TaskRun]) -> None:
@@ -137,7 +133,7 @@ def _write(workspace: BaseWorkspace, run: RunFolder, flow_run: FlowRun, steps: l
         "experiment": experiment,
         "created": (flow_run.created or flow_run.state.timestamp).timestamp(),
         "parameters": {name: str(value) for name, value in flow_run.parameters.items()},
-        "machine": {"name": _machine_of(flow_run)},
+        "machine": {"name": machine_in(flow_run.tags)},
         **({"number": int(numbered[1])} if numbered else {}),
     }
     status = ENDS.get(flow_run.state.type, "Running" if flow_run.start_time else "NotStarted")
@@ -149,7 +145,7 @@ def _write(workspace: BaseWorkspace, run: RunFolder, flow_run: FlowRun, steps: l
     run.describe({**told, **run.facts()})
     ended = flow_run.end_time or flow_run.state.timestamp
     is_recent = datetime.now(UTC) - ended < _LATE  # the server may yet learn of steps
-    run.note_heard(_machine_of(flow_run), "Ending" if is_recent else status, 0.0)
+    run.note_heard(machine_in(flow_run.tags), "Ending" if is_recent else status, 0.0)
     write_atomically(run.path / "journal.jsonl", b"")
     for event in events:
         run.append(event)

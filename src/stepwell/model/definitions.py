@@ -324,7 +324,17 @@ class PipelineDefinition(Jsonable):
     @property
     def circle(self) -> tuple[str, ...]:
         """The ids of steps that wait for one another, or for such; () if there are none."""
-        left = {step.id: set(step.upstream) for step in self.steps}
-        while ready := {name for name, before in left.items() if not before & left.keys()}:
-            left = {name: before for name, before in left.items() if name not in ready}
+        known = {step.id for step in self.steps}
+        left = {step.id: known.intersection(step.upstream) for step in self.steps}
+        after: dict[str, list[str]] = {name: [] for name in left}
+        for name, upstream in left.items():
+            for before in upstream:
+                after[before].append(name)
+        ready = [name for name, upstream in left.items() if not upstream]
+        for name in ready:  # grows
+            del left[name]
+            for later in after[name]:
+                left[later].discard(name)
+                if not left[later]:
+                    ready.append(later)
         return tuple(left)

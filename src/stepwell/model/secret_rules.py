@@ -7,6 +7,7 @@ beginning, as their makers document them. A secret that neither sounds nor looks
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 MASK = "***"
 
@@ -40,6 +41,8 @@ _LONG_QUERY_NAMES = {"key", "code", "auth", "k", "t"}
 _LONG = 16
 
 _SHORTEST_TOKEN = 15
+_SHORTEST_SHAPE = 7  # a part of a query of four characters, with a name of one
+_LONGEST_REMEMBERED = 200
 _SHAPES = tuple(
     (tuple(beginnings.split()), re.compile(pattern))
     for beginnings, pattern in (
@@ -108,6 +111,17 @@ def is_secret_part(name: str, value: str) -> bool:
 
 def mask_shapes(text: str) -> str:
     """Return the text with `***` for whatever looks like a secret: known kinds of tokens, and tokens in query strings."""
+    if len(text) < _SHORTEST_SHAPE:
+        return text
+    return _mask_shapes(text) if len(text) > _LONGEST_REMEMBERED else _remembered(text)
+
+
+@lru_cache(maxsize=4096)  # a pipeline's steps say the same a thousand times
+def _remembered(text: str) -> str:
+    return _mask_shapes(text)
+
+
+def _mask_shapes(text: str) -> str:
     long_words = " ".join([word for word in text.split() if len(word) >= _SHORTEST_TOKEN])  # most text has few
     for beginnings, pattern in _SHAPES if long_words else ():
         if any(beginning in long_words for beginning in beginnings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sqlite3
+import sys
 
 import pytest
 import sqlalchemy
@@ -127,7 +128,9 @@ def test_the_stores_of_a_new_workspace_are_what_v1_has(shared_workspace):
     assert json.loads(repr(store))["container_name"] and store.local_root
 
 
-def test_without_its_driver_a_store_tells_what_to_do(shared_workspace):
+def test_without_its_driver_a_store_tells_what_to_do(shared_workspace, monkeypatch):
+    monkeypatch.setitem(sys.modules, "adlfs", None)
+    monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, "abfs", raising=False)
     with pytest.raises(DatastoreException, match="STEPWELL_DATASTORES"):
         blob(shared_workspace, "nodriver")
     assert "nodriver" not in shared_workspace.datastores

@@ -8,7 +8,7 @@ import strategies
 from far_away import TaggedMemory, ftp_server
 from keeping import open_store
 
-from stepwell.blocks.datastores import remote_delivery
+from stepwell.blocks.datastores import remote_data
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.delivery import Delivery, deliver
 from stepwell.errors import DatastoreException
@@ -34,7 +34,8 @@ def far(request, tmp_path):
 @pytest.fixture
 def tagged(monkeypatch):
     """A datastore whose files have tags."""
-    monkeypatch.setattr(remote_delivery, "TAGGED", {"tagged"})
+    monkeypatch.setattr(remote_data, "TAGGED", {"tagged"})
+    monkeypatch.setattr(remote_data, "OPAQUE", {"tagged"})
     monkeypatch.setattr(TaggedMemory, "store", {})
     monkeypatch.setattr(TaggedMemory, "calls", [])
     return datastore("tagged://bucket")
@@ -187,7 +188,7 @@ def test_what_the_store_vouches_for_is_not_read(store, tagged, tmp_path, monkeyp
     bring(store, tagged, tree, fresh=True)
     assert len(fs.asked("write")) == 2
     bring(store, tagged, tree)
-    assert len(fs.asked("read", "write")) == (2 if opaque else 0)  # what they are is then known by their tags
+    assert fs.asked("read", "write") == []  # they are known by their tags
     bring(store, tagged, tree)
     assert fs.asked("read", "write") == []
     wrote(tagged, "out/a", b"3" * 99, tmp_path)
@@ -197,7 +198,7 @@ def test_what_the_store_vouches_for_is_not_read(store, tagged, tmp_path, monkeyp
 
 
 def test_times_are_not_believed(store, tagged, tmp_path, monkeypatch):
-    monkeypatch.setattr(remote_delivery, "TAGGED", set())
+    monkeypatch.setattr(remote_data, "TAGGED", set())
     tree = made(store, tmp_path, {"a": b"1"})
     for _ in range(2):
         tagged.filesystem.asked()

@@ -61,7 +61,8 @@ def test_progress_bar_does_not_flood(bench: Bench) -> None:
         sys.stderr.write("\\n")
         print("end\\r")
     """)
-    assert bench.read("err.txt").count("\r") == 20_001
+    assert bench.read("err.txt") == "20000\n"  # one line
+    assert sorted(bench.read("both.txt").splitlines()) == ["20000", "begin", "end"]
     assert len(bench.texts) < 1_000  # ten a second
     assert all(part in "".join(bench.texts) for part in ("begin\n", "20000\n", "end\r\n"))
 
@@ -69,6 +70,32 @@ def test_progress_bar_does_not_flood(bench: Bench) -> None:
 def test_last_update_of_a_progress_bar_arrives(bench: Bench) -> None:
     bench.python("import sys\nfor i in range(500): sys.stdout.write(f'{i}\\r'); sys.stdout.flush()")
     assert bench.texts[-1].startswith("499")
+    assert bench.read("out.txt") == bench.read("both.txt") == "499\n"
+
+
+def test_a_progress_bar_stands_at_the_end_of_the_log_while_it_grows(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with open_log(path) as log:
+        bar, lines = Text((log,), unchanged), Text((log,), unchanged)
+        for data in (b"\r10%", b"\r20%", b"\r30%"):
+            bar.take(data)
+        assert path.read_bytes() == b"20%\r"  # of the next it is not known whether it is whole
+        lines.take(b"epoch 1\n")
+        assert path.read_bytes() == b"epoch 1\n20%\r"
+        bar.take(b"\rdone\n")
+        assert path.read_bytes() == b"epoch 1\ndone\n"
+        bar.take(b"\r50%\r60%\r")
+        bar.finish()
+    assert path.read_bytes() == b"epoch 1\ndone\n60%\n"
+
+
+def test_windows_line_ends_are_no_progress_bars(tmp_path: Path) -> None:
+    with open_log(tmp_path / "log") as log:
+        text = Text((log,), unchanged)
+        for data in (b"a\r", b"\nb\r\nc", b"\r\n"):
+            text.take(data)
+        text.finish()
+    assert (tmp_path / "log").read_bytes() == b"a\r\nb\r\nc\r\n"
 
 
 @pytest.mark.parametrize("before", [0, 1, 65_530, 131_065, 70_000])

@@ -182,6 +182,19 @@ def test_a_journal_whose_events_have_no_time_can_be_shown(run: RunFolder) -> Non
     assert (summarize(run).status, summarize(run).started, summarize(run).ended) == ("Canceled", "", "")
 
 
+def test_the_name_of_a_run_is_read_once_however_often_it_is_asked_for_and_anew_when_it_changed(tmp_path, monkeypatch):
+    run, reads = RunFolder(tmp_path / "run"), []
+    read = run_folder.read_bytes
+    monkeypatch.setattr(run_folder, "read_bytes", lambda path: reads.append(path) or read(path))
+    assert (run.label, run.runs) == ("run", "")
+    run.describe({"number": 7, "pipeline": {"name": "digits"}})
+    del reads[:]
+    assert {(RunFolder(run.path).label, RunFolder(run.path).runs) for _ in range(50)} == {("digits#7", "digits")}
+    assert len(reads) == 1
+    run.describe({"number": 12})
+    assert run.label == "digits#12"
+
+
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no file system take locks along."""

@@ -7,6 +7,9 @@ import uuid
 import pytest
 from typer.testing import CliRunner
 
+from prefect.client.schemas.actions import WorkPoolUpdate
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.work_pool import RUN_COMMAND, ensure_pool
 from stepwell import Pipeline, PipelineEndpoint, PublishedPipeline, Workspace
 from stepwell.deployments.cli.main import app
 from stepwell.errors import UserErrorException
@@ -64,3 +67,28 @@ def test_the_versions_of_an_endpoint_are_listed(project):
         ["p", "1", "*", "Active", "p@1"],
     ]
     assert isinstance(command("endpoints", "q", "-w", project.workspace.name).exception, UserErrorException)
+
+
+def test_a_pipeline_is_published_to_the_pool_that_is_named_and_its_own_deployment_says_how_it_starts(project):
+    pool = f"boxes-{project.workspace.name}"
+    ensure_pool(pool, "docker", "registry.example/stepwell:1")
+    project.script("a.py")
+    file = project.folder / "pipeline.py"
+    file.write_text(
+        "from stepwell import *\n"
+        f"ws = Workspace.get({project.workspace.name!r})\n"
+        f"pipeline = Pipeline(ws, [PythonScriptStep('a.py', source_directory={str(project.source)!r})], name='p')\n"
+    )
+    assert command("publish", str(file), "--pool", pool).exit_code == 0
+    (published,) = PublishedPipeline.list(project.workspace)
+    with client() as api:
+        known = api.read_deployment(published.block.deployment_id)
+        assert (known.work_pool_name, known.job_variables) == (pool, {})
+        template = api.read_work_pool(pool).base_job_template
+        template["variables"]["properties"]["command"]["default"] = None  # as in one that somebody else made
+        api.update_work_pool(pool, WorkPoolUpdate(base_job_template=template))
+        assert command("publish", str(file), "--pool", pool).exit_code == 0
+        newest = PublishedPipeline.list(project.workspace)[0]
+        assert api.read_deployment(newest.block.deployment_id).job_variables == {"command": RUN_COMMAND}
+    refused = command("publish", str(file), "--pool", "nowhere").exception
+    assert "stepwell worker --pool nowhere" in str(refused)

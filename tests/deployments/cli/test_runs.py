@@ -9,6 +9,7 @@ import uuid
 
 import prefect_api
 import pytest
+from shells import Shell
 from typer.testing import CliRunner
 
 from stepwell import Pipeline, PipelineData, Schedule, ScheduleRecurrence, Workspace
@@ -17,6 +18,7 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.workspace.workspace_store import BLOB_STORE, WorkspaceBlock
 from stepwell.deployments.cli.main import app
+from stepwell.deployments.reports.report import report
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.publishing.removal import remove_workspace
 
@@ -206,3 +208,35 @@ def test_a_damaged_trial_is_no_trial(project, command, trial):
     shown = command("show", summary.run_id)
     assert shown.exit_code == 0, shown.output
     assert ("Trials of a.py" in shown.stdout) == ("goal" in trial)
+
+
+def test_logs_of_a_run_are_shown_as_they_come_and_again(project, command, monkeypatch, capfd):
+    body = "import sys\nprint('one')\nsys.stderr.write('\\r10%\\r20%\\n')\nprint('three')"
+    pipeline = project.pipeline(project.step("a.py", body))
+    project.run(pipeline)
+    followed = command("logs", "last", "a.py", "--follow")
+    assert followed.exit_code == 0 and sorted(followed.stdout.splitlines()) == ["20%", "one", "three"]
+    assert followed.stdout == command("logs", "last", "a.py").stdout
+    (project.folder / "p.py").write_text(
+        "from stepwell import Pipeline, PythonScriptStep, Workspace\n"
+        f"ws = Workspace.get({project.workspace.name!r})\n"
+        f"pipeline = Pipeline(ws, [PythonScriptStep('a.py', source_directory={str(project.source)!r}, allow_reuse=False)])\n"
+    )
+    shell = Shell(project.folder, project.workspace.name, monkeypatch, capfd)
+    done = shell.here("run", "p.py", "--logs", "--json")
+    assert json.loads(done.stdout)["status"] == "Finished"
+    lines = done.stderr.splitlines()
+    assert {"a.py | one", "a.py | 20%", "a.py | three"} <= set(lines) and not any("10%" in line for line in lines)
+    assert lines.index("a.py: running (allow_reuse is False)") < lines.index("a.py | one")
+    assert lines[-1].startswith("a.py: ran in")
+
+
+def test_warnings_that_were_told_are_not_reported_again(project):
+    script = "open(args[0], 'w')\nopen('undeclared.txt')"
+    project.write("undeclared.txt", "")
+    out = PipelineData("o")
+    summary = project.run(project.pipeline(project.step("a.py", script, arguments=[out], outputs=[out])))
+    assert summary.warnings
+    folder = RunFolder(project.workspace.store.run_folder(summary.run_id))
+    assert "Warning: " in report(folder)
+    assert "Warning: " not in report(folder, told=summary.warnings)

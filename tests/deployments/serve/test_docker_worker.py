@@ -9,6 +9,7 @@ from uuid import UUID
 
 from far_away import ftp_server
 from prefect.client.schemas.actions import WorkPoolUpdate
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from waiting import eventually
 from workers import worker
 
@@ -20,7 +21,9 @@ from stepwell.flows.publishing.run_requests import RunRequest, submit_run
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-def test_a_container_knows_the_workspace_from_prefect_and_its_data_from_the_datastore(project, docker_engine, tmp_path):
+def test_containers_know_the_workspace_from_prefect_and_share_data_and_results_through_the_datastore(
+    project, docker_engine, tmp_path
+):
     pool = f"boxes-{uuid.uuid4().hex[:8]}"
     template = ensure_pool(pool, "docker", docker_engine.image).base_job_template
     # In place of an image with Stepwell: this Python and its packages, as they are.
@@ -44,15 +47,24 @@ def test_a_container_knows_the_workspace_from_prefect_and_its_data_from_the_data
         )
         out = OutputFileDatasetConfig("out", destination=(store, "results"))
         published = project.pipeline(project.step("a.py", arguments=[out]), name="boxed").publish(work_pool=pool)
-        run_id = submit_run(published.block, RunRequest("e"), project.workspace).run_id
 
-        def state():
+        def submit(name):
+            return submit_run(published.block, RunRequest(name), project.workspace).run_id
+
+        def state(run_id):
             with client() as api:
                 return api.read_flow_run(UUID(run_id)).state
 
         with worker("--pool", pool, "--type", "docker") as process:
-            eventually(lambda: state().is_final())
-        assert state().name == "Completed", f"{state()}\n{process.said}"
+            first = submit("first")
+            eventually(lambda: state(first).is_final())
+            second = submit("second")
+            eventually(lambda: state(second).is_final())
+        assert state(first).name == "Completed", f"{state(first)}\n{process.said}"
         assert (tmp_path / "ftp" / "results" / "seen").read_text() == "True"
+        assert state(second).name == "Completed", f"{state(second)}\n{process.said}"
+        with client() as api:
+            (step,) = api.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[UUID(second)])))
+        assert step.state.name == "Cached"  # the other container's result; its home is gone
     assert process.returncode == 0
     eventually(lambda: not docker_engine.docker("ps", "-aq").split())

@@ -267,3 +267,24 @@ def test_the_flow_runs_state_tells_how_the_run_ended(project, server):
             state = pipeline.flow(return_state=True)
         run = prefect_api.get(f"{server}/flow_runs/{state.state_details.flow_run_id}").json()
         assert run["state_type"] == state.type.value == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "passed", "words"),
+    [
+        (
+            "",
+            False,
+            ["arguments  its path stands in none of them", "Hint: Put the output into the step's `arguments=[…]`"],
+        ),
+        ("", True, ["Hint: Let the script write a file or folder at the path"]),
+        ("open(args[0] + '/model.bin', 'w')", True, ["Hint: Let the script make the folder first"]),
+        ("open('../beside.csv')", True, ["Hint: Move ", "beside.csv into the step's source_directory"]),
+    ],
+)
+def test_first_mistakes_are_told_with_what_to_do(project, body, passed, words):
+    (project.folder / "beside.csv").write_text("")
+    out = PipelineData("out")
+    step = project.step("a.py", body, arguments=[out] if passed else [], outputs=[out])
+    error = error_of(project.run(project.pipeline(step)), "a.py")
+    assert all(word in error for word in words), error

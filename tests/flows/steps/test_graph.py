@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,22 @@ def test_a_long_chain_is_ordered_without_delay_or_depth():
     for before, after in zip(steps, steps[1:], strict=False):
         after.run_after(before)
     assert [step.name for step in Graph(list(reversed(steps))).steps] == [str(number) for number in range(600)]
+
+
+def test_steps_of_one_name_are_told_apart_by_numbers_in_time_that_grows_with_their_count():
+    steps = [step(name) for name in ("a", "a-2", "a", "a", "b", "a-2")]
+    assert names(Graph(steps)) == ["a", "a-2", "a-3", "a-4", "b", "a-2-2"]
+    many = [step("same") for _ in range(3000)]
+    before = time.process_time()
+    assert names(Graph(many))[-1] == "same-3000"
+    assert time.process_time() - before < 5  # a look at every name before it for each number takes minutes
+
+
+def test_a_step_is_told_of_the_outputs_and_steps_that_it_needs_alone(monkeypatch):
+    define, told = CommandStep.define, []
+    monkeypatch.setattr(CommandStep, "define", lambda self, **more: told.append((len(more["producers"]), len(more["ids"]))) or define(self, **more))  # fmt: skip
+    data = [PipelineData(f"d{i}") for i in range(20)]
+    steps = [step(f"s{i}", data[max(0, i - 1) : i], [data[i]]) for i in range(20)]
+    steps[-1].run_after(steps[0])
+    assert [d.upstream for d in Graph(steps).define(Path("/"))][1:3] == [("s0",), ("s1",)]
+    assert told == [(0, 0), *[(1, 0)] * 18, (1, 1)]

@@ -50,7 +50,8 @@ def recording(job_class: Any) -> Any:
                 from distributed.deploy.spec import ProcessInterface
 
                 self.refusal = _refusal(error)
-                await ProcessInterface.start(self)
+                begin: Any = ProcessInterface.start
+                await begin(self)
 
     Recorded.__name__ = job_class.__name__
     return Recorded

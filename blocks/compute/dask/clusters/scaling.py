@@ -55,8 +55,9 @@ def _adaptive(wanted: Callable[[], int]) -> Any:
             if surplus <= 0:
                 self._needed_at = time.monotonic()
             elif advised["status"] != "down" and time.monotonic() - self._needed_at > _SURPLUS_SECONDS:
-                unneeded = surplus * len(self.cluster.worker_spec) // len(self.plan)
-                expected = islice((name for name in self.cluster.workers if not self._has_come(name)), unneeded)
+                cluster: Any = self.cluster
+                unneeded = surplus * len(cluster.worker_spec) // len(self.plan)
+                expected = islice((name for name in cluster.workers if not self._has_come(name)), unneeded)
                 return {"status": "down", "workers": found} if (found := list(expected)) else advised
             return advised
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -157,6 +161,28 @@ def test_jobs_that_can_never_work_end_the_wait_with_their_reason(make, slurm, op
     (error,) = raised
     assert "The compute target 'slurm' gets no nodes" in error
     assert re.search(reason, error), error
+
+
+KILLED = """
+import os, signal, sys, threading
+from stepwell.blocks.compute.dask.clusters.cluster import cluster_of
+from stepwell.blocks.compute.dask.dask_compute import DaskCompute
+from stepwell.blocks.processes.runner import StopSignal
+
+options = {"queue": "main", "interface": "lo"}
+compute = DaskCompute(cluster_class="dask_jobqueue.SLURMCluster", cluster_options=options, max_nodes=1)
+with cluster_of(compute.spec()).hold_node("j", {"cpus": 1.0}, StopSignal()):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_run_that_is_killed_leaves_no_job(slurm, tmp_path):
+    environment = {**os.environ, **slurm.environment, "STEPWELL_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    eventually(lambda: not slurm.jobs())
 
 
 def test_waiting_for_nodes_ends_when_none_will_come(make):

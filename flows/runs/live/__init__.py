@@ -1,0 +1,1 @@
+"""What scripts write, as it comes: the logs of steps at work."""

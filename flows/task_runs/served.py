@@ -1,0 +1,247 @@
+"""Task runs of steps whose results were served: no engine ran them, and Prefect's server is told of many at once.
+
+Such a task run has one state, `Cached`: it was never pending, and never ran. Its row is the one that Prefect's engine makes.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+from opentelemetry import trace
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, TaskRunPolicy
+from prefect.context import FlowRunContext, TagsContext
+from prefect.exceptions import ObjectNotFound
+from prefect.logging.handlers import APILogHandler
+from prefect.settings import Settings, get_current_settings
+
+from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.patience import SECONDS_WITHOUT_ANSWER, note_missed
+from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, Event, state_event, waits_for
+from stepwell.model.definitions import StepDefinition
+
+try:  # the doors that are no public names of Prefect's
+    from prefect._internal.uuid7 import uuid7
+    from prefect.events.related import object_as_related_resource, tags_as_related_resources
+    from prefect.utilities.engine import emit_task_run_state_change_event as _engines_way
+except ImportError:
+    _engines_way = None  # type: ignore[assignment]
+
+_AT_ONCE = 1000
+_MOST_ON_THEIR_WAY = 4
+"""How many requests the server's recorder may be behind: what does not fit into its memory it drops, and says nothing."""
+
+_PAUSE_SECONDS = 0.1
+_LOGGER = "prefect.task_runs"
+
+
+class _Named(NamedTuple):
+    """What is known of an object of Prefect's without asking for it."""
+
+    id: UUID
+    name: str
+
+
+@dataclass
+class _Batch:
+    """What the server has to be told next."""
+
+    events: list[Event] = field(default_factory=list)
+    logs: list[dict[str, Any]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.events or self.logs)
+
+
+class ServedTaskRuns:
+    """The task runs of served steps in one flow run. Close it at the end."""
+
+    def __init__(self, flow: FlowRunContext) -> None:
+        assert flow.flow is not None
+        assert flow.flow_run is not None
+        self._flow_name, self._flow_run = flow.flow.name, flow.flow_run
+        self._tags = sorted(TagsContext.get().current_tags)
+        self._log_handlers = list(_handlers_for_the_server())
+        self._policies: dict[str, Any] = {}
+        self._related: list[dict[str, str]] = []
+        self._lock = threading.Lock()
+        self._waiting, self._sent = _Batch(), list[str]()
+        self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-served")
+        self._sending: Future[bool] | None = None
+
+    @classmethod
+    def of_current_flow(cls) -> ServedTaskRuns | None:
+        """Return the task runs of the current flow run, None if Prefect's engine alone can do what is asked for here."""
+        settings, flow = get_current_settings(), FlowRunContext.get()
+        if _engines_way is None or flow is None or flow.flow is None or flow.flow_run is None:
+            return None
+        if settings.tasks.disable_caching or _is_traced(settings):
+            return None
+        return cls(flow)
+
+    def new_id(self) -> str:
+        """Return the id of a task run to be added."""
+        return str(uuid7())
+
+    def add(
+        self,
+        task_run_id: str,
+        step: StepDefinition,
+        metadata: Mapping[str, Any],
+        words: str,
+        upstream: Sequence[str],
+        began: datetime,
+    ) -> None:
+        """Add the task run of a step whose result was served.
+
+        `metadata` is what Prefect finds the result by, `words` say what happened and why, `upstream` are the ids of the task
+        runs that the step waited for; its turn came when it `began`.
+        """
+        ended = datetime.now(UTC)
+        at, start = ended.isoformat(), began.isoformat()
+        facts = {
+            "name": step.id,
+            "task_key": TASK_KEY,
+            "dynamic_key": str(uuid4()),
+            "empirical_policy": self._policy(step),
+            "tags": self._tags,
+            "labels": {},
+            "task_inputs": waits_for(upstream),
+            "run_count": 1,
+            "flow_run_run_count": self._flow_run.run_count,
+            "expected_start_time": start,
+            "start_time": start,
+            "end_time": at,
+            "total_run_time": (ended - began).total_seconds(),
+        }
+        event = state_event(self._related, task_run_id, facts, ("COMPLETED", "Cached"), at, words, metadata)
+        lines = list(self._lines(task_run_id, step, words))
+        with self._lock:
+            self._waiting.events.append(event)
+            self._waiting.logs += lines
+
+    def send(self) -> None:
+        """Tell the server, in the background, of what was added since the last time, unless that is still on its way."""
+        if self._waiting and (self._sending is None or self._sending.done()):
+            context = copy_context()
+            self._sending = self._sender.submit(lambda: context.run(self._tell))
+
+    def close(self) -> None:
+        """Tell the server of the rest and wait until it took that; what it does not take, `stepwell server sync` tells it."""
+        self._sender.shutdown(wait=True)
+        if self._waiting and not self._tell():
+            note_missed()
+
+    # Telling --------------------------------------------------------------------------------------------------------
+
+    def _tell(self) -> bool:
+        """Tell the server what waits, and return whether it took everything; what it did not take waits again."""
+        with self._lock:
+            batch, self._waiting = self._waiting, _Batch()
+        try:
+            with client() as api:
+                if not self._related:
+                    self._related += _related(api, self._flow_run, self._flow_name, self._tags)
+                while batch.events:
+                    self._await_recorder(api)
+                    events = batch.events[:_AT_ONCE]
+                    api.request("POST", ROUTE, json=events)  # type: ignore[arg-type]
+                    self._sent.append(_task_run_of(events[-1]))
+                    del batch.events[:_AT_ONCE]
+                while batch.logs:
+                    api.create_logs(batch.logs[:_AT_ONCE])
+                    del batch.logs[:_AT_ONCE]
+        except Exception:  # noqa: BLE001  (whatever keeps the server from it, the run goes on)
+            with self._lock:
+                self._waiting = replace(
+                    batch, events=batch.events + self._waiting.events, logs=batch.logs + self._waiting.logs
+                )
+            return False
+        return True
+
+    def _await_recorder(self, api: SyncPrefectClient) -> None:
+        """Wait, not for ever, until the server has recorded all but the latest of what it took."""
+        deadline = time.monotonic() + SECONDS_WITHOUT_ANSWER
+        while len(self._sent) > _MOST_ON_THEIR_WAY and time.monotonic() < deadline:
+            try:
+                api.read_task_run(UUID(self._sent[0]))
+            except ObjectNotFound:
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                del self._sent[0]
+
+    # Parts ----------------------------------------------------------------------------------------------------------
+
+    def _policy(self, step: StepDefinition) -> dict[str, Any]:
+        """Return how the step would be tried again, as Prefect words it."""
+        delay = step.retry_delay_seconds
+        known = f"{step.retries} {delay}"
+        if known not in self._policies:
+            policy = TaskRunPolicy(retries=step.retries, retry_delay=delay, retry_jitter_factor=None)
+            self._policies[known] = policy.model_dump(mode="json", exclude_none=True)
+        return dict(self._policies[known])
+
+    def _lines(self, task_run_id: str, step: StepDefinition, words: str) -> Iterator[dict[str, Any]]:
+        """Log the words, as Prefect's logger of the task run would, and yield the lines that are for the server."""
+        logger = logging.getLogger(_LOGGER)
+        if not logger.isEnabledFor(logging.INFO):
+            return
+        flow_run_id = str(self._flow_run.id)
+        record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, words, (), None, extra={
+            "task_run_id": task_run_id, "flow_run_id": flow_run_id, "task_run_name": step.id, "task_name": step.name,
+            "flow_run_name": self._flow_run.name, "flow_name": self._flow_name, "send_to_api": False,
+        })  # fmt: skip
+        logger.handle(record)
+        at = datetime.fromtimestamp(record.created, UTC).isoformat()
+        for handler in self._log_handlers:
+            line = {"name": logger.name, "level": record.levelno, "message": handler.format(record), "timestamp": at}
+            yield {**line, "flow_run_id": flow_run_id, "task_run_id": task_run_id}
+
+
+def _is_traced(settings: Settings) -> bool:
+    """Return whether somebody collects the spans in which Prefect's engine wraps each task."""
+    nobody = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
+    return settings.cloud.enable_orchestration_telemetry and not nobody
+
+
+def _task_run_of(event: Event) -> str:
+    return str(event["resource"]["prefect.resource.id"]).removeprefix("prefect.task-run.")
+
+
+def _handlers_for_the_server() -> Iterator[APILogHandler]:
+    """Yield the handlers that would send lines of task runs to the server."""
+    logger: logging.Logger | None = logging.getLogger(_LOGGER)
+    while logger is not None and get_current_settings().logging.to_api.enabled:
+        for handler in logger.handlers:
+            if isinstance(handler, APILogHandler) and handler.level <= logging.INFO:
+                yield handler
+        logger = logger.parent if logger.propagate else None
+
+
+def _related(
+    api: SyncPrefectClient, flow_run: FlowRun, flow_name: str, own_tags: Sequence[str]
+) -> list[dict[str, str]]:
+    """Return what Prefect's engine says that a task run's states are about: its tags, its flow run, and what started that."""
+    found: list[tuple[str, Any]] = [("flow-run", flow_run), ("flow", _Named(flow_run.flow_id, flow_name))]
+    if flow_run.deployment_id:
+        found.append(("deployment", api.read_deployment(flow_run.deployment_id)))
+    if flow_run.work_queue_id:
+        found.append(("work-queue", _Named(flow_run.work_queue_id, str(flow_run.work_queue_name))))
+    if flow_run.work_pool_name:
+        found.append(("work-pool", api.read_work_pool(flow_run.work_pool_name)))
+    inherited = {tag for _, one in found for tag in getattr(one, "tags", ())}.difference(own_tags)
+    resources = [
+        *tags_as_related_resources(own_tags),
+        *(object_as_related_resource(kind, kind, one) for kind, one in found),
+        *tags_as_related_resources(inherited),
+    ]
+    return [resource.model_dump() for resource in resources]
