@@ -32,7 +32,7 @@ def read_assignments(words: Iterable[str]) -> Iterator[Assignment]:
             continue
         name, separator, text = word.partition("=")
         if not separator:
-            raise UserErrorException(f"{word!r} assigns nothing", hint="Write -p name=value, or -p @params.yaml.")
+            raise UserErrorException(f"{word!r} assigns nothing", hint="Write -p name=value.")
         yield Assignment(name, text, in_file=False)
 
 
