@@ -90,6 +90,7 @@ def _curves(axes: Any, rows: Sequence[dict[str, Any]], series: dict[str, dict[st
             axes.plot(
                 range(1, len(values) + 1), values, marker="." if len(values) < 30 else "", label=_plain(row["run"])
             )
+    axes.xaxis.get_major_locator().set_params(integer=True)
     if len(rows) <= _MOST_RUNS_NAMED:
         axes.legend(fontsize="small")
 

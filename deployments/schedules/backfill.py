@@ -10,11 +10,11 @@ from typing import NamedTuple
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.publications import ScheduleBlock
 from stepwell.deployments.schedules.prefect_schedules import due_times_of, run_request_for, target_of
 from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
 from stepwell.errors import UserErrorException
-from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.run_requests import SubmittedRun, check_request, definitions_of, submit_run
 
 MOST_RUNS = 500
@@ -93,7 +93,7 @@ def missed(schedule: ScheduleBlock, start: datetime, end: datetime) -> list[date
 
 
 def backfill(
-    workspace: Workspace,
+    workspace: BaseWorkspace,
     schedule: ScheduleBlock,
     times: Sequence[datetime],
     parameter: TimeParameter | None = None,

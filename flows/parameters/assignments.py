@@ -39,7 +39,18 @@ def read_assignments(words: Iterable[str]) -> Iterator[Assignment]:
 def read_values(definitions: Iterable[ParameterDefinition], words: Iterable[str]) -> dict[str, Any]:
     """Return the values that the words say, in the types of the parameters; of one that is said twice the last counts."""
     known = {definition.name: definition for definition in definitions}
-    return {one.name: _value(known.get(one.name), one.value, in_file=one.in_file) for one in read_assignments(words)}
+    return {one.name: _single(known.get(one.name), one) for one in read_assignments(words)}
+
+
+def _single(definition: ParameterDefinition | None, one: Assignment) -> Any:
+    several = isinstance(one.value, list) or (not one.in_file and "," in one.value)
+    if several and definition is not None and not definition.secret and definition.type in ("int", "float", "bool"):
+        raise UserErrorException(
+            f"The parameter {one.name!r} is of type {definition.type}, and has several values",
+            {"values": one.value},
+            "Give it one, or run once with each by `stepwell run --sweep`.",
+        )
+    return _value(definition, one.value, in_file=one.in_file)
 
 
 def _value(definition: ParameterDefinition | None, value: Any, *, in_file: bool) -> Any:

@@ -331,10 +331,8 @@ class PipelineRun(HostRun):
         Raises:
             DatastoreException: An output is gone or was damaged; the others were copied.
         """
-        gone, found = (
-            {step: names for step, names in of.items() if steps is None or step in steps}
-            for of in (self.gone_outputs(), self.get_outputs())
-        )
+        gone = {step: names for step, names in self.gone_outputs().items() if steps is None or step in steps}
+        found = {step: outputs for step, outputs in self.get_outputs().items() if steps is None or step in steps}
         count = 0
         for step, outputs in found.items():
             for name, data in outputs.items():

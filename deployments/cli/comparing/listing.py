@@ -128,4 +128,4 @@ def delete(
     for run in found.values():
         name = run.name
         size = delete_run(run.workspace, run.folder, dry_run=dry_run)
-        print(f"Run {name}: {'would be deleted' if dry_run else 'deleted'}, {size / 1e6:.1f} MB")
+        print(f"Run {name}: {'would be deleted' if dry_run else 'deleted'}, {size / 1e3:,.1f} kB")

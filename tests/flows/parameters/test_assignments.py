@@ -69,6 +69,14 @@ def test_a_file_that_is_missing_and_a_word_that_assigns_nothing_are_said_so(tmp_
             read_values(KNOWN, [word])
 
 
+def test_several_values_without_a_sweep_are_told_of_it(tmp_path):
+    (tmp_path / "p.yaml").write_text("rate: [1, 2]\n")
+    for word in ("rate=1,2", f"@{tmp_path / 'p.yaml'}"):
+        with pytest.raises(UserErrorException, match="has several values") as error:
+            read_values(KNOWN, [word])
+        assert "--sweep" in error.value.hint
+
+
 def test_a_sweep_is_every_combination_in_order(tmp_path):
     assert read_grid(KNOWN, ["rate=1,2", "kind=a,b"]) == [
         {"rate": 1, "kind": "a"},
