@@ -59,6 +59,7 @@ class _Known:
     """What a process knows of the shared store beyond the ledger."""
 
     missing: dict[str, float] = field(default_factory=dict)
+    others: dict[str, tuple[float, list[StepRecord]]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     delivered: set[str] = field(default_factory=set)
     observed: dict[str, set[str]] = field(default_factory=dict)
@@ -167,8 +168,8 @@ class SharedStore(Store):
     def nearest(self, step: str, fingerprint: Fingerprint) -> StepRecord | None:
         """Return the recent record of a step of that name whose rows differ least; of others, where here is none."""
         found = super().nearest(step, fingerprint)
-        if found is None and self._may_ask(f"nearest {step}"):
-            others: list[StepRecord] = self._asked(lambda: [one.record for one in self._looks.nearest(step)], [])
+        if found is None:
+            others = self._others(f"nearest {step}", lambda: self._looks.nearest(step))
             found = min(others, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
         if found is not None:
             self._known.seconds[fingerprint.key] = found.seconds
@@ -178,17 +179,15 @@ class SharedStore(Store):
         """Yield every record that differs in the content of inputs at most; those of others, where here is none."""
         fixed = partial_key(fingerprint)
         found = list(super().alike(fingerprint))
-        if not found and self._may_ask(f"alike {fixed}"):
-            found = self._asked(lambda: [theirs.record for theirs in self._looks.alike(fixed)], [])
-        yield from found
+        yield from found or self._others(f"alike {fixed}", lambda: self._looks.alike(fixed))
 
-    def _may_ask(self, what: str) -> bool:
-        """Return whether a question was not asked a moment ago."""
-        known, now = self._known.missing, time.monotonic()
-        if now - known.get(what, -_UNKNOWN_SECONDS) < _UNKNOWN_SECONDS:
-            return False
-        known[what] = now
-        return True
+    def _others(self, what: str, question: Callable[[], Iterable[Shared]]) -> list[StepRecord]:
+        """Return records of others, as they were told a moment ago if the same was asked then."""
+        at, told = self._known.others.get(what, (-_UNKNOWN_SECONDS, []))
+        if time.monotonic() - at >= _UNKNOWN_SECONDS:
+            told = self._asked(lambda: [theirs.record for theirs in question()], told)
+            self._known.others[what] = time.monotonic(), told
+        return told
 
     # Reads that no row declares -----------------------------------------------------------------------------------------
 

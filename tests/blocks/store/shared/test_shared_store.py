@@ -263,7 +263,8 @@ def test_reads_that_one_saw_count_for_the_other(machine):
 def test_earlier_results_of_others_explain_and_are_found(machine):
     share(machine("a"))
     other = machine("b")
-    assert other.nearest("train.py", fingerprint(11)).key == KEY
+    for _ in range(2):  # a decision is made again once the lock is ours
+        assert other.nearest("train.py", fingerprint(11)).key == KEY
     assert [record.key for record in other.alike(fingerprint(10, "c"))] == [KEY]
     assert other.nearest("other.py", fingerprint()) is None
 
