@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stepwell.blocks.compute.job import Finished, Job
-from stepwell.blocks.compute.own_code import Python
+from stepwell.blocks.compute.own_code import Python, naming_user_files
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import (
@@ -55,8 +55,9 @@ def run_here(
     with temporary_folder() as temporary:
         directory = prepare(job, folder or job.folder, temporary)
         process = replace(command(job, directory, python, {**own, **(variables or {})}, here=True), temporary=temporary)
+        named = naming_user_files(redact, job.call, directory.source, job.snapshot, directory.own_code)
         with listening(job.requests, directory.channel, same_files=True):
-            end = run_process(process, on_output, stop, redact)
+            end = run_process(process, on_output, stop, named)
     note_reads(job, directory)
     keep_files(job, directory)
     mlflow_runs.keep(job.record, job.control)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import marshal
 import os
+import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,3 +111,37 @@ class OwnCode:
 
 def _leads_to(place: str, path: str) -> bool:
     return path == place or path.startswith(place + "/")
+
+
+def naming_user_files(
+    redact: Callable[[str], str], call: StepCall, source: Path, snapshot: Path | None, copies: Mapping[str, Path]
+) -> Callable[[str], str]:
+    """Return `redact`, which also names the user's files in tracebacks and warnings, where the process names its copies.
+
+    `source` is the copy of the snapshot, `copies` are those of modules, at the paths that the process sees. What a script has
+    made there is no file of the user's.
+    """
+    users = {os.path.realpath(copy): place for place, copy in copies.items()}
+    if call.definition.source_directory and snapshot is not None:
+        users[os.path.realpath(source)] = call.definition.source_directory
+    users |= {
+        str(copy): users[os.path.realpath(copy)]
+        for copy in (source, *copies.values())
+        if os.path.realpath(copy) in users
+    }
+    if not users:
+        return redact
+    named = re.compile(rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d)""")
+    made_of = {str(source), os.path.realpath(source)}
+
+    def user_file(found: re.Match[str]) -> str:
+        copy, rest = found.groups()
+        if copy in made_of and not os.path.lexists(f"{snapshot}{rest}"):
+            return found[0]
+        return f"{users[copy]}{rest}"
+
+    def redact_and_name(text: str) -> str:
+        text = redact(text)
+        return named.sub(user_file, text) if any(copy in text for copy in users) else text
+
+    return redact_and_name

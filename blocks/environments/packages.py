@@ -26,7 +26,7 @@ from stepwell.model.regular_files import read_text
 SECONDS = 30.0
 """How long an interpreter may take to say where it looks for packages."""
 
-_FORMAT = 2
+_FORMAT = 3
 _LARGEST_PROGRAM = 1 << 16
 _RACY_NS = 50_000_000
 
@@ -78,6 +78,11 @@ class Packages:
         """Return the version of each of these distributions that is installed."""
         known = self._survey.versions
         return {name: known[name] for name in distributions if name in known}
+
+    def platform_of(self, distributions: Iterable[str]) -> str:
+        """Return the interpreter's platform if one of these distributions holds code for it, else ''."""
+        survey = self._survey
+        return survey.platform if set(survey.compiled) & set(distributions) else ""
 
     def missing_modules(self, modules: Iterable[str]) -> tuple[str, ...]:
         """Return the top-level modules, sorted, that no import finds: by a distribution, the search path, or a hook."""
@@ -222,6 +227,7 @@ def _survey(program: str) -> tuple[Survey, dict[str, Stamp]]:
     providers: dict[str, list[str]] = {}
     homes: dict[str, str] = {}
     origins: dict[str, str] = {}
+    compiled: list[str] = []
     for info in _infos(known["search"]):
         headers = _headers(info)
         name = _normal(next((value for key, value in headers if key == "Name"), ""))
@@ -229,6 +235,7 @@ def _survey(program: str) -> tuple[Survey, dict[str, Stamp]]:
             continue
         versions[name] = _version(info, next((value for key, value in headers if key == "Version"), ""))
         homes[name] = str(info.parent)
+        compiled += [name] if _is_compiled(info) else []
         if versions[name].endswith(EDITABLE) and _folder_of(info):
             origins[name] = _folder_of(info)
         requires[name] = sorted({_normal(line) for line in _required(info, headers)} - {""})
@@ -238,6 +245,7 @@ def _survey(program: str) -> tuple[Survey, dict[str, Stamp]]:
         "versions": versions,
         "requires": requires,
         "providers": providers,
+        "compiled": compiled,
         "homes": homes,
         "origins": origins,
     }
@@ -319,6 +327,12 @@ def _folder_of(info: Path) -> str:
     """Return the folder that an editable distribution was installed from, '' if it doesn't say."""
     url = urlsplit(str(_origin(info).get("url", "")))
     return unquote(url.path).rstrip("/") if url.scheme == "file" else ""
+
+
+def _is_compiled(info: Path) -> bool:
+    """Return whether a distribution says that it is for one platform; one that says nothing may be."""
+    wheel = re.search(r"^Root-Is-Purelib:\s*(\w+)", _text(info / "WHEEL"), re.MULTILINE)
+    return wheel is None or wheel[1].lower() != "true"
 
 
 def _is_developed(info: Path) -> bool:

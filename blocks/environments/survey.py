@@ -27,6 +27,7 @@ hooks = [finder for finder in sys.meta_path if getattr(finder, "__module__", "")
 archives = [path for path in sys.path if os.path.isfile(path)]
 print("\\n" + json.dumps({
     "python": sys.version.split()[0] + getattr(sys, "abiflags", "") + ("" if name == "cpython" else " " + name),
+    "platform": sys.platform + "-" + os.uname().machine,
     "search": [path for path in sys.path if path],
     "user_site": site.getusersitepackages() if site.ENABLE_USER_SITE else "",
     "installed": sorted(set(installed)),
@@ -58,6 +59,8 @@ class Survey:
     """What one interpreter can import, and from where."""
 
     python: str
+    platform: str
+    """The system and the processor's kind, such as `linux-x86_64`."""
     search: Sequence[str]
     standard: Sequence[str]
     suffixes: Sequence[str]
@@ -71,6 +74,8 @@ class Survey:
     """Folders where modules are installed for good: Python's own, and those of packages."""
     hooked: bool
     """Whether imports find what no folder of the search path holds."""
+    compiled: Sequence[str]
+    """Distributions that hold code for one platform, or may do so."""
     homes: Mapping[str, str]
     """Distribution to the folder that holds its description."""
     origins: Mapping[str, str]

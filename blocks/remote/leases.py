@@ -142,7 +142,10 @@ class Leases:
             return None
         with suppress(ValueError, TypeError, KeyError, RecursionError):
             found = json.loads(data)
-            return Holder(str(found["holder"]), float(found.get("since") or 0))
+            since = float(found.get("since") or 0)
+            if not since and (first := self._objects.stat(name)):  # not renewed yet
+                since = first.modified
+            return Holder(str(found["holder"]), since)
         return Holder("another machine", 0.0)
 
     def _renewed(self, name: str, lease: _Held) -> bool:

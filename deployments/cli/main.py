@@ -13,6 +13,7 @@ from stepwell.deployments.cli.comparing import comparison, listing, marks
 from stepwell.deployments.cli.first_steps.doctor import doctor
 from stepwell.deployments.cli.first_steps.init import init
 from stepwell.deployments.cli.registries import models, modules, trust
+from stepwell.deployments.cli.reporting import run_report
 from stepwell.deployments.migration import command as migration
 
 app = typer.Typer(
@@ -47,6 +48,7 @@ def _options(debug: bool = _DEBUG, _version: bool = _VERSION) -> None:
 app.command()(init)
 app.command()(doctor)
 runs.add_to(app)
+run_report.add_to(app)
 listing.add_to(app)
 comparison.add_to(app)
 marks.add_to(app)

@@ -96,9 +96,10 @@ def _refuse_missing_scripts(path: Path, tree: ast.Module, calls: Iterable[ast.Ca
         script, source = _literal(call, 0, "script_name"), _given(call, "source_directory")
         if _name(call) != "PythonScriptStep" or not script or len(call.args) > 1:
             continue
-        if source is not None and not (isinstance(source, ast.Constant) and isinstance(source.value, str)):
+        place = _literal(call, 99, "source_directory")
+        if source is not None and not place:
             continue
-        folders = (path.parent, Path.cwd()) if source is None else (Path(source.value),)
+        folders = (path.parent, Path.cwd()) if source is None else (Path(place),)
         if not any((folder / script).is_file() for folder in folders):
             raise UserErrorException(
                 f"Step [{_literal(call, 99, 'name') or os.path.basename(script)}]: script not found at: {folders[0].resolve() / script}",

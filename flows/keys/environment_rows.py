@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -45,6 +47,8 @@ def package_rows(environment: EnvironmentDefinition, python_version: str) -> Ite
         yield Row("package index", "", without_user_info(environment.index_url))
     if options:
         yield Row("pip options", "", options)
+    if asked or environment.conda:
+        yield Row("platform", "", f"{sys.platform}-{os.uname().machine}")
 
 
 def image_rows(environment: EnvironmentDefinition) -> Iterator[Row]:
@@ -78,11 +82,14 @@ def inherited_rows(
     """Yield the packages behind modules. Those that people work on count by their files, whatever their version says."""
     own_code = tuple(own_code)
     own = packages.owners_of(module.name for module in own_code) if own_code else frozenset()
-    for name, version in sorted(distributions_behind(modules, packages).items()):
+    found = distributions_behind(modules, packages)
+    for name, version in sorted(found.items()):
         if name in own and version.endswith(EDITABLE):
             yield Row("own package", name, version.removesuffix(EDITABLE))
         else:
             yield Row(kind, name, version)
+    if platform := packages.platform_of(name for name in found if not found[name].endswith(EDITABLE)):
+        yield Row("platform", "", platform)
     kept = [module for module in own_code if module.digest]
     for number, module in enumerate(kept):
         again = sum(other.name == module.name for other in kept[:number])
@@ -129,7 +136,10 @@ def with_imported(call: StepCall, names: Iterable[str], packages: Packages) -> S
     """Return the call, its fingerprint extended by packages that no row covers, since no code names them."""
     wanted = {name.removeprefix(_IMPORTED) for name in names} - _covered(call)
     versions = packages.versions(wanted) if inherits(call.definition) else {}
-    added = tuple(Row("imported", name, version) for name, version in sorted(versions.items()))
+    added = tuple(
+        Row("imported", name, f"{version} {packages.platform_of([name])}".rstrip())
+        for name, version in sorted(versions.items())
+    )
     reads = tuple(row for row in call.fingerprint.rows if row.kind == "read")
     return replace(call, fingerprint=Fingerprint((*call.fingerprint.without("imported", "read").rows, *added, *reads)))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import Any, NoReturn, cast
 
@@ -236,3 +238,17 @@ def as_text(value: Value) -> str:
     if isinstance(value, DatasetSource):
         return source_text(value)
     return json.dumps(value, ensure_ascii=False) if isinstance(value, tuple) else str(value)
+
+
+def values_in(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a run's parameters in their own types, as far as what is kept of the run tells these."""
+    known: dict[str, ParameterDefinition] = {}
+    for plain in facts.get("pipeline", {}).get("parameters", []):
+        with suppress(TypeError, ValueError, AttributeError):  # of a record that somebody edited
+            definition = ParameterDefinition.from_json(plain)
+            known[definition.name] = definition
+    found = dict(facts.get("parameters", {}))
+    for name in known.keys() & found.keys():
+        with suppress(TypeError, ValueError, AttributeError, KeyError):
+            found[name] = plain_value(known[name], found[name])
+    return found

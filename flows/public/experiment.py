@@ -15,6 +15,7 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
 from stepwell.flows.configurations.notebook_run_config import NotebookRunConfig
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
+from stepwell.flows.pages.shown_tables import Shown, runs_table
 from stepwell.flows.public.host_run import Marks, fits, has_marks
 from stepwell.flows.public.hyperdrive_run import KIND as SWEEP
 from stepwell.flows.public.interactive_run import SCRIPT, InteractiveRun
@@ -205,13 +206,14 @@ class Experiment:
         Returns:
             An iterator over the runs.
         """
-        return (
-            run
-            for run in all_runs(
+
+        def found() -> Iterator[PipelineRun]:
+            own = all_runs(
                 self.workspace, lambda one: one.experiment == self.name and (include_children or not one.parent)
             )
-            if fits(run, tags, properties, type)
-        )
+            return (run for run in own if fits(run, tags, properties, type))
+
+        return Shown(found, lambda: runs_table(found()))
 
     def compare(self, sort: str | None = None, ascending: bool = False, include_children: bool = False) -> _Rows:
         """Compare the experiment's runs: a row for each, with its parameters and metrics, as `pandas.DataFrame` takes them.

@@ -132,6 +132,7 @@ class HostRun(Run):
     """
 
     _finished: ClassVar[str] = "Finished"
+    _of_steps: ClassVar[bool] = True
 
     def __init__(self, experiment: ExperimentLike, run_id: str) -> None:
         if "folder" in vars(self):  # `Run(experiment, name)` has found it already

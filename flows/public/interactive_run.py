@@ -272,6 +272,7 @@ class ScriptRun(PipelineRun):
         run_id: The run's whole id.
     """
 
+    _of_steps: ClassVar[bool] = False
     _finished: ClassVar[str] = "Completed"
 
     @property
@@ -366,7 +367,7 @@ class ScriptRun(PipelineRun):
         """Wait until the run has ended.
 
         Args:
-            show_output: Whether standard error shows how it goes, and what the script wrote once it has ended.
+            show_output: Whether standard error shows how it goes, and standard output what the script writes, as it comes.
             wait_post_processing: Accepted for v1's sake; not used.
             raise_on_error: Whether a failure raises; if False, it is only returned.
 
@@ -378,8 +379,6 @@ class ScriptRun(PipelineRun):
             ExperimentExecutionException: Ctrl-C was pressed.
         """
         super().wait_for_completion(show_output, raise_on_error=raise_on_error)
-        if show_output and self._step:
-            print(self._step.get_stdout_log(), end="")
         return self.get_details()
 
 

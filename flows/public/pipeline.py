@@ -20,6 +20,7 @@ from stepwell.blocks.workspace.references import Storage
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.pages.shown_tables import Plan
 from stepwell.flows.runs.drawing import draw
 from stepwell.flows.runs.flow_run import CIRCLE, preflight, provenance_of
 from stepwell.flows.runs.launch import RunToBe
@@ -191,7 +192,7 @@ class Pipeline(PipelineFlow):
         context.expected_properties = partial(provenance_of, self.definition)
         with closing(context):
             preflight(context, self.definition, values)
-            return plan(context, self.definition, values)
+            return Plan(plan(context, self.definition, values))
 
     def submit(
         self,

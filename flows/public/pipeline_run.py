@@ -12,18 +12,19 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.errors import (
-    ExperimentExecutionException,
-    UserErrorException,
-)
+from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
+from stepwell.flows.pages.live import progress_here
+from stepwell.flows.pages.notebook import steps_html
+from stepwell.flows.pages.shown import ShownRun
+from stepwell.flows.pages.shown_tables import Listed, Metrics, Shown, runs_table
+from stepwell.flows.parameters.values import values_in
 from stepwell.flows.public.host_run import ENDED, HostRun, Named
 from stepwell.flows.public.port_data_reference import PortDataReference, gone_error
 from stepwell.flows.public.step_run import StepRun
 from stepwell.flows.runs.cancel import cancel
-from stepwell.flows.runs.comparing.run_facts import parameters_of
 from stepwell.flows.runs.elsewhere.finding import find_runs, known_runs, renew
-from stepwell.flows.runs.live.progress import Progress, follow
+from stepwell.flows.runs.live.progress import follow
 from stepwell.flows.runs.states import why_failed
 from stepwell.model.names import folder_name
 from stepwell.script.metrics import metrics_of
@@ -36,7 +37,7 @@ _POLL_SECONDS = 0.1
 
 
 @checked
-class PipelineRun(HostRun):
+class PipelineRun(ShownRun, HostRun):
     """A run of a pipeline, found by its id from any process.
 
     Args:
@@ -83,7 +84,8 @@ class PipelineRun(HostRun):
         Returns:
             The runs.
         """
-        return list(all_runs(workspace, lambda run: run.published == pipeline_id))
+        found = list(all_runs(workspace, lambda run: run.published == pipeline_id))
+        return Listed(found, lambda: runs_table(found))
 
     @classmethod
     def of_folder(cls, workspace: BaseWorkspace, folder: RunFolder) -> PipelineRun:
@@ -121,7 +123,7 @@ class PipelineRun(HostRun):
             "startTimeUtc": summary.started,
             "endTimeUtc": summary.ended,
             "properties": self.properties,
-            "parameters": parameters_of(summary.facts),
+            "parameters": values_in(summary.facts),
             "steps": {step.id: step.happened for step in summary.steps},
             "inputDatasets": [
                 found for step in summary.steps for found in input_datasets(self.workspace, step.datasets)
@@ -163,8 +165,8 @@ class PipelineRun(HostRun):
         Ctrl-C stops the waiting, not the run.
 
         Args:
-            show_output: Whether standard error shows the steps as they come, and standard output what their scripts write, each
-                line with its step in front.
+            show_output: Whether standard error, or in a notebook a table, shows the steps as they come, and standard output what
+                their scripts write, each line with its step in front.
             timeout_seconds: How long to wait; by default without end. A time-out just returns, as in Azure ML SDK v1.
             raise_on_error: Whether a failure raises; if False, it is only returned.
 
@@ -178,12 +180,8 @@ class PipelineRun(HostRun):
         deadline = time.monotonic() + timeout_seconds
         try:
             if show_output:
-                follow(
-                    self.folder,
-                    Progress.of_terminal(lines=sys.stdout),
-                    until=deadline,
-                    renew=lambda: renew(self.workspace, self.folder),
-                )
+                progress = progress_here(self.folder, names=self._of_steps)
+                follow(self.folder, progress, until=deadline, renew=lambda: renew(self.workspace, self.folder))
             while self.get_status() not in ENDED and time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
@@ -269,7 +267,10 @@ class PipelineRun(HostRun):
         Returns:
             An iterator over the steps.
         """
-        return (StepRun(self, step) for step in reversed(self.summary().steps))
+        return Shown(
+            lambda: (StepRun(self, step) for step in reversed(self.summary().steps)),
+            lambda: steps_html(self.summary().steps),
+        )
 
     def _children_now(self) -> Iterator[Any]:
         yield from self.get_steps()
@@ -285,7 +286,8 @@ class PipelineRun(HostRun):
             The steps of that name; empty if there are none.
         """
         names = {step["id"]: step.get("name") for step in self.folder.facts().get("pipeline", {}).get("steps", [])}
-        return [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
+        found = [step for step in self.get_steps() if name in (step.id_in_pipeline, names.get(step.id_in_pipeline))]
+        return Listed(found, lambda: steps_html([step.current() for step in found]))
 
     def get_outputs(self) -> dict[str, dict[str, PortDataReference]]:
         """Collect every output that there is.
@@ -369,7 +371,7 @@ class PipelineRun(HostRun):
         own = metrics_of(self._log.events(), "parent")
         if recursive:
             own |= {step.id: metrics_of(step.events, "step") for step in summary.steps}
-        return {key: value for key, value in own.items() if name in (None, key)}
+        return Metrics.named(name, own)
 
     def __repr__(self) -> str:
         return f"PipelineRun(name={self.name!r}, id={self.id!r}, experiment={self.experiment_name!r})"

@@ -17,6 +17,7 @@ from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import UserErrorException
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
+from stepwell.flows.pages.notebook import step_html
 from stepwell.flows.public.host_run import Marks
 from stepwell.flows.runs.cancel import cancel_step
 from stepwell.flows.runs.summary import StepSummary, added_to
@@ -93,6 +94,14 @@ class StepDetails(Run):
     def added(self) -> Path:
         """The folder of what others than its script log for the step; none if there is nothing."""
         return added_to(self._run.folder, self._summary.id)
+
+    @property
+    def _run_id(self) -> str:
+        """The id, by the name that much code of v1's takes it by."""
+        return self.id
+
+    def _repr_html_(self) -> str:
+        return step_html(self.current(), self._run.name)
 
     def current(self) -> StepSummary:
         """Read what is known of the step now.

@@ -19,6 +19,7 @@ from stepwell.errors import (
     ModelPathNotFoundException,
     UserErrorException,
 )
+from stepwell.flows.pages.shown_tables import Metrics
 from stepwell.flows.public.host_run import ENDED, kept_files
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
@@ -65,11 +66,6 @@ class StepRun(StepDetails):
     def name(self) -> str:
         """The step's name."""
         return self._summary.id
-
-    @property
-    def _run_id(self) -> str:
-        """The id, by the name that much code of v1's takes it by."""
-        return self.id
 
     @property
     def pipeline_run_id(self) -> str:
@@ -215,7 +211,7 @@ class StepRun(StepDetails):
             The metrics by name.
         """
         self._bring()
-        return {key: value for key, value in metrics_of(self.current().events, "step").items() if name in (None, key)}
+        return Metrics.named(name, metrics_of(self.current().events, "step"))
 
     def get_file_names(self) -> list[str]:
         """List the files that the script left in `outputs/` and `logs/`, or uploaded.

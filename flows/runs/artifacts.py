@@ -38,7 +38,7 @@ def publish_artifacts(run: RunFolder) -> None:
     for image in all_images(run, summary):
         words = f"{image.name}, logged by {image.step}" if image.step else image.name
         key = joined_name("image", *of_pipeline, image.step, image.name)
-        _create(run, "image", key, words, _data_url(image.path, image.below))
+        _create(run, "image", key, words, data_url(image.path, image.below))
     for step in summary.steps:
         for name, text in executed_notebooks(step.folder(run)):
             key = joined_name("notebook", *of_pipeline, step.id, name)
@@ -52,7 +52,8 @@ def _create(run: RunFolder, kind: str, key: str, description: str, data: str) ->
 def publish_summary(run: RunFolder, summary: RunSummary | None = None) -> None:
     """Put what ran, and why, on the run's page in the UI; a user's own flow has it once it has ended."""
     told = summary or summarize(run)
-    _create(run, "markdown", joined_name("summary", *_pipeline_of(told)), "What ran, and why", markdown(told))
+    text = f"{markdown(told)}\n\nAll of it in one file: `stepwell report {run.reference}`"
+    _create(run, "markdown", joined_name("summary", *_pipeline_of(told)), "What ran, and why", text)
 
 
 ON_END.append(publish_summary)
@@ -136,7 +137,8 @@ def _images(step: str, below: Path, control: Path, events: Sequence[Event], scop
             yield Image(step, str(event["name"]), path, below)
 
 
-def _data_url(path: Path, below: Path) -> str:
+def data_url(path: Path, below: Path) -> str:
+    """Return an image as a URL that holds all of it."""
     kind = {".jpg": "jpeg", ".jpeg": "jpeg", ".svg": "svg+xml", ".gif": "gif"}.get(path.suffix.lower(), "png")
     return f"data:image/{kind};base64,{base64.b64encode(read_file(below, path.relative_to(below))).decode()}"
 

@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 from stepwell import PipelineRun
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.deployments.reports.notebook import run_html
+from stepwell.flows.pages.notebook import run_html
 
 COMPAT = Path(__file__).parents[2] / "compat" / "src"
 

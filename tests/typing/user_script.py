@@ -1,6 +1,7 @@
 """A user's script that uses every public name: type checkers must know them all. It is never run."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -246,6 +247,7 @@ estimators: list[Estimator | SKLearn | PyTorch | TensorFlow | Chainer] = [
 trained = experiment.submit(estimators[0])
 run: PipelineRun = experiment.submit(pipeline, tags={"by": "me"}, pipeline_parameters={"rate": 20})
 status: str = run.wait_for_completion(show_output=False)
+newest: list[tuple[str, bool]] = list(run.find_step_run("train.py")[0].follow_log(until=0.0))
 for step_run in run.get_steps():
     one: StepRun = step_run
     print(one.name, one.get_status(), one.get_metrics(), one.get_output_data("model").download("here"))
@@ -260,6 +262,7 @@ print(
 
 published: PublishedPipeline = pipeline.publish("typed", description="All names", version="1")
 endpoint = PipelineEndpoint.publish(ws, "typed-endpoint", "One name over versions", published)
+page: Path = run.report("digits.html")
 again: PipelineRun = published.submit(ws, "typing", pipeline_parameters={"rate": 30})
 recurrence = ScheduleRecurrence(
     frequency="Day", interval=1, hours=[6], minutes=[0], time_zone=TimeZone.UTC, start_time=datetime.now()

@@ -30,7 +30,7 @@ from stepwell.blocks.compute.docker.mounts import ROOT, in_container
 from stepwell.blocks.compute.docker.recipe import recipe_for
 from stepwell.blocks.compute.docker.secret_variables import ContainerProcess, without_secrets
 from stepwell.blocks.compute.job import Finished, Job
-from stepwell.blocks.compute.own_code import Python
+from stepwell.blocks.compute.own_code import Python, naming_user_files
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.compute.working_directory import (
     command,
@@ -167,7 +167,8 @@ class DockerCompute(Compute):
         with self._gpus.assigned(job.call.definition) as devices, listened, user.owns(job.folder, job.control):
             settings = self._settings(job, shown, process.folder, image, mounts, user, devices)
             spec = ContainerSpec(name, settings, shown.stdin, process.timeout_seconds, process.grace_seconds)
-            end = self._follow(engine, spec, process, on_output, stop, redact)
+            named = naming_user_files(redact, job.call, seen.source, job.snapshot, seen.own_code)
+            end = self._follow(engine, spec, process, on_output, stop, named)
         note_reads(job, directory, folders=False)  # they were listed to change their owner
         keep_files(job, directory)
         mlflow_runs.keep(job.record, job.control)

@@ -15,7 +15,7 @@ from stepwell.blocks.store.runs.shared_runs import SharedRuns
 from stepwell.errors import StepwellError
 
 BEAT_SECONDS = 20.0
-_LOOK_SECONDS, _NEWS_SECONDS, _PATIENCE_SECONDS = 0.5, 5.0, 30.0
+_LOOK_SECONDS, _STATE_SECONDS, _NEWS_SECONDS, _PATIENCE_SECONDS = 0.5, 2.0, 5.0, 30.0
 _LEFT = ("done", "failed", "cancelled")
 
 
@@ -81,7 +81,8 @@ class Teller:
             return
         state = self._look()
         size, silent = self._read, time.monotonic() - self._told_at
-        news = size != self._told_size and (state != self._told_state or silent > _NEWS_SECONDS)
+        patience = _NEWS_SECONDS if state == self._told_state else _STATE_SECONDS  # short runs are told of twice
+        news = size != self._told_size and silent > patience
         if not (last or news or silent > BEAT_SECONDS or not self._announced):
             return
         try:

@@ -47,9 +47,9 @@ class RunDetails:
         return dict(self._run.get_details())
 
     def _show(self) -> None:
-        from stepwell.deployments.reports.notebook import display, in_notebook, run_html
         from stepwell.deployments.reports.report import report
-        from stepwell.flows.runs.progress import Progress, follow
+        from stepwell.flows.pages.notebook import display, in_notebook, run_html
+        from stepwell.flows.runs.live.progress import Progress, follow
 
         run = _folder_of(self._run)
         if run is None:
@@ -61,7 +61,7 @@ class RunDetails:
             return
         if sys.stdout.isatty():
             try:
-                follow(run, Progress.of_terminal(sys.stdout), until=float("inf"))
+                follow(run, Progress.of_terminal(sys.stdout, before_report=True), until=float("inf"))
             except KeyboardInterrupt:  # who looks away leaves the run alone
                 print()
         print(report(run))
@@ -79,8 +79,8 @@ def _folder_of(run: Any) -> RunFolder | None:
 
 def _keep_up(run: RunFolder, shown: str) -> None:
     """Show the run again and again in the same place, until it ends."""
-    from stepwell.deployments.reports.notebook import display, run_html
     from stepwell.deployments.reports.report import report
+    from stepwell.flows.pages.notebook import display, run_html
     from stepwell.flows.runs.summary import FINAL, summarize
 
     try:

@@ -66,7 +66,7 @@ train = PythonScriptStep(
     inputs=[table],
     outputs=[model],
 )
-pipeline = Pipeline(ws, steps=[train])
+pipeline = Pipeline(ws, steps=[train])  # brings `prepare` along: train reads what it writes
 """
 
 TESTS = """\

@@ -9,7 +9,8 @@ from typing import Any
 from stepwell.blocks.differences.differences import differences
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Store
-from stepwell.flows.runs.comparing.run_facts import MetricName, all_metrics, parameters_of
+from stepwell.flows.parameters.values import values_in
+from stepwell.flows.runs.comparing.run_facts import MetricName, all_metrics
 from stepwell.flows.runs.comparing.source_difference import FileDifference, snapshot_differences
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.model.fingerprint import Fingerprint
@@ -128,7 +129,7 @@ def run_difference(before: Side, after: Side) -> RunDifference:
     found = [_step(one, before, after, steps[0].get(one), steps[1].get(one)) for one in every]
     return RunDifference(
         names,
-        pairs(parameters_of(before.summary.facts), parameters_of(after.summary.facts)),
+        pairs(values_in(before.summary.facts), values_in(after.summary.facts)),
         tuple(_sources(every, before, after, names)),
         tuple(step for step in found if not step.same),
         pairs(before.metrics_of(""), after.metrics_of("")),

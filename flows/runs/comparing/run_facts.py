@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stepwell.blocks.store.run_folder import Event
-from stepwell.flows.parameters.values import plain_value
 from stepwell.flows.runs.summary import RunSummary
-from stepwell.model.definitions import ParameterDefinition
 from stepwell.script.metrics import metrics_of
 
 if TYPE_CHECKING:
@@ -48,20 +46,6 @@ def tags_of(summary: RunSummary) -> dict[str, str | None]:
 def note_of(summary: RunSummary) -> str:
     """Return what somebody said of the run, '' if nobody did."""
     return str(summary.facts.get("description") or "")
-
-
-def parameters_of(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a run's parameters in their own types, from its `run.json`."""
-    known: dict[str, ParameterDefinition] = {}
-    for plain in facts.get("pipeline", {}).get("parameters", []):
-        with suppress(TypeError, ValueError, AttributeError):  # of a record that somebody edited
-            definition = ParameterDefinition.from_json(plain)
-            known[definition.name] = definition
-    found = dict(facts.get("parameters", {}))
-    for name in known.keys() & found.keys():
-        with suppress(TypeError, ValueError, AttributeError, KeyError):
-            found[name] = plain_value(known[name], found[name])
-    return found
 
 
 def all_metrics(summary: RunSummary) -> dict[MetricName, Any]:

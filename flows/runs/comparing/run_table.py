@@ -8,11 +8,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from stepwell.errors import UserErrorException
+from stepwell.flows.parameters.values import values_in
 from stepwell.flows.runs.comparing.run_facts import (
     MetricName,
     all_metrics,
     is_number,
-    parameters_of,
     seconds_of,
     single,
     tags_of,
@@ -31,7 +31,7 @@ def rows_of(runs: Sequence[RunSummary], sort: str = "", *, ascending: bool = Fal
     """
     metrics = [{name: single(value) for name, value in all_metrics(run).items()} for run in runs]
     names = column_names(name for found in metrics for name, value in found.items() if value is not None)
-    parameters = [parameters_of(run.facts) for run in runs]
+    parameters = [values_in(run.facts) for run in runs]
     every_parameter = list(dict.fromkeys(name for found in parameters for name in found))
     rows = [
         {

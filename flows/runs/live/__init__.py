@@ -1,1 +1,1 @@
-"""What scripts write, as it comes: the logs of steps at work."""
+"""A run while it is at work: where its steps are, and what their scripts write, as it comes."""

@@ -28,18 +28,22 @@ _COLOURS = {
     "running": "bold",
 }
 _LOOK_SECONDS = 0.1
-_RANKS = {word: rank for rank, word in enumerate(("failed", "running", "retrying", "cancelled", "ran", "reused"))}
-"""Which steps are shown before others where there are more than lines."""
+_RANKS = {"failed": -3, "running": -2, "retrying": -2, "cancelled": -1, "ran": 1, "reused": 2, "skipped": 2}
+"""Which steps are shown before others, those with lower ranks first, where there are more than lines; what waits has 0."""
 _WORDS = {"done": "ran", "starting": "waiting"}
 
 
 class Progress:
     """A listener to a run's events that shows where it is. Use as a context manager while events come."""
 
-    def __init__(self, console: Console, *, lines: TextIO | None = None, before_report: bool = False) -> None:
+    def __init__(
+        self, console: Console, *, lines: TextIO | None = None, names: bool = True, before_report: bool = False
+    ) -> None:
         self._console = console
         self._lines = lines
+        self._names = names
         self._before_report = before_report
+        self._shows_lines = False
         self.warnings: list[str] = []
         """What was warned of."""
         self._steps: dict[str, Event] = {}
@@ -49,15 +53,20 @@ class Progress:
 
     @classmethod
     def of_terminal(
-        cls, stream: TextIO | None = None, *, lines: TextIO | None = None, before_report: bool = False
+        cls,
+        stream: TextIO | None = None,
+        *,
+        lines: TextIO | None = None,
+        names: bool = True,
+        before_report: bool = False,
     ) -> Progress:
         """Return progress on standard error, live if that is a terminal.
 
-        `lines`: where the lines of scripts go where nothing is live, by default there too. `before_report`: a report of the run
-        follows at the same place, so that what stands there is not told before.
+        `lines`: where the lines of scripts go where nothing is live, by default there too; `names`: with their step in front.
+        `before_report`: a report of the run follows at the same place, so that what stands there is not told before.
         """
         console = Console(file=stream or sys.stderr, highlight=False, soft_wrap=True)
-        return cls(console, lines=lines, before_report=before_report)
+        return cls(console, lines=lines, names=names, before_report=before_report)
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -69,7 +78,7 @@ class Progress:
             self._live.stop()
             if not self._before_report:
                 self._console.print(self._table(elapsed=False))
-        elif self._reused:
+        elif self._reused and not self._before_report:
             self._say(f"{len(self._reused)} step{'s' * (len(self._reused) > 1)} reused")
 
     def __call__(self, event: Event) -> None:
@@ -104,10 +113,12 @@ class Progress:
 
     def line(self, step: str, text: str) -> None:
         """Show a line that the script of a step wrote."""
+        self._shows_lines = True
+        name = f"{step} | " if self._names else ""
         if self._live or self._lines is None:
-            self._console.print(Text.assemble((f"{step} | ", "dim"), Text.from_ansi(text)), style=None)
+            self._console.print(Text.assemble((name, "dim"), Text.from_ansi(text)), style=None)
         else:
-            print(f"{step} | {text}", file=self._lines, flush=True)
+            print(f"{name}{text}", file=self._lines, flush=True)
 
     def update(self, step: str, text: str) -> None:
         """Show what a progress bar of a step has now, where the table is live."""
@@ -140,13 +151,12 @@ class Progress:
 
     def _in_sight(self) -> tuple[Mapping[str, Event], str]:
         """Return the steps that the terminal has lines for, those first that people wait for, and in words what the others do."""
-        most = max(self._console.size.height - 2, 1)
+        height = self._console.size.height
+        most = max(height // 2 if self._shows_lines else height - 2, 1)  # above it lines of scripts scroll by
         steps = dict(self._steps)
         if len(steps) <= most:
             return steps, ""
-        places = {
-            step: (_RANKS.get(_word(state), len(_RANKS)), -number) for number, (step, state) in enumerate(steps.items())
-        }
+        places = {step: (_RANKS.get(_word(state), 0), number) for number, (step, state) in enumerate(steps.items())}
         shown = set(sorted(places, key=places.__getitem__)[:most])
         counts = Counter(_word(state) for step, state in steps.items() if step not in shown)
         words = ", ".join(f"{count} {word}" for word, count in counts.items())

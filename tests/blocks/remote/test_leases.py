@@ -48,6 +48,7 @@ def test_one_machine_has_a_lease_and_the_other_is_told_whose_it_is(objects):
     assert ann.acquire()
     assert not ben.acquire()
     assert [holder.name for holder in ben.told] == ["ann@a"] and ben.waits == 3
+    assert ben.told[0].since > 1e9
     ann.leases.release("lease")
     assert ben.acquire()
     ben.leases.release("lease")

@@ -32,6 +32,9 @@ class FakePackages:
     def places_of(self, modules):
         return {}
 
+    def platform_of(self, distributions):
+        return "linux-x86_64" if "numpy" in distributions else ""
+
 
 @pytest.fixture
 def code(tmp_path):
@@ -63,7 +66,7 @@ def test_a_script_step_has_a_row_for_all_that_decides_its_result(code):
     )  # fmt: skip
     call = bound(step, code, inputs={"table": Artifact("lake", "somewhere/table", "d" * 64, 3, True)})
     assert labels(call) == [
-        ("recipe", ""), ("step type", ""), ("python", ""), ("package", "numpy"), ("script", "train.py"),
+        ("recipe", ""), ("step type", ""), ("python", ""), ("package", "numpy"), ("platform", ""), ("script", "train.py"),
         ("module", "data/deep.py"), ("module", "helper.py"), ("file", "config.json"), ("argument", "1"), ("argument", "2"),
         ("argument", "3"), ("param", "n"), ("parameter", "rate"), ("way of input", "table"), ("output", "model"),
         ("input", "table"), ("variable", "A"), ("version", ""),

@@ -41,7 +41,7 @@ def test_each_workspace_pipeline_step_and_image_has_an_artifact_of_its_own(tmp_p
     named = [(name, tmp_path / "x.png", tmp_path) for name in ("b-c", "c", "C")]
     monkeypatch.setattr(artifacts, "_images", lambda step, *_: [artifacts.Image(step, *one) for one in named if step])
     monkeypatch.setattr(artifacts, "metric_rows", lambda _: [{"metric": 1}])
-    monkeypatch.setattr(artifacts, "_data_url", lambda *_: "")
+    monkeypatch.setattr(artifacts, "data_url", lambda *_: "")
     steps = (StepSummary("a", "done"), StepSummary("a-b", "done"), StepSummary("summary", "done"))
     for workspace, pipeline in (("ml", "prod-p"), ("ml-prod", "p"), ("ml", "prod p")):
         summary = RunSummary("1", "Finished", pipeline, {"workspace": workspace}, steps, ())

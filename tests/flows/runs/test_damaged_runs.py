@@ -12,6 +12,7 @@ import pytest
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.deployments.reports.report import in_json, report, run_lines
+from stepwell.flows.pages.report import report_html
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.runs.summary import summarize
@@ -66,6 +67,7 @@ def looked_at(run: PipelineRun) -> None:
     json.dumps(in_json(summary, run.folder), default=str)
     "".join(run_lines([summary], {summary.run_id: "x"}))
     report(run.folder, guards=True)
+    report_html(run.folder, run._known_record).encode()
     run.get_details(), run.get_metrics(recursive=True), run.get_outputs(), run.gone_outputs(), run.tags, run.properties
     run.find_step_run("s"), run.name, run.display_name, run.number, run.description
     for step in run.get_steps():

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import uuid
+from pathlib import Path
 
 import pytest
 from shells import Shell
 from typer.testing import CliRunner
 
-from stepwell.deployments.cli.first_steps.project import WHAT, workspace_name
+from stepwell.deployments.cli.first_steps.project import WHAT, files_of, workspace_name
 from stepwell.deployments.cli.main import app
 from stepwell.errors import UserErrorException
+
+ROOT = Path(__file__).parents[4]
 
 
 def init(*words):
@@ -34,6 +38,18 @@ def test_the_project_runs_as_printed_and_the_second_time_all_is_reused(tmp_path,
         subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path / name).returncode
         == 0
     )
+
+
+@pytest.mark.parametrize(
+    ("page", "workspace", "names"),
+    [
+        ("README.md", "demo", ["pipeline.py"]),
+        ("docs/tutorial.md", "tutorial", ["prepare.py", "train.py", "pipeline.py"]),
+    ],
+)
+def test_the_pages_print_what_it_makes(page, workspace, names):
+    printed = re.findall(r"^```python\n(.*?)^```$", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
+    assert printed[: len(names)] == [files_of(workspace)[name] for name in names]
 
 
 @pytest.mark.parametrize("name", ["train.py", ".azureml/config.json"])

@@ -7,7 +7,7 @@ import sys
 import pytest
 from waiting import eventually
 
-from stepwell import Experiment
+from stepwell import Experiment, ScriptRunConfig
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.runs.live.step_logs import LOG, StepLogs, follow_step
 
@@ -84,3 +84,11 @@ def test_a_run_of_another_process_is_followed_while_it_is_at_work(project, capsy
     assert step.wait_for_completion() == "Finished"
     assert capsys.readouterr().out == step.get_job_log() == "it began\nit goes on\n100%\n"
     assert list(follow_step(run.folder, "no such step")) == []
+
+
+def test_a_script_that_is_its_own_run_is_shown_as_it_is_and_once(project, capsys):
+    project.write("s.py", "print('only line')")
+    run = Experiment(project.workspace, "one").submit(ScriptRunConfig(str(project.source), "s.py"))
+    capsys.readouterr()
+    run.wait_for_completion(show_output=True)
+    assert capsys.readouterr().out == "only line\n"

@@ -1,0 +1,1 @@
+"""Runs as pages: a report in one file, and what notebooks show."""

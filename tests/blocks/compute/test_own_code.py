@@ -1,0 +1,67 @@
+"""Tracebacks and warnings name the user's files, not the copies that the process ran."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stepwell.blocks.compute.own_code import naming_user_files
+
+
+def call(source: str) -> Any:
+    return SimpleNamespace(definition=SimpleNamespace(source_directory=source))
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Any:
+    (tmp_path / "snapshot" / "sub").mkdir(parents=True)
+    (tmp_path / "snapshot" / "train.py").touch()
+    (tmp_path / "snapshot" / "sub" / "it's (1).py").touch()
+    copies = {"/home/me/lib": Path("/work/1/code/0/lib")}
+    return naming_user_files(
+        lambda text: text.replace("hunter2", "***"),
+        call("/home/me/project"),
+        Path("/work/1/source"),
+        tmp_path / "snapshot",
+        copies,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "shown"),
+    [
+        ('File "/work/1/source/train.py", line 7, in f', 'File "/home/me/project/train.py", line 7, in f'),
+        ('  | File "/work/1/source/sub/it\'s (1).py", line 7', '  | File "/home/me/project/sub/it\'s (1).py", line 7'),
+        ("/work/1/source/train.py:12: UserWarning: x", "/home/me/project/train.py:12: UserWarning: x"),
+        (
+            "File \x1b[32m/work/1/source/train.py:12\x1b[0m, in f",
+            "File \x1b[32m/home/me/project/train.py:12\x1b[0m, in f",
+        ),
+        ('File "/work/1/code/0/lib/a.py", line 1, in g', 'File "/home/me/lib/a.py", line 1, in g'),
+        ('File "/work/1/source/made_meanwhile.py", line 7', 'File "/work/1/source/made_meanwhile.py", line 7'),
+        ('File "/work/1/sources/train.py", line 7', 'File "/work/1/sources/train.py", line 7'),
+        ("Saved to /work/1/source/train.py", "Saved to /work/1/source/train.py"),
+        ("hunter2", "***"),
+    ],
+)
+def test_files_are_named_as_the_user_knows_them(named: Any, written: str, shown: str) -> None:
+    assert named(written) == shown
+
+
+def test_without_a_source_directory_nothing_is_named_otherwise() -> None:
+    def redact(text: str) -> str:
+        return text
+
+    assert naming_user_files(redact, call(""), Path("/work/1/source"), None, {}) is redact
+
+
+def test_the_traceback_of_a_failed_step_names_the_file_that_people_edit(project: Any) -> None:
+    project.write("helper.py", "def divide():\n    return 1 / 0\n")
+    summary = project.run(project.pipeline(project.step("a.py", "import helper\nhelper.divide()")))
+    error = summary.steps[0].error
+    assert f'File "{project.source}/a.py", line 6' in error, error
+    assert f'File "{project.source}/helper.py", line 2, in divide' in error
+    assert "/work/" not in error.partition("log ")[0]
