@@ -245,6 +245,13 @@ def test_the_link_signs_a_browser_in_once(server: str, tmp_path: Path) -> None:
     assert ">Dashboard<" in chromium.dom(tmp_path / "owner", ui)
 
 
+def test_the_link_leads_to_the_page_that_it_names_and_nowhere_else(server: str, tmp_path: Path) -> None:
+    link = connection.ui_link(path="/settings")
+    assert link.endswith("/settings") and ">Server Settings<" in chromium.dom(tmp_path / "one", link)
+    elsewhere = chromium.dom(tmp_path / "two", connection.ui_link(path="//127.0.0.1:1/x"))
+    assert "Prefect Server" in elsewhere  # as a path of its own
+
+
 def test_a_code_is_only_for_who_has_the_password_and_only_good_once(server: str) -> None:
     root, secret = server.removesuffix("/api"), connection.password()
     assert asked(root, "POST", "/stepwell/sign-in/code")[0] == 401

@@ -114,8 +114,10 @@ class Side:
         return next((one for one in known if one["id"] == step), None)
 
     def record(self, step: StepSummary) -> StepRecord | None:
-        """Return what is kept of the step's result."""
+        """Return what is kept of the step's result, here or, where results are shared, by others."""
         found = self.store.read_record(step.key) if step.key else None
+        if step.key and self.store.shares and not isinstance(found, StepRecord):
+            found = self.store.lookup(step.key)
         return found if isinstance(found, StepRecord) else None
 
 

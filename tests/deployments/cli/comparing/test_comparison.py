@@ -68,6 +68,28 @@ def test_a_run_does_not_differ_from_itself_or_from_one_that_reused_it(project, t
     assert "Nothing differs" in command("diff", "#2", "#2")
 
 
+def test_diff_tells_inputs_that_changed_steps_that_failed_and_steps_of_one_run(project, command):
+    rate, data = PipelineParameter("rate", 1), PipelineData("data")
+    load = project.step("load.py", "open(args[0], 'w').write(args[1])", arguments=[data, rate], outputs=[data])
+    use = project.step("use.py", "", arguments=[data], inputs=[data])
+    odd = project.step("odd.py", "sys.exit(int(args[0]) > 1)", arguments=[rate])
+    odd.run_after(use)
+    first = project.run(project.pipeline(load, use, odd, name="odd"), rate=1)
+    more = project.step("more.py", "")
+    odd.run_after(more)
+    second = project.run(project.pipeline(load, use, odd, more, name="odd"), rate=2)
+    told = json.loads(command("diff", first.run_id, second.run_id, "--json"))
+    steps = {step["name"]: step for step in told["steps"]}
+    assert steps["use.py"]["inputs"] == ["input data changed"]
+    assert steps["load.py"]["outputs"] == ["data changed (1 bytes)\nline 1: '1' and '2'"]
+    assert steps["odd.py"]["happened"] == ["done", "failed"]
+    assert steps["odd.py"]["unknown"] == ["No result is kept of odd#2, so what decided it can't be compared"]
+    assert steps["more.py"]["only_in"] == "second"
+    assert [file["path"] for source in told["source"] for file in source["files"]] == ["more.py"]
+    shown = command("diff", first.run_id, second.run_id)
+    assert "  done → failed" in shown and "  only the second run has it" in shown
+
+
 def test_compare_shows_runs_with_parameters_and_metrics_in_order(two_runs, command, project, tmp_path):
     lines = command("compare", "--sort", "accuracy").splitlines()
     assert lines[0].split() == ["run", "status", "seconds", "rate", "score", "accuracy", "loss"]
