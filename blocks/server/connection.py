@@ -94,10 +94,10 @@ def status() -> ServerStatus:
     )
 
 
-def ui_link(log: Callable[[str], None] = lambda _: None) -> str:
-    """Return the address of Prefect's UI; that of this home's own signs a browser in, once and within a minute."""
+def ui_link(log: Callable[[str], None] = lambda _: None, path: str = "") -> str:
+    """Return the address of a page of Prefect's UI; that of this home's own signs a browser in, once and within a minute."""
     url = ensure_server(log)
-    return sign_in.link(url, process.own_auth_string()) if _users_url() is None else _ui_url(url)
+    return sign_in.link(url, process.own_auth_string(), path) if _users_url() is None else _ui_url(url) + path
 
 
 def password(log: Callable[[str], None] = lambda _: None) -> str:

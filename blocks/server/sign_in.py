@@ -1,7 +1,7 @@
 """Signing in to Prefect's UI by a link that works once: nothing that could be used again is in an address or a command.
 
 POST /stepwell/sign-in/code   with the auth string   → a code
-GET  /stepwell/sign-in#CODE   a page, which sends its code
+GET  /stepwell/sign-in#CODE   a page, which sends its code; after it may stand which of the UI's pages comes then
 POST /stepwell/sign-in        the code               → what Prefect's UI keeps in the browser, and sends with its calls
 """
 
@@ -27,13 +27,13 @@ _MOST_CODES = 100
 _LONGEST_CODE = 100
 _SCRIPT = """
 (async () => {
-  const code = location.hash.slice(1);
+  const [code, ...page] = location.hash.slice(1).split("/").filter(Boolean);
   history.replaceState(null, "", location.pathname);
   const answer = await fetch(location.pathname, {method: "POST", body: code});
   const text = await answer.text();
   if (!answer.ok) { document.body.textContent = text; return; }
   localStorage.setItem("prefect-password", text);
-  location.replace("/");
+  location.replace("/" + page.join("/"));
 })();
 """
 _PAGE = """<!doctype html>
@@ -109,8 +109,8 @@ async def _body(receive: Receive) -> str:
     return body.decode("ascii", "replace") if len(body) <= _LONGEST_CODE else ""
 
 
-def link(api_url: str, auth_string: str) -> str:
-    """Return an address that signs a browser in to the UI of this home's server, once and within a minute."""
+def link(api_url: str, auth_string: str, path: str = "") -> str:
+    """Return an address that signs a browser in to a page of the UI of this home's server, once and within a minute."""
     address = api_url.removesuffix("/api")
     token = base64.b64encode(auth_string.encode()).decode()
     request = urllib.request.Request(  # noqa: S310  (our own server's address)
@@ -118,4 +118,4 @@ def link(api_url: str, auth_string: str) -> str:
     )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(request, timeout=10) as response:
-        return f"{address}{_PAGE_PATH}#{response.read().decode()}"
+        return f"{address}{_PAGE_PATH}#{response.read().decode()}{path}"

@@ -11,9 +11,11 @@ from pathlib import Path
 from stepwell.blocks.store.maintenance import check_collectable
 from stepwell.blocks.store.run_folder import ENDED, RunFolder
 from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.disk import owner_of
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import exclusive
+from stepwell.errors import StoreException
 from stepwell.model.records import StepRecord
 
 PINNED, PUBLISHED = "pinned", "published"
@@ -54,16 +56,14 @@ def collect_runs(store: Store, limits: Limits, *, dry_run: bool = False) -> Remo
     unreadable = []
     try:
         with exclusive(store.lock_file):
-            found = [record for _, record in store.records()]
-            needed = {record.step_run_id for record in found if isinstance(record, StepRecord)}
-            unknown = len(needed) < len(found)  # a result that can't be understood may need any log
+            needed = _needed(store)
             folders = [path for path in (store.root / "runs").glob("*") if path.is_dir() and not path.is_symlink()]
             for path in sorted(folders, key=_last_change, reverse=True):
                 if not RunFolder(path).is_legible():
                     unreadable.append(path)
                     count += 1
                     continue
-                entries = _entries(path, None if unknown else needed)
+                entries = _entries(path, needed)
                 own = sum(map(_bytes, entries))
                 count, size = count + 1, size + own
                 old = _last_change(path) < time.time() - limits.days * _DAY
@@ -76,6 +76,34 @@ def collect_runs(store: Store, limits: Limits, *, dry_run: bool = False) -> Remo
     finally:
         remove(trash)
     return Removed(removed_runs, removed_bytes, tuple(unreadable))
+
+
+def delete_run(store: Store, path: Path, *, dry_run: bool = False) -> int:
+    """Remove one run's folder, but for logs and metrics of results that the store still has, and return its bytes.
+
+    Whether the run may go is for the caller to know. Raise StoreException if this user may not remove it.
+    """
+    check_collectable(store, dry_run)
+    trash = store.trash_folder()
+    try:
+        with exclusive(store.lock_file):
+            entries = _entries(path, _needed(store))
+            size = sum(map(_bytes, entries))
+            if not dry_run and not _move(path, entries, trash / path.name):
+                facts = {"folder": path, "owner": owner_of(path)}
+                raise StoreException(
+                    "The run's files can't be removed by this user", facts, "Delete it as their owner."
+                )
+    finally:
+        remove(trash)
+    return size
+
+
+def _needed(store: Store) -> set[str] | None:
+    """Return the step runs whose logs kept results need; None if that may be any, as a result can't be understood."""
+    found = [record for _, record in store.records()]
+    needed = {record.step_run_id for record in found if isinstance(record, StepRecord)}
+    return needed if len(needed) == len(found) else None
 
 
 def _stays(path: Path) -> bool:

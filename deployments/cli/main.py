@@ -9,6 +9,7 @@ import sys
 import typer
 
 from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens, workspaces
+from stepwell.deployments.cli.comparing import comparison, listing, marks
 from stepwell.deployments.cli.first_steps.doctor import doctor
 from stepwell.deployments.cli.first_steps.init import init
 from stepwell.deployments.cli.registries import models, modules, trust
@@ -48,6 +49,9 @@ app.command()(init)
 app.command()(doctor)
 runs.add_to(app)
 run_report.add_to(app)
+listing.add_to(app)
+comparison.add_to(app)
+marks.add_to(app)
 published.add_to(app)
 serve.add_to(app)
 workspaces.add_to(app)

@@ -16,7 +16,11 @@ _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or
 _NAME = typer.Argument(..., help="[WORKSPACE/]NAME[@VERSION], or an id.", metavar="NAME")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _PARAMETERS = typer.Option(
-    [], "-p", "--parameter", help="A parameter: name=value; name=- reads it from standard input.", metavar="NAME=VALUE"
+    [],
+    "-p",
+    "--parameter",
+    help="A parameter: name=value, or @FILE; name=- reads it from standard input.",
+    metavar="NAME=VALUE",
 )
 _TAGS = typer.Option([], "--tag", help="A tag of the run: name=value.", metavar="NAME=VALUE")
 _JSON = typer.Option(False, "--json", help="Print JSON.")

@@ -1,4 +1,4 @@
-"""The commands about pipelines and runs: run, plan, runs, show, logs, outputs, cancel, rerun, check."""
+"""The commands about pipelines and runs: run, plan, show, logs, outputs, cancel, rerun, check."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from stepwell.deployments.cli import store
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence
 
@@ -21,10 +19,17 @@ if TYPE_CHECKING:
     from stepwell.flows.engine.repetition import Comparison
     from stepwell.flows.public.pipeline import Pipeline
     from stepwell.flows.public.pipeline_run import PipelineRun
+    from stepwell.flows.public.step_run import StepRun
 
 T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
-_PARAMETERS = typer.Option([], "-p", "--parameter", help="A pipeline parameter: name=value.", metavar="NAME=VALUE")
+_PARAMETERS = typer.Option(
+    [],
+    "-p",
+    "--parameter",
+    help="A pipeline parameter: name=value, or @FILE (.yaml, .json, .toml).",
+    metavar="NAME=VALUE",
+)
 _RUN = typer.Argument(..., help="`digits#12`, `#12`, the run's id, its beginning, or `last`.", metavar="RUN")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
@@ -38,12 +43,6 @@ def add_to(app: typer.Typer) -> None:
     """Add these commands to the app."""
     for command in (run, plan, show, logs, outputs, cancel, rerun, check):
         app.command()(command)
-    group = typer.Typer(invoke_without_command=True)
-    group.callback()(runs)
-    group.command("gc")(store.gc_runs)
-    group.command("pin")(store.pin)
-    group.command("unpin")(store.unpin)
-    app.add_typer(group, name="runs")
 
 
 def run(
@@ -55,10 +54,12 @@ def run(
     keep_going: bool = typer.Option(False, "--continue", help="Go on with steps that don't depend on a failed one."),
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default the pipeline's name."),
     show_logs: bool = typer.Option(False, "--logs", help="Show what the scripts write, as it comes."),
+    sweep: bool = typer.Option(False, "--sweep", help="Run once for each combination of values: -p rate=1,2,3."),
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
-    from stepwell.deployments.lookup.pipelines import read_parameters
+    from stepwell.deployments.cli.comparing import sweeping
+    from stepwell.deployments.lookup.pipelines import read_grid, read_parameters
     from stepwell.deployments.reports.report import in_json
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
@@ -69,11 +70,15 @@ def run(
         signal.signal(number, _interrupt)
     pipeline = load(file, parameters)
     pipeline = pipeline.on(compute) if compute else pipeline
+    options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify)
+    experiment = experiment or pipeline.name
+    if sweep:
+        points = read_grid(pipeline, parameters)
+        leave(*sweeping.sweep(pipeline, experiment, points, options, as_json=as_json, show_logs=show_logs))
     values = read_parameters(pipeline, parameters)
     together = not as_json and _same_place()
     progress = Progress.of_terminal(before_report=together)
-    options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify)
-    folder = register(pipeline, experiment or pipeline.name, values, {}, options)
+    folder = register(pipeline, experiment, values, {}, options)
     logs = StepLogs(folder, progress.line, progress.update)
     listeners = (logs, progress) if show_logs else (progress,)
     with progress, logs.looking() if show_logs else contextlib.nullcontext():
@@ -112,33 +117,6 @@ def plan(
             print(f"{'':<{width}}    {reason}")
 
 
-def runs(
-    context: typer.Context,
-    workspace: str = _WORKSPACE,
-    as_json: bool = _JSON,
-    limit: int = typer.Option(20, "--limit", "-n", help="How many runs to list."),
-    trials: bool = typer.Option(False, "--trials", help="List the trials of searches, too."),
-) -> None:
-    """List runs, newest first."""
-    if context.invoked_subcommand:
-        return
-    from stepwell.deployments.lookup.workspaces import of_each, seen_workspaces
-    from stepwell.deployments.reports.report import in_json, run_lines, summary_or_none
-    from stepwell.flows.runs.elsewhere.finding import known_runs
-    from stepwell.flows.runs.names import short_ids
-
-    known = of_each(seen_workspaces(workspace), lambda found: known_runs(found, limit))
-    ids = short_ids(run.run_id for run in known)
-    known = [run for run in known if trials or not run.is_trial]
-    known.sort(key=lambda run: run.created, reverse=True)
-    found = [summary for run in known[:limit] if (summary := summary_or_none(run.folder))]
-    if as_json:
-        print(json.dumps([in_json(summary) for summary in found], indent=1))
-        return
-    for line in run_lines(found, ids):
-        print(line)
-
-
 def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """Show what happened to each step of a run, and why."""
     from stepwell.deployments.lookup.runs import find_run
@@ -160,27 +138,20 @@ def logs(
 ) -> None:
     """Print what a step's script wrote."""
     from stepwell.deployments.lookup.runs import find_run
-    from stepwell.errors import UserErrorException
 
-    found = find_run(run_id, workspace)
-    steps = found.find_step_run(step)
-    if not steps:
-        raise UserErrorException(
-            f"The run has no step {step!r}",
-            {"steps": ", ".join(s.id for s in found.summary().steps)},
-            "Correct the name.",
-        )
+    found = _steps_of(find_run(run_id, workspace), step)[0]
     printed = False
-    for text, is_line in steps[0].follow_log() if follow else ():
+    for text, is_line in found.follow_log() if follow else ():
         printed = printed or is_line
         if is_line or sys.stdout.isatty():  # of a progress bar, what it shows last is a line
             print(f"{_CLEAR}{text}" if sys.stdout.isatty() else text, end="\n" if is_line else "", flush=True)
     if not printed:
-        sys.stdout.write(steps[0].get_job_log())
+        sys.stdout.write(found.get_job_log())
 
 
 def outputs(
     run_id: str = _RUN,
+    step: str = typer.Option("", "--step", help="Only the outputs of the step of this name.", metavar="STEP"),
     to: str = typer.Option("", "--to", help="Copy the outputs to this folder."),
     digests: bool = typer.Option(False, "--hash", help="Print each output's content digest."),
     workspace: str = _WORKSPACE,
@@ -191,13 +162,15 @@ def outputs(
     from stepwell.flows.public.port_data_reference import gone_error
 
     found = find_run(run_id, workspace)
+    chosen = [one.name for one in _steps_of(found, step)] if step else None
     rows = [
-        (step, name, data)
-        for step, outputs in sorted(found.get_outputs().items())
+        (whose, name, data)
+        for whose, outputs in sorted(found.get_outputs().items())
         for name, data in sorted(outputs.items())
+        if chosen is None or whose in chosen
     ]
     if to:
-        print(f"Copied {found.download(to, overwrite=True)} files to {to}")
+        print(f"Copied {found.download(to, overwrite=True, steps=chosen)} files to {to}")
     elif as_json:
         listed = [
             {"step": s, "output": n, "digest": d.artifact.digest, "bytes": d.artifact.size, "path": str(d.local_path)}
@@ -205,10 +178,25 @@ def outputs(
         ]
         print(json.dumps(listed, indent=1))
     else:
-        for step, name, data in rows:
-            print(f"{data.artifact.digest if digests else data.local_path}  {step}/{name}")
-    if gone := found.gone_outputs():
+        for whose, name, data in rows:
+            print(f"{data.artifact.digest if digests else data.local_path}  {whose}/{name}")
+    gone = {whose: names for whose, names in found.gone_outputs().items() if chosen is None or whose in chosen}
+    if gone:
         raise gone_error(gone)
+
+
+def _steps_of(run: PipelineRun, name: str) -> list[StepRun]:
+    """Return the steps of that name; raise UserErrorException if there are none."""
+    from stepwell.errors import UserErrorException
+
+    steps = run.find_step_run(name)
+    if not steps:
+        raise UserErrorException(
+            f"The run has no step {name!r}",
+            {"steps": ", ".join(step.id for step in run.summary().steps)},
+            "Correct the name.",
+        )
+    return steps
 
 
 def cancel(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
@@ -234,11 +222,11 @@ def rerun(
     What differs is named by file and place, what was collected or changed since by name; exit code 1 if there is any.
     Secret parameters are not kept: pass them with -p.
     """
-    from stepwell.deployments.lookup.pipelines import read_values
     from stepwell.deployments.lookup.runs import find_run
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of
     from stepwell.flows.engine.repetition import rerun as repeat
+    from stepwell.flows.parameters.assignments import read_values
 
     if not exact:
         raise UserErrorException(
@@ -265,9 +253,10 @@ def check(
     What differs is named by file and place; exit code 1 if there is any. A step of a run gets the snapshot and inputs that it
     had there, the steps of a file what is on disk now.
     """
-    from stepwell.deployments.lookup.pipelines import read_parameters, read_values
+    from stepwell.deployments.lookup.pipelines import read_parameters
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.repetition import definition_of, run_twice, step_twice
+    from stepwell.flows.parameters.assignments import read_values
 
     if not twice:
         raise UserErrorException("There is one check, --twice", hint="Pass --twice.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
     from stepwell.deployments.schedules.schedule import Schedule
 
@@ -16,7 +18,7 @@ app = typer.Typer(help="When published pipelines are run by themselves.", no_arg
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
 _ID = typer.Argument(..., help="The schedule's id, or its name.", metavar="SCHEDULE")
 _DAYS = typer.Option([], "--on", help="A day of the week, with --every week.", metavar="DAY")
-_PARAMETERS = typer.Option([], "-p", "--parameter", help="A parameter: name=value.", metavar="NAME=VALUE")
+_PARAMETERS = typer.Option([], "-p", "--parameter", help="A parameter: name=value, or @FILE.", metavar="NAME=VALUE")
 _JSON = typer.Option(False, "--json", help="Print JSON.")
 
 
@@ -42,8 +44,8 @@ def create(
 ) -> None:
     """Make a schedule for a published pipeline."""
     from stepwell.deployments.cli.published import find_published
-    from stepwell.deployments.lookup.pipelines import read_values
     from stepwell.deployments.schedules.schedule import Schedule
+    from stepwell.flows.parameters.assignments import read_values
     from stepwell.flows.publishing.run_requests import definitions_of
     from stepwell.flows.runs.names import usual_experiment
 
@@ -62,6 +64,7 @@ def create(
         data_path_parameter_name=data_parameter or None,
     )
     print(f"Schedule {made.id}: {_when(made)}")
+    print(_first_run(made))
 
 
 @app.command(name="list")
@@ -110,6 +113,66 @@ def delete(schedule: str = _ID, workspace: str = _WORKSPACE) -> None:
     """Remove a schedule. The runs that it started stay."""
     _find_schedule(schedule, workspace).delete()
     print("The schedule is deleted")
+
+
+@app.command()
+def backfill(
+    schedule: str = _ID,
+    start: str = typer.Option(..., "--from", help="The first time: 2026-05-01, or how long ago: 7d.", metavar="TIME"),
+    end: str = typer.Option("", "--to", help="The last time; by default now.", metavar="TIME"),
+    parameter: str = typer.Option(
+        "", "--time-parameter", help="The parameter that is given the time of each run.", metavar="NAME"
+    ),
+    time_format: str = typer.Option(
+        "", "--time-format", help="How it is written: '%Y-%m-%d'; by default ISO 8601.", metavar="FORMAT"
+    ),
+    again: bool = typer.Option(False, "--again", help="Also for times that were backfilled before."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Only tell for which times."),
+    workspace: str = _WORKSPACE,
+) -> None:
+    """Start a run for each past time at which a schedule was due, or would have been, and did not run."""
+    from datetime import UTC
+
+    from stepwell.deployments.schedules.backfill import TimeParameter, missed
+    from stepwell.deployments.schedules.backfill import backfill as submit
+    from stepwell.errors import UserErrorException
+    from stepwell.flows.runs.comparing.run_filter import read_moment
+
+    if time_format and not parameter:
+        raise UserErrorException("--time-format goes with --time-parameter", hint="Name the parameter, too.")
+    found = _find_schedule(schedule, workspace)
+    zone = _zone(found)
+    begin = datetime.fromtimestamp(read_moment(start, zone=zone), UTC)
+    until = datetime.fromtimestamp(read_moment(end, zone=zone), UTC) if end else datetime.now(UTC)
+    times = missed(found.block, begin, until)
+    if not times:
+        print("The schedule was due at no time that it did not run")
+    if dry_run:
+        for due in times:
+            print(f"{due:%Y-%m-%d %H:%M}")
+        return
+    given = TimeParameter(parameter, time_format) if parameter else None
+    for due, run in submit(found.workspace, found.block, times, given, again=again):
+        print(f"{due:%Y-%m-%d %H:%M}  {run.name}{'' if run.is_new else ', which was started before'}")
+
+
+def _first_run(schedule: Schedule) -> str:
+    """Say when the schedule runs first."""
+    from stepwell.deployments.schedules.prefect_schedules import next_run_of
+
+    if schedule.recurrence is None:
+        return "The first run is when files change"
+    due = next_run_of(schedule.block)
+    then = f"{_shown(schedule, due)} {_zone(schedule).key}" if due else ""
+    if schedule.recurrence.runs_at_once:
+        return "The first run is at once" + (f", the next at {then}" if then else "")
+    return f"The first run is at {then}" if then else "Prefect has planned no run of it yet"
+
+
+def _zone(schedule: Schedule) -> ZoneInfo:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(schedule.recurrence.time_zone if schedule.recurrence else "UTC")
 
 
 def _find_schedule(word: str, workspace: str) -> Schedule:
@@ -175,11 +238,8 @@ def _as_json(schedule: Schedule) -> dict[str, Any]:
 
 def _shown(schedule: Schedule, moment: datetime | str) -> str:
     """Return the moment by the clock of the schedule's time zone."""
-    from zoneinfo import ZoneInfo
-
     time = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
-    zone = schedule.recurrence.time_zone if schedule.recurrence else "UTC"
-    return f"{time.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    return f"{time.astimezone(_zone(schedule)):%Y-%m-%d %H:%M}"
 
 
 def _when(schedule: Schedule) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,9 +20,6 @@ _GUARANTEES = {
     "none": "of two records of one result that are written at once the last stays",
 }
 _WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace; by default the nearest config's, or all.")
-
-_RUN_WORKSPACE = typer.Option("", "--workspace", "-w", help="The workspace, if there are several.")
-_RUN = typer.Argument(..., help="`digits#12`, `#12`, the run's id, its beginning, or `last`.", metavar="RUN")
 
 
 @app.command()
@@ -71,6 +66,7 @@ def gc(
     from stepwell.blocks.store.maintenance import collect
     from stepwell.blocks.store.retention import Limits, collect_runs
     from stepwell.deployments.lookup.workspaces import find_stores, of_each
+    from stepwell.deployments.reports.report import tell_unreadable
 
     def collected(found: Workspace) -> tuple[()]:
         word, store = "Would remove" if dry_run else "Removed", found.store
@@ -114,16 +110,6 @@ def _collect_shared(name: str, days: float, dry_run: bool) -> None:
 
     _sharing(name)  # says so if there is none
     of_each(find_stores(name), collected)
-
-
-def tell_unreadable(paths: Iterable[Path]) -> None:
-    """Name what a collection left since it can't be read or understood."""
-    found = sorted(set(paths))
-    if found:
-        print(
-            f"Kept {len(found)} that can't be read or understood, with all that they may need, such as {found[0]}: they may be "
-            "another user's or another version's; delete those that nobody needs"
-        )
 
 
 @app.command()
@@ -209,47 +195,3 @@ def _size(number: float) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     raise AssertionError
-
-
-# Runs: `stepwell runs gc|pin|unpin` -------------------------------------------------------------------------------------
-
-
-def gc_runs(
-    workspace: str = _WORKSPACE,
-    days: float = typer.Option(90, "--older-than", min=0, help="Keep the runs of the last DAYS days."),
-    most: int = typer.Option(10_000, "--keep", min=0, help="Keep this many runs at most, the newest."),
-    gigabytes: float = typer.Option(50, "--max-gb", min=0, help="Keep this many gigabytes of runs at most."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Only tell what would go."),
-) -> None:
-    """Remove old runs and their logs; pinned and published ones stay, and logs of results that are still kept."""
-    from stepwell.blocks.store.retention import Limits, collect_runs
-    from stepwell.deployments.lookup.workspaces import find_stores, of_each
-
-    def collected(found: Workspace) -> tuple[()]:
-        removed = collect_runs(found.store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
-        word, size = "Would remove" if dry_run else "Removed", f"{removed.bytes / 1e6:.1f} MB"
-        print(f"{word} {removed.runs} runs, {size}, from {found.store.root}")
-        tell_unreadable(removed.unreadable)
-        return ()
-
-    of_each(find_stores(workspace), collected)
-
-
-def pin(run_id: str = _RUN, workspace: str = _RUN_WORKSPACE) -> None:
-    """Keep a run, however old it gets."""
-    from stepwell.blocks.store.retention import PINNED
-    from stepwell.deployments.lookup.runs import find_run
-
-    found = find_run(run_id, workspace)
-    (found.folder.path / PINNED).touch()
-    print(f"Run {found.name} is pinned")
-
-
-def unpin(run_id: str = _RUN, workspace: str = _RUN_WORKSPACE) -> None:
-    """Let `gc` remove a run that was pinned."""
-    from stepwell.blocks.store.retention import PINNED
-    from stepwell.deployments.lookup.runs import find_run
-
-    found = find_run(run_id, workspace)
-    (found.folder.path / PINNED).unlink(missing_ok=True)
-    print(f"Run {found.name} is no longer pinned")

@@ -17,6 +17,7 @@ import httpx
 from stepwell.blocks.access.home_token import home_token
 from stepwell.deployments.access.authentication import is_loopback
 from stepwell.errors import ExperimentExecutionException, ServerException, UserErrorException
+from stepwell.flows.parameters.assignments import read_assignments
 from stepwell.flows.public.published_pipeline import endpoint_address
 from stepwell.flows.runs.summary import FINAL
 
@@ -129,16 +130,17 @@ def _decode(response: httpx.Response) -> dict[str, Any]:
 
 
 def parse_assignments(description: dict[str, Any], given: Iterable[str]) -> dict[str, Any]:
-    """Return the values of `name=value` words.
+    """Return the values of `name=value` words, and of those in the files of `@FILE` words.
 
     Those of `name=-`, the only form for secrets, are read from the terminal without echo, or from standard input.
     """
     kinds = {parameter["name"]: parameter for parameter in description["Parameters"]}
     found: dict[str, Any] = {}
-    for word in given:
-        name, separator, text = word.partition("=")
-        if not separator:
-            raise UserErrorException(f"{word!r} is no parameter", hint="Write -p name=value.")
+    for name, value, in_file in read_assignments(given):
+        if in_file:
+            found[name] = value
+            continue
+        text = value
         kind = kinds.get(name, {"type": "str"})
         if kind.get("secret") and text != "-":
             raise UserErrorException(

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stepwell.deployments.lookup.reading_ahead import parsed, refuse_assignments
+from stepwell.deployments.lookup.reading_ahead import parsed
 from stepwell.errors import StepwellError, UserErrorException
-from stepwell.flows.parameters.pipeline_parameter import parse
+from stepwell.flows.parameters.assignments import read_grid as assignments_in_turn
+from stepwell.flows.parameters.assignments import read_values
 from stepwell.flows.public.pipeline import Pipeline
-from stepwell.model.definitions import ParameterDefinition
 
 
 def load_pipeline(target: str) -> Pipeline:
@@ -84,17 +84,10 @@ def _line_of(error: Exception, path: Path) -> str:
 
 
 def read_parameters(pipeline: Pipeline, assignments: Iterable[str]) -> Mapping[str, Any]:
-    """Return a value for every parameter of the pipeline, those of `name=value` texts among them."""
+    """Return a value for every parameter of the pipeline, those of `name=value` and `@FILE` words among them."""
     return pipeline.values(read_values(pipeline.definition.parameters, assignments))
 
 
-def read_values(definitions: Iterable[ParameterDefinition], assignments: Iterable[str]) -> dict[str, Any]:
-    """Return the values of `name=value` texts, in the types of the parameters."""
-    known = {definition.name: definition for definition in definitions}
-    given = {}
-    assignments = list(assignments)
-    refuse_assignments(assignments)
-    for assignment in assignments:
-        name, _, text = assignment.partition("=")
-        given[name] = parse(known[name], text) if name in known else text
-    return given
+def read_grid(pipeline: Pipeline, assignments: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the values of each run of a sweep over the pipeline."""
+    return assignments_in_turn(pipeline.definition.parameters, assignments)

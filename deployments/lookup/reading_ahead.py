@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stepwell.errors import UserErrorException
+from stepwell.flows.parameters.assignments import read_assignments
 from stepwell.flows.parameters.pipeline_parameter import refuse_unknown
 
 _OURS = ("stepwell", "azureml")
@@ -55,16 +56,9 @@ def parsed(path: Path) -> ast.Module:
         raise UserErrorException(f"{path} can't be read", {"reason": error.strerror}, "Correct the path.") from error
 
 
-def refuse_assignments(assignments: Iterable[str]) -> None:
-    """Raise UserErrorException for a text that is no `name=value`."""
-    for assignment in assignments:
-        if "=" not in assignment:
-            raise UserErrorException(f"{assignment!r} assigns nothing", hint="Write -p name=value.")
-
-
 def refuse_mistakes(path: Path, assignments: Iterable[str] = ()) -> None:
     """Raise UserErrorException for what the file shows that no run of its pipeline could get past."""
-    refuse_assignments(assignments)
+    given = [one.name for one in read_assignments(assignments)]
     tree = parsed(path)
     if not _only_defines(tree):
         return
@@ -74,7 +68,7 @@ def refuse_mistakes(path: Path, assignments: Iterable[str] = ()) -> None:
     _refuse_missing_scripts(path, tree, calls)
     known = [_literal(call, 0, "name") for call in calls if _name(call) == "PipelineParameter"]
     if all(known):
-        refuse_unknown([text.partition("=")[0] for text in assignments], sorted({*filter(None, known)}))
+        refuse_unknown(given, sorted({*filter(None, known)}))
 
 
 def may_define(path: Path) -> bool:

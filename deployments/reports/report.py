@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.deployments.reports.metric_texts import curve, table_rows, value_of
 from stepwell.errors import printable
 from stepwell.flows.engine.repetition import Comparison
 from stepwell.flows.runs.artifacts import all_images
+from stepwell.flows.runs.comparing.run_facts import all_metrics, is_series, note_of, tags_of
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.flows.trials.summary import TrialSummary, shown, sweeps_of
-from stepwell.script.metrics import metrics_of
 
 _HIDDEN = ("address", "container", "GPU's id", "guard")
 """What is recorded of the place where a step ran, and not printed."""
 
 
 def report(run: RunFolder, *, guards: bool = False, told: Collection[str] = ()) -> str:
-    """Return a few lines that a newcomer understands; `guards`: with what held the processes of each step, and what it read.
+    """Return a few lines that a newcomer understands; `guards`: with all that `stepwell show` tells beyond these.
 
     Warnings that were `told` are left out.
     """
@@ -42,7 +43,8 @@ def report(run: RunFolder, *, guards: bool = False, told: Collection[str] = ()) 
     lines += _datasets(summary) + _places(summary) + (_guards(summary) if guards else [])
     lines += [f"Warning: {warning}" for warning in summary.warnings if warning not in told]
     lines += [*_differing(summary), *_undeclared(summary)] if guards else []
-    lines += _metrics(summary)
+    lines += _metrics(summary, whole=guards)
+    lines += _marks(summary)
     lines += [f"Picture: {path}" for path in pictures]
     if summary.elsewhere:
         lines.append(f"Machine: {summary.machine}")
@@ -117,24 +119,25 @@ def _undeclared(summary: RunSummary) -> list[str]:
     return lines
 
 
-def _metrics(summary: RunSummary) -> list[str]:
+def _metrics(summary: RunSummary, *, whole: bool) -> list[str]:
+    """Return a line for each metric that is a number, text or series; `whole`: with curves, and tables."""
     lines = []
-    own = [("", metrics_of(summary.events, "parent"))]
-    for whose, metrics in [*own, *((f"{step.id}: ", metrics_of(step.events, "step")) for step in summary.steps)]:
-        for name, value in metrics.items():
-            shown = _shown(value)
-            if shown:
-                lines.append(f"  {whose}{name} = {shown}")
+    for metric, value in all_metrics(summary).items():
+        whose = f"{metric.step}: " if metric.step else ""
+        shown, table = value_of(value), table_rows(value) if whole else []
+        if shown:
+            line = curve(value) if whole and is_series(value) else ""
+            lines.append(f"  {whose}{metric.name} = {shown}" + (f"  {line}" if line else ""))
+        elif table:
+            lines += [f"  {whose}{metric.name}:", *(f"    {line}" for line in columns(table))]
     return (["Metrics:"] if lines else []) + lines
 
 
-def _shown(value: Any) -> str:
-    """Return a number or text, or the last of a series of numbers; '' for tables and pictures, which the UI shows."""
-    if isinstance(value, list) and value and all(isinstance(item, (int, float)) for item in value):
-        return f"{_shown(value[-1])} (the last of {len(value)} values)"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value) if isinstance(value, (int, str)) else ""
+def _marks(summary: RunSummary) -> list[str]:
+    """Return what somebody said of the run, and its tags."""
+    tags = [f"{name}={value}" if value else name for name, value in tags_of(summary).items()]
+    lines = [f"Note: {line}" for line in note_of(summary).splitlines()]
+    return lines + ([f"Tags: {', '.join(tags)}"] if tags else [])
 
 
 def comparison_text(one: Comparison, words: str) -> str:
@@ -143,15 +146,6 @@ def comparison_text(one: Comparison, words: str) -> str:
     lines = [f"{one.step}  {what if one.same else 'not repeated' if one.obstacles else 'DIFFERS'}"]
     lines += ["    " + text.replace("\n", "\n    ") for text in (*one.obstacles, *one.differs)]
     return "\n".join(lines)
-
-
-def summary_or_none(run: RunFolder) -> RunSummary | None:
-    """Return the run's summary; say on stderr that there is none if what is kept of the run is damaged."""
-    try:
-        return summarize(run)
-    except Exception as error:  # noqa: BLE001  (whatever is in one run's folder, the others are listed)
-        print(f"Run {printable(run.run_id)} can't be read: {printable(str(error))}", file=sys.stderr)
-        return None
 
 
 def run_lines(runs: Sequence[RunSummary], ids: Mapping[str, str]) -> list[str]:
@@ -205,6 +199,8 @@ def in_json(summary: RunSummary, run: RunFolder | None = None) -> dict[str, Any]
         "status": summary.status,
         "experiment": summary.facts.get("experiment"),
         "parameters": summary.facts.get("parameters", {}),
+        "tags": tags_of(summary),
+        "note": note_of(summary) or None,
         "steps": [
             {
                 "name": step.id,
@@ -226,3 +222,13 @@ def in_json(summary: RunSummary, run: RunFolder | None = None) -> dict[str, Any]
         "warnings": list(summary.warnings),
         "problem": summary.problem or None,
     }
+
+
+def tell_unreadable(paths: Iterable[Path]) -> None:
+    """Name what a collection left since it can't be read or understood."""
+    found = sorted(set(paths))
+    if found:
+        print(
+            f"Kept {len(found)} that can't be read or understood, with all that they may need, such as {found[0]}: they may be "
+            "another user's or another version's; delete those that nobody needs"
+        )

@@ -132,6 +132,13 @@ def run_ids_of(schedule: ScheduleBlock) -> Sequence[str]:
     return [str(run["id"]) for run in _runs_of(schedule, _PAGE)]
 
 
+def due_times_of(schedule: ScheduleBlock) -> Sequence[datetime]:
+    """Return the times for which Prefect itself has made runs of it that have begun, the newest first."""
+    runs = _runs_of(schedule, _PAGE)
+    own = [run for run in runs if (run.get("created_by") or {}).get("id") in schedule.prefect_schedule_ids]
+    return [datetime.fromisoformat(run["expected_start_time"]) for run in own]
+
+
 def _runs_of(schedule: ScheduleBlock, most: int) -> Sequence[Mapping[str, Any]]:
     """Return its newest runs first: Prefect knows the schedule of those it made, submitted ones have its tag."""
     by = [{"tags": {"all_": [f"ScheduleId:{schedule.schedule_id}"]}}]

@@ -21,6 +21,7 @@ from stepwell.flows.public.hyperdrive_run import KIND as SWEEP
 from stepwell.flows.public.interactive_run import SCRIPT, InteractiveRun
 from stepwell.flows.public.pipeline import Pipeline
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
+from stepwell.flows.runs.comparing.run_table import rows_of
 from stepwell.flows.runs.elsewhere.finding import known_runs
 from stepwell.flows.runs.flow_run import RunOptions
 from stepwell.flows.runs.launch import detach, register
@@ -214,6 +215,25 @@ class Experiment:
 
         return Shown(found, lambda: runs_table(found()))
 
+    def compare(self, sort: str | None = None, ascending: bool = False, include_children: bool = False) -> _Rows:
+        """Compare the experiment's runs: a row for each, with its parameters and metrics, as `pandas.DataFrame` takes them.
+
+        Args:
+            sort: The metric, parameter or other column to order by; by default the newest run is first.
+            ascending: Whether the smallest is first.
+            include_children: Whether runs that belong to others are compared, too.
+
+        Returns:
+            Rows with the same columns: `run`, `id`, `experiment`, `status`, `started`, `seconds`, `tags`, `params.<name>`, and
+            `metrics.<name>`, or `metrics.<step>/<name>` if several have it; of a series its last value. None where a run has
+            no such thing.
+
+        Raises:
+            UserErrorException: No run has what `sort` names.
+        """
+        found = [run.summary() for run in self.get_runs(include_children=include_children)]
+        return rows_of(found, sort or "", ascending=ascending)
+
     # What is known of the experiment itself -------------------------------------------------------------------------
 
     @property
@@ -365,7 +385,8 @@ def _step_of(config: ScriptRunConfig | HyperDriveConfig) -> Step:
 
 
 _Experiments = list[Experiment]
-"""The word for them where a method is called `list`."""
+_Rows = list[dict[str, Any]]
+"""The words for them where a method is called `list`."""
 
 
 def _followed(run: PipelineRun, options: V1Submit) -> PipelineRun:

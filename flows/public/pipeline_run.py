@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -317,7 +317,7 @@ class PipelineRun(ShownRun, HostRun):
             f"The pipeline has no output {pipeline_output_name!r}", hint="Set `pipeline_output_name` on a PipelineData."
         )
 
-    def download(self, target: str | Path, overwrite: bool = False) -> int:
+    def download(self, target: str | Path, overwrite: bool = False, steps: Collection[str] | None = None) -> int:
         """Copy the outputs to `<target>/<step>/<output>`, writable and independent of the store.
 
         A name that can't be a folder's (with `/`, dots alone, longer than 200 bytes …) ends in a digest there.
@@ -325,6 +325,7 @@ class PipelineRun(ShownRun, HostRun):
         Args:
             target: The folder to copy to.
             overwrite: Whether files that exist there are replaced; by default they stay.
+            steps: Only the outputs of the steps of these names.
 
         Returns:
             How many files were copied.
@@ -332,7 +333,9 @@ class PipelineRun(ShownRun, HostRun):
         Raises:
             DatastoreException: An output is gone or was damaged; the others were copied.
         """
-        count, gone, found = 0, self.gone_outputs(), self.get_outputs()
+        gone = {step: names for step, names in self.gone_outputs().items() if steps is None or step in steps}
+        found = {step: outputs for step, outputs in self.get_outputs().items() if steps is None or step in steps}
+        count = 0
         for step, outputs in found.items():
             for name, data in outputs.items():
                 if name not in gone.get(step, ()):

@@ -128,7 +128,7 @@ def summarize(run: RunFolder) -> RunSummary:
     """
     redact = here().redact
     facts = run.facts()
-    facts |= {name: redacted(facts[name], redact) for name in ("tags", "parameters") if name in facts}
+    facts |= {name: redacted(facts[name], redact) for name in ("tags", "parameters", "description") if name in facts}
     journal, alive = run.journal(), run.is_alive()
     if not alive and _reported(journal) == "Running":
         journal = run.journal()  # it may have ended meanwhile

@@ -235,6 +235,7 @@ def own() -> str:
 
 
 experiment = Experiment(ws, "typing")
+compared: list[dict[str, object]] = experiment.compare(sort="accuracy", ascending=True)
 estimators: list[Estimator | SKLearn | PyTorch | TensorFlow | Chainer] = [
     Estimator("scripts", entry_script="train.py", script_params={"--rate": 0.1}, pip_packages=["numpy"]),
     SKLearn("scripts", entry_script="train.py", framework_version="1.5.0"),

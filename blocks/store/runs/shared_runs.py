@@ -191,6 +191,12 @@ class SharedRuns:
             with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-runs") as pool:
                 list(pool.map(lambda one: self.bring_step(*one), absent))
 
+    def remove(self, run: RunFolder) -> None:
+        """Remove all that was told of the run: what lists it first."""
+        listed = [entry.name for entry in self.objects.list("runs-by-time/") if entry.name.endswith(f"-{run.run_id}")]
+        self.objects.delete(listed)
+        self.objects.delete([entry.name for entry in self.objects.list(f"runs/{run.run_id}/")])
+
     # Looking after the dead -------------------------------------------------------------------------------------------
 
     def claim(self, run_id: str, state: str) -> bool:

@@ -73,3 +73,32 @@ def test_what_contradicts_itself_is_refused_in_the_words_of_the_command_line(sch
     with pytest.raises(UserErrorException) as caught:
         schedule("create", schedule.published.id, *words)
     assert said in caught.value.title and "=" not in caught.value.hint
+
+
+def test_the_answer_says_when_the_first_run_is(schedule):
+    at = schedule(
+        "create", schedule.published.id, "--cron", "30 6 1 1 *", "--time-zone", "Europe/Warsaw", "--name", "a"
+    )
+    assert at.splitlines()[-1].startswith("The first run is at ") and at.endswith("-01-01 06:30 Europe/Warsaw\n")
+    assert "The first run is at once, the next at " in schedule("create", schedule.published.id, "--every", "day")
+
+
+def test_a_backfill_submits_a_run_for_each_time_that_was_due_once(server, project, schedule):
+    schedule("create", schedule.published.id, "--cron", "30 6 * * *", "--time-zone", "Europe/Warsaw", "--name", "early")
+    period = ("early", "--from", "2026-05-01", "--to", "2026-05-03 12:00")
+    times = ["2026-05-01 06:30", "2026-05-02 06:30", "2026-05-03 06:30"]
+    assert schedule("backfill", *period, "--dry-run").splitlines() == times
+    told = ("--time-parameter", "text", "--time-format", "%Y-%m-%d")
+    lines = schedule("backfill", *period, *told).splitlines()
+    assert [line.partition("  ")[0] for line in lines] == times
+    again = schedule("backfill", *period, *told).splitlines()
+    assert again == [f"{line}, which was started before" for line in lines]
+    body = {"flow_runs": {"tags": {"any_": ["backfill:2026-05-02T06:30:00+02:00"]}}}
+    [run] = prefect_api.post(f"{server}/flow_runs/filter", json=body).json()
+    assert run["parameters"]["text"] == "2026-05-02"
+    for words, said in (
+        ((*period, "--time-parameter", "none"), "no parameter 'none'"),
+        (("early", "--from", "2999-01-01"), "times that are past"),
+    ):
+        with pytest.raises(UserErrorException, match=said):
+            schedule("backfill", *words)

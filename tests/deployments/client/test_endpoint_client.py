@@ -149,3 +149,10 @@ def test_a_name_of_several_workspaces_is_an_error_that_lists_them(monkeypatch):
     with pytest.raises(UserErrorException, match="Several workspaces") as error:
         Endpoint("http://127.0.0.1:1", "t").find("twice")
     assert error.value.facts == {"choices": "a/twice, b/twice"}
+
+
+def test_values_of_a_file_are_sent_as_they_are(tmp_path):
+    (tmp_path / "params.yaml").write_text("rate: 20\ntoken: s3cret\nsizes: [1, 2]\n")
+    known = {"Parameters": [{"name": "rate", "type": "int"}, {"name": "token", "type": "str", "secret": True}]}
+    given = parse_assignments(known, [f"@{tmp_path / 'params.yaml'}", "rate=30"])
+    assert given == {"rate": "30", "token": "s3cret", "sizes": [1, 2]}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 
 import pytest
 from stepwell import CommandStep, PipelineData
+from stepwell.blocks.environments.packages import Packages
 from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.keys.environment_rows import inherited_rows, package_rows
+from stepwell.model.definitions import EnvironmentDefinition
 
 WRITE = "open(args[0], 'w').write(own.VALUE)\n"
 
@@ -18,7 +22,7 @@ def own_package(folder, text="one"):
     (folder / "own" / "part.py").write_text(f"VALUE = {text!r}\n")
 
 
-def install(site, name, version, requires=""):
+def install(site, name, version, requires="", *, pure=True):
     """Install a distribution with one module of the same name into a folder."""
     for path in site.glob(f"{name}-*"):
         shutil.rmtree(path)
@@ -26,6 +30,7 @@ def install(site, name, version, requires=""):
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}")
     (info / "RECORD").write_text(f"{name}.py,,\n")
+    (info / "WHEEL").write_text(f"Wheel-Version: 1.0\nRoot-Is-Purelib: {str(pure).lower()}\n")
     (site / f"{name}.py").write_text(f"VALUE = {version!r}\n")
 
 
@@ -217,3 +222,22 @@ def test_what_stands_in_for_a_companion_in_a_step_is_found(isolated, owners, for
     packages = SimpleNamespace(owners_of=lambda names: frozenset(owners))
     assert foreign_companions(call, {"azureml", "numpy"}, packages) == foreign
     assert foreign_companions(call, {"numpy"}, packages) == set()
+
+
+def test_results_of_compiled_packages_are_those_of_one_platform(site):
+    install(site, "pure", "1.0")
+    install(site, "compiled", "1.0", pure=False)
+    packages = Packages()
+    assert packages.platform_of(["pure"]) == ""
+    assert packages.platform_of(["pure", "compiled"]) == f"{sys.platform}-{os.uname().machine}"
+    (site / "compiled-1.0.dist-info" / "WHEEL").unlink()  # as Debian installs: it may be compiled
+    assert Packages().platform_of(["compiled"])
+    rows = {row.kind for row in inherited_rows(["compiled"], packages, ())}
+    assert "platform" in rows
+    assert "platform" not in {row.kind for row in inherited_rows(["pure"], packages, ())}
+
+
+def test_an_environment_of_its_own_is_that_of_one_platform():
+    environment = EnvironmentDefinition(requirements=("numpy==1.26.4",))
+    kinds = [row.kind for row in package_rows(environment, "3.11.7")]
+    assert kinds == ["python", "package", "platform"]

@@ -1,0 +1,1 @@
+"""The commands on several runs: listed, compared, told apart, marked, deleted, swept over values."""

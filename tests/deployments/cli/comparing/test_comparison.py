@@ -1,0 +1,168 @@
+"""`stepwell diff`, `compare` and the filters of `runs`: one project whose script, parameter and data change between runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from stepwell import Experiment, PipelineData, PipelineParameter
+from stepwell.deployments.cli.main import app
+from stepwell.errors import UserErrorException
+
+BODY = """
+    from stepwell import Run
+    run, rate = Run.get_context(), float(args[1])
+    open(args[0], "w").write(f"model at {rate}\\n")
+    run.log("accuracy", 1 - 1 / rate)
+    for number in range(1, 6):
+        run.log("loss", rate / number)
+        run.log_row("epochs", epoch=number, seconds=number * 2)
+    run.parent.log("score", rate * 2)
+"""
+
+
+@pytest.fixture
+def command(project):
+    def invoke(*words):
+        done = CliRunner().invoke(app, [*words, "-w", project.workspace.name])
+        if isinstance(done.exception, Exception):
+            raise done.exception
+        return done.stdout
+
+    return invoke
+
+
+@pytest.fixture
+def two_runs(project):
+    rate = PipelineParameter("rate", 2)
+    model = PipelineData("model")
+    project.write("notes.txt", "one\ntwo\nthree\n")
+    step = project.step("train.py", BODY, arguments=[model, rate], outputs=[model], hash_paths=["notes.txt"])
+    pipeline = project.pipeline(step, project.step("last.py", ""), name="digits")
+    first = project.run(pipeline, rate=2)
+    project.write("notes.txt", "one\n2\nthree\n")
+    return first, project.run(pipeline, rate=10)
+
+
+def test_diff_tells_parameters_source_metrics_and_outputs_and_nothing_of_steps_that_are_the_same(two_runs, command):
+    shown = command("diff", "#1", "#2")
+    lines = shown.splitlines()
+    assert lines[0] == "digits#1 → digits#2"
+    assert "  rate: 2 → 10 (+8)" in lines
+    assert ["--- digits#1/notes.txt", "+++ digits#2/notes.txt"] == [x for x in lines if x.startswith(("---", "+++"))]
+    assert "-two" in lines and "+2" in lines and " one" in lines
+    assert "    accuracy: 0.5 → 0.9 (+0.4)" in lines
+    assert any("model changed" in line for line in lines) and "'model at 2.0'" in shown and "'model at 10.0'" in shown
+    assert "last.py" not in [line.strip() for line in lines]
+    told = json.loads(command("diff", "#1", "#2", "--json"))
+    assert told["parameters"] == {"rate": [2, 10]} and told["metrics"] == {"score": [4.0, 20.0]}
+    assert [file["path"] for file in told["source"][0]["files"]] == ["notes.txt"]
+    assert [step["name"] for step in told["steps"]] == ["train.py"] and told["same"] is False
+
+
+def test_a_run_does_not_differ_from_itself_or_from_one_that_reused_it(project, two_runs, command):
+    assert "Nothing differs" in command("diff", "#2", "#2")
+
+
+def test_compare_shows_runs_with_parameters_and_metrics_in_order(two_runs, command, project, tmp_path):
+    lines = command("compare", "--sort", "accuracy").splitlines()
+    assert lines[0].split() == ["run", "status", "seconds", "rate", "score", "accuracy", "loss"]
+    assert [line.split()[0] for line in lines[1:]] == ["digits#2", "digits#1"]
+    assert lines[1].split()[3:] == ["10", "20", "0.9", "2"]
+    assert [line.split()[0] for line in command("compare", "#2", "1").splitlines()[1:]] == ["digits#2", "digits#1"]
+    rows = list(csv.DictReader(io.StringIO(command("compare", "--csv", "--sort", "rate", "--ascending"))))
+    assert [(row["run"], row["params.rate"], row["metrics.score"]) for row in rows] == [
+        ("digits#1", "2", "4.0"),
+        ("digits#2", "10", "20.0"),
+    ]
+    experiment = Experiment(project.workspace, two_runs[0].facts["experiment"])
+    from_python = experiment.compare(sort="accuracy")
+    assert [(row["run"], row["params.rate"], row["metrics.loss"]) for row in from_python] == [
+        ("digits#2", 10, 2.0),
+        ("digits#1", 2, 0.4),
+    ]
+    assert json.loads(command("compare", "--json", "--sort", "accuracy")) == from_python
+    with pytest.raises(UserErrorException, match="no metric or parameter 'acuracy'"):
+        experiment.compare(sort="acuracy")
+
+
+def test_compare_draws_the_metrics_where_matplotlib_is(two_runs, command, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    command("compare", "--plot", str(tmp_path / "runs.png"))
+    assert (tmp_path / "runs.png").read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(UserErrorException, match="no format of pictures"):
+        command("compare", "--plot", str(tmp_path / "runs.docx"))
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(UserErrorException, match="not installed"):
+        command("compare", "--plot", str(tmp_path / "runs.png"))
+
+
+def test_runs_are_found_by_metric_state_time_experiment_and_tag(two_runs, command):
+    def found(*words):
+        return [run["name"] for run in json.loads(command("runs", "--json", *words))]
+
+    assert found("--metric", "accuracy>0.6") == ["digits#2"]
+    assert found("--metric", "accuracy<0.6", "--metric", "score=4") == ["digits#1"]
+    assert found("--status", "failed") == [] and found("--status", "finished") == ["digits#2", "digits#1"]
+    assert found("--since", "2999-01-01") == [] and len(found("--since", "1 hour")) == 2
+    assert found("--experiment", "other") == [] and len(found("--experiment", two_runs[0].facts["experiment"])) == 2
+    assert command("tag", "#1", "kept", "reviewed=yes").splitlines() == ["kept", "reviewed=yes"]
+    assert found("--tag", "reviewed=yes") == ["digits#1"] and found("--tag", "reviewed=no") == []
+    assert found("--tag", "kept") == ["digits#1"] and found("-n", "1", "--status", "finished") == ["digits#2"]
+
+
+def test_show_has_curves_of_series_tables_of_rows_tags_and_the_note(two_runs, command):
+    command("note", "#1", "the first try")
+    command("tag", "#1", "kept")
+    lines = command("show", "#1").splitlines()
+    assert "  train.py: loss = 0.4 (the last of 5 values)  █▃▂▁▁" in lines
+    table = lines.index("  train.py: epochs:")
+    assert [line.split() for line in lines[table + 1 : table + 4]] == [["epoch", "seconds"], ["1", "2"], ["2", "4"]]
+    assert "Note: the first try" in lines and "Tags: kept" in lines
+    command("note", "#1", "")
+    command("tag", "#1", "--remove", "kept")
+    assert not [line for line in command("show", "#1").splitlines() if line.startswith(("Note", "Tags"))]
+    with pytest.raises(UserErrorException, match="no tag 'kept'"):
+        command("tag", "#1", "--remove", "kept")
+
+
+def test_outputs_of_one_step_are_listed_and_copied_alone(two_runs, command, tmp_path):
+    assert [line.split()[-1] for line in command("outputs", "#2", "--step", "train.py").splitlines()] == [
+        "train.py/model"
+    ]
+    assert command("outputs", "#2", "--step", "last.py") == ""
+    command("outputs", "#2", "--step", "train.py", "--to", str(tmp_path / "out"))
+    assert (tmp_path / "out" / "train.py" / "model").read_text() == "model at 10.0\n"
+    with pytest.raises(UserErrorException, match="no step 'none.py'"):
+        command("outputs", "#2", "--step", "none.py")
+
+
+def test_open_prints_the_address_where_nothing_can_show_it(two_runs, command, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    assert command("open", "#1").strip().endswith(f"/runs/flow-run/{two_runs[0].run_id}")
+    opened = []
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url) or True)
+    command("open", "#1", "--print")
+    assert opened == []
+    command("open", "#1")
+    [page] = opened
+    assert page.startswith("file:") and page.endswith("/open.html")
+
+
+def test_a_deleted_run_is_gone_and_its_results_are_still_reused(project, two_runs, command):
+    command("runs", "pin", "#2")
+    with pytest.raises(UserErrorException, match="is pinned"):
+        command("runs", "delete", "#1", "#2")
+    assert len(json.loads(command("runs", "--json"))) == 2
+    command("runs", "delete", "#1")
+    command("runs", "unpin", "#2")
+    command("runs", "delete", "#2")
+    assert json.loads(command("runs", "--json")) == []
+    with pytest.raises(UserErrorException, match="There is no run"):
+        command("show", two_runs[0].run_id)
