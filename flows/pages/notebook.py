@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -26,6 +26,7 @@ _COLOURS = {
 }
 _CELL = 'style="text-align:left;vertical-align:top;padding:2px 12px 2px 0"'
 _MOST_ROWS, _MOST_METRICS, _MOST_TABLES, _MOST_TABLE_ROWS = 200, 50, 10, 20
+_MOST_COLUMNS = 40
 
 
 def run_html(run: RunFolder) -> str:
@@ -90,6 +91,17 @@ def plan_html(decisions: Sequence[Decision]) -> str:
 def metrics_html(metrics: dict[str, Any]) -> str:
     """Return metrics as tables."""
     return _logged(logged_under([("", metrics, set())]), of=False) or "<p>No metrics.</p>"
+
+
+def rows_html(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows with the same columns as a table, without columns in which there is nothing."""
+    names = [name for name in (rows[0] if rows else ()) if any(row.get(name) not in (None, "", {}) for row in rows)]
+    cells = [
+        tuple("" if row.get(name) is None else escape(shortened(row[name])) for name in names[:_MOST_COLUMNS])
+        for row in rows
+    ]
+    more = f"<p>and {len(names) - _MOST_COLUMNS} more columns</p>" if len(names) > _MOST_COLUMNS else ""
+    return _table("", names[:_MOST_COLUMNS], cells) + more if rows else "<p>No runs.</p>"
 
 
 def _steps_table(steps: Sequence[StepSummary]) -> str:

@@ -11,7 +11,6 @@ from typing import Any
 
 import jinja2
 
-from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.files import write_atomically
 from stepwell.errors import UserErrorException
@@ -214,7 +213,6 @@ def _provenance(summary: RunSummary) -> Iterable[tuple[str, str]]:
     for name, text in properties.items():
         if not name.startswith("mlflow.source.git."):  # the same once more
             yield name, text
-    yield "Prefect", ui_url(f"/runs/flow-run/{summary.run_id}")
 
 
 # The file -------------------------------------------------------------------------------------------------------------

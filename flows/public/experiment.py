@@ -15,7 +15,8 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import UserErrorException
 from stepwell.flows.configurations.notebook_run_config import NotebookRunConfig
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
-from stepwell.flows.pages.shown_tables import Shown, runs_table
+from stepwell.flows.pages.notebook import rows_html
+from stepwell.flows.pages.shown_tables import Listed, Shown, runs_table
 from stepwell.flows.public.host_run import Marks, fits, has_marks
 from stepwell.flows.public.hyperdrive_run import KIND as SWEEP
 from stepwell.flows.public.interactive_run import SCRIPT, InteractiveRun
@@ -232,7 +233,8 @@ class Experiment:
             UserErrorException: No run has what `sort` names.
         """
         found = [run.summary() for run in self.get_runs(include_children=include_children)]
-        return rows_of(found, sort or "", ascending=ascending)
+        rows = rows_of(found, sort or "", ascending=ascending)
+        return Listed(rows, lambda: rows_html(rows))
 
     # What is known of the experiment itself -------------------------------------------------------------------------
 

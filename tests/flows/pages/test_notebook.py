@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from stepwell.flows.pages.notebook import metrics_html, plan_html, runs_html, step_html, steps_html
+from stepwell.flows.pages.notebook import metrics_html, plan_html, rows_html, runs_html, step_html, steps_html
 from stepwell.flows.pages.shown_tables import Listed, Metrics, Plan, Shown
 from stepwell.flows.runs.summary import RunSummary, StepSummary
 from stepwell.model.records import Decision
@@ -26,6 +26,7 @@ def test_what_people_named_stays_text() -> None:
         step_html(STEP, ODD),
         runs_html([run]),
         plan_html([Decision(ODD, "run", (ODD,))]),
+        rows_html([{"run": ODD, ODD: 1}]),
         metrics_html({ODD: ODD, f"table {ODD}": {ODD: [ODD]}}),
     ]
     for page in pages:
@@ -36,6 +37,12 @@ def test_metrics_are_numbers_tables_and_the_last_of_a_series() -> None:
     shown = metrics_html({"score": 0.5, "loss": [3.0, 2.0], "classes": {"label": ["a", "b"], "count": [1, 2]}})
     assert "0.5" in shown and "2 (the last of 2 values)" in shown and ">label</th>" in shown and ">b</td>" in shown
     assert metrics_html({}) == "<p>No metrics.</p>"
+
+
+def test_rows_lose_the_columns_in_which_there_is_nothing() -> None:
+    shown = rows_html([{"run": "a", "metrics.x": 0.5, "tags": None}, {"run": "b", "metrics.x": None, "tags": {}}])
+    assert ">metrics.x</th>" in shown and "tags" not in shown and shown.count("<tr>") == 3
+    assert rows_html([]) == "<p>No runs.</p>"
 
 
 def test_long_tables_are_cut_and_say_so() -> None:
@@ -71,12 +78,13 @@ def test_a_notebook_shows_tables_and_follows_a_run_in_one_place(project: Any) ->
         "run.get_steps()",
         "run.find_step_run('a.py')[0].get_metrics()",
         "Experiment(workspace, 'e').get_runs()",
+        "Experiment(workspace, 'e').compare()",
     ]
     book = nbformat.v4.new_notebook()
     book.cells = [nbformat.v4.new_code_cell("\n".join(line.strip() for line in one.splitlines())) for one in code]
     NotebookClient(book, timeout=300, kernel_name="python3").execute()
     assert any("a.py | hello" in output.get("text", "") for output in book.cells[1].outputs)
-    plan, followed, run, steps, metrics, runs = (
+    plan, followed, run, steps, metrics, runs, compared = (
         "".join(output["data"].get("text/html", "") for output in cell.outputs if "data" in output)
         for cell in book.cells
     )
@@ -84,3 +92,4 @@ def test_a_notebook_shows_tables_and_follows_a_run_in_one_place(project: Any) ->
     assert followed.count('role="group"') == 1, "one place, which was drawn anew"
     assert "1 ran" in followed and ">rate<" in followed
     assert "1 ran" in run and ">ran</span>" in steps and ">0.5<" in metrics and ">p#1<" in runs
+    assert ">metrics.rate</th>" in compared and ">p#1<" in compared

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from chromium import dom
 
+from stepwell.blocks.server import connection, documents
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.errors import UserErrorException
 from stepwell.flows.pages.report import report_html, write_report
@@ -24,6 +25,17 @@ PIXEL = bytes.fromhex(
     "2b5a0000000049454e44ae426082"
 )
 NOW = datetime(2026, 1, 1, 0, 1, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a report fail that would start Prefect's server, or ask it."""
+
+    def refuse(*_: object) -> str:
+        raise AssertionError("A report needs no server")
+
+    monkeypatch.setattr(connection, "ensure_server", refuse)
+    monkeypatch.setattr(documents, "ensure_server", refuse)
 
 
 class Page(HTMLParser):
