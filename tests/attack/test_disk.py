@@ -57,7 +57,7 @@ def test_a_home_that_can_not_be_written_without_a_server(monkeypatch):
 
 def test_the_runs_of_a_store_that_can_not_be_written_are_found(project, pipeline, monkeypatch):
     first = project.run(pipeline)
-    monkeypatch.setattr(store, "_writable", lambda _: False)
+    monkeypatch.setattr(store, "can_be_written", lambda _: False)
     project.workspace.__dict__.pop("store", None)
     assert project.workspace.store.read_only
     assert [run.id for run in all_runs(project.workspace)] == [first.run_id]
@@ -83,7 +83,7 @@ def test_outputs_that_were_collected_are_named(project, pipeline, tmp_path, caps
     collect(project.workspace.store, days=0)
     for to in ("", str(tmp_path / "copy")):
         with pytest.raises(DatastoreException) as caught:
-            runs.outputs(run.id, to, digests=False, workspace=project.workspace.name, as_json=False)
+            runs.outputs(run.id, "", to, digests=False, workspace=project.workspace.name, as_json=False)
         assert caught.value.facts.items() >= {"one.py": "one", "two.py": "two"}.items()
     assert "Copied" not in capsys.readouterr().out
 
