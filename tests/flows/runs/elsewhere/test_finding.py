@@ -9,12 +9,14 @@ from uuid import UUID
 
 import pytest
 from two_homes import second_home
+from typer.testing import CliRunner
 from waiting import eventually
 
 from stepwell import Datastore, PipelineData, Workspace
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.deployments.cli import runs as commands
+from stepwell.deployments.cli.main import app
 from stepwell.deployments.lookup.runs import find_run
 from stepwell.errors import StepwellError
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
@@ -54,10 +56,12 @@ def at_work(workspace, machine):
     return run
 
 
-def listed(workspace, capsys, **more):
-    capsys.readouterr()
-    commands.runs(type("Context", (), {"invoked_subcommand": None}), workspace.name, True, 20, False)
-    return json.loads(capsys.readouterr().out)
+def listed(workspace, *words):
+    return CliRunner().invoke(app, ["runs", "-w", workspace.name, *words]).stdout
+
+
+def plainly_listed(workspace):
+    return json.loads(listed(workspace, "--json"))
 
 
 def test_a_run_of_another_machine_is_shown_like_one_of_this(shared, machine, capsys, tmp_path):
@@ -72,7 +76,7 @@ def test_a_run_of_another_machine_is_shown_like_one_of_this(shared, machine, cap
     (step,) = found.get_steps()
     assert "said by the script" in step.get_job_log()
     assert step.get_metrics() == {"accuracy": 0.5} == found.get_metrics(recursive=True)["say.py"]
-    assert [run["machine"] for run in listed(workspace, capsys)] == ["me@here"]
+    assert [run["machine"] for run in plainly_listed(workspace)] == ["me@here"]
     assert found.download(tmp_path / "copies") == 1
     assert (tmp_path / "copies" / "say.py" / "told").read_text() == "made"
     commands.show(here.run_id, workspace.name, False)
@@ -93,18 +97,17 @@ def test_runs_are_listed_by_two_listings_and_a_head_each_and_ended_ones_once(sha
     assert [run.number for run in known_runs(workspace)] == [3, 2, 1]
 
 
-def test_both_machines_runs_are_listed_by_time_with_their_machines(shared, machine, capsys):
+def test_both_machines_runs_are_listed_by_time_with_their_machines(shared, machine):
     first = ran(shared)
     machine("you@there")
     workspace = Workspace.get(shared.workspace.name)
     second = at_work(workspace, "you@there")
-    assert [(run["id"], run["machine"]) for run in listed(workspace, capsys)] == [
+    assert [(run["id"], run["machine"]) for run in plainly_listed(workspace)] == [
         (second.run_id, "you@there"),
         (first.run_id, "me@here"),
     ]
     assert find_run("#1", workspace.name).id == second.run_id, "a number is meant as it counts here"
-    commands.runs(type("Context", (), {"invoked_subcommand": None}), workspace.name, False, 20, False)
-    assert "me@here" in capsys.readouterr().out
+    assert "me@here" in listed(workspace)
 
 
 def test_a_run_at_work_is_running_and_a_silent_one_says_so(shared, machine):
@@ -140,7 +143,7 @@ def test_without_a_shared_datastore_what_prefect_knows_is_shown_and_where_the_re
     machine("you@there")
     workspace = Workspace.list()[project.workspace.name]
     assert not workspace.is_here
-    assert [(run["id"], run["machine"], run["status"]) for run in listed(workspace, capsys)] == [
+    assert [(run["id"], run["machine"], run["status"]) for run in plainly_listed(workspace)] == [
         (here.run_id, "me@here", "Finished")
     ]
     found = find_run("#1", workspace.name)
