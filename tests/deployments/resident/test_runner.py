@@ -12,6 +12,7 @@ from pathlib import Path
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from keeping import in_child
 import resident_program
 from stepwell.deployments.resident import identity, overview
 from waiting import PATIENCE, eventually
@@ -152,28 +153,28 @@ def test_a_command_has_the_files_that_its_caller_hands_down_and_ignores_what_it_
         "import os, sys\nfor n in map(int, sys.argv[2:]): os.write(n, b'%d %d;' % (n, os.getppid()))"
     )
     pid = started()
+    assert in_child(lambda: _hand_down(pid)) == 0  # the numbers are in use by this process
+
+
+def _hand_down(pid):
     below, above = os.pipe()
     numbers = [*range(30, 60), 255, 1000]
     for number in numbers:
         os.dup2(above, number)
-    try:
 
-        def as_caller():
-            for name in ("SIGTSTP", "SIGALRM", "SIGTTOU", "SIGUSR1", "SIGCHLD"):
-                signal.signal(getattr(signal, name), signal.SIG_IGN)
+    def as_caller():
+        for name in ("SIGTSTP", "SIGALRM", "SIGTTOU", "SIGUSR1", "SIGCHLD"):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
 
-        told = {"pass_fds": numbers, "preexec_fn": as_caller}
-        there = run("probe.py", input="", env={**os.environ}, **told)
-        here = run("probe.py", input="", env={**os.environ, identity.SWITCH: "0"}, **told)
-        one, other = (json.loads(found.stdout) for found in (there, here))
-        assert {str(number) for number in numbers} < set(one["files"])
-        assert other["environment"].pop(identity.SWITCH) == "0"
-        assert {name: one[name] for name in one if one[name] != other[name]} == {}
-        assert run("echo.py", *map(str, numbers), **told).returncode == 0
-        assert os.read(below, 10_000).decode() == "".join(f"{number} {pid};" for number in numbers)
-    finally:
-        for number in (below, above, *numbers):
-            os.close(number)
+    told = {"pass_fds": numbers, "preexec_fn": as_caller}
+    there = run("probe.py", input="", env={**os.environ}, **told)
+    here = run("probe.py", input="", env={**os.environ, identity.SWITCH: "0"}, **told)
+    one, other = (json.loads(found.stdout) for found in (there, here))
+    assert {str(number) for number in numbers} < set(one["files"])
+    assert other["environment"].pop(identity.SWITCH) == "0"
+    assert {name: one[name] for name in one if one[name] != other[name]} == {}
+    assert run("echo.py", *map(str, numbers), **told).returncode == 0
+    assert os.read(below, 10_000).decode() == "".join(f"{number} {pid};" for number in numbers)
     assert len(json.loads(run("probe.py", input="").stdout)["files"]) < len(numbers)
 
 
