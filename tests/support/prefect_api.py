@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
 import httpx
@@ -15,8 +16,16 @@ def auth() -> tuple[str, str]:
 
 
 def request(method: str, url: str, **more: Any) -> httpx.Response:
-    """Return the server's answer to a signed-in request; raise if that is an error."""
-    return httpx.request(method, url, auth=auth(), trust_env=False, timeout=60, **more).raise_for_status()
+    """Return the server's answer to a signed-in request; raise if that is an error.
+
+    While its database is locked, a server answers 503 and has done nothing; Prefect's client asks again, too.
+    """
+    for _ in range(50):
+        answer = httpx.request(method, url, auth=auth(), trust_env=False, timeout=60, **more)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            break
+        time.sleep(0.2)
+    return answer.raise_for_status()
 
 
 def get(url: str, **more: Any) -> httpx.Response:
