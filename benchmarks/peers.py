@@ -57,7 +57,7 @@ class Work:
         (self.folder / "code" / "step.py").write_text(self.script)
         self.inputs = [f"in/{number}" for number in range(self.count)]
         for number, name in enumerate(self.inputs):
-            (self.folder / name).write_text(str(number))
+            (self.folder / name).write_text(f"{self.folder.name} {number}")  # results are known by content
 
     def change_one(self) -> None:
         """Give one input another content."""
@@ -170,6 +170,9 @@ class Stepwell(Peer):
     def __init__(self, *, resident: bool) -> None:
         self.name = "Stepwell" if resident else "Stepwell, STEPWELL_RESIDENT=0"
         self._resident = resident
+        self._home = VENVS / (
+            "home-resident" if resident else "home"
+        )  # with a store of its own: nothing is known in it
 
     def python(self) -> Path:
         return Path(sys.executable)
@@ -181,7 +184,8 @@ class Stepwell(Peer):
         return known.stdout.strip() or "this checkout"
 
     def variables(self) -> dict[str, str]:
-        return {**super().variables(), "STEPWELL_RESIDENT": "1" if self._resident else "0"}
+        own = {"STEPWELL_RESIDENT": "1" if self._resident else "0", "STEPWELL_HOME": str(self._home)}
+        return {**super().variables(), **own}
 
     def write(self, work: Work) -> None:
         text = f"""\
@@ -207,16 +211,21 @@ def pipeline():
 """
         (work.folder / "pipeline.py").write_text(text)
         self._folder = work.folder
+        if not self._home.exists():  # the server is up, and a runner, before anything is measured
+            for words in (["server", "start"], ["runs"]):
+                self._stepwell(*words)
 
     def command(self, workers: int) -> list[str]:
         (self._folder / "workers").write_text(str(workers))
         return [str(Path(sys.executable).with_name("stepwell")), "run", "pipeline.py"]
 
     def end(self) -> None:
-        if self._resident:  # with the server, the runner ends
-            subprocess.run(
-                [*self.command(1)[:1], "server", "stop"], env=self.variables(), check=True, capture_output=True
-            )
+        self._stepwell("server", "stop")  # with it the runner ends
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _stepwell(self, *words: str) -> None:
+        program = Path(sys.executable).with_name("stepwell")
+        subprocess.run([program, *words], env=self.variables(), check=True, capture_output=True)
 
 
 # Measuring --------------------------------------------------------------------------------------------------------------

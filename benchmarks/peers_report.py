@@ -82,7 +82,7 @@ has run once before. On a shared machine believe ratios. These were taken on {da
 
 {_RECORDS}
 `STEPWELL_RESIDENT=0` is what the first command of a day pays, or one where the resident runner is switched off: the import of Prefect. Its
-processor time is that of the command; a resident runner's children are counted by the runner. Prefect's server works on besides, {_SERVER}
+processor time and memory are those of the command; what the runner's children take is not in them. Prefect's server works on besides, {_SERVER}
 """
     )
 
