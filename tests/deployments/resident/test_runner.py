@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -157,7 +158,7 @@ def test_a_command_has_the_files_that_its_caller_hands_down_and_ignores_what_it_
 
 
 def _hand_down(pid):
-    below, above = os.pipe()
+    below, above = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 300) for end in os.pipe())
     numbers = [*range(30, 60), 255, 1000]
     for number in numbers:
         os.dup2(above, number)
