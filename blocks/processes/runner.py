@@ -79,10 +79,12 @@ class StopSignal:
         """Return a descriptor that is readable for ever once stopped."""
         return self._reader
 
-    def __del__(self) -> None:
-        with contextlib.suppress(AttributeError, OSError):
-            os.close(self._reader)
-            os.close(self._writer)
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        try:  # no global name: when Python ends, a signal may outlive them
+            close(self._reader)
+            close(self._writer)
+        except (AttributeError, OSError):
+            pass
 
 
 def run_process(command: Command, on_text: Callable[[str], None], stop: StopSignal, redact: Redact = unchanged) -> Exit:
