@@ -20,7 +20,8 @@ from stepwell.blocks.system.files import copy_named, remove
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepFailedException, StepwellError, StoreException, UserErrorException
 from stepwell.flows.engine.environment_checks import check_environment
-from stepwell.flows.engine.execution import run_job, take_outputs
+from stepwell.flows.engine.execution import run_job
+from stepwell.flows.engine.results.taking import take_outputs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import with_reads
 from stepwell.flows.parameters.pipeline_parameter import Value, parse

@@ -7,13 +7,15 @@ import queue
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from prefect.exceptions import TerminationSignal
 
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.errors import StepwellError
+from stepwell.flows.dynamic.mapped_steps import unfold
+from stepwell.flows.dynamic.run_conditions import why_skipped
+from stepwell.flows.engine.results.outcome import Outcome
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import (
@@ -24,9 +26,10 @@ from stepwell.flows.engine.tasks import (
     starting,
     without_lines_of_reused_steps,
 )
+from stepwell.flows.keys.earlier import empty_folder
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
-from stepwell.model.records import BESIDE, Artifact, StepCall, StepResult, with_files_beside
+from stepwell.model.records import BESIDE, Artifact, StepCall, StepRecord, StepResult, with_files_beside
 
 _MOST_REUSED_AT_ONCE = 64
 """Steps whose results Prefect's engine serves take no place of their target, only a thread each."""
@@ -39,21 +42,6 @@ _MOST_REWOUND = 3
 """How often a step waits for lost bytes to be made again, before that fails it."""
 
 _FAILED = "another step failed"
-
-
-@dataclass
-class Outcome:
-    """The outcome of a pipeline's steps: results by step id, and the messages of those that failed."""
-
-    results: dict[str, StepResult] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-    cancelled: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether every step has a result."""
-        return not (self.failures or self.skipped or self.cancelled)
 
 
 class Engine:
@@ -133,9 +121,18 @@ class Engine:
     def _try_launch(self, step: StepDefinition) -> None:
         """Use a result again, or queue the step for a place of its target; one that fails before it starts has failed."""
         try:
+            if reason := why_skipped(self._context.store, step, self._records(step), self._outcome.unmet):
+                self._leave_out(step.id, reason)
+                return
+            if step.each:
+                self._unfold(step)
+                return
             call, decided = self._decide(step)
             queued_for = self._queue_of(step, decided)
         except StepwellError as error:
+            if isinstance(error, LostBytes) and self._rewound[step.id] < _MOST_REWOUND:
+                self._rewind(step.id, error)
+                return
             del self._waiting[step.id]
             self._fail(step.id, error.message)
             return
@@ -146,6 +143,29 @@ class Engine:
             return
         self._postponed[step.id] = call, decided
         heapq.heappush(self._queues[queued_for], (self._order[step.id], step.id))
+
+    def _unfold(self, step: StepDefinition) -> None:
+        """Put the steps of its items, and the one that joins them, in the place of a mapped step."""
+        *found, joining = unfold(self._context.store, step, self._records(step), self._steps)
+        for one in (*found, joining):
+            self._steps[one.id], self._order[one.id] = one, self._order[step.id]
+            self._waiting[one.id] = set() if one is not joining else {child.id for child in found}
+            told = {"step": one.id, "status": "waiting", "upstream": list(one.upstream)}
+            self._context.emit(told if one is joining else {**told, "item_of": step.id})
+        for child in found:
+            self._dependants[child.id].append(joining.id)
+        self._ready.extend(one.id for one in (*found, joining) if not self._waiting[one.id])
+
+    def _leave_out(self, step_id: str, reason: str) -> None:
+        """Pass by a step that is not to run; what depends on it sees to itself."""
+        del self._waiting[step_id]
+        self._outcome.unmet.add(step_id)
+        self._context.emit({"step": step_id, "status": "skipped", "why": [reason]})
+        self._let_go_on(step_id)
+
+    def _records(self, step: StepDefinition) -> dict[str, StepRecord]:
+        """Return the records of the steps that it waited for, as far as they ran."""
+        return {before: self._outcome.results[before].record for before in self._ended_before(step)}
 
     def _decide(self, step: StepDefinition) -> tuple[StepCall, CacheDecision]:
         call = self._context.call(step, self._values, self._inputs(step))
@@ -205,7 +225,7 @@ class Engine:
     def _serve(self, serving: Serving, call: StepCall, decided: CacheDecision) -> None:
         """Serve the step's result past Prefect's engine, or leave it to that if it can't be put where it belongs."""
         step = call.definition
-        upstream = [self._task_run_id(before) for before in step.upstream]
+        upstream = [self._task_run_id(before) for before in self._ended_before(step)]
         self._start(call, decided)
         if serving.takes_long(call):
             serving.begin(call, decided, upstream)
@@ -213,6 +233,10 @@ class Engine:
             self._take_result(step.id, result)
         else:
             self._perform(call, decided)
+
+    def _ended_before(self, step: StepDefinition) -> list[str]:
+        """Return the steps that it waited for, without those that did not run."""
+        return [before for before in step.upstream if before not in self._outcome.unmet]
 
     def _task_run_id(self, step: str) -> str:
         return str(self._futures[step].task_run_id) if step in self._futures else self._served.task_run_ids[step]
@@ -234,7 +258,7 @@ class Engine:
             self._context.results,
             always=decided.decision.action == "run" and self._forced(step),
         )
-        ended = [self._futures.get(before) or self._served.state(before) for before in step.upstream]
+        ended = [self._futures.get(before) or self._served.state(before) for before in self._ended_before(step)]
         future = task.submit(bindings={}, wait_for=ended)
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
@@ -248,13 +272,17 @@ class Engine:
         return self._context.regenerate or not step.allow_reuse
 
     def _inputs(self, step: StepDefinition) -> dict[str, Artifact]:
-        results = self._outcome.results
+        results, unmet = self._outcome.results, self._outcome.unmet
         known = {
-            port.name: results[port.source.step][port.source.output]
+            port.name: empty_folder(self._context.store)
+            if port.source.step in unmet
+            else results[port.source.step][port.source.output]
             for port in step.inputs
             if isinstance(port.source, OutputSource)
         }
-        return with_files_beside(step, known, lambda before: results[before].record.outputs.get(BESIDE))
+        return with_files_beside(
+            step, known, lambda before: None if before in unmet else results[before].record.outputs.get(BESIDE)
+        )
 
     # Taking what ended ----------------------------------------------------------------------------------------------
 
@@ -305,6 +333,10 @@ class Engine:
     def _take_result(self, step_id: str, result: StepResult) -> None:
         self._settled.add(self._has_ended(step_id).key)
         self._outcome.results[step_id] = result
+        self._let_go_on(step_id)
+
+    def _let_go_on(self, step_id: str) -> None:
+        """Let those that wait for nothing but this step be launched."""
         for later in self._dependants[step_id]:
             if later in self._waiting:
                 self._waiting[later].discard(step_id)

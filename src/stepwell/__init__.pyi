@@ -117,6 +117,8 @@ from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as Note
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.scripts.r_script_step import RScriptStep as RScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
+from .flows.steps.step_values import StepValue as StepValue
+from .flows.steps.step_values import metric as metric
 from .flows.steps.training_output import TrainingOutput as TrainingOutput
 from .script.run import Run as Run
 from .script.tables.reading_options import FileEncoding as FileEncoding
@@ -222,6 +224,7 @@ __all__ = [
     "SqlDataReference",
     "StepRun",
     "StepSequence",
+    "StepValue",
     "StepwellError",
     "StoredProcedureParameter",
     "StoredProcedureParameterType",
@@ -239,6 +242,7 @@ __all__ = [
     "choice",
     "lognormal",
     "loguniform",
+    "metric",
     "normal",
     "qlognormal",
     "qloguniform",

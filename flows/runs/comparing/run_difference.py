@@ -9,8 +9,9 @@ from typing import Any
 from stepwell.blocks.differences.differences import differences
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Store
+from stepwell.conditions import MetricName
 from stepwell.flows.parameters.values import values_in
-from stepwell.flows.runs.comparing.run_facts import MetricName, all_metrics
+from stepwell.flows.runs.comparing.run_facts import all_metrics
 from stepwell.flows.runs.comparing.source_difference import FileDifference, snapshot_differences
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.model.fingerprint import Fingerprint
