@@ -149,7 +149,7 @@ _OFTEN = (
 )
 
 
-# What begins at the place, what the parser would take there, what it is, and what to write.
+# What stands at the place, what the parser would take there ('' is anything), what it is, and what to write.
 _MISTAKES = (
     ("=>", "", "A function of `=>` can't be run here", "EXPLODE the array, and aggregate its items."),
     ("=", "EQUALITY", "`=` does not compare in U-SQL", "Write `==`."),
@@ -163,6 +163,31 @@ _MISTAKES = (
         "A SELECT can't stand in an expression of U-SQL",
         "Write a SEMIJOIN, an ANTISEMIJOIN or a JOIN.",
     ),
+    (
+        r"(?<=\bTOP )\w|LIMIT\b",
+        "",
+        "U-SQL has neither TOP nor LIMIT",
+        "Write ORDER BY x FETCH 10 ROWS after the SELECT.",
+    ),
+    (r"WITH\b", "", "U-SQL has no WITH … AS", "Give the rows a name: @rows = SELECT …;"),
+    (r"AS\b", "RPAR", "U-SQL has no CAST(x AS type)", "Write (int) x, int.Parse(x) or x.ToString()."),
+    (r"is\b(?!\s+(?:not|null)\b)", "", "`is` of C# can't be run here", "Write x IS NULL, or compare with ==."),
+    (r"SELECT\b", "SEMICOLON", "A SELECT stands in no statement", "Write @rows = SELECT …;"),
+    (
+        r"(?:FROM|WHERE|GROUP|ORDER|HAVING|USING)\b",
+        "NAME",
+        "Something is missing before that word",
+        "Write a column there, or leave out the comma or operator before it.",
+    ),
+    (
+        r"as\s+(?:int|long|string|double|DateTime)\b",
+        "",
+        "`as` of C# can't be run here",
+        "Write a cast, such as (int?) x.",
+    ),
+    (r"(?<=\?)\.", "", "`?.` of C# can't be run here", "Write x == null ? null : x.Trim()."),
+    (r"(?<=\+)\+|\+\+|AS\b(?<=\+\+ AS)", "", "`++` of C# can't be run here", "Write x + 1."),
+    (r"(?<=>\{)\{", "", "A SQL.MAP can't be made here", "Keep the pairs as a text, or as rows."),
 )
 
 
@@ -173,17 +198,25 @@ def _unexpected(script: ScriptText, position: int, found: str, expected: Any) ->
     if word and word[0] in OUTSIDE:
         what, hint = OUTSIDE[word[0]]
         return script.error(position, f"{what} can't be run here", hint)
+    for pattern, needed, what, hint in _MISTAKES:
+        if re.compile(pattern).match(script.text, position) and (not needed or needed in expected):
+            return script.error(position, what, hint)
     if word and word[0].upper() in RESERVED and not word[0].isupper() and word[0].upper() in {*expected}:
         hint = f"Write {word[0].upper()}: the words of U-SQL have capital letters."
         return script.error(position, f"`{word[0]}` is no word of U-SQL", hint)
-    rest = script.text[position:]
-    for pattern, needed, what, hint in _MISTAKES:
-        if re.match(pattern, rest) and (not needed or needed in expected):
-            return script.error(position, what, hint)
+    if {*expected} == {"DOT"}:
+        hint = "Write a value there; a cast is (int) x, and a text is read by int.Parse(x)."
+        return script.error(position, "A type stands where a value is expected", hint)
     if word and word[0] in RESERVED and "NAME" in expected and not {*expected} & {"SEMICOLON", "RPAR"}:
         hint = f"Write a name there; a column that is called so stands in brackets: [{word[0]}]."
         return script.error(position, f"`{word[0]}` is a word of U-SQL, and stands where a name is expected", hint)
     likely = [name for name in _OFTEN if name in expected][:3] or sorted(expected)[:3]
-    words = " or ".join(_WORDS.get(name, f"`{name}`") for name in likely)
+    words = " or ".join(_WORDS.get(name) or _literal(name) for name in likely)
     what = f"`{found}` is not expected there" if found.strip() else "The script ends too early"
     return script.error(position, what, f"Write {words} there." if words else "Correct the line.")
+
+
+def _literal(name: str) -> str:
+    """Return how a token is written that is always the same, else its name."""
+    pattern = parser().get_terminal(name).pattern
+    return f"`{pattern.value if pattern.type == 'str' else name}`"
