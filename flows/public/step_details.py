@@ -274,7 +274,8 @@ class StepDetails(Run):
         """
         facts = self._run.folder.facts()
         steps = facts.get("pipeline", {}).get("steps", [])
-        source = next((step.get("source_directory") for step in steps if step.get("id") == self._summary.id), None)
+        wanted = self._summary.item_of or self._summary.id
+        source = next((step.get("source_directory") for step in steps if step.get("id") == wanted), None)
         found = facts.get("snapshots", {}).get(source)
         if not found:
             raise UserErrorException("The step has no snapshot", {"step": self.name}, "Run it in a pipeline.")

@@ -6,9 +6,11 @@ import re
 from dataclasses import replace
 
 import pytest
+import prefect_api
 from keeping import open_store
+from waiting import eventually
 
-from stepwell import PipelineData
+from stepwell import PipelineData, PipelineParameter
 from stepwell.conditions import Finding
 from stepwell.errors import UserErrorException
 from stepwell.flows.dynamic.mapped_steps import MOST_ITEMS, unfold
@@ -56,11 +58,21 @@ def mapped(project):
     return write
 
 
+def edges(server, summary):
+    """Return which step waits for which in Prefect's graph of the run, None until that is complete."""
+    graph = prefect_api.get(f"{server}/flow_runs/{summary.run_id}/graph-v2").json()
+    nodes = dict(graph["nodes"])
+    labels = {node: facts["label"] for node, facts in nodes.items()}
+    if len(labels) < len(summary.steps):
+        return None
+    return {(labels[parent["id"]], labels[node]) for node, facts in nodes.items() for parent in facts["parents"]}
+
+
 def actions(pipeline):
     return {decision.step: decision.action for decision in pipeline.plan()}
 
 
-def test_a_mapped_step_runs_once_for_each_file_and_again_for_those_that_are_new(project, mapped):
+def test_a_mapped_step_runs_once_for_each_file_and_again_for_those_that_are_new(project, mapped, server):
     pipeline = mapped(a="one", b="three")
     assert actions(pipeline) == {"split": "run", "count": "depends", "add": "run"}
     result = pipeline()
@@ -69,7 +81,11 @@ def test_a_mapped_step_runs_once_for_each_file_and_again_for_those_that_are_new(
     assert store.tree_path(result["add"]["total"].digest).read_text() == "a.txt=a.txt3 b.txt=b.txt5"
     assert project.executions["count.py"] == 2
     assert set(actions(pipeline).values()) == {"reuse"}
-    assert set(project.happened(pipeline).values()) == {"reused"}
+    summary = project.run(pipeline)
+    assert {step.happened for step in summary.steps} == {"reused"}
+    assert eventually(lambda: edges(server, summary)) == {
+        ("split", "count[a.txt]"), ("split", "count[b.txt]"), ("count[a.txt]", "count"), ("count[b.txt]", "count"), ("count", "add"),
+    }  # fmt: skip
     mapped(a="one", b="three", c="seven")
     assert actions(pipeline) == {"split": "run", "count": "depends", "add": "depends"}
     assert project.happened(pipeline) == {
@@ -208,3 +224,27 @@ def test_what_is_no_list_fails_the_step_in_a_sentence(store, each, written, word
 def test_an_item_whose_step_would_be_called_as_another_one_is_refused(store):
     with pytest.raises(UserErrorException, match=re.escape("'train[a]'")):
         unfold(store, mapped_step(FILES), keep(store, {"a": ""}), {"train[a]"})
+
+
+# Runs ---------------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_item_leaves_the_others_and_skips_what_reads_them_together(project):
+    rates, model = PipelineData("rates"), PipelineData("model")
+    rate = PipelineParameter("rate", 1)
+    split = project.step(
+        "split.py", "open(args[0], 'w').write('[0, 2, 4]')", name="split", arguments=[rates], outputs=[rates]
+    )
+    train = project.step("train.py", """
+        import os
+        assert os.environ['AML_PARAMETER_rate'] == args[0]
+        open(args[1], 'w').write(str(8 / int(args[0])))
+    """, name="train", arguments=[rate, model], outputs=[model])  # fmt: skip
+    read = project.step("read.py", "print(args)", name="read", arguments=[model], inputs=[model])
+    pipeline = project.pipeline(split, train.map(rate=rates), read)
+    summary = project.run(pipeline, continue_on_step_failure=True)
+    happened = {step.id: step.happened for step in summary.steps}
+    assert (summary.status, happened) == ("Failed", {
+        "split": "ran", "train[0]": "failed", "train[2]": "ran", "train[4]": "ran", "train": "skipped", "read": "skipped",
+    })  # fmt: skip
+    assert "ZeroDivisionError" in next(step.error for step in summary.steps if step.id == "train[0]")
