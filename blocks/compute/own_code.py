@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.system.companions import companions
 from stepwell.model.records import StepCall
 from stepwell.script import launcher
@@ -114,7 +115,7 @@ def _leads_to(place: str, path: str) -> bool:
 
 
 def naming_user_files(
-    redact: Callable[[str], str], call: StepCall, source: Path, snapshot: Path | None, copies: Mapping[str, Path]
+    redact: Callable[[str], str], call: StepCall, source: Path, snapshot: Snapshot | None, copies: Mapping[str, Path]
 ) -> Callable[[str], str]:
     """Return `redact`, which also names the user's files in tracebacks and warnings, where the process names its copies.
 
@@ -136,7 +137,7 @@ def naming_user_files(
 
     def user_file(found: re.Match[str]) -> str:
         copy, rest = found.groups()
-        if copy in made_of and not os.path.lexists(f"{snapshot}{rest}"):
+        if copy in made_of and not (snapshot and snapshot.holds(rest.strip("/"))):
             return found[0]
         return f"{users[copy]}{rest}"
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stepwell.blocks.compute.own_code import naming_user_files
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 
 
 def call(source: str) -> Any:
@@ -25,7 +26,7 @@ def named(tmp_path: Path) -> Any:
         lambda text: text.replace("hunter2", "***"),
         call("/home/me/project"),
         Path("/work/1/source"),
-        tmp_path / "snapshot",
+        Snapshot("s" * 64, (tmp_path / "snapshot",)),
         copies,
     )
 
