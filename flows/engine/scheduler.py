@@ -7,14 +7,16 @@ import queue
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from prefect.exceptions import TerminationSignal
 
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.errors import StepwellError
-from stepwell.flows.dynamic.mapped_steps import unfold
+from stepwell.flows.dynamic.mapped_steps import MOST_ITEMS, unfold
 from stepwell.flows.dynamic.run_conditions import why_skipped
+from stepwell.flows.engine.performing import Performed, Performing
 from stepwell.flows.engine.results.outcome import Outcome
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
@@ -26,10 +28,9 @@ from stepwell.flows.engine.tasks import (
     starting,
     without_lines_of_reused_steps,
 )
-from stepwell.flows.keys.earlier import empty_folder
 from stepwell.flows.parameters.pipeline_parameter import Value
-from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
-from stepwell.model.records import BESIDE, Artifact, StepCall, StepRecord, StepResult, with_files_beside
+from stepwell.model.definitions import PipelineDefinition, StepDefinition
+from stepwell.model.records import StepCall, StepResult
 
 _MOST_REUSED_AT_ONCE = 64
 """Steps whose results Prefect's engine serves take no place of their target, only a thread each."""
@@ -42,6 +43,12 @@ _MOST_REWOUND = 3
 """How often a step waits for lost bytes to be made again, before that fails it."""
 
 _FAILED = "another step failed"
+
+
+class _Freed(NamedTuple):
+    """A step whose target has done its part: the result has yet to be kept, while the next step is at work."""
+
+    id: str
 
 
 class Engine:
@@ -77,9 +84,10 @@ class Engine:
         self._postponed: dict[str, tuple[StepCall, CacheDecision]] = {}
         self._queues: dict[_Queue, list[tuple[int, str]]] = defaultdict(list)
         self._in_use: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[str | _Freed] = queue.SimpleQueue()
         self._outcome = Outcome()
         self._serving = Serving.of_current_flow(context, self._ended.put)
+        self._performing = Performing(self._serving, max(len(self._steps), MOST_ITEMS)) if self._serving else None
 
     def run(self) -> Outcome:
         """Run every step and return the outcome. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
@@ -92,6 +100,8 @@ class Engine:
 
     def tell_rest(self) -> None:
         """Tell Prefect's server of the steps of which it does not know yet. To be called at the end, if the server answers."""
+        if self._performing:
+            self._performing.close()
         if self._serving:
             self._serving.close()
 
@@ -121,13 +131,10 @@ class Engine:
     def _try_launch(self, step: StepDefinition) -> None:
         """Use a result again, or queue the step for a place of its target; one that fails before it starts has failed."""
         try:
-            if reason := why_skipped(self._context.store, step, self._records(step), self._outcome.unmet):
-                self._leave_out(step.id, reason)
+            if self._is_left_out(step) or self._is_unfolded(step):
                 return
-            if step.each:
-                self._unfold(step)
-                return
-            call, decided = self._decide(step)
+            call = self._context.call(step, self._values, self._outcome.inputs_of(step, self._context.store))
+            decided = decide(self._context, call)
             queued_for = self._queue_of(step, decided)
         except StepwellError as error:
             if isinstance(error, LostBytes) and self._rewound[step.id] < _MOST_REWOUND:
@@ -144,32 +151,27 @@ class Engine:
         self._postponed[step.id] = call, decided
         heapq.heappush(self._queues[queued_for], (self._order[step.id], step.id))
 
-    def _unfold(self, step: StepDefinition) -> None:
-        """Put the steps of its items, and the one that joins them, in the place of a mapped step."""
-        *found, joining = unfold(self._context.store, step, self._records(step), self._steps)
-        for one in (*found, joining):
+    def _is_left_out(self, step: StepDefinition) -> bool:
+        """Pass by a step that is not to run, and return whether it was; what depends on it sees to itself."""
+        if reason := why_skipped(self._context.store, step, self._outcome.records_before(step), self._outcome.unmet):
+            del self._waiting[step.id]
+            self._outcome.unmet.add(step.id)
+            self._context.emit({"step": step.id, "status": "skipped", "why": [reason]})
+            self._let_go_on(step.id)
+        return bool(reason)
+
+    def _is_unfolded(self, step: StepDefinition) -> bool:
+        """Put the steps of a mapped step's items, and the one that joins them, in its place; return whether it was one."""
+        records = self._outcome.records_before(step)
+        for one in unfold(self._context.store, step, records, self._steps) if step.each else ():
             self._steps[one.id], self._order[one.id] = one, self._order[step.id]
-            self._waiting[one.id] = set() if one is not joining else {child.id for child in found}
-            told = {"step": one.id, "status": "waiting", "upstream": list(one.upstream)}
-            self._context.emit(told if one is joining else {**told, "item_of": step.id})
-        for child in found:
-            self._dependants[child.id].append(joining.id)
-        self._ready.extend(one.id for one in (*found, joining) if not self._waiting[one.id])
-
-    def _leave_out(self, step_id: str, reason: str) -> None:
-        """Pass by a step that is not to run; what depends on it sees to itself."""
-        del self._waiting[step_id]
-        self._outcome.unmet.add(step_id)
-        self._context.emit({"step": step_id, "status": "skipped", "why": [reason]})
-        self._let_go_on(step_id)
-
-    def _records(self, step: StepDefinition) -> dict[str, StepRecord]:
-        """Return the records of the steps that it waited for, as far as they ran."""
-        return {before: self._outcome.results[before].record for before in self._ended_before(step)}
-
-    def _decide(self, step: StepDefinition) -> tuple[StepCall, CacheDecision]:
-        call = self._context.call(step, self._values, self._inputs(step))
-        return call, decide(self._context, call)
+            self._waiting[one.id] = {before for before in one.upstream if before in self._waiting}
+            for before in one.upstream:
+                self._dependants[before].append(one.id)
+            told = {} if one.id == step.id else {"item_of": step.id}
+            self._context.emit({"step": one.id, "status": "waiting", "upstream": list(one.upstream), **told})
+            self._ready.extend([] if self._waiting[one.id] else [one.id])
+        return bool(step.each)
 
     def _is_at_work(self, step: StepDefinition, call: StepCall) -> bool:
         """Return whether the same step is at work, so that this one waits for its result."""
@@ -225,7 +227,7 @@ class Engine:
     def _serve(self, serving: Serving, call: StepCall, decided: CacheDecision) -> None:
         """Serve the step's result past Prefect's engine, or leave it to that if it can't be put where it belongs."""
         step = call.definition
-        upstream = [self._task_run_id(before) for before in self._ended_before(step)]
+        upstream = [self._task_run_id(before) for before in self._outcome.ran_before(step)]
         self._start(call, decided)
         if serving.takes_long(call):
             serving.begin(call, decided, upstream)
@@ -233,10 +235,6 @@ class Engine:
             self._take_result(step.id, result)
         else:
             self._perform(call, decided)
-
-    def _ended_before(self, step: StepDefinition) -> list[str]:
-        """Return the steps that it waited for, without those that did not run."""
-        return [before for before in step.upstream if before not in self._outcome.unmet]
 
     def _task_run_id(self, step: str) -> str:
         return str(self._futures[step].task_run_id) if step in self._futures else self._served.task_run_ids[step]
@@ -247,18 +245,18 @@ class Engine:
         return self._serving
 
     def _perform(self, call: StepCall, decided: CacheDecision) -> None:
-        """Let Prefect's engine perform the step, or use its result again."""
+        """Perform the step, or use its result again: past Prefect's engine, or let that do it."""
         step = call.definition
         lookup = self._lookups[step.id] = CacheLookup(self._context, call, decided)
         lookup.rewinds = self._rewound[step.id] < _MOST_REWOUND
-        task = make_task(
-            step,
-            lambda _: lookup,
-            self._context.store.locks,
-            self._context.results,
-            always=decided.decision.action == "run" and self._forced(step),
-        )
-        ended = [self._futures.get(before) or self._served.state(before) for before in self._ended_before(step)]
+        lookup.on_end = partial(self._ended.put, _Freed(step.id))
+        always = decided.decision.action == "run" and self._forced(step)
+        if self._performing and self._performing.takes(step):
+            upstream = [self._task_run_id(before) for before in self._outcome.ran_before(step)]
+            self._performing.begin(lookup, upstream, always=always)
+            return
+        task = make_task(step, lambda _: lookup, self._context.store.locks, self._context.results, always=always)
+        ended = [self._futures.get(before) or self._served.state(before) for before in self._outcome.ran_before(step)]
         future = task.submit(bindings={}, wait_for=ended)
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
@@ -271,19 +269,6 @@ class Engine:
     def _forced(self, step: StepDefinition) -> bool:
         return self._context.regenerate or not step.allow_reuse
 
-    def _inputs(self, step: StepDefinition) -> dict[str, Artifact]:
-        results, unmet = self._outcome.results, self._outcome.unmet
-        known = {
-            port.name: empty_folder(self._context.store)
-            if port.source.step in unmet
-            else results[port.source.step][port.source.output]
-            for port in step.inputs
-            if isinstance(port.source, OutputSource)
-        }
-        return with_files_beside(
-            step, known, lambda before: None if before in unmet else results[before].record.outputs.get(BESIDE)
-        )
-
     # Taking what ended ----------------------------------------------------------------------------------------------
 
     def _take_ended(self) -> None:
@@ -291,29 +276,38 @@ class Engine:
             return
         if self._serving and self._ended.empty():
             self._serving.tell()
-        step_id = self._ended.get()
-        self._settle(step_id)
+        self._settle(self._ended.get())
         while not self._ended.empty():
             self._settle(self._ended.get())
 
-    def _settle(self, step_id: str) -> None:
-        if step_id not in self._futures:
-            self._settle_served(step_id)
-            return
-        future = self._futures[step_id]
-        future.wait()  # at once; without it Prefect asks the server for the state
-        state = future.state
+    def _settle(self, step: str | _Freed) -> None:
+        if isinstance(step, _Freed):
+            self._free(step.id)
+        else:
+            self._settle_ended(step)
+
+    def _free(self, step_id: str) -> None:
+        """Give the place of a step to the next one."""
         if step_id in self._dispatched:
             self._dispatched.discard(step_id)
             self._reserve(self._steps[step_id], -1)
-        result: Any = state.result(raise_on_failure=False)
-        if state.is_completed() and isinstance(result, StepResult):
-            self._take_result(step_id, result)
+
+    def _settle_ended(self, step_id: str) -> None:
+        if step_id in self._futures:
+            ended = self._ended_in_prefect(step_id)
+        elif self._performing and self._performing.has(step_id):
+            ended = self._performing.take(step_id)
+        else:
+            self._settle_served(step_id)
+            return
+        self._free(step_id)
+        if ended.result is not None:
+            self._take_result(step_id, ended.result)
             return
         self._has_ended(step_id)
         if (lost := self._lookups[step_id].lost) and not self._context.stop.stopped:
             self._rewind(step_id, lost)
-        elif state.is_cancelled():
+        elif ended.cancelled:
             self._context.emit({"step": step_id, "status": "cancelled"})
             self._outcome.skipped.append(step_id)
             if self._continue:  # it was cancelled alone
@@ -321,7 +315,18 @@ class Engine:
             else:
                 self._context.stop.stop()
         else:
-            self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
+            self._fail(step_id, ended.message)
+
+    def _ended_in_prefect(self, step_id: str) -> Performed:
+        """Return how a step ended that Prefect's engine ran."""
+        future = self._futures[step_id]
+        future.wait()  # at once; without it Prefect asks the server for the state
+        state = future.state
+        result: Any = state.result(raise_on_failure=False)
+        if state.is_completed() and isinstance(result, StepResult):
+            return Performed(result)
+        message = result.message if isinstance(result, StepwellError) else str(state.message)
+        return Performed(cancelled=state.is_cancelled(), message=message)
 
     def _settle_served(self, step_id: str) -> None:
         result, decided = self._served.take(step_id)

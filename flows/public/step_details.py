@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -274,8 +275,7 @@ class StepDetails(Run):
         """
         facts = self._run.folder.facts()
         steps = facts.get("pipeline", {}).get("steps", [])
-        wanted = self._summary.item_of or self._summary.id
-        source = next((step.get("source_directory") for step in steps if step.get("id") == wanted), None)
+        source = next((one.get("source_directory") for one in steps if one.get("id") == self._summary.defined_as), None)
         found = facts.get("snapshots", {}).get(source)
         if not found:
             raise UserErrorException("The step has no snapshot", {"step": self.name}, "Run it in a pipeline.")
@@ -295,12 +295,15 @@ class StepDetails(Run):
             UserErrorException: There is no such snapshot any more.
         """
         wanted = snapshot_id or self.get_snapshot_id()
-        tree = self._run.workspace.store.tree_path(wanted)
-        if not tree.is_dir():
+        store = self._run.workspace.store
+        snapshot = store.bring_snapshot(wanted)
+        if snapshot is None or store.snapshot_damage(wanted):
             raise UserErrorException(
                 "The snapshot is gone: the store no longer keeps it", {"snapshot": wanted}, "Run the pipeline again."
             )
-        return shutil.make_archive(os.path.join(path or ".", wanted[:32]), "zip", tree)
+        with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
+            snapshot.copy_to(Path(folder, "source"))
+            return shutil.make_archive(os.path.join(path or ".", wanted[:32]), "zip", Path(folder, "source"))
 
     # Ending, children -----------------------------------------------------------------------------------------------
 

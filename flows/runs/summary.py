@@ -63,6 +63,11 @@ class StepSummary:
     events: tuple[Event, ...] = field(default=(), repr=False)
 
     @property
+    def defined_as(self) -> str:
+        """The id of the step of the pipeline that it is, or is an item's of."""
+        return self.item_of or self.id
+
+    @property
     def happened(self) -> str:
         """`ran`, `reused`, `failed`, `skipped`, `cancelled`, or what it is doing."""
         return _HAPPENED.get(self.status, self.status)

@@ -22,9 +22,9 @@ from stepwell.flows.configurations.run_configuration import RunConfiguration
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset, PipelineOutputTabularDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
+from stepwell.flows.dynamic.step_values import StepCondition
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
-from stepwell.flows.steps.step_values import StepCondition
 from stepwell.model.definitions import EnvironmentDefinition, Resources
 from stepwell.script.tables.lazy_datasets import LazyDataset
 

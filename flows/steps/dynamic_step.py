@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Self
 from prefect import unmapped
 
 from stepwell.errors import UserErrorException
+from stepwell.flows.dynamic.step_values import FindSource, StepCondition, StepValue, TextCondition, items_of
 from stepwell.flows.parameters.values import check
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.steps.ports import access_of, original
-from stepwell.flows.steps.step_values import FindSource, StepCondition, StepValue, TextCondition, items_of
 from stepwell.flows.steps.task_methods import TaskMethods
 from stepwell.model.definitions import Each, ParameterDefinition
 

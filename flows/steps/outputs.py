@@ -14,7 +14,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.datasets import reading
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
-from stepwell.flows.steps.step_values import OutputValues
+from stepwell.flows.dynamic.step_values import OutputValues
 from stepwell.flows.steps.training_output import TrainingOutput
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.definitions import Mode, OutputPort, Registration

@@ -14,7 +14,7 @@ from stepwell.blocks.processes.shell_quoting import quote_after
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.own_flows import NamedWorkspaces
+from stepwell.flows.dynamic.step_values import conditions_of
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.argument_types import Argument as StepArgument
 from stepwell.flows.steps.argument_types import Conditions, Configuration, Input, Output, Plain, Requirements, Target
@@ -22,6 +22,7 @@ from stepwell.flows.steps.argument_types import Value as ParameterValue
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.dynamic_step import DynamicStep
 from stepwell.flows.steps.outputs import REFERENCE, OutputFileDatasetConfig, OutputInput, PipelineData
+from stepwell.flows.steps.own_flows import NamedWorkspaces
 from stepwell.flows.steps.ports import (
     INPUT,
     OUTPUT,
@@ -51,7 +52,6 @@ from stepwell.flows.steps.settings import (
     timeout_of,
     usual_folder,
 )
-from stepwell.flows.steps.step_values import conditions_of
 from stepwell.model.definitions import (
     Argument,
     InputPort,

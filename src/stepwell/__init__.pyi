@@ -59,6 +59,8 @@ from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRun
 from .flows.datasets.output_datasets import PipelineOutputFileDataset as PipelineOutputFileDataset
 from .flows.datasets.output_datasets import PipelineOutputTabularDataset as PipelineOutputTabularDataset
 from .flows.datasets.output_tables import OutputTabularDatasetConfig as OutputTabularDatasetConfig
+from .flows.dynamic.step_values import StepValue as StepValue
+from .flows.dynamic.step_values import metric as metric
 from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
 from .flows.public.experiment import Experiment as Experiment
 from .flows.public.hyperdrive_run import HyperDriveRun as HyperDriveRun
@@ -117,8 +119,6 @@ from .flows.steps.scripts.notebook_runner_step import NotebookRunnerStep as Note
 from .flows.steps.scripts.python_script_step import PythonScriptStep as PythonScriptStep
 from .flows.steps.scripts.r_script_step import RScriptStep as RScriptStep
 from .flows.steps.sequence import StepSequence as StepSequence
-from .flows.steps.step_values import StepValue as StepValue
-from .flows.steps.step_values import metric as metric
 from .flows.steps.training_output import TrainingOutput as TrainingOutput
 from .script.run import Run as Run
 from .script.tables.reading_options import FileEncoding as FileEncoding

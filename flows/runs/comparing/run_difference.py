@@ -112,8 +112,8 @@ class Side:
     def definition(self, step: str) -> Mapping[str, Any] | None:
         """Return the definition of a step as plain values."""
         known = self.summary.facts.get("pipeline", {}).get("steps", [])
-        mapped = next((one.item_of for one in self.summary.steps if one.id == step), "")
-        return next((one for one in known if one["id"] == (mapped or step)), None)
+        wanted = next((one.defined_as for one in self.summary.steps if one.id == step), step)
+        return next((one for one in known if one["id"] == wanted), None)
 
     def record(self, step: StepSummary) -> StepRecord | None:
         """Return what is kept of the step's result, here or, where results are shared, by others."""
