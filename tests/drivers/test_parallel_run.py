@@ -314,6 +314,30 @@ def test_what_is_printed_stands_in_whole_lines_in_both_logs(place):
     assert text in done.out
 
 
+def test_neither_process_needs_more_memory_for_more_files(place):
+    """Not to list them, send them, take their results and write these."""
+    script = (
+        "import atexit, tracemalloc\ndef init():\n    tracemalloc.reset_peak()\n"
+        "    atexit.register(lambda: print('peak', tracemalloc.get_traced_memory()[1]))\n"
+        "def run(mini_batch):\n    return mini_batch\n"
+    )
+    before = (
+        "import atexit, os, tracemalloc\nfrom stepwell.model.datasets import on_disk\n"
+        "on_disk._IN_MEMORY, on_disk._MERGED_RUNS, on_disk._IN_A_BLOCK, on_disk._BUFFERED_BYTES = 64, 3, 16, 1 << 10\n"
+        "import stepwell.drivers.parallel_run.driving\ntracemalloc.start()\nown = os.getpid()\n"
+        "atexit.register(lambda: os.getpid() == own and print('peak', tracemalloc.get_traced_memory()[1]))"
+    )
+
+    def peaks(count):
+        place.files(count, "")
+        done = place.drive(script, keeps="yes", process_count_per_node=1, before=before)
+        assert (done.code, len(place.rows)) == (0, count), done.error
+        return [int(line.split()[1]) for line in done.out.splitlines() if line.startswith("peak")]
+
+    few, many = peaks(400), peaks(1600)
+    assert [more - less < 30_000 for less, more in zip(few, many, strict=True)] == [True, True], (few, many)
+
+
 GIVEN = "from stepwell import Run\nTOP = Run.get_context().input_datasets['texts']\n"
 
 
