@@ -187,7 +187,7 @@ def _check_exit(job: Job, finished: Finished) -> None:
         )
     else:
         cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
-        script = windows_script(job.snapshot, words_of(job.call.definition)) if job.snapshot else ""
+        script = windows_script(job.snapshot.place, words_of(job.call.definition)) if job.snapshot else ""
         usual = "Read the whole log, mend the script, and run the pipeline again."
         hint = line_ends_hint(script) if script else _hint_for(job, finished, lines) or usual
         title = f"The step {name!r} {cause}"
@@ -210,7 +210,8 @@ def _hint_for(job: Job, finished: Finished, lines: str) -> str:
             for name, path in finished.outputs.items()
             if name != BESIDE
         }
-        return missing_file_hint(lines, job.call.definition.source_directory, job.snapshot, seen)
+        holds = job.snapshot.holds if job.snapshot else None
+        return missing_file_hint(lines, job.call.definition.source_directory, holds, seen)
     names = " and ".join(map(repr, named or places))
     return f"Pass the input {names} with `as_download()`: it is then a copy, which the step may write to and beside."
 
