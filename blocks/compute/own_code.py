@@ -164,7 +164,7 @@ def naming_user_files(
     }
     if not users:
         return redact
-    named = re.compile(rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d)""")
+    named = rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d)"""  # compiled if need be
     made_of = {str(source), os.path.realpath(source)}
 
     def user_file(found: re.Match[str]) -> str:
@@ -175,6 +175,6 @@ def naming_user_files(
 
     def redact_and_name(text: str) -> str:
         text = redact(text)
-        return named.sub(user_file, text) if any(copy in text for copy in users) else text
+        return re.sub(named, user_file, text) if any(copy in text for copy in users) else text
 
     return redact_and_name

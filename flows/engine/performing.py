@@ -11,6 +11,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from stepwell.blocks.store.sharing import WAITER
+from stepwell.blocks.store.store import Miss
 from stepwell.blocks.workspace.results import result_path
 from stepwell.errors import StepwellError
 from stepwell.flows.engine.tasks import CacheLookup, Serving, attempt
@@ -112,6 +113,9 @@ class Performing:
 
 def _record_there(lookup: CacheLookup) -> StepRecord | None:
     """Return the record that is there by now, since somebody else has performed the call, or was about to."""
+    store = lookup.context.store
+    if not store.shares and store.read_record(lookup.call.key) == Miss():
+        return None
     try:
         return lookup.look_up("").record
     except Exception:  # noqa: BLE001  (as Prefect does: whatever it is, there is none)

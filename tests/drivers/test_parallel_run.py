@@ -16,6 +16,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from stepwell.drivers.parallel_run import pool
+from stepwell.drivers.parallel_run.pool import Job, _Waiting, more_ahead
 from stepwell.drivers.parallel_run.rows import UnusableResultError, rows_of
 from stepwell.model.datasets.definition import DatasetDefinition, ReadOptions
 from stepwell.model.datasets.definition import Place as At
@@ -458,3 +460,33 @@ def test_each_value_of_the_partition_keys_is_a_mini_batch(tmp_path, kind):
     assert place.rows == [f"{{'shop': 'a'}} {count[0]}"] * count[0] + [f"{{'shop': 'b'}} {count[1]}"] * count[1]
     done = place.drive(script, partition_keys='["town"]')
     assert done.err.splitlines()[0] == "The input 'texts' has no partition key 'town'"
+
+
+# Worker processes -------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_comes_in_order_and_what_failed_last_unless_it_is_much(monkeypatch):
+    jobs = [Job(number, number, None) for number in range(6)]
+    waiting = _Waiting(iter(jobs), len(jobs))
+    first = waiting.take()
+    waiting.again(first)
+    lost = [waiting.take(), waiting.take()]
+    waiting.give_back(lost)
+    assert len(waiting) == 6
+    taken = [waiting.take() for _ in range(6)]
+    assert [(job.number, job.tries) for job in taken] == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (0, 2)]
+    assert not waiting
+    monkeypatch.setattr(pool, "_MOST_FAILED", 2)
+    waiting = _Waiting(iter(jobs), len(jobs))
+    for _ in range(2):
+        waiting.again(waiting.take())
+    assert [waiting.take().number for _ in range(6)] == [0, 2, 3, 4, 5, 1]
+
+
+def test_a_quick_process_has_more_beforehand_by_and_by_and_a_slow_one_none():
+    ahead = 0
+    for expected in (1, 2, 3, 4):
+        ahead = more_ahead(ahead, 0.001)
+        assert ahead == expected
+    assert [more_ahead(ahead, seconds) for seconds in (0.07, 0.15, 0.3)] == [2, 1, 0]
+    assert more_ahead(1000, 0) == 64

@@ -33,8 +33,8 @@ _SECONDS_TO_END = 30.0
 
 _LEAST_SECONDS_TO_GET_READY = 600.0
 _MOST_FAILED = 1000
-_QUICK_SECONDS = 0.2
-"""A process that takes no longer over a mini-batch has the next one beforehand, so that it never waits for this process."""
+_QUICK_SECONDS, _MOST_AHEAD = 0.2, 64
+"""A process has as many mini-batches beforehand as take it so long, so that it never waits for this process."""
 
 
 class Job(NamedTuple):
@@ -99,7 +99,7 @@ class _Worker:
     def __init__(self, number: int, work: Work, others: Iterable[_Worker]) -> None:
         self.number = number
         self.ready = False
-        self.quick = False
+        self.ahead = 0
         self.jobs = deque[Job]()
         self.given = 0
         self.since = time.monotonic()
@@ -132,7 +132,7 @@ class _Worker:
     def done(self) -> tuple[Job, float]:
         """Return what it was at work on, and for how many seconds; it goes on with the next."""
         job, seconds = self.jobs.popleft(), time.monotonic() - self.since
-        self.quick = seconds < _QUICK_SECONDS
+        self.ahead = more_ahead(self.ahead, seconds)
         self._begin()
         return job, seconds
 
@@ -236,8 +236,8 @@ class Pool:
         while True:
             while len(self._workers) < self._count and self._idle() < len(waiting):
                 self._start()
-            for depth in (1, 2):
-                yield from self._deal(waiting, depth)
+            for most_ahead in (0, max(1, len(waiting) // (4 * self._count))):
+                yield from self._deal(waiting, most_ahead)
             if not waiting and not any(worker.jobs for worker in self._workers.values()):
                 return
             events = self._selector.select(self._pause(wake_seconds))
@@ -249,10 +249,10 @@ class Pool:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def _deal(self, waiting: _Waiting, depth: int) -> Iterator[Outcome]:
-        """Give every process that is ready up to so many mini-batches, more than one only if it is quick."""
+    def _deal(self, waiting: _Waiting, most_ahead: int) -> Iterator[Outcome]:
+        """Give every process that is ready a mini-batch, and up to so many beforehand if it is quick."""
         for worker in list(self._workers.values()):
-            while waiting and worker.ready and len(worker.jobs) < (depth if worker.quick else 1):
+            while waiting and worker.ready and len(worker.jobs) <= min(worker.ahead, most_ahead):
                 if not worker.give(waiting.take()):
                     yield from self._died(worker, waiting)
                     break
@@ -340,6 +340,11 @@ class Pool:
         job, seconds = worker.done()
         waiting.give_back(worker.jobs)
         yield from self._ended(job, reply, worker.number, seconds, waiting)
+
+
+def more_ahead(before: int, seconds: float) -> int:
+    """Return how many mini-batches a process has beforehand at most, which took so long over the last and had so many."""
+    return min(before + 1, int(_QUICK_SECONDS / max(seconds, 1e-6)), _MOST_AHEAD)
 
 
 def _ending(code: int | None) -> str:

@@ -66,8 +66,10 @@ def _digests(name: str) -> Iterator[tuple[str, str]]:
         if channel.available():
             with open(channel.receive("input.files", name=name), encoding="ascii") as stream:
                 while lines := list(islice(stream, _LINES)):
-                    for file, digest in json.loads(f"[{','.join(lines)}]"):
-                        yield str(file), str(digest)
+                    entries = (line.rstrip(",\n") for line in lines if line.strip() not in ("[", "]"))
+                    for file, kind, digest, *_ in json.loads(f"[{','.join(entries)}]"):
+                        if kind == "file":
+                            yield str(file), str(digest)
 
 
 def _foretold(name: str, contents: Contents) -> Source:
