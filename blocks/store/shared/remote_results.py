@@ -197,16 +197,19 @@ class RemoteResults:
         self._ledger.note_there([name])
 
     def _write_pack(self, path: Path, tree: str) -> None:
-        if self.objects.stat(pack_name(tree)) is None:
+        if not self._stands(pack_name(tree)):
             with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
                 archive = Path(folder, "pack.tar")
                 with tarfile.open(archive, "w") as tar:
                     pack(tar, path)
                 self.objects.put(pack_name(tree), archive)
 
-    def _stands(self, name: str, size: int) -> bool:
+    def _stands(self, name: str, size: int | None = None) -> bool:
+        """Return whether the object is there, and stays; in this order, since a collection may come between."""
+        if name in self._condemned():
+            return False
         found = self.objects.stat(name)
-        return found is not None and found.size == size and name not in self._condemned()
+        return found is not None and size in (None, found.size)
 
     def _condemned(self) -> Collection[str]:
         """Return what a collection of garbage is about to remove; it waits for longer than this is believed."""

@@ -43,29 +43,6 @@ def machine(at, request, tmp_path, monkeypatch):
 KEY = fingerprint().key
 
 
-def test_what_one_made_the_other_reuses_and_no_byte_moves_before_it_is_needed(machine, at):
-    record = share(machine("a"))
-    other = machine("b")
-    found = other.lookup(KEY)
-    assert isinstance(found, StepRecord)
-    assert found.outputs == record.outputs
-    assert (other.origin(KEY), other.label_of(found)) == ("user@a", "run of user@a")
-    assert other.traffic.sent == 0
-    if at.kind in ("s3", "azure"):  # the record, whose size is the only byte that moves
-        assert other.traffic.requests == 1
-    received = other.traffic.received
-    assert brought(other, found) == OUTPUTS
-    moved = other.traffic.received - received
-    assert moved == sum(scan(other.tree_path(a.digest)).size for a in record.outputs.values())
-    assert brought(machine("b"), machine("b").lookup(KEY)) == OUTPUTS
-    for tells in (True, False):  # that it is used, is told once a day
-        again = machine("b")
-        assert isinstance(again.lookup(KEY), StepRecord)
-        again.share(found)
-        assert again.finish_sharing().shared == 0
-        assert (again.traffic.requests > 0) == tells
-
-
 def test_a_file_comes_once(machine):
     share(machine("a"), outputs={"one": {"same": b"x" * 1000, "again": b"x" * 1000}, "two": b"x" * 1000})
     other = machine("b")
@@ -104,41 +81,6 @@ def test_the_record_comes_last(machine, monkeypatch):
     assert kinds.index("records") > max(at for at, kind in enumerate(kinds) if kind in ("blobs", "trees"))
 
 
-@pytest.mark.parametrize("after", range(8))
-def test_who_is_killed_on_the_way_leaves_nothing_wrong(machine, monkeypatch, after):
-    class Killed(BaseException):
-        pass
-
-    store, left = machine("a"), [after]
-    real = {name: getattr(RemoteObjects, name) for name in ("put", "create")}
-
-    def counted(name):
-        def call(self, *args):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-            return real[name](self, *args)
-
-        return call
-
-    for name in real:
-        monkeypatch.setattr(RemoteObjects, name, counted(name))
-    store.share(commit(store))
-    try:
-        store.finish_sharing()
-    except Killed:
-        pass
-    for name, method in real.items():
-        monkeypatch.setattr(RemoteObjects, name, method)
-    other = machine("b")
-    found = other.lookup(KEY)
-    assert isinstance(found, Miss) or brought(other, found) == OUTPUTS
-    again = machine("a")  # the next run of the same machine
-    assert again.finish_sharing().waiting == 0
-    third = machine("c")
-    assert brought(third, third.lookup(KEY)) == OUTPUTS
-
-
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 1}', b"torn", "cut", "edited", "other key"])
 def test_a_record_that_is_not_whole_and_signed_is_a_miss_and_replaced(machine, damage):
     store = machine("a")
@@ -169,11 +111,6 @@ def test_a_record_of_a_newer_format_is_a_miss_and_stays(machine):
     assert store.lookup(KEY) == Miss("the shared record has a format of another version")
     share(store)
     assert store.remote.objects.get(record_name(KEY)) == newer
-
-
-def test_who_is_not_trusted_causes_misses_only(machine):
-    share(machine("a"))
-    assert machine("b", keys=Keys("b", distrusted=("a",))).lookup(KEY) == Miss("the shared record is of somebody else")
 
 
 def test_what_was_believed_is_not_when_its_key_no_longer_is(machine):
@@ -224,27 +161,6 @@ def test_of_two_results_the_first_wins_and_it_is_said(machine):
     )
     assert second.read_record(KEY).outputs == theirs.outputs
     assert brought(second, second.lookup(KEY)) == {"table": b"1", "same": b"0"}
-
-
-def test_two_writers_at_once_agree(machine, at):
-    stores = [machine(name) for name in ("a", "b", "c")]
-    ready = threading.Barrier(len(stores))
-    for number, store in enumerate(stores):
-        store.share_later = commit(store, outputs={"table": f"{number}".encode()})
-
-    def write(store):
-        ready.wait()
-        store.share(store.share_later)
-        store.finish_sharing()
-
-    threads = [threading.Thread(target=write, args=(store,)) for store in stores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    third = machine("d")
-    won = brought(third, third.lookup(KEY))
-    assert [brought(store, store.lookup(KEY)) for store in stores] == [won] * 3
 
 
 def test_reads_that_one_saw_count_for_the_other(machine):
