@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from stepwell.blocks.store.shared.collection import condemned_since
 from stepwell.blocks.store.shared.envelope import Keys, Refused, seal, unseal
 from stepwell.blocks.store.shared.layout import (
     blob_name,
+    found_by,
+    found_key,
     index_folder,
     is_packed,
     observed_folder,
@@ -35,7 +38,6 @@ from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.system.files import copy_file, remove
 from stepwell.errors import DatastoreException
 from stepwell.model.digests import encode, file_digest
-from stepwell.model.fingerprint import partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import Tree
@@ -102,8 +104,8 @@ class RemoteResults:
         return None
 
     def _find_later(self, record: StepRecord) -> None:
-        for folder in (index_folder(record.step), partial_folder(partial_key(record.fingerprint))):
-            self.objects.put(folder + record.key, b"")
+        for name in found_by(record):
+            self.objects.put(name, b"")
 
     def _is_lost(self, found: Shared) -> bool:
         """Return whether bytes of the result are known to be lost; those of the one that takes its place are here."""
@@ -141,9 +143,9 @@ class RemoteResults:
         yield from self._listed(partial_folder(fixed), _ALIKE)
 
     def _listed(self, folder: str, most: int) -> Iterator[Shared]:
-        latest = sorted(self.objects.list(folder), key=lambda entry: entry.modified, reverse=True)[:most]
-        for entry in latest:
-            found = self.read(entry.name.rpartition("/")[2])
+        """Yield the latest of the results that a folder's names find: those of its first names, however many there are."""
+        for entry in islice(self.objects.list(folder), most):
+            found = self.read(found_key(entry.name))
             if isinstance(found, Shared):
                 yield found
 

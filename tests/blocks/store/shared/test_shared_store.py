@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import keeping
 import pytest
@@ -13,7 +14,7 @@ from sharing_stores import Keys, brought, open_shared, share
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.maintenance import verify
 from stepwell.blocks.store.shared import remote_results, uploads
-from stepwell.blocks.store.shared.layout import blob_name, pack_name, record_name, tree_name
+from stepwell.blocks.store.shared.layout import blob_name, index_folder, pack_name, record_name, tree_name
 from stepwell.blocks.store.shared.shared_store import SharedStore
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.store.store import Miss
@@ -183,6 +184,24 @@ def test_earlier_results_of_others_explain_and_are_found(machine):
         assert other.nearest("train.py", fingerprint(11)).key == KEY
     assert [record.key for record in other.alike(fingerprint(10, "c"))] == [KEY]
     assert other.nearest("other.py", fingerprint()) is None
+
+
+def test_the_latest_results_of_a_step_are_found_by_a_page_however_many_there_are(machine, monkeypatch):
+    store = machine("a")
+    for rate in range(6):
+        record = replace(commit(store, fingerprint(rate), outputs={}), started=f"2026-01-01T00:00:0{rate}+00:00")
+        store.remote.write(record, "run", {})
+    store.remote.objects.put(index_folder("train.py") + "f" * 64, b"")  # as earlier releases named them
+    yielded, listed = [], RemoteObjects.list
+
+    def counted(self, prefix=""):
+        for entry in listed(self, prefix):
+            yielded.append(entry.name)
+            yield entry
+
+    monkeypatch.setattr(RemoteObjects, "list", counted)
+    latest = [found.record.key for found in machine("b").remote.nearest("train.py")]
+    assert latest == [fingerprint(rate).key for rate in (5, 4, 3)] and len(yielded) == 3
 
 
 def test_without_the_datastore_the_run_goes_on_and_says_so_once(machine, at, monkeypatch):
