@@ -11,10 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.remote.archives import TOP, pack, unpack
+from stepwell.blocks.remote.archives import TOP, pack_tree, unpack
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.shared.collection import condemned_since
 from stepwell.blocks.store.shared.envelope import Keys, Refused, seal, unseal
@@ -38,7 +39,7 @@ from stepwell.model.digests import encode, file_digest
 from stepwell.model.fingerprint import partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import regular_only
-from stepwell.model.tree import Tree
+from stepwell.model.tree import Entry, Tree
 
 _FORMAT = 1
 _AT_ONCE = 8
@@ -88,7 +89,7 @@ class RemoteResults:
         Returned is the earlier result of the key, None if there was none to be believed.
         """
         for path, tree in trees.values():
-            self.write_tree(path, tree)
+            self.write_tree(tree, partial(_below, path))
         inline = {digest: tree.to_json() for digest, (_, tree) in trees.items() if len(tree.entries) <= _INLINE}
         payload = {"record": record.to_json(), "run": run, "trees": inline}
         sealed, name = seal(payload, self._keys.own()), record_name(record.key)
@@ -174,16 +175,16 @@ class RemoteResults:
 
     # Trees ------------------------------------------------------------------------------------------------------------
 
-    def write_tree(self, path: Path, tree: Tree) -> None:
-        """Share the bytes of a tree, then what it consists of, unless they are there."""
+    def write_tree(self, tree: Tree, place: Callable[[Entry], Path]) -> None:
+        """Share the bytes of a tree, each file's read from its `place`, then what it consists of, unless they are there."""
         if self._ledger.there([tree_name(tree.digest)]):
             return
         files = [entry for entry in tree.entries if entry.kind == "file"]
         packed = is_packed([entry.size for entry in files])
         if packed:
-            self._write_pack(path, tree.digest)
+            self._write_pack(tree, place)
         else:
-            blobs = {blob_name(entry.digest): path / entry.path if entry.path else path for entry in files}
+            blobs = {blob_name(entry.digest): place(entry) for entry in files}
             sizes = {blob_name(entry.digest): entry.size for entry in files}
             missing = sorted(blobs.keys() - self._ledger.there(list(blobs)))
             _all(lambda name: self._write_blob(name, blobs[name], sizes[name]), missing)
@@ -196,13 +197,13 @@ class RemoteResults:
             self.objects.put(name, path)
         self._ledger.note_there([name])
 
-    def _write_pack(self, path: Path, tree: str) -> None:
-        if self.objects.stat(pack_name(tree)) is None:
+    def _write_pack(self, tree: Tree, place: Callable[[Entry], Path]) -> None:
+        if self.objects.stat(pack_name(tree.digest)) is None:
             with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
                 archive = Path(folder, "pack.tar")
                 with tarfile.open(archive, "w") as tar:
-                    pack(tar, path)
-                self.objects.put(pack_name(tree), archive)
+                    pack_tree(tar, tree, place)
+                self.objects.put(pack_name(tree.digest), archive)
 
     def _stands(self, name: str, size: int) -> bool:
         found = self.objects.stat(name)
@@ -300,6 +301,10 @@ class RemoteResults:
             with suppress(DatastoreException):
                 self.objects.delete([blob_name(blob)])  # so that whoever has the right bytes sends them
         raise LostBytes(tree, "a file of them was damaged in the shared store")
+
+
+def _below(path: Path, entry: Entry) -> Path:
+    return path / entry.path if entry.path else path
 
 
 def _copied(source: str, place: Path, blob: str) -> bool:
