@@ -22,12 +22,7 @@ from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.disk import SHARE_HINT
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace import models
-from stepwell.errors import (
-    StepCancelledException,
-    StepFailedException,
-    StepwellError,
-    StoreException,
-)
+from stepwell.errors import StepCancelledException, StepFailedException, StepwellError, StoreException
 from stepwell.flows.engine.materialization import materialize, output_path, place_beside
 from stepwell.flows.engine.observed_reads import (
     account_for_imports,
@@ -55,10 +50,16 @@ _READ_ONLY_DATABASE = re.compile(r"attempt to write a readonly database|unable t
 _LOOKS, _PAUSE_SECONDS = 3, 0.1
 
 
-def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
+def perform(
+    context: RunContext,
+    call: StepCall,
+    step_run_id: str,
+    on_output: Callable[[str], None],
+    on_end: Callable[[], None] = lambda: None,
+) -> StepRecord:
     """Run the call now and return its committed record; raise StepFailedException for a failure of any kind.
 
-    `on_output` gets the script's output as it comes.
+    `on_output` gets the script's output as it comes; `on_end` is called once it has ended well and its target is free again.
     """
     record_folder = context.run.step_folder(step_run_id)
     remove(record_folder)  # what an attempt before this one left
@@ -87,6 +88,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             context.emit({"step": call.definition.id, "differs": list(differs)})
         started, clock = datetime.now(UTC), time.monotonic()
         finished = run_job(context, job, session, on_output)
+        on_end()
         _check_inputs(context, call)
         call = account_for_imports(context, call, read_imported(job.imported))
         noted = read_notes(job.reads, inside_only=not finished.same_files)

@@ -63,6 +63,22 @@ def remember_results_of_prefect() -> None:
     Settings.copy_with_update = copy_with_update  # type: ignore[method-assign]
 
 
+@contextmanager
+def answers_are_remembered() -> Iterator[None]:
+    """Let Prefect's server be asked each question once while the block runs, which changes nothing there."""
+    send, answers = httpx.Client.send, {}
+
+    def remembering(self: httpx.Client, request: httpx.Request, **more: Any) -> httpx.Response:
+        key = (request.method, request.url, request.content)
+        if key not in answers:
+            answers[key] = send(self, request, **more)
+        return answers[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx.Client, "send", remembering)
+        yield
+
+
 # Workspaces ---------------------------------------------------------------------------------------------------------------
 
 _registered: dict[tuple[type, str], tuple[Any, Any]] = {}

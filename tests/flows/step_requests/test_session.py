@@ -262,7 +262,9 @@ def test_a_step_gets_the_digests_of_an_inputs_files_and_its_result_does_not_depe
     monkeypatch.setenv(channel.SOCKET, str(place))
     monkeypatch.setenv(channel.TOKEN, made.token)
     with listening(made.serve, place, same_files=False), closing(made):
-        (entry,) = json.loads(Path(channel.receive("input.files", name="raw")).read_text())
+        told = Path(channel.receive("input.files", name="raw")).read_text()
+        (entry,) = json.loads(told)
+        assert json.loads(told.splitlines()[1]) == entry
         with pytest.raises(UserErrorException, match="Nothing is known of the files of an input 'other'"):
             channel.receive("input.files", name="other")
         assert entry[:4] == ["a.csv", "file", bytes_digest(b"1"), 1]
