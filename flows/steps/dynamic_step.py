@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from prefect import unmapped
 
+from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
 from stepwell.flows.dynamic.step_values import FindSource, StepCondition, StepValue, TextCondition, items_of
 from stepwell.flows.parameters.values import check
@@ -27,6 +28,7 @@ class _MappedOver(NamedTuple):
     parameter: ParameterDefinition | None
 
 
+@checked
 class DynamicStep(TaskMethods):
     """The part of a step that only a pipeline's run decides."""
 
