@@ -33,6 +33,7 @@ from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, preflight, provenance_of, run_tags, shown_values
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.runs.summary import RunSummary, summarize
+from stepwell.flows.task_runs.sending import sent_together
 from stepwell.model.definitions import DatasetSource, DataSource, PipelineDefinition
 from stepwell.model.jsonable import Jsonable
 from stepwell.model.records import Artifact, StepCall
@@ -173,7 +174,7 @@ def _reserved(options: RunOptions) -> dict[str, bool]:
 
 def execute(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value], options: RunOptions) -> RunSummary:
     """Run a registered run here and now, and return what became of it."""
-    with _failed_if_it_never_began(run), client_settings():
+    with _failed_if_it_never_began(run), client_settings(), sent_together():
         with client() as api:
             flow_run = api.read_flow_run(UUID(run.run_id))
         parameters = _for_prefect(pipeline.definition, values, secrets=True)

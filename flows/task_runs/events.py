@@ -56,6 +56,19 @@ def state_event(
     }
 
 
+def artifact_event(related: Sequence[Mapping[str, str]], artifact: Mapping[str, Any], at: str) -> Event:
+    """Return the event that an artifact, as the server returned it, was created at that time."""
+    named = {"prefect.resource.name": artifact["key"]} if artifact.get("key") else {}
+    return {
+        "id": str(uuid5(NAMESPACE_URL, f"{artifact['id']} created")),
+        "occurred": at,
+        "event": "prefect.artifact.created",
+        "resource": {"prefect.resource.id": f"prefect.artifact.{artifact['id']}", **named},
+        "related": related,
+        "payload": {name: artifact.get(name) for name in ("key", "type", "description")},
+    }
+
+
 def waits_for(task_run_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:
     """Return a step's inputs as Prefect draws its graph from them: the task runs that it waited for."""
     edges = [{"input_type": "task_run", "id": before} for before in task_run_ids]
