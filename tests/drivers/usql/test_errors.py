@@ -111,6 +111,23 @@ WRONG = [
     ('DECLARE @x strng = "a";', (2, 12), "", "Write"),
     ("@r = SELECT @@who@@ AS x FROM @v;", (2, 13), "@@who@@ is no input, output or parameter of the step", "`params`"),
     ("@r = SELECT Id FROM @v", (3, 1), "`OUTPUT` is not expected there", "Write `;`"),
+    ("@r = SELECT TOP 5 Id FROM @v;", (2, 17), "neither TOP nor LIMIT", "FETCH 10 ROWS"),
+    ("@r = SELECT Id FROM @v LIMIT 5;", (2, 24), "neither TOP nor LIMIT", "FETCH 10 ROWS"),
+    ("WITH a AS (SELECT Id FROM @v);", (2, 1), "no WITH", "@rows = SELECT"),
+    ("SELECT Id FROM @v;", (2, 1), "A SELECT stands in no statement", "@rows = SELECT"),
+    ("@r = SELECT Id, FROM @v;", (2, 17), "Something is missing before", "comma"),
+    ("@r = SELECT COALESCE(Pay, 0) AS x FROM @v;", (2, 13), "There is no function COALESCE", "Write x ?? y."),
+    ("@r = SELECT Concat(Name, Name) AS x FROM @v;", (2, 13), "There is no function Concat", "string.Concat"),
+    ("@r = SELECT CAST(Id AS string) AS x FROM @v;", (2, 21), "no CAST", "x.ToString()"),
+    ("@r = SELECT CONVERT(int, Name) AS x FROM @v;", (2, 24), "A type stands where a value", "int.Parse(x)"),
+    ("@r = SELECT Id is string AS x FROM @v;", (2, 16), "`is` of C#", "=="),
+    ("@r = SELECT Id is null AS x FROM @v;", (2, 16), "no word of U-SQL", "Write IS"),
+    ("@r = SELECT Id as int? AS x FROM @v;", (2, 16), "`as` of C#", "(int?) x"),
+    ("@r = SELECT Name?.Length AS x FROM @v;", (2, 18), "`?.` of C#", "x == null ? null"),
+    ("@r = SELECT Id++ AS x FROM @v;", (2, 18), "`++` of C#", "x + 1"),
+    ('@r = SELECT new SQL.MAP<string, string>{{"a", Name}} AS x FROM @v;', (2, 41), "SQL.MAP can't", "rows"),
+    ("@r = SELECT Name.Reverse() AS x FROM @v;", (2, 13), "no method 'Reverse'", "PythonScriptStep"),
+    ("@r = SELECT Name.Split(',').Contains(1) AS x FROM @v;", (2, 13), ".Contains can't take int", "Cast"),
     ("@r = SELECT 9999999999999999999999 AS x FROM @v;", (2, 13), "is too large for a whole number", "as a double"),
 ]
 
@@ -132,6 +149,9 @@ THROWS = {
     'DateTime.Parse("today" + Id)': "DateTime.Parse of a text that is no DateTime",
     '("ab" + Id).Substring(9)': ".Substring beyond the ends of a text",
     "Pay.Value": ".Value of null",
+    "Name.Split(',').Last()": ".Split of null",
+    "(\"a\" + Id).Split(',').ElementAt(1)": ".ElementAt of what an array has not",
+    'TimeSpan.Parse("25:00" + Id).TotalDays': "TimeSpan.Parse of a text that is no TimeSpan",
     '("a" + Id)[7]': "A place in brackets that is not there",
 }
 
