@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.store.nearest import nearest_of
 from stepwell.blocks.store.run_folder import RunFolder, readable_runs
 from stepwell.blocks.store.sharing import NotShared
 from stepwell.blocks.store.stat_cache import StatCache
@@ -224,9 +225,9 @@ class Store(NotShared):
     def read_record(self, key: str) -> StepRecord | Miss:
         """Return the signed record of a key, its outputs not yet checked, or why it can't be believed."""
         data, reason = None, ""
-        for root in self._roots:
+        for path in self._record_paths(key):
             try:
-                data = read_bytes(fan_out(root / "records", key).with_suffix(".json"))
+                data = read_bytes(path)
                 break
             except (FileNotFoundError, NotADirectoryError, ValueError):  # a key that can't be a path has no record
                 continue
@@ -274,8 +275,7 @@ class Store(NotShared):
 
     def nearest(self, step: str, fingerprint: Fingerprint) -> StepRecord | None:
         """Return the recent record of a step of that name whose rows differ least from these; the latest of equals."""
-        found = [record for record in map(self.read_record, self._recent(step)) if isinstance(record, StepRecord)]
-        return min(found, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
+        return nearest_of(fingerprint, self._recent(step), self._record_paths, self.read_record)
 
     def alike(self, fingerprint: Fingerprint) -> Iterator[StepRecord]:
         """Yield every record that differs from these rows in the content of inputs at most."""
@@ -357,6 +357,9 @@ class Store(NotShared):
             return ""
         known = self.manifest(tree)
         return f"was damaged ({', '.join(found.diff(known)[:3])})" if known else "was damaged"
+
+    def _record_paths(self, key: str) -> list[Path]:
+        return [fan_out(root / "records", key).with_suffix(".json") for root in self._roots]
 
     def _record_path(self, key: str) -> Path:
         return fan_out(self.root / "records", key).with_suffix(".json")

@@ -12,6 +12,7 @@ from stepwell.deployments.resident import identity
 
 _WHAT_COMMANDS_USE = (
     "stepwell.deployments.cli.comparing.sweeping",
+    "stepwell.deployments.lookup.passing_runs",
     "stepwell.deployments.lookup.pipelines",
     "stepwell.deployments.lookup.reading_ahead",
     "stepwell.deployments.lookup.runs",
@@ -77,7 +78,7 @@ def _be_resident(name: str) -> None:
 
 
 def prepare() -> None:
-    """Have what most commands import, and look up first: the kinds of compute targets, Prefect's settings."""
+    """Have what most commands import, and look up first: the kinds of compute targets, Prefect's settings, the words of the command line."""
     import importlib
 
     for module in _WHAT_COMMANDS_USE:
@@ -85,9 +86,11 @@ def prepare() -> None:
             importlib.import_module(module)
     from stepwell.blocks.compute.compute_target import all_kinds
     from stepwell.blocks.server.settings import read_settings
+    from stepwell.deployments.cli.main import command
 
     all_kinds()
     read_settings()
+    command()
 
 
 if __name__ == "__main__":
