@@ -137,12 +137,10 @@ class RunFolder:
 
     def journal(self) -> list[Event]:
         """Return every event so far; what was cut off, or is no event that was written here, is left out."""
-        path = self.path / "journal.jsonl"
         try:
-            found = os.stat(path)
+            return [*map(dict, _events(read_bytes(self.path / "journal.jsonl")))]
         except OSError:
             return []
-        return [*map(dict, _events(path, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)))]
 
     def steps(self) -> dict[str, Event]:
         """Return the latest state of each step by its id, in the order of definition or first appearance."""
@@ -262,14 +260,13 @@ def readable_runs(folders: Sequence[Path]) -> list[Path]:
 
 
 @lru_cache(maxsize=2)  # at its end a run is summarized again and again
-def _events(path: Path, _: tuple[int, ...]) -> list[Event]:
+def _events(journal: bytes) -> list[Event]:
     events = []
-    with suppress(OSError):
-        for line in read_bytes(path).splitlines():
-            with suppress(ValueError, RecursionError):
-                event = json.loads(line)
-                if _is_event(event):
-                    events.append(event)
+    for line in journal.splitlines():
+        with suppress(ValueError, RecursionError):
+            event = json.loads(line)
+            if _is_event(event):
+                events.append(event)
     return events
 
 
