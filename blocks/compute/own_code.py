@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.system.companions import companions
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
@@ -146,7 +147,7 @@ def _leads_to(place: str, path: str) -> bool:
 
 
 def naming_user_files(
-    redact: Callable[[str], str], call: StepCall, source: Path, snapshot: Path | None, copies: Mapping[str, Path]
+    redact: Callable[[str], str], call: StepCall, source: Path, snapshot: Snapshot | None, copies: Mapping[str, Path]
 ) -> Callable[[str], str]:
     """Return `redact`, which also names the user's files in tracebacks and warnings, where the process names its copies.
 
@@ -163,17 +164,17 @@ def naming_user_files(
     }
     if not users:
         return redact
-    named = re.compile(rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d)""")
+    named = rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d)"""  # compiled if need be
     made_of = {str(source), os.path.realpath(source)}
 
     def user_file(found: re.Match[str]) -> str:
         copy, rest = found.groups()
-        if copy in made_of and not os.path.lexists(f"{snapshot}{rest}"):
+        if copy in made_of and not (snapshot and snapshot.holds(rest.strip("/"))):
             return found[0]
         return f"{users[copy]}{rest}"
 
     def redact_and_name(text: str) -> str:
         text = redact(text)
-        return named.sub(user_file, text) if any(copy in text for copy in users) else text
+        return re.sub(named, user_file, text) if any(copy in text for copy in users) else text
 
     return redact_and_name

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stepwell.blocks.system.home import home
 from stepwell.model.digests import digest
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ _OWN_AUTH = "STEPWELL_OWN_API_AUTH"
 
 _OURS = (API_URL, AUTH_STRING, "PREFECT_SERVER_EPHEMERAL_ENABLED")
 """The variables of Prefect that are set here and in `connection`; what they change, `_update` knows."""
+
+OWN_HOME = "STEPWELL_OWN_API_HOME"
+"""Beside these two: which home's Stepwell it was; to another home the server is one that the user named."""
 
 _own_urls: set[str] = set()
 _own_auth_strings: set[str] = set()
@@ -49,7 +53,7 @@ def activate(url: str, own_auth_string: str | None = None) -> None:
         _own_urls.add(url)
         _own_auth_strings.add(own_auth_string)
         named = {API_URL: url, OWN_URL: url, AUTH_STRING: own_auth_string, _OWN_AUTH: _digest(own_auth_string)}
-        os.environ.update(named)
+        os.environ.update(named | {OWN_HOME: home_id()})
         _bypass_proxies()
     elif _is_own_auth_string(os.environ.get(AUTH_STRING)):
         del os.environ[AUTH_STRING]  # nobody else's server is told
@@ -80,11 +84,22 @@ def read_settings() -> None:
 
 def is_own_url(url: str) -> bool:
     """Return whether the URL is that of this home's own server."""
-    return url in _own_urls or url == os.environ.get(OWN_URL)
+    return url in _own_urls or (url == os.environ.get(OWN_URL) and _is_of_this_home())
 
 
 def _is_own_auth_string(text: str | None) -> bool:
-    return text is not None and (text in _own_auth_strings or _digest(text) == os.environ.get(_OWN_AUTH))
+    named = os.environ.get(_OWN_AUTH) if _is_of_this_home() else None
+    return text is not None and (text in _own_auth_strings or _digest(text) == named)
+
+
+def home_id() -> str:
+    """Return what names this home among those of a machine."""
+    return digest("home", str(home()))[:16]
+
+
+def _is_of_this_home() -> bool:
+    """Return whether what the environment says of an own server was said by this home; an earlier release did not say whose."""
+    return os.environ.get(OWN_HOME, "") in ("", home_id())
 
 
 def _users_auth_string() -> str | None:

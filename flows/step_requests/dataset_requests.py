@@ -115,7 +115,7 @@ def _facts(block: registry.DatasetBlock) -> dict[str, Any]:
 
 
 def of_input(asker: Asker, *, name: str) -> Answer:
-    """Provide the tree of an input of the step, as JSON: the names of its files, with digests and sizes."""
+    """Provide the tree of an input of the step, as JSON, a line for each entry: the names of its files, with digests and sizes."""
     artifact = asker.call.inputs.get(name) if asker.call else None
     tree = asker.host.store.manifest(artifact.digest) if artifact else None
     if tree is None or asker.folder is None:
@@ -123,7 +123,10 @@ def of_input(asker: Asker, *, name: str) -> Answer:
             f"Nothing is known of the files of an input {name!r}", hint="Name an input of the step."
         )
     path = asker.folder() / "files.json"
-    path.write_bytes(encode(tree.to_json()))
+    with path.open("wb") as stream:
+        stream.write(b"[\n")
+        stream.writelines(b",\n" * (number > 0) + encode(entry) for number, entry in enumerate(tree.entries))
+        stream.write(b"\n]\n")
     return Answer(path=path)
 
 

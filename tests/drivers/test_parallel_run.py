@@ -16,6 +16,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from stepwell.drivers.parallel_run import pool
+from stepwell.drivers.parallel_run.pool import Job, _Waiting, more_ahead
 from stepwell.drivers.parallel_run.rows import UnusableResultError, rows_of
 from stepwell.model.datasets.definition import DatasetDefinition, ReadOptions
 from stepwell.model.datasets.definition import Place as At
@@ -169,12 +171,13 @@ def test_what_run_must_not_return_is_named(place, result, words):
         ("import sys; sys.exit(42)", "SystemExit: 42"),
         ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL in run()"),
         ("import os; os._exit(7)", "ended with exit code 7 in run()"),
-        ("import time; time.sleep(600)", "run() took longer than `run_invocation_timeout`, 1 seconds, and was ended"),
+        ("import time; time.sleep(600)", "run() took longer than `run_invocation_timeout`, 2 seconds, and was ended"),
     ],
 )
 def test_a_process_that_ends_or_takes_too_long_is_replaced_and_its_items_fail_alone(place, body, words):
     script = f"def run(mini_batch):\n    if mini_batch[0].endswith('2.txt'):\n        {body}\n    return mini_batch\n"
-    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=1)
+    seconds = 2 if "sleep" in body else 600
+    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=seconds)
     assert (done.code, len(place.rows)) == (0, 4), done.error
     assert words in place.log("job_error.txt")
 
@@ -217,7 +220,7 @@ def test_a_process_that_dies_is_missed_although_one_that_it_started_lives_on(pla
         "            except OSError: pass\n"
         "        subprocess.Popen(['sleep', '300'], close_fds=False)\n        os._exit(7)\n    return mini_batch\n"
     )
-    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=50)
+    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=600)
     assert (done.code, len(place.rows)) == (0, 4), done.error
     assert "ended with exit code 7 in run()" in place.log("job_error.txt")
 
@@ -312,6 +315,30 @@ def test_what_is_printed_stands_in_whole_lines_in_both_logs(place):
     text = "a word\n" * 200 + "last\nend"
     assert place.log("user/stdout/0/process000.stdout.txt") == text
     assert text in done.out
+
+
+def test_neither_process_needs_more_memory_for_more_files(place):
+    """Not to list them, send them, take their results and write these."""
+    script = (
+        "import atexit, tracemalloc\ndef init():\n    tracemalloc.reset_peak()\n"
+        "    atexit.register(lambda: print('peak', tracemalloc.get_traced_memory()[1]))\n"
+        "def run(mini_batch):\n    return mini_batch\n"
+    )
+    before = (
+        "import atexit, os, tracemalloc\nfrom stepwell.model.datasets import on_disk\n"
+        "on_disk._IN_MEMORY, on_disk._MERGED_RUNS, on_disk._IN_A_BLOCK, on_disk._BUFFERED_BYTES = 64, 3, 16, 1 << 10\n"
+        "import stepwell.drivers.parallel_run.driving\ntracemalloc.start()\nown = os.getpid()\n"
+        "atexit.register(lambda: os.getpid() == own and print('peak', tracemalloc.get_traced_memory()[1]))"
+    )
+
+    def peaks(count):
+        place.files(count, "")
+        done = place.drive(script, keeps="yes", process_count_per_node=1, before=before)
+        assert (done.code, len(place.rows)) == (0, count), done.error
+        return [int(line.split()[1]) for line in done.out.splitlines() if line.startswith("peak")]
+
+    few, many = peaks(400), peaks(1600)
+    assert [more - less < 30_000 for less, more in zip(few, many, strict=True)] == [True, True], (few, many)
 
 
 GIVEN = "from stepwell import Run\nTOP = Run.get_context().input_datasets['texts']\n"
@@ -434,3 +461,33 @@ def test_each_value_of_the_partition_keys_is_a_mini_batch(tmp_path, kind):
     assert place.rows == [f"{{'shop': 'a'}} {count[0]}"] * count[0] + [f"{{'shop': 'b'}} {count[1]}"] * count[1]
     done = place.drive(script, partition_keys='["town"]')
     assert done.err.splitlines()[0] == "The input 'texts' has no partition key 'town'"
+
+
+# Worker processes -------------------------------------------------------------------------------------------------------
+
+
+def test_what_waits_comes_in_order_and_what_failed_last_unless_it_is_much(monkeypatch):
+    jobs = [Job(number, number, None) for number in range(6)]
+    waiting = _Waiting(iter(jobs), len(jobs))
+    first = waiting.take()
+    waiting.again(first)
+    lost = [waiting.take(), waiting.take()]
+    waiting.give_back(lost)
+    assert len(waiting) == 6
+    taken = [waiting.take() for _ in range(6)]
+    assert [(job.number, job.tries) for job in taken] == [(1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (0, 2)]
+    assert not waiting
+    monkeypatch.setattr(pool, "_MOST_FAILED", 2)
+    waiting = _Waiting(iter(jobs), len(jobs))
+    for _ in range(2):
+        waiting.again(waiting.take())
+    assert [waiting.take().number for _ in range(6)] == [0, 2, 3, 4, 5, 1]
+
+
+def test_a_quick_process_has_more_beforehand_by_and_by_and_a_slow_one_none():
+    ahead = 0
+    for expected in (1, 2, 3, 4):
+        ahead = more_ahead(ahead, 0.001)
+        assert ahead == expected
+    assert [more_ahead(ahead, seconds) for seconds in (0.07, 0.15, 0.3)] == [2, 1, 0]
+    assert more_ahead(1000, 0) == 64

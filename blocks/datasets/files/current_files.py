@@ -256,7 +256,7 @@ def look(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Curr
     named = {path[len(root) :].lstrip("/"): file for path, file in found.items()}
     files = [replace(named[name], name=name) for name in ordered(definition, named)]
     if definition.kind == "file":
-        files = chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in files])
+        files = list(chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in files]))
     return CurrentFiles(workspace, definition, files)
 
 
@@ -353,7 +353,7 @@ def _made(workspace: BaseWorkspace | None, definition: DatasetDefinition) -> Cur
         source.here,
     )
     made = _files_in(folder, tree)
-    files = chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in made])
+    files = list(chosen_files(definition.operations_on_files, [(file, file.shown_facts) for file in made]))
     return CurrentFiles(workspace, replace(definition, root=""), files)
 
 

@@ -68,7 +68,7 @@ def start(own: list[str], quiet: list[str], reads: str, script: list[str]) -> No
     split, lexists, isdir, get_ident = os.path.split, os.path.lexists, os.path.isdir, _thread.get_ident
     inside = realpath(own[0]) + "/"
     note = _notes(inside, os.path.abspath(reads))
-    is_quiet = _quiet_test(own, quiet)
+    is_quiet, silent = _quiet_test(own, quiet)
     made: set[str] = set()  # folders
     busy: set[int] = set()  # threads that are in here
     known = {*script, os.path.abspath(reads)}
@@ -203,6 +203,10 @@ def start(own: list[str], quiet: list[str], reads: str, script: list[str]) -> No
     }
 
     def hook(event: str, arguments: Any) -> None:
+        if event == "open":  # quickly, since of many files nearly all are a step's own inputs
+            path = arguments[0] if arguments else None
+            if type(path) is str and path.startswith(silent) and "/." not in path and "//" not in path:
+                return
         handler = handlers.get(event)
         if handler is not None:
             tell(handler, *arguments)
@@ -335,8 +339,11 @@ def _source_of(path: str) -> str:
     return f"{folder[:-12]}/{name.split('.', 1)[0]}.py" if folder.endswith("/__pycache__") else path
 
 
-def _quiet_test(own: list[str], quiet: list[str]) -> Callable[[str], bool]:
-    """Return a test whether a path is never noted; what holds one of the `own` folders doesn't silence that folder."""
+def _quiet_test(own: list[str], quiet: list[str]) -> tuple[Callable[[str], bool], tuple[str, ...]]:
+    """Return a test whether a path is never noted, and what such paths begin with.
+
+    What holds one of the `own` folders doesn't silence that folder.
+    """
     tops = _folders(own)
     around = tuple(folder for folder in _folders(quiet) if any(top.startswith(folder) for top in tops))
     named = tuple(folder for folder in _folders(quiet) if folder not in around)
@@ -355,7 +362,7 @@ def _quiet_test(own: list[str], quiet: list[str]) -> Callable[[str], bool]:
                 return path.startswith(folders) or any(mark in path[len(top) - 1 :] for mark in _INSTALLED)
         return path.startswith(silent) or any(mark in path for mark in _INSTALLED)
 
-    return is_quiet
+    return is_quiet, named
 
 
 def _is_installed(path: str) -> bool:

@@ -13,6 +13,7 @@ import pytest
 
 from stepwell.blocks.compute import own_code
 from stepwell.blocks.compute.own_code import naming_user_files
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 
 
 def call(source: str) -> Any:
@@ -29,7 +30,7 @@ def named(tmp_path: Path) -> Any:
         lambda text: text.replace("hunter2", "***"),
         call("/home/me/project"),
         Path("/work/1/source"),
-        tmp_path / "snapshot",
+        Snapshot("s" * 64, (tmp_path / "snapshot",)),
         copies,
     )
 

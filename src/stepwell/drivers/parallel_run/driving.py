@@ -7,14 +7,13 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
-from stepwell.drivers.parallel_run.batches import MiniBatch, Source, split
-from stepwell.drivers.parallel_run.pool import NoWorkerError, Pool
+from stepwell.drivers.parallel_run.batches import MiniBatch
+from stepwell.drivers.parallel_run.pool import Job, NoWorkerError, Pool
 from stepwell.drivers.parallel_run.report import Counts, Report
 from stepwell.drivers.parallel_run.results import Earlier, Results, read_index
 from stepwell.drivers.parallel_run.settings import (
@@ -25,8 +24,10 @@ from stepwell.drivers.parallel_run.settings import (
     Settings,
 )
 from stepwell.drivers.parallel_run.sources import sources_of, written_beside
+from stepwell.drivers.parallel_run.splitting import Layout, Split
 from stepwell.drivers.parallel_run.worker import DONE, Task, work
 from stepwell.errors import StepwellError, UserErrorException
+from stepwell.model.datasets.on_disk import Records
 from stepwell.script.events import CONTEXT, EVENTS
 from stepwell.script.run import Run
 
@@ -62,15 +63,17 @@ def _drive(script: str, settings: Settings) -> None:
     inputs, outputs = context.get("input_datasets", {}), context.get("output_datasets", {})
     sources = sources_of(context, settings.inputs, by_content=settings.keeps)
     earlier = read_index(inputs[EARLIER]) if settings.keeps else Earlier()
+    split = Split(settings, sources, earlier)
     earlier_file = os.path.join(inputs.get(EARLIER_OUTPUT, ""), settings.append_row_file_name)
-    if not any(source.items for source in sources):
+    if not any(len(source.items) for source in sources):
         print(f"There is nothing to split: no file is in {', '.join(settings.inputs)}", file=sys.stderr)
     target = os.path.join(outputs[settings.output], settings.append_row_file_name) if settings.output else ""
     appends = settings.output_action == APPEND_ROW
     task = Task(
         script,
         {source.name: source for source in sources},
-        [],
+        Records(),
+        settings.partition_keys,
         appends,
         settings.logging_level,
         outputs.get(settings.output, ""),
@@ -78,22 +81,17 @@ def _drive(script: str, settings: Settings) -> None:
         watches=settings.keeps,
     )
     before = _left(control)
-    with closing(Results(earlier.rows, earlier_file)) as results:
-        first, moved = (split_by(settings, sources, known) for known in ((), earlier.moved))
+    with closing(Results(earlier, earlier_file, task.jobs)) as results:
         attempt = _Attempt(task, settings, results, target if appends else "")
-        attempt.run(moved, only_in_order=moved != first)
-        if not attempt.is_in_order and moved != first:
+        attempt.run(split)
+        if split.is_moved and not attempt.is_in_order:
             print("There is not a row for each file: the mini-batches are made as if none had run before", flush=True)
             results.begin_anew()
-            attempt.run(first)
+            attempt.run(split, anew=True)
         if target and appends:
             why_not = attempt.why_not or _why_not(context, target, before, _left(control)) if settings.keeps else ""
-            order, position = {}, 0
-            for source in sources:
-                order[source.name] = {item.name: place for place, item in enumerate(source.items, position)}
-                position += len(source.items)
             kept = outputs[KEPT] if settings.keeps else ""
-            results.write(target, kept, why_not, order, failed=bool(attempt.counts.failed))
+            results.write(target, kept, why_not, attempt.layout, failed=bool(attempt.counts.failed))
         elif target:
             os.makedirs(os.path.dirname(target), exist_ok=True)
     attempt.report.close(Run.get_context(), "succeeded")
@@ -107,7 +105,7 @@ class _Attempt:
     def __init__(self, task: Task, settings: Settings, results: Results, target: str) -> None:
         self._task, self._settings, self._results, self._target = task, settings, results, target
         self._there = _stamp(target)
-        self.counts = Counts()
+        self.counts, self.layout = Counts(), Layout()
         self.why_not = ""
 
     @property
@@ -115,18 +113,30 @@ class _Attempt:
         """Whether there is a row for each item, so that the rows are the same whichever the mini-batches were."""
         return self._results.in_order and not self.counts.failed
 
-    def run(self, batches: Sequence[MiniBatch], *, only_in_order: bool = False) -> None:
+    def run(self, split: Split, *, anew: bool = False) -> None:
         """Run what does not stand; nothing if what stands is not in order although it has to be."""
-        results = self._results
-        new = [(number, batch) for number, batch in enumerate(batches) if not results.stands(number, batch)]
-        if only_in_order and not results.in_order:
+        results, jobs = self._results, self._task.jobs
+        begin = jobs.end
+        self.counts, self.layout = Counts(), Layout()
+        counts = self.counts
+        for number, batch, earlier in split.mini_batches(self.layout, anew=anew):
+            if results.stands(number, batch, earlier):
+                counts.used_again += 1
+            else:
+                jobs.put((number, *batch))
+                counts.mini_batches += 1
+                counts.items += len(batch.names)
+        if split.is_moved and not anew and not results.in_order:
             return
+        jobs.flush()
         table = any(source.is_table for source in self._task.sources.values())
-        self.counts = _counts(batches, new, results, table=table)
-        workers = _workers(self._settings, len(new))
-        self.report = report = Report(LOGS, self.counts, "rows" if table else "files", workers)
+        counts.items = 0 if table else counts.items
+        counts.items_used_again = results.count  # rows that were returned: as many as items, since none of them failed
+        workers = _workers(self._settings, counts.mini_batches)
+        self.report = report = Report(LOGS, counts, "rows" if table else "files", workers)
         try:
-            self._run_all(batches, new, workers)
+            new = (Job(number, place, MiniBatch(*batch)) for place, (number, *batch) in jobs.after(begin))
+            self._run_all(new, workers)
         except TooManyFailuresError as error:
             report.close(Run.get_context(), f"failed: {error}")
             print(f"\n{error}. The first error:\n{report.first_error}", file=sys.stderr)
@@ -139,17 +149,17 @@ class _Attempt:
             report.close(Run.get_context(), f"failed: {error.title}")
             raise
 
-    def _run_all(self, batches: Sequence[MiniBatch], new: Sequence[tuple[int, MiniBatch]], workers: int) -> None:
+    def _run_all(self, jobs: Iterable[Job], workers: int) -> None:
         settings, report = self._settings, self.report
         limit, tries = settings.run_invocation_timeout, settings.run_max_try
         gc.freeze()  # or each process would copy what it is forked from when it collects garbage
-        task = replace(self._task, batches=batches)
-        pool = Pool(partial(work, task), workers, limit_seconds=limit, tries=tries, on_retry=report.retried)
+        pool = Pool(partial(work, self._task), workers, limit_seconds=limit, tries=tries, on_retry=report.retried)
         with pool:
-            for outcome in pool.outcomes(new):
-                self._check_target()
-                if outcome is None:
+            for outcome in pool.outcomes(jobs, self.counts.mini_batches):
+                if report.is_time():
+                    self._check_target()
                     report.progress()
+                if outcome is None:
                     continue
                 reply = outcome.reply
                 report.took(outcome)
@@ -157,7 +167,9 @@ class _Attempt:
                     self.why_not = _READS_BEYOND
                 if reply.kind == DONE:
                     whole = reply.returned == reply.given
-                    self._results.add(outcome.number, outcome.batch, reply.rows, reply.returned, whole=whole)
+                    self._results.add(
+                        outcome.number, outcome.place, outcome.batch, reply.rows, reply.returned, whole=whole
+                    )
                 _check(settings, report)
         self._check_target()
 
@@ -169,13 +181,6 @@ class _Attempt:
                 {"output": self._settings.output, "file": self._settings.append_row_file_name},
                 "Write it under another name, or give the rows another one with `append_row_file_name`.",
             )
-
-
-def split_by(settings: Settings, sources: Sequence[Source], earlier: Sequence[Any]) -> list[MiniBatch]:
-    """Return the mini-batches of the inputs; the identities of those that stand are among the `earlier`."""
-    table = any(source.is_table for source in sources)
-    files, size = (0, settings.bytes) if table else (settings.files, 0)
-    return list(split(sources, files, size, settings.partition_keys, earlier))
 
 
 def _check(settings: Settings, report: Report) -> None:
@@ -194,16 +199,6 @@ def _check(settings: Settings, report: Report) -> None:
     raise TooManyFailuresError(words)
 
 
-def _counts(
-    batches: Sequence[MiniBatch], new: Sequence[tuple[int, MiniBatch]], results: Results, *, table: bool
-) -> Counts:
-    counts = Counts()
-    counts.mini_batches, counts.used_again = len(new), len(batches) - len(new)
-    counts.items = 0 if table else sum(len(batch.items) for _, batch in new)
-    counts.items_used_again = results.count  # rows that were returned: as many as items, since none of them failed
-    return counts
-
-
 def _workers(settings: Settings, batches: int) -> int:
     """Return how many worker processes there are: as many as asked for, else as processors, and no more than mini-batches."""
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -215,17 +210,23 @@ class _Left(NamedTuple):
     """What a script has left that is kept with its run: the size of its log, MLflow's files, and files by size and time."""
 
     logged: int
-    tracked: frozenset[str]
-    files: Mapping[str, tuple[int, int] | None]
+    tracked: int
+    files: int
 
 
 def _left(control: str) -> _Left:
-    files = dict[str, tuple[int, int] | None]()
-    for folder in (OUTPUTS, LOGS):
-        for path in _below(folder):
-            if folder == OUTPUTS or not _OWN_LOGS.fullmatch(os.path.relpath(path, LOGS)):
-                files[path] = _stamp(path)
-    return _Left(_size(os.path.join(control, EVENTS)), frozenset(_below(os.path.join(control, "mlflow"))), files)
+    files = (
+        (path, _stamp(path))
+        for folder in (OUTPUTS, LOGS)
+        for path in _below(folder)
+        if folder == OUTPUTS or not _OWN_LOGS.fullmatch(os.path.relpath(path, LOGS))
+    )
+    return _Left(_size(os.path.join(control, EVENTS)), _mark(_below(os.path.join(control, "mlflow"))), _mark(files))
+
+
+def _mark(values: Iterable[Any]) -> int:
+    """Return a number that tells in this process whether there are the same values, in any order."""
+    return sum(hash((value, "")) for value in values)
 
 
 def _why_not(context: Mapping[str, Any], target: str, before: _Left, after: _Left) -> str:
@@ -237,8 +238,13 @@ def _why_not(context: Mapping[str, Any], target: str, before: _Left, after: _Lef
     return written_beside(context, [target])
 
 
-def _below(folder: str) -> list[str]:
-    return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+def _below(folder: str) -> Iterator[str]:
+    with suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            if not entry.is_dir():
+                yield entry.path
+            elif not entry.is_symlink():
+                yield from _below(entry.path)
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

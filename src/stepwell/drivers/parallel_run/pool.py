@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from marshal import loads
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import NamedTuple
@@ -31,14 +32,25 @@ _SECONDS_TO_END = 30.0
 """How long processes may take to end once no mini-batch is left."""
 
 _LEAST_SECONDS_TO_GET_READY = 600.0
-_QUICK_SECONDS = 0.2
-"""A process that takes no longer over a mini-batch has the next one beforehand, so that it never waits for this process."""
+_MOST_FAILED = 1000
+_QUICK_SECONDS, _MOST_AHEAD = 0.2, 64
+"""A process has as many mini-batches beforehand as take it so long, so that it never waits for this process."""
+
+
+class Job(NamedTuple):
+    """A mini-batch with its number, where the worker processes find it, and which try it is."""
+
+    number: int
+    place: int
+    batch: MiniBatch
+    tries: int = 1
 
 
 class Outcome(NamedTuple):
     """What came of a mini-batch in the end: the last reply, how often it was tried, by which process, how long it took."""
 
     number: int
+    place: int
     batch: MiniBatch
     reply: Reply
     tries: int
@@ -50,10 +62,35 @@ class NoWorkerError(Exception):
     """Worker processes can't get ready; the message says why, for people."""
 
 
-class _Job(NamedTuple):
-    number: int
-    batch: MiniBatch
-    tries: int
+class _Waiting:
+    """The mini-batches that wait, of which as many have been looked at as failed or have to be given again.
+
+    Those that failed come last; before others, if they are many.
+    """
+
+    def __init__(self, jobs: Iterable[Job], count: int) -> None:
+        self._new, self._left = iter(jobs), count
+        self._first, self._failed = deque[Job](), deque[Job]()
+
+    def __len__(self) -> int:
+        return len(self._first) + self._left + len(self._failed)
+
+    def take(self) -> Job:
+        """Return the next."""
+        if self._first:
+            return self._first.popleft()
+        if self._left and len(self._failed) < _MOST_FAILED:
+            self._left -= 1
+            return next(self._new)
+        return self._failed.popleft()
+
+    def again(self, job: Job) -> None:
+        """Let one that failed be tried again."""
+        self._failed.append(job._replace(tries=job.tries + 1))
+
+    def give_back(self, jobs: Iterable[Job]) -> None:
+        """Let those come next that were not begun."""
+        self._first.extendleft(reversed(tuple(jobs)))
 
 
 class _Worker:
@@ -62,8 +99,8 @@ class _Worker:
     def __init__(self, number: int, work: Work, others: Iterable[_Worker]) -> None:
         self.number = number
         self.ready = False
-        self.quick = False
-        self.jobs = deque[_Job]()
+        self.ahead = 0
+        self.jobs = deque[Job]()
         self.given = 0
         self.since = time.monotonic()
         self.connection, end = multiprocessing.Pipe()
@@ -82,26 +119,26 @@ class _Worker:
         """What can be read from once the process has ended, whatever those that it started do."""
         return self.process.sentinel if self._ended is None else self._ended
 
-    def give(self, job: _Job) -> bool:
+    def give(self, job: Job) -> bool:
         """Give it a mini-batch; return whether it lives to take it."""
         self.jobs.append(job)
         if len(self.jobs) == 1:
             self._begin()
         with suppress(OSError):
-            self.connection.send_bytes(b"%d" % job.number)
+            self.connection.send_bytes(b"%d" % job.place)
             return True
         return False
 
-    def done(self) -> tuple[_Job, float]:
+    def done(self) -> tuple[Job, float]:
         """Return what it was at work on, and for how many seconds; it goes on with the next."""
         job, seconds = self.jobs.popleft(), time.monotonic() - self.since
-        self.quick = seconds < _QUICK_SECONDS
+        self.ahead = more_ahead(self.ahead, seconds)
         self._begin()
         return job, seconds
 
     def _begin(self) -> None:
         self.since = time.monotonic()
-        self.given = len(self.jobs[0].batch.items) if self.jobs else 0
+        self.given = len(self.jobs[0].batch.names) if self.jobs else 0
 
     def end(self, deadline: float = 0.0) -> int | None:
         """End the process, by force if it lives at the deadline, with those that it started; return its exit code."""
@@ -189,34 +226,34 @@ class Pool:
         self._workers.clear()
         self._selector.close()
 
-    def outcomes(self, batches: Iterable[tuple[int, MiniBatch]], wake_seconds: float = 1.0) -> Iterator[Outcome | None]:
-        """Yield what came of each mini-batch, as it comes, and None at times while nothing comes.
+    def outcomes(self, jobs: Iterable[Job], count: int, wake_seconds: float = 1.0) -> Iterator[Outcome | None]:
+        """Yield what came of each of so many mini-batches, as it comes, and None at times while nothing comes.
 
         Raises:
             NoWorkerError: `init` fails, or the script can't be imported.
         """
-        waiting = deque(_Job(number, batch, 1) for number, batch in batches)
+        waiting = _Waiting(jobs, count)
         while True:
             while len(self._workers) < self._count and self._idle() < len(waiting):
                 self._start()
-            for depth in (1, 2):
-                yield from self._deal(waiting, depth)
+            for most_ahead in (0, max(1, len(waiting) // (4 * self._count))):
+                yield from self._deal(waiting, most_ahead)
             if not waiting and not any(worker.jobs for worker in self._workers.values()):
                 return
             events = self._selector.select(self._pause(wake_seconds))
             if not events:
                 yield None
             for key, _ in events:
-                yield from self._heard(key.data, waiting)
+                yield from self._heard(key.data, waiting, ended=key.fileobj is not key.data.connection)
             yield from self._overdue(waiting)
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def _deal(self, waiting: deque[_Job], depth: int) -> Iterator[Outcome]:
-        """Give every process that is ready up to so many mini-batches, more than one only if it is quick."""
+    def _deal(self, waiting: _Waiting, most_ahead: int) -> Iterator[Outcome]:
+        """Give every process that is ready a mini-batch, and up to so many beforehand if it is quick."""
         for worker in list(self._workers.values()):
-            while waiting and worker.ready and len(worker.jobs) < (depth if worker.quick else 1):
-                if not worker.give(waiting.popleft()):
+            while waiting and worker.ready and len(worker.jobs) <= min(worker.ahead, most_ahead):
+                if not worker.give(waiting.take()):
                     yield from self._died(worker, waiting)
                     break
 
@@ -246,13 +283,13 @@ class Pool:
         now = time.monotonic()
         return max(0.0, min([wake_seconds, *(self._deadline(worker) - now for worker in self._workers.values())]))
 
-    def _heard(self, worker: _Worker, waiting: deque[_Job]) -> Iterator[Outcome]:
+    def _heard(self, worker: _Worker, waiting: _Waiting, *, ended: bool) -> Iterator[Outcome]:
         if self._workers.get(worker.number) is not worker:
             return
         reply: Reply | None = None
         with suppress(EOFError, OSError):
-            if worker.connection.poll():  # else it has ended, though what it started may hold its end of the connection
-                reply = worker.connection.recv()
+            if not ended or worker.connection.poll():  # what it started may hold its end of the connection
+                reply = Reply(*loads(worker.connection.recv_bytes()))  # noqa: S302  (of a process of ours)
         if reply is None:
             yield from self._died(worker, waiting)
         elif reply.kind == READY:
@@ -266,15 +303,15 @@ class Pool:
             job, seconds = worker.done()
             yield from self._ended(job, reply, worker.number, seconds, waiting)
 
-    def _ended(self, job: _Job, reply: Reply, process: int, seconds: float, waiting: deque[_Job]) -> Iterator[Outcome]:
-        outcome = Outcome(job.number, job.batch, reply, job.tries, process, seconds)
+    def _ended(self, job: Job, reply: Reply, process: int, seconds: float, waiting: _Waiting) -> Iterator[Outcome]:
+        outcome = Outcome(job.number, job.place, job.batch, reply, job.tries, process, seconds)
         if reply.kind == DONE or job.tries >= self._tries:
             yield outcome
         else:
             self._on_retry(outcome)
-            waiting.append(job._replace(tries=job.tries + 1))
+            waiting.again(job)
 
-    def _died(self, worker: _Worker, waiting: deque[_Job]) -> Iterator[Outcome]:
+    def _died(self, worker: _Worker, waiting: _Waiting) -> Iterator[Outcome]:
         code, given = self._remove(worker), worker.given
         words = _ending(code)
         if not worker.ready:
@@ -284,7 +321,7 @@ class Pool:
             text = f"The worker process {words} in run(){more}"
             yield from self._lost(worker, Reply(FAILED, given, text=text, error=text), waiting)
 
-    def _overdue(self, waiting: deque[_Job]) -> Iterator[Outcome]:
+    def _overdue(self, waiting: _Waiting) -> Iterator[Outcome]:
         now = time.monotonic()
         for worker in list(self._workers.values()):
             if now < self._deadline(worker) or worker.connection.poll():
@@ -298,11 +335,16 @@ class Pool:
             text = f"run() took longer than `run_invocation_timeout`, {self._limit:g} seconds, and was ended"
             yield from self._lost(worker, Reply(FAILED, worker.given, text=text, error=text), waiting)
 
-    def _lost(self, worker: _Worker, reply: Reply, waiting: deque[_Job]) -> Iterator[Outcome]:
+    def _lost(self, worker: _Worker, reply: Reply, waiting: _Waiting) -> Iterator[Outcome]:
         """Take the reply for what a process was at work on when it ended; what it had beforehand is another's."""
         job, seconds = worker.done()
-        waiting.extendleft(reversed(worker.jobs))
+        waiting.give_back(worker.jobs)
         yield from self._ended(job, reply, worker.number, seconds, waiting)
+
+
+def more_ahead(before: int, seconds: float) -> int:
+    """Return how many mini-batches a process has beforehand at most, which took so long over the last and had so many."""
+    return min(before + 1, int(_QUICK_SECONDS / max(seconds, 1e-6)), _MOST_AHEAD)
 
 
 def _ending(code: int | None) -> str:

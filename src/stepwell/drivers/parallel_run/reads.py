@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from stepwell.drivers.parallel_run.batches import MiniBatch, Source
 
-_EVENTS = frozenset(["open", "os.listdir", "os.scandir"])
+_LISTS = frozenset(["os.listdir", "os.scandir"])
 
 
 class Reads:
@@ -21,32 +21,45 @@ class Reads:
     def __init__(self, sources: Iterable[Source]) -> None:
         self.beyond = False
         self._folders: dict[str, str] = {}
-        self._input = ""
-        self._names: frozenset[str] = frozenset()
+        self._own: Collection[str] = ()
+        self._input = self._above = ""
         for source in sources:
             if os.path.isdir(source.place):  # of a lone file there is nothing else
                 for place in (os.path.abspath(source.place), os.path.realpath(source.place)):
                     self._folders[os.path.join(place, "")] = source.name
         if self._folders:
-            sys.addaudithook(self._hear)
+            sys.addaudithook(self._hook())
 
-    def of(self, batch: MiniBatch) -> None:
-        """Take what is read of this mini-batch as its own from now on."""
+    def of(self, batch: MiniBatch, paths: Sequence[str]) -> None:
+        """Take what is read of this mini-batch, whose files have these paths, as its own from now on."""
         if self._folders and not self.beyond:
-            self._input, self._names = batch.input, frozenset(item.name for item in batch.items)
+            self._input, self._own = batch.input, frozenset(paths)
+            self._above = paths[0][: len(paths[0]) - len(batch.names[0])]
 
-    def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.beyond or event not in _EVENTS:
-            return
-        path = arguments[0] if arguments else None
+    def _hook(self) -> Callable[[str, tuple[Any, ...]], None]:
+        def hear(event: str, arguments: tuple[Any, ...]) -> None:
+            if event == "open":
+                path = arguments[0] if arguments else None
+                if type(path) is str and path in self._own:  # as nearly all are
+                    return
+            elif event in _LISTS:
+                path = arguments[0] if arguments and arguments[0] is not None else "."
+            else:
+                return
+            if not self.beyond:
+                self._hear(event, path)
+
+        return hear
+
+    def _hear(self, event: str, path: Any) -> None:
         if type(path) is not str or path[:1] != "/" or "/." in path or "//" in path:
             try:
-                path = os.path.abspath(os.fsdecode(path))  # type: ignore[arg-type]
+                path = os.path.abspath(os.fsdecode(path))
             except Exception:  # noqa: BLE001  (an open file, or what is no path: it must not change what a script does)
                 return
         for folder, name in self._folders.items():
             if path.startswith(folder):
-                own = event == "open" and name == self._input and path[len(folder) :] in self._names
+                own = event == "open" and name == self._input and self._above + path[len(folder) :] in self._own
                 self.beyond = self.beyond or not own
             elif len(path) + 1 == len(folder) and folder.startswith(path):
                 self.beyond = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 import time
@@ -15,7 +16,7 @@ from stepwell.drivers.parallel_run.worker import DONE
 from stepwell.errors import StepwellError, printable
 from stepwell.script import channel
 
-_SHOWN_SECONDS = 5.0
+_SHOWN_SECONDS, _LOOKED_SECONDS = 5.0, 1.0
 _MOST_SHOWN, _MOST_ERRORS = 50, 100
 
 
@@ -37,13 +38,14 @@ class Report:
         self.first_error = ""
         self.unit = unit
         self._logs = logs
-        self._began = self._shown = time.monotonic()
+        self._began = self._shown = self._looked = time.monotonic()
         self._errors = 0
         self._failed: list[tuple[str, str, int, str]] = []
         os.makedirs(os.path.join(logs, "sys", "job_report"), exist_ok=True)
         self._overview = self._open("job_progress_overview.txt")
         self._table_file = self._open("sys/job_report/processed_mini-batches.csv")
-        self._table = csv.writer(self._table_file)
+        self._lines = io.StringIO(newline="")  # worker processes that start later would write what is left in a file's
+        self._table = csv.writer(self._lines)
         self._table.writerow(
             ["mini_batch", "input", "first_item", "items", "failed", "tries", "process", "seconds", "result", "error"]
         )
@@ -64,6 +66,15 @@ class Report:
 
     # While they run -------------------------------------------------------------------------------------------------
 
+    def is_time(self) -> bool:
+        """Return whether a second has passed since it was asked last with that answer; then files are up to date."""
+        now = time.monotonic()
+        if now < self._looked + _LOOKED_SECONDS:
+            return False
+        self._looked = now
+        self._write_table()
+        return True
+
     def retried(self, outcome: Outcome) -> None:
         """Say that a mini-batch failed and will be tried again."""
         self._keep_error(outcome, "it is tried again")
@@ -77,13 +88,12 @@ class Report:
         counts.failed += lost
         failed = reply.kind != DONE or lost > 0
         counts.failed_mini_batches += failed
-        first = outcome.batch.items[0].name if outcome.batch.items else ""
+        first = outcome.batch.names[0]
         error = reply.error or (f"run() returned {reply.returned} of {reply.given} {self.unit}" if lost else "")
         row = [outcome.number, outcome.batch.input, first, reply.given, lost, outcome.tries, outcome.process]
         self._table.writerow([*row, f"{outcome.seconds:.3f}", "failed" if failed else "succeeded", error])
         if failed:
             self._note_failure(outcome, error)
-        self.progress()
 
     def progress(self, *, at_once: bool = False) -> None:
         """Say how far it is, every few seconds."""
@@ -124,6 +134,7 @@ class Report:
                 f"{verdict}\nmini-batches: {counts.ended + counts.used_again}, failed: {counts.failed_mini_batches}, "
                 f"used again: {counts.used_again}\n{self.unit}: {counts.done + counts.failed}, failed: {counts.failed}\n"
             )
+        self._write_table()
         for file in (self._overview, self._table_file, self._failures_file):
             if file:
                 file.close()
@@ -144,6 +155,11 @@ class Report:
 
     # ----------------------------------------------------------------------------------------------------------------
 
+    def _write_table(self) -> None:
+        self._table_file.write(self._lines.getvalue())
+        self._lines.seek(0)
+        self._lines.truncate()
+
     def _open(self, name: str) -> IO[str]:
         path = os.path.join(self._logs, name)
         return open(path, "w", encoding="utf-8", errors="backslashreplace", newline="", buffering=1)
@@ -155,8 +171,7 @@ class Report:
             csv.writer(self._failures_file).writerow(["input", "item", "mini_batch", "part", "tries", "error"])
         part = f"{batch.part + 1}/{batch.parts}" if batch.parts > 1 else ""
         writer = csv.writer(self._failures_file)
-        for item in batch.items:
-            name = printable(item.name)
+        for name in map(printable, batch.names):
             writer.writerow([batch.input, name, outcome.number, part, outcome.tries, error])
             if len(self._failed) < _MOST_SHOWN:
                 self._failed.append((batch.input, name, outcome.number, error))

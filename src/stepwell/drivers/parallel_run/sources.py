@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from stepwell.drivers.parallel_run.batches import Item, Source
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.datasets.file_names import files_below
-from stepwell.model.records import Contents, facts_of
+from stepwell.model.datasets.on_disk import Spool, in_order
+from stepwell.model.records import Contents
 from stepwell.script import channel
 from stepwell.script.tables.local_dataset import local_files
+
+_LINES = 1000
 
 
 def sources_of(context: Mapping[str, Any], names: Sequence[str], *, by_content: bool) -> list[Source]:
@@ -31,31 +35,46 @@ def _source(context: Mapping[str, Any], name: str, by_content: bool) -> Source:
     path, facts = str(context["input_datasets"][name]), context.get("datasets", {}).get(name)
     definition = DatasetDefinition.from_json(json.loads(facts["document"])) if facts else None
     files = local_files(path, facts) if facts else files_below(DatasetDefinition("file"), path)
-    table, digests = definition is not None and definition.kind == "tabular", _digests(name) if by_content else {}
-    lone = "" in digests
-    items = (
-        Item(
-            file.name,
-            digests.get("" if lone else file.name, ""),
-            os.path.getsize(file.path) if table else 0,
-        )
-        for file in files
-    )
-    return Source(name, tuple(items), definition, path)
+    is_table = definition is not None and definition.kind == "tabular"
+    found: Iterator[tuple[str, int]] = ((file.name, os.path.getsize(file.path) if is_table else 0) for file in files)
+    if not by_content:
+        items: Iterator[Item] = ((file, "", size) for file, size in found)
+    elif definition is None or len(definition.places) < 2:
+        items = _with_digests(found, name)
+    else:
+        sizes = Spool(found)
+        by_name = in_order((file, position) for position, (file, _) in enumerate(sizes))
+        known = in_order((position, digest) for _, digest, position in _with_digests(by_name, name))
+        items = ((file, digest, size) for (file, size), (_, digest) in zip(sizes, known, strict=True))
+    return Source(name, Spool(items), definition, path)
 
 
-def _digests(name: str) -> dict[str, str]:
-    """Return the digests of an input's files by their names; none if the host can't be asked."""
+def _with_digests(files: Iterable[tuple[str, int]], name: str) -> Iterator[Item]:
+    """Yield the files of an input, which come sorted, with their digests: '' if the host can't be asked."""
+    digests = _digests(name)
+    held = next(digests, None)
+    lone = held is not None and held[0] == ""
+    for file, size in files:
+        while held is not None and held[0] < file and not lone:
+            held = next(digests, None)
+        yield file, held[1] if held is not None and (lone or held[0] == file) else "", size
+
+
+def _digests(name: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of an input's files, sorted, and their digests; nothing if the host can't be asked."""
     with suppress(StepwellError, OSError, ValueError):
         if channel.available():
             with open(channel.receive("input.files", name=name), encoding="ascii") as stream:
-                return {file.name: file.digest for file in facts_of(json.load(stream))}
-    return {}
+                while lines := list(islice(stream, _LINES)):
+                    entries = (line.rstrip(",\n") for line in lines if line.strip() not in ("[", "]"))
+                    for file, kind, digest, *_ in json.loads(f"[{','.join(entries)}]"):
+                        if kind == "file":
+                            yield str(file), str(digest)
 
 
 def _foretold(name: str, contents: Contents) -> Source:
     definition = DatasetDefinition.from_json(json.loads(contents.document)) if contents.document else None
-    return Source(name, tuple(Item(file.name, file.digest, file.size) for file in contents.files), definition)
+    return Source(name, Spool((file.name, file.digest, file.size) for file in contents.files), definition)
 
 
 def _alike(sources: list[Source]) -> list[Source]:
@@ -81,8 +100,10 @@ def written_beside(context: Mapping[str, Any], own: Sequence[str]) -> str:
     around = {os.path.dirname(path) for path in outputs.values()} - {os.getcwd()}
     for folder in around:
         known = {os.path.basename(path) for path in outputs.values()}
-        if not folder.startswith(os.getcwd() + os.sep) and set(os.listdir(folder)) - known:
-            return "the script writes files beside its outputs"
+        if not folder.startswith(os.getcwd() + os.sep):
+            with os.scandir(folder) as found:
+                if any(entry.name not in known for entry in found):
+                    return "the script writes files beside its outputs"
     return ""
 
 

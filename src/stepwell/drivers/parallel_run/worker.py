@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from marshal import dumps
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple, TextIO
 
@@ -19,7 +20,8 @@ from stepwell.drivers.parallel_run import entry_script
 from stepwell.drivers.parallel_run.batches import MiniBatch, Source
 from stepwell.drivers.parallel_run.reads import Reads
 from stepwell.drivers.parallel_run.rows import UnusableResultError, rows_of
-from stepwell.model.datasets.file_names import LocalFile
+from stepwell.drivers.parallel_run.splitting import values_of
+from stepwell.model.datasets.on_disk import Records
 
 READY, BEGAN, DONE, FAILED, NO_ENTRY = "ready", "began", "done", "failed", "no entry"
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -29,13 +31,15 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 class Task:
     """What all worker processes do: the script, its inputs by name, the mini-batches, and whether the rows are wanted.
 
-    They have it from the process that they are forked from, so that only numbers of mini-batches are sent. `watches`:
-    whether they note which files of the inputs the script reads beside those of its mini-batch.
+    They have it from the process that they are forked from, so that only places of mini-batches among the jobs are sent, where
+    each stands after its number. `watches`: whether they note which files of the inputs the script reads beside those of its
+    mini-batch.
     """
 
     script: str
     sources: Mapping[str, Source]
-    batches: Sequence[MiniBatch]
+    jobs: Records
+    keys: Sequence[str] = ()
     appends: bool = True
     level: str = "INFO"
     output: str = ""
@@ -86,51 +90,53 @@ def work(task: Task, number: int, connection: Connection) -> None:
         if init is not None:
             init()
     except BaseException as error:  # noqa: BLE001  (an exit of the script, too)
-        connection.send(_failed(error, "init(), or when it was imported"))
+        _send(connection, _failed(error, "init(), or when it was imported"))
         return
     if run is None:
-        connection.send(Reply(NO_ENTRY, text=f"{task.script} has no function run(mini_batch)"))
+        _send(connection, Reply(NO_ENTRY, text=f"{task.script} has no function run(mini_batch)"))
         return
-    connection.send(Reply(READY))
-    call = _Call(task, run, number, connection)
+    _send(connection, Reply(READY))
+    call = _Call(task, run, number, connection, reads)
     while True:
         try:
-            index = int(connection.recv_bytes())
+            place = int(connection.recv_bytes())
         except EOFError:
             return
-        batch = task.batches[index]
-        reads.of(batch)
-        connection.send(call(index, batch)._replace(reads_beyond=reads.beyond))
+        index, *batch = task.jobs.get(place)
+        reply = call(index, MiniBatch(*batch))
+        _send(connection, reply._replace(reads_beyond=True) if reads.beyond else reply)
+
+
+def _send(connection: Connection, reply: Reply) -> None:
+    connection.send_bytes(dumps(tuple(reply)))
 
 
 class _Call:
     """The call of `run` for one mini-batch after the other."""
 
-    def __init__(self, task: Task, run: Callable[..., Any], number: int, connection: Connection) -> None:
+    def __init__(self, task: Task, run: Callable[..., Any], number: int, connection: Connection, reads: Reads) -> None:
         self._task = task
         self._run = run
         self._number = number
         self._connection = connection
+        self._reads = reads
         self._takes_context = _takes_two(run)
         self._read: tuple[tuple[str, ...], Any] | None = None
 
     def __call__(self, index: int, batch: MiniBatch) -> Reply:
-        given = len(batch.items)
+        given = len(batch.names)
         try:
             source = self._task.sources[batch.input]
-            files = source.files(batch.items)
-            content: Any = [file.path for file in files]
+            content: Any = source.paths(batch.names)
+            self._reads.of(batch, content)
             if source.is_table:
-                content = self._frame(source, files, batch)
+                content = self._frame(source, batch)
                 given = len(content)
                 if not given:
                     return Reply(DONE)
-                self._connection.send(Reply(BEGAN, given))
-            arguments = [content]
-            if self._takes_context:
-                dataset = entry_script.part_of(source, files) if source.definition else None
-                arguments.append(MiniBatchContext(index, dict(batch.values or {}), dataset, self._number))
-            result = self._run(*arguments)
+                _send(self._connection, Reply(BEGAN, given))
+            more = [self._context(index, source, batch)] if self._takes_context else []
+            result = self._run(content, *more)
             count, rows = rows_of(result, wanted=self._task.appends)
         except UnusableResultError as error:
             return Reply(FAILED, given, text=str(error), error=str(error))
@@ -140,15 +146,20 @@ class _Call:
             _flush()
         return Reply(DONE, given, min(count, given), rows)
 
-    def _frame(self, source: Source, files: Sequence[LocalFile], batch: MiniBatch) -> Any:
+    def _context(self, index: int, source: Source, batch: MiniBatch) -> MiniBatchContext:
+        if source.definition is None:
+            return MiniBatchContext(index, {}, None, self._number)
+        values = values_of(source.definition, self._task.keys, batch.names[0]) if self._task.keys else {}
+        return MiniBatchContext(index, values, entry_script.part_of(source, source.files(batch.names)), self._number)
+
+    def _frame(self, source: Source, batch: MiniBatch) -> Any:
         """Return the rows of a mini-batch; those of the files that were read last are remembered."""
         from stepwell.script.tables.reading import frame_of
 
         assert source.definition is not None
-        names = tuple(file.name for file in files)
-        if self._read is None or self._read[0] != names:
+        if self._read is None or self._read[0] != batch.names:
             self._read = None
-            self._read = names, frame_of(source.definition, files)
+            self._read = batch.names, frame_of(source.definition, source.files(batch.names))
         frame = self._read[1]
         if batch.parts == 1:
             return frame

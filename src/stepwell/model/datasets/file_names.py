@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.definition import ColumnType, DatasetDefinition, Place, ReadOptions
+from stepwell.model.datasets.on_disk import in_order
 
 NULL, EMPTY = "__null__", "__empty__"
 """The folders of rows that have no value, or no text, for a key of their partition."""
@@ -86,14 +87,20 @@ def full_path(definition: DatasetDefinition, name: str) -> str:
 
 def ordered(definition: DatasetDefinition, names: Iterable[str]) -> list[str]:
     """Return the names in the order in which the files are read: as its places name them, then by name."""
+    return list(_ordered(definition, names))
+
+
+def _ordered(definition: DatasetDefinition, names: Iterable[str]) -> Iterator[str]:
     patterns = [_whole(definition, place) for place in definition.places]
 
-    def position(name: str) -> tuple[int, str]:
+    def position(name: str) -> int:
         path = full_path(definition, name)
         found = (number for number, pattern in enumerate(patterns) if matches(pattern, path))
-        return next(found, len(patterns)), name
+        return next(found, len(patterns))
 
-    return sorted(names, key=position) if len(patterns) > 1 else sorted(names)
+    if len(patterns) < 2:
+        return in_order(names)
+    return (name for _, name in in_order((position(name), name) for name in names))
 
 
 def order_of_places(definition: DatasetDefinition) -> tuple[str, ...]:
@@ -113,16 +120,46 @@ def _whole(definition: DatasetDefinition, place: Place) -> str:
     return f"{place.datastore or 'web'}/{path}".rstrip("/") if several else path
 
 
-def files_below(definition: DatasetDefinition, folder: str | os.PathLike[str]) -> list[LocalFile]:
-    """Return the files of a definition that stand in a folder, or are the file at this path, in the order of reading."""
+def files_below(definition: DatasetDefinition, folder: str | os.PathLike[str]) -> Iterator[LocalFile]:
+    """Yield the files of a definition that stand in a folder, or are the file at this path, in the order of reading."""
     top = os.fspath(folder)
     if not os.path.isdir(top):
-        return [LocalFile(os.path.basename(top), top)]
+        yield LocalFile(os.path.basename(top), top)
+        return
     top = os.path.join(top, "")
-    found = [
-        os.path.join(place, name)[len(top) :] for place, _, names in os.walk(top, followlinks=True) for name in names
-    ]
-    return [LocalFile(name, top + name) for name in ordered(definition, found)]
+    names = _names_below(top)
+    for name in _ordered(definition, names) if len(definition.places) > 1 else names:
+        yield LocalFile(name, top + name)
+
+
+def _names_below(top: str) -> Iterator[str]:
+    """Yield the names of the files below a folder, whose path ends with '/', sorted; links to folders are followed."""
+    above = [("", _children(top))]
+    while above:
+        prefix, children = above[-1]
+        for child in children:
+            if child[-1] == "/":
+                above.append((prefix + child, _children(top + prefix + child)))
+                break
+            yield prefix + child
+        else:
+            above.pop()
+
+
+def _children(folder: str) -> Iterator[str]:
+    """Return the names in a folder, in the order of the paths of what they hold: those of folders end with '/'."""
+    try:
+        with os.scandir(folder) as found:
+            return in_order(child.name + "/" if _is_folder(child) else child.name for child in found)
+    except OSError:
+        return iter(())
+
+
+def _is_folder(child: os.DirEntry[str]) -> bool:
+    try:
+        return child.is_dir()
+    except OSError:
+        return False
 
 
 # Columns made of paths ----------------------------------------------------------------------------------------------

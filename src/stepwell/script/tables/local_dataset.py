@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.datasets.file_names import LocalFile, files_below, full_path, matches, typed_partition_values
 from stepwell.model.definitions import OUTPUT
 from stepwell.script.tables.lazy_datasets import LazyDataset, LazyFiles, LazyTable
+from stepwell.script.tables.other_frames import OtherFrames
 from stepwell.script.tables.reading import frame_of
 from stepwell.script.tables.row_operations import chosen_files
 
@@ -26,9 +27,9 @@ def dataset_at(path: str, facts: Mapping[str, Any]) -> FileDataset | TabularData
     return kind(definition, path, facts)
 
 
-def local_files(path: str, facts: Mapping[str, Any]) -> list[LocalFile]:
-    """Return the files of the dataset at the path, in the order of reading."""
-    return dataset_at(path, facts)._local_files()  # noqa: SLF001  (of a class below)
+def local_files(path: str, facts: Mapping[str, Any]) -> Iterator[LocalFile]:
+    """Yield the files of the dataset at the path, in the order of reading."""
+    return dataset_at(path, facts)._each_file()  # noqa: SLF001  (of a class below)
 
 
 class _LocalDataset(LazyDataset):
@@ -59,12 +60,15 @@ class _LocalDataset(LazyDataset):
 
     def _local_files(self) -> list[LocalFile]:
         """Return its files in the order of reading, without what its operations leave out."""
+        return list(self._each_file())
+
+    def _each_file(self) -> Iterator[LocalFile]:
         patterns = [place.path for place in self._definition.places if place.datastore == OUTPUT and place.path]
         found = files_below(self._definition, self._path)
         if patterns and os.path.isdir(self._path):
-            found = [file for file in found if any(matches(pattern, file.name) for pattern in patterns)]
+            found = (file for file in found if any(matches(pattern, file.name) for pattern in patterns))
         chosen = self._definition.operations_on_files
-        return chosen_files(chosen, [(file, _facts_of(file)) for file in found]) if chosen else found
+        return chosen_files(chosen, ((file, _facts_of(file)) for file in found)) if chosen else found
 
     def _partitions(self) -> list[Mapping[str, Any]]:
         options = self._definition.options
@@ -167,7 +171,7 @@ class Mounted:
         self.stop()
 
 
-class TabularDataset(_LocalDataset, LazyTable):
+class TabularDataset(_LocalDataset, LazyTable, OtherFrames):
     """A table, as a step gets it: nothing is read until it is asked for."""
 
     def _frame(self, on_error: str, out_of_range_datetime: str) -> Any:

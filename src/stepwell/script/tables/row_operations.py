@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 from stepwell.errors import UserErrorException
@@ -28,11 +29,18 @@ def chosen(operation: Operation, count: int) -> list[bool] | slice | None:
     if operation.name == "skip":
         return slice(arguments["count"], None)
     if operation.name in ("sample", "split"):
-        share = arguments["probability" if operation.name == "sample" else "percentage"]
-        draws = random.Random(arguments["seed"])  # noqa: S311  (the same on every machine)
-        second = bool(arguments.get("second"))
-        return [(draws.random() < share) is not second for _ in range(count)]
+        return list(islice(_draws(operation), count))
     return None
+
+
+def _draws(operation: Operation) -> Iterator[bool]:
+    """Yield for each item in turn whether a sample, or a part at random, has it."""
+    arguments = operation.arguments
+    share = arguments["probability" if operation.name == "sample" else "percentage"]
+    draws = random.Random(arguments["seed"])  # noqa: S311  (the same on every machine)
+    second = bool(arguments.get("second"))
+    while True:
+        yield (draws.random() < share) is not second
 
 
 def after_operations(operations: Iterable[Operation], frame: Any) -> Any:
@@ -101,15 +109,22 @@ def most_rows(operations: Sequence[Operation]) -> int | None:
     return None
 
 
-def chosen_files(operations: Iterable[Operation], files: list[tuple[_T, dict[str, Any]]]) -> list[_T]:
-    """Return the files that the operations leave, of files with their facts: size, time of change, extension."""
+def chosen_files(operations: Iterable[Operation], files: Iterable[tuple[_T, Mapping[str, Any]]]) -> Iterator[_T]:
+    """Yield the files that the operations leave, of files with their facts: size, time of change, extension."""
     for operation in operations:
-        which = chosen(operation, len(files))
-        if isinstance(which, slice):
-            files = files[which]
-        elif which is not None:
-            files = [file for file, kept in zip(files, which, strict=True) if kept]
-        elif operation.name == "filter":
-            tree = operation.arguments["expression"]
-            files = [file for file in files if worked_out(tree, lambda _, name, facts=file[1]: facts[name])]  # type: ignore[misc]
-    return [file for file, _ in files]
+        files = _chosen_files(operation, files)
+    return (file for file, _ in files)
+
+
+def _chosen_files(operation: Operation, files: Iterable[tuple[_T, Any]]) -> Iterable[tuple[_T, Any]]:
+    arguments = operation.arguments
+    if operation.name == "take":
+        return islice(files, arguments["count"])
+    if operation.name == "skip":
+        return islice(files, arguments["count"], None)
+    if operation.name in ("sample", "split"):
+        return (file for file, kept in zip(files, _draws(operation), strict=False) if kept)
+    if operation.name == "filter":
+        tree = arguments["expression"]
+        return (file for file in files if worked_out(tree, lambda _, name, facts=file[1]: facts[name]))  # type: ignore[misc]
+    return files
