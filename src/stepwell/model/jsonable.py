@@ -15,7 +15,7 @@ class Jsonable:
 
     def to_json(self) -> dict[str, Any]:
         """Return the field names and their plain values, nested ones included."""
-        return {name: _plain(getattr(self, name)) for name in _fields(type(self))}
+        return {name: _plain(getattr(self, name)) for name in _fields(type(self))}  # type: ignore[arg-type]
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
