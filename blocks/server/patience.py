@@ -110,7 +110,7 @@ def _client_of(url: str, _auth_string: str | None, _pid: int) -> SyncPrefectClie
     client.__enter__()
     client._context_stack = _FOR_GOOD  # noqa: SLF001  (whoever enters and leaves it would close it)
     if own:
-        client._client.enable_csrf_support = False  # noqa: SLF001  (our server has no such tokens: pages of others don't reach it)
+        client._client.enable_csrf_support = False  # type: ignore[attr-defined]  # noqa: SLF001  (our server has no such tokens: pages of others don't reach it)
     return client
 
 
@@ -127,7 +127,7 @@ def patient_calls() -> Iterator[None]:
     """Let Prefect's own functions and flows call the server through a patient client while the block runs."""
     url, secret = str(get_current_settings().api.url), get_current_settings().api.auth_string
     if is_own_url(url):
-        context: SyncClientContext = _OwnClientContext(client_of(url, secret and secret.get_secret_value()))
+        context: SyncClientContext = _OwnClientContext(client_of(url, secret.get_secret_value() if secret else None))
     else:
         context = SyncClientContext()
         patient(context.client)

@@ -114,7 +114,7 @@ class Engine:
     @property
     def tell_of_artifact(self) -> Callable[[Mapping[str, Any]], None] | None:
         """What tells Prefect's server with the steps that an artifact was created, None if nothing does."""
-        return self._serving and self._serving.tell_of_artifact
+        return self._serving.tell_of_artifact if self._serving else None
 
     def tell_rest(self) -> None:
         """Tell Prefect's server of the steps of which it does not know yet. To be called at the end, if the server answers."""

@@ -70,7 +70,7 @@ class _Sender:
         with self._lock:
             if self._blocks or _is_free():
                 self._blocks += 1
-                set_api_log_sink(self.take)
+                set_api_log_sink(self.take)  # type: ignore[arg-type]  # (what it returns is nobody's business there)
 
     def leave(self) -> None:
         """Send what waits; after the last block that entered, leave lines to Prefect again."""
