@@ -18,6 +18,7 @@ import commands
 import dask_steps
 import docker_steps
 import files
+import growth
 import mini_batches
 import step_types
 import steps
@@ -37,6 +38,8 @@ BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "command": commands.command,
     "memory": commands.memory,
     "scale": commands.scale,
+    "plan": growth.plan_over_records,
+    "cold": growth.cold_start,
 }
 
 

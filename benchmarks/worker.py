@@ -164,7 +164,38 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - before
 
 
-TASKS: dict[str, Callable[..., object]] = {task.__name__: task for task in (executed, reused, snapshot, hashing)}
+def fill(folder: Path, steps: int, salt: str, records: int) -> int:
+    """Put as many records into the store as there are to be, older ones of the same steps, and return their number."""
+    from dataclasses import replace
+
+    from pipeline import build
+
+    from stepwell.blocks.store.store import FORMAT, encode, fan_out
+    from stepwell.model.fingerprint import Fingerprint, partial_key
+
+    store, made = build(1, "flat", salt).workspace.store, 0
+    known = [record for _, record in store.records() if getattr(record, "step", "").startswith(f"{salt}flat")]
+    for number in range(records // steps - 1):
+        for record in known:
+            rows = tuple(row._replace(value=f"{row.value} {number}") if row.kind == "argument" else row for row in record.fingerprint.rows)  # fmt: skip
+            old = replace(record, fingerprint=Fingerprint(rows), key=Fingerprint(rows).key, sequence=-number)
+            body = old.to_json()
+            place = fan_out(store.written / "records", old.key).with_suffix(".json")
+            index = store.written / "index"
+            places = [
+                place,
+                index / "partial" / partial_key(old.fingerprint) / old.key,
+                store._step_index(old.step) / f"{0:09d}-{old.key}",  # noqa: SLF001
+            ]
+            for one in places:
+                one.parent.mkdir(parents=True, exist_ok=True)
+                one.touch()
+            place.write_bytes(encode({"format": FORMAT, "record": body, "signature": store.keyed("record", body)}))
+            made += 1
+    return made
+
+
+TASKS: dict[str, Callable[..., object]] = {task.__name__: task for task in (executed, reused, snapshot, hashing, fill)}
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def build(count: int, shape: str, salt: str, **more: str) -> Pipeline:
     steps = []
     for number, output in enumerate(outputs):
         inputs = outputs[number - 1 : number] if shape == "chain" and number else []
-        arguments = [f"{salt}{number}", output, *inputs]
+        arguments = [f"{salt}{number}{os.environ.get('BENCH_MORE', '')}", output, *inputs]
         ports = {"inputs": inputs, "outputs": [output]}
         name, source = f"{salt}{shape}{number}", HERE / "steps"
         steps.append(PythonScriptStep("step.py", name, arguments, **ports, source_directory=source, **more))

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from difflib import get_close_matches
 from functools import cache, wraps
 from types import SimpleNamespace
-from typing import Any, TypeVar, Unpack, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar, Unpack, get_args, get_origin, get_type_hints
 
 import stepwell
 from stepwell.blocks.arguments.hints import mismatch
@@ -114,7 +114,7 @@ def _checking(function: Callable[..., Any], owner: type, static: bool) -> Callab
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        _check(function, signature, _words(function, owner, None if static else args[0]), args, kwargs, static)
+        _check(function, _words(function, owner, None if static else args[0]), args, kwargs, static)
         return function(*args, **kwargs)
 
     call.__signature__ = signature  # type: ignore[attr-defined]  # (v1's users look at `inspect.getfullargspec`)
@@ -127,43 +127,61 @@ def _words(function: Callable[..., Any], owner: type, bound: Any) -> str:
     return kind.__name__ if function.__name__ in _CONSTRUCTORS else f"{kind.__name__}.{function.__name__}"
 
 
-def _check(
-    function: Callable[..., Any],
-    signature: inspect.Signature,
-    what: str,
-    args: tuple[Any, ...],
-    kwargs: Mapping[str, Any],
-    static: bool,
-) -> None:
-    parameters = [*signature.parameters.values()][0 if static else 1 :]
-    given = args if static else args[1:]
-    hints = _cached_hints(function)
+class _Takes(NamedTuple):
+    """What a function takes, as its signature and its hints say."""
+
+    placed: tuple[str, ...]
+    """Those that may be passed without their names."""
+
+    needed: tuple[str, ...]
+    types: Mapping[str, Any]
+    """The type hint of each, also of those that `**more` lists."""
+
+    repeats: bool
+    """Whether it takes any number without names."""
+
+    any_name: bool
+
+
+@cache
+def _takes(function: Callable[..., Any], static: bool) -> _Takes:
+    parameters = [*inspect.signature(function).parameters.values()][0 if static else 1 :]
+    hints = hints_of(function)
     rest = next((p for p in parameters if p.kind is p.VAR_KEYWORD), None)
-    names = {p.name: hints.get(p.name, Any) for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     more = _more(hints.get(rest.name)) if rest else {}
-    if rest is None or more is not None:
-        refuse_unknown(what, kwargs, {**names, **(more or {})})
-    known = [p for p in parameters if p.kind in _BY_POSITION]
-    if len(given) > len(known) and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    return _Takes(
+        tuple(p.name for p in named if p.kind in _BY_POSITION),
+        tuple(p.name for p in named if p.default is p.empty),
+        {**{p.name: hints.get(p.name, Any) for p in named}, **(more or {})},
+        any(p.kind is p.VAR_POSITIONAL for p in parameters),
+        more is None,
+    )
+
+
+def _check(
+    function: Callable[..., Any], what: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], static: bool
+) -> None:
+    takes = _takes(function, static)
+    given = args if static else args[1:]
+    if not (takes.any_name or kwargs.keys() <= takes.types.keys()):
+        refuse_unknown(what, kwargs, takes.types)
+    if len(given) > len(takes.placed) and not takes.repeats:
         raise UserErrorException(
-            f"{what} takes at most {len(known)} arguments without their names, not {len(given)}",
-            {"arguments": ", ".join(p.name for p in known) or "none"},
+            f"{what} takes at most {len(takes.placed)} arguments without their names, not {len(given)}",
+            {"arguments": ", ".join(takes.placed) or "none"},
             "Name the arguments.",
         )
-    placed = dict(zip((p.name for p in known), given, strict=False))
-    for name in placed.keys() & kwargs.keys() & names.keys():
+    values = dict(zip(takes.placed, given, strict=False))
+    for name in values.keys() & kwargs.keys():
         raise UserErrorException(f"{what} is given `{name}` twice", hint="Pass it once.")
-    values = {**placed, **kwargs}
-    for parameter in parameters:
-        if parameter.name in names and parameter.default is parameter.empty and parameter.name not in values:
-            raise UserErrorException(f"{what} needs `{parameter.name}`", hint=f"Pass `{parameter.name}=`.")
-    types = {**(more or {}), **names}
+    values.update(kwargs)
+    for name in takes.needed:
+        if name not in values:
+            raise UserErrorException(f"{what} needs `{name}`", hint=f"Pass `{name}=`.")
     for name, value in values.items():
-        if name in types and not name.startswith("_"):
-            refuse_mistyped(what, name, value, types[name])
-
-
-_cached_hints = cache(hints_of)
+        if name in takes.types and not name.startswith("_"):
+            refuse_mistyped(what, name, value, takes.types[name])
 
 
 def _more(hint: Any) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ import ast
 import importlib
 import pkgutil
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, Self, runtime_checkable
 
 from pydantic import ValidationError
@@ -39,11 +40,16 @@ Configuration = Annotated[Compute | Attachable, Words("a compute target, such as
 
 def all_kinds() -> list[type[Compute]]:
     """Return every kind of target: each stands in a module `*_compute` of this folder, or of a folder in it."""
+    _import_kinds()
+    return base.kinds()
+
+
+@cache
+def _import_kinds() -> None:
     room = stepwell.blocks.compute
     for module in pkgutil.walk_packages(room.__path__, f"{room.__name__}."):
         if module.name.endswith("_compute"):
             importlib.import_module(module.name)
-    return base.kinds()
 
 
 def targets_of(workspace: BaseWorkspace) -> dict[str, Compute]:

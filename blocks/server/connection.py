@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepwell.blocks.server import process, sign_in
+from stepwell.blocks.server import process
+from stepwell.blocks.server.guard import sign_in
 from stepwell.blocks.server.health import lets_in_everybody, trouble
 from stepwell.blocks.server.settings import API_URL, AUTH_STRING, OWN_HOME, OWN_URL, activate, home_id, users_url
 from stepwell.errors import ServerException, UserErrorException

@@ -6,15 +6,14 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import cache
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 import httpx
 from prefect.blocks.core import Block
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import ArtifactCreate, BlockDocumentUpdate
 from prefect.client.schemas.objects import BlockDocument
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
@@ -23,7 +22,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from stepwell.blocks.arguments.checked import unchecked
 from stepwell.blocks.server.connection import distrust, ensure_server
-from stepwell.blocks.server.patience import does_not_answer, patient, patient_calls
+from stepwell.blocks.server.patience import client_of, does_not_answer, patient_calls
 from stepwell.blocks.server.retry import cannot_answer
 from stepwell.blocks.server.settings import AUTH_STRING
 from stepwell.blocks.system.disk import told_in_words
@@ -64,17 +63,11 @@ B = TypeVar("B", bound=Block)
 N = TypeVar("N", bound=NamedBlock)
 
 
-@cache
-def _client_of(_url: str, _auth_string: str | None) -> SyncPrefectClient:
-    # With settings, lest it be the one that a run of Prefect's closes at its end.
-    return patient(get_client({}, sync_client=True))
-
-
 @contextmanager
 def client() -> Iterator[SyncPrefectClient]:
     """Provide a client of the server in force; raise ServerException if it can't be reached, or lets nobody in."""
     url = ensure_server()
-    api = _client_of(url, os.environ.get(AUTH_STRING))
+    api = client_of(url, os.environ.get(AUTH_STRING))
     try:
         yield api
     except httpx.TransportError as error:
@@ -94,13 +87,25 @@ def ui_url(path: str = "") -> str:
     return (get_current_settings().ui_url or ensure_server().removesuffix("/api")) + path
 
 
-def create_artifact(kind: str, key: str, description: str, data: str, run_id: str = "") -> None:
-    """Create an artifact, on the page of the run if its id is given; Prefect's own functions do it within a run alone."""
+def create_artifact(
+    kind: str,
+    key: str,
+    description: str,
+    data: str,
+    run_id: str = "",
+    tell: Callable[[dict[str, Any]], None] | None = None,
+) -> None:
+    """Create an artifact, on the page of the run if its id is given; Prefect's own functions do it within a run alone.
+
+    `tell` is called with what the server returned, and has to tell of its creation, what Prefect's client does otherwise.
+    """
+    flow_run = UUID(run_id) if run_id else None
+    made = ArtifactCreate(key=key, type=kind, description=description, data=data, flow_run_id=flow_run)
     with client() as api:
-        flow_run = UUID(run_id) if run_id else None
-        api.create_artifact(
-            ArtifactCreate(key=key, type=kind, description=description, data=data, flow_run_id=flow_run)
-        )
+        if tell is None:
+            api.create_artifact(made)
+        else:
+            tell(api.request("POST", "/artifacts/", json=made.model_dump(mode="json", exclude_unset=True)).json())
 
 
 def save(block: Block, name: str) -> None:

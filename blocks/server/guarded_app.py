@@ -24,7 +24,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.server.sign_in import PATH, Receive, Scope, Send, SignIn, answer
+from stepwell.blocks.server.guard.remembered_answers import RememberedAnswers
+from stepwell.blocks.server.guard.sign_in import PATH, Receive, Scope, Send, SignIn, answer
 from stepwell.errors import ServerException
 
 HOST = "127.0.0.1"
@@ -172,7 +173,8 @@ def main() -> None:
     auth_string = get_current_settings().server.api.auth_string
     if auth_string is None:
         sys.exit("Prefect's server would let in everybody: PREFECT_SERVER_API_AUTH_STRING is not set")
-    app = Guard(create_app(final=True), port, auth_string.get_secret_value())
+    secret = auth_string.get_secret_value()
+    app = Guard(RememberedAnswers(create_app(final=True), secret), port, secret)
     gc.freeze()
     gc.enable()
     uvicorn.run(app, host=HOST, port=port, log_level="warning")

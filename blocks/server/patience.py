@@ -7,23 +7,28 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import httpx
-from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import TERMINAL_STATES
-from prefect.context import SyncClientContext
+from prefect.context import ContextModel, SyncClientContext
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import get_current_settings
 
 from stepwell.blocks.server.health import trouble
 from stepwell.blocks.server.retry import ONCE, cannot_answer, pauses
+from stepwell.blocks.server.settings import is_own_url
 from stepwell.errors import ServerException
 
 SECONDS_WITHOUT_ANSWER = 30.0
@@ -32,6 +37,9 @@ SECONDS_WITHOUT_ANSWER = 30.0
 _SECONDS_ONCE_SILENT = 3.0
 _SECONDS_AT_EXIT, _MOST_SECONDS_AT_EXIT = 10.0, 120.0
 _SERVERS_FAULT = 500
+_FOR_GOOD = 1 << 40
+"""How often a client may be left before it is closed, if it is to live as long as the process."""
+
 _PASSING_FAULTS = frozenset({502, 503, 504})
 
 _silent: dict[str, float] = {}
@@ -89,11 +97,40 @@ def patient(client: SyncPrefectClient) -> SyncPrefectClient:
     return client
 
 
+def client_of(url: str, auth_string: str | None) -> SyncPrefectClient:
+    """Return this process's client of the server in force, which has this address and asks for this; nobody closes it."""
+    return _client_of(url, auth_string, os.getpid())
+
+
+@cache
+def _client_of(url: str, _auth_string: str | None, _pid: int) -> SyncPrefectClient:
+    # With settings, lest it be the one of a context. What has no certificate needs no authorities, slow to read, to believe it.
+    own = is_own_url(url)
+    client = patient(get_client({"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)} if own else {}, sync_client=True))
+    client.__enter__()
+    client._context_stack = _FOR_GOOD  # noqa: SLF001  (whoever enters and leaves it would close it)
+    if own:
+        client._client.enable_csrf_support = False  # type: ignore[attr-defined]  # noqa: SLF001  (our server has no such tokens: pages of others don't reach it)
+    return client
+
+
+class _OwnClientContext(SyncClientContext):
+    """The context in which Prefect finds a client that outlives it."""
+
+    def __init__(self, client: SyncPrefectClient) -> None:
+        ContextModel.__init__(self, client=client)
+        self._httpx_settings, self._context_stack = None, 0
+
+
 @contextmanager
 def patient_calls() -> Iterator[None]:
     """Let Prefect's own functions and flows call the server through a patient client while the block runs."""
-    context = SyncClientContext()
-    patient(context.client)
+    url, secret = str(get_current_settings().api.url), get_current_settings().api.auth_string
+    if is_own_url(url):
+        context: SyncClientContext = _OwnClientContext(client_of(url, secret.get_secret_value() if secret else None))
+    else:
+        context = SyncClientContext()
+        patient(context.client)
     try:
         with context:
             yield

@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from stepwell.blocks.system.home import home
 from stepwell.model.digests import digest
 
 if TYPE_CHECKING:
     from prefect.settings import Settings
+    from pydantic import BaseModel
+
+M = TypeVar("M", bound="BaseModel")
 
 API_URL, AUTH_STRING = "PREFECT_API_URL", "PREFECT_API_AUTH_STRING"
 
@@ -22,19 +27,24 @@ OWN_URL = "STEPWELL_OWN_API_URL"
 _OWN_AUTH = "STEPWELL_OWN_API_AUTH"
 """Beside PREFECT_API_AUTH_STRING, and a digest of it: says the same of that one."""
 
+_OURS = (API_URL, AUTH_STRING, "PREFECT_SERVER_EPHEMERAL_ENABLED")
+"""The variables of Prefect that are set here and in `connection`; what they change, `_update` knows."""
+
 OWN_HOME = "STEPWELL_OWN_API_HOME"
 """Beside these two: which home's Stepwell it was; to another home the server is one that the user named."""
 
 _own_urls: set[str] = set()
 _own_auth_strings: set[str] = set()
 _refreshed_for: list[tuple[str | None, str | None]] = []
+_read_from: list[dict[str, str]] = []
+"""The variables of Prefect from which its settings in force outside of all contexts were read."""
 
 
 def users_url() -> str | None:
     """Return the API URL that the user's environment, code or Prefect profile names."""
     # What is in force comes first: within Prefect's test harness, for one, the environment must not count.
     current = _prefects_url() if "prefect" in sys.modules or _configured() else None
-    return next((url for url in (current, os.environ.get(API_URL)) if url and not _is_own(url)), None)
+    return next((url for url in (current, os.environ.get(API_URL)) if url and not is_own_url(url)), None)
 
 
 def activate(url: str, own_auth_string: str | None = None) -> None:
@@ -67,7 +77,13 @@ def activate(url: str, own_auth_string: str | None = None) -> None:
     context.SettingsContext(profile=outer.profile, settings=settings).__enter__()
 
 
-def _is_own(url: str) -> bool:
+def read_settings() -> None:
+    """Let Prefect's settings be read from the environment, so that what is set of it from now on changes them fast."""
+    _refresh()
+
+
+def is_own_url(url: str) -> bool:
+    """Return whether the URL is that of this home's own server."""
     return url in _own_urls or (url == os.environ.get(OWN_URL) and _is_of_this_home())
 
 
@@ -132,10 +148,44 @@ def _refresh() -> None:
     named = _named_by_environment()
     if _refreshed_for == [named]:
         return
-    from prefect.context import refresh_global_settings_context
+    variables = {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
+    changed = {name for name, _ in variables.items() ^ _read_from[0].items()} if _read_from else set(variables)
+    if not _read_from or not changed.issubset(_OURS) or not _update(variables):
+        from prefect.context import refresh_global_settings_context
 
-    refresh_global_settings_context()
-    _refreshed_for[:] = [named]
+        refresh_global_settings_context()
+    _refreshed_for[:], _read_from[:] = [named], [variables]
+
+
+def _update(variables: Mapping[str, str]) -> bool:
+    """Change Prefect's settings as reading `_OURS` anew would, which takes long; return whether they name a server of ours."""
+    url, auth_string, ephemeral = map(variables.get, _OURS)
+    if url not in _own_urls or auth_string is None or ephemeral != "false":
+        return False
+    from prefect import context
+    from pydantic import SecretStr
+
+    before = context.GLOBAL_SETTINGS_CONTEXT
+    settings, server = before.settings, before.settings.server
+    ui = _copied(server.ui, follows={"api_url": url})
+    ephemeral_server = _copied(server.ephemeral, {"enabled": False})
+    changed = {
+        "api": _copied(settings.api, {"url": url, "auth_string": SecretStr(auth_string)}),
+        "server": _copied(server, {"ui": ui, "ephemeral": ephemeral_server}),
+    }
+    settings = _copied(settings, changed, follows={"ui_url": url.removesuffix("/api")})
+    context.GLOBAL_SETTINGS_CONTEXT = context.SettingsContext(profile=before.profile, settings=settings)
+    return True
+
+
+def _copied(
+    model: M, fields: Mapping[str, Any] = MappingProxyType({}), *, follows: Mapping[str, Any] = MappingProxyType({})
+) -> M:
+    """Return a copy with these fields, and what `follows` from them as far as nobody has set it."""
+    own = model.model_fields_set
+    found = model.model_copy(update={**fields, **{name: value for name, value in follows.items() if name not in own}})
+    found.model_fields_set.difference_update(follows.keys() - own)
+    return found
 
 
 def _bypass_proxies() -> None:

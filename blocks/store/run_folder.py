@@ -150,14 +150,10 @@ class RunFolder:
 
     def journal(self) -> list[Event]:
         """Return every event so far; what was cut off, or is no event that was written here, is left out."""
-        events = []
-        with suppress(OSError):
-            for line in read_bytes(self.path / "journal.jsonl").splitlines():
-                with suppress(ValueError, RecursionError):
-                    event = json.loads(line)
-                    if _is_event(event):
-                        events.append(event)
-        return events
+        try:
+            return [*map(dict, _events(read_bytes(self.path / "journal.jsonl")))]
+        except OSError:
+            return []
 
     def steps(self) -> dict[str, Event]:
         """Return the latest state of each step by its id, in the order of definition or first appearance."""
@@ -283,6 +279,17 @@ def readable_runs(folders: Sequence[Path]) -> list[Path]:
             stacklevel=3,
         )
     return found
+
+
+@lru_cache(maxsize=2)  # at its end a run is summarized again and again
+def _events(journal: bytes) -> list[Event]:
+    events = []
+    for line in journal.splitlines():
+        with suppress(ValueError, RecursionError):
+            event = json.loads(line)
+            if _is_event(event):
+                events.append(event)
+    return events
 
 
 class _Names(NamedTuple):

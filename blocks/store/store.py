@@ -17,7 +17,7 @@ import errno
 import hmac
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from stepwell.blocks.system.files import fan_out, write_atomically
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
 from stepwell.model.digests import digest, encode
-from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
+from stepwell.model.fingerprint import Fingerprint, Row, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import Tree
@@ -74,9 +74,9 @@ class Store(Trees):
     def read_record(self, key: str) -> StepRecord | Miss:
         """Return the signed record of a key, its outputs not yet checked, or why it can't be believed."""
         data, reason = None, ""
-        for root in self._roots:
+        for path in self._record_paths(key):
             try:
-                data = read_bytes(fan_out(root / "records", key).with_suffix(".json"))
+                data = read_bytes(path)
                 break
             except (FileNotFoundError, NotADirectoryError, ValueError):  # a key that can't be a path has no record
                 continue
@@ -124,8 +124,7 @@ class Store(Trees):
 
     def nearest(self, step: str, fingerprint: Fingerprint) -> StepRecord | None:
         """Return the recent record of a step of that name whose rows differ least from these; the latest of equals."""
-        found = [record for record in map(self.read_record, self._recent(step)) if isinstance(record, StepRecord)]
-        return min(found, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
+        return _nearest_of(fingerprint, self._recent(step), self._record_paths, self.read_record)
 
     def alike(self, fingerprint: Fingerprint) -> Iterator[StepRecord]:
         """Yield every record that differs from these rows in the content of inputs at most."""
@@ -183,6 +182,9 @@ class Store(Trees):
 
     # ----------------------------------------------------------------------------------------------------------------
 
+    def _record_paths(self, key: str) -> list[Path]:
+        return [fan_out(root / "records", key).with_suffix(".json") for root in self._roots]
+
     def _record_path(self, key: str) -> Path:
         return fan_out(self.root / "records", key).with_suffix(".json")
 
@@ -213,3 +215,41 @@ def _touch(path: Path) -> None:
     with suppress(OSError):
         make_folder(path.parent)
         path.touch()
+
+
+_LEAST = 1
+"""A record with no other rows would be the result itself."""
+
+
+def _nearest_of(
+    fingerprint: Fingerprint,
+    keys: Iterable[str],
+    places: Callable[[str], Iterable[Path]],
+    believed: Callable[[str], StepRecord | object],
+) -> StepRecord | None:
+    """Return the record of those keys, the latest first, whose rows differ least from these; the first of equals.
+
+    `places` are where the record of a key may stand, `believed` returns it if it can be believed, which takes longer than to
+    read what it claims: a plan of a thousand changed steps looks at thousands.
+    """
+    seen: list[tuple[int, int, str]] = []
+    for number, key in enumerate(keys):
+        rows = _claimed_rows(places(key))
+        if rows is None:
+            continue
+        distance = fingerprint.distance(rows)
+        if distance > _LEAST:
+            seen.append((distance, number, key))
+        elif isinstance(record := believed(key), StepRecord):
+            return record
+    found = (believed(key) for _, _, key in sorted(seen))
+    return next((record for record in found if isinstance(record, StepRecord)), None)
+
+
+def _claimed_rows(places: Iterable[Path]) -> Fingerprint | None:
+    """Return the rows that a record claims, whether or not it can be believed; None if it claims none."""
+    for path in places:
+        with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+            record = json.loads(read_bytes(path))["record"]
+            return Fingerprint(tuple(Row(*map(str, row)) for row in record["fingerprint"]))
+    return None

@@ -11,12 +11,17 @@ from contextlib import suppress
 from stepwell.deployments.resident import identity
 
 _WHAT_COMMANDS_USE = (
+    "stepwell.deployments.cli.comparing.sweeping",
+    "stepwell.deployments.lookup.passing_runs",
     "stepwell.deployments.lookup.pipelines",
+    "stepwell.deployments.lookup.reading_ahead",
     "stepwell.deployments.lookup.runs",
     "stepwell.deployments.lookup.workspaces",
     "stepwell.deployments.reports.report",
+    "stepwell.flows.public.pipeline",
     "stepwell.flows.public.pipeline_run",
     "stepwell.flows.public.published_pipeline",
+    "stepwell.flows.public.workspace",
     "stepwell.flows.runs.flow_run",
     "stepwell.flows.runs.launch",
     "stepwell.flows.runs.live.progress",
@@ -25,11 +30,19 @@ _WHAT_COMMANDS_USE = (
     "prefect.client.orchestration",
     "prefect.flow_engine",
     "prefect.task_engine",
+    "stepwell.script.workspace.public_names",
+    "stepwell.drivers.spark.session",
+    "anyio._backends._asyncio",
+    "encodings.ascii",
+    "encodings.idna",
+    "pydantic.v1",
     "rich.live",
     "rich.progress",
     "rich.table",
+    "typer._adapters",
+    "typer._click.decorators",
 )
-"""What most commands import, and the runner has imported before."""
+"""What most commands import, and the runner has imported before; of libraries what these import late."""
 
 
 _BY_ITSELF = ("serve", "init", "doctor")
@@ -58,9 +71,26 @@ def _be_resident(name: str) -> None:
     from stepwell.deployments.cli.main import quieten_prefect
     from stepwell.deployments.resident.runner import main as resident
 
-    command = resident(name, _WHAT_COMMANDS_USE, quieten_prefect)
+    quieten_prefect()
+    command = resident(name, prepare)
     if command is not None:  # in a fork
         command(_run)
+
+
+def prepare() -> None:
+    """Have what most commands import, and look up first: the kinds of compute targets, Prefect's settings, the words of the command line."""
+    import importlib
+
+    for module in _WHAT_COMMANDS_USE:
+        with suppress(ImportError):  # of a library that has it no more
+            importlib.import_module(module)
+    from stepwell.blocks.compute.compute_target import all_kinds
+    from stepwell.blocks.server.settings import read_settings
+    from stepwell.deployments.cli.main import command
+
+    all_kinds()
+    read_settings()
+    command()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
+from functools import cache
 
 import typer
 
@@ -66,6 +68,12 @@ app.add_typer(trust.app, name="trust")
 app.add_typer(migration.app, name="migrate")
 
 
+@cache
+def command() -> Callable[[], object]:
+    """Return the command line, made once: Typer makes it anew for each call."""
+    return typer.main.get_command(app)
+
+
 def quieten_prefect() -> None:
     """Let Prefect keep to itself what our progress shows; it reads this when it is imported."""
     for name in ("HANDLERS_CONSOLE_LEVEL", "INTERNAL_LEVEL"):
@@ -82,7 +90,7 @@ def main() -> None:
 
     quieten_prefect()
     try:
-        app()
+        command()()
     except StepwellError as error:
         if _debug:
             raise

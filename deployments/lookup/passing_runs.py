@@ -50,15 +50,15 @@ def _summaries(listed: Iterable[tuple[Workspace, RunEntry]], *, steps: bool) -> 
     for workspace, run in listed:
         if steps and run.folder.heard():
             bring_steps(workspace, run.folder)
-        summary = summary_or_none(run.folder)
+        summary = summary_or_none(run.folder, logged=steps)
         if summary is not None:
             yield summary
 
 
-def summary_or_none(run: RunFolder) -> RunSummary | None:
-    """Return the run's summary; say on stderr that there is none if what is kept of the run is damaged."""
+def summary_or_none(run: RunFolder, *, logged: bool = True) -> RunSummary | None:
+    """Return the run's summary, with what its steps `logged` unless that is not wanted; say on stderr that there is none if what is kept of the run is damaged."""
     try:
-        return summarize(run)
+        return summarize(run, logged=logged)
     except Exception as error:  # noqa: BLE001  (whatever is in one run's folder, the others are listed)
         print(f"Run {printable(run.run_id)} can't be read: {printable(str(error))}", file=sys.stderr)
         return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import gc
-import importlib
 import os
 import selectors
 import signal
@@ -16,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -235,10 +234,10 @@ def _is_alone() -> bool:
     return threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1
 
 
-def main(name: str, modules: Iterable[str], before: Callable[[], None]) -> Command | None:
+def main(name: str, prepare: Callable[[], None]) -> Command | None:
     """Be the runner of that name, unless there is one; return what makes a fork the command that was asked for.
 
-    `modules` are imported first, after a call of `before`.
+    `prepare` is called first: what it imports and makes, every command has.
     """
     folder = identity.opened_folder()
     lock = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=folder)
@@ -249,9 +248,7 @@ def main(name: str, modules: Iterable[str], before: Callable[[], None]) -> Comma
         return None
     os.truncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())
-    before()
-    for module in modules:
-        importlib.import_module(module)
+    prepare()
     if not _is_alone():
         return None
     command = Runner(name).serve()

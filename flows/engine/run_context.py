@@ -76,6 +76,7 @@ class RunContext(RunData):
         self.unreachable: set[str] = set()  # datastores that did not answer when outputs were to be put there
         self.differing: dict[str, tuple[str, ...]] = {}
         self._secrets, self._declared = list[str](), list[str]()
+        self._bindings: dict[str, tuple[tuple[StepDefinition, Mapping[str, Value]], StepCall]] = {}
         self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
 
     def emit(self, event: Event) -> None:
@@ -226,6 +227,20 @@ class RunContext(RunData):
 
         `early`: the step does not start yet, so that data may still come if its rules say so.
         """
+        call = self._bound(definition, values, inputs, early=early)
+        call = self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
+        directory = definition.source_directory
+        with self._lock:
+            self._relied.setdefault(directory, set()).update(relied_on(call, self.source(directory)))
+        return with_earlier(self.store, call, anew=self.regenerate)
+
+    def _bound(
+        self, definition: StepDefinition, values: Mapping[str, Value], inputs: Mapping[str, Artifact], *, early: bool
+    ) -> StepCall:
+        """Return the call before it is known what the step was seen to read; one whose inputs were all known early is bound once."""
+        given, known = (definition, values), None if inputs else self._bindings.pop(definition.id, None)
+        if known is not None and all(one is other for one, other in zip(known[0], given, strict=True)):
+            return known[1]
         filled, values = dict(inputs), {**values, **definition.values}
         for port in definition.inputs:
             data = values[port.source.parameter] if isinstance(port.source, ParameterSource) else port.source
@@ -251,10 +266,9 @@ class RunContext(RunData):
         source, packages = self.source(definition.source_directory), self.packages_for(definition)
         call = bind(definition, source, values, filled, packages, partial(self._keep_module, definition))
         self._take(call.own_code, source)
-        call = self.with_observed(replace(call, fingerprint=redacted_rows(call.fingerprint, self.redactor)))
-        with self._lock:
-            self._relied.setdefault(definition.source_directory, set()).update(relied_on(call, source))
-        return with_earlier(self.store, call, anew=self.regenerate)
+        if early and all(port.name in filled for port in definition.inputs):
+            self._bindings[definition.id] = given, call
+        return call
 
     def where_it_runs(self, definition: StepDefinition) -> StepDefinition:
         """Return the step, without the image of its environment if its target uses none, on installed packages if these stand in."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import queue
 from collections import Counter, defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -97,6 +97,11 @@ class Engine:
             self._loop()
         self._outcome.cancelled = self._context.stop.stopped and self._context.stop.reason != _FAILED
         return self._outcome
+
+    @property
+    def tell_of_artifact(self) -> Callable[[Mapping[str, Any]], None] | None:
+        """What tells Prefect's server with the steps that an artifact was created, None if nothing does."""
+        return self._serving.tell_of_artifact if self._serving else None
 
     def tell_rest(self) -> None:
         """Tell Prefect's server of the steps of which it does not know yet. To be called at the end, if the server answers."""

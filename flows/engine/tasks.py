@@ -327,6 +327,7 @@ class Serving:
         self.context = context
         self.task_runs = task_runs
         self.ended = ended
+        self.tell_of_artifact = task_runs.add_artifact
         self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="stepwell-serving")
         self._begun: dict[str, tuple[Future[StepResult | None], CacheDecision]] = {}
         self.task_run_ids: dict[str, str] = {}

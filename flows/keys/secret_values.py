@@ -63,7 +63,10 @@ def redacted(data: Any, redactor: Redactor) -> Any:
     if isinstance(data, list):
         return [redacted(item, redactor) for item in data]
     if isinstance(data, dict):
-        return {name: redacted(item, redactor) for name, item in data.items()}
+        return {
+            name: redacted(item, redactor) if isinstance(item, (str, list, dict)) else item
+            for name, item in data.items()
+        }
     return data
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,38 +22,43 @@ from stepwell.script.metrics import metrics_of
 if TYPE_CHECKING:
     from stepwell.script.metrics import Scope
 
+Tell = Callable[[dict[str, Any]], None]
+
 _LARGEST_IMAGE = 2_000_000
 _LARGEST_NOTEBOOK = 4_000_000
 _LONGEST_TEXT = 20_000
 
 
-def publish_artifacts(run: RunFolder) -> None:
-    """Put the run's summary, metrics, images and executed notebooks on its page in the UI."""
+def publish_artifacts(run: RunFolder, tell: Tell | None = None) -> None:
+    """Put the run's summary, metrics, images and executed notebooks on its page in the UI.
+
+    `tell` is called with what the server said of each, and has to tell that it was created, else Prefect's client does.
+    """
     summary = summarize(run)
     of_pipeline = _pipeline_of(summary)
-    publish_summary(run, summary)
+    publish_summary(run, summary, tell)
     rows = [*_rows("", summary.events, "parent"), *(row for step in summary.steps for row in metric_rows(step))]
     if rows:
-        _create(run, "table", joined_name("metrics", *of_pipeline), "Metrics of the run", json.dumps(rows))
+        _create(run, "table", joined_name("metrics", *of_pipeline), "Metrics of the run", json.dumps(rows), tell)
     for image in all_images(run, summary):
         words = f"{image.name}, logged by {image.step}" if image.step else image.name
         key = joined_name("image", *of_pipeline, image.step, image.name)
-        _create(run, "image", key, words, data_url(image.path, image.below))
+        _create(run, "image", key, words, data_url(image.path, image.below), tell)
     for step in summary.steps:
         for name, text in executed_notebooks(step.folder(run)):
             key = joined_name("notebook", *of_pipeline, step.id, name)
-            _create(run, "markdown", key, f"{name}, executed by {step.id}", text)
+            _create(run, "markdown", key, f"{name}, executed by {step.id}", text, tell)
 
 
-def _create(run: RunFolder, kind: str, key: str, description: str, data: str) -> None:
-    documents.create_artifact(kind, key, description, data, run.run_id)
+def _create(run: RunFolder, kind: str, key: str, description: str, data: str, tell: Tell | None) -> None:
+    documents.create_artifact(kind, key, description, data, run.run_id, tell)
 
 
-def publish_summary(run: RunFolder, summary: RunSummary | None = None) -> None:
+def publish_summary(run: RunFolder, summary: RunSummary | None = None, tell: Tell | None = None) -> None:
     """Put what ran, and why, on the run's page in the UI; a user's own flow has it once it has ended."""
     told = summary or summarize(run)
     text = f"{markdown(told)}\n\nAll of it in one file: `stepwell report {run.reference}`"
-    _create(run, "markdown", joined_name("summary", *_pipeline_of(told)), "What ran, and why", text)
+    _create(run, "markdown", joined_name("summary", *_pipeline_of(told)), "What ran, and why", text, tell)
 
 
 ON_END.append(publish_summary)

@@ -148,7 +148,7 @@ def _run(
         context.emit({"status": status})
         if wait_until_available(SECONDS_WITHOUT_ANSWER):
             with suppress(Exception):  # pictures of a run must not decide its fate
-                publish_artifacts(context.run)
+                publish_artifacts(context.run, engine.tell_of_artifact if engine else None)
         else:
             give_up(str(_flow_context().client.api_url))
         if engine is not None:

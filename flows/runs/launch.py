@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
 
+from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
 from prefect.states import Failed, Pending
 
@@ -33,11 +34,15 @@ from stepwell.flows.parameters.schema import for_prefect
 from stepwell.flows.runs.flow_run import RunOptions, preflight, provenance_of, run_tags, shown_values
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.runs.summary import RunSummary, summarize
+from stepwell.flows.task_runs.sending import sent_together
 from stepwell.model.definitions import DatasetSource, DataSource, PipelineDefinition
 from stepwell.model.jsonable import Jsonable
 from stepwell.model.records import Artifact, StepCall
 
 _START_SECONDS = 60
+
+_just_registered: dict[str, FlowRun] = {}
+"""The last run that was registered here, as Prefect's server returned it: nobody else has begun it."""
 
 
 def register(
@@ -117,6 +122,8 @@ def _register(
                 ),
                 state=Pending(message=token),
             )
+        _just_registered.clear()
+        _just_registered[str(flow_run.id)] = flow_run
         run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
         with given_up(flow_run.id):
             run.describe(
@@ -173,9 +180,11 @@ def _reserved(options: RunOptions) -> dict[str, bool]:
 
 def execute(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value], options: RunOptions) -> RunSummary:
     """Run a registered run here and now, and return what became of it."""
-    with _failed_if_it_never_began(run), client_settings():
-        with client() as api:
-            flow_run = api.read_flow_run(UUID(run.run_id))
+    with _failed_if_it_never_began(run), client_settings(), sent_together():
+        flow_run = _just_registered.pop(run.run_id, None)
+        if flow_run is None:
+            with client() as api:
+                flow_run = api.read_flow_run(UUID(run.run_id))
         parameters = _for_prefect(pipeline.definition, values, secrets=True)
         run_flow(
             pipeline.flow_with(options),

@@ -21,6 +21,7 @@ from stepwell.flows.parameters.dataset_values import with_versions
 from stepwell.flows.parameters.pipeline_parameter import Value, assign
 from stepwell.flows.parameters.schema import docstring, flow_parameter, for_prefect, from_prefect
 from stepwell.flows.runs.flow_run import RunCancelled, RunOptions, run_pipeline
+from stepwell.flows.task_runs.sending import sent_together
 from stepwell.model.definitions import PipelineDefinition
 from stepwell.model.records import StepResult
 
@@ -148,7 +149,7 @@ class PipelineFlow:
         given = {
             name: for_prefect(known[name], value) if name in known else value for name, value in parameters.items()
         }
-        with client_settings():
+        with client_settings(), sent_together():
             return (self.flow_with(RunOptions(verify=True)) if verify else self.flow)(**given)  # type: ignore[no-any-return]
 
     def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:

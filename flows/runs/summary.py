@@ -129,8 +129,8 @@ class RunSummary:
         )
 
 
-def summarize(run: RunFolder) -> RunSummary:
-    """Return what is known of a run now, its secrets masked once more.
+def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
+    """Return what is known of a run now, its secrets masked once more; with what its steps `logged`, unless that is not wanted.
 
     One that claims to be running though its process is gone counts as failed.
     """
@@ -147,7 +147,10 @@ def summarize(run: RunFolder) -> RunSummary:
         status = _status_of_flow(journal)
     elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
-    steps = (_step(run, step_id, state, redact) for step_id, state in _in_order(latest_states(journal)))
+    steps = (
+        _step(run, step_id, state, redact, logged=logged)
+        for step_id, state in _in_order(latest_states(journal))
+    )
     return RunSummary(
         run_id=run.run_id,
         status=status,
@@ -233,7 +236,7 @@ def _ended_with_run(step: StepSummary, status: str) -> StepSummary:
     return replace(step, status="skipped")
 
 
-def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], str]) -> StepSummary:
+def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], str], *, logged: bool) -> StepSummary:
     summary = StepSummary(
         id=step_id,
         status=state.get("status", "waiting"),
@@ -254,6 +257,8 @@ def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], st
         undeclared_count=state.get("undeclared_count", 0),
         item_of=state.get("item_of", ""),
     )
+    if not logged:
+        return summary
     events = read_events(summary.folder(run) / "control", redact) if summary.step_run_id else []
     events += read_events(added_to(run, step_id), redact)
     return replace(summary, events=tuple(events))

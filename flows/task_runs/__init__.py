@@ -1,1 +1,1 @@
-"""What Prefect's server is told of task runs that its engine did not run: the same events, in batches."""
+"""What Prefect's server is told, many at once: of task runs that its engine did not run, lines of logs."""

@@ -67,6 +67,19 @@ def state_event(
     }
 
 
+def artifact_event(related: Sequence[Mapping[str, str]], artifact: Mapping[str, Any], at: str) -> Event:
+    """Return the event that an artifact, as the server returned it, was created at that time."""
+    named = {"prefect.resource.name": artifact["key"]} if artifact.get("key") else {}
+    return {
+        "id": str(uuid5(NAMESPACE_URL, f"{artifact['id']} created")),
+        "occurred": at,
+        "event": "prefect.artifact.created",
+        "resource": {"prefect.resource.id": f"prefect.artifact.{artifact['id']}", **named},
+        "related": related,
+        "payload": {name: artifact.get(name) for name in ("key", "type", "description")},
+    }
+
+
 def _told(state: Entered) -> dict[str, Any]:
     words = state.words[:_LONGEST_MESSAGE]
     return {"type": state.kind, "name": state.name, "message": words, "state_details": dict(state.details)}

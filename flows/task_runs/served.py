@@ -29,7 +29,8 @@ from prefect.settings import Settings, get_current_settings
 
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.patience import SECONDS_WITHOUT_ANSWER, note_missed
-from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, Entered, Event, state_event, waits_for
+from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, Entered, Event, artifact_event, state_event, waits_for
+from stepwell.flows.task_runs.sending import at_end, take
 from stepwell.model.definitions import StepDefinition
 
 try:  # the doors that are no public names of Prefect's
@@ -82,6 +83,7 @@ class ServedTaskRuns:
         self._log_handlers = list(_handlers_for_the_server())
         self._policies: dict[str, Any] = {}
         self._related: list[dict[str, str]] = []
+        self._related_to_flow: list[dict[str, str]] = []
         self._lock = threading.Lock()
         self._waiting, self._sent = _Batch(), list[tuple[str, int]]()
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-served")
@@ -150,11 +152,17 @@ class ServedTaskRuns:
 
     def tell_of(self, event: Event | None, lines: Iterable[dict[str, Any]]) -> None:
         """Let the server be told of an event, and of lines that were logged, with what waits already."""
-        new = list(lines)
+        new = [line for line in lines if not take(line)]
         with self._lock:
             self._waiting.logs += new
             if event is not None:
                 self._waiting.events.append(event)
+
+    def add_artifact(self, artifact: Mapping[str, Any]) -> None:
+        """Add the event that an artifact of the flow run was created, of which the server said this."""
+        event = artifact_event(self._related_to_flow, artifact, datetime.now(UTC).isoformat())
+        with self._lock:
+            self._waiting.events.append(event)
 
     @property
     def has_tags(self) -> bool:
@@ -183,7 +191,12 @@ class ServedTaskRuns:
             self.soon(_SECONDS_AFTER_FAILURE)
 
     def close(self) -> None:
-        """Tell the server of the rest and wait until it took that; what it does not take, `stepwell server sync` tells it."""
+        """Tell the server of the rest, once it knows how the run ended; what it does not take, `stepwell server sync` tells it."""
+        context = copy_context()
+        if not at_end(lambda: context.run(self._tell_rest)):
+            self._tell_rest()
+
+    def _tell_rest(self) -> None:
         with self._lock:
             self._closing.set()
         self._sender.shutdown(wait=True)
@@ -199,7 +212,9 @@ class ServedTaskRuns:
         try:
             with client() as api:
                 if not self._related:
-                    self._related += _related(api, self._flow_run, self._flow_name, self._tags)
+                    found = list(_objects(api, self._flow_run, self._flow_name))
+                    self._related_to_flow += [*_resources(found), *_tags(found)]
+                    self._related += [*_named(self._tags), *_resources(found), *_tags(found, but=self._tags)]
                 while batch.events:
                     self._await_recorder(api)
                     events = batch.events[:_AT_ONCE]
@@ -307,21 +322,25 @@ def _handlers_for_the_server() -> Iterator[APILogHandler]:
         logger = logger.parent if logger.propagate else None
 
 
-def _related(
-    api: SyncPrefectClient, flow_run: FlowRun, flow_name: str, own_tags: Sequence[str]
-) -> list[dict[str, str]]:
-    """Return what Prefect's engine says that a task run's states are about: its tags, its flow run, and what started that."""
-    found: list[tuple[str, Any]] = [("flow-run", flow_run), ("flow", _Named(flow_run.flow_id, flow_name))]
+def _objects(api: SyncPrefectClient, flow_run: FlowRun, flow_name: str) -> Iterator[tuple[str, Any]]:
+    """Yield what Prefect's engine says that a flow run's events are about, with its kind: the run, and what started it."""
+    yield "flow-run", flow_run
+    yield "flow", _Named(flow_run.flow_id, flow_name)
     if flow_run.deployment_id:
-        found.append(("deployment", api.read_deployment(flow_run.deployment_id)))
+        yield "deployment", api.read_deployment(flow_run.deployment_id)
     if flow_run.work_queue_id:
-        found.append(("work-queue", _Named(flow_run.work_queue_id, str(flow_run.work_queue_name))))
+        yield "work-queue", _Named(flow_run.work_queue_id, str(flow_run.work_queue_name))
     if flow_run.work_pool_name:
-        found.append(("work-pool", api.read_work_pool(flow_run.work_pool_name)))
-    inherited = {tag for _, one in found for tag in getattr(one, "tags", ())}.difference(own_tags)
-    resources = [
-        *tags_as_related_resources(own_tags),
-        *(object_as_related_resource(kind, kind, one) for kind, one in found),
-        *tags_as_related_resources(inherited),
-    ]
-    return [resource.model_dump() for resource in resources]
+        yield "work-pool", api.read_work_pool(flow_run.work_pool_name)
+
+
+def _resources(objects: Iterable[tuple[str, Any]]) -> list[dict[str, str]]:
+    return [object_as_related_resource(kind, kind, one).model_dump() for kind, one in objects]
+
+
+def _tags(objects: Iterable[tuple[str, Any]], but: Iterable[str] = ()) -> list[dict[str, str]]:
+    return _named({tag for _, one in objects for tag in getattr(one, "tags", ())}.difference(but))
+
+
+def _named(tags: Iterable[str]) -> list[dict[str, str]]:
+    return [resource.model_dump() for resource in tags_as_related_resources(tags)]

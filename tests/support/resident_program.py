@@ -24,6 +24,6 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    command = resident(sys.argv[1], (), lambda: None)
+    command = resident(sys.argv[1], lambda: None)
     if command is not None:
         command(run)

@@ -189,3 +189,18 @@ def test_prefects_own_threads_end_as_we_say(server):
     with client_settings():
         pass
     assert "patience" in QueueService._at_exit.__code__.co_filename
+
+
+def test_flows_call_the_homes_own_server_through_the_client_that_all_else_uses(stepwell_home, monkeypatch):
+    with documents.client() as api:
+        asked = []
+        send = api._client.send
+        monkeypatch.setattr(
+            api._client, "send", lambda request, **more: asked.append(request.url.path) or send(request, **more)
+        )
+        for _ in range(2):
+            with client_settings(), get_client(sync_client=True) as one:
+                assert one is api
+                assert one.read_flows(limit=1) is not None
+        assert api.hello().is_success
+    assert not any("csrf" in path for path in asked)

@@ -69,8 +69,11 @@ def test_the_latest_state_of_each_step_and_of_the_run_is_known(run: RunFolder) -
     assert run.status() == {"state": "Completed", "seconds": 2}
 
 
+NAMES = st.text().filter(lambda name: name not in run_folder._EVENT_TYPES)  # Hypothesis knows the words of the code
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=st.lists(st.dictionaries(st.text(), strategies.json_values, max_size=3), max_size=5))
+@given(events=st.lists(st.dictionaries(NAMES, strategies.json_values, max_size=3), max_size=5))
 def test_any_event_is_read_as_it_was_written(events: list[dict[str, object]], run: RunFolder) -> None:
     journal(run).unlink(missing_ok=True)
     for event in events:
@@ -232,3 +235,17 @@ def test_where_locks_are_seen_a_free_one_is_proof_enough(tmp_path: Path) -> None
         assert not (run.path / "heartbeat").exists()
     from_elsewhere(run.path / "alive.lock")
     assert not run.is_alive()
+
+
+def test_a_journal_is_understood_again_once_it_has_changed_and_each_reader_has_events_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, understood = RunFolder(tmp_path / "run"), list[object]()
+    monkeypatch.setattr(run_folder, "_is_event", lambda event: understood.append(event) or True)
+    run.append({"step": "a", "status": "running"})
+    run.journal()[0]["status"] = "changed by who read it"
+    assert RunFolder(run.path).journal() == [{"step": "a", "status": "running"}] and len(understood) == 1
+    run.append({"step": "a", "status": "done"})
+    assert [event["status"] for event in run.journal()] == ["running", "done"] and len(understood) == 3
+    (run.path / "journal.jsonl").unlink()
+    assert run.journal() == []

@@ -789,3 +789,22 @@ def test_the_store_of_the_first_release_is_read_or_cleanly_missed(tmp_path: Path
     commit(store)
     assert cached(store) == OUTPUTS
     collect(store, days=0)
+
+
+def test_what_can_not_be_believed_is_no_nearest_record_and_the_search_ends_with_one_changed_row(tmp_path, monkeypatch):
+    store = open_store(tmp_path / "store")
+    for number in range(6):
+        commit(store, fingerprint(number, "b"))
+    believed = list[str]()
+    whole = store.read_record
+    monkeypatch.setattr(store, "read_record", lambda key: (believed.append(key), whole(key))[1])
+    found = store.nearest("train.py", fingerprint(9, "b"))
+    assert found and found.fingerprint == fingerprint(5, "b")
+    assert believed == [found.key]
+    path = next((store.root / "records").glob(f"*/{found.key}.json"))
+    path.write_text(path.read_text().replace('"seconds"', '"seconds" '))  # still claims the same rows
+    path.write_text(path.read_text().replace(json.loads(path.read_text())["signature"], "0" * 64))
+    found = store.nearest("train.py", fingerprint(9, "b"))
+    assert found and found.fingerprint == fingerprint(4, "b")
+    far = store.nearest("train.py", fingerprint(9, "c"))
+    assert far and far.fingerprint == fingerprint(4, "b")

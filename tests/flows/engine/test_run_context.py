@@ -6,6 +6,7 @@ import pytest
 from stepwell import CommandStep
 
 from stepwell.errors import StepwellError
+from stepwell.flows.engine import run_context
 from stepwell.flows.engine.run_context import RunContext
 
 
@@ -99,6 +100,25 @@ def test_an_input_that_has_a_swap_file_for_a_moment_did_not_change(project):
         assert execution._is_other(context, artifact)
     finally:
         context.close()
+
+
+def test_a_call_whose_inputs_are_known_early_is_bound_once_and_what_was_seen_counts_all_the_same(
+    context, project, monkeypatch
+):
+    step = project.pipeline(project.step("s.py", "")).definition.steps[0]
+    bound, values = [], {}
+    whole = run_context.bind
+    monkeypatch.setattr(run_context, "bind", lambda *args: bound.append(args) or whole(*args))
+    early = context.call(step, values, {}, early=True)
+    seen = project.write("seen.txt", "1")
+    context.store.observe(early.fingerprint, [str(seen)])
+    late = context.call(step, values, {})
+    assert len(bound) == 1 and late.key != early.key
+    assert [row.name for row in late.fingerprint.rows if row.kind == "read"] == [str(seen)]
+    assert context.call(step, values, {}).key == late.key and len(bound) == 2  # kept for one call only
+    context.call(step, values, {}, early=True)
+    context.call(step, {"other": 1}, {})
+    assert len(bound) == 4
 
 
 def test_what_was_damaged_in_the_store_is_kept_anew_and_told(context, project):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.runs import summary
 from stepwell.flows.runs.summary import ENDED_WITH_RUN, GONE, summarize
 
 EVENTS = [
@@ -63,3 +64,15 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_taken_for_killed(run, monk
 
     monkeypatch.setattr(RunFolder, "is_alive", ends)
     assert summarize(run).status == "Finished"
+
+
+def test_what_steps_logged_is_read_only_if_it_is_wanted(run, monkeypatch):
+    read = []
+    monkeypatch.setattr(summary, "read_events", lambda folder, redact: read.append(folder) or [{"type": "metric"}])
+    whole, short = summarize(run), summarize(run, logged=False)
+    assert len(read) == 2 + len([step for step in whole.steps for _ in (1, 2) if step.step_run_id]) + len(
+        [step for step in whole.steps if not step.step_run_id]
+    )
+    assert {step.events for step in short.steps} == {()} and all(step.events for step in whole.steps)
+    assert [step.happened for step in short.steps] == [step.happened for step in whole.steps]
+    assert short.events == whole.events
