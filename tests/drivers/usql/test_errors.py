@@ -120,6 +120,8 @@ WRONG = [
     ("DECLARE @f Func<string, int> = x => 1;", (2, 12), "A function of C#", "its expression"),
     ('DECLARE @a SqlArray<string> = "a";', (2, 12), "no types here", "SQL.ARRAY<string>"),
     ("@r = SELECT (from p in Name select p) AS x FROM @v;", (2, 19), "A query in C#", "EXPLODE"),
+    ('@r = EXTRACT Id int FROM "a/*.csv" USING Extractors.Csv();', (2, 26), "There is no file", "{*}"),
+    ("@r = SELECT Id FROM @v WHERE Id > 0 && NOT Id IN (1);", (2, 40), "NOT can't stand behind &&", "AND NOT"),
     ("@r = SELECT Id, FROM @v;", (2, 17), "Something is missing before", "comma"),
     ("@r = SELECT COALESCE(Pay, 0) AS x FROM @v;", (2, 13), "There is no function COALESCE", "Write x ?? y."),
     ("@r = SELECT Concat(Name, Name) AS x FROM @v;", (2, 13), "There is no function Concat", "string.Concat"),

@@ -133,6 +133,7 @@ class Extracting(Queries, UdoArguments):
             if os.path.isfile(above):
                 self.fail(tree, "What the path has as a folder is a file", "Leave out what follows it.", file=above)
             hint = "Correct the path, or write it as an input of the step."
+            hint = "Write {*} in place of *: so U-SQL names any characters." if re.search(r"(?<!\{)\*", path) else hint
             self.fail(tree, "There is no file of that path", hint, path=path)
         for file in files.files:
             if not self.may_read(file):

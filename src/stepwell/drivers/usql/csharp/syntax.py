@@ -174,6 +174,7 @@ _MISTAKES = (
     (r"(?:System\.)?Func\b", "TYPE", "A function of C# can't be run here", "Write its expression where it is needed."),
     (r"Sql(?:Array|Map)\b", "TYPE", "SqlArray and SqlMap are no types here", "Write SQL.ARRAY<string>."),
     (r"(?<=\bfrom )\w", "", "A query in C# can't be run here", "EXPLODE the array, and write a SELECT."),
+    (r"NOT\b", "NAME", "NOT can't stand behind && or ||", "Write !( … ), or AND NOT … in place of && NOT …."),
     (r"WITH\b", "", "U-SQL has no WITH … AS", "Give the rows a name: @rows = SELECT …;"),
     (r"AS\b", "RPAR", "U-SQL has no CAST(x AS type)", "Write (int) x, int.Parse(x) or x.ToString()."),
     (r"is\b(?!\s+(?:not|null)\b)", "", "`is` of C# can't be run here", "Write x IS NULL, or compare with ==."),
