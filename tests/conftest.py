@@ -15,6 +15,7 @@ from typing import Any
 sys.dont_write_bytecode = False  # or each worker would rewrite and compile all tests again
 
 import pytest
+from forked import submitted_runs_are_forked
 from hypothesis import settings
 from projects import Project
 from savings import FIRST_SERVER, own_workspace, remember_results_of_prefect, sharing_of_first_server
@@ -22,10 +23,14 @@ from waiting import PATIENCE, ended_with_us
 
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
 os.environ.setdefault("STEPWELL_RESIDENT", "0")  # commands of tests start by themselves
+os.environ.setdefault(
+    "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED", "false"
+)  # each client would ask for a token that there is not
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")
 settings.register_profile("search", deadline=None)  # a busy machine is no failure
-settings.register_profile("repeat", deadline=None, derandomize=True)  # the same cases for the same code
+# The same cases for the same code: more of them would find something once, and then never again.
+settings.register_profile("repeat", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("repeat")
 
 Workspace = Any  # what follows is imported late, so that tests without a server don't wait for Prefect
@@ -133,7 +138,7 @@ def server(stepwell_home: Path) -> Iterator[str]:
     remember_results_of_prefect()
     process = status().pid
     assert process is not None
-    with ended_with_us(process):
+    with ended_with_us(process), submitted_runs_are_forked():
         yield url
     stop()
 

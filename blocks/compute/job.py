@@ -9,12 +9,13 @@ from typing import Any
 
 from stepwell.blocks.processes.step_channel import Serve
 from stepwell.blocks.remote.remote_store import RemoteStore
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.model.records import Exit, StepCall
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A call whose snapshot and inputs stand at these paths of this machine.
+    """A call with its snapshot, and inputs that stand at these paths of this machine.
 
     `folder` is empty, for whatever the run needs; `record` gets the logs, metrics and notes that are kept. `context` is
     what the script may ask of the run that it is part of. Through `remote_store`, data reach machines that don't share
@@ -26,13 +27,13 @@ class Job:
 
     call: StepCall
     step_run_id: str
-    snapshot: Path | None
+    snapshot: Snapshot | None
     inputs: dict[str, Path]
     folder: Path
     record: Path
     context: dict[str, Any]
     remote_store: RemoteStore | None = None
-    own_code: dict[str, Path] = field(default_factory=dict)
+    own_code: dict[str, Snapshot] = field(default_factory=dict)
     requests: Serve | None = None
     token: str = ""
     elsewhere: dict[str, tuple[Any, str]] = field(default_factory=dict)

@@ -85,4 +85,4 @@ def _is_same(one: str, other: str) -> bool:
 def python_for(job: Job, cache: Path, on_output: OnOutput, stop: StopSignal | None = None) -> Python:
     """Return how the job's script is started here."""
     interpreter = interpreter_of(job.call.definition.environment, cache, on_output, stop)
-    return Python.other(interpreter, bundle_folder(cache)) if interpreter else Python.own()
+    return Python.other(interpreter, bundle_folder(cache)) if interpreter else Python.own(cache)

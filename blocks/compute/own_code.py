@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import marshal
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.system.companions import companions
+from stepwell.blocks.system.files import remove
+from stepwell.blocks.system.home import make_folder
 from stepwell.model.records import StepCall
 from stepwell.script import launcher
 
 _CHILDREN = "STEPWELL_CHILDREN"
 WITH_CHILDREN = f'export PYTHONPATH="${_CHILDREN}${{PYTHONPATH:+:$PYTHONPATH}}"; '
 """Lets every Python that a shell starts do what the launcher does."""
+
+_STARTED = ("launcher", "watch", "own_code")
+"""What each step's Python begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +49,45 @@ class Python:
         return list(dict.fromkeys([self.module_path, *map(os.path.dirname, self.companions)]))
 
     @classmethod
-    def own(cls) -> Python:
-        """Return the interpreter in use, with the compiled launcher, which starts some milliseconds sooner."""
+    def own(cls, cache: Path) -> Python:
+        """Return the interpreter in use, with the launcher compiled, which is kept below the folder `cache`."""
         package = Path(launcher.__file__).parents[1]
-        compiled = str(getattr(launcher, "__cached__", ""))
-        started = launcher.__file__
-        with suppress(OSError):
-            if os.stat(compiled).st_mtime >= os.stat(launcher.__file__).st_mtime:
-                started = compiled
         beside = tuple(str(one.folder) for one in companions())
-        return cls(sys.executable, started, str(package.parent), str(package), beside)
+        return cls(sys.executable, compiled_launcher(cache), str(package.parent), str(package), beside)
 
     @classmethod
     def other(cls, interpreter: str, bundle: Path) -> Python:
         """Return how another interpreter starts scripts, with the worker bundle at the path where it sees it."""
         return cls(interpreter, str(bundle / "stepwell" / "script" / "launcher.py"), str(bundle), str(bundle))
+
+
+@lru_cache(maxsize=4)
+def compiled_launcher(cache: Path) -> str:
+    """Return the launcher, compiled with what it loads beside it, for the interpreter in use; its source if nothing can be kept.
+
+    Python itself keeps no bytecode of a program, and none at all where PYTHONDONTWRITEBYTECODE is set: each step would compile.
+    """
+    sources = {name: Path(launcher.__file__).with_name(f"{name}.py") for name in _STARTED}
+    header = importlib.util.MAGIC_NUMBER + bytes(12)
+    compiled = {
+        name: header + marshal.dumps(compile(path.read_bytes(), str(path), "exec", dont_inherit=True, optimize=0))
+        for name, path in sources.items()
+    }
+    target = cache / "launchers" / hashlib.sha256(b"".join(compiled.values())).hexdigest()[:16]
+    try:
+        if not target.exists():
+            make_folder(target.parent)
+            draft = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
+            for name, code in compiled.items():
+                (draft / f"{name}.pyc").write_bytes(code)
+            draft.chmod(0o755)
+            try:
+                os.rename(draft, target)
+            except OSError:  # another process was first
+                remove(draft)
+    except OSError:
+        return launcher.__file__
+    return str(target / "launcher.pyc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +147,7 @@ def _leads_to(place: str, path: str) -> bool:
 
 
 def naming_user_files(
-    redact: Callable[[str], str], call: StepCall, source: Path, snapshot: Path | None, copies: Mapping[str, Path]
+    redact: Callable[[str], str], call: StepCall, source: Path, snapshot: Snapshot | None, copies: Mapping[str, Path]
 ) -> Callable[[str], str]:
     """Return `redact`, which also names the user's files in tracebacks and warnings, where the process names its copies.
 
@@ -131,17 +164,17 @@ def naming_user_files(
     }
     if not users:
         return redact
-    named = re.compile(rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d)""")
+    named = rf"""({"|".join(map(re.escape, users))})((?:/[^"\n:]*)?)(?=", line \d|:\d)"""  # compiled if need be
     made_of = {str(source), os.path.realpath(source)}
 
     def user_file(found: re.Match[str]) -> str:
         copy, rest = found.groups()
-        if copy in made_of and not os.path.lexists(f"{snapshot}{rest}"):
+        if copy in made_of and not (snapshot and snapshot.holds(rest.strip("/"))):
             return found[0]
         return f"{users[copy]}{rest}"
 
     def redact_and_name(text: str) -> str:
         text = redact(text)
-        return named.sub(user_file, text) if any(copy in text for copy in users) else text
+        return re.sub(named, user_file, text) if any(copy in text for copy in users) else text
 
     return redact_and_name

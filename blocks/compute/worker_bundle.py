@@ -58,6 +58,8 @@ BLOCKS = {
         "table",
     ),
     "remote": ("archives", "remote_store"),
+    "store": (),
+    "store/snapshots": ("snapshot",),
     "system": ("companions", "files", "home", "locks", "modes", "temporary_folder"),
 }
 """The modules of `stepwell.blocks` that need the standard library alone, by room."""

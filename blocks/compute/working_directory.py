@@ -104,7 +104,7 @@ def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDir
     """Make the working directory of a job in the empty `folder`; `temporary` is by default a folder in it."""
     found, marked = frozenset[FileState](), 0
     if job.snapshot is not None:
-        copy_tree(job.snapshot, folder / "source")
+        job.snapshot.copy_to(folder / "source")
         marked = mark(folder / "source")
         found = frozenset(state for name in _KEPT for state in _aged(folder / "source" / name))
     directory = WorkingDirectory(folder, job.record, {}, {}, temporary or folder / "tmp", found, marked)
@@ -120,7 +120,7 @@ def prepare(job: Job, folder: Path, temporary: Path | None = None) -> WorkingDir
         made.mkdir(parents=True, exist_ok=True)
     for number, (place, kept) in enumerate(sorted(job.own_code.items())):
         directory.own_code[place] = folder / "code" / str(number) / os.path.basename(place)
-        copy_tree(kept, directory.own_code[place])
+        kept.copy_to(directory.own_code[place])
     for port in job.call.definition.inputs:
         path = _input_path(port, job.inputs[port.name], directory)
         directory.inputs[port.name] = with_files_beside(port, path, job.inputs, folder)
@@ -162,7 +162,7 @@ def note_reads(job: Job, directory: WorkingDirectory, *, folders: bool = True) -
         folder = path.endswith("/")
         if (folder and not folders) or f"{path}/".startswith(quiet) or _METADATA.search(path):
             continue
-        if (folder or written) and not os.path.lexists(job.snapshot / path):  # the script made it
+        if (folder or written) and not job.snapshot.holds(path.rstrip("/")):  # the script made it
             continue
         lines.append(json.dumps({"path": path, "inside": True, **({"silent": True} if written else {})}))
     if lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,53 +13,18 @@ from stepwell.blocks.datasets.files.paths import target_of
 from stepwell.blocks.system.temporary_folder import temporary_folder
 from stepwell.errors import UserErrorException
 from stepwell.script.tables.lazy_datasets import LazyTable
+from stepwell.script.tables.other_frames import OtherFrames
 from stepwell.script.tables.reading import frame_of
 
 
 @checked
-class TabularDataset(LazyTable, AbstractDataset):
+class TabularDataset(LazyTable, OtherFrames, AbstractDataset):
     """A table, as `Dataset.Tabular.from_delimited_files` makes it; `dataset['column']` is a column for `filter`."""
 
     def _frame(self, on_error: str, out_of_range_datetime: str) -> Any:
         found = self.current_files()
         with temporary_folder() as scratch:
             return frame_of(found.definition, found.here(scratch), on_error, out_of_range_datetime)
-
-    def to_dask_dataframe(
-        self,
-        sample_size: int = 10000,
-        dtypes: object = None,
-        on_error: str = "null",
-        out_of_range_datetime: str = "null",
-    ) -> Any:
-        """Read the table into a DataFrame of Dask.
-
-        Args:
-            sample_size: Accepted for v1's sake; not used.
-            dtypes: Accepted for v1's sake; not used.
-            on_error: As that of `to_pandas_dataframe`.
-            out_of_range_datetime: As that of `to_pandas_dataframe`.
-
-        Returns:
-            A DataFrame of Dask, of one partition.
-
-        Raises:
-            UserErrorException: A library is not installed, or a file can't be read as the definition says.
-        """
-        frame = self.to_pandas_dataframe(on_error, out_of_range_datetime)
-        return _module("dask.dataframe", "dask[dataframe]").from_pandas(frame, npartitions=1)
-
-    def to_spark_dataframe(self) -> Any:
-        """Read the table into a DataFrame of the Spark session that there is, or of a new one.
-
-        Returns:
-            A DataFrame of Spark.
-
-        Raises:
-            UserErrorException: A library is not installed, or a file can't be read as the definition says.
-        """
-        session = _module("pyspark.sql", "pyspark").SparkSession.builder.getOrCreate()
-        return session.createDataFrame(self.to_pandas_dataframe())
 
     def to_csv_files(self, separator: str = ",") -> FileDataset:
         """Return the table as files of delimited text, which are written when they are asked for.
@@ -117,13 +81,3 @@ class TabularDataset(LazyTable, AbstractDataset):
             definition = type(definition)("file", definition.places, options=definition.options)
         made = kind(definition, datastore.workspace)  # type: ignore[arg-type]
         return made if name is None else made.register(made.workspace, name, create_new_version=True)  # type: ignore[arg-type]
-
-
-def _module(name: str, package: str) -> Any:
-    """Return a module; raise UserErrorException with what to install if it is not there."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise UserErrorException(
-            f"{name} is not installed", {"reason": error}, f"Install it with `pip install '{package}'`."
-        ) from error

@@ -49,10 +49,10 @@ class ProcessTree:
         self._started = started
         self._cgroup: Cgroup | None = None
         _mains.add(self.pid)
-        self._put_tags()
+        put_tag(self.pid, self._tag)  # at once: what it starts from now on inherits it
         if cgroup is not None and cgroup.add(self.pid):  # takes the kernel up to 20 ms
             self._cgroup = cgroup
-            self._put_tags()
+        self._put_tags()
         self._descriptor = -1
         with contextlib.suppress(AttributeError, OSError):
             self._descriptor = os.pidfd_open(self.pid)

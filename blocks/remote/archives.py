@@ -6,14 +6,19 @@ import os
 import shutil
 import stat
 import tarfile
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from stepwell.blocks.system.files import copy_file
 from stepwell.model.nofollow import open_file, open_folder
+from stepwell.model.tree import Entry, Tree
 
 TOP = "data"
 """The name of the file or folder in its archive."""
+
+_CONTENT = "STEPWELL.content"
+"""Names the SHA-256 of a file whose bytes come apart from the archive."""
 
 
 def pack(tar: tarfile.TarFile, path: Path) -> None:
@@ -59,8 +64,35 @@ def _pack_file(tar: tarfile.TarFile, stream: BinaryIO, name: str) -> None:
     tar.addfile(info, stream)
 
 
-def unpack(tar: tarfile.TarFile, target: Path) -> None:
-    """Unpack files, folders and links in the empty folder; links come last, so that nothing is written through one."""
+def pack_tree(tar: tarfile.TarFile, tree: Tree, place: Callable[[Entry], Path], apart: Container[str] = ()) -> None:
+    """Add what a tree names, each file's bytes read from its `place`; of the contents that come `apart`, the names only."""
+    if not tree.is_file:
+        info = tarfile.TarInfo(TOP)
+        info.type, info.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(info)
+    for entry in tree.entries:
+        info = tarfile.TarInfo(f"{TOP}/{entry.path}" if entry.path else TOP)
+        info.mode = 0o755 if entry.executable or entry.kind == "folder" else 0o644
+        if entry.kind == "folder":
+            info.type = tarfile.DIRTYPE
+        elif entry.kind == "link":
+            info.type, info.linkname = tarfile.SYMTYPE, entry.digest
+        elif entry.digest in apart:
+            info.pax_headers = {_CONTENT: entry.digest}
+        else:
+            at = place(entry)
+            with open_file(at.parent, at.name) as stream:
+                info.size = os.fstat(stream.fileno()).st_size
+                tar.addfile(info, stream)
+            continue
+        tar.addfile(info)
+
+
+def unpack(tar: tarfile.TarFile, target: Path, fetch: Callable[[str, Path], object] | None = None) -> None:
+    """Unpack files, folders and links in the empty folder; links come last, so that nothing is written through one.
+
+    `fetch` writes the bytes of a content that came apart to a file.
+    """
     links = []
     for member in tar:
         place = target / _inside(member.name)
@@ -68,8 +100,11 @@ def unpack(tar: tarfile.TarFile, target: Path) -> None:
         if member.isdir():
             place.mkdir(exist_ok=True)
         elif member.isreg():
-            with open(place, "xb") as stream, cast("IO[bytes]", tar.extractfile(member)) as packed:
-                shutil.copyfileobj(packed, stream, 1 << 20)
+            if fetch is not None and _CONTENT in member.pax_headers:
+                fetch(member.pax_headers[_CONTENT], place)
+            else:
+                with open(place, "xb") as stream, cast("IO[bytes]", tar.extractfile(member)) as packed:
+                    shutil.copyfileobj(packed, stream, 1 << 20)
             place.chmod(0o755 if member.mode & 0o100 else 0o644)
         elif member.islnk():
             copy_file(target / _inside(member.linkname), place)

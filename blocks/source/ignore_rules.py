@@ -110,6 +110,16 @@ def _paths(line: str) -> str:
     return rf"\A{regex}(?<!/){'/?' if glob == text else '/'}\Z"
 
 
+def line_for(path: str) -> str:
+    """Return the line of an ignore file that lists one path of the directory; for what no line can hold it has a `?`."""
+    line = "".join("?" if _in_no_line(one) else f"\\{one}" if one in "\\*?[" else one for one in f"/{path}")
+    return re.sub(r" \Z", r"\\ ", line)
+
+
+def _in_no_line(character: str) -> bool:
+    return character in "\r\n" or "\udc80" <= character <= "\udcff"  # a byte that is no text
+
+
 def matching(glob: str, paths: Iterable[str]) -> list[str]:
     """Return the files that a pattern lists as an ignore file would, by themselves or by a folder above them."""
     pattern = re.compile(_paths(glob.encode(errors="surrogateescape").decode("latin-1")), re.DOTALL)

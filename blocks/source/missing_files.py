@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 _MISSES = re.compile(
@@ -19,17 +19,17 @@ _FOLDERS_UP = 2
 
 
 def missing_file_hint(
-    lines: str, source_directory: str, snapshot: Path | None, outputs: Mapping[str, Iterable[Path]]
+    lines: str, source_directory: str, holds: Callable[[str], bool] | None, outputs: Mapping[str, Iterable[Path]]
 ) -> str:
     """Return what to do about a file or folder that a script's last lines say is missing; '' if they say nothing of the kind.
 
-    `outputs` are the paths of the step's outputs, each as it is called here and where the script ran.
+    `holds` tells whether the snapshot has a path, None if there is no snapshot. `outputs` are the paths of the step's outputs, each as it is called here and where the script ran.
     """
     for line in lines.splitlines():
         found = _MODULE.search(line)
         hint = missing_module_hint(found[1], source_directory) if found else ""
         if not hint and _MISSES.search(line):
-            hint = _file_hint(line, source_directory, snapshot) or _output_hint(line, outputs)
+            hint = _file_hint(line, source_directory, holds) or _output_hint(line, outputs)
         if hint:
             return hint
     return ""
@@ -48,13 +48,13 @@ def missing_module_hint(name: str, source_directory: str) -> str:
     return ""
 
 
-def _file_hint(line: str, source_directory: str, snapshot: Path | None) -> str:
+def _file_hint(line: str, source_directory: str, holds: Callable[[str], bool] | None) -> str:
     for name in _names(line):
         if not source_directory or os.path.isabs(name) or os.path.normpath(name) in ("", "."):
             continue
         place = os.path.normpath(os.path.join(source_directory, name))
         inside = Path(place).is_relative_to(source_directory)
-        if inside and os.path.lexists(place) and snapshot is not None and not os.path.lexists(snapshot / name):
+        if inside and os.path.lexists(place) and holds is not None and not holds(name):
             return (
                 f"Let the ignore file of {source_directory} (`.amlignore` or `.gitignore`) name {name!r} no longer, or pass it as an "
                 "input: what is ignored is in no snapshot, and the script runs in one."

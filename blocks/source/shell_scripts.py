@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from stepwell.model.nofollow import open_file
+from stepwell.model.regular_files import regular_only
 
 _BEGINNING = 4096
 
 
-def windows_script(folder: Path, words: Iterable[str]) -> str:
-    """Return the first word that names a shell script in the folder whose lines end in CR LF, '' if none does."""
+def windows_script(place: Callable[[str], Path | None], words: Iterable[str]) -> str:
+    """Return the first word that names a shell script whose lines end in CR LF, as its bytes at `place` tell; '' if none does."""
     for word in words:
         name = posixpath.normpath(word)
         if not word or name.startswith(("/", "..")):
             continue
         try:
-            with open_file(folder, name) as stream:
+            found = place(name)
+            if found is None:
+                continue
+            with open(found, "rb", opener=regular_only) as stream:
                 first = stream.read(_BEGINNING).partition(b"\n")[0]
         except (OSError, ValueError):
             continue

@@ -6,13 +6,16 @@ import heapq
 import os
 from pathlib import Path
 
-from stepwell.blocks.source.ignore_rules import IGNORE_FILES, IgnoreRules
+from stepwell.blocks.source.ignore_rules import IGNORE_FILES, IgnoreRules, line_for
 from stepwell.blocks.system.home import home
 from stepwell.errors import SnapshotException, StoreException
 from stepwell.model.tree import DigestFile, Skip, Tree, plain_digest, scan
 
 SIZE_TO_WARN = 300 << 20
 """Bytes; v1 refused more."""
+
+LARGE_FILE = 50 << 20
+"""Bytes above which a file is named, and the line that leaves it out."""
 
 _NAMED = 3
 
@@ -46,15 +49,22 @@ def source_tree(directory: Path, digest_file: DigestFile = plain_digest) -> Tree
 
 
 def size_warning(directory: Path, tree: Tree) -> str | None:
-    """Return a sentence that names the total, the biggest files and a way to leave them out, if the tree is large."""
-    if tree.size <= SIZE_TO_WARN:
+    """Return a sentence that names what is large in a source directory, and the lines that leave it out; None if nothing is."""
+    large = [entry for entry in tree.entries if entry.size > LARGE_FILE]
+    if tree.size <= SIZE_TO_WARN and not large:
         return None
-    biggest = heapq.nlargest(_NAMED, tree.entries, key=lambda entry: entry.size)
+    biggest = heapq.nlargest(_NAMED, large or tree.entries, key=lambda entry: entry.size)
     files = ", ".join(f"{_printable(entry.path)} ({_megabytes(entry.size)})" for entry in biggest if entry.size)
+    more = f" and {len(large) - len(biggest)} more above {_megabytes(LARGE_FILE)}" if len(large) > len(biggest) else ""
     ignore_file = IgnoreRules.read(directory).source or IGNORE_FILES[0]
+    beginning = f"The source directory {_printable(str(directory))} holds {_megabytes(tree.size)}, most of it in"
+    if not large:
+        hint = f"list what the scripts don't read in its {ignore_file}, and keep data in a datastore."
+        return f"{beginning} {files}: {hint}"
+    lines = ", ".join(f"`{line_for(entry.path)}`" for entry in biggest)
     return (
-        f"The source directory {_printable(str(directory))} holds {_megabytes(tree.size)}, most of it in {files}: "
-        f"list what the scripts don't read in its {ignore_file}, and keep data in a datastore."
+        f"{beginning} {files}{more}, which every step copies: unless the scripts read {'them' if large[1:] else 'it'} there, "
+        f"add {lines} to its {ignore_file}, and pass data as inputs."
     )
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -19,8 +19,9 @@ from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.living import is_owner_name, locks_travel, noticed_dead, owners
 from stepwell.blocks.system.locks import can_lock, exclusive
 from stepwell.errors import StoreException
-from stepwell.model.regular_files import read_bytes
-from stepwell.model.tree import scan
+from stepwell.model.digests import file_digest
+from stepwell.model.regular_files import read_bytes, regular_only
+from stepwell.model.tree import Entry, scan
 
 _DAY = 86_400
 _GRACE_SECONDS = 3_600
@@ -29,15 +30,16 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Verification:
-    """How many results were checked, and a sentence for each damage."""
+    """How many results were checked, a sentence for each damage, and how many files of snapshots were checked, too."""
 
     checked: int
     damaged: tuple[str, ...]
+    files: int = 0
 
 
 @dataclass(frozen=True)
 class Amount:
-    """Records, trees and bytes: what there is, or what was removed.
+    """Records, trees, files of snapshots and bytes: what there is, or what was removed.
 
     `unreadable` are records and runs that can't be read or understood. They stay, with all that they may need.
     """
@@ -46,6 +48,7 @@ class Amount:
     trees: int
     bytes: int
     unreadable: tuple[Path, ...] = ()
+    files: int = 0
 
 
 def verify(store: Store) -> Verification:
@@ -63,7 +66,50 @@ def verify(store: Store) -> Verification:
                 seen[artifact.digest] = _damage(tree, artifact.digest) if expected else ""
             if seen[artifact.digest]:
                 damaged.append(f"output {name!r} of {record.step!r} ({path.stem[:12]}): {seen[artifact.digest]}")
-    return Verification(count, tuple(damaged))
+    blobs = list(_blobs(store))
+    wrong = {path.name: words for path in blobs if (words := _blob_damage(path))}
+    damaged += _named(store, wrong) if wrong else ()
+    try:
+        damaged += (
+            f"snapshot {d[:12]} of what is published: {words}"
+            for d in sorted(claimed(store))
+            if (words := _gone(store, d))
+        )
+    except StoreException as error:
+        damaged.append(error.message)
+    return Verification(count, tuple(damaged), len(blobs))
+
+
+def _blob_damage(path: Path) -> str:
+    try:
+        with open(path, "rb", opener=regular_only) as stream:
+            return "" if file_digest(stream) == path.name else "its bytes are not those that were kept"
+    except FileNotFoundError:  # collected in between
+        return ""
+    except OSError as error:
+        return f"it can't be read: {error}"
+
+
+def _named(store: Store, wrong: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each damaged file, with the names that it has in snapshots."""
+    names: dict[str, str] = {}
+    for path in (store.root / "manifests").glob("*/*.json"):
+        tree = store.manifest(path.stem)
+        names |= {entry.digest: entry.path for entry in tree.entries if entry.digest in wrong} if tree else {}
+    for content, words in sorted(wrong.items()):
+        name = names.get(content, "").encode("utf-8", "backslashreplace").decode()
+        yield f"file {name or 'of no known name'} of snapshots ({content[:12]}): {words}"
+
+
+def _gone(store: Store, digest: str) -> str:
+    """Return what a claimed snapshot lacks, '' if nothing; of one that is kept as a folder, whether its bytes are right."""
+    found = store.snapshot(digest)
+    if found is None or (found.tree is not None and store.is_promised(digest)):
+        return "" if store.is_promised(digest) else "it is gone"
+    if found.tree is None:
+        return _damage(found.folders[0], digest)
+    lost = [e.path for e in found.tree.entries if e.kind == "file" and not found.place_of(e).exists()]
+    return f"{lost[0]} is gone" + (f", and {len(lost) - 1} more" if lost[1:] else "") if lost else ""
 
 
 def _damage(path: Path, digest: str) -> str:
@@ -105,12 +151,15 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
             for tree in _trees(store)
             if needed.lacks(tree.name) and (newest is None or tree.stat().st_mtime < newest)
         }
+        files = _unneeded_files(store, needed, newest)
         if not dry_run:
+            files = {path: size for path, size in files.items() if _moved(path, trash / path.name)}
             trees = {tree: size for tree, size in trees.items() if _moved(tree, trash / f"tree-{tree.name}")}
             for number, path in enumerate(_index(store, {path.stem for path in expired})):
                 _moved(path, trash / f"index-{number}")
     inputs = _unused_inputs(store, cutoff)
-    amount = Amount(len(expired), len(trees), sum((*trees.values(), *inputs.values())), tuple(unreadable))
+    size = sum((*trees.values(), *files.values(), *inputs.values()))
+    amount = Amount(len(expired), len(trees), size, tuple(unreadable), len(files))
     remove(trash)
     for leftover in () if dry_run else chain(inputs, _leftovers(store, idle=not living)):  # each while its lock is held
         with suppress(OSError):  # another user's
@@ -161,8 +210,8 @@ def _moved(path: Path, target: Path) -> bool:
 
 def measure(store: Store) -> Amount:
     """Return how much the store holds."""
-    trees = list(_trees(store))
-    return Amount(sum(1 for _ in store.records()), len(trees), sum(map(_bytes, trees)))
+    trees, files = list(_trees(store)), [path.lstat().st_size for path in _blobs(store)]
+    return Amount(sum(1 for _ in store.records()), len(trees), sum(map(_bytes, trees)) + sum(files), files=len(files))
 
 
 def _runs(store: Store) -> Iterator[RunFolder]:
@@ -199,6 +248,25 @@ def _index(store: Store, keys: set[str]) -> list[Path]:
 def _trees(store: Store) -> Iterator[Path]:
     """Yield the kept trees; what else stands among them is not ours to judge."""
     yield from sorted(path for path in (store.root / "trees").glob("*/*") if _DIGEST.fullmatch(path.name))
+
+
+def _blobs(store: Store) -> Iterator[Path]:
+    """Yield the files of snapshots, by content; what else stands among them is not ours to judge."""
+    yield from sorted(path for path in (store.root / "blobs").glob("*/*") if _DIGEST.fullmatch(path.name))
+
+
+def _unneeded_files(store: Store, needed: _Needed, newest: float | None) -> dict[Path, int]:
+    """Return the files that no needed snapshot names, and are old enough, with their bytes."""
+    if not needed.knows_all:
+        return {}
+    named = {entry.digest for digest in needed.trees for entry in _entries(store, digest)}
+    found = {path: path.lstat() for path in _blobs(store) if path.name not in named}
+    return {path: status.st_size for path, status in found.items() if newest is None or status.st_mtime < newest}
+
+
+def _entries(store: Store, digest: str) -> tuple[Entry, ...]:
+    tree = store.manifest(digest)
+    return tree.entries if tree else ()
 
 
 def _is_expired(record: Path, cutoff: float) -> bool:

@@ -1,7 +1,8 @@
 """The store of results: outputs kept by content, records signed, a result returned only after its bytes were checked.
 
-trees/<digest>/data      the bytes of an output or a snapshot, write-protected
-manifests/<digest>.json  what a tree consists of, also of inputs that are not kept: names what changed
+trees/<digest>/data      the bytes of an output, write-protected; earlier releases kept snapshots so, too
+blobs/<sha256>           the bytes of one file of snapshots, write-protected
+manifests/<digest>.json  what a tree or a snapshot consists of, also of inputs that are not kept: names what changed
 records/<key>.json       a signed record: the only truth about a result
 index/, observed/        finds the nearest earlier record, and reads that no row declared; both can be lost
 work/, alive/            scratch of running steps, and whose it is, by locks of those who live
@@ -12,35 +13,28 @@ deliveries/              what was put at destinations
 
 from __future__ import annotations
 
-import copy
 import errno
 import hmac
 import json
 import os
-import tempfile
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.store.run_folder import RunFolder, readable_runs
-from stepwell.blocks.store.sharing import NotShared
 from stepwell.blocks.store.stat_cache import StatCache
-from stepwell.blocks.system.disk import can_be_written, told_if_closed, words_of
-from stepwell.blocks.system.files import copy_named, fan_out, has_second_name, protect, remove, write_atomically
-from stepwell.blocks.system.files import move as move_path
+from stepwell.blocks.store.trees import Trees
+from stepwell.blocks.system.disk import told_if_closed, words_of
+from stepwell.blocks.system.files import fan_out, write_atomically
 from stepwell.blocks.system.home import make_folder
-from stepwell.blocks.system.living import Owner
 from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
-from stepwell.blocks.system.modes import share
-from stepwell.errors import StoreException
 from stepwell.model.digests import digest, encode
 from stepwell.model.fingerprint import Fingerprint, code_key, partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import read_bytes
-from stepwell.model.tree import DigestFile, Tree, scan
+from stepwell.model.tree import Tree
 
 FORMAT = 1
 _NEAREST = 20
@@ -53,157 +47,13 @@ class Miss:
     reason: str = ""
 
 
-class Store(NotShared):
+class Store(Trees):
     """The results of one workspace on this machine. If its folder is read-only, new results go to a scratch folder."""
 
     def __init__(self, root: Path, signing_key: str, digests: StatCache) -> None:
-        self.root = root
-        self.digests = digests
+        super().__init__(root, digests)
         self._signing_key = signing_key
-        self._scratch = None if can_be_written(root) else Path(tempfile.mkdtemp(prefix="stepwell-"))
-        if self._scratch:
-            weakref.finalize(self, remove, self._scratch)
         self.locks = KeyLocks(self.written / "locks")
-        self._owner = Owner(self.owners_folder)
-
-    def reading_all(self) -> Store:
-        """Return the same store as one that believes no remembered digest, but reads every byte."""
-        twin = copy.copy(self)
-        twin.digests = self.digests.reading_all()
-        return twin
-
-    @property
-    def written(self) -> Path:
-        """The folder that new results go to: the store's own, or the scratch folder if that is read-only."""
-        return self._scratch or self.root
-
-    @property
-    def read_only(self) -> bool:
-        """Whether new results are kept for this process only."""
-        return self._scratch is not None
-
-    @property
-    def lock_file(self) -> Path:
-        """Held shared by whoever adds or looks up a result, exclusively by the collector of garbage."""
-        return self.written / "store.lock"
-
-    @property
-    def owners_folder(self) -> Path:
-        """Where it is told who lives of those who have scratch folders."""
-        return self.written / "alive"
-
-    @property
-    def _roots(self) -> tuple[Path, ...]:
-        """Where results are read, newest first."""
-        return (self._scratch, self.root) if self._scratch else (self.root,)
-
-    # Trees ----------------------------------------------------------------------------------------------------------
-
-    def tree_path(self, tree: str) -> Path:
-        """Return where the bytes of a kept tree are, whether or not they are there."""
-        place = fan_out(self.written / "trees", tree) / "data"
-        return fan_out(self.root / "trees", tree) / "data" if self._scratch and not place.exists() else place
-
-    def tree_at(self, path: Path, *, many: bool = False) -> Tree:
-        """Return the tree at `path`, with remembered digests where there are. `many`: look them up in bulk."""
-        if not many:
-            return scan(path, self.digests.digest_file)
-        with self.digests.under(path) as digest_file:
-            return scan(path, digest_file)
-
-    def add_tree(self, source: Path, tree: Tree, *, move: bool) -> None:
-        """Keep what `tree`, the tree at `source`, names. `move`: the bytes are the store's own from now on.
-
-        A copy that came out other than `tree` has it, since a file changed meanwhile, raises StoreException.
-        """
-        self.note_tree(tree)
-        if not self.tree_intact(tree.digest):
-            self._keep_tree(tree.digest, lambda place: self._stage(source, place, tree, owned=move))
-        if move:
-            remove(source)
-
-    def _keep_tree(self, tree: str, write: Callable[[Path], None]) -> None:
-        """Let the bytes of a tree be written, and keep them."""
-        scratch = self.scratch_folder()
-        try:
-            place = fan_out(self.written / "trees", tree)
-            make_folder(place.parent)
-            make_folder(scratch / "tree")
-            share(scratch / "tree", place.parent)
-            write(scratch / "tree" / "data")
-            self._install(scratch / "tree", place, tree)
-        finally:
-            remove(scratch)
-
-    def _stage(self, source: Path, target: Path, tree: Tree, *, owned: bool) -> None:
-        if owned and not source.is_symlink() and not has_second_name(source):  # what links point to is not ours
-            move_path(source, target)
-            if scan(target, _known_digests(target, tree)).digest != tree.digest:
-                raise StoreException("A file changed while it was kept", {"path": source}, "Start again.")
-        else:
-            copy_named(source, target, tree)
-            if scan(target).digest != tree.digest:
-                raise StoreException("A file changed while it was copied", {"path": source}, "Start again.")
-        protect(target)
-
-    def _install(self, scratch: Path, place: Path, tree: str) -> None:
-        for _ in range(5):
-            try:
-                with told_if_closed("A result can't be put into the store", place):
-                    os.rename(scratch, place)
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                    raise
-                if self.tree_intact(tree):  # another process was first
-                    return
-                self.discard_tree(tree)
-            else:
-                return
-        raise StoreException("A result can't be put into the store", {"place": place}, "Run the step again.")
-
-    def discard_tree(self, tree: str) -> None:
-        """Remove the tree, at once out of everybody's sight."""
-        for root in {self.root, self.written}:
-            place = fan_out(root / "trees", tree)
-            if os.path.lexists(place):
-                trash = self.trash_folder()
-                with suppress(OSError):
-                    os.rename(place, trash / "tree")
-                remove(trash)
-
-    def tree_intact(self, tree: str) -> bool:
-        """Return whether the kept bytes are those that the digest names."""
-        try:
-            return self.tree_at(self.tree_path(tree)).digest == tree
-        except (OSError, StoreException):
-            return False
-
-    def note_tree(self, tree: Tree) -> None:
-        """Save what the tree consists of, for explanations later on."""
-        path = fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
-        if not path.exists():
-            write_atomically(path, encode(tree.to_json()))
-
-    def manifest(self, tree: str) -> Tree | None:
-        """Return what the tree consists of, or None if that is not known or damaged."""
-        for root in self._roots:
-            path = fan_out(root / "manifests", tree).with_suffix(".json")
-            with suppress(OSError):
-                data = read_bytes(path)
-                with suppress(ValueError, TypeError, RecursionError):
-                    found = Tree.from_json(json.loads(data))
-                    if found.digest == tree:
-                        return found
-                path.unlink()  # so that it is written anew
-        return None
-
-    def explain_trees(self, earlier: str, later: str) -> tuple[str, ...]:
-        """List the files that differ between two trees, in words; the first five and a count."""
-        before, after = self.manifest(earlier), self.manifest(later)
-        if before is None or after is None or (before.is_file and after.is_file):
-            return ()
-        words = after.diff(before)
-        return words if len(words) <= 5 else (*words[:5], f"and {len(words) - 5} more")
 
     # Records --------------------------------------------------------------------------------------------------------
 
@@ -306,18 +156,6 @@ class Store(NotShared):
 
     # Folders --------------------------------------------------------------------------------------------------------
 
-    def scratch_folder(self) -> Path:
-        """Make a new empty folder on the store's own file system, which stays while this store is in use here."""
-        folder = self.written / "work"
-        make_folder(folder)
-        return Path(tempfile.mkdtemp(prefix=f"{self._owner.name()}-", dir=folder))
-
-    def trash_folder(self) -> Path:
-        """Make a scratch folder for what is to be removed: what this user may not remove, its owner finds there."""
-        folder = self.scratch_folder()
-        share(folder, folder.parent)
-        return folder
-
     def run_folder(self, run_id: str) -> Path:
         """Return the folder of a run's files, whether or not it is there."""
         folder = self.root / "runs" / run_id
@@ -345,19 +183,6 @@ class Store(NotShared):
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def _damage(self, tree: str) -> str:
-        path = self.tree_path(tree)
-        try:
-            found = self.tree_at(path)
-        except FileNotFoundError:
-            return "is gone"
-        except (OSError, StoreException) as error:
-            return f"can't be read: {words_of(error)}"
-        if found.digest == tree:
-            return ""
-        known = self.manifest(tree)
-        return f"was damaged ({', '.join(found.diff(known)[:3])})" if known else "was damaged"
-
     def _record_path(self, key: str) -> Path:
         return fan_out(self.root / "records", key).with_suffix(".json")
 
@@ -375,12 +200,6 @@ class Store(NotShared):
 
     def _observed_path(self, root: Path, fingerprint: Fingerprint) -> Path:
         return fan_out(root / "observed", code_key(fingerprint)).with_suffix(".json")
-
-
-def _known_digests(root: Path, tree: Tree) -> DigestFile:
-    """Return what finds the digests of files by their paths in `tree`: to compare all but their bytes."""
-    known, start = {entry.path: entry.digest for entry in tree.entries}, len(os.path.realpath(root)) + 1
-    return lambda path, _: known.get(path[start:], "")
 
 
 def _names(folder: Path) -> list[str]:

@@ -65,7 +65,17 @@ def copy_file(source: str | Path, target: str | Path, *, below: Path | None = No
     """
     folder, name = _trusted(source) if below is None else (below, os.path.relpath(source, below))
     with open_file(folder, name) as read, open(target, "wb") as write:
-        _copy_stream(read, write)
+        copy_stream(read, write)
+
+
+def copy_stream(read: IO[bytes], write: IO[bytes]) -> None:
+    """Copy the rest of an open file and its executable bit to another one, sharing blocks if the file system can."""
+    try:
+        fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())
+    except OSError:
+        shutil.copyfileobj(read, write, 1 << 20)
+    if os.fstat(read.fileno()).st_mode & 0o100:
+        os.fchmod(write.fileno(), 0o755)
 
 
 FileState = tuple[int, int, int]
@@ -217,15 +227,6 @@ def _trusted(source: str | Path) -> tuple[Path, str]:
     return Path(os.path.dirname(real)), os.path.basename(real)
 
 
-def _copy_stream(read: IO[bytes], write: IO[bytes]) -> None:
-    try:
-        fcntl.ioctl(write.fileno(), _FICLONE, read.fileno())
-    except OSError:
-        shutil.copyfileobj(read, write, 1 << 20)
-    if os.fstat(read.fileno()).st_mode & 0o100:
-        os.fchmod(write.fileno(), 0o755)
-
-
 def _copy_folder(read: int, write: int, without: Container[FileState], depth: int = 0) -> None:
     """Copy what an open folder holds into another one."""
     for child in _children(read, depth):
@@ -250,7 +251,7 @@ def _copy_folder(read: int, write: int, without: Container[FileState], depth: in
                     continue
                 handle = os.open(name, _NEW | os.O_TRUNC, 0o666, dir_fd=write)
                 with os.fdopen(handle, "wb") as target:
-                    _copy_stream(source, target)
+                    copy_stream(source, target)
 
 
 def _children(folder: int, depth: int = 0) -> list[os.DirEntry[str]]:

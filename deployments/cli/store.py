@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from stepwell.blocks.store.maintenance import Amount
     from stepwell.blocks.store.shared.shared_store import SharedStore
     from stepwell.flows.public.workspace import Workspace
 
@@ -43,7 +44,8 @@ def verify(
     checked = sum(report.checked for report in reports)
     damaged += [damage for report in reports for damage in report.damaged]
     if as_json:
-        print(json.dumps({"checked": checked, "damaged": damaged}))
+        files = sum(getattr(report, "files", 0) for report in reports)
+        print(json.dumps({"checked": checked, "files": files, "damaged": damaged}))
     else:
         for damage in damaged:
             print(f"Damaged: {damage}")
@@ -71,7 +73,7 @@ def gc(
     def collected(found: Workspace) -> tuple[()]:
         word, store = "Would remove" if dry_run else "Removed", found.store
         report = collect(store, days=days, dry_run=dry_run)
-        print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}, from {store.root}")
+        print(f"{word} {report.records} results and {_kept(report)}, {_size(report.bytes)}, from {store.root}")
         runs = collect_runs(store, Limits(), dry_run=dry_run)
         print(f"{word} {runs.runs} runs, {_size(runs.bytes)}, from {store.root}")
         tell_unreadable((*report.unreadable, *runs.unreadable))
@@ -186,7 +188,12 @@ def size(workspace: str = _WORKSPACE) -> None:
     from stepwell.deployments.lookup.workspaces import find_stores, of_each
 
     for root, report in of_each(find_stores(workspace), lambda found: [(found.store.root, measure(found.store))]):
-        print(f"{report.records} results, {report.trees} folders, {_size(report.bytes)} in {root}")
+        print(f"{report.records} results, {_kept(report)}, {_size(report.bytes)} in {root}")
+
+
+def _kept(report: Amount) -> str:
+    files = f" and {report.files} files of snapshots" if report.files else ""
+    return f"{report.trees} folders{files}"
 
 
 def _size(number: float) -> str:

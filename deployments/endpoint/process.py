@@ -44,6 +44,7 @@ def server_settings(proxies: Sequence[str] = (), **limits: Any) -> dict[str, Any
     connections = Connections(ConnectionLimits(proxies=networks(proxies), **limits))
     return {
         "http": partial(GuardedProtocol, connections),
+        "loop": "asyncio",
         "ws": "none",  # would leave the protocol that has the deadlines
         "proxy_headers": bool(proxies),
         "forwarded_allow_ips": [*proxies],

@@ -391,7 +391,7 @@ def _folder(source_directory: str | PurePath | None, script: str) -> Path:
     if not (folder / script).is_file():
         raise UserErrorException(
             f"The module's script is not at {folder / script}",
-            hint="Correct `script_name`, or pass `source_directory=`.",
+            hint="Correct its name, or pass `source_directory=`.",
         )
     return folder.absolute()
 

@@ -22,12 +22,7 @@ from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.disk import SHARE_HINT
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace import models
-from stepwell.errors import (
-    StepCancelledException,
-    StepFailedException,
-    StepwellError,
-    StoreException,
-)
+from stepwell.errors import StepCancelledException, StepFailedException, StepwellError, StoreException
 from stepwell.flows.engine.materialization import materialize, output_path, place_beside
 from stepwell.flows.engine.observed_reads import (
     account_for_imports,
@@ -55,10 +50,16 @@ _READ_ONLY_DATABASE = re.compile(r"attempt to write a readonly database|unable t
 _LOOKS, _PAUSE_SECONDS = 3, 0.1
 
 
-def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
+def perform(
+    context: RunContext,
+    call: StepCall,
+    step_run_id: str,
+    on_output: Callable[[str], None],
+    on_end: Callable[[], None] = lambda: None,
+) -> StepRecord:
     """Run the call now and return its committed record; raise StepFailedException for a failure of any kind.
 
-    `on_output` gets the script's output as it comes.
+    `on_output` gets the script's output as it comes; `on_end` is called once it has ended well and its target is free again.
     """
     record_folder = context.run.step_folder(step_run_id)
     remove(record_folder)  # what an attempt before this one left
@@ -87,6 +88,7 @@ def perform(context: RunContext, call: StepCall, step_run_id: str, on_output: Ca
             context.emit({"step": call.definition.id, "differs": list(differs)})
         started, clock = datetime.now(UTC), time.monotonic()
         finished = run_job(context, job, session, on_output)
+        on_end()
         _check_inputs(context, call)
         call = account_for_imports(context, call, read_imported(job.imported))
         noted = read_notes(job.reads, inside_only=not finished.same_files)
@@ -185,7 +187,7 @@ def _check_exit(job: Job, finished: Finished) -> None:
         )
     else:
         cause = f"was ended by signal {-end.code}" if end.code < 0 else f"failed with exit code {end.code}"
-        script = windows_script(job.snapshot, words_of(job.call.definition)) if job.snapshot else ""
+        script = windows_script(job.snapshot.place, words_of(job.call.definition)) if job.snapshot else ""
         usual = "Read the whole log, mend the script, and run the pipeline again."
         hint = line_ends_hint(script) if script else _hint_for(job, finished, lines) or usual
         title = f"The step {name!r} {cause}"
@@ -208,7 +210,8 @@ def _hint_for(job: Job, finished: Finished, lines: str) -> str:
             for name, path in finished.outputs.items()
             if name != BESIDE
         }
-        return missing_file_hint(lines, job.call.definition.source_directory, job.snapshot, seen)
+        holds = job.snapshot.holds if job.snapshot else None
+        return missing_file_hint(lines, job.call.definition.source_directory, holds, seen)
     names = " and ".join(map(repr, named or places))
     return f"Pass the input {names} with `as_download()`: it is then a copy, which the step may write to and beside."
 

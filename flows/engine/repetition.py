@@ -16,6 +16,7 @@ from stepwell.blocks.compute.job import Job
 from stepwell.blocks.differences.differences import differences
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.blocks.store.sharing import LostBytes
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.system.files import copy_named, remove
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepFailedException, StepwellError, StoreException, UserErrorException
@@ -100,7 +101,7 @@ class _Place:
             title, hint = f"The step {call.definition.name!r} can't be run here", "Free space or mend the folder."
             raise StepFailedException(title, {"reason": error, "folder": place}, hint) from error
 
-    def _snapshot(self, call: StepCall) -> Path | None:
+    def _snapshot(self, call: StepCall) -> Snapshot | None:
         """Return a copy of the call's snapshot, which no collector of garbage knows of."""
         if not call.definition.source_directory:
             return None
@@ -108,10 +109,13 @@ class _Place:
         if not copy.exists():
             source = self.context.source(call.definition.source_directory)
             copy.parent.mkdir(exist_ok=True)
-            copy_named(source.root, copy, source.tree)
+            if source.snapshot is not None:
+                source.snapshot.copy_to(copy)
+            else:
+                copy_named(source.root, copy, source.tree)
             if scan(copy).digest != call.snapshot:
                 raise StoreException("A file changed while it was copied", {"path": source.root}, "Start again.")
-        return copy
+        return Snapshot(call.snapshot, (copy,))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.source.snapshot import size_warning, source_tree
+from stepwell.blocks.store.snapshots.snapshot import UNREAD, Snapshot
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import remove
 from stepwell.errors import ComputeTargetException, SnapshotException, StoreException, UserErrorException
@@ -39,21 +40,28 @@ def frozen_places(snapshots: Iterable[str]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def fetch_snapshot(store: Store, remote_store: RemoteStore | None, directory: str, digest: str) -> None:
+def fetch_snapshot(
+    store: Store, remote_store: RemoteStore | None, directory: str, digest: str, damage: str = ""
+) -> None:
     """Copy a snapshot that the store lacks, or has damaged, from the remote store; raise SnapshotException if it can't be."""
     if remote_store is None or not remote_store.has(digest):
-        raise SnapshotException(
-            "A snapshot is gone or damaged, so its steps can't run",
-            {"source directory": directory, "snapshot": digest, "store": store.root},
-            "Publish or submit the pipeline again; let machines share the store's folder, "
-            "or make a remote datastore the workspace's default.",
-        )
+        raise _lost(store, directory, digest, damage)
     scratch = store.scratch_folder()
     try:
         found = remote_store.get_tree(digest, scratch / "snapshot")
-        store.add_tree(found, store.tree_at(found), move=True)
+        store.add_snapshot(found, store.tree_at(found))
     finally:
         remove(scratch)
+
+
+def _lost(store: Store, directory: str, digest: str, damage: str) -> SnapshotException:
+    facts = {"source directory": directory, "snapshot": digest, "store": store.root, "reason": damage}
+    return SnapshotException(
+        "A snapshot is gone or damaged, so its steps can't run",
+        {name: value for name, value in facts.items() if value},
+        "Publish or submit the pipeline again; let machines share the store's folder, "
+        "or make a remote datastore the workspace's default.",
+    )
 
 
 class RunSources:
@@ -69,6 +77,7 @@ class RunSources:
         self._frozen = dict(snapshots)
         self._modules: dict[tuple[str, str], str] = {}
         self._sources: dict[str, Source] = {"": EMPTY_SOURCE}
+        self._snapshots: dict[str, Snapshot] = {}
         self._relied: dict[str, set[str]] = {}
         self._lock = threading.RLock()
 
@@ -125,7 +134,8 @@ class RunSources:
         """Put a source in the store, as it is now if files changed on which no call relies, and return the digest."""
         for left in reversed(range(_LOOKS)):
             try:
-                self.store.add_tree(source.root, source.tree, move=False)
+                for damage in self.store.add_snapshot(source.root, source.tree):
+                    self.warn(f"Of the kept snapshot of {directory}, {damage}: it was kept anew")
                 break
             except (FileNotFoundError, StoreException):
                 now = self._live_source(directory)
@@ -140,9 +150,13 @@ class RunSources:
         self.snapshot(call)
         return replace(call, snapshot=self._frozen.get(call.definition.source_directory, call.snapshot))
 
-    def own_code(self, call: StepCall) -> dict[str, Path]:
+    def own_code(self, call: StepCall) -> dict[str, Snapshot]:
         """Return the kept copies of modules that the call imports from outside of its source, by their places."""
-        return {module.place: self.store.tree_path(module.digest) for module in call.own_code if module.digest}
+        kept = {module.place: module.digest for module in call.own_code if module.digest}
+        with self._lock:
+            if any(map(self.store.snapshot_damage, kept.values())):
+                self.snapshots()
+        return {place: self._kept(place, digest) for place, digest in kept.items()}
 
     def _keep_module(self, step: StepDefinition, path: str) -> str:
         """Return the digest of a module outside of the step's source; '' if it can't be kept, which is warned of."""
@@ -155,22 +169,34 @@ class RunSources:
             self.warn(f"Step {step.name!r} imports {path}, which can't be kept with the run: {error.title}")
             return ""
 
-    def snapshot(self, call: StepCall) -> Path | None:
-        """Return the folder of the call's snapshot in the store, None if the step needs no source."""
-        if not call.definition.source_directory:
+    def snapshot(self, call: StepCall) -> Snapshot | None:
+        """Return the call's snapshot as the store keeps it, None if the step needs no source."""
+        directory = call.definition.source_directory
+        if not directory:
             return None
         with self._lock:
             self.snapshots()
-        return self.store.tree_path(self._frozen.get(call.definition.source_directory, call.snapshot))
+        return self._kept(directory, self._frozen.get(directory, call.snapshot))
+
+    def _kept(self, directory: str, digest: str) -> Snapshot:
+        """Return a snapshot that was kept; of large files, which are copied unread, it is checked that they still are right."""
+        with self._lock:
+            found = self._snapshots.get(digest) or self.store.snapshot(digest)
+            damage = self.store.snapshot_damage(digest, UNREAD) if found else "it is gone"
+            if found is None or damage:
+                raise _lost(self.store, directory, digest, damage)
+            self._snapshots[digest] = found
+            return found
 
     def _frozen_source(self, directory: str) -> Source | None:
         digest = self._frozen.get(directory)
         if digest is None:
             return None
-        if not self.store.tree_intact(digest):
-            fetch_snapshot(self.store, self.remote_store, directory, digest)
-        place = self.store.tree_path(digest)
-        return Source(place, self.store.manifest(digest) or self.store.tree_at(place), directory)
+        if damage := self.store.snapshot_damage(digest):
+            fetch_snapshot(self.store, self.remote_store, directory, digest, damage)
+        found = self.store.snapshot(digest)
+        assert found
+        return Source(found.folders[0], found.tree or self.store.tree_at(found.folders[0]), directory, found)
 
     def _live_source(self, directory: str) -> Source:
         root = Path(directory)

@@ -8,12 +8,14 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from prefect.exceptions import TerminationSignal
 
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.errors import StepwellError
+from stepwell.flows.engine.performing import Performed, Performing
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import (
@@ -39,6 +41,12 @@ _MOST_REWOUND = 3
 """How often a step waits for lost bytes to be made again, before that fails it."""
 
 _FAILED = "another step failed"
+
+
+class _Freed(NamedTuple):
+    """A step whose target has done its part: the result has yet to be kept, while the next step is at work."""
+
+    id: str
 
 
 @dataclass
@@ -85,13 +93,14 @@ class Engine:
         self._keys: Counter[str] = Counter()
         self._same: dict[str, list[str]] = defaultdict(list)
         self._settled: set[str] = set()
-        self._dispatched: set[str] = set()
+        self._dispatched: dict[str, _Queue] = {}
         self._postponed: dict[str, tuple[StepCall, CacheDecision]] = {}
         self._queues: dict[_Queue, list[tuple[int, str]]] = defaultdict(list)
         self._in_use: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-        self._ended: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[str | _Freed] = queue.SimpleQueue()
         self._outcome = Outcome()
         self._serving = Serving.of_current_flow(context, self._ended.put)
+        self._performing = Performing(self._serving, len(self._steps)) if self._serving else None
 
     def run(self) -> Outcome:
         """Run every step and return the outcome. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
@@ -104,6 +113,8 @@ class Engine:
 
     def tell_rest(self) -> None:
         """Tell Prefect's server of the steps of which it does not know yet. To be called at the end, if the server answers."""
+        if self._performing:
+            self._performing.close()
         if self._serving:
             self._serving.close()
 
@@ -174,7 +185,7 @@ class Engine:
             heapq.heappop(self._queues[name])
             launched = self._postponed.pop(step_id, None)
             if launched and step_id in self._waiting:  # it may wait again for what was lost
-                self._launch(self._steps[step_id], *launched)
+                self._launch(name, self._steps[step_id], *launched)
 
     def _has_room(self, name: _Queue) -> bool:
         if name is None:
@@ -183,7 +194,7 @@ class Engine:
         capacity, in_use = self._context.compute(target).capacity(), self._in_use[target]
         return all(in_use[what] + amount <= capacity[what] + _ROUNDING for what, amount in demand)
 
-    def _launch(self, step: StepDefinition, call: StepCall, decided: CacheDecision) -> None:
+    def _launch(self, queued_for: _Queue, step: StepDefinition, call: StepCall, decided: CacheDecision) -> None:
         if self._is_at_work(step, call):
             return
         if call.key in self._settled and not decided.record and not self._forced(step):
@@ -192,8 +203,8 @@ class Engine:
             return
         self._start(call, decided)
         if not decided.record:
-            self._reserve(step, 1)
-            self._dispatched.add(step.id)
+            self._dispatched[step.id] = queued_for
+            self._reserve(queued_for, 1)
         self._perform(call, decided)
 
     def _start(self, call: StepCall, decided: CacheDecision) -> None:
@@ -223,26 +234,25 @@ class Engine:
         return self._serving
 
     def _perform(self, call: StepCall, decided: CacheDecision) -> None:
-        """Let Prefect's engine perform the step, or use its result again."""
+        """Perform the step, or use its result again: past Prefect's engine, or let that do it."""
         step = call.definition
         lookup = self._lookups[step.id] = CacheLookup(self._context, call, decided)
         lookup.rewinds = self._rewound[step.id] < _MOST_REWOUND
-        task = make_task(
-            step,
-            lambda _: lookup,
-            self._context.store.locks,
-            self._context.results,
-            always=decided.decision.action == "run" and self._forced(step),
-        )
+        lookup.on_end = partial(self._ended.put, _Freed(step.id))
+        always = decided.decision.action == "run" and self._forced(step)
+        if self._performing and self._performing.takes(step):
+            self._performing.begin(lookup, [self._task_run_id(before) for before in step.upstream], always=always)
+            return
+        task = make_task(step, lambda _: lookup, self._context.store.locks, self._context.results, always=always)
         ended = [self._futures.get(before) or self._served.state(before) for before in step.upstream]
         future = task.submit(bindings={}, wait_for=ended)
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
 
-    def _reserve(self, step: StepDefinition, times: int) -> None:
-        step = step.as_job
-        for what, amount in self._context.compute(step.compute_target).demand(step).items():
-            self._in_use[step.compute_target][what] += times * amount
+    def _reserve(self, queued_for: _Queue, times: int) -> None:
+        target, demand = queued_for or ("", ())
+        for what, amount in demand:
+            self._in_use[target][what] += times * amount
 
     def _forced(self, step: StepDefinition) -> bool:
         return self._context.regenerate or not step.allow_reuse
@@ -263,29 +273,36 @@ class Engine:
             return
         if self._serving and self._ended.empty():
             self._serving.tell()
-        step_id = self._ended.get()
-        self._settle(step_id)
+        self._settle(self._ended.get())
         while not self._ended.empty():
             self._settle(self._ended.get())
 
-    def _settle(self, step_id: str) -> None:
-        if step_id not in self._futures:
+    def _settle(self, step: str | _Freed) -> None:
+        if isinstance(step, _Freed):
+            self._free(step.id)
+        else:
+            self._settle_ended(step)
+
+    def _free(self, step_id: str) -> None:
+        """Give the place of a step to the next one."""
+        self._reserve(self._dispatched.pop(step_id, None), -1)
+
+    def _settle_ended(self, step_id: str) -> None:
+        if step_id in self._futures:
+            ended = self._ended_in_prefect(step_id)
+        elif self._performing and self._performing.has(step_id):
+            ended = self._performing.take(step_id)
+        else:
             self._settle_served(step_id)
             return
-        future = self._futures[step_id]
-        future.wait()  # at once; without it Prefect asks the server for the state
-        state = future.state
-        if step_id in self._dispatched:
-            self._dispatched.discard(step_id)
-            self._reserve(self._steps[step_id], -1)
-        result: Any = state.result(raise_on_failure=False)
-        if state.is_completed() and isinstance(result, StepResult):
-            self._take_result(step_id, result)
+        self._free(step_id)
+        if ended.result is not None:
+            self._take_result(step_id, ended.result)
             return
         self._has_ended(step_id)
         if (lost := self._lookups[step_id].lost) and not self._context.stop.stopped:
             self._rewind(step_id, lost)
-        elif state.is_cancelled():
+        elif ended.cancelled:
             self._context.emit({"step": step_id, "status": "cancelled"})
             self._outcome.skipped.append(step_id)
             if self._continue:  # it was cancelled alone
@@ -293,7 +310,18 @@ class Engine:
             else:
                 self._context.stop.stop()
         else:
-            self._fail(step_id, result.message if isinstance(result, StepwellError) else str(state.message))
+            self._fail(step_id, ended.message)
+
+    def _ended_in_prefect(self, step_id: str) -> Performed:
+        """Return how a step ended that Prefect's engine ran."""
+        future = self._futures[step_id]
+        future.wait()  # at once; without it Prefect asks the server for the state
+        state = future.state
+        result: Any = state.result(raise_on_failure=False)
+        if state.is_completed() and isinstance(result, StepResult):
+            return Performed(result)
+        message = result.message if isinstance(result, StepwellError) else str(state.message)
+        return Performed(cancelled=state.is_cancelled(), message=message)
 
     def _settle_served(self, step_id: str) -> None:
         result, decided = self._served.take(step_id)

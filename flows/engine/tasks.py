@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 from weakref import WeakKeyDictionary
 
@@ -64,6 +64,10 @@ class CacheLookup:
         """Whether the step that made lost bytes can be run again for this one."""
         self.lost: LostBytes | None = None
         """What was to be read, and can't be had."""
+        self.on_end: Callable[[], None] = lambda: None
+        """Called once the step needs its target no more, though its result has yet to be kept."""
+        self.log: Callable[[str], None] | None = None
+        """Where the step's log is, if not in the task of Prefect's that runs now."""
 
     def look_up(self, _: str) -> CacheHit:
         """Return the checked record, its outputs materialized; raise StoreException if the call has to be performed.
@@ -105,7 +109,7 @@ class CacheLookup:
 
     def tell(self, words: str) -> None:
         """Tell what the step waits for."""
-        get_run_logger().info(words)
+        (self.log or get_run_logger().info)(words)
         self.context.emit({"step": self.call.definition.id, "progress": words})
 
     def words(self, happened: str) -> str:
@@ -223,39 +227,61 @@ def _run(prepare: Prepare, bindings: Mapping[str, Any]) -> Any:
     lookup = current[1] if current and current[0] == task_context.task_run.id else _prepared(prepare, bindings)
     if isinstance(lookup, StepwellError):
         raise lookup
-    context, call, logger = lookup.context, lookup.call, get_run_logger()
-    step, step_run_id = call.definition.id, str(task_context.task_run.id)
+    task_run = task_context.task_run
+    ended = attempt(
+        lookup, str(task_run.id), get_run_logger().info, last=task_run.run_count > lookup.call.definition.retries
+    )
+    if ended.record is None:
+        return Cancelled(message=ended.words)
+    return Completed(message=ended.words, data=StepResult(ended.record, lookup.context.workspace.name))
+
+
+class Ended(NamedTuple):
+    """How an attempt ended: with a record, or cancelled; and what Prefect is told of that."""
+
+    words: str
+    record: StepRecord | None = None
+
+
+def attempt(lookup: CacheLookup, step_run_id: str, tell: Callable[[str], None], *, last: bool) -> Ended:
+    """Run the step, `tell` what its log gets, and return how it ended; what failed is raised. `last`: it is not tried again."""
+    context, call = lookup.context, lookup.call
+    step = call.definition.id
     if lookup.failure and context.stop.stopped:  # it failed by itself, and won't be tried again
         raise lookup.failure
     words = lookup.words("ran")
-    logger.info("runs: %s", words.partition(": ")[2])
+    tell(f"runs: {words.partition(': ')[2]}")
     context.emit({"step": step, "status": "running", "step_run_id": step_run_id})
     try:
-        record = _performed(lookup, step_run_id, lambda text: logger.info(text.rstrip("\n")))
+        record = _performed(
+            lookup, step_run_id, lambda text: tell(text.rstrip("\n")), lookup.on_end if last else lambda: None
+        )
     except LostBytes as error:
         if not lookup.rewinds:
             raise
         lookup.lost = error
         context.emit({"step": step, "status": "waiting", "why": [_LOST]})
-        return Cancelled(message=_LOST)
+        return Ended(_LOST)
     except StepCancelledException as error:
         context.emit({"step": step, "status": "cancelled"})
-        return Cancelled(message=error.title)
+        return Ended(error.title)
     except StepwellError as error:
         lookup.failure = error
-        last = task_context.task_run.run_count > call.definition.retries or context.stop.stopped
-        context.emit({"step": step, "status": "failed" if last else "retrying", "error": error.message})
+        ends = last or context.stop.stopped
+        context.emit({"step": step, "status": "failed" if ends else "retrying", "error": error.message})
         raise
     context.emit({"step": step, "status": "done", "seconds": record.seconds, "key": record.key})
-    return Completed(message=words, data=StepResult(record, context.workspace.name))
+    return Ended(words, record)
 
 
-def _performed(lookup: CacheLookup, step_run_id: str, on_output: Callable[[str], None]) -> StepRecord:
+def _performed(
+    lookup: CacheLookup, step_run_id: str, on_output: Callable[[str], None], on_end: Callable[[], None] = lambda: None
+) -> StepRecord:
     """Perform the call. Where no engine does it, steps whose bytes are lost are performed once more before it."""
     context = lookup.context
     for left in reversed(range(_MOST_MADE_AGAIN)):
         try:
-            return perform(context, lookup.call, step_run_id, on_output)
+            return perform(context, lookup.call, step_run_id, on_output, on_end)
         except LostBytes as error:
             maker = next((one for one in _served.get(context, ()) if one.served(error.tree)), None)
             if lookup.rewinds or maker is None or not left:
@@ -298,9 +324,9 @@ class Serving:
     """Serves results without Prefect's engine, and has Prefect's server told of that. `ended` gets the ids of what `begin` began."""
 
     def __init__(self, context: RunContext, task_runs: ServedTaskRuns, ended: Callable[[str], None]) -> None:
-        self._context = context
-        self._task_runs = task_runs
-        self._ended = ended
+        self.context = context
+        self.task_runs = task_runs
+        self.ended = ended
         self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="stepwell-serving")
         self._begun: dict[str, tuple[Future[StepResult | None], CacheDecision]] = {}
         self.task_run_ids: dict[str, str] = {}
@@ -314,19 +340,19 @@ class Serving:
 
     def takes_long(self, call: StepCall) -> bool:
         """Return whether more is to be done than to link outputs, so that other steps had better not wait for it."""
-        return self._context.store.shares or not only_links(self._context, call.definition)
+        return self.context.store.shares or not only_links(self.context, call.definition)
 
     def serve(self, call: StepCall, decided: CacheDecision, upstream: Sequence[str]) -> StepResult | None:
         """Return the decided result, its outputs at their places; None if they can't be put there."""
-        began, lookup = datetime.now(UTC), CacheLookup(self._context, call, decided)
-        lookup.task_run_id = self._task_runs.new_id()
+        began, lookup = datetime.now(UTC), CacheLookup(self.context, call, decided)
+        lookup.task_run_id = self.task_runs.new_id()
         try:
             record = lookup.look_up("").record
         except Exception:  # noqa: BLE001  (Prefect's engine takes it for a miss, whatever it is)
             return None
-        workspace = self._context.workspace.name
-        metadata = self._context.results.plain_metadata(result_path(workspace, call.key))
-        self._task_runs.add(lookup.task_run_id, call.definition, metadata, lookup.words("reused"), upstream, began)
+        workspace = self.context.workspace.name
+        metadata = self.context.results.plain_metadata(result_path(workspace, call.key))
+        self.task_runs.add(lookup.task_run_id, call.definition, metadata, lookup.words("reused"), upstream, began)
         self.task_run_ids[call.definition.id] = lookup.task_run_id
         return StepResult(record, workspace)
 
@@ -335,7 +361,7 @@ class Serving:
         step = call.definition.id
         found = self._threads.submit(copy_context().run, self.serve, call, decided, upstream)
         self._begun[step] = found, decided
-        found.add_done_callback(lambda _: self._ended(step))
+        found.add_done_callback(lambda _: self.ended(step))
 
     def take(self, step: str) -> tuple[StepResult | None, CacheDecision]:
         """Return what `serve` returned, and on which decision."""
@@ -344,14 +370,14 @@ class Serving:
 
     def state(self, step: str) -> State[bool]:
         """Return the state of a step that was served, for tasks that waited for it."""
-        ids = {"task_run_id": self.task_run_ids[step], "flow_run_id": self._context.run.run_id}
+        ids = {"task_run_id": self.task_run_ids[step], "flow_run_id": self.context.run.run_id}
         return Completed(name="Cached", data=True, state_details=StateDetails.model_validate(ids))
 
     def tell(self) -> None:
         """Have Prefect's server told, in the background, of what was served."""
-        self._task_runs.send()
+        self.task_runs.soon()
 
     def close(self) -> None:
         """Have Prefect's server told of the rest, if it answers."""
         self._threads.shutdown()
-        self._task_runs.close()
+        self.task_runs.close()

@@ -138,7 +138,7 @@ def _code_rows(
         raise UserErrorException(
             f"Step [{definition.id}]: script not found at: {definition.script}",
             {"source directory": definition.source_directory},
-            "Correct `script_name` or `source_directory`, or stop ignoring the file.",
+            "Correct its name or `source_directory`, or stop ignoring the file.",
         )
     imports = imports_of(definition, source, packages)
     if inherits(definition):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,23 +10,23 @@ from functools import cached_property
 from pathlib import Path
 
 from stepwell.blocks.environments.packages import Packages
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED
 from stepwell.model.imports import Imports, find_imports
 from stepwell.model.regular_files import read_bytes
-from stepwell.model.tree import Entry, Tree, listing
-
-_MOST_LINKS = 40
+from stepwell.model.tree import Entry, Tree, listing, resolve
 
 
 class Source:
     """A source directory at one moment: what its snapshot holds, and what the scripts in it import.
 
-    `directory` is where people work on it; `root`, where what `tree` names can be read.
+    `directory` is where people work on it; `root`, where what `tree` names can be read, or else `snapshot` has it.
     """
 
-    def __init__(self, root: Path, tree: Tree, directory: str = "") -> None:
+    def __init__(self, root: Path, tree: Tree, directory: str = "", snapshot: Snapshot | None = None) -> None:
         self.root = root
         self.tree = tree
+        self.snapshot = snapshot
         self._homes = {os.path.abspath(directory), os.path.realpath(directory)} if directory else set()
         self._imports: dict[tuple[str, bytes, Packages | None], Imports] = {}
 
@@ -56,7 +55,7 @@ class Source:
             self._imports[asked] = find_imports(
                 script,
                 self.entries.keys(),
-                lambda path: code if code and path == script else read_bytes(self.root / path),
+                lambda path: code if code and path == script else self._bytes(path),
                 (lambda names: self._located(packages.places_of(names))) if packages else None,
             )
         return self._imports[asked]
@@ -75,16 +74,7 @@ class Source:
 
     def resolve(self, path: str) -> str:
         """Return the path in its normal form, links on the way followed inside the snapshot."""
-        for _ in range(_MOST_LINKS):
-            parts = posixpath.normpath(path).split("/")
-            for count in range(1, len(parts) + 1):
-                entry = self.entries.get("/".join(parts[:count]))
-                if entry is not None and entry.kind == "link":
-                    path = posixpath.join(*parts[: count - 1], entry.digest, *parts[count:])
-                    break
-            else:
-                return "/".join(parts)
-        return path
+        return resolve(self.entries, path)
 
     def content(self, path: str) -> str:
         """Return the row value of one file's content, of the names in a folder if `path` ends in `/`, or of a probe."""
@@ -119,13 +109,16 @@ class Source:
     def read(self, path: str) -> bytes:
         """Return the content of a file of the snapshot, nothing if it can't be read."""
         with suppress(OSError):
-            return read_bytes(self.root / path)
+            return self._bytes(path)
         return b""
+
+    def _bytes(self, path: str) -> bytes:
+        return read_bytes(self.root / path) if self.snapshot is None else self.snapshot.read(path)
 
     def shell_script(self, path: str) -> str:
         """Return the text of a file if it is a shell script, else ''."""
         with suppress(OSError):
-            text = read_bytes(self.root / path).decode("utf-8", "replace")
+            text = self._bytes(path).decode("utf-8", "replace")
             if path.endswith((".sh", ".bash")) or re.match(r"#!.*\b(ba|da|z|k)?sh\b", text):
                 return text
         return ""

@@ -282,7 +282,7 @@ class Pipeline(PipelineFlow):
             if step.script is not None and not (Path(step.source_directory) / step.script).is_file():
                 raise UserErrorException(
                     f"Step [{step.id}]: script not found at: {Path(step.source_directory) / step.script}",
-                    hint="Correct `script_name`, or pass `source_directory=`: a script is looked for beside the file that makes the "
+                    hint="Correct its name, or pass `source_directory=`: a script is looked for beside the file that makes the "
                     "step, then in the current directory.",
                 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -294,12 +295,15 @@ class StepDetails(Run):
             UserErrorException: There is no such snapshot any more.
         """
         wanted = snapshot_id or self.get_snapshot_id()
-        tree = self._run.workspace.store.tree_path(wanted)
-        if not tree.is_dir():
+        store = self._run.workspace.store
+        snapshot = store.bring_snapshot(wanted)
+        if snapshot is None or store.snapshot_damage(wanted):
             raise UserErrorException(
                 "The snapshot is gone: the store no longer keeps it", {"snapshot": wanted}, "Run the pipeline again."
             )
-        return shutil.make_archive(os.path.join(path or ".", wanted[:32]), "zip", tree)
+        with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
+            snapshot.copy_to(Path(folder, "source"))
+            return shutil.make_archive(os.path.join(path or ".", wanted[:32]), "zip", Path(folder, "source"))
 
     # Ending, children -----------------------------------------------------------------------------------------------
 

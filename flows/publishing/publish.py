@@ -269,7 +269,9 @@ def share_snapshots(workspace: BaseWorkspace, digests: Iterable[str]) -> None:
     remote_store = workspace.get_default_datastore().remote_store
     for digest in set(digests) if remote_store else ():
         if remote_store and not remote_store.has(digest):
-            remote_store.put(workspace.store.tree_path(digest), digest)
+            snapshot = workspace.store.snapshot(digest)
+            if snapshot is not None:
+                snapshot.send_to(remote_store)
 
 
 def _renamed(definition: PipelineDefinition, name: str, description: str | None) -> PipelineDefinition:
@@ -283,7 +285,7 @@ def shown_parameter(definition: ParameterDefinition) -> ParameterDefinition:
 
 
 def _refuse_lost_snapshots(run: RunFolder, workspace: BaseWorkspace, snapshots: Mapping[str, str]) -> None:
-    lost = [folder for folder, digest in snapshots.items() if not workspace.store.tree_intact(digest)]
+    lost = [folder for folder, digest in snapshots.items() if workspace.store.snapshot_damage(digest)]
     if lost:
         raise UserErrorException(
             "A snapshot of the run is gone or damaged, so it can't be published",

@@ -27,6 +27,7 @@ from stepwell.blocks.store.run_folder import RunFolder, run_label
 from stepwell.blocks.store.runs.telling import telling
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.living import machine
+from stepwell.blocks.system.locks import shared
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.workspace_store import place_tags
 from stepwell.errors import ActivityFailedException, DatastoreException, StepwellError, UserErrorException
@@ -210,20 +211,21 @@ def describe(
     if "number" not in known:
         context.run.describe({"number": context.store.next_run_number(), "created": time.time()})
     name = _name(pipeline, int(context.run.facts()["number"]))
-    context.run.describe(
-        {
-            "id": context.run.run_id,
-            "name": name,
-            "workspace": context.workspace.name,
-            "experiment": known.get("experiment", pipeline.name),
-            "pipeline": redacted(pipeline.to_json(), context.redactor),
-            "parameters": shown_values(pipeline.parameters, values),
-            "snapshots": context.snapshots(),
-            "properties": provenance,
-            "pid": os.getpid(),
-            "machine": dict(machine()),
-        }
-    )
+    with shared(context.store.lock_file):  # a collector must not see snapshots that the run does not claim yet
+        context.run.describe(
+            {
+                "id": context.run.run_id,
+                "name": name,
+                "workspace": context.workspace.name,
+                "experiment": known.get("experiment", pipeline.name),
+                "pipeline": redacted(pipeline.to_json(), context.redactor),
+                "parameters": shown_values(pipeline.parameters, values),
+                "snapshots": context.snapshots(),
+                "properties": provenance,
+                "pid": os.getpid(),
+                "machine": dict(machine()),
+            }
+        )
     labels: dict[str, Any] = {name: text for name, text in provenance.items() if text}
     own = run_tags(str(known.get("experiment", pipeline.name)), provenance)
     tags = place_tags({*_flow_run().tags, *own}, context.workspace.name, before)

@@ -16,13 +16,13 @@ from stepwell.blocks.processes.shell_quoting import quote_after
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.own_flows import NamedWorkspaces
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.argument_types import Argument as StepArgument
 from stepwell.flows.steps.argument_types import Configuration, Input, Output, Plain, Requirements, Target
 from stepwell.flows.steps.argument_types import Value as ParameterValue
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.outputs import REFERENCE, OutputFileDatasetConfig, OutputInput, PipelineData
+from stepwell.flows.steps.own_flows import NamedWorkspaces
 from stepwell.flows.steps.ports import (
     INPUT,
     OUTPUT,

@@ -13,7 +13,7 @@ from prefect.futures import PrefectFuture, PrefectFutureList
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine.own_flows import NamedWorkspaces, StepFuture, inputs_of, run_step, submit_step
+from stepwell.flows.steps.own_flows import NamedWorkspaces, StepFuture, inputs_of, run_step, submit_step
 from stepwell.model.definitions import StepDefinition
 from stepwell.model.records import StepResult
 

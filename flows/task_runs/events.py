@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from uuid import NAMESPACE_URL, uuid5
 
 ROUTE = "/events"
@@ -17,23 +18,32 @@ _LONGEST_MESSAGE = 100_000
 Event = dict[str, Any]
 
 
+class Entered(NamedTuple):
+    """A state that a task run enters: its type and name, when that is, why, and what Prefect keeps besides."""
+
+    kind: str
+    name: str
+    at: str
+    words: str = ""
+    details: Mapping[str, Any] = MappingProxyType({})
+    data: Mapping[str, Any] | None = None
+
+
 def state_event(
     related: Sequence[Mapping[str, str]],
     task_run_id: str,
     facts: Mapping[str, Any],
-    state: tuple[str, str],
-    at: str,
-    words: str = "",
-    data: Mapping[str, Any] | None = None,
+    state: Entered,
+    before: Entered | None = None,
 ) -> Event:
-    """Return the event that a task run entered a state, a type and a name, at that time.
+    """Return the event that a task run entered a state, from the one `before`.
 
     `facts` are the task run's own, as the server keeps them; `related` is what the event is about besides.
     """
-    kind, name = state
+    kind, name, at, words, _, data = state
     words = words[:_LONGEST_MESSAGE]
     return {
-        "id": str(uuid5(NAMESPACE_URL, f"{task_run_id} {name} {at}")),  # told twice, it is recorded once
+        "id": _id(task_run_id, state),
         "occurred": at,
         "event": f"prefect.task-run.{name}",
         "resource": {
@@ -48,12 +58,22 @@ def state_event(
         },
         "related": related,
         "payload": {
-            "intended": {"from": None, "to": kind},
-            "initial_state": None,
-            "validated_state": {"type": kind, "name": name, "message": words, "state_details": {}, "data": data},
+            "intended": {"from": before.kind if before else None, "to": kind},
+            "initial_state": _told(before) if before else None,
+            "validated_state": {**_told(state), "data": data},
             "task_run": facts,
         },
+        **({"follows": _id(task_run_id, before)} if before else {}),
     }
+
+
+def _told(state: Entered) -> dict[str, Any]:
+    words = state.words[:_LONGEST_MESSAGE]
+    return {"type": state.kind, "name": state.name, "message": words, "state_details": dict(state.details)}
+
+
+def _id(task_run_id: str, state: Entered) -> str:
+    return str(uuid5(NAMESPACE_URL, f"{task_run_id} {state.name} {state.at}"))  # told twice, it is recorded once
 
 
 def waits_for(task_run_ids: Sequence[str]) -> dict[str, list[dict[str, str]]]:

@@ -1,18 +1,21 @@
-"""Task runs of steps whose results were served: no engine ran them, and Prefect's server is told of many at once.
+"""Task runs that no engine of Prefect's runs: its server is told of them by us, of many at once.
 
-Such a task run has one state, `Cached`: it was never pending, and never ran. Its row is the one that Prefect's engine makes.
+That of a step whose result was served has one state, `Cached`: it was never pending, and never ran. Those of steps that run
+are told of while they do, by `performed`. Their rows are those that Prefect's engine makes.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -26,7 +29,7 @@ from prefect.settings import Settings, get_current_settings
 
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.patience import SECONDS_WITHOUT_ANSWER, note_missed
-from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, Event, state_event, waits_for
+from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, Entered, Event, state_event, waits_for
 from stepwell.model.definitions import StepDefinition
 
 try:  # the doors that are no public names of Prefect's
@@ -41,7 +44,13 @@ _MOST_ON_THEIR_WAY = 4
 """How many requests the server's recorder may be behind: what does not fit into its memory it drops, and says nothing."""
 
 _PAUSE_SECONDS = 0.1
+_SOON_SECONDS, _SECONDS_AFTER_FAILURE = 0.25, 5.0
+"""How long what happens to a step that runs may wait, so that the server is told of more at once."""
+
 _LOGGER = "prefect.task_runs"
+_CUT, _AROUND, _LONGEST_CHARACTER = "... [truncated]", 500, 12
+_MOST_LINES, _MOST_TEXT = 1000, 2_000_000
+"""How many lines, and characters in them, go into one request."""
 
 
 class _Named(NamedTuple):
@@ -63,7 +72,7 @@ class _Batch:
 
 
 class ServedTaskRuns:
-    """The task runs of served steps in one flow run. Close it at the end."""
+    """The task runs of one flow run of which the server is told here. Close it at the end."""
 
     def __init__(self, flow: FlowRunContext) -> None:
         assert flow.flow is not None
@@ -74,9 +83,9 @@ class ServedTaskRuns:
         self._policies: dict[str, Any] = {}
         self._related: list[dict[str, str]] = []
         self._lock = threading.Lock()
-        self._waiting, self._sent = _Batch(), list[str]()
+        self._waiting, self._sent = _Batch(), list[tuple[str, int]]()
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-served")
-        self._sending: Future[bool] | None = None
+        self._due, self._closing = False, threading.Event()
 
     @classmethod
     def of_current_flow(cls) -> ServedTaskRuns | None:
@@ -107,8 +116,21 @@ class ServedTaskRuns:
         runs that the step waited for; its turn came when it `began`.
         """
         ended = datetime.now(UTC)
-        at, start = ended.isoformat(), began.isoformat()
+        at = ended.isoformat()
         facts = {
+            **self.facts(step, upstream, began),
+            "run_count": 1,
+            "flow_run_run_count": self._flow_run.run_count,
+            "start_time": began.isoformat(),
+            "end_time": at,
+            "total_run_time": (ended - began).total_seconds(),
+        }
+        cached = Entered("COMPLETED", "Cached", at, words, data=metadata)
+        self.tell_of(self.event(task_run_id, facts, cached), self.lines(task_run_id, step, logging.INFO, words))
+
+    def facts(self, step: StepDefinition, upstream: Sequence[str], began: datetime) -> dict[str, Any]:
+        """Return what the server keeps of a task run whose turn came when it `began`."""
+        return {
             "name": step.id,
             "task_key": TASK_KEY,
             "dynamic_key": str(uuid4()),
@@ -116,27 +138,54 @@ class ServedTaskRuns:
             "tags": self._tags,
             "labels": {},
             "task_inputs": waits_for(upstream),
-            "run_count": 1,
-            "flow_run_run_count": self._flow_run.run_count,
-            "expected_start_time": start,
-            "start_time": start,
-            "end_time": at,
-            "total_run_time": (ended - began).total_seconds(),
+            "run_count": 0,
+            "flow_run_run_count": 0,
+            "expected_start_time": began.isoformat(),
+            "total_run_time": 0.0,
         }
-        event = state_event(self._related, task_run_id, facts, ("COMPLETED", "Cached"), at, words, metadata)
-        lines = list(self._lines(task_run_id, step, words))
-        with self._lock:
-            self._waiting.events.append(event)
-            self._waiting.logs += lines
 
-    def send(self) -> None:
-        """Tell the server, in the background, of what was added since the last time, unless that is still on its way."""
-        if self._waiting and (self._sending is None or self._sending.done()):
+    def event(self, task_run_id: str, facts: Mapping[str, Any], state: Entered, before: Entered | None = None) -> Event:
+        """Return the event that the task run entered a state."""
+        return state_event(self._related, task_run_id, facts, state, before)
+
+    def tell_of(self, event: Event | None, lines: Iterable[dict[str, Any]]) -> None:
+        """Let the server be told of an event, and of lines that were logged, with what waits already."""
+        new = list(lines)
+        with self._lock:
+            self._waiting.logs += new
+            if event is not None:
+                self._waiting.events.append(event)
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether the task runs have tags: each may limit how many run at once, in all flows."""
+        return bool(self._tags)
+
+    @property
+    def flow_run_run_count(self) -> int:
+        """How often the flow run has been started."""
+        return self._flow_run.run_count
+
+    def soon(self, seconds: float = _SOON_SECONDS) -> None:
+        """Tell the server, in the background and within a moment, of what was added since the last time."""
+        with self._lock:
+            if self._due or not self._waiting or self._closing.is_set():
+                return
+            self._due = True
             context = copy_context()
-            self._sending = self._sender.submit(lambda: context.run(self._tell))
+            self._sender.submit(lambda: context.run(self._tell_after, seconds))
+
+    def _tell_after(self, seconds: float) -> None:
+        self._closing.wait(seconds)
+        with self._lock:
+            self._due = False
+        if not self._tell():
+            self.soon(_SECONDS_AFTER_FAILURE)
 
     def close(self) -> None:
         """Tell the server of the rest and wait until it took that; what it does not take, `stepwell server sync` tells it."""
+        with self._lock:
+            self._closing.set()
         self._sender.shutdown(wait=True)
         if self._waiting and not self._tell():
             note_missed()
@@ -155,11 +204,12 @@ class ServedTaskRuns:
                     self._await_recorder(api)
                     events = batch.events[:_AT_ONCE]
                     api.request("POST", ROUTE, json=events)  # type: ignore[arg-type]
-                    self._sent.append(_task_run_of(events[-1]))
+                    self._note_sent(events)
                     del batch.events[:_AT_ONCE]
                 while batch.logs:
-                    api.create_logs(batch.logs[:_AT_ONCE])
-                    del batch.logs[:_AT_ONCE]
+                    lines = _first(batch.logs)
+                    api.create_logs(lines)
+                    del batch.logs[: len(lines)]
         except Exception:  # noqa: BLE001  (whatever keeps the server from it, the run goes on)
             with self._lock:
                 self._waiting = replace(
@@ -168,12 +218,18 @@ class ServedTaskRuns:
             return False
         return True
 
+    def _note_sent(self, events: Sequence[Event]) -> None:
+        count, last = len(events), self._sent[-1] if self._sent else ("", _AT_ONCE)
+        if last[1] + count <= _AT_ONCE:  # many small ones count as one
+            count += self._sent.pop()[1]
+        self._sent.append((_task_run_of(events[-1]), count))
+
     def _await_recorder(self, api: SyncPrefectClient) -> None:
         """Wait, not for ever, until the server has recorded all but the latest of what it took."""
         deadline = time.monotonic() + SECONDS_WITHOUT_ANSWER
         while len(self._sent) > _MOST_ON_THEIR_WAY and time.monotonic() < deadline:
             try:
-                api.read_task_run(UUID(self._sent[0]))
+                api.read_task_run(UUID(self._sent[0][0]))
             except ObjectNotFound:
                 time.sleep(_PAUSE_SECONDS)
             else:
@@ -190,27 +246,51 @@ class ServedTaskRuns:
             self._policies[known] = policy.model_dump(mode="json", exclude_none=True)
         return dict(self._policies[known])
 
-    def _lines(self, task_run_id: str, step: StepDefinition, words: str) -> Iterator[dict[str, Any]]:
-        """Log the words, as Prefect's logger of the task run would, and yield the lines that are for the server."""
+    def lines(
+        self, task_run_id: str, step: StepDefinition, level: int, words: str, error: BaseException | None = None
+    ) -> list[dict[str, Any]]:
+        """Log the words, as Prefect's logger of the task run would, and return the lines that are for the server."""
         logger = logging.getLogger(_LOGGER)
-        if not logger.isEnabledFor(logging.INFO):
-            return
+        if not logger.isEnabledFor(level):
+            return []
         flow_run_id = str(self._flow_run.id)
-        record = logger.makeRecord(logger.name, logging.INFO, __file__, 0, words, (), None, extra={
+        trace = (type(error), error, error.__traceback__) if error else None
+        record = logger.makeRecord(logger.name, level, __file__, 0, words, (), trace, extra={
             "task_run_id": task_run_id, "flow_run_id": flow_run_id, "task_run_name": step.id, "task_name": step.name,
             "flow_run_name": self._flow_run.name, "flow_name": self._flow_name, "send_to_api": False,
         })  # fmt: skip
         logger.handle(record)
-        at = datetime.fromtimestamp(record.created, UTC).isoformat()
-        for handler in self._log_handlers:
-            line = {"name": logger.name, "level": record.levelno, "message": handler.format(record), "timestamp": at}
-            yield {**line, "flow_run_id": flow_run_id, "task_run_id": task_run_id}
+        line = {
+            "name": logger.name,
+            "level": level,
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
+        }
+        line |= {"flow_run_id": flow_run_id, "task_run_id": task_run_id}
+        return [
+            {**line, "message": _shortened(handler.format(record))}
+            for handler in self._log_handlers
+            if handler.level <= level
+        ]
+
+
+def _shortened(message: str) -> str:
+    """Return the message, cut as Prefect cuts what is too long for its server."""
+    most = get_current_settings().logging.to_api.max_log_size - _AROUND
+    if len(message) * _LONGEST_CHARACTER <= most or (size := len(json.dumps(message))) <= most:
+        return message
+    return message[: max(len(message) - (size - most) - len(_CUT), 0)] + _CUT
 
 
 def _is_traced(settings: Settings) -> bool:
     """Return whether somebody collects the spans in which Prefect's engine wraps each task."""
     nobody = isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider)
     return settings.cloud.enable_orchestration_telemetry and not nobody
+
+
+def _first(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first of the lines, as many as go into one request, and at least one."""
+    sizes = accumulate(len(line["message"]) for line in lines[:_MOST_LINES])
+    return list(lines[: max(1, sum(size <= _MOST_TEXT for size in sizes))])
 
 
 def _task_run_of(event: Event) -> str:
@@ -222,7 +302,7 @@ def _handlers_for_the_server() -> Iterator[APILogHandler]:
     logger: logging.Logger | None = logging.getLogger(_LOGGER)
     while logger is not None and get_current_settings().logging.to_api.enabled:
         for handler in logger.handlers:
-            if isinstance(handler, APILogHandler) and handler.level <= logging.INFO:
+            if isinstance(handler, APILogHandler):
                 yield handler
         logger = logger.parent if logger.propagate else None
 

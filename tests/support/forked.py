@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
+import subprocess
+import sys
+import threading
 import traceback
-from multiprocessing import get_context
+from collections.abc import Iterator, Sequence
+from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection
-from typing import Any
+from multiprocessing.reduction import DupFd
+from types import SimpleNamespace
+from typing import IO, Any
 
+import pytest
 from waiting import PATIENCE
 
 _CONTEXT = get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["prefect.flow_engine", "stepwell.flows.public.pipeline", "stepwell.flows.runs.flow_run"]
+    ["prefect.flow_engine", "stepwell.flows.public.pipeline", "stepwell.flows.runs.detached"]
 )
 
 
@@ -65,3 +73,69 @@ def _run(connection: Connection, variables: dict[str, str], folder: str, code: s
         exec(code, {"__name__": "forked", "args": args, "tell": connection.send, "hear": connection.recv})
     except BaseException:
         connection.send(_Failure(traceback.format_exc()))
+
+
+# Submitted runs -----------------------------------------------------------------------------------------------------------
+
+
+class ForkedRun:
+    """What `subprocess.Popen` is to `launch.detach`: the process of a submitted run, which need not import anything."""
+
+    def __init__(self, command: Sequence[str], *, stdout: IO[bytes], cwd: Any, env: dict[str, str], **_: Any) -> None:
+        hear, say = os.pipe()
+        task = (command[3:], DupFd(hear), DupFd(stdout.fileno()), os.fspath(cwd), env)
+        self._process = _CONTEXT.Process(target=_execute, args=task, daemon=True)  # ended, not waited for, at our end
+        self._process.start()
+        os.close(hear)
+        self.stdin = os.fdopen(say, "wb")
+
+    def poll(self) -> int | None:
+        return self._process.exitcode
+
+
+@contextlib.contextmanager
+def submitted_runs_are_forked() -> Iterator[None]:
+    """Let processes of submitted runs be forked while the block runs, when they are started by this process."""
+    from stepwell.flows.runs import launch
+
+    stand_in = SimpleNamespace(PIPE=subprocess.PIPE, STDOUT=subprocess.STDOUT, Popen=ForkedRun)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "subprocess", stand_in)
+        yield
+
+
+def _execute(words: Sequence[str], stdin: Any, output: Any, folder: str, variables: dict[str, str]) -> None:
+    """Be the process of the run."""
+    current_process()._config["daemon"] = False  # or it could start none
+    os.setsid()
+    os.chdir(folder)
+    for theirs, number in ((stdin.detach(), 0), (output.detach(), 1)):
+        os.dup2(theirs, number)
+        os.close(theirs)
+    os.dup2(1, 2)
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(0, closefd=False),
+        open(1, "w", closefd=False),
+        open(2, "w", 1, closefd=False),
+    )
+    from prefect.context import refresh_global_settings_context
+
+    from stepwell.flows.runs import detached
+
+    refresh_global_settings_context()
+    sys.argv[:] = ["detached", *words]
+    code: Any = 0
+    try:
+        detached.main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import prefect_api
 import pytest
+from waiting import PATIENCE
 
 FIRST_SERVER = "STEPWELL_TEST_FIRST_SERVER"
 """The variable that names the folder with the files of the session's first server."""
@@ -63,6 +64,22 @@ def remember_results_of_prefect() -> None:
     Settings.copy_with_update = copy_with_update  # type: ignore[method-assign]
 
 
+@contextmanager
+def answers_are_remembered() -> Iterator[None]:
+    """Let Prefect's server be asked each question once while the block runs, which changes nothing there."""
+    send, answers = httpx.Client.send, {}
+
+    def remembering(self: httpx.Client, request: httpx.Request, **more: Any) -> httpx.Response:
+        key = (request.method, request.url, request.content)
+        if key not in answers:
+            answers[key] = send(self, request, **more)
+        return answers[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx.Client, "send", remembering)
+        yield
+
+
 # Workspaces ---------------------------------------------------------------------------------------------------------------
 
 _registered: dict[tuple[type, str], tuple[Any, Any]] = {}
@@ -80,7 +97,7 @@ def own_workspace(server: str, letter: str) -> Iterator[Any]:
 
 @functools.cache
 def _api(server: str, auth: tuple[str, str]) -> httpx.Client:
-    return httpx.Client(base_url=server, auth=auth, trust_env=False, timeout=60)
+    return httpx.Client(base_url=server, auth=auth, trust_env=False, timeout=PATIENCE)
 
 
 def _new_workspace(letter: str) -> Any:

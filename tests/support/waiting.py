@@ -15,12 +15,15 @@ Found = TypeVar("Found")
 
 
 def eventually(look: Callable[[], Found], seconds: float = PATIENCE) -> Found:
-    """Return what `look` returns as soon as that is true."""
+    """Return what `look` returns soon after that is true; looking takes a small part of the time, however dear a look is."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
-    return found
+    while True:
+        began = time.monotonic()
+        if found := look():
+            return found
+        now = time.monotonic()
+        assert now < deadline, "it did not come to pass"
+        time.sleep(min(1.0, max(0.02, 4 * (now - began))))
 
 
 def in_time(attempt: Callable[[float], Found], came_far_enough: Callable[[Found], object]) -> Found:

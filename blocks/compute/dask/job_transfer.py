@@ -115,13 +115,15 @@ class JobTransfer:
     def _supply(self, digests: tuple[str, ...]) -> None:
         job = self._request.job
         assert job.remote_store
-        paths = {job.call.snapshot: job.snapshot, **{a.digest: job.inputs[n] for n, a in job.call.inputs.items()}}
-        paths |= {module.digest: job.own_code[module.place] for module in job.call.own_code if module.digest}
+        paths = {a.digest: job.inputs[n] for n, a in job.call.inputs.items()}
+        code = {module.digest: job.own_code[module.place] for module in job.call.own_code if module.digest}
+        code |= {job.call.snapshot: job.snapshot} if job.snapshot else {}
         for digest in digests:
-            path = paths[digest]
-            assert path
             self._on_output(f"Uploading {digest[:12]} to {job.remote_store.url}, as the workers share no disk\n")
-            job.remote_store.put(path, digest)
+            if digest in code:
+                code[digest].send_to(job.remote_store)
+            else:
+                job.remote_store.put(paths[digest], digest)
 
     def _on_event(self, event: Mapping[str, Any]) -> None:
         log = self._request.job.logs / "70_driver_log.txt"

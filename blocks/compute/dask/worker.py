@@ -28,6 +28,7 @@ from stepwell.blocks.environments.packages import Packages
 from stepwell.blocks.processes.output import Redact
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.remote.remote_store import RemoteStore
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.system.files import remove, take
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException, StepFailedException
@@ -224,8 +225,8 @@ def _fetch(job: Job, folder: Path, local: Path) -> Job:
     paths = {
         name: _remote_store(job).get_tree(digest, _local_tree(local, digest)) for name, digest in _trees(job).items()
     }
-    snapshot = paths.pop("", None)
-    own_code = {place: paths.pop(place) for place in job.own_code}
+    snapshot = Snapshot(job.call.snapshot, (paths.pop(""),)) if "" in paths else None
+    own_code = {place: Snapshot(kept.digest, (paths.pop(place),)) for place, kept in job.own_code.items()}
     for name, path in paths.items():
         given = job.inputs[name]
         if path.is_file() and given.suffix:  # the script may look at the file's name
@@ -269,9 +270,9 @@ def _check_packages(job: Job, on_output: Any) -> None:
 def _check_data(job: Job) -> None:
     """Raise StepFailedException if data are not, or no longer, what the result's key names."""
     for name, digest in _trees(job).items():
-        path = {**job.inputs, **job.own_code}[name] if name else job.snapshot
-        assert path
-        if scan(path).digest != digest:
+        code = job.own_code.get(name) if name else job.snapshot
+        path = code.folders[0] if code else job.inputs[name]
+        if not (code.is_whole() if code else scan(path).digest == digest):
             if job.remote_store is not None:
                 _discard_tree(digest)
             raise StepFailedException(

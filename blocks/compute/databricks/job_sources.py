@@ -18,7 +18,6 @@ from stepwell.blocks.compute.databricks.job_settings import JAR, NOTEBOOK, JobSe
 from stepwell.blocks.compute.databricks.workspace_files import WorkspaceFiles
 from stepwell.blocks.compute.job import Job, parameter_variable
 from stepwell.blocks.compute.worker_bundle import bundle_archive
-from stepwell.model.nofollow import files_below, is_file, read_file
 
 if TYPE_CHECKING:
     from databricks.sdk import WorkspaceClient
@@ -85,8 +84,8 @@ class JobSources:
         assert self.job.snapshot
         place = self.job.folder / "source.zip"
         with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
-            for name in files_below(self.job.snapshot, ""):
-                packed.write(self.job.snapshot / name, name)
+            for name in self.job.snapshot.files():
+                packed.write(self.job.snapshot.place(name) or name, name)
         return place
 
     def _bundle(self) -> bytes:
@@ -94,8 +93,8 @@ class JobSources:
         with zipfile.ZipFile(archive, "a", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
             for place, kept in self.job.own_code.items():
                 top = posixpath.basename(place)
-                for name in files_below(kept, "") if kept.is_dir() else ("",):
-                    packed.write(kept / name, f"code/{top}/{name}".rstrip("/"))
+                for name in kept.files():
+                    packed.write(kept.place(name) or name, f"code/{top}/{name}".rstrip("/"))
         return archive.getvalue()
 
     def _import_notebooks(self, script: str) -> None:
@@ -104,12 +103,12 @@ class JobSources:
 
         how: dict[str, Any]
         assert self.job.snapshot
-        for name in sorted({script, *(name for name in self.job.call.declared if is_file(self.job.snapshot, name))}):
+        for name in sorted({script, *(name for name in self.job.call.declared if self.job.snapshot.place(name))}):
             target, how = f"{self.notebooks}/{name}", {"format": ImportFormat.AUTO}
             if name == script:
                 target, kind = os.path.splitext(target)
                 how = {"format": ImportFormat.JUPYTER} if kind == ".ipynb" else {"format": ImportFormat.SOURCE}
                 how |= {".py": {"language": Language.PYTHON}, ".sql": {"language": Language.SQL}}.get(kind, {})
             self.client.workspace.mkdirs(posixpath.dirname(target))
-            content = base64.b64encode(read_file(self.job.snapshot, name)).decode()
+            content = base64.b64encode(self.job.snapshot.read(name)).decode()
             self.client.workspace.import_(target, content=content, overwrite=True, **how)

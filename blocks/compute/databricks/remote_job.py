@@ -22,7 +22,6 @@ from stepwell.blocks.compute.databricks.workspace_files import DBFS, VOLUMES, Wo
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.working_directory import redact_record
 from stepwell.errors import StepFailedException, StepwellError
-from stepwell.model.nofollow import read_file
 from stepwell.model.records import Exit
 
 if TYPE_CHECKING:
@@ -126,7 +125,7 @@ class RemoteJob:
             "AZUREML_EXPERIMENT_ID": experiment,
         }
         script = call.definition.script
-        text = read_file(self.job.snapshot, script).decode(errors="replace") if script and self.job.snapshot else ""
+        text = self.job.snapshot.read(script).decode(errors="replace") if script and self.job.snapshot else ""
         return JobSettings.of(call.definition, call.parameters, ports, run, text)
 
     # Sent -----------------------------------------------------------------------------------------------------------
@@ -138,7 +137,9 @@ class RemoteJob:
         sent = {path: f"{folder}/libraries/{path}" for path in settings.local_libraries() if self._has(path)}
         for path, place in sent.items():
             assert self.job.snapshot
-            files.upload(self.job.snapshot / path, place)
+            library = self.job.snapshot.place(path)
+            assert library
+            files.upload(library, place)
         task = settings.task(JobSources(self.job, client, files, folder, notebooks).what_runs(settings, places.uris))
         if "spark_python_task" in task and self.job.call.definition.script is not None:
             task["spark_python_task"]["parameters"].insert(0, folder)
@@ -152,7 +153,7 @@ class RemoteJob:
         return {**task, **where, **({"libraries": libraries} if libraries else {})}
 
     def _has(self, path: str) -> bool:
-        return self.job.snapshot is not None and (self.job.snapshot / path).is_file()
+        return self.job.snapshot is not None and self.job.snapshot.place(path) is not None
 
     # Clusters ---------------------------------------------------------------------------------------------------------
 

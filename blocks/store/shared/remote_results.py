@@ -11,15 +11,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.remote.archives import TOP, pack, unpack
+from stepwell.blocks.remote.archives import TOP, pack_tree, unpack
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.shared.collection import condemned_since
 from stepwell.blocks.store.shared.envelope import Keys, Refused, seal, unseal
 from stepwell.blocks.store.shared.layout import (
     blob_name,
+    found_by,
+    found_key,
     index_folder,
     is_packed,
     observed_folder,
@@ -35,10 +39,9 @@ from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.system.files import copy_file, remove
 from stepwell.errors import DatastoreException
 from stepwell.model.digests import encode, file_digest
-from stepwell.model.fingerprint import partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import regular_only
-from stepwell.model.tree import Tree
+from stepwell.model.tree import Entry, Tree
 
 _FORMAT = 1
 _AT_ONCE = 8
@@ -88,7 +91,7 @@ class RemoteResults:
         Returned is the earlier result of the key, None if there was none to be believed.
         """
         for path, tree in trees.values():
-            self.write_tree(path, tree)
+            self.write_tree(tree, partial(_below, path))
         inline = {digest: tree.to_json() for digest, (_, tree) in trees.items() if len(tree.entries) <= _INLINE}
         payload = {"record": record.to_json(), "run": run, "trees": inline}
         sealed, name = seal(payload, self._keys.own()), record_name(record.key)
@@ -102,8 +105,8 @@ class RemoteResults:
         return None
 
     def _find_later(self, record: StepRecord) -> None:
-        for folder in (index_folder(record.step), partial_folder(partial_key(record.fingerprint))):
-            self.objects.put(folder + record.key, b"")
+        for name in found_by(record):
+            self.objects.put(name, b"")
 
     def _is_lost(self, found: Shared) -> bool:
         """Return whether bytes of the result are known to be lost; those of the one that takes its place are here."""
@@ -141,9 +144,9 @@ class RemoteResults:
         yield from self._listed(partial_folder(fixed), _ALIKE)
 
     def _listed(self, folder: str, most: int) -> Iterator[Shared]:
-        latest = sorted(self.objects.list(folder), key=lambda entry: entry.modified, reverse=True)[:most]
-        for entry in latest:
-            found = self.read(entry.name.rpartition("/")[2])
+        """Yield the latest of the results that a folder's names find: those of its first names, however many there are."""
+        for entry in islice(self.objects.list(folder), most):
+            found = self.read(found_key(entry.name))
             if isinstance(found, Shared):
                 yield found
 
@@ -174,16 +177,16 @@ class RemoteResults:
 
     # Trees ------------------------------------------------------------------------------------------------------------
 
-    def write_tree(self, path: Path, tree: Tree) -> None:
-        """Share the bytes of a tree, then what it consists of, unless they are there."""
+    def write_tree(self, tree: Tree, place: Callable[[Entry], Path]) -> None:
+        """Share the bytes of a tree, each file's read from its `place`, then what it consists of, unless they are there."""
         if self._ledger.there([tree_name(tree.digest)]):
             return
         files = [entry for entry in tree.entries if entry.kind == "file"]
         packed = is_packed([entry.size for entry in files])
         if packed:
-            self._write_pack(path, tree.digest)
+            self._write_pack(tree, place)
         else:
-            blobs = {blob_name(entry.digest): path / entry.path if entry.path else path for entry in files}
+            blobs = {blob_name(entry.digest): place(entry) for entry in files}
             sizes = {blob_name(entry.digest): entry.size for entry in files}
             missing = sorted(blobs.keys() - self._ledger.there(list(blobs)))
             _all(lambda name: self._write_blob(name, blobs[name], sizes[name]), missing)
@@ -196,17 +199,20 @@ class RemoteResults:
             self.objects.put(name, path)
         self._ledger.note_there([name])
 
-    def _write_pack(self, path: Path, tree: str) -> None:
-        if self.objects.stat(pack_name(tree)) is None:
+    def _write_pack(self, tree: Tree, place: Callable[[Entry], Path]) -> None:
+        if not self._stands(pack_name(tree.digest)):
             with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
                 archive = Path(folder, "pack.tar")
                 with tarfile.open(archive, "w") as tar:
-                    pack(tar, path)
-                self.objects.put(pack_name(tree), archive)
+                    pack_tree(tar, tree, place)
+                self.objects.put(pack_name(tree.digest), archive)
 
-    def _stands(self, name: str, size: int) -> bool:
+    def _stands(self, name: str, size: int | None = None) -> bool:
+        """Return whether the object is there, and stays; in this order, since a collection may come between."""
+        if name in self._condemned():
+            return False
         found = self.objects.stat(name)
-        return found is not None and found.size == size and name not in self._condemned()
+        return found is not None and size in (None, found.size)
 
     def _condemned(self) -> Collection[str]:
         """Return what a collection of garbage is about to remove; it waits for longer than this is believed."""
@@ -300,6 +306,10 @@ class RemoteResults:
             with suppress(DatastoreException):
                 self.objects.delete([blob_name(blob)])  # so that whoever has the right bytes sends them
         raise LostBytes(tree, "a file of them was damaged in the shared store")
+
+
+def _below(path: Path, entry: Entry) -> Path:
+    return path / entry.path if entry.path else path
 
 
 def _copied(source: str, place: Path, blob: str) -> bool:

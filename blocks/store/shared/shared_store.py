@@ -26,6 +26,7 @@ from stepwell.blocks.store.shared.patience import Patience
 from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Uploads
 from stepwell.blocks.store.sharing import LostBytes, SharingReport
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Miss, Store
 from stepwell.blocks.system.files import protect
@@ -240,6 +241,12 @@ class SharedStore(Store):
                         raise
         return self.tree_path(tree)
 
+    def bring_snapshot(self, digest: str) -> Snapshot | None:
+        """Return a snapshot; one that is not here whole is fetched if it was shared; raise LostBytes if that can't be had."""
+        if self.snapshot_damage(digest):
+            self.bring(digest)
+        return self.snapshot(digest)
+
     def manifest(self, tree: str) -> Tree | None:
         """Return what the tree consists of, as others tell it if that is not known here."""
         found = super().manifest(tree)
@@ -304,9 +311,9 @@ class SharedStore(Store):
             self._uploads.submit(f"tree {tree}", partial(self._share_tree, tree), counted=False)
 
     def _share_tree(self, tree: str) -> str:
-        if self.tree_intact(tree):
-            path = self.tree_path(tree)
-            self._moves.write_tree(path, self.tree_at(path))
+        found = self.snapshot(tree)
+        if found is not None and not self.snapshot_damage(tree):
+            self._moves.write_tree(found.tree or self.tree_at(found.folders[0]), found.place_of)
         return ""
 
     def share_all(self) -> None:

@@ -22,7 +22,7 @@ from stepwell.flows.runs.artifacts import publish_artifacts
 from stepwell.flows.runs.flow_run import run_tags
 from stepwell.flows.runs.states import ENDS
 from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
-from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, state_event, waits_for
+from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, Entered, state_event, waits_for
 
 _SECONDS_TO_TELL_ITSELF = 60.0
 """How long the process of a run that ended well may still be sending what Prefect has to know."""
@@ -187,7 +187,7 @@ def _tell_steps(api: SyncPrefectClient, flow_run: FlowRun, run: RunFolder) -> bo
         }
         facts |= {"end_time": end, "total_run_time": _seconds(start["at"], end)}
         words = str(state.get("error", ""))
-        events.append(state_event(_related(flow_run), ids[step], facts, (kind, name), end, words))
+        events.append(state_event(_related(flow_run), ids[step], facts, Entered(kind, name, end, words)))
     if events:
         api.request("POST", ROUTE, json=events)  # type: ignore[arg-type]
     return bool(events)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from stepwell.blocks.store.store import Store
 from stepwell.errors import StepwellError
-from stepwell.model.nofollow import read_file
+from stepwell.model.digests import bytes_digest
 from stepwell.model.redaction import here
 from stepwell.model.tree import Entry, Tree
 
@@ -70,11 +69,13 @@ def _texts(
     small = [path for path in wanted if entries[path].kind == "file" and entries[path].size <= _LARGEST]
     if not small:
         return {}, ""
-    found = {}
+    found: dict[str, list[str]] = {}
     try:
-        root = store.bring(digest)
+        snapshot = store.bring_snapshot(digest)
         for path in small:
-            data = read_file(root, path) if path else Path(root).read_bytes()
+            data = snapshot.read(path) if snapshot else b""
+            if bytes_digest(data) != entries[path].digest:
+                return found, "they are gone or damaged"
             try:
                 text = data.decode()
             except UnicodeDecodeError:

@@ -262,10 +262,10 @@ def _snapshot(name: str, version: Version) -> str | None:
     digest, store = version.block.snapshot, version.workspace.store
     if not digest:
         return None
-    if not store.tree_intact(digest):
+    if damage := store.snapshot_damage(digest):
         remote_store = version.workspace.get_default_datastore().remote_store
-        fetch_snapshot(store, remote_store, f"the module {name}, version {version.block.version}", digest)
-    return str(store.tree_path(digest))
+        fetch_snapshot(store, remote_store, f"the module {name}, version {version.block.version}", digest, damage)
+    return str(store.snapshot_folder(digest))
 
 
 def _made(block: ModuleVersionBlock, given: dict[str, Any], ports: Mapping[str, Mapping[str, Any]]) -> Step:

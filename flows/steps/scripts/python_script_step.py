@@ -33,7 +33,8 @@ class PythonScriptStep(Step):
         outputs: What it writes: PipelineData, OutputFileDatasetConfig or DataReference.
         params: Values by name, for environment variables `AML_PARAMETER_<name>`.
         source_directory: The folder whose snapshot is the working directory; None: the pipeline's
-            `default_source_directory`, else the current directory.
+            `default_source_directory`, else the folder of the file that makes the step, if the script is there, else
+            the current directory.
         allow_reuse: Whether an earlier result may be used again.
         version: Any text; another text means another result.
         hash_paths: Files and folders of the source directory whose content counts too, as in Azure ML SDK v1, or patterns

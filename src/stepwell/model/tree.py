@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,6 +27,8 @@ Skip = Callable[[str, bool], bool]
 MOST_LINKS = 100_000
 """How many links are followed: folders that link each other can be gone through in n! ways."""
 
+_MOST_HOPS = 40
+"""How many links lead to a file, as the kernel counts them."""
 
 _LOOKS, _TRIES, _PAUSE_SECONDS = 3, 10, 0.05
 
@@ -87,6 +90,20 @@ def _shown(path: str) -> str:
 
 def _by_path(tree: Tree) -> Mapping[str, Entry]:
     return {entry.path: entry for entry in tree.entries}
+
+
+def resolve(entries: Mapping[str, Entry], path: str) -> str:
+    """Return a path below a tree's root in its normal form, links on the way followed inside the tree."""
+    for _ in range(_MOST_HOPS):
+        parts = posixpath.normpath(path).split("/")
+        for count in range(1, len(parts) + 1):
+            entry = entries.get("/".join(parts[:count]))
+            if entry is not None and entry.kind == "link":
+                path = posixpath.join(*parts[: count - 1], entry.digest, *parts[count:])
+                break
+        else:
+            return "/".join(parts)
+    return path
 
 
 def listing(names: Iterable[str]) -> Tree:

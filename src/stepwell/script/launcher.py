@@ -15,8 +15,8 @@ Started as `python launcher.py SPEC`. SPEC, the launch spec, is a JSON file (it 
 
 Pythons that the script starts begin with `children/sitecustomize.py`, which does the same by what `_bequeath` tells it.
 
-It runs wherever there is a Python >= 3.8, without Stepwell. Two thirds of its cost is its own
-compilation: `python __pycache__/launcher.*.pyc SPEC` does the same faster, with the Python that compiled it.
+It runs wherever there is a Python >= 3.8, without Stepwell. Two thirds of its cost is its own compilation:
+`python launcher.pyc SPEC` does the same faster, with `watch.pyc` and `own_code.pyc` beside it, by the Python that compiled them.
 """
 
 from __future__ import annotations
@@ -95,10 +95,19 @@ def _parsed(text: str) -> Any:
 def _beside(name: str) -> Any:
     """Return the module of the file beside this one, which no script can import."""
     path = f"{_folder()}/{name}.py"
-    loader = sys.modules["_frozen_importlib_external"].SourceFileLoader(f"stepwell_{name}", path)
+    machinery = sys.modules["_frozen_importlib_external"]
     module = type(sys)(f"stepwell_{name}")
     module.__file__ = path
-    loader.exec_module(module)
+    compiled = f"{os.path.dirname(os.path.realpath(__file__))}/{name}.pyc"
+    if os.path.isfile(compiled):
+        import marshal
+
+        with open(compiled, "rb") as stream:
+            data = stream.read()
+        if data[:4] == machinery.MAGIC_NUMBER:
+            exec(marshal.loads(data[16:]), module.__dict__)  # noqa: S102, S302  (it stands beside this code)
+            return module
+    machinery.SourceFileLoader(f"stepwell_{name}", path).exec_module(module)
     return module
 
 

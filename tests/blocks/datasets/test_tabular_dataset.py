@@ -172,4 +172,4 @@ def test_other_libraries_get_the_table_or_are_named(table, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(UserErrorException, match="pyspark.sql is not installed") as caught:
         table.to_spark_dataframe()
-    assert "pip install 'pyspark'" in caught.value.hint
+    assert "pip install 'stepwell[spark]'" in caught.value.hint

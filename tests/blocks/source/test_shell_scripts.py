@@ -15,8 +15,9 @@ from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 def test_windows_line_ends_of_shell_scripts_are_found(tmp_path, name, content, found):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_bytes(content)
-    assert windows_script(tmp_path, ["bash", "-e", f"./{name}", "{x}"]) == (name if found else "")
-    assert windows_script(tmp_path / "nothing", [name, "/etc/passwd", "../x", ""]) == ""
+    assert windows_script(lambda name: tmp_path / name, ["bash", "-e", f"./{name}", "{x}"]) == (name if found else "")
+    for places in (lambda name: None, lambda name: tmp_path / "nothing"):
+        assert windows_script(places, [name, "/etc/passwd", "../x", ""]) == ""
 
 
 def test_the_hint_is_a_command_that_mends_the_file(tmp_path):

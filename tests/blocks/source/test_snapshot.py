@@ -14,10 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.blocks.source import snapshot
+from stepwell.blocks.source.ignore_rules import LITTER, NEVER_KEPT, IgnoreRules
 from stepwell.blocks.source.snapshot import size_warning, source_tree
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.errors import SnapshotException
 from stepwell.model.tree import Entry, Tree
+
+LEFT_OUT = LITTER | NEVER_KEPT
 
 
 def paths(tree: Tree) -> list[str]:
@@ -168,17 +171,44 @@ def test_every_answer_agrees_with_git_and_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_small_directory_warns_of_nothing(tmp_path: Path) -> None:
-    assert size_warning(tmp_path, Tree((Entry("a", "file", "", snapshot.SIZE_TO_WARN, False),))) is None
+    assert size_warning(tmp_path, Tree((Entry("a", "file", "", snapshot.LARGE_FILE, False),))) is None
 
 
 def test_a_large_directory_names_its_biggest_files_and_the_ignore_file_in_use(tmp_path: Path) -> None:
-    sizes = {"a.bin": 200, "b.bin": 100, "c.bin": 50, "d.bin": 10}
+    sizes = {f"{name}.bin": 50 - number for number, name in enumerate("abcdefgh")}
     tree = Tree(tuple(Entry(name, "file", "", size << 20, False) for name, size in sizes.items()))
     text = size_warning(tmp_path, tree)
-    assert text and "360 MB" in text and "a.bin (200 MB), b.bin (100 MB), c.bin (50 MB)" in text and "d.bin" not in text
+    assert text and "372 MB" in text and "a.bin (50 MB), b.bin (49 MB), c.bin (48 MB)" in text and "d.bin" not in text
     assert ".amlignore" in text and text.count(".amlignore") == 1
     (tmp_path / ".gitignore").touch()
     assert ".gitignore" in (size_warning(tmp_path, tree) or "")
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8) | st.binary(
+    min_size=1, max_size=6
+).map(os.fsdecode)
+
+
+@given(NAMES.filter(lambda name: name not in (".", "..") and "/" not in name and "\0" not in name), st.booleans())
+def test_a_large_file_is_named_with_the_line_that_leaves_it_out(name: str, is_below: bool) -> None:
+    path = f"data/{name}" if is_below else name
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder)
+        tree = Tree((Entry(path, "file", "", (50 << 20) + 1, False), Entry("train.py", "file", "", 9, False)))
+        text = size_warning(directory, tree)
+        assert text and "`" in text
+        (directory / ".amlignore").write_text(text.partition("add `")[2].rpartition("` to its")[0] + "\n")
+        rules = IgnoreRules.read(directory)
+        assert rules.excludes(path, is_folder=False)
+        assert not rules.excludes("train.py", is_folder=False) or path == "train.py"
+        assert not rules.excludes(f"other/{path}", is_folder=False) or name in LEFT_OUT
+
+
+def test_of_many_large_files_some_are_named_and_all_are_counted(tmp_path: Path) -> None:
+    tree = Tree(tuple(Entry(f"{number}.bin", "file", "", (60 + number) << 20, False) for number in range(5)))
+    text = size_warning(tmp_path, tree) or ""
+    assert "4.bin (64 MB), 3.bin (63 MB), 2.bin (62 MB) and 2 more above 50 MB" in text
+    assert "add `/4.bin`, `/3.bin`, `/2.bin` to its .amlignore" in text
 
 
 def test_ten_thousand_files_and_a_large_ignored_folder(tmp_path: Path) -> None:

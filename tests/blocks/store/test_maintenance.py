@@ -426,7 +426,7 @@ def test_another_program_collects_the_same_way(tmp_path: Path) -> None:
         f"print(collect(Store(Path(sys.argv[1]), {'5' * 64!r}, StatCache(Path(sys.argv[1] + '.db'))), days=0))"
     )
     run = subprocess.run([sys.executable, "-c", code, store.root], capture_output=True, text=True, check=True)
-    assert run.stdout == "Amount(records=1, trees=2, bytes=16, unreadable=())\n"
+    assert run.stdout == "Amount(records=1, trees=2, bytes=16, unreadable=(), files=0)\n"
     assert cached(store) == Miss("")
 
 

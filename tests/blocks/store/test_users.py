@@ -21,6 +21,7 @@ from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home, make_folder, make_key
 from stepwell.blocks.system.locks import exclusive
 from stepwell.errors import StoreException
+from stepwell.model.tree import scan
 
 ANNE, BERT, TEAM = 70_001, 70_002, 70_100
 
@@ -80,6 +81,9 @@ def test_what_one_makes_the_other_reuses_and_adds_to(shared: Path, umask: int) -
         assert not store.read_only
         assert cached(store, fingerprint(1)) == OUTPUTS
         commit(store, fingerprint(2))
+        mine = Path(tempfile.mkdtemp())
+        (mine / "a.py").write_text("1")
+        store.add_snapshot(mine, scan(mine))
         commit(store, replace(fingerprint(1)), {"a": b"other"})
         store.observe(fingerprint(1), ["/data/b"])
         assert store.observed(fingerprint(1)) == ("/data/a", "/data/b")
@@ -95,7 +99,7 @@ def test_what_one_makes_the_other_reuses_and_adds_to(shared: Path, umask: int) -
     as_user(ANNE, lambda: _check(cached(opened(shared), fingerprint(1)) == {"a": b"other"}), umask)
     kept = [
         path
-        for name in ("records", "trees", "runs", "observed", "manifests")
+        for name in ("records", "trees", "blobs", "runs", "observed", "manifests")
         for path in (shared / "store").glob(f"{name}/*")
     ]
     assert kept and all(path.stat().st_gid == TEAM for path in kept)

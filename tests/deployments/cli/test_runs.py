@@ -157,7 +157,7 @@ def test_a_broken_workspace_costs_no_more_than_its_own_line(broken, project, com
     broken(other.name)
     try:
         for words, expected in (
-            (["runs", "-n", "999"], run.run_id[:8]),
+            (["runs", "-n", "20"], run.run_id[:8]),
             (["show", f"{mine.name}#1"], mine.name),
             (["show", "last"], ""),
             (["pipelines"], mine.id),

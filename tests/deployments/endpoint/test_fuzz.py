@@ -8,6 +8,7 @@ import time
 from uuid import uuid4
 
 import pytest
+from amounts import tries
 from projects import Project
 from hypothesis import HealthCheck, given, settings
 from published import endpoint, every_kind, path_of
@@ -18,7 +19,7 @@ from stepwell.deployments.access import authentication
 from stepwell.deployments.endpoint.app import EndpointOptions, create_app
 from stepwell.flows.publishing.run_requests import SubmittedRun, check_request
 
-BODIES, SUBMITTED = 1_000, 100
+BODIES, SUBMITTED = tries(200), tries(30)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,9 @@ def test_every_documented_call_is_answered_as_documented():
 
 def fuzz(operation, *excluded):
     @given(case=operation.as_strategy())
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=tries(6), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
     def answered(case):
         response = case.call()
         assert response.status_code < 500

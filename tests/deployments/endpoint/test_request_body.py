@@ -8,6 +8,7 @@ import pickle
 import sys
 
 import pytest
+from amounts import tries
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +59,7 @@ def only_bad_requests(raw):
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=500)
+@settings(max_examples=tries(100))
 def test_any_bytes_are_read_or_refused(raw):
     only_bad_requests(raw)
 
@@ -71,7 +72,7 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces, max_size=30).map("".join))
 @example('"\\')
-@settings(max_examples=1000)
+@settings(max_examples=tries(200))
 def test_anything_that_looks_like_json_is_read_or_refused(text):
     only_bad_requests(text.encode())
     only_bad_requests(b'{"a":' + text.encode() + b"}")

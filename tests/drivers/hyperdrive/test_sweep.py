@@ -93,6 +93,8 @@ def test_what_a_sweep_lacks_is_told_and_what_a_policy_ends_is_no_lack():
     assert made.lacks == "of its 2 trials 2 out of time, the time over before all had begun"
     made, _ = sweep(Host(lambda x, i: 1.0, length=10**6), max_duration_minutes=0.1, max_total_runs=2)
     assert made.lacks == "of its 2 trials 2 out of time"
+    unjudged, _ = sweep(Host(lambda x, i: float("nan"), ends={2: "Failed"}))
+    assert unjudged.lacks == "of its 5 trials 1 failed; no trial has a value of the primary metric 'score'"
 
 
 def test_the_first_of_equal_trials_is_the_best():

@@ -22,8 +22,7 @@ def called(context, project, **more):
 
 
 def kept(context, project):
-    root = context.store.tree_path(context.snapshots()[str(project.source)])
-    return {path.name for path in root.rglob("*") if path.is_file()}
+    return set(context.store.snapshot(context.snapshots()[str(project.source)]).files())
 
 
 @pytest.mark.parametrize("change", ["gone", "changed", "new"])
@@ -37,7 +36,7 @@ def test_a_snapshot_is_of_what_is_there_when_it_is_kept(context, project, change
         {"more"} if change == "new" else set()
     )
     again = context.with_snapshot(call)
-    assert context.snapshot(again) == context.store.tree_path(again.snapshot) and context.snapshot(again).is_dir()
+    assert context.snapshot(again).digest == again.snapshot and context.snapshot(again).is_whole()
     assert again.key == call.key
 
 
@@ -100,3 +99,22 @@ def test_an_input_that_has_a_swap_file_for_a_moment_did_not_change(project):
         assert execution._is_other(context, artifact)
     finally:
         context.close()
+
+
+def test_what_was_damaged_in_the_store_is_kept_anew_and_told(context, project):
+    project.write("big.bin", "x" * (1 << 20))
+    called(context, project)
+    digest = context.snapshots()[str(project.source)]
+    (blob,) = (path for path in (context.store.root / "blobs").glob("*/*") if path.stat().st_size == 1 << 20)
+    blob.unlink()
+    blob.write_text("y" * (1 << 20))
+    again, told = RunContext(project.workspace, "run"), []
+    again.warn = told.append
+    call = called(again, project)
+    assert again.snapshots()[str(project.source)] == digest
+    assert told == [f"Of the kept snapshot of {project.source}, big.bin was damaged: it was kept anew"]
+    assert again.snapshot(call).is_whole()
+    blob.unlink()  # from now on, somebody harms it while the run is at work
+    with pytest.raises(StepwellError, match="gone or damaged"):
+        again.snapshot(call)
+    again.close()

@@ -17,6 +17,7 @@ from stepwell import Experiment, PipelineParameter, Run, ScriptRunConfig, Worksp
 from stepwell.blocks.store.maintenance import collect
 from stepwell.errors import ActivityFailedException, ComputeTargetException, DatastoreException, UserErrorException
 from stepwell.flows.public.interactive_run import ScriptRun
+from stepwell.flows.runs import launch
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 SLEEP = "import os, time\nopen(args[0], 'w').write(str(os.getpid()))\ntime.sleep(900)"
@@ -171,7 +172,8 @@ def test_a_run_of_another_pid_namespace_is_seen_collected_around_and_cancelled(p
             submitter.kill()
 
 
-def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project, sleeper):
+def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project, sleeper, monkeypatch):
+    monkeypatch.setattr(launch, "subprocess", subprocess)  # its own command line tells which process it is
     pipeline, place = sleeper
     run = Experiment(project.workspace, "trial").submit(pipeline)
     eventually(lambda: is_written(place))

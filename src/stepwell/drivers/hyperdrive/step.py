@@ -68,6 +68,8 @@ def run(settings: dict[str, str]) -> None:
             mark_incomplete(lacks)
         metrics = {run: decoded(found) for run, found in channel.ask("trial.metrics").items()}
         _leave_report(sweep, name)
+        if sweep.best is None:
+            print(f"No trial has a value of the primary metric {name!r}; logged were: {_logged(metrics)}", flush=True)
         _leave_outputs(config["outputs"], outputs, sweep, metrics, name)
     except StepwellError as error:
         _end(error.message)
@@ -115,10 +117,14 @@ def _leave_report(sweep: Sweep, metric: str) -> None:
         stream.write(parallel_coordinates(names, drawn, metric))
     run = Run.get_context()
     run.log_image("parallel coordinates", path=PICTURE)
-    best = sweep.best
+    best = sweep.best_finished or sweep.best
     if best is not None:
         run.log_row("best trial", **{**rows[best.number], "run": best.id})
         print(f"Best: {_words(best, sweep.value(best), metric)}", flush=True)
+
+
+def _logged(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    return ", ".join(sorted({key for found in metrics.values() for key in found})) or "nothing"
 
 
 def _words(trial: Trial, value: float | None, metric: str) -> str:
@@ -145,10 +151,9 @@ def _leave_outputs(
             continue
         best = sweep.best_finished
         if best is None:
-            logged = sorted({key for found in metrics.values() for key in found})
             _end(
                 f"No trial that finished logged the primary metric {metric!r}, so there is no best one for the output {name!r}; "
-                f"logged were: {', '.join(logged) or 'nothing'}"
+                f"logged were: {_logged(metrics)}"
             )
         if output["kind"] == "Model":
             kept = channel.receive("trial.files", id=best.id, name=output["file"] or "outputs")

@@ -144,7 +144,10 @@ class Sweep:
         }
         words = [f"{count} {what}" for what, count in counts.items() if count]
         words += ["the time over before all had begun"] if self._cut_short else []
-        return f"of its {len(self.trials)} trials {', '.join(words)}" if words else ""
+        lacks = [f"of its {len(self.trials)} trials {', '.join(words)}"] if words else []
+        if self.best is None and any(trial.status == "Finished" for trial in self.trials):
+            lacks.append(f"no trial has a value of the primary metric {self._settings['primary_metric']['name']!r}")
+        return "; ".join(lacks)
 
     @property
     def _more(self) -> bool:

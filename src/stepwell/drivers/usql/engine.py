@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from stepwell.drivers.usql.csharp.columns import Rowset, Value, fits, text
-from stepwell.drivers.usql.csharp.members import MACROS as MEMBERS
 from stepwell.drivers.usql.csharp.scope import NOTHING
 from stepwell.drivers.usql.csharp.syntax import DEEPEST, ScriptText, UsqlError, fail, parse
-from stepwell.drivers.usql.csharp.text_forms import MACROS as TEXT_FORMS
+from stepwell.drivers.usql.database import Database, macros_of
 from stepwell.drivers.usql.deep_calls import deeply
-from stepwell.drivers.usql.dotnet.functions import FUNCTIONS
-from stepwell.drivers.usql.extracting import MACROS as EXTRACTING
 from stepwell.drivers.usql.file_sets import guessed
 from stepwell.drivers.usql.outputting import OutputFile, Outputting
 from stepwell.drivers.usql.paths import Paths, plain
 from stepwell.errors import UserErrorException
 
-_MACROS = (*MEMBERS, *TEXT_FORMS, *EXTRACTING)
 _TO_READ = "Add the data to the step's `inputs`, and write @@name@@; or put the file into the source directory."
 _FAILED = re.compile(r"usql@(\d+)@([^@]*)(?:@(.*))?", re.DOTALL)
 
@@ -47,23 +42,16 @@ class Engine(Outputting):
         memory: str = "",
     ) -> None:
         super().__init__(script, datetime.now().strftime("%Y-%m-%d %H:%M:%S.%f"))  # noqa: DTZ005  (local, as C#'s)
-        import duckdb
-
         self.rowsets: dict[str, Rowset] = {}
         self.scratch = scratch
         self.statements: list[str] = []
         self.read_as_utf8: list[tuple[str, Any]] = []
         self._paths = Paths(places["inputs"], places["outputs"])
-        self._duckdb = duckdb
         settings: dict[str, Any] = {"temp_directory": f"{scratch}/duckdb", "autoinstall_known_extensions": False}
         settings.update({"threads": threads} if threads else {})
         settings["max_expression_depth"] = 20 * DEEPEST
         settings.update({"memory_limit": memory} if memory else {})
-        self.connection = duckdb.connect(":memory:", config=settings)
-        for name, (function, given, made) in FUNCTIONS.items():
-            self.connection.create_function(name, _of_values(function), given, made, null_handling="special")
-        for macro in _MACROS:
-            self.connection.execute(f"CREATE TEMP MACRO {macro}")
+        self.database = Database(settings)
 
     def compile(self) -> list[OutputFile]:
         """Return what the script's OUTPUT statements write.
@@ -94,13 +82,8 @@ class Engine(Outputting):
 
     def sql(self) -> str:
         """Return all that is run, with the macros that it needs."""
-        needed, size = "\n\n".join(self.statements), -1
-        macros: list[str] = []
-        while size != len(macros):
-            size, within = len(macros), " ".join([needed, *macros])
-            macros = [macro for macro in _MACROS if macro.partition("(")[0] + "(" in within]
-        lines = [f"CREATE TEMP MACRO {macro};" for macro in macros]
-        return "\n\n".join(["\n".join(lines), needed] if lines else [needed]) + "\n"
+        macros = macros_of(self.statements)
+        return "\n\n".join(["\n".join(macros), *self.statements] if macros else self.statements) + "\n"
 
     def _only(self, output: OutputFile, others: list[OutputFile]) -> OutputFile:
         if any(os.path.abspath(output.path) == os.path.abspath(other.path) for other in others):
@@ -114,8 +97,8 @@ class Engine(Outputting):
             UsqlError: A row can't be computed or read; with line and column of what it is about.
         """
         try:
-            return deeply(lambda: output.write(self.connection))
-        except self._duckdb.Error as error:
+            return deeply(lambda: output.write(self.database))
+        except self.database.error as error:
             raise self._explained(output.tree, error) from None
         except OSError as error:
             hint = "Correct the path; a folder of files and a file can't have the same one."
@@ -166,15 +149,15 @@ class Engine(Outputting):
     def evaluated(self, tree: Any, held: Value) -> Any:
         """Return what DuckDB makes of an expression without columns."""
         try:
-            return self.connection.execute(f"SELECT {held.sql}").fetchone()[0]
-        except self._duckdb.Error as error:
+            return self.database.execute(f"SELECT {held.sql}").fetchone()[0]
+        except self.database.error as error:
             raise self._explained(tree, error) from None
 
     def listed(self, tree: Any, query: str) -> list[int]:
         """Return the numbers that a query makes."""
         try:
-            return [number for (number,) in self.connection.execute(query).fetchall()]
-        except self._duckdb.Error as error:
+            return [number for (number,) in self.database.execute(query).fetchall()]
+        except self.database.error as error:
             raise self._explained(tree, error) from None
 
     def _assign(self, tree: Any) -> None:
@@ -184,8 +167,8 @@ class Engine(Outputting):
         statement = f"CREATE TEMP VIEW {view.sql} AS {rows.sql}"
         self.statements.append(statement + ";")
         try:
-            self.connection.execute(statement)
-        except self._duckdb.Error as error:
+            self.database.execute(statement)
+        except self.database.error as error:
             raise self._explained(tree, error) from None
         self.rowsets[name] = view
 
@@ -244,16 +227,6 @@ class Engine(Outputting):
             )
         if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", path):
             fail(self.script, tree, "A script reads and writes no store by itself", hint, path=path)
-
-
-def _of_values(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function for DuckDB: of null, it makes null."""
-
-    @functools.wraps(function)
-    def called(*given: Any) -> Any:
-        return None if any(value is None for value in given) else function(*given)
-
-    return called
 
 
 def missing_engine() -> UserErrorException | None:

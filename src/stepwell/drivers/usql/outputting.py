@@ -22,12 +22,12 @@ class OutputFile:
         self.header, self.codec = header, codec_of(options["encoding"])
         self.end = options["rowDelimiter"] or "\r\n"
 
-    def write(self, connection: Any) -> int:
+    def write(self, database: Any) -> int:
         """Run the query and write its rows as they come; return how many there are."""
         os.makedirs(os.path.dirname(self.path) or ".", exist_ok=True)
         if os.path.isdir(self.path) and not os.listdir(self.path):
             os.rmdir(self.path)
-        rows = connection.execute(self.sql)
+        rows = database.execute(self.sql)
         count = 0
         with open(self.path, "w", encoding=self.codec, newline="") as target:
             if self.header:

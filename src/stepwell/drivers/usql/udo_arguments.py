@@ -35,8 +35,6 @@ def _codec(name: str | int) -> str:
 class UdoArguments:
     """Reads what stands after USING."""
 
-    connection: Any
-
     def value(self, tree: Any, scope: Scope) -> Value:
         """Return an expression, translated."""
         raise NotImplementedError

@@ -15,6 +15,7 @@ from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.datasets.file_names import LocalFile, files_below, full_path, matches, typed_partition_values
 from stepwell.model.definitions import OUTPUT
 from stepwell.script.tables.lazy_datasets import LazyDataset, LazyFiles, LazyTable
+from stepwell.script.tables.other_frames import OtherFrames
 from stepwell.script.tables.reading import frame_of
 from stepwell.script.tables.row_operations import chosen_files
 
@@ -170,7 +171,7 @@ class Mounted:
         self.stop()
 
 
-class TabularDataset(_LocalDataset, LazyTable):
+class TabularDataset(_LocalDataset, LazyTable, OtherFrames):
     """A table, as a step gets it: nothing is read until it is asked for."""
 
     def _frame(self, on_error: str, out_of_range_datetime: str) -> Any:

@@ -10,6 +10,7 @@ from stepwell.blocks.compute.databricks.connection import Address, StoppableCloc
 from stepwell.blocks.compute.databricks.remote_job import JobOptions, run_remote
 from stepwell.blocks.compute.job import Job
 from stepwell.blocks.processes.runner import StopSignal
+from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.model.definitions import Driver, InputPort, OutputPort, Piece, StepDefinition, UnboundInput
 from stepwell.model.fingerprint import Fingerprint
 from stepwell.model.records import Artifact, StepCall
@@ -86,7 +87,14 @@ def job(tmp_path):
             (tmp_path / folder).mkdir(exist_ok=True)
         context = {"experiment": "trials", "workspace": "ws", "parent_id": "p"}
         return Job(
-            call, "11111111-2222", snapshot, data, tmp_path / "job", tmp_path / "record", context, elsewhere=elsewhere
+            call,
+            "11111111-2222",
+            Snapshot("s" * 64, (snapshot,)),
+            data,
+            tmp_path / "job",
+            tmp_path / "record",
+            context,
+            elsewhere=elsewhere,
         )
 
     return make

@@ -56,6 +56,22 @@ def test_a_table(folder) -> None:
     assert isinstance(found, TabularDataset)
     assert found.to_pandas_dataframe().to_dict("list") == {"Path": ["/a.csv", "/b.csv"], "x": [1, 3]}
     assert found.filter(found["x"] > 1).to_pandas_dataframe()["x"].tolist() == [3]
+    assert found.to_dask_dataframe().compute()["x"].tolist() == [1, 3]
+
+
+def test_a_table_of_spark_is_made_in_its_session_or_the_extra_is_named(folder, monkeypatch) -> None:
+    import sys
+    from types import SimpleNamespace
+
+    found = dataset_at(str(folder), given(DatasetDefinition("tabular", (Place(OUTPUT, "a.csv"),), "delimited")))
+    session = SimpleNamespace(createDataFrame=lambda frame: frame.to_dict("list"))
+    spark = SimpleNamespace(SparkSession=SimpleNamespace(builder=SimpleNamespace(getOrCreate=lambda: session)))
+    monkeypatch.setitem(sys.modules, "pyspark.sql", spark)
+    assert found.to_spark_dataframe() == {"x": [1], "y": [2]}
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(UserErrorException, match="pyspark.sql is not installed") as caught:
+        found.to_spark_dataframe()
+    assert "stepwell[spark]" in caught.value.hint
 
 
 def test_a_lone_file_is_read_whatever_the_pattern(folder) -> None:

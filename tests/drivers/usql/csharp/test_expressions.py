@@ -33,7 +33,7 @@ def evaluate(tmp_path_factory):
         names = ", ".join(column.sql for column in columns)
         cells = ", ".join(f"CAST(? AS {CAST[kind]})" for kind in csharp.COLUMNS.values())
         sql = f'SELECT {value.sql} FROM (VALUES ({cells})) AS "row"({names})'
-        return str(value.type), engine.connection.execute(sql, [row[name] for name in csharp.COLUMNS]).fetchone()[0]
+        return str(value.type), engine.database.execute(sql, [row[name] for name in csharp.COLUMNS]).fetchone()[0]
 
     return run
 

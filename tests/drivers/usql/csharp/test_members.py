@@ -6,6 +6,14 @@ import pytest
 
 D = 'DateTime.Parse("2016-05-11 10:11:12 PM")'
 EXAMPLES = {
+    "\"a,b\".Split(',').First() + \"a,b\".Split(',').ToArray().Last() + \"a,b\".Split(',').ElementAt(1)": "abb",
+    '"a,b".Split(\',\').Contains("b") && !new SQL.ARRAY<int>{1, 2}.Contains(3)': "True",
+    "1.Equals(1) && !((int?) null).Equals(1) && DateTime.MinValue.Equals(DateTime.MinValue)": "True",
+    'Char.IsDigit(\'1\') && char.IsUpper("aB", 1) && !System.String.IsNullOrEmpty("a")': "True",
+    'Byte.Parse("5") + UInt32.Parse("6") + System.Int64.Parse("7")': "18",
+    'TimeSpan.Parse("1.01:30:00.5").TotalSeconds + TimeSpan.Parse("2").TotalDays + TimeSpan.Zero.Days': "91802.5",
+    'TimeSpan.Parse("-10:20").ToString() + TimeSpan.FromMilliseconds(1500)': "-10:20:0000:00:01.5000000",
+    "new string('a', 3) + new Guid(\"6F9619FF-8B86-D011-B42D-00CF4FC964FF\").ToString().Substring(0, 4)": "aaa6f96",
     '"aBc".ToLower() + "x".ToUpper()': "abcX",
     '" a ".Trim() + "|" + " a ".TrimStart() + "|" + " a ".TrimEnd()': "a|a | a",
     "\"xxaxx\".Trim('x')": "a",

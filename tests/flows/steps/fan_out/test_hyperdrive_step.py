@@ -217,6 +217,8 @@ def test_a_sweep_without_the_metric_says_what_was_logged(project):
     summary = project.run(project.pipeline(HyperDriveStep("search", config(project, (1,)), outputs=[model])))
     assert "No trial that finished logged the primary metric 'score'" in summary.steps[0].error
     assert "logged were: Score" in summary.steps[0].error
+    summary = project.run(project.pipeline(HyperDriveStep("search", config(project, (1,)))))
+    assert any("no trial has a value of the primary metric 'score'" in warning for warning in summary.warnings)
 
 
 def test_a_sweep_is_a_task_of_a_flow(project):

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from stepwell.drivers.usql.csharp.columns import Type, Value, fits, text
+from stepwell.drivers.usql.csharp.columns import NUMBERS, Type, Value, fits, text
 from stepwell.drivers.usql.csharp.members import DAYS, OF_CLASSES, OF_VALUES, Overload
 from stepwell.drivers.usql.csharp.scope import Scope, group_key
 from stepwell.drivers.usql.csharp.syntax import ScriptText, fail, start_of
@@ -31,7 +31,7 @@ CHOICES: dict[str, dict[str, str]] = {
 }
 """What methods are told by a word: the words of each class, and what they are here."""
 
-_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {"DayOfWeek", "SqlArray", *CHOICES}
+_CLASSES = {name.partition(".")[0] for name in OF_CLASSES} | {"DayOfWeek", "SqlArray", *NUMBERS, "bool", *CHOICES}
 _INSTEAD = "Compute it in a PythonScriptStep, or by the members that there are."
 
 
@@ -130,7 +130,7 @@ class Calls:
         path = self._path(tree, scope)
         while path and path[0] in ("System", "Text", "RegularExpressions", "Globalization"):
             path = path[1:]
-        return ".".join(path) if len(path) == 2 else ""
+        return f"{Type(path[0]).name}.{path[1]}" if len(path) == 2 else ""
 
     def _member(self, tree: Any, scope: Scope) -> Value:
         left, name = tree.children[0], self.name(tree.children[1])
@@ -177,7 +177,7 @@ class Calls:
     def unknown(self, tree: Any, static: str, known: Iterable[str]) -> NoReturn:
         """Raise UsqlError about a member that a class has not."""
         owner, _, name = static.partition(".")
-        near = difflib.get_close_matches(static, list(known), 1)
+        near = difflib.get_close_matches(static, list(known), 1, 0.75)
         hint = f"Write {near[0]}." if near else _INSTEAD
         self.fail(tree, f"{owner} has no {name} here", hint)
 
@@ -240,6 +240,11 @@ class Calls:
             return self._to_text(tree, held, given, invariant=cultures == ["InvariantCulture"])
         if name == "Split" and kind == "string":
             return self._split(tree, held, given)
+        if name == "Equals" and kind not in ("string", "array") and len(given) == 1 and fits(given[0].type, held.type):
+            sql = f"{held.sql} IS NOT DISTINCT FROM {given[0].sql}"
+            return Value(f"({sql})", Type("bool"), None, held.risky or given[0].risky, True, held.aggregate)
+        if held.type.item is not None and (f"{name}({'i' * len(given)})" in _OF_ARRAYS):
+            return self._of_array(tree, held, held.type.item, name, given)
         if name in ("Trim", "TrimStart", "TrimEnd") and kind == "string" and given:
             marks = " || ".join(
                 text("".join(value.literal)) if isinstance(value.literal, list) else value.sql for value in given
@@ -250,7 +255,7 @@ class Calls:
         overloads = [way for way in OF_VALUES.get(f"{kind}.{name}", []) if way[0] != "-"]
         if not overloads:
             members = [member.partition(".")[2] for member in OF_VALUES if member.startswith(f"{kind}.")]
-            near = difflib.get_close_matches(name, members, 1)
+            near = difflib.get_close_matches(name, members, 1, 0.7)
             hint = (
                 f"Write .Value.{name}(…), where it is not null."
                 if held.type.nullable and kind == "DateTime"
@@ -258,6 +263,19 @@ class Calls:
             )
             self.fail(tree, f"{held.type.first} has no method {name!r} here", f"Write .{near[0]}(…)." if near else hint)
         return self._chosen(tree, f".{name}", overloads, [self._some(tree, held, name), *given])
+
+    def _of_array(self, tree: Any, held: Value, item: Type, name: str, given: list[Value]) -> Value:
+        target = self._some(tree, held, name)
+        if given:
+            wanted = item if name == "Contains" else Type("int")
+            if not fits(given[0].type, wanted):
+                takes = f"({wanted})"
+                self.fail(tree, f".{name} can't take {given[0].type}", "Cast or convert the argument.", takes=takes)
+            given = [self.held_as(given[0], wanted)]
+        place = self.place(tree, f".{name} of what an array has not")
+        sql = _OF_ARRAYS[f"{name}({'i' * len(given)})"].format(target.sql, *(value.sql for value in given), place=place)
+        type = {"Contains": Type("bool"), "ToArray": held.type, "ToList": held.type}.get(name, item)
+        return Value(sql, type, None, True, type is not item, held.aggregate)
 
     def _to_text(self, tree: Any, held: Value, given: list[Value], *, invariant: bool = False) -> Value:
         form = next((value.literal for value in given if isinstance(value.literal, str)), "") if given else ""
@@ -324,6 +342,14 @@ class Calls:
         return Value(f"CAST({sql} AS {type.held})", type, value.literal, value.risky, value.never_null, value.aggregate)
 
 
+_OF_ARRAYS = {
+    "ToArray()": "{0}",
+    "ToList()": "{0}",
+    "First()": "usql_item({0}, 0, {place})",
+    "Last()": "usql_item({0}, CAST(len({0}) AS INTEGER) - 1, {place})",
+    "ElementAt(i)": "usql_item({0}, {1}, {place})",
+    "Contains(i)": "COALESCE(list_contains({0}, {1}), FALSE)",
+}
 _PLAIN = ("int", "long", "float", "double", "decimal")
 
 

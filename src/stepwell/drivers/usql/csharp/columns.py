@@ -28,6 +28,12 @@ _HELD = {
 }
 _OTHER_NAMES = {
     "String": "string",
+    "Char": "char",
+    "SByte": "sbyte",
+    "Byte": "byte",
+    "UInt16": "ushort",
+    "UInt32": "uint",
+    "UInt64": "ulong",
     "Int16": "short",
     "Int32": "int",
     "Int64": "long",

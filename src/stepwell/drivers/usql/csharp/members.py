@@ -29,6 +29,11 @@ MACROS = (
     "WHEN regexp_matches(s, '\\d') THEN try_strptime(trim(s), ["
     + ", ".join(f"'{form}'" for form in _DATES.split("|"))
     + "]) END",
+    # days, then a point, or nothing; hours, minutes and seconds
+    "usql_span(s) AS CASE WHEN regexp_full_match(s, '-?(\\d+|(\\d+\\.)?([01]?\\d|2[0-3]):[0-5]?\\d(:[0-5]?\\d(\\.\\d{1,7})?)?)') "
+    "THEN (CASE WHEN s[1] = '-' THEN -1 ELSE 1 END) * (COALESCE(TRY_CAST(regexp_extract(s, '^-?(\\d+)(\\.\\d+:|$)', 1) AS BIGINT), 0) * 86400000000 "
+    "+ COALESCE(TRY_CAST(regexp_extract(s, '(\\d+):', 1) AS BIGINT), 0) * 3600000000 + COALESCE(TRY_CAST(regexp_extract(s, ':(\\d+)', 1) AS BIGINT), 0) * 60000000 "
+    "+ CAST(COALESCE(TRY_CAST(regexp_extract(s, ':\\d+:(\\d+(\\.\\d+)?)', 1) AS DECIMAL(12,7)), 0) * 1000000 AS BIGINT)) END",
     "usql_bool(s) AS CASE lower(trim(s)) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END",
     "usql_double(s) AS CASE WHEN regexp_matches(s, '[^0-9+\\-.,eE \\t]') THEN CASE trim(s) WHEN 'NaN' THEN CAST('nan' AS DOUBLE) "
     "WHEN 'Infinity' THEN CAST('inf' AS DOUBLE) WHEN '-Infinity' THEN CAST('-inf' AS DOUBLE) END "
@@ -113,6 +118,7 @@ def parsed(sql: str, type: Type) -> str | None:
         "bool": "usql_bool({})",
         "DateTime": "usql_date({})",
         "Guid": "TRY_CAST(trim({}) AS UUID)",
+        "TimeSpan": "usql_span(trim({}))",
     }
     return plain[type.name].format(sql) if type.name in plain else None
 
@@ -276,6 +282,10 @@ char.IsPunctuation | char | bool | regexp_full_match({{1}}, '\\p{{{{P}}}}')
 char.IsSymbol | char | bool | regexp_full_match({{1}}, '\\p{{{{S}}}}')
 char.IsControl | char | bool | regexp_full_match({{1}}, '\\p{{{{Cc}}}}')
 char.IsWhiteSpace | char | bool | (trim({{1}}, {SPACE}) = '')
+char.IsDigit | string int | bool | regexp_full_match(usql_part({{1}}, {{2}}, 1, {{place}}), '\\p{{{{Nd}}}}')
+char.IsLetter | string int | bool | regexp_full_match(usql_part({{1}}, {{2}}, 1, {{place}}), '\\p{{{{L}}}}')
+char.IsUpper | string int | bool | regexp_full_match(usql_part({{1}}, {{2}}, 1, {{place}}), '\\p{{{{Lu}}}}')
+char.IsLower | string int | bool | regexp_full_match(usql_part({{1}}, {{2}}, 1, {{place}}), '\\p{{{{Ll}}}}')
 char.ToUpper | char | char | usql_upper({{1}})
 char.ToLower | char | char | usql_lower({{1}})
 char.ToUpperInvariant | char | char | usql_upper({{1}})
@@ -290,6 +300,8 @@ DateTime.IsLeapYear | int | bool | ({{1}} % 4 = 0 AND ({{1}} % 100 <> 0 OR {{1}}
 DateTime.Compare | DateTime DateTime | int | usql_order({{1}}, {{2}})
 Guid.NewGuid | | Guid | uuid()
 Guid.Empty | - | Guid | CAST('00000000-0000-0000-0000-000000000000' AS UUID)
+TimeSpan.Zero | - | TimeSpan | CAST(0 AS BIGINT)
+TimeSpan.FromMilliseconds | double | TimeSpan | CAST(round({{1}}) AS BIGINT) * 1000
 TimeSpan.FromDays | double | TimeSpan | CAST(round({{1}} * 86400000) AS BIGINT) * 1000
 TimeSpan.FromHours | double | TimeSpan | CAST(round({{1}} * 3600000) AS BIGINT) * 1000
 TimeSpan.FromMinutes | double | TimeSpan | CAST(round({{1}} * 60000) AS BIGINT) * 1000

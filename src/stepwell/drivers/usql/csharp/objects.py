@@ -43,6 +43,13 @@ class Objects(Calls):
             }
             sql = " + ".join(f"CAST({value.sql} * {unit} AS BIGINT)" for value, unit in zip(given, units[len(given)]))
             return Value(f"({sql})", type)
+        kinds = [value.type.name for value in given]
+        if type.name == "Guid" and kinds == ["string"]:
+            return self._class_call(tree, "Guid.Parse", given)
+        if type.name == "string" and kinds == ["char", "int"]:
+            wrong = self.place(tree, "A text of less than no characters")
+            sql = f"repeat({given[0].sql}, usql_not_below({given[1].sql}, {wrong}))"
+            return Value(sql, type, None, True, True, any(value.aggregate for value in given))
         self.fail(tree, f"`new {type}` can't be made of that", "Write new DateTime(2020, 1, 31), or DateTime.Parse(…).")
 
     def _new_list(self, tree: Any, scope: Scope) -> Value:

@@ -1,156 +1,16 @@
-"""The syntax of U-SQL: its grammar, the trees of scripts, and errors at the place of the script that they are about."""
+"""The syntax of U-SQL: the trees of scripts, and errors at the place of the script that they are about."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, NoReturn
 
-from stepwell.drivers.usql.csharp.outside import OUTSIDE, RESERVED
+from stepwell.drivers.usql.grammar.parser import parser
+from stepwell.drivers.usql.grammar.words import OUTSIDE, RESERVED
 from stepwell.errors import UserErrorException
-
-_GRAMMAR = r"""
-start: (statement | ";")*
-?statement: declare | assign | output | use
-declare: "DECLARE" [DECLARED] VARIABLE [type] "=" expr ";"
-assign: VARIABLE "=" query ";"
-output: "OUTPUT" output_source "TO" expr [order_by] [offset] [fetch] "USING" expr ";"
-?output_source: VARIABLE -> rowset | "(" query ")"
-use: "USE" ["DATABASE" | "SCHEMA"] name ("." name)* ";"
-
-query: query_body [order_by] [offset] [fetch]
-?query_body: query_body SET_OPERATOR [SET_OPTION] [by_name] intersection -> set_query | intersection
-?intersection: intersection INTERSECT [SET_OPTION] [by_name] query_term -> set_query | query_term
-?query_term: select | extract | VARIABLE -> rowset | "(" query ")" | "VALUES" row ("," row)* -> values
-by_name: BY_NAME
-select: "SELECT" [DISTINCT] select_item ("," select_item)* "FROM" joined [where] [group_by] [having]
-?select_item: "*" -> star | postfix "." "*" -> star_of | expr ["AS" name] -> item
-where: "WHERE" expr
-group_by: "GROUP" "BY" group_item ("," group_item)*
-group_item: expr ["AS" name]
-having: "HAVING" expr
-order_by: "ORDER" "BY" sort_item ("," sort_item)*
-sort_item: expr [DIRECTION]
-offset: "OFFSET" expr ("ROW" | "ROWS")
-fetch: "FETCH" ["FIRST" | "NEXT"] expr ["ROWS" | "ROW"] ["ONLY"]
-extract: "EXTRACT" column ("," column)* "FROM" expr ("," expr)* "USING" expr
-column: name type
-?joined: source
-    | joined JOIN source "ON" expr -> join
-    | joined CROSS_JOIN source -> cross_join
-    | joined APPLY explode -> apply
-explode: "EXPLODE" "(" expr ")" "AS" name ["(" name ("," name)* ")"]
-source: VARIABLE ["AS" name] -> rowset_source
-    | "(" query ")" ["AS" name [names]] -> query_source
-    | name ("." name)+ ["AS" name] -> catalog_source
-    | name ["AS" name] -> catalog_source
-names: "(" name ("," name)* ")"
-row: "(" expr ("," expr)* ")"
-
-?expr: expr "OR" and_expr -> or_ | and_expr
-?and_expr: and_expr "AND" not_expr -> and_ | not_expr
-?not_expr: "NOT" not_expr -> not_ | ternary
-?ternary: coalesce "?" expr ":" ternary -> conditional | coalesce
-?coalesce: either "??" coalesce | either
-?either: either "||" both -> or_ | both
-?both: both "&&" bits_or -> and_ | bits_or
-?bits_or: bits_or "|" bits_xor -> bits | bits_xor
-?bits_xor: bits_xor BIT_XOR bits_and -> binary | bits_and
-?bits_and: bits_and BIT_AND equality -> binary | equality
-?equality: equality EQUALITY relation -> compare | relation
-?relation: relation ORDER shift -> compare
-    | relation "<" shift -> less
-    | relation ">" shift -> greater
-    | relation [NOT] "IN" "(" expr ("," expr)* ")" -> in_
-    | relation [NOT] "BETWEEN" shift "AND" shift -> between
-    | relation [NOT] "LIKE" shift -> like
-    | relation "IS" [NOT] NULL -> is_null
-    | shift
-?shift: shift SHIFT additive -> binary | additive
-?additive: additive ADD factor -> binary | factor
-?factor: factor "*" unary -> times | factor DIVIDE unary -> binary | unary
-?unary: ADD unary -> sign | "!" unary -> not_ | "~" unary -> complement | "(" type ")" unary -> cast | postfix
-?postfix: primary
-    | postfix "." name -> member
-    | postfix "[" expr "]" -> index
-    | postfix "(" [arguments] ")" [within] [over] -> call
-    | TYPE "." name -> static_member
-within: "WITHIN" "GROUP" "(" order_by ")"
-over: "OVER" "(" [partition] [order_by] [frame] ")"
-partition: "PARTITION" "BY" expr ("," expr)*
-frame: frame_kind (frame_edge | "BETWEEN" frame_edge "AND" frame_edge)
-frame_kind: "ROWS" -> rows | "RANGE" -> range
-frame_edge: UNBOUNDED | CURRENT_ROW | INTEGER EDGE
-arguments: argument ("," argument)*
-?argument: expr | name ":" expr -> named | DISTINCT expr -> distinct | "*" -> every_row
-?primary: name -> column_name
-    | VARIABLE -> variable
-    | STRING -> string
-    | VERBATIM -> verbatim
-    | CHARACTER -> character
-    | INTEGER -> integer
-    | REAL -> real
-    | TRUE -> true
-    | FALSE -> false
-    | NULL -> null
-    | "(" expr ")"
-    | "new" new_type "(" [arguments] ")" -> new
-    | "new" new_type ["(" [arguments] ")"] "{" [arguments] "}" -> new_list
-    | "new" "[" "]" "{" [arguments] "}" -> new_array
-    | "CASE" [expr] when+ ["ELSE" expr] "END" -> case
-when: "WHEN" expr "THEN" expr
-new_type: type | name ("." name)* -> other_type
-type: TYPE [NULLABLE] -> type
-    | TYPE "[" "]" -> array_type
-    | _ARRAY "<" type ">" -> array_type
-    | _MAP "<" type "," type ">" -> map_type
-name: NAME | BRACKETED | GENERIC_AGGREGATE
-
-DECLARED: "CONST" | "EXTERNAL"
-SET_OPERATOR: /(OUTER\s+)?UNION\b|EXCEPT\b/
-INTERSECT: /INTERSECT\b/
-SET_OPTION: "ALL" | "DISTINCT"
-BY_NAME: /BY\s+NAME(\s+ON\s*\([^)]*\))?/
-DISTINCT.2: "DISTINCT"
-DIRECTION: "ASC" | "DESC"
-JOIN.3: /(INNER\s+|((LEFT|RIGHT|FULL)\s+)?OUTER\s+|(LEFT|RIGHT|FULL)\s+)?(PAIR\s+|HASH\s+|BROADCAST(LEFT|RIGHT)\s+|MERGE\s+|LOOP\s+)?(JOIN|SEMIJOIN|ANTISEMIJOIN)\b/
-CROSS_JOIN.3: /CROSS\s+JOIN\b/
-APPLY.3: /(CROSS|OUTER)\s+APPLY\b/
-UNBOUNDED: /UNBOUNDED\s+(PRECEDING|FOLLOWING)\b/
-CURRENT_ROW: /CURRENT\s+ROW\b/
-EDGE: "PRECEDING" | "FOLLOWING"
-NOT: "NOT"
-NULL: "null" | "NULL"
-TRUE: "true"
-FALSE: "false"
-NULLABLE: "?"
-EQUALITY: "==" | "!="
-ORDER: "<=" | ">="
-SHIFT: "<<" | ">>"
-ADD: "+" | "-"
-DIVIDE: "/" | "%"
-BIT_XOR: "^"
-BIT_AND: "&"
-TYPE.2: /(bool|sbyte|byte|short|ushort|int|uint|long|ulong|float|double|decimal|char|string|object|String|Int16|Int32|Int64|Boolean|Double|Single|Decimal|DateTime|Guid|TimeSpan)\b/
-GENERIC_AGGREGATE.4: /ARRAY_AGG\s*<[^<>()]*>/
-_ARRAY.3: /SQL\.ARRAY\b/
-_MAP.3: /SQL\.MAP\b/
-VARIABLE: /@[A-Za-z_]\w*/
-STRING: /"(\\.|[^"\\\r\n])*"/
-VERBATIM: /@"([^"]|"")*"/
-CHARACTER: /'(\\.[0-9a-fA-F]*|[^'\\\r\n]+)'/
-REAL: /(\d+\.\d+([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|\d+[eE][+-]?\d+)[fFdDmM]?|\d+[fFdDmM]\b/
-INTEGER: /0[xX][0-9a-fA-F]+[uUlL]*|\d+[uUlL]*/
-BRACKETED: /\[[^\]\r\n]+\]/
-NAME: /(?!(?:RESERVED_WORDS)\b)[^\W\d]\w*/
-%ignore /\s+/
-%ignore /\/\/[^\r\n]*/
-%ignore /\/\*(.|\n)*?\*\//
-"""
 
 DEEPEST = 1000
 """How deep the parts of a script may be nested; each term of a long sum is one level."""
-
-_parser: Any = None
 
 
 class UsqlError(UserErrorException):
@@ -232,13 +92,8 @@ def parse(script: ScriptText) -> Any:
     """
     import lark
 
-    global _parser  # noqa: PLW0603  (it takes a tenth of a second to make)
-    if _parser is None:
-        words = "|".join(sorted(RESERVED, key=len, reverse=True))
-        grammar = _GRAMMAR.replace("RESERVED_WORDS", words)
-        _parser = lark.Lark(grammar, parser="lalr", propagate_positions=True, maybe_placeholders=True)
     try:
-        return _not_too_deep(script, _parser.parse(script.text))
+        return _not_too_deep(script, parser().parse(script.text))
     except lark.exceptions.UnexpectedToken as error:
         position, found = error.token.start_pos, str(error.token)
         if error.token.type == "$END":
@@ -294,7 +149,7 @@ _OFTEN = (
 )
 
 
-# What begins at the place, what the parser would take there, what it is, and what to write.
+# What stands at the place, what the parser would take there ('' is anything), what it is, and what to write.
 _MISTAKES = (
     ("=>", "", "A function of `=>` can't be run here", "EXPLODE the array, and aggregate its items."),
     ("=", "EQUALITY", "`=` does not compare in U-SQL", "Write `==`."),
@@ -308,6 +163,36 @@ _MISTAKES = (
         "A SELECT can't stand in an expression of U-SQL",
         "Write a SEMIJOIN, an ANTISEMIJOIN or a JOIN.",
     ),
+    (
+        r"(?<=\bTOP )\w|LIMIT\b",
+        "",
+        "U-SQL has neither TOP nor LIMIT",
+        "Write ORDER BY x FETCH 10 ROWS after the SELECT.",
+    ),
+    (r"OPTION\b", "", "OPTION, which tells the service how to run a query, can't be run here", "Leave it out."),
+    (r"VALUES\b", "EXPLODE", "APPLY takes an EXPLODE here", "Write EXPLODE(new SQL.ARRAY<string>{a, b}) AS t(x)."),
+    (r"(?:System\.)?Func\b", "TYPE", "A function of C# can't be run here", "Write its expression where it is needed."),
+    (r"Sql(?:Array|Map)\b", "TYPE", "SqlArray and SqlMap are no types here", "Write SQL.ARRAY<string>."),
+    (r"(?<=\bfrom )\w", "", "A query in C# can't be run here", "EXPLODE the array, and write a SELECT."),
+    (r"WITH\b", "", "U-SQL has no WITH … AS", "Give the rows a name: @rows = SELECT …;"),
+    (r"AS\b", "RPAR", "U-SQL has no CAST(x AS type)", "Write (int) x, int.Parse(x) or x.ToString()."),
+    (r"is\b(?!\s+(?:not|null)\b)", "", "`is` of C# can't be run here", "Write x IS NULL, or compare with ==."),
+    (r"SELECT\b", "SEMICOLON", "A SELECT stands in no statement", "Write @rows = SELECT …;"),
+    (
+        r"(?:FROM|WHERE|GROUP|ORDER|HAVING|USING)\b",
+        "NAME",
+        "Something is missing before that word",
+        "Write a column there, or leave out the comma or operator before it.",
+    ),
+    (
+        r"as\s+(?:int|long|string|double|DateTime)\b",
+        "",
+        "`as` of C# can't be run here",
+        "Write a cast, such as (int?) x.",
+    ),
+    (r"(?<=\?)\.", "", "`?.` of C# can't be run here", "Write x == null ? null : x.Trim()."),
+    (r"(?<=\+)\+|\+\+|AS\b(?<=\+\+ AS)", "", "`++` of C# can't be run here", "Write x + 1."),
+    (r"(?<=>\{)\{", "", "A SQL.MAP can't be made here", "Keep the pairs as a text, or as rows."),
 )
 
 
@@ -318,17 +203,25 @@ def _unexpected(script: ScriptText, position: int, found: str, expected: Any) ->
     if word and word[0] in OUTSIDE:
         what, hint = OUTSIDE[word[0]]
         return script.error(position, f"{what} can't be run here", hint)
+    for pattern, needed, what, hint in _MISTAKES:
+        if re.compile(pattern).match(script.text, position) and (not needed or needed in expected):
+            return script.error(position, what, hint)
     if word and word[0].upper() in RESERVED and not word[0].isupper() and word[0].upper() in {*expected}:
         hint = f"Write {word[0].upper()}: the words of U-SQL have capital letters."
         return script.error(position, f"`{word[0]}` is no word of U-SQL", hint)
-    rest = script.text[position:]
-    for pattern, needed, what, hint in _MISTAKES:
-        if re.match(pattern, rest) and (not needed or needed in expected):
-            return script.error(position, what, hint)
+    if {*expected} == {"DOT"}:
+        hint = "Write a value there; a cast is (int) x, and a text is read by int.Parse(x)."
+        return script.error(position, "A type stands where a value is expected", hint)
     if word and word[0] in RESERVED and "NAME" in expected and not {*expected} & {"SEMICOLON", "RPAR"}:
         hint = f"Write a name there; a column that is called so stands in brackets: [{word[0]}]."
         return script.error(position, f"`{word[0]}` is a word of U-SQL, and stands where a name is expected", hint)
     likely = [name for name in _OFTEN if name in expected][:3] or sorted(expected)[:3]
-    words = " or ".join(_WORDS.get(name, f"`{name}`") for name in likely)
+    words = " or ".join(_WORDS.get(name) or _literal(name) for name in likely)
     what = f"`{found}` is not expected there" if found.strip() else "The script ends too early"
     return script.error(position, what, f"Write {words} there." if words else "Correct the line.")
+
+
+def _literal(name: str) -> str:
+    """Return how a token is written that is always the same, else its name."""
+    pattern = parser().get_terminal(name).pattern
+    return f"`{pattern.value if pattern.type == 'str' else name}`"

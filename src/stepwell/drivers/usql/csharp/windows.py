@@ -9,6 +9,7 @@ from typing import Any
 from stepwell.drivers.usql.csharp.calls import Calls
 from stepwell.drivers.usql.csharp.columns import NUMBERS, WHOLE, Type, Value, common
 from stepwell.drivers.usql.csharp.scope import Scope
+from stepwell.drivers.usql.grammar.words import OF_SQL
 
 
 def _sum(type: Type) -> Type | None:
@@ -83,8 +84,9 @@ class Windows(Calls):
         elif name in SHIFTS:
             made = self._shifted(tree, name, given, inner)
         else:
-            near = difflib.get_close_matches(name.upper(), [*AGGREGATES, *RANKS, *SHIFTS], 1)
+            near = difflib.get_close_matches(name.upper(), [*AGGREGATES, *RANKS, *SHIFTS], 1, 0.75)
             hint = f"Write {near[0]}." if near else "Write a method of C#, such as Math.Abs(x)."
+            hint = OF_SQL.get(name.upper(), hint)
             self.fail(tree, f"There is no function {name}", hint)
         if over is not None:
             made.sql = self._wrapped(

@@ -1,4 +1,4 @@
-"""The words of U-SQL, and what of them can't be run without the service: what it is, and what to write instead."""
+"""The words of U-SQL; what of them can't be run without the service, and what is of other languages: what to write instead."""
 
 from __future__ import annotations
 
@@ -57,3 +57,48 @@ RESERVED = {
     *OUTSIDE,
     *_WORDS.split(),
 }
+
+_INSTEAD = """
+    ISNULL COALESCE NVL IFNULL | x ?? y
+    IIF IF DECODE | x > 0 ? a : b
+    NULLIF | x == y ? (int?) null : x
+    CAST CONVERT TRY_CAST TRY_CONVERT | a cast or a method, such as (int) x, int.Parse(x) or x.ToString()
+    LEN LENGTH DATALENGTH | x.Length
+    UPPER UCASE | x.ToUpper()
+    LOWER LCASE | x.ToLower()
+    SUBSTRING SUBSTR MID LEFT | x.Substring(0, 3), which counts from 0
+    RIGHT | x.Substring(x.Length - 3)
+    TRIM LTRIM RTRIM | x.Trim(), x.TrimStart() or x.TrimEnd()
+    REPLACE | x.Replace("a", "b")
+    CHARINDEX PATINDEX INSTR LOCATE | x.IndexOf("a"), which counts from 0
+    CONCAT | string.Concat(x, y), or x + y
+    STRING_AGG GROUP_CONCAT LISTAGG | string.Join(";", ARRAY_AGG(x))
+    SPLIT STRING_SPLIT | x.Split(';')
+    FORMAT TO_CHAR | x.ToString("yyyy-MM-dd"), or string.Format("{0}", x)
+    GETDATE NOW SYSDATETIME CURRENT_TIMESTAMP | DateTime.Now
+    GETUTCDATE SYSUTCDATETIME | DateTime.UtcNow
+    DATEADD | x.AddDays(1), or .AddHours, .AddMonths …
+    DATEDIFF | (x - y).TotalDays, or .TotalHours …
+    DATEPART YEAR MONTH DAY HOUR MINUTE SECOND | x.Year, .Month, .Day, .Hour …
+    TO_DATE STR_TO_DATE | DateTime.Parse(x), or DateTime.ParseExact(x, "yyyyMMdd", null)
+    ROUND | Math.Round(x, 2)
+    ABS | Math.Abs(x)
+    CEILING CEIL | Math.Ceiling(x)
+    FLOOR | Math.Floor(x)
+    POWER POW | Math.Pow(x, 2)
+    SQRT | Math.Sqrt(x)
+    LOG LN | Math.Log(x)
+    EXP | Math.Exp(x)
+    MOD | x % y
+    GREATEST | Math.Max(x, y)
+    LEAST | Math.Min(x, y)
+    NEWID | Guid.NewGuid()
+    STDDEV STDDEV_SAMP | STDEV(x)
+    VARIANCE | VAR(x)
+"""
+OF_SQL = {
+    word: f"Write {wanted.strip()}."
+    for words, _, wanted in (line.partition("|") for line in _INSTEAD.strip().splitlines())
+    for word in words.split()
+}
+"""What to write instead of a function of SQL that U-SQL has not, for its name in capital letters."""
