@@ -1,8 +1,9 @@
 """Mini-batches of many small files on two worker processes, beside a plain multiprocessing pool that does the same.
 
-`python benchmarks/mini_batches.py [FILES]` prints the ratio for so many files (by default 100,000) and for a tenth of them;
-`bench.py` has the same as a row. Both sides read each file and work on it for a while, which `run` of the entry script does; the driver runs under the launcher, as
-in a step, which notes reads.
+`python benchmarks/mini_batches.py [FILES]` prints the ratio for so many files (by default 100,000) and for a tenth of them; `bench.py` has the same as a row.
+Both sides read each file and work on it for a while, which `run` of the entry script does; the driver runs under the launcher, as in a step, which notes reads.
+Then a pipeline runs over as many files, and once more with one of them changed: it prints the peak memory of the step's own process, and of that in which the
+pipeline runs.
 """
 
 from __future__ import annotations
@@ -56,6 +57,49 @@ import runpy, sys
 sys.argv[:] = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+PIPELINE = """
+import os, resource, threading, time
+from stepwell import DataReference, Datastore, Experiment, ParallelRunConfig, ParallelRunStep, Pipeline, PipelineData, Workspace
+
+def megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+def watch(peaks):
+    "Follow the process of the step, which its script names: what the kernel counts of a child begins with its parent's."
+    while not os.path.exists("step"):
+        time.sleep(0.01)
+    while True:
+        try:
+            with open(f"/proc/{open('step').read()}/status") as stream:
+                peaks += [int(line.split()[1]) // 1024 for line in stream if line.startswith("VmHWM")]
+        except OSError:
+            return
+        time.sleep(0.01)
+
+def run():
+    config = ParallelRunConfig(
+        environment=None, entry_script="score.py", source_directory="code", mini_batch_size=10, error_threshold=0,
+        output_action="append_row", compute_target="local", node_count=1, process_count_per_node=2,
+    )
+    data = DataReference(store, "data", path_on_datastore="")
+    pipeline = Pipeline(workspace, [ParallelRunStep("score", config, [data], PipelineData("scores"))])
+    Experiment(workspace, "memory").submit(pipeline).wait_for_completion(show_output=False)
+
+workspace = Workspace.create("files", exist_ok=True)
+store = Datastore.register(workspace, "files", "data", overwrite=True)
+told = [megabytes()]
+for again in range(2):
+    peaks = [0]
+    watching = threading.Thread(target=watch, args=(peaks,))
+    watching.start()
+    run()
+    watching.join()
+    os.unlink("step")
+    told += [megabytes(), max(peaks)]
+    with open("data/0000/0000001.txt", "w") as stream:
+        stream.write("changed")
+print("told", *told)
+"""
 LAUNCHER = Path(__file__).resolve().parents[1] / "src" / "stepwell" / "script" / "launcher.py"
 TOLD = """
     import resource
@@ -90,14 +134,36 @@ def measure(count: int, repeat: int) -> tuple[float, str]:
     return median(own[0] / plain[0] for own, plain in pairs), words
 
 
-def _prepare(top: Path, count: int) -> None:
-    for name in ("control", "work", "out", "earlier", "before"):
-        (top / name).mkdir()
+def memory(count: int) -> str:
+    """Return in words how much memory a pipeline needs for so many files: its own process, and that of the step."""
+    from place import place
+
+    with place(quick=True, full=False) as home:
+        top = home.folder / "files"
+        (top / "code").mkdir(parents=True)
+        note = f"import os\n\n\ndef init():\n    open({str(top / 'step')!r}, 'w').write(str(os.getppid()))\n"
+        (top / "code" / "score.py").write_text(SCRIPT + "\n\n" + note)
+        _files(top, count)
+        done = subprocess.run([sys.executable, "-c", PIPELINE], cwd=top, check=True, capture_output=True, text=True)
+    begun, engine, step, engine_again, step_again = done.stdout.rsplit("told ", 1)[1].split()
+    return (
+        f"step {step} MB, engine {engine} MB; one file changed: step {step_again} MB, engine {engine_again} MB "
+        f"(engine before the run: {begun} MB)"
+    )
+
+
+def _files(top: Path, count: int) -> None:
     for number in range(count):
         folder = top / "data" / f"{number // 1000:04}"
         if number % 1000 == 0:
             folder.mkdir(parents=True)
         (folder / f"{number:07}.txt").write_bytes(b"%d " % number * 200)
+
+
+def _prepare(top: Path, count: int) -> None:
+    for name in ("control", "work", "out", "earlier", "before"):
+        (top / name).mkdir()
+    _files(top, count)
     (top / "work" / "score.py").write_text(SCRIPT)
     inputs = {"data": "data", "earlier mini-batches": "earlier", "earlier output": "before"}
     outputs = {"scores": "out/scores", "kept mini-batches": "out/kept mini-batches"}
@@ -143,11 +209,14 @@ def _run(top: Path, code: str, *arguments: str) -> tuple[float, float, float]:
 
 
 def main() -> None:
-    """Print the ratio for a number of files and for a tenth of them."""
+    """Print the ratio, and what memory is needed, for a number of files and for a tenth of them."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    for number in (max(1, count // 10), count):
+    sizes = (max(1, count // 10), count)
+    for number in sizes:
         ratio, detail = measure(number, 3)
         print(f"{number:>9,} files: {ratio:.2f} x ({detail})", flush=True)
+    for number in sizes:
+        print(f"{number:>9,} files: {memory(number)}", flush=True)
 
 
 if __name__ == "__main__":
