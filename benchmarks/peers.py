@@ -237,7 +237,7 @@ def measured(command: list[str], folder: Path, variables: Mapping[str, str]) -> 
     with tempfile.TemporaryFile() as said:
         began = time.perf_counter()
         child = subprocess.Popen(command, cwd=folder, env=variables, stdout=said, stderr=said, start_new_session=True)
-        watch = threading.Thread(target=_watch, args=(child.pid, peak, ended))
+        watch = threading.Thread(target=_watch, args=(child.pid, peak, ended), daemon=True)
         watch.start()
         _, status, usage = os.wait4(child.pid, 0)
         seconds = time.perf_counter() - began
