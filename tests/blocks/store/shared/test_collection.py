@@ -165,19 +165,6 @@ def test_what_cannot_be_understood_stays_and_a_newer_format_holds_all_bytes_back
     assert len(names(store, "trees")) == len(OUTPUTS)
 
 
-def test_a_reader_who_is_hit_runs_the_step_again_and_shares_it_again(machine):
-    store, other = machine("a"), machine("b")
-    record = share(store)
-    found = other.lookup(record.key)
-    collect(store, **OLD)
-    with pytest.raises(StoreException):
-        brought(other, found)
-    assert isinstance(other.lookup(record.key), Miss)
-    share(other)
-    third = machine("c")
-    assert brought(third, third.lookup(record.key)) == OUTPUTS
-
-
 def test_a_dry_run_removes_nothing(machine):
     store = machine("a")
     share(store)
