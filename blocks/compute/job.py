@@ -62,7 +62,13 @@ class Job:
 def shown_input(call: StepCall, name: str, path: Path) -> str:
     """Return what the script is given for an input: its path, or the id of a dataset that it gets as such."""
     dataset = call.datasets.get(name, {})
-    return str(dataset["id"]) if dataset.get("mode") == "direct" else str(path)
+    return str(dataset["id"]) if dataset.get("mode") == "direct" else str(path_of_input(call, name, path))
+
+
+def path_of_input(call: StepCall, name: str, path: Path) -> Path:
+    """Return the path of an input whose data stand at `path`: of the one entry that the step gets, if it gets no more."""
+    entries = {port.name: port.entry for port in call.definition.inputs if port.entry and port.mode != "direct"}
+    return path / entries[name] if name in entries else path
 
 
 def parameter_variable(name: str) -> str:

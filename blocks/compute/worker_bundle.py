@@ -21,7 +21,7 @@ from stepwell.script import launcher
 from stepwell.script.workspace import package_init
 
 _PACKAGE = Path(launcher.__file__).parents[1]
-_PARTS = (_PACKAGE / "errors.py", _PACKAGE / "rules.py")
+_PARTS = tuple(_PACKAGE / f"{name}.py" for name in ("conditions", "errors", "rules"))
 _BLOCKS = Path(__file__).parents[1]
 _ROOMS = (
     "model",

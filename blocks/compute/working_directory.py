@@ -25,7 +25,7 @@ from typing import Any
 
 from stepwell.blocks.compute.access_times import accesses, mark
 from stepwell.blocks.compute.files_beside import with_files_beside
-from stepwell.blocks.compute.job import Job, parameter_variable, shown_input
+from stepwell.blocks.compute.job import Job, parameter_variable, path_of_input, shown_input
 from stepwell.blocks.compute.own_code import WITH_CHILDREN, OwnCode, Python
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.processes.command import PAYLOAD, Command
@@ -320,7 +320,7 @@ def _write_context(job: Job, directory: WorkingDirectory) -> None:
         **job.context,
         "id": job.step_run_id,
         "name": job.call.definition.name,
-        "input_datasets": {name: str(path) for name, path in directory.inputs.items()},
+        "input_datasets": {name: str(path_of_input(job.call, name, path)) for name, path in directory.inputs.items()},
         "output_datasets": {name: str(path) for name, path in directory.outputs.items()},
         "datasets": job.call.datasets,
         "secret_variables": [parameter_variable(p.name) for p in job.call.definition.parameters if p.secret],

@@ -40,7 +40,20 @@ _NUMBER = (int, float)
 _LARGEST = 1e11  # what is larger is no time and no count, and can't be shown as one
 _EVENT_TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
-        ("at", "step", "status", "step_run_id", "task_run_id", "from_run", "key", "action", "server", "trial"), str
+        (
+            "at",
+            "step",
+            "status",
+            "step_run_id",
+            "task_run_id",
+            "from_run",
+            "key",
+            "action",
+            "server",
+            "trial",
+            "item_of",
+        ),
+        str,
     ),
     **dict.fromkeys(("error", "warning", "problem"), str),
     **dict.fromkeys(("seconds", "saved"), _NUMBER),

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stepwell.conditions import is_series
 from stepwell.deployments.reports.run_comparisons import bare
 from stepwell.errors import UserErrorException
-from stepwell.flows.runs.comparing.run_facts import all_metrics, is_number, is_series
+from stepwell.flows.runs.comparing.run_facts import all_metrics, is_number
 from stepwell.flows.runs.comparing.run_table import METRIC, PARAMETER, column_names
 from stepwell.flows.runs.summary import RunSummary
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stepwell.flows.runs.comparing.run_facts import is_series
+from stepwell.conditions import is_series
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WIDEST = 40

@@ -9,11 +9,12 @@ from typing import Any
 
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.conditions import is_series
 from stepwell.deployments.reports.metric_texts import curve, table_rows, value_of
 from stepwell.errors import printable
 from stepwell.flows.engine.repetition import Comparison
 from stepwell.flows.runs.artifacts import all_images
-from stepwell.flows.runs.comparing.run_facts import all_metrics, is_series, note_of, tags_of
+from stepwell.flows.runs.comparing.run_facts import all_metrics, note_of, tags_of
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.flows.trials.summary import TrialSummary, shown, sweeps_of
 

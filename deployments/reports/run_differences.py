@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stepwell.conditions import is_series
 from stepwell.errors import printable
 from stepwell.flows.runs.comparing.run_difference import Pair, RunDifference, StepDifference
-from stepwell.flows.runs.comparing.run_facts import is_number, is_series
+from stepwell.flows.runs.comparing.run_facts import is_number
 from stepwell.flows.runs.comparing.source_difference import FileDifference
 
 _LONGEST = 70

@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.compute.files_beside import warning_of
 from stepwell.blocks.compute.job import Finished, Job
-from stepwell.blocks.compute.working_directory import redact_record, take_output
+from stepwell.blocks.compute.working_directory import redact_record
 from stepwell.blocks.datastores.remote_data import InputChangedException
 from stepwell.blocks.processes.output import Notice
 from stepwell.blocks.source.missing_files import missing_file_hint
@@ -22,7 +21,7 @@ from stepwell.blocks.source.shell_scripts import line_ends_hint, windows_script
 from stepwell.blocks.system.disk import SHARE_HINT
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.workspace import models
-from stepwell.errors import StepCancelledException, StepFailedException, StepwellError, StoreException
+from stepwell.errors import StepCancelledException, StepFailedException, StepwellError
 from stepwell.flows.engine.materialization import materialize, output_path, place_beside
 from stepwell.flows.engine.observed_reads import (
     account_for_imports,
@@ -32,16 +31,17 @@ from stepwell.flows.engine.observed_reads import (
     read_imported,
     read_notes,
 )
+from stepwell.flows.engine.results.joining import join_inputs
+from stepwell.flows.engine.results.taking import Staged, take_outputs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import words_of
 from stepwell.flows.step_requests.run_state import KEPT
 from stepwell.flows.step_requests.session import Session
-from stepwell.model.datasets.file_names import matches
 from stepwell.model.definitions import DataSource, StepDefinition
 from stepwell.model.names import folder_name
-from stepwell.model.nofollow import files_below, open_file
+from stepwell.model.nofollow import open_file
 from stepwell.model.records import BESIDE, Artifact, StepCall, StepRecord
-from stepwell.model.tree import Tree, scan
+from stepwell.model.tree import Tree
 from stepwell.script.events import read_events
 
 _SHOWN_LINES, _SHOWN_BYTES = 12, 20_000
@@ -61,6 +61,8 @@ def perform(
 
     `on_output` gets the script's output as it comes; `on_end` is called once it has ended well and its target is free again.
     """
+    if call.definition.joins:
+        return _join(context, call, step_run_id)
     record_folder = context.run.step_folder(step_run_id)
     remove(record_folder)  # what an attempt before this one left
     folder, taken, began = context.store.scratch_folder(), context.store.scratch_folder(), time.time_ns()
@@ -111,25 +113,55 @@ def perform(
             incomplete="; ".join(dict.fromkeys(event["value"] for event in events if event["type"] == "incomplete")),
         )
         _register_models(context, job, events)  # or else a step that is reused would not have registered them
-        record = _commit(context, record, staged)
-        if record.incomplete:
-            context.warn(
-                f"The result of step {call.definition.id!r} is incomplete, so that the next run makes it again: {record.incomplete}"
-            )
-        materialize(context, call.definition, record, fresh=True)
-        if call.definition.allow_reuse:
-            context.store.share(record)
-        return record
+        return _keep(context, call.definition, record, staged)
     except OSError as error:
-        facts = {"reason": error, "folder": folder}
-        title, hint = (
-            f"The step {call.definition.id!r} can't be run here",
-            "Free space or mend the folder, then run again.",
-        )
-        raise StepFailedException(title, facts, hint) from error
+        raise _cannot_run(call, folder, error) from error
     finally:
         context.remove_later(folder)
         context.remove_later(taken)
+
+
+def _join(context: RunContext, call: StepCall, step_run_id: str) -> StepRecord:
+    """Join what several steps wrote, and return the committed record."""
+    folder, started, clock = context.store.scratch_folder(), datetime.now(UTC), time.monotonic()
+    try:
+        staged = join_inputs(context.store, call, folder)
+        record = StepRecord(
+            key=call.key,
+            step=call.definition.name,
+            fingerprint=call.fingerprint,
+            outputs=_artifacts(context, call.definition, step_run_id, staged),
+            run_id=context.run.run_id,
+            step_run_id=step_run_id,
+            started=started.isoformat(),
+            seconds=round(time.monotonic() - clock, 3),
+        )
+        return _keep(context, call.definition, record, staged)
+    except OSError as error:
+        raise _cannot_run(call, folder, error) from error
+    finally:
+        context.remove_later(folder)
+
+
+def _keep(context: RunContext, definition: StepDefinition, record: StepRecord, staged: Staged) -> StepRecord:
+    """Keep a result, put its outputs where they belong, let others have it, and return the record as it is kept."""
+    record = _commit(context, record, staged)
+    if record.incomplete:
+        context.warn(
+            f"The result of step {definition.id!r} is incomplete, so that the next run makes it again: {record.incomplete}"
+        )
+    materialize(context, definition, record, fresh=True)
+    if definition.allow_reuse:
+        context.store.share(record)
+    return record
+
+
+def _cannot_run(call: StepCall, folder: Path, error: OSError) -> StepFailedException:
+    return StepFailedException(
+        f"The step {call.definition.id!r} can't be run here",
+        {"reason": error, "folder": folder},
+        "Free space or mend the folder, then run again.",
+    )
 
 
 def _elsewhere(context: RunContext, call: StepCall, step_run_id: str) -> dict[str, tuple[Any, str]]:
@@ -272,90 +304,7 @@ def _digest_now(context: RunContext, artifact: Artifact) -> str:
     return ""
 
 
-# Outputs ----------------------------------------------------------------------------------------------------------------
-
-
-def take_outputs(
-    job: Job, finished: Finished, taken: Path, warn: Callable[[str], None]
-) -> dict[str, tuple[Path, Tree]]:
-    """Move the outputs out of the step's reach, into the folder `taken`, and return where they are and what they hold."""
-    staged: dict[str, tuple[Path, Tree]] = {}
-    step = job.call.definition.id
-    globs = {port.name: port.source_globs for port in job.call.definition.outputs}
-    for number, (name, path) in enumerate(finished.outputs.items()):
-        place = taken / str(number)
-        if name == BESIDE:
-            staged |= _take_rest(job, finished, place, warn)
-            continue
-        try:
-            if path.is_relative_to(job.folder):
-                take_output(job, name, path, place, finished.seen_at.get(name))
-                _leave_out(place, globs.get(name, ""))
-            else:  # a target of the user's own has put it there
-                place = path
-            staged[name] = (place, scan(place))
-        except FileNotFoundError:
-            if name in job.call.definition.may_leave_empty:
-                warn(f"Step {step!r} did not write its output {name!r}, which is therefore an empty folder")
-                place.mkdir()
-                staged[name] = (place, scan(place))
-                continue
-            raise StepFailedException(
-                f"Declared output missing: step {step!r} did not write {name!r}, so its result was not kept",
-                *_why_missing(job.call.definition, name, path),
-            ) from None
-        except StoreException as error:
-            if "link" not in error.facts:
-                raise
-            raise StepFailedException(
-                f"The output {name!r} of step {step!r} holds a link that leads out of it, so its result was not kept",
-                {
-                    "link": os.path.relpath(error.facts["link"], os.path.realpath(place)),
-                    "leads to": error.facts["leads to"],
-                },
-                "Let the script copy the file there instead of linking it.",
-            ) from error
-    return staged
-
-
-def _why_missing(step: StepDefinition, name: str, path: Path) -> tuple[dict[str, object], str]:
-    """Return the facts of an output that was not written, and what to do: a script may not be told where to write it."""
-    settings = step.driver.settings.values() if step.driver else ()
-    told = (*step.arguments, *step.params.values(), *settings)
-    if any((piece.kind, piece.value) == ("output", name) for argument in told for piece in argument):
-        return {"path": path}, "Let the script write a file or folder at the path that it is given."
-    facts = {"path": path, "arguments": "its path stands in none of them"}
-    return (
-        facts,
-        f"Put the output into the step's `arguments=[…]` as well, and let the script write to the path that it gets for {name!r}.",
-    )
-
-
-def _leave_out(place: Path, pattern: str) -> None:
-    """Remove the files of a folder that don't fit the pattern, and folders that are empty then; '' is fitted by all."""
-    if not pattern or not place.is_dir():
-        return
-    for name in list(files_below(place)):
-        if not matches(pattern, name):
-            os.unlink(place / name)
-            folder = os.path.dirname(name)
-            while folder and not os.listdir(place / folder):
-                os.rmdir(place / folder)
-                folder = os.path.dirname(folder)
-
-
-def _take_rest(job: Job, finished: Finished, place: Path, warn: Callable[[str], None]) -> dict[str, tuple[Path, Tree]]:
-    """Take what a script left beside its outputs, which were taken, if that is kept; warn of what is not."""
-    definition = job.call.definition
-    try:
-        take_output(job, BESIDE, finished.outputs[BESIDE], place, finished.seen_at.get(BESIDE))
-        if warning := warning_of(definition, place):
-            warn(warning)
-        if definition.keeps_files_beside and os.listdir(place):
-            return {BESIDE: (place, scan(place))}
-    except (OSError, StepwellError) as error:
-        warn(f"What step {definition.id!r} wrote beside its outputs can't be kept: {error}")
-    return {}
+# Results --------------------------------------------------------------------------------------------------------------
 
 
 def _artifacts(
@@ -384,7 +333,7 @@ def _register_models(context: RunContext, job: Job, events: list[dict[str, Any]]
     models.register_logged(context.workspace, job.control, events, origin)
 
 
-def _commit(context: RunContext, record: StepRecord, staged: dict[str, tuple[Path, Tree]]) -> StepRecord:
+def _commit(context: RunContext, record: StepRecord, staged: Staged) -> StepRecord:
     try:
         kept = context.store.commit(record, staged)
     except OSError as error:

@@ -20,8 +20,10 @@ from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.system.files import copy_named, remove
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepFailedException, StepwellError, StoreException, UserErrorException
+from stepwell.flows.dynamic.mapped_steps import unfold
 from stepwell.flows.engine.environment_checks import check_environment
-from stepwell.flows.engine.execution import run_job, take_outputs
+from stepwell.flows.engine.execution import run_job
+from stepwell.flows.engine.results.taking import take_outputs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import with_reads
 from stepwell.flows.parameters.pipeline_parameter import Value, parse
@@ -132,6 +134,8 @@ def _place(
         remove(folder)
 
 
+NOT_RUN = "its condition kept it from running"
+
 # A run again ------------------------------------------------------------------------------------------------------------
 
 
@@ -167,8 +171,10 @@ def rerun(
     with _place(workspace, run.facts().get("snapshots", {}), on_output) as place:
         records = _records(place, run)
         planned = place.context.planned = PlannedRun(definition, run.facts)
-        for step in definition.steps:
+        for step in _unfolded(place, definition, records):
             record = records.get(step.id)
+            if record == NOT_RUN:
+                continue
             if not isinstance(record, StepRecord):
                 yield Comparison(step.id, obstacles=(record or "it did not end well in this run",))
                 continue
@@ -193,7 +199,19 @@ def _records(place: _Place, run: RunFolder) -> dict[str, StepRecord | str]:
             record = place.context.store.read_record(state["key"])
             gone = "" if isinstance(record, StepRecord) else record.reason or "the record of its result was removed"
             found[step] = record if isinstance(record, StepRecord) else gone
+        elif state.get("status") == "skipped" and state.get("why"):
+            found[step] = NOT_RUN
     return found
+
+
+def _unfolded(
+    place: _Place, definition: PipelineDefinition, records: Mapping[str, StepRecord | str]
+) -> Iterator[StepDefinition]:
+    """Yield the steps that ran, those of items in the place of mapped steps; what joins them ran nothing."""
+    known = {step: record for step, record in records.items() if isinstance(record, StepRecord)}
+    for step in definition.steps:
+        told = {each.items.step for each in step.each}
+        yield from unfold(place.context.store, step, known, ())[:-1] if told and told <= known.keys() else (step,)
 
 
 def _bound(
@@ -287,6 +305,9 @@ def run_twice(
     with _place(workspace, {}, on_output) as place:
         planned = place.context.planned = PlannedRun(definition, dict)
         for step in definition.steps:
+            if step.each:
+                yield Comparison(step.id, obstacles=("the list that it is mapped over is known to a run only",))
+                continue
             lacking = [before for before in step.upstream if before not in written]
             if lacking:
                 yield Comparison(step.id, obstacles=(f"step {lacking[0]!r} before it failed",))
@@ -312,7 +333,7 @@ def step_twice(
     with _place(workspace, run.facts().get("snapshots", {}), on_output) as place:
         records = _records(place, run)
         planned = place.context.planned = PlannedRun(definition, run.facts)
-        for one in definition.steps:
+        for one in _unfolded(place, definition, records):
             record = records.get(one.id)
             if step not in (one.id, one.name) and isinstance(record, StepRecord):
                 planned.decided(one.id, record)

@@ -9,15 +9,20 @@ in an earlier run said that its result is incomplete.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.sharing import LostBytes
+from stepwell.flows.dynamic.mapped_steps import unfold
+from stepwell.flows.dynamic.run_conditions import unknown, why_skipped
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import uncovered_programs
-from stepwell.flows.keys.earlier import foretold
+from stepwell.flows.keys.earlier import empty_folder, foretold
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.step_requests.run_state import PlannedRun
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
@@ -85,11 +90,23 @@ def _facts(context: RunContext, pipeline: PipelineDefinition, values: Mapping[st
 def _plan(
     context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value], planned: PlannedRun
 ) -> tuple[Decision, ...]:
-    written: dict[tuple[str, str], Artifact] = {}
+    records: dict[str, StepRecord] = {}
+    skipped, unsure = set[str](), set[str]()
     decided: dict[object, str] = {}
     decisions = []
-    for step in pipeline.steps:
-        inputs, waiting = _known_inputs(step, written)
+    steps, known = deque(pipeline.steps), {step.id for step in pipeline.steps}
+    while steps:
+        step = steps.popleft()
+        if foreseen := _foreseen(context, step, records, skipped, unsure):
+            decisions.append(foreseen)
+            planned.decided(step.id, None)
+            continue
+        if step.each:
+            *found, joining = unfold(context.store, step, records, known)
+            steps.extendleft(reversed((*found, joining)))
+            known.update(child.id for child in found)
+            continue
+        inputs, waiting = _known_inputs(context, step, records, skipped)
         call = context.call(step, values, inputs, early=True)
         if missing := [p.name for p in step.inputs if p.name not in call.inputs and p.name not in waiting]:
             decisions.append(Decision(step.id, "depends", (f"the data of its input {missing[0]!r} have yet to come",)))
@@ -102,15 +119,42 @@ def _plan(
             )
             planned.decided(step.id, None)
             continue
-        unknown = waiting or _unknown_looks(call.fingerprint)
-        found = CacheDecision(_decide_waiting(context, call, waiting)) if unknown else decide(context, call)
-        planned.decided(step.id, found.record)
-        if found.record:
-            written.update({(step.id, name): artifact for name, artifact in found.record.outputs.items()})
+        late = waiting or _unknown_looks(call.fingerprint)
+        found_now = CacheDecision(_decide_waiting(context, call, waiting)) if late else decide(context, call)
+        planned.decided(step.id, found_now.record)
+        if found_now.record:
+            records[step.id] = found_now.record
         else:
             decided.setdefault(_identity(call, waiting), step.id)
-        decisions.append(_with_uncovered(context, step, found.decision))
+        decisions.append(_with_uncovered(context, step, found_now.decision))
     return tuple(decisions)
+
+
+def _foreseen(
+    context: RunContext,
+    step: StepDefinition,
+    records: Mapping[str, StepRecord],
+    skipped: set[str],
+    unsure: set[str],
+) -> Decision | None:
+    """Return the decision on a step that does not run, or of which nobody knows yet whether, or for what; else None.
+
+    It joins those that are skipped, or that may be.
+    """
+    with suppress(LostBytes):  # the step that makes them will run
+        if reason := why_skipped(context.store, step, records, skipped):
+            skipped.add(step.id)
+            return Decision(step.id, "skip", (reason,))
+    told = unknown(step, records, skipped)
+    may_be = next((before for before in step.upstream if before in unsure), "")
+    conditions = [str(one.condition) for one in step.run_if if one.finding in told]
+    words = [f"{may_be} may be skipped"] if may_be and not step.run_after_skipped else []
+    words += [f"it runs if {condition}, which is not known yet" for condition in conditions]
+    if words:
+        unsure.add(step.id)
+    lists = dict.fromkeys(str(each.items) for each in step.each if each.items in told)
+    words += [f"it runs once for each of {one}, which is not known yet" for one in lists]
+    return Decision(step.id, "depends", tuple(words)) if words else None
 
 
 def _with_uncovered(context: RunContext, step: StepDefinition, decision: Decision) -> Decision:
@@ -152,17 +196,22 @@ def _unknown_looks(fingerprint: Fingerprint) -> list[Row]:
 
 
 def _known_inputs(
-    step: StepDefinition, written: Mapping[tuple[str, str], Artifact]
+    context: RunContext, step: StepDefinition, records: Mapping[str, StepRecord], skipped: Container[str]
 ) -> tuple[dict[str, Artifact], dict[str, OutputSource]]:
     known, waiting = {}, {}
     for port in step.inputs:
         if isinstance(port.source, OutputSource):
-            artifact = written.get((port.source.step, port.source.output))
-            if artifact:
-                known[port.name] = artifact
+            if port.source.step in skipped:
+                known[port.name] = empty_folder(context.store)
+            elif record := records.get(port.source.step):
+                known[port.name] = record.outputs[port.source.output]
             else:
                 waiting[port.name] = port.source
-    return with_files_beside(step, known, lambda before: written.get((before, BESIDE))), waiting
+
+    def written_beside(before: str) -> Artifact | None:
+        return records[before].outputs.get(BESIDE) if before in records else None
+
+    return with_files_beside(step, known, written_beside), waiting
 
 
 def _identity(call: StepCall, waiting: Mapping[str, OutputSource]) -> object:
@@ -173,7 +222,7 @@ def _changes(context: RunContext, call: StepCall, unknown: Iterable[str] = ()) -
     fingerprint = call.fingerprint
     nearest = context.store.nearest(call.definition.name, fingerprint)
     if nearest is None:
-        return (NEVER_RAN,)
+        return (f"it joins what {len(call.inputs)} items have",) if call.definition.joins else (NEVER_RAN,)
     hidden, seen = set(unknown), {(row.kind, row.name) for row in fingerprint.rows if row.kind in _SEEN}
     now, then = (
         Fingerprint(

@@ -226,7 +226,7 @@ class RunContext(RunData):
 
         `early`: the step does not start yet, so that data may still come if its rules say so.
         """
-        filled = dict(inputs)
+        filled, values = dict(inputs), {**values, **definition.values}
         for port in definition.inputs:
             data = values[port.source.parameter] if isinstance(port.source, ParameterSource) else port.source
             if isinstance(data, DataSource):
@@ -240,6 +240,8 @@ class RunContext(RunData):
             elif isinstance(data, DatasetSource):
                 filled[port.name] = self.datasets.artifact(data)
                 self.datasets.check_links(port.name, filled[port.name])
+            if port.entry and port.name in filled:
+                filled[port.name] = self.part(filled[port.name], port.entry)
             if port.reading and port.name in filled and not isinstance(data, DatasetSource):
                 filled[port.name] = self.datasets.output(filled[port.name], port.reading)
         self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))

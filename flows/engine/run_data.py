@@ -6,6 +6,8 @@ import os
 import threading
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
@@ -16,13 +18,14 @@ from stepwell.blocks.datastores.datastore_files import DatastoreFiles
 from stepwell.blocks.datastores.local_data import LocatedData, check_outward, copy_without_links, look, this_machine
 from stepwell.blocks.datastores.remote_data import RemoteData
 from stepwell.blocks.store.store import Store
+from stepwell.blocks.system.locks import shared
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.flows.engine.run_sources import RunSources
 from stepwell.flows.keys.missing_data import NoData
 from stepwell.model.definitions import THIS_MACHINE, DataSource
 from stepwell.model.records import Artifact, StepCall
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Entry, Tree, part_of, scan
 
 
 class RunData(RunSources):
@@ -43,6 +46,7 @@ class RunData(RunSources):
         self._data: dict[DataSource, Artifact] = {}
         self._links: dict[tuple[str, str], LocatedData] = {}
         self._far: dict[tuple[str, str], dict[str, str]] = {}
+        self._parts: dict[str, str] = {}
         self._fetching: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
     def datastore(self, name: str) -> Datastore:
@@ -153,6 +157,8 @@ class RunData(RunSources):
         """Return where the bytes of an input are on this machine; behind no link, if its step can't follow any."""
         artifact = call.inputs[name]
         if artifact.kept:
+            if artifact.digest in self._parts:
+                self._keep_part(artifact.digest)
             return self.store.bring(artifact.digest)
         copied = any(port.name == name and port.mode == "download" for port in call.definition.inputs)
         follows = self.compute(call.definition.compute_target).follows_links and not copied
@@ -167,6 +173,23 @@ class RunData(RunSources):
         target = self.downloads / "without links" / artifact.digest / (root / artifact.path).name
         with self._lock:
             return copy_without_links(self.store, root / artifact.path, found.tree, target)
+
+    def part(self, artifact: Artifact, entry: str) -> Artifact:
+        """Return the folder that has this one entry of what a step wrote, and nothing else; its bytes are kept once needed."""
+        whole = self.store.manifest(artifact.digest) or scan(self.store.bring(artifact.digest))
+        tree = part_of(whole, entry)
+        self.store.note_tree(tree)
+        self._parts[tree.digest] = artifact.digest
+        return replace(artifact, path=f"{artifact.path}/{entry}", digest=tree.digest, size=tree.size)
+
+    def _keep_part(self, digest: str) -> None:
+        tree = self.store.manifest(digest)
+        if tree is not None and not self.store.tree_intact(digest):
+            whole = self.store.bring(self._parts[digest])
+            with shared(self.store.lock_file):
+                self.store.add_tree(whole, tree, move=False)
+        with suppress(OSError):  # so that it counts as new for those who look for what nobody needs
+            os.utime(self.store.tree_path(digest).parent)
 
     def check_links(self, name: str, data: DataSource, *, follow: bool | None) -> None:
         """Warn of links that lead out of the datastore of an input, or raise DatastoreException, if nobody chose that."""

@@ -7,7 +7,6 @@ import queue
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,7 +14,10 @@ from prefect.exceptions import TerminationSignal
 
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.errors import StepwellError
+from stepwell.flows.dynamic.mapped_steps import MOST_ITEMS, unfold
+from stepwell.flows.dynamic.run_conditions import why_skipped
 from stepwell.flows.engine.performing import Performed, Performing
+from stepwell.flows.engine.results.outcome import Outcome
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import (
@@ -27,8 +29,8 @@ from stepwell.flows.engine.tasks import (
     without_lines_of_reused_steps,
 )
 from stepwell.flows.parameters.pipeline_parameter import Value
-from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition
-from stepwell.model.records import BESIDE, Artifact, StepCall, StepResult, with_files_beside
+from stepwell.model.definitions import PipelineDefinition, StepDefinition
+from stepwell.model.records import StepCall, StepResult
 
 _MOST_REUSED_AT_ONCE = 64
 """Steps whose results Prefect's engine serves take no place of their target, only a thread each."""
@@ -47,21 +49,6 @@ class _Freed(NamedTuple):
     """A step whose target has done its part: the result has yet to be kept, while the next step is at work."""
 
     id: str
-
-
-@dataclass
-class Outcome:
-    """The outcome of a pipeline's steps: results by step id, and the messages of those that failed."""
-
-    results: dict[str, StepResult] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-    cancelled: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether every step has a result."""
-        return not (self.failures or self.skipped or self.cancelled)
 
 
 class Engine:
@@ -100,7 +87,7 @@ class Engine:
         self._ended: queue.SimpleQueue[str | _Freed] = queue.SimpleQueue()
         self._outcome = Outcome()
         self._serving = Serving.of_current_flow(context, self._ended.put)
-        self._performing = Performing(self._serving, len(self._steps)) if self._serving else None
+        self._performing = Performing(self._serving, max(len(self._steps), MOST_ITEMS)) if self._serving else None
 
     def run(self) -> Outcome:
         """Run every step and return the outcome. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
@@ -144,9 +131,15 @@ class Engine:
     def _try_launch(self, step: StepDefinition) -> None:
         """Use a result again, or queue the step for a place of its target; one that fails before it starts has failed."""
         try:
-            call, decided = self._decide(step)
+            if self._is_left_out(step) or self._is_unfolded(step):
+                return
+            call = self._context.call(step, self._values, self._outcome.inputs_of(step, self._context.store))
+            decided = decide(self._context, call)
             queued_for = self._queue_of(step, decided)
         except StepwellError as error:
+            if isinstance(error, LostBytes) and self._rewound[step.id] < _MOST_REWOUND:
+                self._rewind(step.id, error)
+                return
             del self._waiting[step.id]
             self._fail(step.id, error.message)
             return
@@ -158,9 +151,27 @@ class Engine:
         self._postponed[step.id] = call, decided
         heapq.heappush(self._queues[queued_for], (self._order[step.id], step.id))
 
-    def _decide(self, step: StepDefinition) -> tuple[StepCall, CacheDecision]:
-        call = self._context.call(step, self._values, self._inputs(step))
-        return call, decide(self._context, call)
+    def _is_left_out(self, step: StepDefinition) -> bool:
+        """Pass by a step that is not to run, and return whether it was; what depends on it sees to itself."""
+        if reason := why_skipped(self._context.store, step, self._outcome.records_before(step), self._outcome.unmet):
+            del self._waiting[step.id]
+            self._outcome.unmet.add(step.id)
+            self._context.emit({"step": step.id, "status": "skipped", "why": [reason]})
+            self._let_go_on(step.id)
+        return bool(reason)
+
+    def _is_unfolded(self, step: StepDefinition) -> bool:
+        """Put the steps of a mapped step's items, and the one that joins them, in its place; return whether it was one."""
+        records = self._outcome.records_before(step)
+        for one in unfold(self._context.store, step, records, self._steps) if step.each else ():
+            self._steps[one.id], self._order[one.id] = one, self._order[step.id]
+            self._waiting[one.id] = {before for before in one.upstream if before in self._waiting}
+            for before in one.upstream:
+                self._dependants[before].append(one.id)
+            told = {} if one.id == step.id else {"item_of": step.id}
+            self._context.emit({"step": one.id, "status": "waiting", "upstream": list(one.upstream), **told})
+            self._ready.extend([] if self._waiting[one.id] else [one.id])
+        return bool(step.each)
 
     def _is_at_work(self, step: StepDefinition, call: StepCall) -> bool:
         """Return whether the same step is at work, so that this one waits for its result."""
@@ -216,7 +227,7 @@ class Engine:
     def _serve(self, serving: Serving, call: StepCall, decided: CacheDecision) -> None:
         """Serve the step's result past Prefect's engine, or leave it to that if it can't be put where it belongs."""
         step = call.definition
-        upstream = [self._task_run_id(before) for before in step.upstream]
+        upstream = [self._task_run_id(before) for before in self._outcome.ran_before(step)]
         self._start(call, decided)
         if serving.takes_long(call):
             serving.begin(call, decided, upstream)
@@ -241,10 +252,11 @@ class Engine:
         lookup.on_end = partial(self._ended.put, _Freed(step.id))
         always = decided.decision.action == "run" and self._forced(step)
         if self._performing and self._performing.takes(step):
-            self._performing.begin(lookup, [self._task_run_id(before) for before in step.upstream], always=always)
+            upstream = [self._task_run_id(before) for before in self._outcome.ran_before(step)]
+            self._performing.begin(lookup, upstream, always=always)
             return
         task = make_task(step, lambda _: lookup, self._context.store.locks, self._context.results, always=always)
-        ended = [self._futures.get(before) or self._served.state(before) for before in step.upstream]
+        ended = [self._futures.get(before) or self._served.state(before) for before in self._outcome.ran_before(step)]
         future = task.submit(bindings={}, wait_for=ended)
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
@@ -256,15 +268,6 @@ class Engine:
 
     def _forced(self, step: StepDefinition) -> bool:
         return self._context.regenerate or not step.allow_reuse
-
-    def _inputs(self, step: StepDefinition) -> dict[str, Artifact]:
-        results = self._outcome.results
-        known = {
-            port.name: results[port.source.step][port.source.output]
-            for port in step.inputs
-            if isinstance(port.source, OutputSource)
-        }
-        return with_files_beside(step, known, lambda before: results[before].record.outputs.get(BESIDE))
 
     # Taking what ended ----------------------------------------------------------------------------------------------
 
@@ -333,6 +336,10 @@ class Engine:
     def _take_result(self, step_id: str, result: StepResult) -> None:
         self._settled.add(self._has_ended(step_id).key)
         self._outcome.results[step_id] = result
+        self._let_go_on(step_id)
+
+    def _let_go_on(self, step_id: str) -> None:
+        """Let those that wait for nothing but this step be launched."""
         for later in self._dependants[step_id]:
             if later in self._waiting:
                 self._waiting[later].discard(step_id)

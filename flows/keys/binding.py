@@ -281,7 +281,7 @@ def _rule_rows(definition: StepDefinition) -> Iterator[Row]:
 
 
 def _port_rows(definition: StepDefinition) -> Iterator[Row]:
-    for port in definition.inputs:
+    for port in () if definition.joins else definition.inputs:
         yield Row("way of input", port.name, " ".join(filter(None, (port.mode, port.path_on_compute))))
     for output in definition.outputs:
         words = (output.mode, output.path_on_compute, output.variable, output.source_globs)

@@ -28,7 +28,7 @@ def with_earlier(store: Store, call: StepCall, *, anew: bool) -> StepCall:
     varying = {name for source in wanted.values() for name in source.varying}
     record = None if anew else _latest(store, call.fingerprint, varying, {source.written for source in wanted.values()})
     if record is None:
-        nothing = _nothing(store)
+        nothing = empty_folder(store)
         found = dict.fromkeys(wanted, nothing)
     else:
         found = {name: record.outputs[source.written] for name, source in wanted.items()}
@@ -75,7 +75,7 @@ def _fixed(fingerprint: Fingerprint, varying: set[str]) -> set[Row]:
     }
 
 
-def _nothing(store: Store) -> Artifact:
+def empty_folder(store: Store) -> Artifact:
     """Return an empty folder that the store keeps."""
     nothing = Tree(())
     with shared(store.lock_file):

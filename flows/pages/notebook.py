@@ -23,6 +23,7 @@ _COLOURS = {
     "run": "#1a7f37",
     "reuse": "#0b6e99",
     "depends": "#5a32a3",
+    "skip": "#7a5800",
 }
 _CELL = 'style="text-align:left;vertical-align:top;padding:2px 12px 2px 0"'
 _MOST_ROWS, _MOST_METRICS, _MOST_TABLES, _MOST_TABLE_ROWS = 200, 50, 10, 20

@@ -275,7 +275,7 @@ class StepDetails(Run):
         """
         facts = self._run.folder.facts()
         steps = facts.get("pipeline", {}).get("steps", [])
-        source = next((step.get("source_directory") for step in steps if step.get("id") == self._summary.id), None)
+        source = next((one.get("source_directory") for one in steps if one.get("id") == self._summary.defined_as), None)
         found = facts.get("snapshots", {}).get(source)
         if not found:
             raise UserErrorException("The step has no snapshot", {"step": self.name}, "Run it in a pipeline.")

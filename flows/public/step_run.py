@@ -351,9 +351,8 @@ class StepRun(StepDetails):
         steps = self._run.folder.facts().get("pipeline", {}).get("steps")
         if steps is None:  # a step of the user's own flow, whose definition nobody has noted
             return ("all outputs",)
-        return tuple(
-            port["name"] for step in steps if step["id"] == self._summary.id for port in step.get("outputs", ())
-        )
+        wanted = self._summary.defined_as
+        return tuple(port["name"] for step in steps if step["id"] == wanted for port in step.get("outputs", ()))
 
     def get_output_data(self, name: str) -> PortDataReference:
         """Find an output by name.

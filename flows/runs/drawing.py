@@ -21,7 +21,7 @@ def draw(pipeline: PipelineDefinition) -> str:
         '<path d="M0 0 L8 4 L0 8 z" fill="#667"/></marker></defs>',
     ]
     parts += [_arrow(places[before], places[step.id]) for step in pipeline.steps for before in step.upstream]
-    parts += [_box(places[step.id], step.id, step.type) for step in pipeline.steps]
+    parts += [_box(places[step.id], step.id + "[*]" * bool(step.each), step.type) for step in pipeline.steps]
     return "".join([*parts, "</svg>"])
 
 

@@ -34,9 +34,10 @@ from stepwell.errors import ActivityFailedException, DatastoreException, Stepwel
 from stepwell.flows.engine.environment_checks import check_environment, differing_line
 from stepwell.flows.engine.materialization import check_destinations, finish_sharing
 from stepwell.flows.engine.observed_reads import undeclared_line
+from stepwell.flows.engine.results.outcome import Outcome
 from stepwell.flows.engine.reuse import plan
 from stepwell.flows.engine.run_context import Listener, RunContext
-from stepwell.flows.engine.scheduler import Engine, Outcome
+from stepwell.flows.engine.scheduler import Engine
 from stepwell.flows.keys.secret_values import redacted
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.runs.artifacts import publish_artifacts

@@ -57,7 +57,15 @@ class StepSummary:
 
     undeclared: tuple[str, ...] = ()
     undeclared_count: int = 0
+    item_of: str = ""
+    """The mapped step of which it is an item's."""
+
     events: tuple[Event, ...] = field(default=(), repr=False)
+
+    @property
+    def defined_as(self) -> str:
+        """The id of the step of the pipeline that it is, or is an item's of."""
+        return self.item_of or self.id
 
     @property
     def happened(self) -> str:
@@ -139,7 +147,7 @@ def summarize(run: RunFolder) -> RunSummary:
         status = _status_of_flow(journal)
     elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
-    steps = (_step(run, step_id, state, redact) for step_id, state in latest_states(journal).items())
+    steps = (_step(run, step_id, state, redact) for step_id, state in _in_order(latest_states(journal)))
     return RunSummary(
         run_id=run.run_id,
         status=status,
@@ -167,6 +175,19 @@ def summarize(run: RunFolder) -> RunSummary:
         if status in FINAL
         else "",
     )
+
+
+def _in_order(states: Mapping[str, Event]) -> list[tuple[str, Event]]:
+    """Return the steps with their states, those of a mapped step's items before the one that joins them."""
+    items: dict[str, list[tuple[str, Event]]] = {}
+    for step, state in states.items():
+        if state.get("item_of") in states:
+            items.setdefault(state["item_of"], []).append((step, state))
+    found = []
+    for step, state in states.items():
+        if state.get("item_of") not in states:
+            found += [*items.get(step, ()), (step, state)]
+    return found
 
 
 def _reported(journal: Iterable[Event]) -> str:
@@ -231,6 +252,7 @@ def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], st
         differs=tuple(state.get("differs", ())),
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),
+        item_of=state.get("item_of", ""),
     )
     events = read_events(summary.folder(run) / "control", redact) if summary.step_run_id else []
     events += read_events(added_to(run, step_id), redact)

@@ -108,12 +108,15 @@ class PlannedRun:
         if record is None:
             self._unknown.append(step)
         else:
-            name = self._steps[step].name
-            self._steps[step] = StepState(step, name, "Finished", record.step_run_id, record.metrics, record.run_id)
+            state = StepState(step, self._name(step), "Finished", record.step_run_id, record.metrics, record.run_id)
+            self._steps[step] = state
 
     def ran(self, step: str, step_run_id: str, events: Iterable[Event]) -> None:
         """Take note of what a step has set that ran outside of any run."""
-        self._steps[step] = StepState(step, self._steps[step].name, "Finished", step_run_id, tuple(events))
+        self._steps[step] = StepState(step, self._name(step), "Finished", step_run_id, tuple(events))
+
+    def _name(self, step: str) -> str:
+        return self._steps[step].name if step in self._steps else step  # of an item of a mapped step
 
     def state(self) -> RunState:
         """Return the state as far as it is decided."""

@@ -22,6 +22,7 @@ from stepwell.flows.configurations.run_configuration import RunConfiguration
 from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset, PipelineOutputTabularDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
+from stepwell.flows.dynamic.step_values import StepCondition
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.model.definitions import EnvironmentDefinition, Resources
@@ -86,6 +87,10 @@ Target = Annotated[
     Compute | str | tuple[str, str], Words("a compute target, its name, or a tuple of its name and type")
 ]
 Configuration = RunConfiguration | ScriptRunConfig
+Conditions = Annotated[
+    str | StepCondition | Sequence[str | StepCondition],
+    Words("a condition such as 'train/accuracy > 0.9', or a list of them"),
+]
 Requirements = Environment | EnvironmentDefinition | Sequence[str]
 
 
@@ -99,6 +104,8 @@ class BaseOptions(TypedDict, total=False):
     strict: bool
     workspace: BaseWorkspace | None
     resources: Resources | Mapping[str, Any] | None
+    run_if: Conditions | None
+    run_after_skipped: bool
 
 
 class EngineOptions(BaseOptions, total=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Graph:
 
     def __init__(self, items: Any, *, resolve_closure: bool = True, may_be_circular: bool = False) -> None:
         self._writers: dict[int, Step] = {}
+        self._by_name: dict[str, list[Step]] = {}
         listed = flatten(items)
         wanted = [item for item in listed if isinstance(item, Step)]
         self._note(dict.fromkeys(wanted))
@@ -45,6 +47,8 @@ class Graph:
                 f"The pipeline needs step {missing[0].name!r}, which is not listed",
                 hint="List it, or leave `resolve_closure` as it is.",
             )
+        for step in closed:
+            self._by_name.setdefault(step.name, []).append(step)
         self.steps = self._ordered(closed, may_be_circular=may_be_circular)
         self.ids = _unique_names(self.steps)
 
@@ -76,7 +80,22 @@ class Graph:
             for item in step.consumed
             if isinstance(item, (PipelineData, OutputFileDatasetConfig)) or id(item) in self._writers
         ]
-        return list(dict.fromkeys((*data, *step.predecessors)))
+        told = [one if isinstance(one, Step) else self._writer(original(one), step) for one in step.told_by]
+        return list(dict.fromkeys((*data, *step.predecessors, *told, *self._named(step))))
+
+    def _named(self, step: Step) -> Iterable[Step]:
+        """Yield the steps that conditions of a step name; none while it is not known yet which steps there are."""
+        for condition in step.text_conditions if self._by_name else ():
+            yield self._of_name(condition.on(self._by_name, step.name).value.source, step)
+
+    def _of_name(self, name: str, reader: Step) -> Step:
+        found = self._by_name[name]
+        if len(found) > 1:
+            raise UserErrorException(
+                f"A condition of step {reader.name!r} is on {name!r}, and {len(found)} steps are called so",
+                hint="Name each step differently, or write `run_if=step.metric('accuracy') > 0.9`.",
+            )
+        return found[0]
 
     def _closed(self, steps: Iterable[Step]) -> list[Step]:
         """Return the steps and all that they wait for; one found by `run_after` alone brings its own outputs."""
@@ -119,7 +138,7 @@ class Graph:
     def define(self, source_directory: Path | None) -> tuple[StepDefinition, ...]:
         """Return the steps as plain values, tied to each other by id."""
         producers = {output: (self.ids[step], name) for step in self.steps for output, name in step.produced.items()}
-        return tuple(
+        defined = tuple(
             step.define(
                 step_id=self.ids[step],
                 producers={name: producers[name] for item in step.inputs if (name := id(original(item))) in producers},
@@ -128,6 +147,22 @@ class Graph:
             )
             for step in self.steps  # each told of what it needs alone, for it looks at all that it is told
         )
+        later = [self._decided_later(step, producers) for step in self.steps]
+        return tuple(replace(one, **fields) if fields else one for one, fields in zip(defined, later, strict=True))
+
+    def _decided_later(self, step: Step, producers: Mapping[int, tuple[str, str]]) -> dict[str, Any]:
+        def find(source: Any) -> tuple[str, str]:
+            if isinstance(source, (str, Step)):
+                found = self._of_name(source, step) if isinstance(source, str) else source
+                if found.is_mapped:
+                    raise UserErrorException(
+                        f"The step {step.name!r} depends on a metric of {found.name!r}, which is mapped, and logs one for each item",
+                        hint="Let a step that reads what it writes log the metric, and depend on that.",
+                    )
+                return self.ids[found], ""
+            return producers[id(original(source))]
+
+        return step.decided_later(find, self._by_name)
 
     def parameters(self) -> tuple[ParameterDefinition, ...]:
         """Return every parameter that a step uses, by name."""

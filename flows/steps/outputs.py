@@ -14,6 +14,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.datasets import reading
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
+from stepwell.flows.dynamic.step_values import OutputValues
 from stepwell.flows.steps.training_output import TrainingOutput
 from stepwell.model.datasets.definition import DatasetDefinition
 from stepwell.model.definitions import Mode, OutputPort, Registration
@@ -32,7 +33,7 @@ class Producer(Protocol):
 
 
 @checked
-class PipelineData:
+class PipelineData(OutputValues):
     """Data that one step writes and others read; naming it in `outputs` and `inputs` orders the steps.
 
     `str(data)` is `$AZUREML_DATAREFERENCE_<name>`. Its path is ready when the script starts: the parent folder exists,
@@ -160,7 +161,7 @@ class PipelineData:
 
 
 @checked
-class OutputFileDatasetConfig:
+class OutputFileDatasetConfig(OutputValues):
     """Files that a step writes, copied to `destination` on a datastore when the step has succeeded.
 
     The environment variable `name` holds the local path, which is a folder that exists when the script starts, as in

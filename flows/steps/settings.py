@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.compute.base import LOCAL
+from stepwell.blocks.compute.compute_target import name_of as name_of_target
 from stepwell.blocks.compute.memory_size import memory_of, refuse_tiny
 from stepwell.blocks.environments.conda_packages import name_of
 from stepwell.blocks.environments.environment import Environment
@@ -157,3 +159,12 @@ def at_least(lowest: float, name: str, value: Any) -> Any:
             f"`{name}` must be a number of at least {lowest:g}", {"value": repr(value)}, f"Correct `{name}`."
         )
     return value
+
+
+def target_name(target: Any) -> str:
+    """Return the name of the compute target that was given, that of this machine if none was."""
+    if target is None:
+        return LOCAL
+    if isinstance(target, tuple):
+        return str(target[0])
+    return name_of_target(target)

@@ -8,19 +8,19 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.compute.base import LOCAL
-from stepwell.blocks.compute.compute_target import name_of as name_of_target
 from stepwell.blocks.datasets.consumption import DatasetConsumptionConfig
 from stepwell.blocks.datasets.sources import dataset_source
 from stepwell.blocks.processes.shell_quoting import quote_after
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.references import DataReference, check_port_name
 from stepwell.errors import UserErrorException
+from stepwell.flows.dynamic.step_values import conditions_of
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.argument_types import Argument as StepArgument
-from stepwell.flows.steps.argument_types import Configuration, Input, Output, Plain, Requirements, Target
+from stepwell.flows.steps.argument_types import Conditions, Configuration, Input, Output, Plain, Requirements, Target
 from stepwell.flows.steps.argument_types import Value as ParameterValue
 from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.dynamic_step import DynamicStep
 from stepwell.flows.steps.outputs import REFERENCE, OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.steps.own_flows import NamedWorkspaces
 from stepwell.flows.steps.ports import (
@@ -48,10 +48,10 @@ from stepwell.flows.steps.settings import (
     resources_of,
     shell_of,
     step_name,
+    target_name,
     timeout_of,
     usual_folder,
 )
-from stepwell.flows.steps.task_methods import TaskMethods
 from stepwell.model.definitions import (
     Argument,
     InputPort,
@@ -72,7 +72,7 @@ Producers = Mapping[int, tuple[str, str]]
 
 
 @checked
-class Step(TaskMethods):
+class Step(DynamicStep):
     """A step of a pipeline. It reads nothing, hashes nothing and starts nothing until it is run.
 
     Inside a flow of your own it is a Prefect task: call, `submit` or `map` it, with its inputs and parameters.
@@ -113,6 +113,10 @@ class Step(TaskMethods):
         script: The Python script that it runs, if it runs one.
         shell: Whether the arguments are one command line for a shell, or which: its name, or the command that starts it.
         driver: What runs the script, or works without one, in place of Python itself.
+        run_if: The condition under which it runs in a pipeline, or a list of those that all have to hold: a text such as
+            `train/accuracy > 0.9`, or a comparison such as `train.metric("accuracy") > 0.9`. What depends on a step that
+            is skipped is skipped too.
+        run_after_skipped: Whether it runs though a step before it was skipped, whose outputs are then empty folders.
 
     Attributes:
         name: As the argument.
@@ -153,6 +157,8 @@ class Step(TaskMethods):
         script: str | None = None,
         shell: bool | str = False,
         driver: DriverOptions | None = None,
+        run_if: Conditions | None = None,
+        run_after_skipped: bool = False,
     ) -> None:
         self.name = step_name(name)
         self._made_in = folder_of_caller()
@@ -160,13 +166,14 @@ class Step(TaskMethods):
         self.outputs = list(outputs or ())
         self.source_directory = None if source_directory is None else Path(source_directory)
         self.workspace = workspace or workspace_of((*self.inputs, *self.outputs))
-        self.compute_target = _target_name(compute_target or target or getattr(runconfig, "target", None))
+        self.compute_target = target_name(compute_target or target or getattr(runconfig, "target", None))
         limit = timeout_of(runconfig, timeout_seconds)
         self._arguments = adopted(arguments or (), self.inputs, self.outputs)
         self._input_names = self._name_inputs()
         self._params = params_of(params)
         self._driver = driver
         self._run_after: list[Step] = []
+        self._conditions = conditions_of(run_if)
         self._settings: dict[str, Any] = {
             "script": script,
             "shell": shell is not False,
@@ -179,9 +186,11 @@ class Step(TaskMethods):
             "strict": bool(strict),
             "retries": int(at_least(0, "retries", retries)),
             "retry_delay_seconds": at_least(0, "retry_delay_seconds", retry_delay_seconds),
+            "values": {},
+            "run_after_skipped": run_after_skipped,
             "timeout_seconds": None if limit is None else at_least(0, "timeout_seconds", limit),
         }
-        self.parameters = merge(self._used_parameters())
+        self.parameters = self._all_parameters = merge(self._used_parameters())
         self._check_names()
         self._pieces = [self._argument(value) for value in self._arguments]
         for data in map(original, self.outputs):
@@ -238,7 +247,7 @@ class Step(TaskMethods):
             arguments=tuple(self._pieces),
             inputs=tuple(self._input_port(item, producers) for item in self.inputs),
             outputs=tuple(port_of(item) for item in self.outputs),
-            parameters=self.parameters,
+            parameters=self._all_parameters,
             params={str(name): self._argument(value, seen=False) for name, value in sorted(self._params.items())},
             compute_target=self.compute_target,
             run_after=tuple(ids[step] for step in self._run_after if step in ids),
@@ -257,6 +266,7 @@ class Step(TaskMethods):
         return NamedWorkspaces(self.workspace, workspace_of((*self.inputs, *self.outputs)))
 
     def _define_alone(self) -> StepDefinition:
+        self.refuse_alone()
         return self.define(step_id=self.name, producers={}, ids={})
 
     # ----------------------------------------------------------------------------------------------------------------
@@ -384,11 +394,3 @@ class Step(TaskMethods):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
-
-
-def _target_name(target: Any) -> str:
-    if target is None:
-        return LOCAL
-    if isinstance(target, tuple):
-        return str(target[0])
-    return name_of_target(target)

@@ -72,18 +72,23 @@ class TaskMethods:
         Texts, mappings (such as what another step wrote), data and single futures are the same for each; so is what
         `prefect.unmapped` marks.
 
+        Over outputs of steps, their `items(…)` or metrics, in place of iterables, it makes a step of a pipeline, which runs
+        once for each item when the list is known. An output of it is then a folder with what it wrote for each.
+
         Args:
-            *inputs: Inputs in the order of the step's `inputs`.
+            *inputs: Inputs in the order of the step's `inputs`; outputs that are among its inputs, in any order.
             wait_for: Futures that have to end before any of them starts.
             return_state: Whether to wait, and return the states that the tasks end in.
             **bindings: Parameters and inputs by name.
 
         Returns:
-            A PrefectFutureList.
+            A PrefectFutureList, or the step of a pipeline.
 
         Raises:
             UserErrorException: There is no iterable, or they are not equally long; or as `submit` does.
         """
+        if any(map(self._is_decided_later, (*inputs, *bindings.values()))):
+            return self._mapped_over(inputs, bindings)
         definition = self._define_alone()
         bound = _bound(definition, inputs, bindings)
         items = {name: list(value) for name, value in bound.items() if _is_mapped(value)}
@@ -131,6 +136,12 @@ class TaskMethods:
         changed.name = self.name if name is None else name
         changed._settings = {**self._settings, **options}  # noqa: SLF001
         return changed
+
+    def _is_decided_later(self, value: Any) -> bool:
+        raise NotImplementedError
+
+    def _mapped_over(self, inputs: tuple[Any, ...], bindings: Mapping[str, Any]) -> Self:
+        raise NotImplementedError
 
     def _define_alone(self) -> StepDefinition:
         raise NotImplementedError

@@ -60,6 +60,8 @@ from .flows.configurations.script_run_config import ScriptRunConfig as ScriptRun
 from .flows.datasets.output_datasets import PipelineOutputFileDataset as PipelineOutputFileDataset
 from .flows.datasets.output_datasets import PipelineOutputTabularDataset as PipelineOutputTabularDataset
 from .flows.datasets.output_tables import OutputTabularDatasetConfig as OutputTabularDatasetConfig
+from .flows.dynamic.step_values import StepValue as StepValue
+from .flows.dynamic.step_values import metric as metric
 from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
 from .flows.public.experiment import Experiment as Experiment
 from .flows.public.hyperdrive_run import HyperDriveRun as HyperDriveRun
@@ -224,6 +226,7 @@ __all__ = [
     "SqlDataReference",
     "StepRun",
     "StepSequence",
+    "StepValue",
     "StepwellError",
     "StoredProcedureParameter",
     "StoredProcedureParameterType",
@@ -241,6 +244,7 @@ __all__ = [
     "choice",
     "lognormal",
     "loguniform",
+    "metric",
     "normal",
     "qlognormal",
     "qloguniform",

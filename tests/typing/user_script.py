@@ -105,6 +105,7 @@ from stepwell import (
     SqlDataReference,
     StepRun,
     StepSequence,
+    StepValue,
     StepwellError,
     StoredProcedureParameter,
     StoredProcedureParameterType,
@@ -123,6 +124,7 @@ from stepwell import (
     choice,
     lognormal,
     loguniform,
+    metric,
     normal,
     qlognormal,
     qloguniform,
@@ -370,3 +372,12 @@ print(others, policies, samplings, trials.get_best_run_by_primary_metric(), tria
 alone = experiment.submit(search)
 if isinstance(alone, HyperDriveRun):
     print(alone.get_children_sorted_by_primary_metric(top=3), alone.cancel())
+
+parts, scores = PipelineData("parts"), PipelineData("scores")
+listed: StepValue = parts.items("*.csv")
+split = PythonScriptStep("split.py", "split", [parts], outputs=[parts])
+score = PythonScriptStep("score.py", "score", [parts, scores], inputs=[parts], outputs=[scores]).map(listed)
+good = metric("split", "rows") > 100
+last = PythonScriptStep("last.py", inputs=[scores], run_if=[good, scores.count() >= 2, "split/rows < 1000"])
+either = CommandStep("echo done", name="either", run_if=split.metric("rows") > 1, run_after_skipped=True)
+print(Pipeline(ws, [score, last, either]).plan())

@@ -55,6 +55,12 @@ class DataPlaces:
         for port in job.call.definition.outputs:
             self.uris.setdefault(port.name, f"{folder}/outputs/{port.name}")
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """What the step is told of each: of an input of which it gets one entry alone, the place of that."""
+        entries = {port.name: f"/{port.entry}" for port in self._job.call.definition.inputs if port.entry}
+        return {name: uri + entries.get(name, "") for name, uri in self.uris.items()}
+
     def _is_there(self, name: str, datastore: DatastoreFiles, path: str) -> bool:
         """Return whether an input stands on its datastore, of another step's output what was delivered of it."""
         if not self._job.call.inputs[name].kept:

@@ -133,14 +133,14 @@ class RemoteJob:
     def _task(
         self, client: WorkspaceClient, files: WorkspaceFiles, folder: str, notebooks: str, places: DataPlaces
     ) -> dict[str, Any]:
-        settings = self._settings(places.uris)
+        settings = self._settings(places.shown)
         sent = {path: f"{folder}/libraries/{path}" for path in settings.local_libraries() if self._has(path)}
         for path, place in sent.items():
             assert self.job.snapshot
             library = self.job.snapshot.place(path)
             assert library
             files.upload(library, place)
-        task = settings.task(JobSources(self.job, client, files, folder, notebooks).what_runs(settings, places.uris))
+        task = settings.task(JobSources(self.job, client, files, folder, notebooks).what_runs(settings, places.shown))
         if "spark_python_task" in task and self.job.call.definition.script is not None:
             task["spark_python_task"]["parameters"].insert(0, folder)
         libraries = with_paths(settings.libraries, sent)

@@ -9,8 +9,9 @@ from typing import Any
 from stepwell.blocks.differences.differences import differences
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.store import Store
+from stepwell.conditions import MetricName
 from stepwell.flows.parameters.values import values_in
-from stepwell.flows.runs.comparing.run_facts import MetricName, all_metrics
+from stepwell.flows.runs.comparing.run_facts import all_metrics
 from stepwell.flows.runs.comparing.source_difference import FileDifference, snapshot_differences
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.model.fingerprint import Fingerprint
@@ -111,7 +112,8 @@ class Side:
     def definition(self, step: str) -> Mapping[str, Any] | None:
         """Return the definition of a step as plain values."""
         known = self.summary.facts.get("pipeline", {}).get("steps", [])
-        return next((one for one in known if one["id"] == step), None)
+        wanted = next((one.defined_as for one in self.summary.steps if one.id == step), step)
+        return next((one for one in known if one["id"] == wanted), None)
 
     def record(self, step: StepSummary) -> StepRecord | None:
         """Return what is kept of the step's result, here or, where results are shared, by others."""

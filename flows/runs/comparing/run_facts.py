@@ -6,24 +6,15 @@ import math
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.store.run_folder import Event
+from stepwell.conditions import MetricName
 from stepwell.flows.runs.summary import RunSummary
 from stepwell.script.metrics import metrics_of
 
 if TYPE_CHECKING:
     from stepwell.script.metrics import Scope
-
-
-class MetricName(NamedTuple):
-    """A metric of a step, or with an empty `step` of the run itself."""
-
-    step: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.step}/{self.name}" if self.step else self.name
 
 
 def events_of(summary: RunSummary) -> list[Event]:
@@ -58,18 +49,6 @@ def all_metrics(summary: RunSummary) -> dict[MetricName, Any]:
 
 def _metrics(events: Iterable[Event], scope: Scope) -> Iterable[tuple[str, Any]]:
     return metrics_of((event for event in events if event["type"] == "metric"), scope).items()
-
-
-def single(value: Any) -> Any:
-    """Return a number or text, or the last of a series of numbers; None for what is no single value."""
-    if is_series(value):
-        return value[-1]
-    return value if isinstance(value, (int, float, str)) else None
-
-
-def is_series(value: Any) -> bool:
-    """Return whether the value is a list of numbers."""
-    return isinstance(value, list) and bool(value) and all(isinstance(item, (int, float)) for item in value)
 
 
 def is_number(value: Any) -> bool:

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from difflib import get_close_matches
-from typing import Any
 
 from stepwell.blocks.store.runs.run_index import RunEntry
+from stepwell.conditions import Condition, read_condition
 from stepwell.errors import UserErrorException
-from stepwell.flows.runs.comparing.run_facts import MetricName, all_metrics, single, tags_of
+from stepwell.flows.runs.comparing.run_facts import all_metrics, tags_of
 from stepwell.flows.runs.summary import RunSummary
 
-_SIGNS = {
-    ">=": operator.ge,
-    "<=": operator.le,
-    "==": operator.eq,
-    "!=": operator.ne,
-    ">": operator.gt,
-    "<": operator.lt,
-    "=": operator.eq,
-}
-_CONDITION = re.compile(r"(?P<name>.+?)\s*(?P<sign>>=|<=|==|!=|>|<|=)\s*(?P<value>[^<>=!]+)", re.DOTALL)
 _SPAN = re.compile(r"(?P<number>[0-9]{1,6}) ?(?P<unit>[a-z]+?)s?( ago)?")
 _UNITS = {
     **dict.fromkeys(("m", "min", "minute"), timedelta(minutes=1)),
@@ -41,41 +30,6 @@ _STATES = {
     "running": "Running",
     "notstarted": "NotStarted",
 }
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What a metric must be: its name, or `<step>/<name>`, a comparison, and a number or text."""
-
-    name: str
-    sign: str
-    value: float | str
-
-    def holds(self, metrics: Mapping[MetricName, Any]) -> bool:
-        """Return whether any metric of that name is so."""
-        found = [single(value) for name, value in metrics.items() if self.name in (name.name, str(name))]
-        return any(self._compare(value) for value in found if value is not None)
-
-    def _compare(self, value: Any) -> bool:
-        if isinstance(value, str) != isinstance(self.value, str):
-            return self.sign == "!="
-        return bool(_SIGNS[self.sign](value, self.value))
-
-
-def read_condition(text: str) -> Condition:
-    """Return the condition that a text such as `accuracy>0.9` states."""
-    match = _CONDITION.fullmatch(text.strip())
-    if not match:
-        raise UserErrorException(f"{text!r} is no condition on a metric", hint="Write 'accuracy>0.9', with quotes.")
-    value: float | str = match["value"].strip()
-    try:
-        value = float(value)
-    except ValueError:
-        if match["sign"] not in ("=", "==", "!="):
-            raise UserErrorException(
-                f"{match['value']!r} in {text!r} is no number", hint="Write 'accuracy>0.9', with quotes."
-            ) from None
-    return Condition(match["name"].strip(), match["sign"], value)
 
 
 def read_moment(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> float:

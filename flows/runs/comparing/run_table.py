@@ -7,16 +7,10 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
+from stepwell.conditions import MetricName, single
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.values import values_in
-from stepwell.flows.runs.comparing.run_facts import (
-    MetricName,
-    all_metrics,
-    is_number,
-    seconds_of,
-    single,
-    tags_of,
-)
+from stepwell.flows.runs.comparing.run_facts import all_metrics, is_number, seconds_of, tags_of
 from stepwell.flows.runs.summary import RunSummary
 
 PARAMETER, METRIC = "params.", "metrics."

@@ -135,7 +135,9 @@ class Progress:
             seconds = state.get("seconds")
             if elapsed and word == "running":
                 seconds = time.monotonic() - self._began.get(step, time.monotonic())
-            reason = "; ".join(state.get("why", ())) if word in ("ran", "running", "failed", "waiting") else ""
+            reason = (
+                "; ".join(state.get("why", ())) if word in ("ran", "running", "failed", "waiting", "skipped") else ""
+            )
             reason = (
                 str(state.get("bar") or state.get("progress") or reason) if elapsed and word == "running" else reason
             )
@@ -171,7 +173,7 @@ def _word(state: Event) -> str:
 def _line(step: str, state: Event, *, reasons: bool = True) -> str:
     word = _word(state)
     seconds = f" in {state['seconds']:.1f} s" if word == "ran" and "seconds" in state else ""
-    why = f" ({'; '.join(state['why'])})" if reasons and state.get("why") and word == "running" else ""
+    why = f" ({'; '.join(state['why'])})" if reasons and state.get("why") and word in ("running", "skipped") else ""
     return f"{step}: {word}{seconds}{why}"
 
 

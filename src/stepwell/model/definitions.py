@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
+from stepwell.conditions import Condition, Finding
 from stepwell.model.jsonable import Jsonable
 from stepwell.rules import STEPWELL, Rules, Switches, switches_of
 
@@ -104,6 +105,7 @@ class InputPort(Jsonable):
 
     `follow_links`: whether links that lead out of the datastore are followed; None: they are, with a warning.
     `reading`: how another step's output is read as a dataset, a DatasetDefinition without places as JSON text.
+    `entry`: the file or folder of the data that alone the step gets, with its path, '' for all of them.
     """
 
     name: str
@@ -113,11 +115,12 @@ class InputPort(Jsonable):
     path_on_compute: str | None = None
     follow_links: bool | None = None
     reading: str = ""
+    entry: str = ""
 
     @property
     def shows_folder(self) -> bool:
         """Whether it is read where it stands, in the folder of the step that wrote it: PipelineData that are mounted."""
-        return self.mode == "mount" and self.variable != self.name
+        return self.mode == "mount" and self.variable != self.name and not self.entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +181,23 @@ class ParameterDefinition(Jsonable):
     maximum: int | float | None = None
     item_type: str = ""
     description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Each(Jsonable):
+    """A list that only a run tells, of whose items a mapped step gets one: as its `input`, or else as its `parameter`."""
+
+    items: Finding
+    input: str = ""
+    parameter: ParameterDefinition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunIf(Jsonable):
+    """A condition under which a step runs: on one number or text that a step before it tells."""
+
+    finding: Finding
+    condition: Condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +269,9 @@ class StepDefinition(Jsonable):
     """A step with unbound inputs. `id` is unique in its pipeline; `arguments` of a command are the whole command.
 
     `shell`: they are one line for a shell, which `shell_command` starts; () is bash where there is one, else sh.
-    With a `driver`, `script` is what this runs, None if it needs none.
+    With a `driver`, `script` is what this runs, None if it needs none. `values` are those of parameters that are no
+    pipeline's. With `each` it is a mapped step, which stands for one step for each item and one that `joins`: that runs
+    nothing, and its outputs are folders of what its inputs are, which are called `<output>/<name in the folder>`.
     """
 
     id: str
@@ -277,6 +299,11 @@ class StepDefinition(Jsonable):
     shell_command: tuple[str, ...] = ()
     rules: Rules = STEPWELL
     driver: Driver | None = None
+    values: dict[str, Scalar | tuple[Scalar, ...]] = field(default_factory=dict)
+    each: tuple[Each, ...] = ()
+    joins: bool = False
+    run_if: tuple[RunIf, ...] = ()
+    run_after_skipped: bool = False
 
     @property
     def as_job(self) -> StepDefinition:
@@ -306,7 +333,13 @@ class StepDefinition(Jsonable):
     def upstream(self) -> tuple[str, ...]:
         """Ids of the steps that must end before this one starts, each once, data first."""
         data = [port.source.step for port in self.inputs if isinstance(port.source, OutputSource)]
-        return tuple(dict.fromkeys((*data, *self.run_after)))
+        told = [finding.step for finding in self.findings]
+        return tuple(dict.fromkeys((*data, *self.run_after, *told)))
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What steps before it tell that decides whether it runs, and for what."""
+        return (*(condition.finding for condition in self.run_if), *(each.items for each in self.each))
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,7 +192,7 @@ class StepResult(dict[str, Artifact]):
         return StepResult, (self.record, self.workspace)
 
 
-Action = Literal["run", "reuse", "depends"]
+Action = Literal["run", "reuse", "depends", "skip"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,6 +111,11 @@ def listing(names: Iterable[str]) -> Tree:
     return Tree(tuple(Entry(name, "file", "", 0, False) for name in sorted(names)))
 
 
+def part_of(tree: Tree, path: str) -> Tree:
+    """Return the folder that has of `tree` only what stands at `path`, at the same path."""
+    return Tree(tuple(entry for entry in tree.entries if entry.path == path or entry.path.startswith(f"{path}/")))
+
+
 def plain_digest(path: str, _: os.stat_result) -> str:
     """Return the SHA-256 of a file, read anew; a link or pipe in its place raises OSError."""
     return _digest_at(os.path.dirname(path), os.path.basename(path))

@@ -558,3 +558,31 @@ def test_scripts_of_the_azure_ml_sdk_reach_run_workspace_data_and_models(project
     (first,) = project.workspace.get_run(summary.run_id).find_step_run("old.py")
     assert first.get_metrics() == {"letters": 10} and read(project, first, "out") == "notednoted"
     assert Model(project.workspace, "made").run_id == summary.run_id
+
+
+def test_an_items_step_has_that_item_alone_under_its_own_name(project, target):
+    parts, sizes = PipelineData("parts"), PipelineData("sizes")
+    split = project.step("s.py", """
+        import os
+        for name in ("a.csv", "b/c.csv"):
+            os.makedirs(os.path.dirname(os.path.join(args[0], name)), exist_ok=True)
+            open(os.path.join(args[0], name), "w").write(name)
+    """, arguments=[parts], outputs=[parts])  # fmt: skip
+    project.write("c.py", """
+        import os, sys
+        from stepwell import Run
+        path = sys.argv[1]
+        assert path == os.environ["AZUREML_DATAREFERENCE_parts"] == Run.get_context().input_datasets["parts"]
+        there = path if os.path.isfile(path) else os.path.join(path, "c.csv")
+        open(sys.argv[2], "w").write(f"{os.path.basename(path)} {open(there).read()} {os.listdir(os.path.dirname(path))}")
+    """)  # fmt: skip
+    count = project.step(
+        "c.py", name="c", arguments=[parts, sizes], inputs=[parts], outputs=[sizes], compute_target=target
+    )
+    summary, _, joined = outcome(project, project.pipeline(split, count.map(parts)))
+    assert summary.status == "Finished", [step.error for step in summary.steps]
+    folder = joined.get_output_data("sizes").local_path
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+        "a.csv": "a.csv a.csv ['a.csv']",
+        "b": "b b/c.csv ['b']",
+    }

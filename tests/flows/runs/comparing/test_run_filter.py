@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from stepwell.errors import UserErrorException
-from stepwell.flows.runs.comparing.run_facts import MetricName
-from stepwell.flows.runs.comparing.run_filter import read_condition, read_moment, read_status, read_tag
+from stepwell.conditions import MetricName, read_condition
+from stepwell.flows.runs.comparing.run_filter import read_moment, read_status, read_tag
 
 METRICS = {
     MetricName("train.py", "accuracy"): 0.93,
