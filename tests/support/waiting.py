@@ -26,6 +26,16 @@ def eventually(look: Callable[[], Found], seconds: float = PATIENCE) -> Found:
         time.sleep(min(1.0, max(0.02, 4 * (now - began))))
 
 
+def has_ended(pid: int) -> bool:
+    """Return whether the process is no more, but for what its parent has yet to take; a signal takes a while to end one."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def in_time(attempt: Callable[[float], Found], came_far_enough: Callable[[Found], object]) -> Found:
     """Attempt it within a short time limit, then within longer ones until it came far enough; return the result."""
     for seconds in (0.5, 3.0, 20.0):

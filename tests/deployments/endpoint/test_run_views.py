@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from published import endpoint, path_of, work
 from two_homes import machine
 from waiting import eventually

@@ -7,7 +7,7 @@ import sys
 
 import psutil
 import pytest
-from waiting import eventually
+from waiting import eventually, has_ended
 
 from stepwell.deployments.serve.supervisor import Child, Supervisor, only_one
 from stepwell.errors import UserErrorException
@@ -83,7 +83,7 @@ time.sleep(60)
     assert len(members) == 3
     process.kill()
     process.wait()
-    eventually(lambda: not any(member.is_running() and member.status() != psutil.STATUS_ZOMBIE for member in members))
+    eventually(lambda: all(has_ended(member.pid) for member in members))
 
 
 def test_what_does_not_listen_is_killed(supervised):
@@ -94,7 +94,8 @@ def test_what_does_not_listen_is_killed(supervised):
     eventually(lambda: supervisor.is_ready("one"))
     members = process_tree(supervisor.pids()["one"])
     supervisor.stop()
-    assert members and not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in members)
+    assert members
+    eventually(lambda: all(has_ended(one.pid) for one in members))
 
 
 def test_a_command_that_is_none_is_tried_again(tmp_path):

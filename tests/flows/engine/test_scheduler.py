@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import psutil
 import prefect_api
 import pytest
-from waiting import PATIENCE, eventually, in_time
+from waiting import PATIENCE, eventually, has_ended, in_time
 
 from stepwell import CommandStep, LocalCompute, PipelineData
 from stepwell.blocks.server.connection import client_settings
@@ -203,7 +202,8 @@ def test_a_step_that_takes_too_long_is_ended_with_its_children(project):
         assert f"took longer than its {seconds:g} seconds" in error_of(summary, "a.py")
 
     in_time(limited, lambda _: place.exists() and place.read_text())
-    assert not psutil.pid_exists(int(place.read_text())) and project.records() == []
+    eventually(lambda: has_ended(int(place.read_text())))
+    assert project.records() == []
 
 
 def test_a_compute_target_runs_no_more_steps_at_once_than_it_has_places(project):

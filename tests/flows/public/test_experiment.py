@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from waiting import PATIENCE, eventually
+from waiting import PATIENCE, eventually, has_ended
 
 from stepwell import Experiment, PipelineParameter, Run, ScriptRunConfig, Workspace
 from stepwell.blocks.store.maintenance import collect
@@ -108,7 +108,7 @@ def test_a_time_out_of_waiting_leaves_the_run_alone_and_cancel_ends_it(project, 
     assert run.wait_for_completion(show_output=False, timeout_seconds=0.1) == "Running"
     run.cancel()
     assert run.wait_for_completion(show_output=False, timeout_seconds=PATIENCE) == "Canceled"
-    assert not psutil.pid_exists(int(place.read_text()))
+    eventually(lambda: has_ended(int(place.read_text())))
     assert {step.name: step.get_status() for step in run.get_steps()} == {"sleep.py": "Canceled", "last.py": "Canceled"}
     assert project.records() == [] and project.executions == {"sleep.py": 1}
     run.cancel()
@@ -183,7 +183,7 @@ def test_a_run_whose_process_was_killed_has_failed_and_leaves_no_process(project
     eventually(lambda: run.get_status() == "Failed")
     with pytest.raises(ActivityFailedException, match="The run's process is gone"):
         run.wait_for_completion(show_output=False)
-    eventually(lambda: not script.is_running() or script.status() == psutil.STATUS_ZOMBIE)
+    eventually(lambda: has_ended(script.pid))
 
 
 @pytest.mark.parametrize(
