@@ -16,7 +16,7 @@ from pathlib import Path
 
 from stepwell.blocks.server import process, sign_in
 from stepwell.blocks.server.health import lets_in_everybody, trouble
-from stepwell.blocks.server.settings import API_URL, AUTH_STRING, OWN_URL, activate, users_url
+from stepwell.blocks.server.settings import API_URL, AUTH_STRING, OWN_HOME, OWN_URL, activate, home_id, users_url
 from stepwell.errors import ServerException, UserErrorException
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
@@ -109,8 +109,8 @@ def password(log: Callable[[str], None] = lambda _: None) -> str:
 def variables(log: Callable[[str], None] = lambda _: None) -> dict[str, str]:
     """Return the variables with which Prefect's own commands reach this home's own server."""
     url = _own_url(log)
-    # With the last, Stepwell still knows it as its own, and may start it again.
-    return {API_URL: url, AUTH_STRING: process.own_auth_string(), OWN_URL: url}
+    # With the last two, Stepwell of this home still knows it as its own, and may start it again.
+    return {API_URL: url, AUTH_STRING: process.own_auth_string(), OWN_URL: url, OWN_HOME: home_id()}
 
 
 @contextmanager

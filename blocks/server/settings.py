@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stepwell.blocks.system.home import home
 from stepwell.model.digests import digest
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ OWN_URL = "STEPWELL_OWN_API_URL"
 
 _OWN_AUTH = "STEPWELL_OWN_API_AUTH"
 """Beside PREFECT_API_AUTH_STRING, and a digest of it: says the same of that one."""
+
+OWN_HOME = "STEPWELL_OWN_API_HOME"
+"""Beside these two: which home's Stepwell it was; to another home the server is one that the user named."""
 
 _own_urls: set[str] = set()
 _own_auth_strings: set[str] = set()
@@ -39,7 +43,7 @@ def activate(url: str, own_auth_string: str | None = None) -> None:
         _own_urls.add(url)
         _own_auth_strings.add(own_auth_string)
         named = {API_URL: url, OWN_URL: url, AUTH_STRING: own_auth_string, _OWN_AUTH: _digest(own_auth_string)}
-        os.environ.update(named)
+        os.environ.update(named | {OWN_HOME: home_id()})
         _bypass_proxies()
     elif _is_own_auth_string(os.environ.get(AUTH_STRING)):
         del os.environ[AUTH_STRING]  # nobody else's server is told
@@ -64,11 +68,22 @@ def activate(url: str, own_auth_string: str | None = None) -> None:
 
 
 def _is_own(url: str) -> bool:
-    return url in _own_urls or url == os.environ.get(OWN_URL)
+    return url in _own_urls or (url == os.environ.get(OWN_URL) and _is_of_this_home())
 
 
 def _is_own_auth_string(text: str | None) -> bool:
-    return text is not None and (text in _own_auth_strings or _digest(text) == os.environ.get(_OWN_AUTH))
+    named = os.environ.get(_OWN_AUTH) if _is_of_this_home() else None
+    return text is not None and (text in _own_auth_strings or _digest(text) == named)
+
+
+def home_id() -> str:
+    """Return what names this home among those of a machine."""
+    return digest("home", str(home()))[:16]
+
+
+def _is_of_this_home() -> bool:
+    """Return whether what the environment says of an own server was said by this home; an earlier release did not say whose."""
+    return os.environ.get(OWN_HOME, "") in ("", home_id())
 
 
 def _users_auth_string() -> str | None:

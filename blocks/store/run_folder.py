@@ -208,9 +208,13 @@ class RunFolder:
         known = isinstance(found, dict) and all(_fits(name, found.get(name), _HEARD_TYPES) for name in _HEARD_TYPES)
         return found if known else {}
 
-    def note_heard(self, machine: str, state: str, silent: float) -> None:
-        """Note that the folder is a copy of what another machine tells of its run, and for how long that has been silent."""
+    def note_heard(self, machine: str, state: str, silent: float, *, distrust: str = "", key_id: str = "") -> None:
+        """Note that the folder is a copy of what another machine tells of its run, and for how long that has been silent.
+
+        `distrust`: why that is not to be believed; `key_id`: what signed it.
+        """
         facts = {"machine": machine, "state": state, "silent": min(silent, 1e10), "seen": time.time()}
+        facts |= {name: text for name, text in (("distrust", distrust), ("key_id", key_id)) if text}
         write_atomically(self.path / HEARD, json.dumps(facts).encode())
 
     def take_over(self) -> None:
@@ -228,6 +232,11 @@ class RunFolder:
         """Whether another machine is, or was, at work on the run."""
         signed = self.machine
         return bool(self.heard()) or (signed is not None and signed["kernel"] != machine()["kernel"])
+
+    @property
+    def distrust(self) -> str:
+        """Why what was heard of another machine's run is not to be believed, in words; '' if it is."""
+        return str(self.heard().get("distrust", ""))
 
     @property
     def machine_name(self) -> str:

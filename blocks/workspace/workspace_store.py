@@ -258,7 +258,8 @@ class WorkspaceStore:
         if sharing_mode() == "off" or not self._default.is_shared:
             return None
         objects = self._default.objects(self._space, timeout=_RUNS_SECONDS, pauses=(0.5,))
-        return SharedRuns(objects, self.folder / "runs", read_only=sharing_mode() == "read")
+        keys = TrustedKeys(self.name)  # runs are seen whoever's results are used
+        return SharedRuns(objects, self.folder / "runs", keys=keys, read_only=sharing_mode() == "read")
 
     @property
     def _space(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from stepwell.deployments.reports.report import columns
 from stepwell.deployments.reports.run_differences import value_text
 from stepwell.flows.runs.comparing.run_facts import is_number
-from stepwell.flows.runs.comparing.run_table import METRIC, PARAMETER
+from stepwell.flows.runs.comparing.run_table import METRIC, PARAMETER, labels_of
 
 _MOST_COLUMNS = 12
 
@@ -24,7 +24,10 @@ def comparison_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
     varying = [name for name in names if name not in fixed]
     shown, left_out = varying[:_MOST_COLUMNS], varying[_MOST_COLUMNS:]
     head = ["run", "status", "seconds", *(bare(name) for name in shown)]
-    body = [[row["run"], row["status"], _cell(row["seconds"]), *(_cell(row[name]) for name in shown)] for row in rows]
+    body = [
+        [label, row["status"], _cell(row["seconds"]), *(_cell(row[name]) for name in shown)]
+        for label, row in zip(labels_of(rows), rows, strict=True)
+    ]
     lines = columns([head, *body])
     if fixed:
         lines.append("The same in all: " + ", ".join(f"{bare(name)} = {value_text(rows[0][name])}" for name in fixed))

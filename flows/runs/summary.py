@@ -147,10 +147,16 @@ def summarize(run: RunFolder) -> RunSummary:
         facts=facts,
         steps=tuple(steps if facts.get("kind") == "flow" else (_ended_with_run(step, status) for step in steps)),
         warnings=tuple(
-            dict.fromkeys([*(event["warning"] for event in journal if "warning" in event), *_silence(run, status)])
+            dict.fromkeys(
+                [
+                    *(event["warning"] for event in journal if "warning" in event),
+                    *_silence(run, status),
+                    *_distrust(run),
+                ]
+            )
         ),
         label=run.label,
-        machine=run.machine_name,
+        machine=run.machine_name + (" (not trusted)" if run.distrust else ""),
         elsewhere=bool(run.heard()),
         events=tuple(read_events(run.path / OWN, redact)),
         problem=problem,
@@ -175,6 +181,16 @@ def _silence(run: RunFolder, status: str) -> list[str]:
         return []
     minutes = int(run.silent_seconds() // 60)
     return [f"Nothing was heard of {run.machine_name or 'its machine'} for {minutes} minutes: it may be down"]
+
+
+def _distrust(run: RunFolder) -> list[str]:
+    """Say of another machine's run why what is told of it may be false."""
+    why = run.distrust
+    return (
+        [f"Not trusted: what is told of this run {why}, so that whoever can write to the datastore may have made it up"]
+        if why
+        else []
+    )
 
 
 def _status_of_flow(journal: list[Event]) -> str:

@@ -7,11 +7,13 @@ runs/<id>/own.zip            what others than its steps logged for the run
 runs/<id>/claims/<state>     which machine looks after a run that died there
 runs-by-time/<inverse milliseconds>-<id>       empty: the newest by a listing
 
-What is brought here becomes a run folder like any other, which notes that it is a copy.
+What is brought here becomes a run folder like any other, which notes that it is a copy. Heads and archives are signed: what is not,
+or by nobody whom the workspace knows, is shown as not trusted, and takes the place of nothing that is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -20,13 +22,21 @@ import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.run_folder import ENDED, RunFolder
+from stepwell.blocks.store.runs.signed import (
+    FORGED,
+    signed_archive,
+    signed_document,
+    why_no_trust,
+    why_no_trust_in_archive,
+)
+from stepwell.blocks.store.shared.envelope import Keys
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.living import machine
@@ -49,9 +59,11 @@ _NOT_SHOWN = ("control/context.json", "control/reads.jsonl", "control/imported.t
 class SharedRuns:
     """The runs that stand as objects beside a store whose own run folders are in `folder`."""
 
-    def __init__(self, objects: RemoteObjects, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(
+        self, objects: RemoteObjects, folder: Path, *, keys: Keys | None = None, read_only: bool = False
+    ) -> None:
         self.objects, self.read_only = objects, read_only
-        self._folder = folder
+        self._folder, self._keys = folder, keys
 
     # Telling ----------------------------------------------------------------------------------------------------------
 
@@ -77,15 +89,18 @@ class SharedRuns:
             begin = len(journal)
         head = {
             "format": _FORMAT,
+            "run": run.run_id,
             "machine": machine(),
             "state": state or str(run.status().get("status", "NotStarted")),
             "sequence": len(journal),
             "heartbeat": time.time(),
             "facts": run.facts(),
             "parts": parts,
+            "digests": [_digest(journal[start:end]) for start, end in pairwise([0, *parts])],
             "tail": journal[begin:].decode(errors="replace"),
         }
-        self.objects.put(f"runs/{run.run_id}/head.json", json.dumps(head, separators=(",", ":")).encode())
+        name = _head_name(run.run_id)
+        self.objects.put(name, signed_document(name, json.dumps(head, separators=(",", ":")).encode(), self._keys))
         return parts
 
     def tell_step(self, run: RunFolder, step_run_id: str) -> None:
@@ -95,14 +110,16 @@ class SharedRuns:
             names = [f"{place}/{name}" for place in places for name in files_below(folder, place)]
             data = _packed(folder, [name for name in names if name not in _NOT_SHOWN])
             if data:
-                self.objects.put(f"runs/{run.run_id}/steps/{step_run_id}/{kind}.zip", data)
+                name = f"runs/{run.run_id}/steps/{step_run_id}/{kind}.zip"
+                self.objects.put(name, signed_archive(name, data, self._keys))
 
     def tell_own(self, run: RunFolder) -> None:
         """Write what others than its steps logged for the run."""
         names = [f"{OWN}/{name}" for name in files_below(run.path, OWN)]
         data = _packed(run.path, [name for name in names if name not in _NOT_SHOWN])
         if data:
-            self.objects.put(f"runs/{run.run_id}/own.zip", data)
+            name = f"runs/{run.run_id}/own.zip"
+            self.objects.put(name, signed_archive(name, data, self._keys))
 
     def note_untold(self, run_id: str) -> None:
         """Note that the run is still to be told of."""
@@ -142,22 +159,23 @@ class SharedRuns:
 
     def is_taken(self, run: RunFolder) -> bool:
         """Return whether another machine tells of the run."""
-        head = _head(self.objects.get(f"runs/{run.run_id}/head.json"))
-        return head is not None and head["machine"].get("id") != machine()["id"]
+        head, distrust, _ = self._read_head(run.run_id)
+        return head is not None and not distrust and head["machine"].get("id") != machine()["id"]
 
     def bring(self, run_id: str) -> bool:
         """Make, or renew, the copy of another machine's run, without what its steps left; return whether there is one."""
         run = RunFolder(self._folder / run_id)
         if not _is_id(run_id) or not self._may_have_news(run):
             return bool(run.heard())
-        name = f"runs/{run_id}/head.json"
-        head = _head(self.objects.get(name))
-        if head is None or (_is_own(run) and head["machine"].get("id") == machine()["id"]):
-            return bool(run.heard())
+        name, known = _head_name(run_id), run.heard()
+        head, distrust, key_id = self._read_head(run_id)
+        if head is None or (_is_own(run) and (distrust or head["machine"].get("id") == machine()["id"])):
+            return bool(known)
+        if distrust and known.get("key_id"):  # what somebody wrote over what was believed
+            return True
         entry = self.objects.stat(name) if head["state"] not in ENDED else None
         silent = max(0.0, self.objects.now() - entry.modified) if entry is not None and entry.modified else 0.0
-        self._keep(run, head, silent)
-        return True
+        return self._keep(run, head, silent, distrust, key_id) or bool(known)
 
     def bring_step(self, run_id: str, step_run_id: str, *, files: bool = False) -> None:
         """Bring what a step of a run left: what is shown of it, or the `files` that it kept."""
@@ -167,8 +185,8 @@ class SharedRuns:
         is_copy = any((folder / f".{known}").exists() for known in _SHOWN)
         if not _is_id(run_id) or not _is_id(step_run_id) or mark.exists() or (folder.exists() and not is_copy):
             return
-        data = self.objects.get(f"runs/{run_id}/steps/{step_run_id}/{kind}.zip")
         run = RunFolder(self._folder / run_id)
+        data = self._archive(run, f"runs/{run_id}/steps/{step_run_id}/{kind}.zip")
         if data is not None or run.heard().get("state") in ENDED:
             make_folder(folder)
             _unpack(data or b"", folder)
@@ -178,7 +196,7 @@ class SharedRuns:
         """Bring what is shown of the run's steps, also of those whose results it took from other runs."""
         mark = run.path / ".own"
         if run.heard().get("state") in ENDED and not mark.exists():
-            _unpack(self.objects.get(f"runs/{run.run_id}/own.zip") or b"", run.path)
+            _unpack(self._archive(run, f"runs/{run.run_id}/own.zip") or b"", run.path)
             mark.touch()
         known = run.steps().values()
         wanted = {
@@ -221,21 +239,52 @@ class SharedRuns:
             return heard["state"] not in ENDED
         return not _is_own(run) or (run.status().get("status") not in ENDED and not run.is_alive())
 
-    def _keep(self, run: RunFolder, head: dict[str, Any], silent: float) -> None:
+    def _read_head(self, run_id: str) -> tuple[dict[str, Any] | None, str, str]:
+        """Return the head of a run, why it is not trusted, and the name of the key that signed it; None if it is damaged."""
+        name = _head_name(run_id)
+        data = self.objects.get(name)
+        head = _head(data)
+        distrust, key_id = why_no_trust(name, data or b"", self._keys)
+        if distrust == FORGED or (head is not None and head.get("run", run_id) != run_id):
+            return None, "", ""
+        return head, distrust, "" if distrust else key_id
+
+    def _archive(self, run: RunFolder, name: str) -> bytes | None:
+        """Return an archive of a run; None if there is none, or it is believed less than what was heard of the run."""
+        data = self.objects.get(name)
+        distrust = "" if data is None else why_no_trust_in_archive(name, data, self._keys)
+        if distrust and not run.heard():
+            self.bring(run.run_id)
+        return None if distrust and not run.heard().get("distrust") else data
+
+    def _keep(self, run: RunFolder, head: dict[str, Any], silent: float, distrust: str, key_id: str) -> bool:
+        """Make the copy of a run, and return whether all of its journal was there as its head tells."""
         known = _journal(run) if run.heard() else b""
         ends = [end for end in head["parts"] if isinstance(end, int)]
         here = sum(1 for end in ends if end <= len(known))
         journal = known[: ends[here - 1]] if here else b""
         for number in range(here, len(ends)):
-            journal += self.objects.get(f"runs/{run.run_id}/journal/{number}.jsonl") or b""
+            part = self.objects.get(f"runs/{run.run_id}/journal/{number}.jsonl") or b""
+            if "digests" in head and _digest(part) not in head["digests"][number : number + 1]:
+                return False
+            journal += part
         make_folder(run.path)
         write_atomically(run.path / "journal.jsonl", journal + head["tail"].encode(errors="replace"))
-        run.note_heard(str(head["machine"].get("name", "")), head["state"], silent)
+        run.note_heard(str(head["machine"].get("name", "")), head["state"], silent, distrust=distrust, key_id=key_id)
         if run.facts() != head["facts"]:
             write_atomically(run.path / "run.json", json.dumps(head["facts"]).encode())
+        return True
 
 
 _CLAIMED_SECONDS = 60.0
+
+
+def _head_name(run_id: str) -> str:
+    return f"runs/{run_id}/head.json"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _is_own(run: RunFolder) -> bool:
@@ -260,7 +309,8 @@ def _head(data: bytes | None) -> dict[str, Any] | None:
         found = json.loads(data or b"")
         kinds = {"machine": dict, "state": str, "facts": dict, "parts": list, "tail": str}
         if isinstance(found, dict) and found.get("format") == _FORMAT:
-            return found if all(isinstance(found.get(name), kind) for name, kind in kinds.items()) else None
+            fits = all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+            return found if fits and isinstance(found.get("digests", []), list) else None
     return None
 
 

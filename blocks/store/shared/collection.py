@@ -19,7 +19,7 @@ from stepwell.blocks.remote.driver import Entry
 from stepwell.blocks.remote.leases import Holder, Leases
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.shared.envelope import FORMAT
-from stepwell.blocks.store.shared.layout import blob_name, index_folder, partial_folder
+from stepwell.blocks.store.shared.layout import blob_name, found_by, index_folder, partial_folder
 from stepwell.blocks.store.shared.ledger import Ledger
 from stepwell.errors import StoreException
 from stepwell.model.digests import encode
@@ -146,8 +146,8 @@ def _mark_records(objects: RemoteObjects, marks: _Marks, is_dead: Callable[[Entr
             continue
         record, trees = told
         if is_dead(entry):
-            found_by = index_folder(record.step), partial_folder(partial_key(record.fingerprint))
-            dead += [entry.name, *(folder + _key_of(entry) for folder in found_by)]
+            earlier = index_folder(record.step), partial_folder(partial_key(record.fingerprint))
+            dead += [entry.name, *found_by(record), *(folder + _key_of(entry) for folder in earlier)]
         else:
             marks.trees |= {artifact.digest for artifact in record.outputs.values()}
             marks.blobs |= {blob for tree in trees for blob in _blobs_of(tree)}

@@ -4,8 +4,8 @@ records/<aa>/<key>.json           a signed record, written last and once
 trees/<aa>/<tree>.json            what a tree consists of; written after its bytes
 blobs/<aa>/<sha256>               the bytes of one file
 packs/<aa>/<tree>.tar             instead, those of a tree of many small files
-index/<step>/<key>                empty; finds the records of a step
-partial/<rows>/<key>              empty; finds records that differ in the content of inputs at most
+index/<step>/!<time>-<key>        empty; finds the records of a step, the latest first in any listing
+partial/<rows>/!<time>-<key>      empty; finds records that differ in the content of inputs at most, in the same order
 observed/<code>/<path>            a file that a step with this code was seen to read
 leases/<key>                      who runs a step now
 touch/<day>/…, gc/                which results were used when, and what a collection of garbage condemned
@@ -14,10 +14,15 @@ touch/<day>/…, gc/                which results were used when, and what a col
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
+from datetime import datetime
 
 from stepwell.model.digests import digest
+from stepwell.model.fingerprint import partial_key
+from stepwell.model.records import StepRecord
 
 _LONGEST = 180
+_END_OF_TIME = 10**14
 _MANY, _SMALL = 200, 64 << 10
 
 
@@ -49,6 +54,20 @@ def index_folder(step: str) -> str:
 def partial_folder(partial: str) -> str:
     """Return where the records with these rows are found."""
     return f"partial/{partial[:32]}/"
+
+
+def found_by(record: StepRecord) -> tuple[str, str]:
+    """Return the names by which a record is found among those of its step, and of its rows."""
+    milliseconds = 0
+    with suppress(ValueError, OverflowError):
+        milliseconds = int(datetime.fromisoformat(record.started).timestamp() * 1000)
+    name = f"!{max(0, _END_OF_TIME - milliseconds):015d}-{record.key}"
+    return index_folder(record.step) + name, partial_folder(partial_key(record.fingerprint)) + name
+
+
+def found_key(name: str) -> str:
+    """Return the key of the record that a name of `found_by` finds; earlier ones tell no time, and come after those."""
+    return name.rpartition("/")[2].rpartition("-")[2]
 
 
 def observed_folder(code: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
@@ -128,18 +129,30 @@ class Ledger:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         make_folder(self._path.parent)
         with closing(sqlite3.connect(self._path, timeout=30, isolation_level=None)) as connection:
+            connection.execute("pragma synchronous = off")  # what a power cut takes is found out anew
             connection.executescript(_TABLES)
             yield connection
 
     def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         if self._path.exists():
-            with suppress(sqlite3.Error, OSError), self._opened() as connection:
+            with self._forgiving(), self._opened() as connection:
                 return connection.execute(statement, values).fetchall()
         return []
 
     def _write(self, *statements: tuple[str, list[tuple[Any, ...]]]) -> None:
-        with suppress(sqlite3.Error, OSError), self._opened() as connection:
+        with self._forgiving(), self._opened() as connection:
             connection.execute("begin immediate")
             for statement, rows in statements:
                 connection.executemany(statement, rows)
             connection.execute("commit")
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Let nothing fail; remove a file that is damaged, so that a new one is begun."""
+        try:
+            with suppress(sqlite3.OperationalError, OSError):  # locked, read-only, no space
+                yield
+        except sqlite3.Error:
+            for suffix in ("", "-journal"):
+                with suppress(OSError):
+                    os.unlink(f"{self._path}{suffix}")

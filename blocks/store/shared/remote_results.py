@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from stepwell.blocks.store.shared.collection import condemned_since
 from stepwell.blocks.store.shared.envelope import Keys, Refused, seal, unseal
 from stepwell.blocks.store.shared.layout import (
     blob_name,
+    found_by,
+    found_key,
     index_folder,
     is_packed,
     observed_folder,
@@ -36,7 +39,6 @@ from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.system.files import copy_file, remove
 from stepwell.errors import DatastoreException
 from stepwell.model.digests import encode, file_digest
-from stepwell.model.fingerprint import partial_key
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import Entry, Tree
@@ -103,8 +105,8 @@ class RemoteResults:
         return None
 
     def _find_later(self, record: StepRecord) -> None:
-        for folder in (index_folder(record.step), partial_folder(partial_key(record.fingerprint))):
-            self.objects.put(folder + record.key, b"")
+        for name in found_by(record):
+            self.objects.put(name, b"")
 
     def _is_lost(self, found: Shared) -> bool:
         """Return whether bytes of the result are known to be lost; those of the one that takes its place are here."""
@@ -142,9 +144,9 @@ class RemoteResults:
         yield from self._listed(partial_folder(fixed), _ALIKE)
 
     def _listed(self, folder: str, most: int) -> Iterator[Shared]:
-        latest = sorted(self.objects.list(folder), key=lambda entry: entry.modified, reverse=True)[:most]
-        for entry in latest:
-            found = self.read(entry.name.rpartition("/")[2])
+        """Yield the latest of the results that a folder's names find: those of its first names, however many there are."""
+        for entry in islice(self.objects.list(folder), most):
+            found = self.read(found_key(entry.name))
             if isinstance(found, Shared):
                 yield found
 
@@ -198,16 +200,19 @@ class RemoteResults:
         self._ledger.note_there([name])
 
     def _write_pack(self, tree: Tree, place: Callable[[Entry], Path]) -> None:
-        if self.objects.stat(pack_name(tree.digest)) is None:
+        if not self._stands(pack_name(tree.digest)):
             with tempfile.TemporaryDirectory(prefix="stepwell-") as folder:
                 archive = Path(folder, "pack.tar")
                 with tarfile.open(archive, "w") as tar:
                     pack_tree(tar, tree, place)
                 self.objects.put(pack_name(tree.digest), archive)
 
-    def _stands(self, name: str, size: int) -> bool:
+    def _stands(self, name: str, size: int | None = None) -> bool:
+        """Return whether the object is there, and stays; in this order, since a collection may come between."""
+        if name in self._condemned():
+            return False
         found = self.objects.stat(name)
-        return found is not None and found.size == size and name not in self._condemned()
+        return found is not None and size in (None, found.size)
 
     def _condemned(self) -> Collection[str]:
         """Return what a collection of garbage is about to remove; it waits for longer than this is believed."""

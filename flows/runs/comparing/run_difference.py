@@ -124,8 +124,11 @@ class Side:
 def run_difference(before: Side, after: Side) -> RunDifference:
     """Return what differs between two runs."""
     names = (before.summary.label, after.summary.label)
-    if names[0] == names[1]:  # of two workspaces, or two machines
-        names = (f"{names[0]} ({before.summary.run_id[:8]})", f"{names[1]} ({after.summary.run_id[:8]})")
+    if names[0] == names[1]:  # of two machines, or two workspaces
+        told = (before.summary.machine, after.summary.machine)
+        if not all(told) or told[0] == told[1]:
+            told = (before.summary.run_id[:8], after.summary.run_id[:8])
+        names = (f"{names[0]} ({told[0]})", f"{names[1]} ({told[1]})")
     steps = [{step.id: step for step in side.summary.steps} for side in (before, after)]
     every = list(dict.fromkeys([*steps[0], *steps[1]]))
     found = [_step(one, before, after, steps[0].get(one), steps[1].get(one)) for one in every]

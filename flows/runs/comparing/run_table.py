@@ -38,6 +38,7 @@ def rows_of(runs: Sequence[RunSummary], sort: str = "", *, ascending: bool = Fal
             "run": run.label,
             "id": run.run_id,
             "experiment": str(run.facts.get("experiment", "")),
+            "machine": run.machine,
             "status": run.status,
             "started": run.started,
             "seconds": seconds_of(run),
@@ -48,6 +49,14 @@ def rows_of(runs: Sequence[RunSummary], sort: str = "", *, ascending: bool = Fal
         for run, given, found in zip(runs, parameters, metrics, strict=True)
     ]
     return ordered(rows, column_of(rows, sort), ascending=ascending) if sort and rows else rows
+
+
+def labels_of(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what people call each row's run: with its machine, where several machines have a run of that name."""
+    machines: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        machines[row["run"]].add(row["machine"])
+    return [f"{row['run']} ({row['machine']})" if len(machines[row["run"]]) > 1 else row["run"] for row in rows]
 
 
 def column_names(names: Iterable[MetricName]) -> dict[MetricName, str]:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 from keeping import OUTPUTS, fingerprint
-from object_stores import KINDS, place
-from sharing_stores import brought, open_shared, share
+from sharing_stores import at, brought, machine, share
 
 from stepwell.blocks.remote.leases import Leases
-from stepwell.blocks.store.shared import uploads
 from stepwell.blocks.store.shared.collection import collect_shared
 from stepwell.blocks.store.shared.layout import record_name, tree_name
 from stepwell.blocks.store.shared.shared_store import SharedStore
@@ -22,23 +20,6 @@ from stepwell.model.records import StepRecord
 
 OLD = {"days": -1.0}
 """As if all that is not used were old: its times are those of the datastore's clock."""
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def at(request, tmp_path_factory):
-    with place(request.param, tmp_path_factory.mktemp(request.param)) as found:
-        yield found
-
-
-@pytest.fixture
-def machine(at, request, tmp_path, monkeypatch):
-    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(uploads, "PATIENCE", 0.0)
-
-    def opened(name: str, **more) -> SharedStore:
-        return open_shared(tmp_path / name, f"{at.url}/{request.node.originalname}", at.options, **more)
-
-    return opened
 
 
 def collect(store: SharedStore, **more):
@@ -182,19 +163,6 @@ def test_what_cannot_be_understood_stays_and_a_newer_format_holds_all_bytes_back
     report = collect(store, **OLD)
     assert report.not_understood == 2 and "newer version" in report.held_back and report.trees == 0
     assert len(names(store, "trees")) == len(OUTPUTS)
-
-
-def test_a_reader_who_is_hit_runs_the_step_again_and_shares_it_again(machine):
-    store, other = machine("a"), machine("b")
-    record = share(store)
-    found = other.lookup(record.key)
-    collect(store, **OLD)
-    with pytest.raises(StoreException):
-        brought(other, found)
-    assert isinstance(other.lookup(record.key), Miss)
-    share(other)
-    third = machine("c")
-    assert brought(third, third.lookup(record.key)) == OUTPUTS
 
 
 def test_a_dry_run_removes_nothing(machine):

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import keeping
 import pytest
 import strategies
 from keeping import OUTPUTS, commit, fingerprint
-from object_stores import KINDS, place
-from sharing_stores import Keys, brought, open_shared, share
+from sharing_stores import Keys, at, brought, machine, share
 
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.maintenance import verify
 from stepwell.blocks.store.shared import remote_results, uploads
-from stepwell.blocks.store.shared.layout import blob_name, pack_name, record_name, tree_name
+from stepwell.blocks.store.shared.layout import blob_name, index_folder, pack_name, record_name, tree_name
 from stepwell.blocks.store.shared.shared_store import SharedStore
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.store.store import Miss
@@ -22,49 +22,7 @@ from stepwell.model.records import StepRecord
 from stepwell.model.tree import scan
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def at(request, tmp_path_factory):
-    with place(request.param, tmp_path_factory.mktemp(request.param)) as found:
-        yield found
-
-
-@pytest.fixture
-def machine(at, request, tmp_path, monkeypatch):
-    """Return what opens the store of a machine, by the machine's name."""
-    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(uploads, "PATIENCE", 0.0)
-    url = f"{at.url}/{request.node.originalname}"
-
-    def opened(name: str, url: str = url, **more) -> SharedStore:
-        return open_shared(tmp_path / name, url, at.options, **more)
-
-    return opened
-
-
 KEY = fingerprint().key
-
-
-def test_what_one_made_the_other_reuses_and_no_byte_moves_before_it_is_needed(machine, at):
-    record = share(machine("a"))
-    other = machine("b")
-    found = other.lookup(KEY)
-    assert isinstance(found, StepRecord)
-    assert found.outputs == record.outputs
-    assert (other.origin(KEY), other.label_of(found)) == ("user@a", "run of user@a")
-    assert other.traffic.sent == 0
-    if at.kind in ("s3", "azure"):  # the record, whose size is the only byte that moves
-        assert other.traffic.requests == 1
-    received = other.traffic.received
-    assert brought(other, found) == OUTPUTS
-    moved = other.traffic.received - received
-    assert moved == sum(scan(other.tree_path(a.digest)).size for a in record.outputs.values())
-    assert brought(machine("b"), machine("b").lookup(KEY)) == OUTPUTS
-    for tells in (True, False):  # that it is used, is told once a day
-        again = machine("b")
-        assert isinstance(again.lookup(KEY), StepRecord)
-        again.share(found)
-        assert again.finish_sharing().shared == 0
-        assert (again.traffic.requests > 0) == tells
 
 
 def test_a_file_comes_once(machine):
@@ -105,41 +63,6 @@ def test_the_record_comes_last(machine, monkeypatch):
     assert kinds.index("records") > max(at for at, kind in enumerate(kinds) if kind in ("blobs", "trees"))
 
 
-@pytest.mark.parametrize("after", range(8))
-def test_who_is_killed_on_the_way_leaves_nothing_wrong(machine, monkeypatch, after):
-    class Killed(BaseException):
-        pass
-
-    store, left = machine("a"), [after]
-    real = {name: getattr(RemoteObjects, name) for name in ("put", "create")}
-
-    def counted(name):
-        def call(self, *args):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
-            return real[name](self, *args)
-
-        return call
-
-    for name in real:
-        monkeypatch.setattr(RemoteObjects, name, counted(name))
-    store.share(commit(store))
-    try:
-        store.finish_sharing()
-    except Killed:
-        pass
-    for name, method in real.items():
-        monkeypatch.setattr(RemoteObjects, name, method)
-    other = machine("b")
-    found = other.lookup(KEY)
-    assert isinstance(found, Miss) or brought(other, found) == OUTPUTS
-    again = machine("a")  # the next run of the same machine
-    assert again.finish_sharing().waiting == 0
-    third = machine("c")
-    assert brought(third, third.lookup(KEY)) == OUTPUTS
-
-
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"format": 1}', b"torn", "cut", "edited", "other key"])
 def test_a_record_that_is_not_whole_and_signed_is_a_miss_and_replaced(machine, damage):
     store = machine("a")
@@ -170,11 +93,6 @@ def test_a_record_of_a_newer_format_is_a_miss_and_stays(machine):
     assert store.lookup(KEY) == Miss("the shared record has a format of another version")
     share(store)
     assert store.remote.objects.get(record_name(KEY)) == newer
-
-
-def test_who_is_not_trusted_causes_misses_only(machine):
-    share(machine("a"))
-    assert machine("b", keys=Keys("b", distrusted=("a",))).lookup(KEY) == Miss("the shared record is of somebody else")
 
 
 def test_what_was_believed_is_not_when_its_key_no_longer_is(machine):
@@ -227,27 +145,6 @@ def test_of_two_results_the_first_wins_and_it_is_said(machine):
     assert brought(second, second.lookup(KEY)) == {"table": b"1", "same": b"0"}
 
 
-def test_two_writers_at_once_agree(machine, at):
-    stores = [machine(name) for name in ("a", "b", "c")]
-    ready = threading.Barrier(len(stores))
-    for number, store in enumerate(stores):
-        store.share_later = commit(store, outputs={"table": f"{number}".encode()})
-
-    def write(store):
-        ready.wait()
-        store.share(store.share_later)
-        store.finish_sharing()
-
-    threads = [threading.Thread(target=write, args=(store,)) for store in stores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    third = machine("d")
-    won = brought(third, third.lookup(KEY))
-    assert [brought(store, store.lookup(KEY)) for store in stores] == [won] * 3
-
-
 def test_reads_that_one_saw_count_for_the_other(machine):
     store = machine("a")
     long = "/" + "x" * 300
@@ -268,6 +165,24 @@ def test_earlier_results_of_others_explain_and_are_found(machine):
         assert other.nearest("train.py", fingerprint(11)).key == KEY
     assert [record.key for record in other.alike(fingerprint(10, "c"))] == [KEY]
     assert other.nearest("other.py", fingerprint()) is None
+
+
+def test_the_latest_results_of_a_step_are_found_by_a_page_however_many_there_are(machine, monkeypatch):
+    store = machine("a")
+    for rate in range(6):
+        record = replace(commit(store, fingerprint(rate), outputs={}), started=f"2026-01-01T00:00:0{rate}+00:00")
+        store.remote.write(record, "run", {})
+    store.remote.objects.put(index_folder("train.py") + "f" * 64, b"")  # as earlier releases named them
+    yielded, listed = [], RemoteObjects.list
+
+    def counted(self, prefix=""):
+        for entry in listed(self, prefix):
+            yielded.append(entry.name)
+            yield entry
+
+    monkeypatch.setattr(RemoteObjects, "list", counted)
+    latest = [found.record.key for found in machine("b").remote.nearest("train.py")]
+    assert latest == [fingerprint(rate).key for rate in (5, 4, 3)] and len(yielded) == 3
 
 
 def test_without_the_datastore_the_run_goes_on_and_says_so_once(machine, at, monkeypatch):
