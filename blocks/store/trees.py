@@ -247,14 +247,16 @@ class Trees(NotShared):
         """Return a snapshot whose bytes are here, or as they are kept, None if there is none; what others have is fetched."""
         return self.snapshot(digest)
 
-    def snapshot_damage(self, digest: str, least: int = 0) -> str:
-        """Return in words what is wrong with a kept snapshot, '' if it is whole; `least`: looking at files of so many bytes only."""
+    def snapshot_damage(self, digest: str) -> str:
+        """Return in words what is wrong with a kept snapshot, '' if it is whole."""
         found = self.snapshot(digest)
-        if found is None:
-            return "it is gone"
-        if found.tree is None:
-            return "" if least or self.tree_intact(digest) else "it was damaged"
-        words = _words(found.tree, self._blobs().lacking(found.tree, least))
+        return "it is gone" if found is None else self.damage_of(found)
+
+    def damage_of(self, snapshot: Snapshot, least: int = 0) -> str:
+        """Return in words what is wrong with a snapshot of this store, '' if nothing; `least`: of files of so many bytes only."""
+        if snapshot.tree is None:
+            return "" if least or self.tree_intact(snapshot.digest) else "it was damaged"
+        words = _words(snapshot.tree, self._blobs().lacking(snapshot.tree, least))
         return ", ".join(words[:_NAMED]) + (f" and {len(words) - _NAMED} more" if len(words) > _NAMED else "")
 
     def _blobs(self) -> Blobs:

@@ -21,6 +21,7 @@ from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.locks import shared
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
+from stepwell.errors import DatastoreException
 from stepwell.flows.engine.run_sources import RunSources
 from stepwell.flows.keys.missing_data import NoData
 from stepwell.model.definitions import THIS_MACHINE, DataSource
@@ -90,9 +91,15 @@ class RunData(RunSources):
             path = datastore.inside(data.path)
             tree = self._look_far_away(datastore, data, path)
         else:
-            if not (datastore.local_root / path).exists():
-                raise self.missing(data)
-            self._links[data.datastore, path] = found = look(self.store, datastore, path)
+            try:
+                if not (datastore.local_root / path).exists():
+                    raise self.missing(data)
+                self._links[data.datastore, path] = found = look(self.store, datastore, path)
+            except OSError as error:
+                facts = {"path": error.filename or datastore.local_root / path, "reason": error.strerror}
+                raise DatastoreException(
+                    "Data that a step reads can't be read", facts, "Make them readable, or correct the path."
+                ) from error
             tree = found.tree
         self.store.note_tree(tree)
         return Artifact(data.datastore, path, tree.digest, tree.size, kept=False)

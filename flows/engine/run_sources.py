@@ -182,7 +182,7 @@ class RunSources:
         """Return a snapshot that was kept; of large files, which are copied unread, it is checked that they still are right."""
         with self._lock:
             found = self._snapshots.get(digest) or self.store.snapshot(digest)
-            damage = self.store.snapshot_damage(digest, UNREAD) if found else "it is gone"
+            damage = self.store.damage_of(found, UNREAD) if found else "it is gone"
             if found is None or damage:
                 raise _lost(self.store, directory, digest, damage)
             self._snapshots[digest] = found

@@ -10,7 +10,7 @@ import pytest
 from stepwell import Experiment, PipelineData
 from stepwell.blocks.server import process
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.store import run_folder, store
+from stepwell.blocks.store import run_folder, trees
 from stepwell.blocks.store.maintenance import collect
 from stepwell.deployments.cli import runs
 from stepwell.deployments.lookup.runs import find_run
@@ -57,7 +57,7 @@ def test_a_home_that_can_not_be_written_without_a_server(monkeypatch):
 
 def test_the_runs_of_a_store_that_can_not_be_written_are_found(project, pipeline, monkeypatch):
     first = project.run(pipeline)
-    monkeypatch.setattr(store, "can_be_written", lambda _: False)
+    monkeypatch.setattr(trees, "can_be_written", lambda _: False)
     project.workspace.__dict__.pop("store", None)
     assert project.workspace.store.read_only
     assert [run.id for run in all_runs(project.workspace)] == [first.run_id]

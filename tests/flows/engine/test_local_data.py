@@ -10,7 +10,7 @@ import pytest
 from stepwell import DataPath, DataPathComputeBinding, DataTransferStep, LocalData, PipelineData, PipelineParameter
 
 from stepwell.blocks.datasets.sources import document_of
-from stepwell.errors import DatastoreException, UserErrorException
+from stepwell.errors import DatastoreException, StepwellError, UserErrorException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.parameters.values import check, parse
 from stepwell.model.datasets.definition import DatasetDefinition, Place
@@ -78,6 +78,14 @@ def test_a_missing_file_is_named_by_its_path_and_machine(project, tmp_path):
         counting(project, LocalData(tmp_path / "nothing.csv")).plan()
     text = str(told.value)
     assert str(tmp_path / "nothing.csv") in text and os.uname().nodename in text and "LocalData" in text
+
+
+def test_what_can_not_be_read_is_no_traceback(project, tmp_path):
+    with pytest.raises(DatastoreException, match="can't be read"):
+        counting(project, LocalData(tmp_path / ("x" * 300), "long")).plan()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(StepwellError):
+        counting(project, LocalData(tmp_path / "pipe")).plan()
 
 
 def test_links_are_followed_and_count_by_what_they_lead_to(project, flats, tmp_path):

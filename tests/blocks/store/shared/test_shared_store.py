@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import keeping
 import pytest
+import strategies
 from keeping import OUTPUTS, commit, fingerprint
 from sharing_stores import Keys, at, brought, machine, share
 
@@ -228,3 +229,22 @@ def test_bytes_are_packed_by_number_and_size():
     assert remote_results.is_packed([10] * 201)
     assert not remote_results.is_packed([10] * 200)
     assert not remote_results.is_packed([1 << 20] * 500)
+
+
+def test_the_bytes_of_a_snapshots_files_go_there_once(machine, tmp_path, monkeypatch):
+    one, two = machine("one"), machine("two")
+    trees, sent, plain = [], [], RemoteObjects.put
+    monkeypatch.setattr(RemoteObjects, "put", lambda self, name, data: sent.append(name) or plain(self, name, data))
+    for version in (b"1", b"2"):
+        root = strategies.write_folder(tmp_path / version.decode(), {"train.py": version, "big.bin": b"x" * 200_000})
+        trees.append(scan(root))
+        one.add_snapshot(root, trees[-1])
+        one.share_tree(trees[-1].digest)
+        assert one.finish_sharing().reason == ""
+    assert sorted(name for name in sent if name.startswith("blobs/")) == sorted(
+        {blob_name(entry.digest) for tree in trees for entry in tree.entries}
+    )
+    for tree in trees:
+        found = two.bring_snapshot(tree.digest)
+        assert found is not None and found.is_whole() and two.snapshot_damage(tree.digest) == ""
+        assert found.read("train.py") == one.snapshot(tree.digest).read("train.py")
