@@ -210,6 +210,7 @@ class DatasetInputs:
                 self._gathered[name] = self._gather(name, definition)
             artifact, root = self._gathered[name].artifact, self._gathered[name].root
         else:
+            self._data.datastore(whole.datastore)  # a dataset's files are on datastores alone, whoever made it
             artifact = self._data.artifact(whole)
             root = self._root(artifact)
         left = definition.operations if definition.kind == "tabular" else ()  # those on files are done

@@ -1,4 +1,4 @@
-"""Delivery of a tree to a place on a datastore: what is there already is not written, what else stands there stays."""
+"""Delivery of a tree, or of people's files, to a place on a datastore: what is there already is not written, what else stands there stays."""
 
 from __future__ import annotations
 
@@ -7,19 +7,23 @@ import os
 import posixpath
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from stepwell.blocks.datastores.datastore_files import DatastoreFiles
+from stepwell.blocks.datastores.remote_data import TAGS
 from stepwell.blocks.datastores.remote_delivery import RemotePlace
 from stepwell.blocks.store.deliveries import Delivered, Deliveries
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import copy_file, remove
 from stepwell.blocks.system.home import make_folder
 from stepwell.errors import DatastoreException
+from stepwell.model.digests import md5_digest
 from stepwell.model.nofollow import leads_out, open_folder
+from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import Entry, Tree
 
 
@@ -29,6 +33,76 @@ class Delivery:
 
     removed: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+
+
+Overwrite = bool | Literal["changed"]
+"""Whether files that exist already are replaced; `changed`: those whose bytes differ."""
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Uploaded:
+    """What became of files that were to be uploaded, by their paths on the datastore: of each that stayed whether it `differs`.
+
+    None of those where only reading it there would tell.
+    """
+
+    done: tuple[str, ...]
+    stayed: Mapping[str, bool | None]
+
+    def told(self, path: str) -> str:
+        """Return what to tell of a file that stayed."""
+        differs = self.stayed[path]
+        if differs:
+            return f"Skipped {path}: it exists already and overwrite is False; it differs, and overwrite='changed' replaces what does"
+        same = "; it is the same" if differs is False else ""
+        return f"Skipped {path}: it exists already and overwrite is False{same}"
+
+
+def upload(
+    datastore: DatastoreFiles, files: Mapping[str, Path], overwrite: Overwrite, *, only_look: bool = False
+) -> Uploaded:
+    """Put local files at paths of a datastore; `only_look`: tell what would become of them."""
+    folder = posixpath.commonpath(files) if files else ""
+    present = {} if overwrite is True or datastore.local_root else datastore.listed(folder)
+    done, stayed = [], dict[str, bool | None]()
+    for path, source in sorted(files.items()):
+        there = overwrite is not True and (datastore.exists(path) if datastore.local_root else path in present)
+        if there:
+            reads = overwrite == "changed"
+            differs = differs_from(datastore, path, source, present.get(path, {}), reads=reads and not only_look)
+            if not reads or differs is False:
+                stayed[path] = differs
+                continue
+        if not only_look:
+            datastore.put_file(source, path)
+        done.append(path)
+    return Uploaded(tuple(done), stayed)
+
+
+def differs_from(
+    datastore: DatastoreFiles, path: str, source: Path, facts: Mapping[str, Any], *, reads: bool
+) -> bool | None:
+    """Return whether a local file has other bytes than the file on a datastore; None if only reading that would tell.
+
+    `facts` are what a listing tells of it. `reads`: it is read if need be; on this machine it always is.
+    """
+    size = datastore.size(path) if datastore.local_root else facts.get("size")
+    if size != source.stat().st_size:
+        return True
+    with open(source, "rb", opener=regular_only) as mine:
+        if not datastore.local_root:
+            if {str(facts.get(name, "")).strip('"') for name in TAGS} & {md5_digest(mine).hex()}:
+                return False
+            if not reads:
+                return None
+            mine.seek(0)
+        with datastore.filesystem.open(datastore.locate(path), "rb") as theirs:
+            while block := mine.read(_CHUNK):
+                if theirs.read(len(block)) != block:
+                    return True
+    return False
 
 
 def deliver(

@@ -7,15 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreFiles
+from stepwell.blocks.datastores.datastore_files import PRIVATE, DatastoreBlock, DatastoreFiles
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import copy_named, remove
 from stepwell.errors import DatastoreException, StoreException
+from stepwell.model.definitions import THIS_MACHINE
 from stepwell.model.tree import Tree, scan, scan_through
 
 
 @dataclass(frozen=True)
-class LocalData:
+class LocatedData:
     """What stands at a path, by content.
 
     `outward` are links that lead out of the datastore, with what they lead to, by their paths on it. `as_it_is`: whoever
@@ -27,7 +28,12 @@ class LocalData:
     as_it_is: bool
 
 
-def look(store: Store, datastore: DatastoreFiles, path: str) -> LocalData:
+def this_machine() -> DatastoreFiles:
+    """Return the file system of this machine as a datastore to read from."""
+    return DatastoreFiles(DatastoreBlock(workspace="", name=THIS_MACHINE, url="file:///"))
+
+
+def look(store: Store, datastore: DatastoreFiles, path: str) -> LocatedData:
     """Return what stands at a path; nothing there raises FileNotFoundError."""
     assert datastore.local_root
     place, root = datastore.local_root / path, os.path.realpath(datastore.local_root)
@@ -36,8 +42,8 @@ def look(store: Store, datastore: DatastoreFiles, path: str) -> LocalData:
     ends = {f"{path}/{name}".lstrip("/"): end for name, end in links.items()}
     if path:
         ends[path] = os.path.realpath(place)
-    outward = {name: end for name, end in ends.items() if not f"{end}/".startswith(f"{root}/")}
-    return LocalData(tree, outward, as_it_is=not links and (bool(path) or not (place / PRIVATE).exists()))
+    outward = {name: end for name, end in ends.items() if not f"{end}/".startswith(f"{root.rstrip('/')}/")}
+    return LocatedData(tree, outward, as_it_is=not links and (bool(path) or not (place / PRIVATE).exists()))
 
 
 def copy_without_links(store: Store, place: Path, tree: Tree, target: Path) -> Path:
@@ -62,7 +68,7 @@ def copy_without_links(store: Store, place: Path, tree: Tree, target: Path) -> P
     return target
 
 
-def check_outward(data: LocalData, name: str, datastore: str, *, refuse: bool, warn: Callable[[str], None]) -> None:
+def check_outward(data: LocatedData, name: str, datastore: str, *, refuse: bool, warn: Callable[[str], None]) -> None:
     """Warn that links of an input lead out of its datastore, if any do, or raise DatastoreException if that is refused."""
     for link, end in data.outward.items():
         if not refuse:

@@ -16,6 +16,7 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.azure_registration import AzureRegistration
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.datastore_urls import absolute_url
+from stepwell.blocks.datastores.delivery import Overwrite, upload
 from stepwell.blocks.datastores.registration import DatastoreOwner
 from stepwell.blocks.datastores.table_registration import TableRegistration
 from stepwell.blocks.server import documents
@@ -175,7 +176,7 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
         files: Sequence[str | os.PathLike[str]],
         relative_root: str | os.PathLike[str] | None = None,
         target_path: str | None = None,
-        overwrite: bool = False,
+        overwrite: Overwrite = False,
         show_progress: bool = True,
     ) -> DataReference:
         """Upload files to the datastore under their paths relative to `relative_root`.
@@ -184,7 +185,8 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
             files: The paths of local files, at least one.
             relative_root: A folder that holds all files; by default the innermost one, as in Azure ML SDK v1.
             target_path: The folder on the datastore; by default its root.
-            overwrite: Whether to replace files that exist already; they are skipped with a message otherwise.
+            overwrite: Whether to replace files that exist already; they are skipped otherwise, with a message that says whether they
+                differ. `"changed"` replaces those that differ.
             show_progress: Whether to print how many files were uploaded.
 
         Returns:
@@ -219,7 +221,7 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
         self,
         src_dir: str | os.PathLike[str],
         target_path: str | None = None,
-        overwrite: bool = False,
+        overwrite: Overwrite = False,
         show_progress: bool = True,
     ) -> DataReference:
         """Upload all files of a folder to the datastore.
@@ -227,7 +229,8 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
         Args:
             src_dir: The local folder.
             target_path: The folder on the datastore; by default its root.
-            overwrite: Whether to replace files that exist already; they are skipped with a message otherwise.
+            overwrite: Whether to replace files that exist already; they are skipped otherwise, with a message that says whether they
+                differ. `"changed"` replaces those that differ.
             show_progress: Whether to print how many files were uploaded.
 
         Returns:
@@ -246,23 +249,18 @@ class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
         )
 
     def _put(
-        self, files: dict[Path, str], target_path: str | None, overwrite: bool, show_progress: bool
+        self, files: dict[Path, str], target_path: str | None, overwrite: Overwrite, show_progress: bool
     ) -> DataReference:
-        target, uploaded = self.inside(target_path), 0
-        there = None if overwrite or self.local_root else set(self.listed(target))
+        target = self.inside(target_path)
         for source in files:
             if not source.is_file():
                 hint = "Remove it, or name the files themselves with `upload_files`."
                 raise DatastoreException("Only files can be uploaded", {"path": source}, hint)
-        for source, name in sorted(files.items()):
-            place = f"{target}/{name}".lstrip("/")
-            if not overwrite and (self.exists(place) if there is None else place in there):
-                print(f"Skipped {place}: it exists already and overwrite is False")
-                continue
-            self.put_file(source, place)
-            uploaded += 1
+        found = upload(self, {f"{target}/{name}".lstrip("/"): source for source, name in files.items()}, overwrite)
+        for place in found.stayed if overwrite is False else ():
+            print(found.told(place))
         if show_progress:
-            print(f"Uploaded {uploaded} of {len(files)} files to {self.name}/{target}")
+            print(f"Uploaded {len(found.done)} of {len(files)} files to {self.name}/{target}")
         return self.path(target_path or "")
 
     def download(

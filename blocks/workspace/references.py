@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, NoReturn, Protocol
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
-from stepwell.model.definitions import DataSource, Mode
+from stepwell.model.definitions import THIS_MACHINE, DataSource, Mode
 
 _MODES = ("mount", "download", "upload")
 
@@ -163,6 +164,103 @@ class DataReference:
 
     def __str__(self) -> str:
         return f"$AZUREML_DATAREFERENCE_{self.name}"
+
+
+@dataclass(frozen=True)
+class _ThisMachine:
+    """The file system of the machine that runs the pipeline, in the place of a datastore."""
+
+    name: str = THIS_MACHINE
+
+
+@checked
+class LocalData(DataReference):
+    """A file or folder of this machine as an input, read where it stands: nothing is uploaded or copied.
+
+    Its content counts, whatever its path: it is hashed where it stands, once for as long as it does not change. A container sees it read-only; a
+    Dask worker that shares no disk with this machine gets a copy.
+
+    Args:
+        path: Its path; a relative one is meant from the current directory.
+        name: The step's input name; by default made of the path's last part.
+        mode: `mount` (read where it stands) or `download` (copied to the step's folder).
+        path_on_compute: Where the step finds a downloaded copy, below its own folder; by default Stepwell chooses.
+
+    Raises:
+        UserErrorException: The mode is not known, or no name can be made of the path.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        mode: Mode = "mount",
+        path_on_compute: str | None = None,
+    ) -> None:
+        check_mode(mode, ("mount", "download"))
+        place = os.path.abspath(os.path.expanduser(os.fspath(path)))
+        called = check_port_name(name or re.sub(r"\W", "_", os.path.basename(place).strip(".")))
+        super().__init__(_ThisMachine(), called, place.lstrip("/"), mode, path_on_compute, follow_links=True)
+
+    @property
+    def place(self) -> str:
+        """The absolute path."""
+        return f"/{self.path_on_datastore}"
+
+    def path(self, path: str | None = None, data_reference_name: str | None = None) -> LocalData:
+        """Return the data at a path below this one.
+
+        Args:
+            path: The path relative to this one; by default the same path.
+            data_reference_name: The step's input name; by default made of the path's last part.
+
+        Returns:
+            The data, with the mode of these.
+
+        Raises:
+            UserErrorException: No name can be made of the path.
+        """
+        return LocalData(os.path.join(self.place, path or ""), data_reference_name, self.mode)
+
+    def as_mount(self) -> LocalData:
+        """Return the same data, read where they stand.
+
+        Returns:
+            A copy of this input.
+        """
+        return LocalData(self.place, self.name)
+
+    def as_download(self, path_on_compute: str | None = None, overwrite: bool = False) -> LocalData:
+        """Return the same data, copied to the step's own folder, where it may write to them.
+
+        Args:
+            path_on_compute: Where the step finds the copy, below its own folder; by default Stepwell chooses.
+            overwrite: As of a DataReference; not used.
+
+        Returns:
+            A copy of this input.
+        """
+        return LocalData(self.place, self.name, "download", path_on_compute)
+
+    def as_upload(self, path_on_compute: str | None = None, overwrite: bool = False) -> NoReturn:
+        """Refuse: local data are only read.
+
+        Args:
+            path_on_compute: Not used.
+            overwrite: Not used.
+
+        Raises:
+            UserErrorException: Always.
+        """
+        raise UserErrorException(
+            "Local data are only read, never written", {"path": self.place}, "Write to a DataReference of a datastore."
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LocalData, (self.place, self.name, self.mode, self.path_on_compute)
+
+    def __repr__(self) -> str:
+        return f"LocalData({self.place!r})"
 
 
 @checked

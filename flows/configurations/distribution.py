@@ -154,6 +154,8 @@ def distribution_of(
     backend: Any, *, nodes: int, processes: int, workers: int = 1, servers: int = 1
 ) -> MpiConfiguration | PyTorchConfiguration | TensorflowConfiguration | None:
     """Return how the processes of an estimator find one another: by its backend, its word for one, or a configuration."""
+    counted("node_count", nodes)
+    counted("process_count_per_node", processes)
     match backend:
         case MpiConfiguration() | PyTorchConfiguration() | TensorflowConfiguration():
             return backend

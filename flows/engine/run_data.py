@@ -12,14 +12,15 @@ from typing import ClassVar
 
 from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.datasets.inputs import DatasetInputs
-from stepwell.blocks.datastores.local_data import LocalData, check_outward, copy_without_links, look
+from stepwell.blocks.datastores.datastore_files import DatastoreFiles
+from stepwell.blocks.datastores.local_data import LocatedData, check_outward, copy_without_links, look, this_machine
 from stepwell.blocks.datastores.remote_data import RemoteData
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.flows.engine.run_sources import RunSources
 from stepwell.flows.keys.missing_data import NoData
-from stepwell.model.definitions import DataSource
+from stepwell.model.definitions import THIS_MACHINE, DataSource
 from stepwell.model.records import Artifact, StepCall
 from stepwell.model.tree import Entry, Tree
 
@@ -40,13 +41,21 @@ class RunData(RunSources):
         super().__init__(store, snapshots)
         self.workspace = workspace
         self._data: dict[DataSource, Artifact] = {}
-        self._links: dict[tuple[str, str], LocalData] = {}
+        self._links: dict[tuple[str, str], LocatedData] = {}
         self._far: dict[tuple[str, str], dict[str, str]] = {}
         self._fetching: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
     def datastore(self, name: str) -> Datastore:
         """Return the datastore of that name."""
         raise NotImplementedError
+
+    def storage(self, name: str) -> DatastoreFiles:
+        """Return what data are read from: the datastore of that name, or this machine's own file system."""
+        return self._here if name == THIS_MACHINE else self.datastore(name)
+
+    @cached_property
+    def _here(self) -> DatastoreFiles:
+        return this_machine()
 
     def compute(self, name: str) -> Compute:
         """Return the compute target of that name."""
@@ -71,7 +80,7 @@ class RunData(RunSources):
 
     def digest_data(self, data: DataSource) -> Artifact:
         """Return the data with its content's digest as it is now."""
-        datastore = self.datastore(data.datastore)
+        datastore = self.storage(data.datastore)
         path = datastore.readable(data.path)
         if datastore.local_root is None:
             path = datastore.inside(data.path)
@@ -86,14 +95,14 @@ class RunData(RunSources):
 
     def digest_as_read(self, data: DataSource) -> str:
         """Return the digest of the data as a step has them: on this machine's datastores as they are now, others as fetched."""
-        datastore = self.datastore(data.datastore)
+        datastore = self.storage(data.datastore)
         if datastore.local_root is not None:
             return self.digest_data(data).digest
         return self.store.tree_at(self._place_of(datastore, datastore.inside(data.path))).digest
 
     def is_one_file(self, data: DataSource) -> bool:
         """Return whether the data are a file, not a folder; their digest was taken."""
-        datastore = self.datastore(data.datastore)
+        datastore = self.storage(data.datastore)
         if datastore.local_root is not None:
             return (datastore.local_root / data.path).is_file()
         path = datastore.inside(data.path)
@@ -101,7 +110,7 @@ class RunData(RunSources):
 
     def fetched(self, data: DataSource) -> Path:
         """Return the path of a local copy, made once per run, of data on a datastore that is not local."""
-        datastore = self.datastore(data.datastore)
+        datastore = self.storage(data.datastore)
         path = datastore.inside(data.path)
         with self._lock:
             if (datastore.name, path) not in self._far:
@@ -119,12 +128,12 @@ class RunData(RunSources):
                 os.rename(draft, place)
         return place
 
-    def _place_of(self, datastore: Datastore, path: str) -> Path:
+    def _place_of(self, datastore: DatastoreFiles, path: str) -> Path:
         """Return where a copy of data is, or will be; its last part is that of their path."""
         folder = self.store.keyed("place", [datastore.name, path])[:16]
         return self.downloads / folder / (path.rpartition("/")[2] or datastore.name)
 
-    def _look_far_away(self, datastore: Datastore, data: DataSource, path: str) -> Tree:
+    def _look_far_away(self, datastore: DatastoreFiles, data: DataSource, path: str) -> Tree:
         """Return what stands at a path elsewhere; the datastore is asked for one listing, and for what is not known of it."""
         listed = datastore.listed(path)
         if not listed:
@@ -149,7 +158,7 @@ class RunData(RunSources):
         follows = self.compute(call.definition.compute_target).follows_links and not copied
         if not artifact.datastore:
             return self.datasets.path(artifact, follows=follows)
-        root = self.datastore(artifact.datastore).local_root
+        root = self.storage(artifact.datastore).local_root
         found = self._links.get((artifact.datastore, artifact.path))
         if root is None:
             return self.fetched(DataSource(artifact.datastore, artifact.path))
@@ -161,10 +170,10 @@ class RunData(RunSources):
 
     def check_links(self, name: str, data: DataSource, *, follow: bool | None) -> None:
         """Warn of links that lead out of the datastore of an input, or raise DatastoreException, if nobody chose that."""
-        found = self._links.get((data.datastore, self.datastore(data.datastore).readable(data.path)))
+        found = self._links.get((data.datastore, self.storage(data.datastore).readable(data.path)))
         if found is not None and not follow:
             check_outward(found, name, data.datastore, refuse=follow is False, warn=self.warn)
 
     def missing(self, data: DataSource) -> NoData:
         """Return the error for a path at which there are no data."""
-        return NoData.at(data, self.workspace.name, self.datastore(data.datastore))
+        return NoData.at(data, self.workspace.name, self.storage(data.datastore))

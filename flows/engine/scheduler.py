@@ -93,7 +93,7 @@ class Engine:
         self._keys: Counter[str] = Counter()
         self._same: dict[str, list[str]] = defaultdict(list)
         self._settled: set[str] = set()
-        self._dispatched: set[str] = set()
+        self._dispatched: dict[str, _Queue] = {}
         self._postponed: dict[str, tuple[StepCall, CacheDecision]] = {}
         self._queues: dict[_Queue, list[tuple[int, str]]] = defaultdict(list)
         self._in_use: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -185,7 +185,7 @@ class Engine:
             heapq.heappop(self._queues[name])
             launched = self._postponed.pop(step_id, None)
             if launched and step_id in self._waiting:  # it may wait again for what was lost
-                self._launch(self._steps[step_id], *launched)
+                self._launch(name, self._steps[step_id], *launched)
 
     def _has_room(self, name: _Queue) -> bool:
         if name is None:
@@ -194,7 +194,7 @@ class Engine:
         capacity, in_use = self._context.compute(target).capacity(), self._in_use[target]
         return all(in_use[what] + amount <= capacity[what] + _ROUNDING for what, amount in demand)
 
-    def _launch(self, step: StepDefinition, call: StepCall, decided: CacheDecision) -> None:
+    def _launch(self, queued_for: _Queue, step: StepDefinition, call: StepCall, decided: CacheDecision) -> None:
         if self._is_at_work(step, call):
             return
         if call.key in self._settled and not decided.record and not self._forced(step):
@@ -203,8 +203,8 @@ class Engine:
             return
         self._start(call, decided)
         if not decided.record:
-            self._reserve(step, 1)
-            self._dispatched.add(step.id)
+            self._dispatched[step.id] = queued_for
+            self._reserve(queued_for, 1)
         self._perform(call, decided)
 
     def _start(self, call: StepCall, decided: CacheDecision) -> None:
@@ -249,10 +249,10 @@ class Engine:
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
 
-    def _reserve(self, step: StepDefinition, times: int) -> None:
-        step = step.as_job
-        for what, amount in self._context.compute(step.compute_target).demand(step).items():
-            self._in_use[step.compute_target][what] += times * amount
+    def _reserve(self, queued_for: _Queue, times: int) -> None:
+        target, demand = queued_for or ("", ())
+        for what, amount in demand:
+            self._in_use[target][what] += times * amount
 
     def _forced(self, step: StepDefinition) -> bool:
         return self._context.regenerate or not step.allow_reuse
@@ -285,9 +285,7 @@ class Engine:
 
     def _free(self, step_id: str) -> None:
         """Give the place of a step to the next one."""
-        if step_id in self._dispatched:
-            self._dispatched.discard(step_id)
-            self._reserve(self._steps[step_id], -1)
+        self._reserve(self._dispatched.pop(step_id, None), -1)
 
     def _settle_ended(self, step_id: str) -> None:
         if step_id in self._futures:

@@ -375,7 +375,7 @@ class Serving:
 
     def tell(self) -> None:
         """Have Prefect's server told, in the background, of what was served."""
-        self.task_runs.send()
+        self.task_runs.soon()
 
     def close(self) -> None:
         """Have Prefect's server told of the rest, if it answers."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Self
 
 from stepwell.blocks.datastores.datastore_files import DatastoreFiles
 from stepwell.errors import DatastoreException
-from stepwell.model.definitions import DataSource, InputPort, ParameterSource, StepDefinition
+from stepwell.model.definitions import THIS_MACHINE, DataSource, InputPort, ParameterSource, StepDefinition
 
 
 class NoData(DatastoreException):
@@ -15,6 +16,10 @@ class NoData(DatastoreException):
     @classmethod
     def at(cls, data: DataSource, workspace: str, datastore: DatastoreFiles) -> Self:
         """Return the error for a path on a datastore of a workspace."""
+        if data.datastore == THIS_MACHINE:
+            here = {"path": f"/{data.path}", "machine": os.uname().nodename}
+            hint = "Correct the path of the LocalData. For runs on other machines, put the data on a datastore that they reach."
+            return cls("There is no data at a path that a step reads", here, hint)
         facts = {"workspace": workspace, "datastore": data.datastore, "path": data.path or "/"}
         told = datastore.told_missing(facts, "Upload the data first, or correct `path_on_datastore`.")
         return cls("There is no data at a path that a step reads", *told)

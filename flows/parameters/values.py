@@ -13,7 +13,7 @@ from typing import Any, NoReturn, cast
 from stepwell.blocks.datasets.sources import dataset_source, source_text, text_source
 from stepwell.blocks.workspace.references import DataPath
 from stepwell.errors import UserErrorException
-from stepwell.model.definitions import DatasetSource, DataSource, ParameterDefinition, Scalar
+from stepwell.model.definitions import THIS_MACHINE, DatasetSource, DataSource, ParameterDefinition, Scalar
 from stepwell.model.redaction import SHORTEST_DECLARED, is_secret_name
 
 Value = Scalar | DataSource | DatasetSource | tuple[Scalar, ...]
@@ -82,6 +82,8 @@ def _validated(definition: ParameterDefinition, value: Any) -> Value:
 def _validated_data(value: Any) -> DataSource:
     if not isinstance(value, DataSource):
         raise _InvalidValue("be of type data")
+    if value.datastore == THIS_MACHINE:
+        raise _InvalidValue("stand on a datastore")
     if value.path.startswith("/") or ".." in re.split(r"[/\\]", value.path) or _INVALID_IN_PATH.search(value.path):
         raise _InvalidValue("stay inside of its datastore")
     return value

@@ -71,7 +71,7 @@ class RunToBe(RunContext):
 
     def digest_data(self, data: DataSource) -> Artifact:
         """Return the data with their digest, without it if they are far away; raise DatastoreException if there are none."""
-        datastore = self.datastore(data.datastore)
+        datastore = self.storage(data.datastore)
         if datastore.local_root is not None:
             return super().digest_data(data)
         path = datastore.inside(data.path)

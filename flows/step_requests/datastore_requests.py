@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from stepwell.blocks.datastores.datastore_files import PRIVATE
+from stepwell.blocks.datastores.delivery import Overwrite
+from stepwell.blocks.datastores.delivery import upload as put
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.flows.step_requests.asking import Answer, Asker, Sent
 from stepwell.model.definitions import DataSource
@@ -61,7 +63,9 @@ def download_again(asker: Asker, *, name: str | None = None, prefix: str | None 
     return Answer(identity=identity)
 
 
-def upload(asker: Asker, sent: Sent, *, name: str | None = None, target: str = "", overwrite: bool = False) -> Answer:
+def upload(
+    asker: Asker, sent: Sent, *, name: str | None = None, target: str = "", overwrite: Overwrite = False
+) -> Answer:
     """Put the file, or what is in the folder, that the script gives to a folder of the datastore; return the paths."""
     datastore = _datastore(asker, name)
     root = sent.path if sent.path.is_dir() else sent.path.parent
@@ -72,11 +76,9 @@ def upload(asker: Asker, sent: Sent, *, name: str | None = None, target: str = "
         if sent.path.is_dir() or file == sent.path.name
     )
     placed = {datastore.inside(f"{target}/{path}".lstrip("/")): root / path for path in names}
-    there = {path for path in placed if not overwrite and datastore.exists(path)}
-    for path, place in placed.items():
-        if path not in there and not asker.rehearses:
-            datastore.put_file(place, path)
-    return Answer({"uploaded": sorted(set(placed) - there), "skipped": sorted(there)})
+    found = put(datastore, placed, overwrite, only_look=asker.rehearses)
+    skipped = sorted(found.stayed)
+    return Answer({"uploaded": sorted(found.done), "skipped": skipped, "told": [found.told(path) for path in skipped]})
 
 
 # ----------------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from stepwell.blocks.datasets.consumption import DatasetConsumptionConfig
 from stepwell.blocks.datasets.sources import dataset_source, document_of
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
-from stepwell.blocks.workspace.references import DataPathComputeBinding, DataReference
+from stepwell.blocks.workspace.references import DataPathComputeBinding, DataReference, LocalData
 from stepwell.errors import UserErrorException
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset, PipelineOutputTabularDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
@@ -141,11 +141,18 @@ def access_of(item: Any) -> tuple[Any, str | None]:
     return "mount", None
 
 
+def refuse_local(reference: DataReference) -> None:
+    """Raise UserErrorException if what is to be written are data of this machine."""
+    if isinstance(reference, LocalData):
+        reference.as_upload()
+
+
 def port_of(item: Any) -> OutputPort:
     """Return the port of an output; raise UserErrorException if the item can't be one."""
     if isinstance(item, (PipelineData, *_CONFIGS, *_PIPELINE_DATASETS)):
         return item.port
     if isinstance(item, DataReference):
+        refuse_local(item)
         return OutputPort(
             name=item.name,
             variable=f"AZUREML_DATAREFERENCE_{item.name}",

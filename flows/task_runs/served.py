@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -85,7 +85,6 @@ class ServedTaskRuns:
         self._lock = threading.Lock()
         self._waiting, self._sent = _Batch(), list[tuple[str, int]]()
         self._sender = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-served")
-        self._sending: Future[bool] | None = None
         self._due, self._closing = False, threading.Event()
 
     @classmethod
@@ -167,16 +166,10 @@ class ServedTaskRuns:
         """How often the flow run has been started."""
         return self._flow_run.run_count
 
-    def send(self) -> None:
-        """Tell the server, in the background, of what was added since the last time, unless that is still on its way."""
-        if self._waiting and (self._sending is None or self._sending.done()):
-            context = copy_context()
-            self._sending = self._sender.submit(lambda: context.run(self._tell))
-
     def soon(self, seconds: float = _SOON_SECONDS) -> None:
-        """Tell the server, in the background and within a moment, of what was added."""
+        """Tell the server, in the background and within a moment, of what was added since the last time."""
         with self._lock:
-            if self._due or self._closing.is_set():
+            if self._due or not self._waiting or self._closing.is_set():
                 return
             self._due = True
             context = copy_context()

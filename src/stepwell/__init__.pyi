@@ -26,6 +26,7 @@ from .blocks.workspace.datastore import Datastore as Datastore
 from .blocks.workspace.references import DataPath as DataPath
 from .blocks.workspace.references import DataPathComputeBinding as DataPathComputeBinding
 from .blocks.workspace.references import DataReference as DataReference
+from .blocks.workspace.references import LocalData as LocalData
 from .deployments.client.credentials import AzureCliAuthentication as AzureCliAuthentication
 from .deployments.client.credentials import InteractiveLoginAuthentication as InteractiveLoginAuthentication
 from .deployments.client.credentials import MsiAuthentication as MsiAuthentication
@@ -176,6 +177,7 @@ __all__ = [
     "KustoStep",
     "LinkedService",
     "LocalCompute",
+    "LocalData",
     "MavenLibrary",
     "MedianStoppingPolicy",
     "Model",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 import prefect_api
 import pytest
+from waiting import PATIENCE
 from published import endpoint, work
 
 
@@ -13,7 +14,7 @@ def test_a_disabled_pipeline_runs_no_step_whatever_prefect_accepts(server, proje
     published = project.pipeline(project.step("a.py", "pass"), name="closed").publish()
     published.disable()
     address = f"{server}/deployments/{published.block.deployment_id}/create_flow_run"
-    made = httpx.post(address, json=check, timeout=60, auth=prefect_api.auth())
+    made = httpx.post(address, json=check, timeout=PATIENCE, auth=prefect_api.auth())
     assert made.status_code == status
     if status == 201:
         assert work(made.json()["id"]) == "Failed"

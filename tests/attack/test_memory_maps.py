@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 from stepwell import DataReference, Experiment, PipelineData
 from stepwell.blocks.store import stat_cache
 
@@ -61,14 +62,14 @@ def meanwhile(folder: Path, action) -> tuple[str, threading.Thread]:
     started, go = folder / "started", folder / "go"
 
     def act() -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         while not started.exists() and time.monotonic() < until:
             time.sleep(0.01)
         action()
         go.touch()
 
     code = (
-        f"import os, time\nopen({str(started)!r}, 'w').close()\nuntil = time.monotonic() + 60\n"
+        f"import os, time\nopen({str(started)!r}, 'w').close()\nuntil = time.monotonic() + {PATIENCE}\n"
         f"while not os.path.lexists({str(go)!r}) and time.monotonic() < until:\n    time.sleep(0.01)\n"
     )
     thread = threading.Thread(target=act)

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from waiting import PATIENCE
 from stepwell import Experiment, PipelineData, PipelineParameter
 
 SECRET, PASSWORD, SHORT = "tK9q8W7e6R5t4Z3u2", "sw0rd-fish", "4711"  # noqa: S105
@@ -53,7 +54,7 @@ def leaks(folder):
 
 
 def wait_for(found, process=None):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not found():
         assert time.monotonic() < deadline
         time.sleep(0.05)

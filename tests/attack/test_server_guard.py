@@ -23,6 +23,7 @@ import chromium
 import httpx
 import prefect_api
 import pytest
+from waiting import PATIENCE
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -37,7 +38,7 @@ def asked(server: str, method: str, path: str, body: Any = None, **headers: str)
     """Return status and text that somebody without the password gets; `Host` may be any, and is named `host`."""
     url = urlsplit(server)
     assert url.hostname and url.port
-    one = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+    one = http.client.HTTPConnection(url.hostname, url.port, timeout=PATIENCE)
     try:
         one.putrequest(method, url.path + path, skip_host=True)
         data = json.dumps(body).encode() if body is not None else b""
@@ -97,8 +98,8 @@ def test_web_sockets_ask_for_the_password_too(server: str, path: str) -> None:
             with pytest.raises((InvalidStatus, ConnectionClosed)):
                 with connect(address, subprotocols=protocols, proxy=None) as socket:
                     socket.send(json.dumps({"type": "auth", "token": token}))
-                    assert "auth_success" not in str(socket.recv(timeout=30))
-                    socket.recv(timeout=30)
+                    assert "auth_success" not in str(socket.recv(timeout=PATIENCE))
+                    socket.recv(timeout=PATIENCE)
 
 
 # Of another site ------------------------------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ def test_a_web_socket_of_another_site_is_refused_before_it_opens(server: str) ->
     assert asked(server, "GET", "/events/out", host="evil.example", **upgrade)[0] == 403
     with connect(address, subprotocols=["prefect"], origin=server.removesuffix("/api"), proxy=None) as own:
         own.send(json.dumps({"type": "auth", "token": connection.password()}))
-        assert "auth_success" in str(own.recv(timeout=30))
+        assert "auth_success" in str(own.recv(timeout=PATIENCE))
 
 
 def test_no_site_shows_the_ui_as_a_part_of_its_own(server: str) -> None:
@@ -219,7 +220,7 @@ def evil_site(page: str) -> Iterator[tuple[str, queue.Queue[dict[str, str]]]]:
 def test_a_page_of_another_site_gets_nothing_in_a_real_browser(server: str, deployment: str, tmp_path: Path) -> None:
     page = PAGE % {"api": json.dumps(server), "secrets": json.dumps(json.dumps(SECRETS)), "deployment": deployment}
     with evil_site(page) as (address, reports), chromium.browsing(tmp_path, address, "--remote-debugging-port=0"):
-        told = reports.get(timeout=90)
+        told = reports.get(timeout=PATIENCE)
     assert told.pop("itself") == "200ok"
     assert {told.pop(blind) for blind in ("run, blind", "form")} <= {"sent", "refused"}
     assert set(told.values()) == {"refused"}, told

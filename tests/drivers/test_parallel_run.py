@@ -171,12 +171,13 @@ def test_what_run_must_not_return_is_named(place, result, words):
         ("import sys; sys.exit(42)", "SystemExit: 42"),
         ("import os; os.kill(os.getpid(), 9)", "was ended by SIGKILL in run()"),
         ("import os; os._exit(7)", "ended with exit code 7 in run()"),
-        ("import time; time.sleep(600)", "run() took longer than `run_invocation_timeout`, 1 seconds, and was ended"),
+        ("import time; time.sleep(600)", "run() took longer than `run_invocation_timeout`, 2 seconds, and was ended"),
     ],
 )
 def test_a_process_that_ends_or_takes_too_long_is_replaced_and_its_items_fail_alone(place, body, words):
     script = f"def run(mini_batch):\n    if mini_batch[0].endswith('2.txt'):\n        {body}\n    return mini_batch\n"
-    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=1)
+    seconds = 2 if "sleep" in body else 600
+    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=seconds)
     assert (done.code, len(place.rows)) == (0, 4), done.error
     assert words in place.log("job_error.txt")
 
@@ -219,7 +220,7 @@ def test_a_process_that_dies_is_missed_although_one_that_it_started_lives_on(pla
         "            except OSError: pass\n"
         "        subprocess.Popen(['sleep', '300'], close_fds=False)\n        os._exit(7)\n    return mini_batch\n"
     )
-    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=50)
+    done = place.drive(script, mini_batch_size=1, error_threshold=1, run_max_try=1, run_invocation_timeout=600)
     assert (done.code, len(place.rows)) == (0, 4), done.error
     assert "ended with exit code 7 in run()" in place.log("job_error.txt")
 

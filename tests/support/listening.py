@@ -10,12 +10,13 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import uvicorn
+from waiting import PATIENCE
 
 from stepwell.deployments.endpoint.app import EndpointOptions, create_app
 from stepwell.deployments.endpoint.connections import Connections
 from stepwell.deployments.endpoint.process import server_settings
 
-HANGS = 60.0
+HANGS = PATIENCE
 
 
 class Listening:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import httpx
+from waiting import PATIENCE
 
 
 def auth() -> tuple[str, str]:
@@ -21,7 +22,7 @@ def request(method: str, url: str, **more: Any) -> httpx.Response:
     While its database is locked, a server answers 503 and has done nothing; Prefect's client asks again, too.
     """
     for _ in range(50):
-        answer = httpx.request(method, url, auth=auth(), trust_env=False, timeout=60, **more)
+        answer = httpx.request(method, url, auth=auth(), trust_env=False, timeout=PATIENCE, **more)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
         time.sleep(0.2)

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import prefect_api
 import pytest
+from waiting import PATIENCE
 
 FIRST_SERVER = "STEPWELL_TEST_FIRST_SERVER"
 """The variable that names the folder with the files of the session's first server."""
@@ -96,7 +97,7 @@ def own_workspace(server: str, letter: str) -> Iterator[Any]:
 
 @functools.cache
 def _api(server: str, auth: tuple[str, str]) -> httpx.Client:
-    return httpx.Client(base_url=server, auth=auth, trust_env=False, timeout=60)
+    return httpx.Client(base_url=server, auth=auth, trust_env=False, timeout=PATIENCE)
 
 
 def _new_workspace(letter: str) -> Any:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import keeping
+import pytest
+from object_stores import KINDS, Place, place
 
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.store.shared import uploads
 from stepwell.blocks.store.shared.shared_store import SharedStore
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Miss
@@ -45,6 +49,28 @@ def open_shared(folder: Path, url: str, options=None, *, keys: Keys | None = Non
     digests = StatCache(folder / "digests.sqlite3")
     objects = partial(RemoteObjects, url, options, pauses=())
     return SharedStore(folder / "store", keeping.SIGNING_KEY, digests, objects, keys or Keys(folder.name), **more)
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Give a place of each kind of datastore."""
+    with place(request.param, tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+@pytest.fixture
+def machine(
+    at: Place, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., SharedStore]:
+    """Give what opens the store of a machine, by the machine's name."""
+    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(uploads, "PATIENCE", 0.0)
+    own = f"{at.url}/{request.node.originalname}"
+
+    def opened(name: str, url: str = own, **more) -> SharedStore:
+        return open_shared(tmp_path / name, url, at.options, **more)
+
+    return opened
 
 
 def share(store: SharedStore, *args, **more) -> StepRecord:

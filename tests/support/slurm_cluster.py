@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from waiting import eventually
+from waiting import PATIENCE, eventually
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 
@@ -112,7 +112,7 @@ def slurm(nodes: int = 3, cpus: int = 2) -> Iterator[Slurm]:
             process.terminate()
         for process in reversed(started):
             try:
-                process.wait(30)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from projects import Project
 
 
 @contextmanager
@@ -31,3 +32,19 @@ def second_home(server: str, folder: Path) -> Iterator[Callable[[str], None]]:
 
         switch("me@here")
         yield switch
+
+
+@pytest.fixture
+def machine(server: str, tmp_path: Path) -> Iterator[Callable[[str], None]]:
+    """Give what lets this process be one of another machine."""
+    with second_home(server, tmp_path) as switch:
+        yield switch
+
+
+@pytest.fixture
+def shared(project: Project, machine: Callable[[str], None]) -> Project:
+    """Give a project whose workspace's default datastore is one that the machines share."""
+    from stepwell import Datastore
+
+    Datastore.register(project.workspace, "remote", f"memory://{project.workspace.name}").set_as_default()
+    return project

@@ -29,6 +29,7 @@ from stepwell import (
     DataPath,
     DataPathComputeBinding,
     DataReference,
+    LocalData,
     DataTransferStep,
     DataType,
     DatabricksCompute,
@@ -133,7 +134,8 @@ from stepwell import (
 
 ws: Workspace = Workspace.create("typed", exist_ok=True)
 store: Datastore = Datastore.register(ws, "raw", "file:///tmp/raw", overwrite=True, trust_times=False, shared=False)
-uploaded: DataReference = store.upload_files(["a.csv"], target_path="in")
+uploaded: DataReference = store.upload_files(["a.csv"], target_path="in", overwrite="changed")
+local_flats: LocalData = LocalData("data/flats.csv", name="flats").as_download()
 default: Datastore = ws.get_default_datastore()
 print(__version__, store.url, [name for name in ws.datastores], uploaded.path("a.csv").as_download())
 

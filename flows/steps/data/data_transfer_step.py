@@ -13,6 +13,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.steps.argument_types import StepOptions
 from stepwell.flows.steps.data.sql_data_reference import SqlDataReference
 from stepwell.flows.steps.outputs import PipelineData
+from stepwell.flows.steps.ports import refuse_local
 from stepwell.flows.steps.step import Step
 
 _COPY = (
@@ -69,6 +70,7 @@ class DataTransferStep(Step):
                 hint="Pass `source_data_reference` and `destination_data_reference`.",
             )
         target = destination_data_reference
+        refuse_local(target)
         if destination_reference_type == "directory" and source_reference_type == "file":
             file_name = posixpath.basename(
                 getattr(source_data_reference, "path_on_datastore", None) or source_data_reference.name

@@ -29,9 +29,13 @@ Argument = tuple[Piece, ...]
 # What fills an input ------------------------------------------------------------------------------------------------
 
 
+THIS_MACHINE = "this machine"
+"""Stands for a datastore where data are read in the file system of the machine that runs the pipeline; no datastore can have the name."""
+
+
 @dataclass(frozen=True, slots=True)
 class DataSource(Jsonable):
-    """A file or folder that stands in a datastore before the run."""
+    """A file or folder that stands in a datastore before the run, or at a path of this machine."""
 
     datastore: str
     path: str

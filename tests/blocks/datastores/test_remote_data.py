@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from waiting import PATIENCE
 from far_away import TaggedMemory, ftp_server
 from keeping import open_store
 from object_stores import place
@@ -215,7 +216,7 @@ def test_sixteen_are_fetched_at_once(store, monkeypatch, tmp_path):
 
     def get_file(self, path, target):
         if next(count) < 16:
-            together.wait(60)
+            together.wait(PATIENCE)
         get(self, path, target)
 
     monkeypatch.setattr(DatastoreFiles, "get_file", get_file)

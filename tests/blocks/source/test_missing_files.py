@@ -28,7 +28,9 @@ def project(tmp_path):
 
 
 def hint(project, line):
-    return missing_file_hint(f"Traceback\n{line}\n", str(project / "steps"), {"train.py"}.__contains__, {"model": {OUT}})
+    return missing_file_hint(
+        f"Traceback\n{line}\n", str(project / "steps"), {"train.py"}.__contains__, {"model": {OUT}}
+    )
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,38 @@ def test_nothing_but_files_is_uploaded(workspace, tmp_path, kind):
     assert list(store.files()) == ["a", "b"]
 
 
+@pytest.mark.parametrize("url", ["", "memory://changed"])
+def test_a_file_that_is_skipped_is_told_to_differ_or_not_and_replaced_if_it_does(workspace, tmp_path, capsys, url):
+    store = Datastore.register(workspace, "some", url and f"{url}-{workspace.name}", overwrite=True)
+    for name in ("same", "longer", "other"):
+        (tmp_path / name).write_text("old")
+    paths = [tmp_path / name for name in ("same", "longer", "other")]
+    store.upload_files(paths, target_path="raw")
+    (tmp_path / "longer").write_text("older")
+    (tmp_path / "other").write_text("new")
+    capsys.readouterr()
+    written = []
+    plain = type(store).put_file
+    type(store).put_file = lambda self, source, path: written.append(path) or plain(self, source, path)
+    try:
+        store.upload_files([*paths], target_path="raw")
+        out = capsys.readouterr().out
+        assert written == [] and "Uploaded 0 of 3 files" in out
+        assert "Skipped raw/longer: it exists already and overwrite is False; it differs" in out
+        if not url:  # there, what has the same size is read
+            assert "raw/same: it exists already and overwrite is False; it is the same" in out
+            assert "raw/other: it exists already and overwrite is False; it differs" in out
+        store.upload_files(paths, target_path="raw", overwrite="changed")
+        assert written == ["raw/longer", "raw/other"]
+        assert capsys.readouterr().out == "Uploaded 2 of 3 files to some/raw\n"
+        store.upload_files(paths, target_path="raw", overwrite=True)
+        assert written[2:] == ["raw/longer", "raw/other", "raw/same"]
+        with pytest.raises(UserErrorException):
+            store.upload_files(paths, overwrite="sometimes")
+    finally:
+        type(store).put_file = plain
+
+
 @pytest.mark.parametrize("name", ["ho?me #1", "100%41 %2F", "q'\"$(x);&|", "żó [a]*{b}", "back\\slash", "~ file:x"])
 def test_a_home_may_have_any_name(tmp_path, monkeypatch, name):
     monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / name))

@@ -62,7 +62,9 @@ def test_every_documented_call_is_answered_as_documented():
 
 def fuzz(operation, *excluded):
     @given(case=operation.as_strategy())
-    @settings(max_examples=tries(6), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=tries(6), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    )
     def answered(case):
         response = case.call()
         assert response.status_code < 500

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import pytest
 from published import endpoint, path_of, work
-from two_homes import second_home
+from two_homes import machine
 from waiting import eventually
 
 from stepwell import Datastore, PipelineData, Workspace
 from stepwell.flows.publishing.run_requests import RunRequest, submit_run
-
-
-@pytest.fixture
-def machine(server, tmp_path):
-    with second_home(server, tmp_path) as switch:
-        yield switch
 
 
 def submitted_there_run_here(project, machine):

@@ -114,6 +114,8 @@ def test_several_processes_need_a_backend_that_there_is():
         Estimator("src", entry_script="a.py", node_count=2)
     with pytest.raises(UserErrorException, match="There is no such backend"):
         Estimator("src", entry_script="a.py", distributed_backend="pvm")
+    with pytest.raises(UserErrorException, match="`node_count` must be a whole number of at least 1"):
+        Estimator("src", entry_script="a.py", node_count=0)
 
 
 @pytest.mark.parametrize(

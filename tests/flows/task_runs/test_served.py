@@ -165,7 +165,7 @@ def test_what_the_server_did_not_take_is_sent_again_and_once_it_is_silent_left_t
     monkeypatch.setattr(served, "note_missed", lambda: missed.append(1))
     add = served.ServedTaskRuns.add
     monkeypatch.setattr(
-        served.ServedTaskRuns, "add", lambda self, *args: (add(self, *args), self.send())
+        served.ServedTaskRuns, "add", lambda self, *args: (add(self, *args), self.soon(0))
     )  # many small ones
     failures = 1
     summary = project.run(many)

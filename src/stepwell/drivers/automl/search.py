@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import sys
+import warnings
 
 TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def search(settings: dict[str, str]) -> None:
     Args:
         settings: `config`, what FLAML is told, as JSON; `model` and `metrics`, where the outputs go, if they are asked for.
     """
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support", FutureWarning)  # FLAML imports it if it can
     try:
         from flaml import AutoML  # type: ignore[attr-defined]
     except ImportError:

@@ -28,7 +28,7 @@ class Database:
 
         self.error = duckdb.Error
         self._connection = duckdb.connect(":memory:", config=settings)
-        self._functions = self._connection.cursor()  # a connection with a result that is being read takes none
+        self._functions: Any = self._connection.cursor()  # a connection with a result that is being read takes none
         self._made: set[str] = set()
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:

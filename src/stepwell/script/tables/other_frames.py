@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import Any
 
 from stepwell.errors import UserErrorException
@@ -48,6 +49,7 @@ class OtherFrames:
         Raises:
             UserErrorException: A library is not installed, or a file can't be read as the definition says.
         """
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support", FutureWarning)
         session = _module("pyspark.sql", "stepwell[spark]").SparkSession.builder.getOrCreate()
         return session.createDataFrame(self.to_pandas_dataframe())
 

@@ -11,7 +11,7 @@ from stepwell.script.workspace.public_names import Narrow
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import Any, NoReturn
+    from typing import Any, Literal, NoReturn
 
 
 class _Refusing(type):
@@ -90,7 +90,7 @@ class Datastore(Narrow, metaclass=_Refusing):
         self,
         src_dir: str | os.PathLike[str],
         target_path: str | None = None,
-        overwrite: bool = False,
+        overwrite: bool | Literal["changed"] = False,
         show_progress: bool = True,
     ) -> DataReference:
         """Copy all files of a folder to the datastore, and return a reference to `target_path`."""
@@ -103,7 +103,7 @@ class Datastore(Narrow, metaclass=_Refusing):
         files: Sequence[str | os.PathLike[str]],
         relative_root: str | os.PathLike[str] | None = None,
         target_path: str | None = None,
-        overwrite: bool = False,
+        overwrite: bool | Literal["changed"] = False,
         show_progress: bool = True,
     ) -> DataReference:
         """Copy files to the datastore, under their paths relative to `relative_root` or to the innermost folder."""
@@ -128,13 +128,17 @@ class Datastore(Narrow, metaclass=_Refusing):
             return self._put(folder, target_path, overwrite, show_progress)
 
     def _put(
-        self, folder: str | os.PathLike[str], target_path: str | None, overwrite: bool, show_progress: bool
+        self,
+        folder: str | os.PathLike[str],
+        target_path: str | None,
+        overwrite: bool | Literal["changed"],
+        show_progress: bool,
     ) -> DataReference:
         done = channel.send(
             "datastore.upload", os.path.abspath(folder), name=self.name, target=target_path or "", overwrite=overwrite
         )
-        for path in done["skipped"]:
-            print(f"Skipped {path}: it exists already and overwrite is False")
+        for line in done["told"] if overwrite is False else ():
+            print(line)
         if show_progress:
             count = len(done["uploaded"]) + len(done["skipped"])
             print(f"Uploaded {len(done['uploaded'])} of {count} files to {self.name}/{target_path or ''}")

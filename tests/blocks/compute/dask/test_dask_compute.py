@@ -13,7 +13,7 @@ import pytest
 import share_nothing
 from waiting import PATIENCE, eventually
 
-from stepwell import Datastore, Experiment, Model, PipelineData
+from stepwell import Datastore, Experiment, LocalData, Model, PipelineData
 from stepwell.blocks.compute.dask.clusters import cluster as dask_cluster
 from stepwell.blocks.compute.dask.clusters.cluster import cluster_of, known_cluster
 from stepwell.blocks.compute.dask.dask_compute import DaskCompute
@@ -237,7 +237,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
         middle, out = PipelineData("middle"), PipelineData("out")
         near = "open(args[0], 'w').write('from here '); open(args[0] + '_near', 'w').write('near')"
         first = project.step("first.py", near, arguments=[middle], outputs=[middle])
-        data = far.path("raw", "table")
+        data, local = far.path("raw", "table"), LocalData(tmp_path / "in.csv")
         project.write("helper.py", "def word(): return 'helped '")
         project.write(
             "far.py",
@@ -252,6 +252,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             given = channel.receive('model.files', name='big')
             assert os.path.getsize(given) == 3_000_000 and not given.startswith(%r), given
             assert channel.send('model.register', given, name='copy')['digest'] == known['digest']
+            assert open(sys.argv[4]).read() == '1,2\\n' and sys.argv[4] != %r, sys.argv[4]
             print('far away', flush=True)
             os.makedirs(sys.argv[3])
             text = open(sys.argv[1]).read() + helper.word() + open(sys.argv[2] + '/in.csv').read()
@@ -260,10 +261,14 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             os.symlink('/etc', sys.argv[3] + '_link')
             open('outputs/plot', 'w').write('plot')
             """
-            % (str(project.folder / "source"), str(project.folder)),
+            % (str(project.folder / "source"), str(project.folder), local.place),
         )
         second = project.step(
-            "far.py", arguments=[middle, data, out], inputs=[middle, data], outputs=[out], compute_target="workers"
+            "far.py",
+            arguments=[middle, data, out, local],
+            inputs=[middle, data, local],
+            outputs=[out],
+            compute_target="workers",
         )
         third = project.step(
             "third.py", "assert open(args[0] + '/result').read().startswith('from here')", arguments=[out], inputs=[out],

@@ -87,7 +87,14 @@ def job(tmp_path):
             (tmp_path / folder).mkdir(exist_ok=True)
         context = {"experiment": "trials", "workspace": "ws", "parent_id": "p"}
         return Job(
-            call, "11111111-2222", Snapshot("s" * 64, (snapshot,)), data, tmp_path / "job", tmp_path / "record", context, elsewhere=elsewhere
+            call,
+            "11111111-2222",
+            Snapshot("s" * 64, (snapshot,)),
+            data,
+            tmp_path / "job",
+            tmp_path / "record",
+            context,
+            elsewhere=elsewhere,
         )
 
     return make

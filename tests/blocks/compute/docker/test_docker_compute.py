@@ -16,7 +16,7 @@ import pytest
 from docker_packages import PASSWORD, index, write_wheel
 from waiting import eventually, in_time
 
-from stepwell import CommandStep, PipelineData, PipelineParameter
+from stepwell import CommandStep, LocalData, PipelineData, PipelineParameter
 from stepwell.blocks.compute.docker.docker_compute import DockerCompute
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import EnvironmentDefinition, Resources, StepDefinition
@@ -169,7 +169,7 @@ def test_inputs_can_be_read_but_not_written(project, target):
     (data.local_root / "raw").mkdir()
     (data.local_root / "raw" / "x.txt").write_text("in a folder")
     (data.local_root / "one.csv").write_text("a file")
-    folder, file = data.path("raw", "folder").as_mount(), data.path("one.csv", "file").as_mount()
+    folder, file = data.path("raw", "folder").as_mount(), LocalData(data.local_root / "one.csv", "file")
     body = """
 texts, refused = [open(args[0] + '/x.txt').read(), open(args[1]).read(), os.path.basename(args[1])], []
 for path in (args[0] + '/x.txt', args[0] + '/new', args[1], '/stepwell/bundle/new'):

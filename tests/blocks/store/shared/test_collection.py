@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 from keeping import OUTPUTS, fingerprint
-from object_stores import KINDS, place
-from sharing_stores import brought, open_shared, share
+from sharing_stores import at, brought, machine, share
 
 from stepwell.blocks.remote.leases import Leases
-from stepwell.blocks.store.shared import uploads
 from stepwell.blocks.store.shared.collection import collect_shared
 from stepwell.blocks.store.shared.layout import record_name, tree_name
 from stepwell.blocks.store.shared.shared_store import SharedStore
@@ -22,23 +20,6 @@ from stepwell.model.records import StepRecord
 
 OLD = {"days": -1.0}
 """As if all that is not used were old: its times are those of the datastore's clock."""
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def at(request, tmp_path_factory):
-    with place(request.param, tmp_path_factory.mktemp(request.param)) as found:
-        yield found
-
-
-@pytest.fixture
-def machine(at, request, tmp_path, monkeypatch):
-    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(uploads, "PATIENCE", 0.0)
-
-    def opened(name: str, **more) -> SharedStore:
-        return open_shared(tmp_path / name, f"{at.url}/{request.node.originalname}", at.options, **more)
-
-    return opened
 
 
 def collect(store: SharedStore, **more):

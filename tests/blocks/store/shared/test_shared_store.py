@@ -8,8 +8,7 @@ from dataclasses import replace
 import keeping
 import pytest
 from keeping import OUTPUTS, commit, fingerprint
-from object_stores import KINDS, place
-from sharing_stores import Keys, brought, open_shared, share
+from sharing_stores import Keys, at, brought, machine, share
 
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.maintenance import verify
@@ -20,25 +19,6 @@ from stepwell.blocks.store.sharing import LostBytes
 from stepwell.blocks.store.store import Miss
 from stepwell.model.records import StepRecord
 from stepwell.model.tree import scan
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def at(request, tmp_path_factory):
-    with place(request.param, tmp_path_factory.mktemp(request.param)) as found:
-        yield found
-
-
-@pytest.fixture
-def machine(at, request, tmp_path, monkeypatch):
-    """Return what opens the store of a machine, by the machine's name."""
-    monkeypatch.setenv("STEPWELL_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(uploads, "PATIENCE", 0.0)
-    url = f"{at.url}/{request.node.originalname}"
-
-    def opened(name: str, url: str = url, **more) -> SharedStore:
-        return open_shared(tmp_path / name, url, at.options, **more)
-
-    return opened
 
 
 KEY = fingerprint().key

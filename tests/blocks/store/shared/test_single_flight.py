@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from waiting import PATIENCE
 from keeping import commit, fingerprint
 from object_stores import place
 from sharing_stores import open_shared, share
@@ -58,11 +59,11 @@ def test_the_second_machine_waits_for_the_result_of_the_first_and_uses_it(machin
     first, second, waiter = machine("a"), machine("b"), Waiting()
     assert first.locks.acquire_lock(KEY, "us")
     thread = in_thread(second, waiter)
-    assert waiter.is_told.wait(60) and "and its result is waited for" in waiter.told[0]
+    assert waiter.is_told.wait(PATIENCE) and "and its result is waited for" in waiter.told[0]
     record = commit(first)
     first.share(record)
     assert first.finish_sharing().shared == 1
-    thread.join(60)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
     assert isinstance(second.lookup(fingerprint().key), StepRecord)
     first.locks.release_lock(KEY, "us")
@@ -74,7 +75,7 @@ def test_a_step_that_is_to_stop_waits_no_longer(machine):
     first, second, waiter = machine("a"), machine("b"), Waiting(stops=True)
     assert first.locks.acquire_lock(KEY, "us")
     thread = in_thread(second, waiter)
-    thread.join(60)
+    thread.join(PATIENCE)
     assert not thread.is_alive() and len(waiter.told) == 1
     first.locks.release_lock(KEY, "us")
     second.locks.release_lock(KEY, "them")

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 from prefect.client.schemas.objects import State, StateType
-from two_homes import second_home
+from two_homes import machine, shared
 
-from stepwell import Datastore, Workspace
+from stepwell import Workspace
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs import shared_runs
@@ -16,18 +16,6 @@ from stepwell.deployments.serve.runs.lost_runs import LostRuns
 from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.publishing.run_requests import RunRequest, submit_run
-
-
-@pytest.fixture
-def machine(server, tmp_path):
-    with second_home(server, tmp_path) as switch:
-        yield switch
-
-
-@pytest.fixture
-def shared(project, machine):
-    Datastore.register(project.workspace, "remote", f"memory://{project.workspace.name}").set_as_default()
-    return project
 
 
 def looked_for(logged):

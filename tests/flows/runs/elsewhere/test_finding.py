@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from two_homes import second_home
+from two_homes import machine, shared
 from typer.testing import CliRunner
 from waiting import eventually
 
-from stepwell import Datastore, PipelineData, Workspace
+from stepwell import PipelineData, Workspace
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.deployments.cli import runs as commands
@@ -28,18 +28,6 @@ print("said by the script")
 Run.get_context().log("accuracy", 0.5)
 open(args[0], "w").write("made")
 """
-
-
-@pytest.fixture
-def machine(server, tmp_path):
-    with second_home(server, tmp_path) as switch:
-        yield switch
-
-
-@pytest.fixture
-def shared(project, machine):
-    Datastore.register(project.workspace, "remote", f"memory://{project.workspace.name}").set_as_default()
-    return project
 
 
 def ran(project, script=SCRIPT):

@@ -10,7 +10,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from two_homes import second_home
+from two_homes import machine
 from waiting import eventually
 
 from stepwell import Datastore
@@ -24,12 +24,6 @@ from stepwell import Pipeline, PythonScriptStep, Workspace
 pipeline = Pipeline(Workspace.get({name!r}), [PythonScriptStep("wait.py", source_directory={source!r})], name="digits")
 """
 SCRIPT = "import time\nprint('begun', flush=True)\ntime.sleep(600)\n"
-
-
-@pytest.fixture
-def machine(server, tmp_path):
-    with second_home(server, tmp_path) as switch:
-        yield switch
 
 
 @contextmanager

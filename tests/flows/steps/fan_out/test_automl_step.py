@@ -48,6 +48,7 @@ def test_a_search_is_a_step_whose_model_the_next_one_uses(project) -> None:
     run = next(iter(all_runs(project.workspace)))
     assert run.find_step_run("use.py")[0].get_stdout_log().strip() == "no yes"
     found = AutoMLStepRun(run.find_step_run("search")[0])
+    assert "PySpark" not in run.find_step_run("search")[0].get_job_log()
     best, fitted = found.get_output()
     assert best is found and list(fitted.predict(table[["size"]])[[0, -1]]) == ["no", "yes"]
     assert len(json.loads(found.get_default_metrics_output().local_path.read_text())) == 2
