@@ -63,6 +63,7 @@ class Team:
     def __init__(self, at, name: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
         self.kind, self.forked = at.kind, at.kind == "folder"
         self._at, self._name, self._folder, self._patch = at, name, folder, patch
+        self._opened: RemoteObjects | None = None
         self.outputs = OUTPUTS if self.forked else SOME
         self.elsewhere()
 
@@ -75,7 +76,9 @@ class Team:
         return open_shared(self.folder / name, self.url, self._at.options, **more)
 
     def objects(self) -> RemoteObjects:
-        return RemoteObjects(self.url, self._at.options, pauses=())
+        if self._opened is None or self._opened.url != self.url:  # a connection of SFTP takes long to be made
+            self._opened = RemoteObjects(self.url, self._at.options, pauses=())
+        return self._opened
 
     def runs(self, name: str) -> SharedRuns:
         self._patch.setenv(NAME, f"user@{name}")
