@@ -241,7 +241,24 @@ class RunContext(RunData):
         given, known = (definition, values), None if inputs else self._bindings.pop(definition.id, None)
         if known is not None and all(one is other for one, other in zip(known[0], given, strict=True)):
             return known[1]
-        filled, values = dict(inputs), {**values, **definition.values}
+        values = {**values, **definition.values}
+        filled = self._filled(definition, values, inputs, early=early)
+        self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
+        definition = self.where_it_runs(definition)
+        if definition.driver is not None:
+            definition = self.compute(definition.compute_target).with_contents(definition)
+        source, packages = self.source(definition.source_directory), self.packages_for(definition)
+        call = bind(definition, source, values, filled, packages, partial(self._keep_module, definition))
+        self._take(call.own_code, source)
+        if early and all(port.name in filled for port in definition.inputs):
+            self._bindings[definition.id] = given, call
+        return call
+
+    def _filled(
+        self, definition: StepDefinition, values: Mapping[str, Value], inputs: Mapping[str, Artifact], *, early: bool
+    ) -> dict[str, Artifact]:
+        """Return the inputs by name: those given, and what data sources and datasets are now."""
+        filled = dict(inputs)
         for port in definition.inputs:
             data = values[port.source.parameter] if isinstance(port.source, ParameterSource) else port.source
             if isinstance(data, DataSource):
@@ -259,16 +276,7 @@ class RunContext(RunData):
                 filled[port.name] = self.part(filled[port.name], port.entry)
             if port.reading and port.name in filled and not isinstance(data, DatasetSource):
                 filled[port.name] = self.datasets.output(filled[port.name], port.reading)
-        self.hide(secrets_of((definition,), values), declared_secrets((definition,), values))
-        definition = self.where_it_runs(definition)
-        if definition.driver is not None:
-            definition = self.compute(definition.compute_target).with_contents(definition)
-        source, packages = self.source(definition.source_directory), self.packages_for(definition)
-        call = bind(definition, source, values, filled, packages, partial(self._keep_module, definition))
-        self._take(call.own_code, source)
-        if early and all(port.name in filled for port in definition.inputs):
-            self._bindings[definition.id] = given, call
-        return call
+        return filled
 
     def where_it_runs(self, definition: StepDefinition) -> StepDefinition:
         """Return the step, without the image of its environment if its target uses none, on installed packages if these stand in."""

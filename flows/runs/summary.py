@@ -147,10 +147,7 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
         status = _status_of_flow(journal)
     elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
-    steps = (
-        _step(run, step_id, state, redact, logged=logged)
-        for step_id, state in _in_order(latest_states(journal))
-    )
+    steps = (_step(run, step_id, state, redact, logged=logged) for step_id, state in _in_order(latest_states(journal)))
     return RunSummary(
         run_id=run.run_id,
         status=status,
