@@ -287,13 +287,9 @@ class Engine:
 
     def _settle(self, step: str | _Freed) -> None:
         if isinstance(step, _Freed):
-            self._free(step.id)
+            self._reserve(self._dispatched.pop(step.id, None), -1)
         else:
             self._settle_ended(step)
-
-    def _free(self, step_id: str) -> None:
-        """Give the place of a step to the next one."""
-        self._reserve(self._dispatched.pop(step_id, None), -1)
 
     def _settle_ended(self, step_id: str) -> None:
         if step_id in self._futures:
@@ -303,7 +299,7 @@ class Engine:
         else:
             self._settle_served(step_id)
             return
-        self._free(step_id)
+        self._reserve(self._dispatched.pop(step_id, None), -1)
         if ended.result is not None:
             self._take_result(step_id, ended.result)
             return

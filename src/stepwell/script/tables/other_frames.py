@@ -12,6 +12,8 @@ from stepwell.errors import UserErrorException
 class OtherFrames:
     """Makes DataFrames of Dask and Spark of a table that pandas reads."""
 
+    checked_by_heirs = True
+
     def to_pandas_dataframe(self, on_error: str = "null", out_of_range_datetime: str = "null") -> Any:
         """Read the table."""
         raise NotImplementedError
