@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -74,6 +74,7 @@ class RemoteObjects:
         self._pauses = tuple(pauses)
         self._opening = threading.Lock()
         self._driver: Driver | None = None
+        self._guarantee: Guarantee | None = None
 
     def get(self, name: str) -> bytes | None:
         """Return what the object holds, None if there is none."""
@@ -152,24 +153,32 @@ class RemoteObjects:
         """Return what the storage's own clock tells, in seconds since 1970."""
         return self._done(lambda driver: driver.now())
 
-    @cached_property
+    @property
     def guarantee(self) -> Guarantee:
         """What of several writers at once only one can do here. It is tried, and known for a week."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            found = json.loads(read_bytes(self._known))
-            if 0 <= time.time() - found["at"] < _PROBED_FOR and found["guarantee"] in {"create+swap", "create", "none"}:
-                guarantee: Guarantee = found["guarantee"]
-                return guarantee
-        guarantee = self._probed()
-        with suppress(OSError):
-            write_atomically(self._known, json.dumps({"guarantee": guarantee, "at": time.time()}).encode())
-        return guarantee
+        if self._guarantee is None:  # Python 3.11's cached properties would wait for each other's datastores
+            self._guarantee = self._known_guarantee() or self._tried_guarantee()
+        return self._guarantee
 
     # ----------------------------------------------------------------------------------------------------------------
 
     @property
     def _known(self) -> Path:
         return home() / "datastores" / f"{digest('objects', [self.url])}.json"
+
+    def _known_guarantee(self) -> Guarantee | None:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads(read_bytes(self._known))
+            if 0 <= time.time() - found["at"] < _PROBED_FOR and found["guarantee"] in {"create+swap", "create", "none"}:
+                guarantee: Guarantee = found["guarantee"]
+                return guarantee
+        return None
+
+    def _tried_guarantee(self) -> Guarantee:
+        guarantee = self._probed()
+        with suppress(OSError):
+            write_atomically(self._known, json.dumps({"guarantee": guarantee, "at": time.time()}).encode())
+        return guarantee
 
     def _probed(self) -> Guarantee:
         name = f"probe-{os.urandom(8).hex()}"
