@@ -74,9 +74,11 @@ def test_what_a_terminal_can_not_show_is_replaced(monkeypatch, encoding):
     told = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for name in ("stdout", "stderr")}
     for name, stream in told.items():
         monkeypatch.setattr(sys, name, stream)
-    monkeypatch.setattr(main, "app", lambda: print("l\u00f3g \u2603 \udcff\x80"))
+    monkeypatch.setattr(main, "command", lambda: lambda: print("l\u00f3g \u2603 \udcff\x80"))
     main.main()
-    monkeypatch.setattr(main, "app", lambda: (_ for _ in ()).throw(UserErrorException("\u2603", {}, "Do \udcff.")))
+    monkeypatch.setattr(
+        main, "command", lambda: lambda: (_ for _ in ()).throw(UserErrorException("\u2603", {}, "Do \udcff."))
+    )
     with pytest.raises(SystemExit):
         main.main()
     for stream in told.values():
@@ -188,7 +190,7 @@ def test_a_disk_that_fails_anywhere_is_told_in_words(monkeypatch, capsys):
     def full():
         raise OSError(28, "No space left on device", "/full/file")
 
-    monkeypatch.setattr(main, "app", full)
+    monkeypatch.setattr(main, "command", lambda: full)
     with pytest.raises(SystemExit, match="1"):
         main.main()
     words = capsys.readouterr().err

@@ -18,6 +18,7 @@ from stepwell.deployments.serve.runs.untold_runs import UntoldRuns
 from stepwell.errors import ServerException
 from stepwell.flows.runs import flow_run, launch
 from stepwell.flows.runs.flow_run import RunOptions
+from stepwell.flows.task_runs import served
 
 BODY = """
 import os, signal
@@ -48,6 +49,7 @@ def hanging(project, server, monkeypatch):
     def hurry():
         monkeypatch.setattr(patience, "SECONDS_WITHOUT_ANSWER", 1.0)
         monkeypatch.setattr(flow_run, "SECONDS_WITHOUT_ANSWER", 1.0)
+        monkeypatch.setattr(served, "SECONDS_WITHOUT_ANSWER", 1.0)
 
     yield pipeline, flag, hurry, pid
     with suppress(ProcessLookupError):
