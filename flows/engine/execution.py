@@ -100,15 +100,8 @@ def perform(
         call = account_for_trials(context, call, session.seen_by_trials, began)
         staged = take_outputs(job, finished, taken, context.warn)
         events = read_events(job.control, context.redactor.redact)
-        record = StepRecord(
-            key=call.key,
-            step=call.definition.name,
-            fingerprint=call.fingerprint,
-            outputs=_artifacts(context, call.definition, step_run_id, staged),
-            run_id=context.run.run_id,
-            step_run_id=step_run_id,
-            started=started.isoformat(),
-            seconds=round(time.monotonic() - clock, 3),
+        record = replace(
+            _record(context, call, step_run_id, staged, started, time.monotonic() - clock),
             metrics=tuple(event for event in events if event["type"] in KEPT),
             incomplete="; ".join(dict.fromkeys(event["value"] for event in events if event["type"] == "incomplete")),
         )
@@ -126,21 +119,27 @@ def _join(context: RunContext, call: StepCall, step_run_id: str) -> StepRecord:
     folder, started, clock = context.store.scratch_folder(), datetime.now(UTC), time.monotonic()
     try:
         staged = join_inputs(context.store, call, folder)
-        record = StepRecord(
-            key=call.key,
-            step=call.definition.name,
-            fingerprint=call.fingerprint,
-            outputs=_artifacts(context, call.definition, step_run_id, staged),
-            run_id=context.run.run_id,
-            step_run_id=step_run_id,
-            started=started.isoformat(),
-            seconds=round(time.monotonic() - clock, 3),
-        )
+        record = _record(context, call, step_run_id, staged, started, time.monotonic() - clock)
         return _keep(context, call.definition, record, staged)
     except OSError as error:
         raise _cannot_run(call, folder, error) from error
     finally:
         context.remove_later(folder)
+
+
+def _record(
+    context: RunContext, call: StepCall, step_run_id: str, staged: Staged, started: datetime, seconds: float
+) -> StepRecord:
+    return StepRecord(
+        key=call.key,
+        step=call.definition.name,
+        fingerprint=call.fingerprint,
+        outputs=_artifacts(context, call.definition, step_run_id, staged),
+        run_id=context.run.run_id,
+        step_run_id=step_run_id,
+        started=started.isoformat(),
+        seconds=round(seconds, 3),
+    )
 
 
 def _keep(context: RunContext, definition: StepDefinition, record: StepRecord, staged: Staged) -> StepRecord:
