@@ -155,6 +155,14 @@ def wait_until_available(seconds: float) -> bool:
     return False
 
 
+def is_hung() -> bool:
+    """Return whether this home's own server lives, was given up and is still silent: who needs it waits until it is replaced."""
+    from stepwell.blocks.server.patience import is_silent
+
+    own = process.recorded() if _users_url() is None else None
+    return own is not None and own.alive and is_silent(own.url) and trouble(own.url) is not None
+
+
 def distrust() -> None:
     """Have the server answer before `ensure_server` returns again: it did not answer somebody."""
     _answered.clear()

@@ -15,6 +15,7 @@ from typing import Any
 
 from prefect.settings import get_current_settings
 
+from stepwell.blocks.server.connection import is_hung
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.patience import note_missed
 from stepwell.errors import ServerException
@@ -116,6 +117,8 @@ class _Sender:
 
     def _send(self) -> bool:
         """Send what waits, and return whether the server took it; what it did not take waits again."""
+        if is_hung():
+            return False
         with self._sending:
             while lines := self._next():
                 try:

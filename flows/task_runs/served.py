@@ -27,6 +27,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import Settings, get_current_settings
 
+from stepwell.blocks.server.connection import is_hung
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.patience import SECONDS_WITHOUT_ANSWER, note_missed
 from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, Entered, Event, artifact_event, state_event, waits_for
@@ -207,6 +208,8 @@ class ServedTaskRuns:
 
     def _tell(self) -> bool:
         """Tell the server what waits, and return whether it took everything; what it did not take waits again."""
+        if is_hung():
+            return False
         with self._lock:
             batch, self._waiting = self._waiting, _Batch()
         try:
