@@ -29,8 +29,7 @@ os.environ.setdefault(
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")
 settings.register_profile("search", deadline=None)  # a busy machine is no failure
-# The same cases for the same code: more of them would find something once, and then never again.
-settings.register_profile("repeat", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("repeat", deadline=None, derandomize=True)  # the same cases for the same code
 settings.load_profile("repeat")
 
 Workspace = Any  # what follows is imported late, so that tests without a server don't wait for Prefect

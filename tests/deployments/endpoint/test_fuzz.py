@@ -19,7 +19,7 @@ from stepwell.deployments.access import authentication
 from stepwell.deployments.endpoint.app import EndpointOptions, create_app
 from stepwell.flows.publishing.run_requests import SubmittedRun, check_request
 
-BODIES, SUBMITTED = tries(200), tries(30)
+BODIES, SUBMITTED = tries(1_000), tries(100)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_every_documented_call_is_answered_as_documented():
 def fuzz(operation, *excluded):
     @given(case=operation.as_strategy())
     @settings(
-        max_examples=tries(6), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        max_examples=tries(40), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
     )
     def answered(case):
         response = case.call()

@@ -59,7 +59,7 @@ def only_bad_requests(raw):
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=tries(100))
+@settings(max_examples=tries(500))
 def test_any_bytes_are_read_or_refused(raw):
     only_bad_requests(raw)
 
@@ -72,7 +72,7 @@ pieces = st.sampled_from(
 
 @given(st.lists(pieces, max_size=30).map("".join))
 @example('"\\')
-@settings(max_examples=tries(200))
+@settings(max_examples=tries(1000))
 def test_anything_that_looks_like_json_is_read_or_refused(text):
     only_bad_requests(text.encode())
     only_bad_requests(b'{"a":' + text.encode() + b"}")
