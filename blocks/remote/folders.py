@@ -130,10 +130,12 @@ class Folder:
             return
         for shown, child in sorted(children, key=lambda known: known[0]):
             name = f"{folder}/{shown}" if folder else shown
+            if shown.startswith(_DRAFT):
+                continue
             if shown.endswith("/"):
                 if name.startswith(prefix) or prefix.startswith(name):
                     yield from self._below(name[:-1], prefix)
-            elif name.startswith(prefix) and not shown.startswith(_DRAFT):
+            elif name.startswith(prefix):
                 with suppress(FileNotFoundError):
                     status = child.stat(follow_symlinks=False)
                     if modes.S_ISREG(status.st_mode):
@@ -175,19 +177,27 @@ def _entry(name: str, status: os.stat_result) -> Entry:
 
 
 def _make_folder(folder: Path) -> None:
-    try:
-        os.mkdir(folder)
-    except FileExistsError:
+    """Make the folder if there is none. Nobody sees it before it has its rights, which what is made in it takes over."""
+    if folder.is_dir():
         return
+    draft = f"{folder.parent}/{_DRAFT}{os.urandom(8).hex()}"
+    try:
+        os.mkdir(draft)
     except FileNotFoundError:
         _make_folder(folder.parent)
         _make_folder(folder)
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _like(os.stat(folder.parent), descriptor, 0o7777)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _like(os.stat(folder.parent), descriptor, 0o7777)
+        finally:
+            os.close(descriptor)
+        os.rename(draft, folder)  # in place of an empty one, if somebody else was faster
+    except OSError:
+        os.rmdir(draft)
+        if not folder.is_dir():
+            raise
 
 
 def _like(parent: os.stat_result, descriptor: int, mask: int) -> None:

@@ -169,19 +169,26 @@ class SftpFolder:
                     self._traffic.count(sent=len(part))
 
     def _make_folder(self, folder: str) -> None:
+        """Make the folder if there is none. Nobody sees it before it has its rights, which what is made in it takes over."""
+        if self._status(folder) is not None:
+            return
+        above = posixpath.dirname(folder)
+        draft = f"{above}/{_DRAFT}{os.urandom(8).hex()}"
         try:
-            self._ask().mkdir(folder)
+            self._ask().mkdir(draft)
         except FileNotFoundError:
-            self._make_folder(posixpath.dirname(folder))
+            self._make_folder(above)
             self._make_folder(folder)
             return
-        except OSError:
+        parent = self._ask().stat(above)
+        with suppress(OSError):
+            self._ask().chmod(draft, modes.S_IMODE(parent.st_mode))
+        try:
+            self._ask().rename(draft, folder)
+        except OSError:  # somebody else was faster
+            self._ask().rmdir(draft)
             if self._status(folder) is None:
                 raise
-            return
-        parent = self._ask().stat(posixpath.dirname(folder))
-        with suppress(OSError):
-            self._ask().chmod(folder, modes.S_IMODE(parent.st_mode))
 
     def _below(self, folder: str, prefix: str) -> Iterator[Entry]:
         try:
@@ -191,10 +198,12 @@ class SftpFolder:
         children = [(status.filename + ("/" if modes.S_ISDIR(status.st_mode) else ""), status) for status in found]
         for shown, status in sorted(children, key=lambda known: known[0]):
             name = f"{folder}/{shown}" if folder else shown
+            if shown.startswith(_DRAFT):
+                continue
             if shown.endswith("/"):
                 if name.startswith(prefix) or prefix.startswith(name):
                     yield from self._below(name[:-1], prefix)
-            elif name.startswith(prefix) and not shown.startswith(_DRAFT) and modes.S_ISREG(status.st_mode):
+            elif name.startswith(prefix) and modes.S_ISREG(status.st_mode):
                 yield _entry(name, status)
 
 

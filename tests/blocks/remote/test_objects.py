@@ -11,6 +11,7 @@ import pytest
 from far_away import ftp_server
 from object_stores import KINDS, Place, place
 
+from stepwell.blocks.remote import folders
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.errors import DatastoreException
 
@@ -203,6 +204,26 @@ class TestSharedFolder:
         objects.create("a/b/d", b"")
         modes = {path.name: path.stat().st_mode & 0o7777 for path in (tmp_path / "store").rglob("*")}
         assert modes == {"a": 0o2770, "b": 0o2770, "c": 0o660, "d": 0o660}
+
+    def test_who_comes_while_a_folder_is_made_gives_the_same_rights(self, tmp_path, monkeypatch):
+        tmp_path.chmod(0o2770)
+        objects, other = (RemoteObjects(f"file://{tmp_path}") for _ in range(2))
+        real, come = folders._like, []
+
+        def somebody_comes(parent, descriptor, mask):
+            if not come:
+                come.append(True)
+                other.put("a/c", b"")
+            real(parent, descriptor, mask)
+
+        monkeypatch.setattr(folders, "_like", somebody_comes)
+        before = os.umask(0o077)
+        try:
+            objects.put("a/b", b"")
+        finally:
+            os.umask(before)
+        modes = {path.name: path.stat().st_mode & 0o7777 for path in tmp_path.rglob("*")}
+        assert modes == {"a": 0o2770, "b": 0o660, "c": 0o660}
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to any group")
     def test_files_have_the_group_of_the_folder(self, tmp_path):
