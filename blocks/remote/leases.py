@@ -111,6 +111,8 @@ class Leases:
             if not kept:
                 with self._guard:
                     self._held.pop(name, None)
+                    if not self._held:
+                        self._ended.set()
 
     # ----------------------------------------------------------------------------------------------------------------
 

@@ -32,8 +32,28 @@ class Place(NamedTuple):
 @contextlib.contextmanager
 def place(kind: str, folder: Path) -> Iterator[Place]:
     """Yield an empty place on a server that runs while the block does; skip the test where the server can't be had."""
-    with _SERVERS[kind](folder) as server:
+    with _SERVERS[kind](folder) as server, _leases_end():
         yield server
+
+
+@contextlib.contextmanager
+def _leases_end() -> Iterator[None]:
+    """Let what machines of tests held no longer be renewed after the block, though they never gave it back."""
+    from stepwell.blocks.remote.leases import Leases
+
+    made: list[Leases] = []
+    real = Leases.__init__
+
+    def noted(self: Leases, *args: Any, **more: Any) -> None:
+        real(self, *args, **more)
+        made.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Leases, "__init__", noted)
+        yield
+    for leases in made:
+        leases._held.clear()
+        leases._ended.set()
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from object_stores import KINDS, place
+from waiting import PATIENCE
 
 from stepwell.blocks.remote.leases import Holder, Leases
 from stepwell.blocks.remote.objects import RemoteObjects
@@ -68,6 +69,8 @@ def test_a_lease_without_a_sign_of_life_is_taken_over_and_its_first_holder_loses
     assert ann.acquire()
     assert ben.acquire()
     ann.leases.renew()
+    ann.leases._renewing.join(PATIENCE)
+    assert not ann.leases._renewing.is_alive()  # it has nothing to renew
     ann.leases.release("lease")  # no longer its own
     assert json.loads(objects.get("lease"))["holder"] == "ben@b"
     ben.leases.release("lease")

@@ -83,15 +83,16 @@ def team(server, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """Give what anybody in this process asks a datastore for; a run at work gives no sign of life between its first and last."""
+def asked(any_team, monkeypatch):
+    """Give what anybody in this process asks the team's datastore for; a run at work gives no sign of life between its first and last."""
     for name in ("BEAT_SECONDS", "_STATE_SECONDS", "_NEWS_SECONDS"):
         monkeypatch.setattr(telling, name, float("inf"))
     made = []
 
     def counting(name, real):
         def call(self, *arguments):
-            made.append((name, *arguments[:1]))
+            if self.url.startswith(any_team._at.url):
+                made.append((name, *arguments[:1]))
             return real(self, *arguments)
 
         return call
