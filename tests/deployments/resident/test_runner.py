@@ -270,6 +270,7 @@ def test_a_runner_ends_when_its_code_changed(home, tmp_path, monkeypatch):
     os.utime(own, (1, 1))
     assert run(os.devnull).returncode == 0
     eventually(lambda: is_gone(runner))
+    eventually(overview.pids)  # the next one, which is to end with this test
 
 
 def test_what_stands_in_a_runners_place_is_passed_by(home):
