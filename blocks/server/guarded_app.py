@@ -13,6 +13,7 @@ LOCK is a descriptor that was inherited: its lock tells that the server lives, i
 from __future__ import annotations
 
 import base64
+import faulthandler
 import gc
 import hmac
 import importlib.util
@@ -162,6 +163,7 @@ def environment(folder: Path, port: int, auth_string: str) -> dict[str, str]:
 
 def main() -> None:
     """Serve Prefect's app, with its services, until a signal comes."""
+    faulthandler.register(signal.SIGUSR1)  # what every thread is at, for who replaces a server that hangs
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the start
     import uvicorn
     from prefect.server.api.server import create_app
