@@ -95,6 +95,13 @@ def status() -> ServerStatus:
     )
 
 
+def known_ui_url() -> str:
+    """Return the address of Prefect's UI as far as it is known, '' if it isn't: no server is started for it, or asked."""
+    users = _users_url()
+    recorded = process.recorded() if users is None else None
+    return _ui_url(users) if users is not None else _ui_url(recorded.url) if recorded and recorded.alive else ""
+
+
 def ui_link(log: Callable[[str], None] = lambda _: None, path: str = "") -> str:
     """Return the address of a page of Prefect's UI; that of this home's own signs a browser in, once and within a minute."""
     url = ensure_server(log)

@@ -26,6 +26,7 @@ from stepwell.flows.engine.execution import run_job
 from stepwell.flows.engine.results.taking import take_outputs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import with_reads
+from stepwell.flows.keys.named_keys import as_seen
 from stepwell.flows.parameters.pipeline_parameter import Value, parse
 from stepwell.flows.step_requests.asking import Asker
 from stepwell.flows.step_requests.looks import asked_again, with_looks
@@ -82,10 +83,11 @@ class _Place:
                 folder.mkdir(parents=True)
             context.compute(call.definition.compute_target).check(call.definition)
             session = Session(context, call, name, rehearses=True)
+            seen, snapshot = as_seen(call, self._snapshot(call), place / "keys")
             job = Job(
-                call,
+                seen,
                 name,
-                self._snapshot(call),
+                snapshot,
                 dict(inputs),
                 place / "job",
                 record,
