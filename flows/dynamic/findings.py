@@ -13,7 +13,8 @@ from stepwell.model.datasets.file_names import matches
 from stepwell.model.nofollow import open_file
 from stepwell.model.records import Artifact
 from stepwell.model.regular_files import read_bytes
-from stepwell.model.tree import Entry, Tree, scan
+from stepwell.model.tree import Tree, scan
+from stepwell.model.trees.entries import Entry
 from stepwell.script.metrics import metrics_of
 
 

@@ -25,6 +25,7 @@ from stepwell.blocks.store.shared.mode import Mode
 from stepwell.blocks.store.shared.patience import Patience
 from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Uploads
+from stepwell.blocks.store.shared.versions import SharedVersions
 from stepwell.blocks.store.sharing import LostBytes, SharingReport
 from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.store.stat_cache import StatCache
@@ -87,6 +88,8 @@ class SharedStore(Store):
         self._uploads = Uploads()
         self._known = _Known()
         self._patience = Patience(self._uploads.note_away)
+        tell = partial(self._uploads.submit, counted=False) if mode == "on" else None
+        self.versions = SharedVersions(self._looks.objects, keys, self._asked, tell)
         if mode == "on":
             leases = Leases(self._looks.objects, machine()["name"], pause=single_flight.pause)
             flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds)

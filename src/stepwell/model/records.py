@@ -6,7 +6,7 @@ An *artifact* is the name of data, never data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -73,16 +73,14 @@ class FileFacts(NamedTuple):
 class Contents(NamedTuple):
     """What is known of an input before a step runs: its files, the dataset that it is as JSON text, its path if it is kept."""
 
-    files: tuple[FileFacts, ...]
+    files: Iterable[FileFacts]
     document: str = ""
     path: str = ""
 
 
-def facts_of(entries: Iterable[Any]) -> tuple[FileFacts, ...]:
-    """Return the files among the entries of a tree, or of its plain values; links and folders have no content."""
-    return tuple(
-        FileFacts(str(path), str(digest), int(size)) for path, kind, digest, size, *_ in entries if kind == "file"
-    )
+def facts_of(entries: Iterable[Any]) -> Iterator[FileFacts]:
+    """Yield the files among the entries of a tree, or of its plain values; links and folders have no content."""
+    return (FileFacts(str(path), str(digest), int(size)) for path, kind, digest, size, *_ in entries if kind == "file")
 
 
 @dataclass(frozen=True, slots=True)
