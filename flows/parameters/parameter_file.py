@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
@@ -164,7 +164,7 @@ def named_keys(items: Iterable[Any], folder: Path) -> tuple[NamedKeys, ...]:
 
 
 def _named(
-    item: Any, folder: Path, known: dict[Path, tuple[ParameterFile, Sequence[str]]]
+    item: Any, folder: Path, known: Mapping[Path, tuple[ParameterFile, Sequence[str]]]
 ) -> tuple[ParameterFile, str]:
     if isinstance(item, ParameterFile):
         return item, ""
