@@ -96,7 +96,7 @@ def status() -> ServerStatus:
     )
 
 
-def known_ui_url() -> str:
+def known_ui() -> str:
     """Return the address of Prefect's UI as far as it is known, '' if it isn't: no server is started for it, or asked."""
     users = _users_url()
     recorded = process.recorded() if users is None else None

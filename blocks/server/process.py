@@ -213,11 +213,9 @@ def _launch(port: int, say: Callable[[str], None]) -> ServerProcess:
     try:
         _record_file().unlink(missing_ok=True)  # nobody else has the lock, so what it says is over
         database.prepare(folder, say)
-        variables = environment(folder, port, own_auth_string())
-        if database_file().exists():
-            variables |= block_types.settings(folder)
-        else:
+        if not database_file().exists():
             block_types.forget(folder)
+        variables = environment(folder, port, own_auth_string()) | block_types.settings(folder)
         if log.exists():
             log.replace(log.with_suffix(".log.old"))
         _record(process)  # before it lives, so that it is found though we were killed now
@@ -302,10 +300,8 @@ def _answers(process: ServerProcess, log: Callable[[str], None]) -> bool:
         patience *= 2  # a request can be lost, and a new one be answered; a slow server needs a patient one
         if not told:
             told = True
-            print(
-                f"Prefect's server does not answer; it is replaced in {_SECONDS_SILENT:g} s unless it does",
-                file=sys.stderr,
-            )
+            words = f"Prefect's server does not answer; it is replaced in {_SECONDS_SILENT:g} s unless it does"
+            print(words, file=sys.stderr)
         time.sleep(0.05)
     return False
 
