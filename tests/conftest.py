@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,16 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what lives until the end, here and in the processes that tests fork."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test that failed show what the server was at that did not answer and was replaced."""
+    report = yield
+    log = Path(os.environ.get("STEPWELL_HOME", "")) / "server" / "server.log.old"
+    if report.failed and log.exists():
+        report.sections.append(("Log of the server that was replaced", log.read_text(errors="replace")[-8000:]))
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)

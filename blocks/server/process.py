@@ -33,6 +33,7 @@ from stepwell.model.digests import digest
 _SECONDS_TO_START = 90.0
 _SECONDS_TO_ANSWER_ELSEWHERE = 15.0
 _SECONDS_TO_STOP = 10.0
+_SECONDS_TO_TELL = 0.2
 _SECONDS_SILENT = 30.0
 """After how long without an answer a living server is replaced; one that answers in less is slow."""
 
@@ -192,6 +193,7 @@ def _serves(process: ServerProcess, log: Callable[[str], None]) -> bool:
         if not process.alive:
             return False
         print("Replacing Prefect's server", file=sys.stderr)
+        _let_tell_its_work(process)
     else:
         # Told to whoever caused it, log or none: older processes that still use it are refused from now on.
         print("Replacing Prefect's running server, which does not ask for this home's password", file=sys.stderr)
@@ -292,10 +294,12 @@ def _answers(process: ServerProcess, log: Callable[[str], None]) -> bool:
     told = not silent
     if told:
         log("Waiting for Prefect's server")
+    patience = _SECONDS_SUSPICIOUS
     while process.alive and (left := deadline - time.monotonic()) > 0:
-        if process.trouble(min(left, _SECONDS_SILENT if told else _SECONDS_SUSPICIOUS)) is None:
+        if process.trouble(min(left, patience)) is None:
             _note_answer(process)
             return True
+        patience *= 2  # a request can be lost, and a new one be answered; a slow server needs a patient one
         if not told:
             told = True
             print(
@@ -313,6 +317,13 @@ def _has_answered(process: ServerProcess) -> bool:
 def _note_answer(process: ServerProcess) -> None:
     if not _has_answered(process):
         write_atomically(_folder() / "answered", process.started.encode())
+
+
+def _let_tell_its_work(process: ServerProcess) -> None:
+    """Have the hung server write what its threads are at into its log, which is kept beside that of the next one."""
+    with suppress(OSError):
+        os.kill(process.pid, signal.SIGUSR1)
+        time.sleep(_SECONDS_TO_TELL)
 
 
 def _terminate(process: ServerProcess) -> None:

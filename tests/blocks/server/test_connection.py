@@ -128,6 +128,7 @@ def test_server_that_lives_and_does_not_answer_is_replaced_after_the_stated_time
     assert {out.strip() for out, _ in told} == {f"{old['url']} {status(folder)['pid']}"}
     said = "".join(err for _, err in told)
     assert "it is replaced in 3 s" in said and said.count("Replacing") == 1
+    assert "most recent call first" in (folder / "home" / "server" / "server.log.old").read_text()  # what it was at
     assert servers(folder) == [status(folder)["pid"]] != [old["pid"]]
 
 
