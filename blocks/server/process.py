@@ -213,11 +213,7 @@ def _launch(port: int, say: Callable[[str], None]) -> ServerProcess:
     try:
         _record_file().unlink(missing_ok=True)  # nobody else has the lock, so what it says is over
         database.prepare(folder, say)
-        variables = environment(folder, port, own_auth_string())
-        if database_file().exists():
-            variables |= block_types.settings(folder)
-        else:
-            block_types.forget(folder)
+        variables = environment(folder, port, own_auth_string()) | block_types.settings(folder)
         if log.exists():
             log.replace(log.with_suffix(".log.old"))
         _record(process)  # before it lives, so that it is found though we were killed now
