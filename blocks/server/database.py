@@ -103,6 +103,8 @@ def prepare(folder: Path, log: Callable[[str], None]) -> None:
     found = _revision(folder)
     if not prefect.can_use(found):
         raise _too_old(folder, found, prefect)
+    if not found:
+        block_types.forget(folder)
     last = _read(folder / "versions.json").get(found, "")
     if found == prefect.head if prefect.head else last == prefect.version:
         (folder / "migration.json").unlink(missing_ok=True)

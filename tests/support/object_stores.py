@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
-import socket
 import subprocess
 import threading
 import uuid
@@ -81,12 +81,13 @@ def _s3(folder: Path) -> Iterator[Place]:
 @contextlib.contextmanager
 def _azure(folder: Path) -> Iterator[Place]:
     pytest.importorskip("adlfs")
-    program, port = azurite(), _free_port()
+    program = azurite()
     log = open(folder / "azurite.log", "wb")
-    more = ["--blobHost", "127.0.0.1", "--blobPort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
+    more = ["--blobHost", "127.0.0.1", "--blobPort", "0", "--inMemoryPersistence", "--skipApiVersionCheck"]
     server = subprocess.Popen([program, *more, "--disableTelemetry"], stdout=log, stderr=log, cwd=folder)
     try:
-        eventually(lambda: _listens(port) or server.poll() is not None)
+        port = eventually(lambda: _told_port(folder / "azurite.log") or server.poll() is not None)
+        assert server.poll() is None, (folder / "azurite.log").read_text()
         key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
         address = f"http://127.0.0.1:{port}/devstoreaccount1"
         text = f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={key};BlobEndpoint={address};"
@@ -173,12 +174,7 @@ def azurite() -> Path:
     return program
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _told_port(log: Path) -> str:
+    """Return the port that the emulator says it listens on, '' before it does."""
+    found = re.search(r"successfully listens on http://[^:]+:(\d+)\n", log.read_text())
+    return found.group(1) if found else ""

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import prefect_api
 import pytest
-from waiting import PATIENCE
+from document_rows import DocumentRows
 
 FIRST_SERVER = "STEPWELL_TEST_FIRST_SERVER"
 """The variable that names the folder with the files of the session's first server."""
@@ -88,20 +87,21 @@ _registered: dict[tuple[type, str], tuple[Any, Any]] = {}
 @contextmanager
 def own_workspace(server: str, letter: str) -> Iterator[Any]:
     """Provide a new workspace, which no command on all workspaces of the server visits after the block."""
-    workspace = _new_workspace(letter)
-    api = _api(server, prefect_api.auth())
+    rows = DocumentRows.of(server)
+    workspace = _new_workspace(letter, rows)
+    if rows is None:  # the first one of a server is made as users make theirs
+        rows = DocumentRows.of(server)
+    else:
+        rows.tell()
     yield workspace
-    with suppress(httpx.HTTPError):  # the server may have ended
-        api.delete(f"/block_documents/{workspace._block._block_document_id}")
+    if rows is not None:
+        with suppress(httpx.HTTPError, sqlite3.Error):  # the server may have ended
+            rows.remove(workspace._block)
+            rows.tell()
 
 
-@functools.cache
-def _api(server: str, auth: tuple[str, str]) -> httpx.Client:
-    return httpx.Client(base_url=server, auth=auth, trust_env=False, timeout=PATIENCE)
-
-
-def _new_workspace(letter: str) -> Any:
-    """Return a new workspace, asking the server neither again for the classes of its blocks nor for what earlier releases kept."""
+def _new_workspace(letter: str, rows: DocumentRows | None) -> Any:
+    """Return a new workspace, asking the server neither again for the classes of its blocks nor for documents of a name that is new."""
     from prefect.blocks.core import Block
 
     from stepwell import Workspace
@@ -121,6 +121,19 @@ def _new_workspace(letter: str) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Block, "register_type_and_schema", classmethod(register_once))
         patch.setattr(documents, "save_named", lambda block: documents.save(block, joined_name(*block.own_names)))
+        if rows is not None:
+            made: dict[tuple[Any, ...], Block] = {}
+
+            def insert(block: Block, name: str, *, overwrite: bool) -> None:
+                block.register_type_and_schema(_sync=True)
+                rows.add(block, name)
+                made[(type(block), *block.own_names)] = block
+
+            def find(*wanted: Any) -> Block | None:
+                return made[wanted].model_copy() if wanted in made else None
+
+            patch.setattr(documents, "_save", insert)
+            patch.setattr(documents, "load_named", find)
         return Workspace.create(f"{letter}-{uuid.uuid4().hex[:12]}")
 
 

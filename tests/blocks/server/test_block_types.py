@@ -34,6 +34,11 @@ def test_it_learns_of_them_when_its_database_is_replaced(folder: Path) -> None:
     assert not (folder / "memo_store.toml").exists()  # or Prefect would take the types for known
 
 
+def test_it_learns_of_them_when_its_database_is_gone(folder: Path) -> None:
+    database.prepare(folder, print)
+    assert block_types.settings(folder) == {}
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff", b"{}", b"[" * 100_000])
 def test_damaged_notes_count_for_nothing(folder: Path, content: bytes) -> None:
     (folder / "block_types.json").write_bytes(content)

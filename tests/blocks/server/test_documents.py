@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +10,10 @@ from contextlib import nullcontext, suppress
 from functools import partial
 
 import pytest
+from document_rows import DocumentRows
 from prefect.blocks.core import Block
 from prefect.exceptions import ObjectAlreadyExists
+from savings import own_workspace
 
 from stepwell import AmlCompute, ComputeTarget, DaskCompute, Dataset, Datastore, Environment, Model, Module, Pipeline
 from stepwell import PythonScriptStep, Workspace
@@ -293,3 +296,30 @@ def test_of_many_on_several_machines_who_create_a_workspace_or_module_one_does(s
     (workspace,) = [one for one in made if one is not None]
     made = all_at_once([lambda: tried(lambda: Module.create(workspace, "m", ""))] * 4)
     assert sum(one is not None for one in made) == 1
+
+
+def test_a_workspace_that_tests_write_past_the_server_is_as_one_that_it_was_asked_for(server):
+    """The tests' own workspaces are rows of its database, and no less than that."""
+
+    def documents_of(workspace):
+        wanted = {"include_secrets": True, "block_documents": {"name": {"like_": workspace.name}}}
+        with documents.client() as api:
+            found = api.request("POST", "/block_documents/filter", json=wanted).json()
+        assert len(found) == 3
+        own = ("id", "created", "updated", "name")
+        lasting = [{name: value for name, value in one.items() if name not in own} for one in found]
+        text = json.dumps(sorted(lasting, key=lambda one: one["data"]["name"]))
+        block = workspace._block
+        for made_up in (*(one["name"] for one in found), block.name, block.store_id, block.folders_id):
+            text = text.replace(made_up, "-")
+        return json.loads(text)
+
+    with own_workspace(server, "w"):  # whoever is the first one of a server is asked for
+        pass
+    with own_workspace(server, "w") as past:
+        assert DocumentRows.of(server) is not None
+        asked = Workspace.create(f"w-{uuid.uuid4().hex[:12]}")
+        assert past.name in Workspace.list() and set(past.datastores) == set(asked.datastores)
+        assert documents_of(past) == documents_of(asked)
+        assert Workspace.get(past.name)._block._block_document_id == past._block._block_document_id
+    assert past.name not in Workspace.list()

@@ -52,6 +52,7 @@ def hanging(project, server, monkeypatch):
         monkeypatch.setattr(served, "SECONDS_WITHOUT_ANSWER", 1.0)
 
     yield pipeline, flag, hurry, pid
+    flag.unlink(missing_ok=True)  # whatever is still at work stops it no more
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGCONT)
 
