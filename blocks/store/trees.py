@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import json
 import os
 import tempfile
 import weakref
@@ -25,7 +24,7 @@ from stepwell.blocks.system.living import Owner
 from stepwell.blocks.system.modes import share
 from stepwell.errors import StoreException
 from stepwell.model.digests import encode
-from stepwell.model.regular_files import read_bytes
+from stepwell.model.regular_files import read_bytes, regular_only
 from stepwell.model.tree import DigestFile, Tree, scan
 
 _NAMED = 3
@@ -159,16 +158,15 @@ class Trees(NotShared):
         """Save what the tree consists of, for explanations later on."""
         path = fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
         if not path.exists():
-            write_atomically(path, encode(tree.to_json()))
+            write_atomically(path, tree.parts())
 
     def manifest(self, tree: str) -> Tree | None:
         """Return what the tree consists of, or None if that is not known or damaged."""
         for root in self._roots:
             path = fan_out(root / "manifests", tree).with_suffix(".json")
             with suppress(OSError):
-                data = read_bytes(path)
-                with suppress(ValueError, TypeError, RecursionError):
-                    found = Tree.from_json(json.loads(data))
+                with open(path, "rb", opener=regular_only) as stream, suppress(ValueError, TypeError, RecursionError):
+                    found = Tree.read(stream)
                     if found.digest == tree:
                         return found
                 path.unlink()  # so that it is written anew

@@ -42,7 +42,8 @@ from stepwell.errors import DatastoreException
 from stepwell.model.digests import encode, file_digest
 from stepwell.model.records import StepRecord
 from stepwell.model.regular_files import regular_only
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Tree
+from stepwell.model.trees.entries import Entry
 
 _FORMAT = 1
 _AT_ONCE = 8
