@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.blocks.store.runs.words import GONE, Gone, Subject, told_facts, words_of
+from stepwell.blocks.store.runs.words import GONE, Subject, told_facts, words_of
 from stepwell.blocks.system.files import remove
-from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import DatastoreException, ExperimentExecutionException, ModelPathNotFoundException
 from stepwell.flows.public.model import Model
 from stepwell.flows.runs.elsewhere.finding import bring_steps, renew
-from stepwell.flows.runs.elsewhere.saying import hear_now, say
+from stepwell.flows.runs.elsewhere.host_logs import HostLog
+from stepwell.flows.runs.elsewhere.saying import hear_now
 from stepwell.flows.runs.states import fetch_status
-from stepwell.flows.runs.summary import FINAL, OWN, RunSummary, summarize
-from stepwell.model.redaction import here, redacted
-from stepwell.script.events import FOLDERS
-from stepwell.script.log import FolderLog
+from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
+from stepwell.model.redaction import here
 from stepwell.script.run import Run
 
 if TYPE_CHECKING:
     from stepwell.flows.public.pipeline_run import PipelineRun
-    from stepwell.script.metrics import Scope
 
 Marks = str | Mapping[str, Any] | None
 """What runs are chosen by: a name, or names and their values."""
@@ -54,72 +51,6 @@ class Named(NamedTuple):
 
     workspace: BaseWorkspace
     name: str
-
-
-class _HostLog(FolderLog):
-    """What the run has of itself, and what its steps' scripts logged for it; what is added goes to the run's own folder."""
-
-    is_of_step = False
-
-    def __init__(self, folder: RunFolder, workspace: BaseWorkspace) -> None:
-        super().__init__(str(folder.path / OWN))
-        self._folder, self._workspace = folder, workspace
-        self._gathered: dict[Subject, str | Gone | None] | None = None
-
-    @property
-    def context(self) -> dict[str, Any]:
-        """What the run was submitted with."""
-        facts = self._folder.facts()
-        return {f"parent_{name}": redacted(facts.get(name, {}), here().redact) for name in ("tags", "properties")}
-
-    def events(self) -> list[dict[str, Any]]:
-        """Return what was logged for the run so far, the oldest first."""
-        summary = summarize(self._folder)
-        found = [*summary.events, *(event for step in summary.steps for event in step.events)]
-        return sorted(found, key=lambda event: float(event["time"]))
-
-    def append(self, event: dict[str, Any]) -> None:
-        """Append an event to the run's own log; what somebody else than the run's own process marks it with is said of it."""
-        if event["type"] in ("tag", "untag") and not self._is_its_process():
-            said = self.masked(event)
-            self.say({Subject("tag", said["name"]): GONE if event["type"] == "untag" else said["value"]})
-            return
-        make_folder(self._folder.path / OWN)
-        super().append(event)
-
-    def say(self, said: Mapping[Subject, str | Gone | None]) -> None:
-        """Say it of the run, at once or with all that is gathered."""
-        if self._gathered is None:
-            say(self._workspace, self._folder, said)
-        else:
-            self._gathered |= said
-
-    @contextmanager
-    def together(self) -> Iterator[None]:
-        """Say all that is said within the block at its end, as one; nothing of it if that fails."""
-        if self._gathered is not None:
-            yield
-            return
-        self._gathered = {}
-        try:
-            yield
-            if self._gathered:
-                say(self._workspace, self._folder, self._gathered)
-        finally:
-            self._gathered = None
-
-    def _is_its_process(self) -> bool:
-        facts = self._folder.facts()
-        return facts.get("kind") == "interactive" and facts.get("pid") == os.getpid() and self._folder.is_alive()
-
-    def place(self, scope: Scope, name: str) -> str:
-        """Return the path of a kept file: the run's own, or one that a step's script kept for it."""
-        places = [self._folder.path / OWN, *(step.folder(self._folder) / "control" for step in self._steps())]
-        paths = [str(place / FOLDERS[scope] / name) for place in places]
-        return next((path for path in paths[1:] if os.path.lexists(path)), paths[0])
-
-    def _steps(self) -> Iterable[Any]:
-        return [step for step in summarize(self._folder).steps if step.step_run_id]
 
 
 ENDED = (*FINAL, "Completed")
@@ -172,10 +103,8 @@ class HostRun(Run):
         self._experiment = experiment
         self.workspace = experiment.workspace
         self.folder = RunFolder(self.workspace.run_place.run_folder(run_id))
-        self._words = _HostLog(self.folder, self.workspace)
+        self._words = HostLog(self.folder, self.workspace)
         super().__init__(self._words, run_id, "parent")
-
-    # What it is -----------------------------------------------------------------------------------------------------
 
     @property
     def experiment(self) -> ExperimentLike:  # type: ignore[override]  # (that of a script knows less)
@@ -296,14 +225,11 @@ class HostRun(Run):
             tags: Tags to set.
         """
         told = {Subject("name"): display_name, Subject("note"): description}
-        redact = here().redact
         with self._words.together():
-            self._words.say({of: redact(text) if text else GONE for of, text in told.items() if text is not None})
+            self._words.say(
+                {of: here().redact(text) if text else GONE for of, text in told.items() if text is not None}
+            )
             self.set_tags(tags or {})
-
-    def _said_together(self) -> AbstractContextManager[None]:
-        """Say all that is said of the run within the block as one: all of it or nothing."""
-        return self._words.together()
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Set several tags, as text, all of them at once; others stay.
@@ -330,13 +256,12 @@ class HostRun(Run):
             super().remove_tags(tags)
 
     def get_tags(self) -> dict[str, Any]:
-        """Return all tags: those that the run was submitted with, that its scripts set, and that people on any machine set.
+        """Return all tags: of its submission, of its scripts, and of people on any machine, as names and values.
 
         Returns:
-            Names of tags and their values.
+            The tags.
         """
-        with suppress(DatastoreException):
-            hear_now(self.workspace, self.folder)
+        self._told()
         return super().get_tags()
 
     def get_secret(self, name: str) -> str:

@@ -14,61 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.store.runs.words import GONE, Subject
-from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import UserErrorException
 from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.pages.notebook import step_html
 from stepwell.flows.public.host_run import Marks
 from stepwell.flows.runs.cancel import cancel_step
-from stepwell.flows.runs.elsewhere.saying import say
+from stepwell.flows.runs.elsewhere.host_logs import StepLog
 from stepwell.flows.runs.summary import StepSummary, added_to
-from stepwell.script.events import FOLDERS
-from stepwell.script.log import FolderLog
 from stepwell.script.run import Run
 
 if TYPE_CHECKING:
     from stepwell.flows.public.host_run import ExperimentLike
     from stepwell.flows.public.pipeline_run import PipelineRun
-    from stepwell.script.metrics import Scope
 
 _LOGS = ("70_driver_log.txt", "stderr.txt", "stdout.txt")
-
-
-class _StepLog(FolderLog):
-    """What a step's script logged; what is added goes to the folder of the run that it is a step of."""
-
-    is_of_step = False
-
-    def __init__(self, step: StepDetails, step_id: str) -> None:
-        super().__init__(str(step.added))
-        self._step, self._step_id = step, step_id
-
-    @property
-    def context(self) -> dict[str, Any]:
-        """The empty context: there is no script to ask for more."""
-        return {}
-
-    def events(self) -> list[dict[str, Any]]:
-        """Return what was logged for the step so far."""
-        return list(self._step.current().events)
-
-    def append(self, event: dict[str, Any]) -> None:
-        """Append an event to what was added; a mark is said of the step, wherever its run is or was at work."""
-        if event["type"] in ("tag", "untag"):
-            said = self.masked(event)
-            word = GONE if event["type"] == "untag" else said["value"]
-            subject = Subject("tag", said["name"], self._step_id)
-            say(self._step.parent.workspace, self._step.parent.folder, {subject: word})
-            return
-        make_folder(self._step.added)
-        super().append(event)
-
-    def place(self, scope: Scope, name: str) -> str:
-        """Return the path of a kept file: one that the script kept, or one that was added."""
-        made = self._step.folder / "control" / FOLDERS[scope] / name
-        return str(made) if self._step.id and os.path.lexists(made) else super().place(scope, name)
 
 
 @checked
@@ -87,7 +47,7 @@ class StepDetails(Run):
     def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
         self._run = run
         self._summary = summary
-        super().__init__(_StepLog(self, summary.id), summary.step_run_id)
+        super().__init__(StepLog(self, summary.id), summary.step_run_id)
 
     if TYPE_CHECKING:
 

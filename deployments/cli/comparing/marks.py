@@ -42,7 +42,7 @@ def tag(
         raise UserErrorException(
             f"The run has no tag {lost[0]!r}", {"tags": ", ".join(known) or "none"}, "Correct the name."
         )
-    with warned_on_stderr(), found._said_together():  # noqa: SLF001  (the SDK's methods say one thing each)
+    with warned_on_stderr(), found._words.together():  # noqa: SLF001  (the SDK's methods say one thing each)
         found.set_tags(given)
         found.remove_tags(removed)
     for name, value in tags_of(found.summary()).items():

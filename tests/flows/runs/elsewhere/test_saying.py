@@ -102,7 +102,7 @@ def test_what_is_said_while_the_datastore_is_away_is_told_later(run, shared, mac
 
 def test_all_of_it_is_said_or_nothing(run, shared):
     found = find_run(run.run_id, shared.workspace.name)
-    with pytest.raises(ValueError, match="stop"), found._said_together():
+    with pytest.raises(ValueError, match="stop"), found._words.together():
         found.tag("half")
         raise ValueError("stop")
     assert found.get_tags() == {"stage": "script"}
