@@ -83,6 +83,10 @@ class Driver(Protocol):
         """Remove the objects; those that are not there are fine."""
         ...
 
+    def remove_drafts(self, before: float, *, dry_run: bool) -> int:
+        """Remove what writers that were killed left since before that time by the storage's clock, and return how many things that were."""
+        ...
+
     def now(self) -> float:
         """Return what the storage's own clock tells."""
         ...

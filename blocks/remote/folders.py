@@ -102,6 +102,20 @@ class Folder:
             with suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(self._path(name))
 
+    def remove_drafts(self, before: float, *, dry_run: bool) -> int:
+        """Remove drafts of files and of folders that writers left since before that time, and return how many there were."""
+        count = 0
+        for folder, folders, files in os.walk(self.root):
+            self._traffic.count(1)
+            for name, remove in (*((one, os.unlink) for one in files), *((one, os.rmdir) for one in folders)):
+                place = f"{folder}/{name}"
+                with suppress(OSError):
+                    if name.startswith(_DRAFT) and os.lstat(place).st_mtime < before:
+                        if not dry_run:
+                            remove(place)
+                        count += 1
+        return count
+
     def now(self) -> float:
         """Return the time that the file system gives a new file: that of its server, where it has one."""
         self._traffic.count(1)

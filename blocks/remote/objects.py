@@ -36,6 +36,9 @@ SECONDS = 30.0
 
 _SHOWN = {"endpoint_url", "account_name", "account_host", "host", "username", "region_name"}
 _SHORTEST_SECRET = 6
+_TRIED = ("probe-", "clock-")
+"""Objects at which a guarantee is tried, or the clock read; gone a moment later, unless whoever tried it was killed."""
+
 _PROBED_FOR = 7 * 86400.0
 _KINDS: dict[str, type[Folder | S3Bucket | AzureContainer | SftpFolder | AnyFilesystem]] = {
     **dict.fromkeys(("file", "local"), Folder),
@@ -148,6 +151,13 @@ class RemoteObjects:
         known = [_checked(name) for name in names]
         if known:
             self._done(lambda driver: driver.delete(known))
+
+    def remove_leftovers(self, before: float, *, dry_run: bool = False) -> int:
+        """Remove what writers that were killed left since before that time, by the storage's clock, and return how many things that were."""
+        tried = [entry.name for kind in _TRIED for entry in self.list(kind) if 0 < entry.modified < before]
+        if not dry_run:
+            self.delete(tried)
+        return len(tried) + self._done(lambda driver: driver.remove_drafts(before, dry_run=dry_run))
 
     def now(self) -> float:
         """Return what the storage's own clock tells, in seconds since 1970."""

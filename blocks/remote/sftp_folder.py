@@ -103,6 +103,27 @@ class SftpFolder:
             with suppress(FileNotFoundError):
                 self._ask().remove(self._path(name))
 
+    def remove_drafts(self, before: float, *, dry_run: bool) -> int:
+        """Remove drafts of files and of folders that writers left since before that time, and return how many there were."""
+        return self._remove_drafts(self._root, before, dry_run)
+
+    def _remove_drafts(self, folder: str, before: float, dry_run: bool) -> int:
+        count = 0
+        try:
+            found = self._ask().listdir_attr(folder)
+        except FileNotFoundError:
+            return 0
+        for status in found:
+            place, is_folder = f"{folder}/{status.filename}", modes.S_ISDIR(status.st_mode)
+            if not status.filename.startswith(_DRAFT):
+                count += self._remove_drafts(place, before, dry_run) if is_folder else 0
+            elif status.st_mtime < before:
+                with suppress(OSError):
+                    if not dry_run:
+                        (self._ask().rmdir if is_folder else self._ask().remove)(place)
+                    count += 1
+        return count
+
     def now(self) -> float:
         """Return the time that the server gives a new file."""
         draft = f"{self._root}/{_DRAFT}{os.urandom(8).hex()}"

@@ -9,7 +9,7 @@ import shlex
 import threading
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -217,13 +217,13 @@ class RunFolder:
         known = isinstance(found, dict) and all(_fits(name, found.get(name), _HEARD_TYPES) for name in _HEARD_TYPES)
         return found if known else {}
 
-    def note_heard(self, machine: str, state: str, silent: float, *, distrust: str = "", key_id: str = "") -> None:
+    def note_heard(self, machine: str, state: str, silent: float, more: Mapping[str, Any] | None = None) -> None:
         """Note that the folder is a copy of what another machine tells of its run, and for how long that has been silent.
 
-        `distrust`: why that is not to be believed; `key_id`: what signed it.
+        `more`, where it is known: `distrust`, why that is not to be believed; `key_id`, what signed it; how far it tells.
         """
         facts = {"machine": machine, "state": state, "silent": min(silent, 1e10), "seen": time.time()}
-        facts |= {name: text for name, text in (("distrust", distrust), ("key_id", key_id)) if text}
+        facts |= {name: fact for name, fact in (more or {}).items() if fact}
         write_atomically(self.path / HEARD, json.dumps(facts).encode())
 
     def take_over(self) -> None:

@@ -16,6 +16,8 @@ from stepwell.errors import UserErrorException, WorkspaceException
 Role = Literal["writer", "ci"]
 ROLES: tuple[Role, ...] = ("writer", "ci")
 _SECONDS = 30.0
+_MOST_UNKNOWN = 20
+"""Keys that the workspace doesn't know for which Prefect is asked in that time: whoever can write to a datastore can name any number of them."""
 
 
 class TrustedKeyBlock(documents.DatedBlock, documents.NamedBlock):
@@ -41,6 +43,7 @@ class TrustedKeys:
         self._workspace = workspace
         self._roles = roles
         self._known: dict[str, TrustedKeyBlock] = {}
+        self._unknown: set[str] = set()
         self._read_at = -_SECONDS
 
     def own(self) -> HomeKey:
@@ -82,9 +85,13 @@ class TrustedKeys:
         return ""
 
     def _find(self, key_id: str) -> TrustedKeyBlock | None:
-        if time.monotonic() - self._read_at > _SECONDS or key_id not in self._known:
+        is_old = time.monotonic() - self._read_at > _SECONDS
+        if is_old or not (key_id in self._known or key_id in self._unknown or len(self._unknown) >= _MOST_UNKNOWN):
             self._known = {block.key_id: block for block in keys_of(self._workspace)}
-            self._read_at = time.monotonic()
+            if is_old:
+                self._unknown, self._read_at = set(), time.monotonic()
+            if key_id not in self._known:
+                self._unknown.add(key_id)
         return self._known.get(key_id)
 
 

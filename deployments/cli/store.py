@@ -106,6 +106,8 @@ def _collect_shared(name: str, days: float, dry_run: bool) -> None:
         print(f"{word} {report.records} results and {report.trees} folders, {_size(report.bytes)}, from {place}")
         if report.condemned:
             print(f"{report.condemned} files that nothing names go with a collection in a day or later")
+        if report.leftovers:
+            print(f"{word} {report.leftovers} drafts of writers that were killed")
         if report.not_understood:
             print(f"Kept {report.not_understood} records that can't be understood")
         if report.held_back:

@@ -17,8 +17,8 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import DatastoreException, ExperimentExecutionException, ModelPathNotFoundException
 from stepwell.flows.public.model import Model
-from stepwell.flows.runs.elsewhere.added_logs import RunLog
 from stepwell.flows.runs.elsewhere.finding import bring_steps, renew
+from stepwell.flows.runs.elsewhere.host_logs import HostLog
 from stepwell.flows.runs.elsewhere.saying import hear_now
 from stepwell.flows.runs.states import fetch_status
 from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
@@ -103,10 +103,8 @@ class HostRun(Run):
         self._experiment = experiment
         self.workspace = experiment.workspace
         self.folder = RunFolder(self.workspace.run_place.run_folder(run_id))
-        self._words = RunLog(self.folder, self.workspace)
+        self._words = HostLog(self.folder, self.workspace)
         super().__init__(self._words, run_id, "parent")
-
-    # What it is -----------------------------------------------------------------------------------------------------
 
     @property
     def experiment(self) -> ExperimentLike:  # type: ignore[override]  # (that of a script knows less)
@@ -226,9 +224,11 @@ class HostRun(Run):
             description: What it is.
             tags: Tags to set.
         """
-        told, redact = {Subject("name"): display_name, Subject("note"): description}, here().redact
+        told = {Subject("name"): display_name, Subject("note"): description}
         with self._words.together():
-            self._words.say({of: redact(text) if text else GONE for of, text in told.items() if text is not None})
+            self._words.say(
+                {of: here().redact(text) if text else GONE for of, text in told.items() if text is not None}
+            )
             self.set_tags(tags or {})
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
@@ -256,13 +256,12 @@ class HostRun(Run):
             super().remove_tags(tags)
 
     def get_tags(self) -> dict[str, Any]:
-        """Return all tags: those that the run was submitted with, that its scripts set, and that people on any machine set.
+        """Return all tags: of its submission, of its scripts, and of people on any machine, as names and values.
 
         Returns:
-            Names of tags and their values.
+            The tags.
         """
-        with suppress(DatastoreException):
-            hear_now(self.workspace, self.folder)
+        self._told()
         return super().get_tags()
 
     def get_secret(self, name: str) -> str:

@@ -20,7 +20,7 @@ from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.pages.notebook import step_html
 from stepwell.flows.public.host_run import Marks
 from stepwell.flows.runs.cancel import cancel_step
-from stepwell.flows.runs.elsewhere.added_logs import StepLog
+from stepwell.flows.runs.elsewhere.host_logs import StepLog
 from stepwell.flows.runs.summary import StepSummary, added_to
 from stepwell.script.run import Run
 
@@ -47,7 +47,7 @@ class StepDetails(Run):
     def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
         self._run = run
         self._summary = summary
-        super().__init__(StepLog(run.workspace, run.folder, summary, self.current), summary.step_run_id)
+        super().__init__(StepLog(self, summary.id), summary.step_run_id)
 
     if TYPE_CHECKING:
 

@@ -66,6 +66,7 @@ class SharedRuns:
     ) -> None:
         self.objects, self.read_only = objects, read_only
         self._folder, self._keys = folder, keys
+        self._beats: dict[str, float] = {}
         self.words = SharedWords(objects, folder, keys)
 
     # Telling ----------------------------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ class SharedRuns:
             "machine": machine(),
             "state": state or str(run.status().get("status", "NotStarted")),
             "sequence": len(journal),
-            "heartbeat": time.time(),
+            "heartbeat": self._beat(run.run_id),
             "facts": run.facts(),
             "parts": parts,
             "digests": [_digest(journal[start:end]) for start, end in pairwise([0, *parts])],
@@ -105,6 +106,11 @@ class SharedRuns:
         name = _head_name(run.run_id)
         self.objects.put(name, signed_document(name, json.dumps(head, separators=(",", ":")).encode(), self._keys))
         return parts
+
+    def _beat(self, run_id: str) -> float:
+        """Return the time, later than the last one that this process told of the run, whatever became of the clock."""
+        self._beats[run_id] = max(time.time(), self._beats.get(run_id, 0.0) + 0.001)
+        return self._beats[run_id]
 
     def tell_step(self, run: RunFolder, step_run_id: str) -> None:
         """Write what a step that has ended left: what is shown of it, and apart the files that it kept."""
@@ -174,10 +180,11 @@ class SharedRuns:
         head, distrust, key_id = self._read_head(run_id)
         if head is None or (_is_own(run) and (distrust or head["machine"].get("id") == machine()["id"])):
             return bool(known)
-        if distrust and known.get("key_id"):  # what somebody wrote over what was believed
+        if known.get("key_id") and (distrust or _is_older(head, known)):  # put over, or back, by somebody
             return True
         entry = self.objects.stat(name) if head["state"] not in ENDED else None
         silent = max(0.0, self.objects.now() - entry.modified) if entry is not None and entry.modified else 0.0
+        silent = max(silent, _unchanged_for(head, known))
         return self._keep(run, head, silent, distrust, key_id) or bool(known)
 
     def bring_step(self, run_id: str, step_run_id: str, *, files: bool = False) -> None:
@@ -274,7 +281,16 @@ class SharedRuns:
             journal += part
         make_folder(run.path)
         write_atomically(run.path / "journal.jsonl", journal + head["tail"].encode(errors="replace"))
-        run.note_heard(str(head["machine"].get("name", "")), head["state"], silent, distrust=distrust, key_id=key_id)
+        heard = run.heard()
+        is_same = bool(heard) and heard.get("heartbeat") == _number(head.get("heartbeat"))
+        more = {
+            "key_id": key_id,
+            "distrust": distrust,
+            "sequence": _number(head.get("sequence")),
+            "heartbeat": _number(head.get("heartbeat")),
+            "since": heard.get("since", time.time()) if is_same else time.time(),
+        }
+        run.note_heard(str(head["machine"].get("name", "")), head["state"], silent, more)
         if run.facts() != head["facts"]:
             write_atomically(run.path / "run.json", json.dumps(head["facts"]).encode())
         return True
@@ -316,6 +332,23 @@ def _head(data: bytes | None) -> dict[str, Any] | None:
             fits = all(isinstance(found.get(name), kind) for name, kind in kinds.items())
             return found if fits and isinstance(found.get("digests", []), list) else None
     return None
+
+
+def _is_older(head: dict[str, Any], known: dict[str, Any]) -> bool:
+    """Return whether the head was written before one that was heard already: it tells no more, at an earlier time."""
+    tells_no_more = _number(head.get("sequence")) <= _number(known.get("sequence"))
+    return tells_no_more and _number(head.get("heartbeat")) < _number(known.get("heartbeat"))
+
+
+def _unchanged_for(head: dict[str, Any], known: dict[str, Any]) -> float:
+    """Return for how long the same heartbeat has been heard: who only writes the head again is no sign of life."""
+    if known.get("heartbeat") != _number(head.get("heartbeat")) or not _number(known.get("since")):
+        return 0.0
+    return max(0.0, time.time() - _number(known["since"]))
+
+
+def _number(told: Any) -> float:
+    return float(told) if isinstance(told, (int, float)) and not isinstance(told, bool) and 0 <= told < 1e15 else 0.0
 
 
 def _packed(folder: Path, names: list[str]) -> bytes:

@@ -40,7 +40,7 @@ _DELETED_AT_ONCE = 500
 class Collected:
     """What was removed of the shared store, what is condemned and goes later, and how many objects nobody understands.
 
-    `held_back`: why bytes could not be judged, '' if they could.
+    `leftovers`: what writers that were killed had not put in its place. `held_back`: why bytes could not be judged, '' if they could.
     """
 
     records: int = 0
@@ -49,6 +49,7 @@ class Collected:
     condemned: int = 0
     not_understood: int = 0
     held_back: str = ""
+    leftovers: int = 0
 
 
 @dataclass
@@ -106,11 +107,14 @@ def _collect(objects: RemoteObjects, claimed: set[str], days: float, grace: floa
     dead = _mark_records(
         objects, marks, lambda entry: entry.modified < now - days * _DAY and _key_of(entry) not in used
     )
+    outdated += [entry.name for entry in objects.list("bundles/") if entry.modified < now - days * _DAY]
     if not dry_run:
         _remove(objects, [*dead, *outdated])
+    leftovers = objects.remove_leftovers(now - grace, dry_run=dry_run)
     if marks.newer:
         reason = f"{marks.newer} records have a format of a newer version, which may need any of the bytes"
-        return Collected(len(_records(dead)), not_understood=marks.not_understood, held_back=reason)
+        kept = marks.not_understood
+        return Collected(len(_records(dead)), not_understood=kept, held_back=reason, leftovers=leftovers)
     going = {entry.name: entry for entry in _unnamed(objects, marks)}
     condemned = condemned_since(objects)
     since = {name: _since(entry, condemned.get(name), now) for name, entry in going.items()}
@@ -126,6 +130,7 @@ def _collect(objects: RemoteObjects, claimed: set[str], days: float, grace: floa
         bytes=sum(going[name].size for name in gone),
         condemned=len(going) - len(gone),
         not_understood=marks.not_understood,
+        leftovers=leftovers,
     )
 
 

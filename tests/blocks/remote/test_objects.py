@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from far_away import ftp_server
@@ -230,3 +231,23 @@ class TestSharedFolder:
         os.chown(tmp_path, -1, 4321)
         RemoteObjects(f"file://{tmp_path}").put("a/b", b"")
         assert {path.stat().st_gid for path in tmp_path.rglob("*")} == {4321}
+
+
+def test_what_killed_writers_left_is_removed_once_it_is_old(opened, at, request):
+    objects = opened()
+    objects.put("a/b", b"1")
+    objects.put("probe-0123456789abcdef", b"first")
+    drafts = 0
+    if at.kind in ("folder", "sftp"):
+        top = Path(at.url.partition("://")[2].removeprefix("127.0.0.1"), request.node.originalname)
+        (top / "a" / ".draft-1").write_bytes(b"half")
+        (top / ".draft-2").mkdir()
+        drafts = 2
+    now = objects.now()
+    assert objects.remove_leftovers(now - 3600) == 0
+    assert objects.remove_leftovers(now + 3600, dry_run=True) == drafts + 1
+    assert objects.remove_leftovers(now + 3600) == drafts + 1
+    assert objects.remove_leftovers(now + 3600) == 0
+    assert [entry.name for entry in objects.list("")] == ["a/b"]
+    if drafts:
+        assert not (top / "a" / ".draft-1").exists() and not (top / ".draft-2").exists()

@@ -103,3 +103,19 @@ def test_a_role_that_there_is_not_is_refused(name):
     key = TrustedKeys(name).own()
     with pytest.raises(UserErrorException, match="no role 'admin'"):
         change_key(name, key.key_id, role="admin")
+
+
+def test_keys_that_nobody_knows_cost_no_look_each(name, another_home, monkeypatch):
+    ours = TrustedKeys(name)
+    key = ours.own()
+    looks = []
+    real = trusted_keys.keys_of
+    monkeypatch.setattr(trusted_keys, "keys_of", lambda workspace: looks.append(workspace) or real(workspace))
+    for number in range(100):
+        for _ in range(3):
+            assert "doesn't know" in ours.distrust(f"{number:016x}")
+    assert len(looks) <= 20
+    assert ours.distrust(key.key_id) == ""
+    theirs = another_home(lambda: TrustedKeys(name).own())
+    monkeypatch.setattr(trusted_keys, "_SECONDS", -1.0)
+    assert ours.distrust(theirs.key_id) == "", "after a while it is asked again"

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 from prefect import flow
-from object_stores import KINDS, place
+from far_away import ftp_server
+from object_stores import KINDS, Place, place
 from projects import Project
 
 from stepwell import Datastore, Model, PipelineData, Workspace
@@ -17,10 +18,14 @@ from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.server import process
 from stepwell.blocks.server.connection import client_settings
 from stepwell.blocks.store.runs import telling
+from stepwell.blocks.store.runs.words import Subject
 from stepwell.blocks.store.shared import uploads
 from stepwell.blocks.store.shared.shared_store import SharedStore
 from stepwell.blocks.system import living
 from stepwell.blocks.workspace import workspace_store
+from stepwell.deployments.lookup.runs import find_run
+from stepwell.flows.public.pipeline_run import all_runs
+from stepwell.flows.runs.elsewhere.saying import say
 
 
 SIZE = 100_000
@@ -243,3 +248,31 @@ def test_a_machine_may_only_read_or_not_share_at_all(team, monkeypatch):
     project = team.on("machine-a")
     assert project.run(team.pipeline()).headline == "Finished: 2 ran, 0 shared, 0 waiting"
     assert list(project.workspace.store.remote.known_keys()) == []
+
+
+@pytest.fixture
+def ftp_team(server, tmp_path, monkeypatch):
+    pytest.importorskip("pyftpdlib")
+    with ftp_server(tmp_path / "served") as url:
+        at = Place("ftp", f"{url}data", {"username": "u", "password": "hidden"})
+        with team_at("folder", server, tmp_path, monkeypatch):
+            yield Team(tmp_path, monkeypatch, at)
+
+
+def test_by_ftp_results_runs_logs_and_words_of_one_machine_are_had_on_the_other(ftp_team, tmp_path):
+    project = ftp_team.on("machine-a")
+    made = project.run(ftp_team.pipeline())
+    assert made.headline == "Finished: 2 ran, 2 shared, 0 waiting"
+    project = ftp_team.on("machine-b")
+    (run,) = all_runs(project.workspace)
+    assert (run.id, run.get_status(), run.folder.machine_name) == (made.run_id, "Finished", "user@machine-a")
+    assert [step.get_job_log() is not None for step in run.get_steps()] == [True, True]
+    say(project.workspace, run.folder, {Subject("tag", "best"): None})
+    assert project.run(ftp_team.pipeline()).headline.startswith("Finished: 2 reused (2 from user@machine-a)")
+    assert project.run(ftp_team.pipeline(outputs=3)).headline.startswith(
+        "Finished: 1 ran, 2 reused (2 from user@machine-a)"
+    )
+    assert run.download(tmp_path / "copies") == 2
+    ftp_team.on("machine-a")
+    assert project.run(ftp_team.pipeline(outputs=3)).headline.startswith("Finished: 3 reused (1 from user@machine-b)")
+    assert find_run(made.run_id, project.workspace.name).get_tags() == {"best": None}

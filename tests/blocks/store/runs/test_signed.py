@@ -146,3 +146,69 @@ def test_a_part_of_a_journal_that_was_changed_makes_no_copy(machine, monkeypatch
     assert seen(machine("b")) is None
     shared.objects.put(part, real)
     assert seen(machine("b")) == ("", "said")
+
+
+def test_an_earlier_head_that_somebody_puts_back_is_not_heard(machine, tmp_path):
+    shared = machine("a")
+    run = told(shared, state="Running")
+    head = tmp_path / "shared" / HEAD
+    earlier = head.read_bytes()
+    run.append({"at": "t", "step": "b", "status": "running"})
+    shared.tell(run, [])
+    there, copy = machine("b"), RunFolder(machine("b")._folder / RUN)
+    assert there.bring(RUN) and "b" in copy.steps()
+    head.write_bytes(earlier)
+    assert there.bring(RUN) and "b" in copy.steps()
+    machine("a")
+    shared.tell(run, [])
+    machine("b")
+    assert there.bring(RUN) and "b" in copy.steps()
+
+
+def test_who_writes_a_head_again_is_no_sign_of_life(machine, tmp_path, monkeypatch):
+    told(machine("a"), state="Running")
+    there, copy = machine("b"), RunFolder(machine("b")._folder / RUN)
+    there.bring(RUN)
+    assert copy.is_alive()
+    real = shared_runs.time.time
+    monkeypatch.setattr("time.time", lambda: real() + 130.0)
+    (tmp_path / "shared" / HEAD).write_bytes((tmp_path / "shared" / HEAD).read_bytes())  # now, by the store's clock
+    there.bring(RUN)
+    assert copy.silent_seconds() >= 130.0 and not copy.is_alive()
+    machine("a").tell(RunFolder(machine("a")._folder / RUN), [])
+    machine("b")
+    there.bring(RUN)
+    assert copy.is_alive()
+
+
+def test_a_clock_that_is_put_back_tells_on(machine, monkeypatch):
+    shared = machine("a")
+    run = told(shared, state="Running")
+    there = machine("b")
+    there.bring(RUN)
+    machine("a")
+    real = shared_runs.time.time
+    monkeypatch.setattr("time.time", lambda: real() - 3600.0)
+    shared.tell(run, [])
+    machine("b")
+    heard = RunFolder(there._folder / RUN).heard()["heartbeat"]
+    there.bring(RUN)
+    assert RunFolder(there._folder / RUN).heard()["heartbeat"] > heard
+
+
+def test_what_is_said_of_a_run_at_work_is_told_by_it(machine):
+    from stepwell.blocks.store.runs.words import Subject, say, words_of
+
+    shared = machine("a" * 16)
+    run = RunFolder(shared._folder / RUN)
+    run.describe({"id": RUN, "created": 5.0})
+    run.append({"at": "t", "status": "Running"})
+    teller = Teller(run, shared)
+    teller._tell(last=False)
+    say(run, {Subject("note"): "look"}, lambda: 1.0)
+    shared.words.note_untold(RUN)
+    teller._tell(last=False)
+    there = machine("b" * 16)
+    there.bring(RUN)
+    there.words.bring(RUN)
+    assert words_of(RunFolder(there._folder / RUN))[Subject("note")].value == "look"

@@ -183,3 +183,17 @@ def test_one_machine_collects_at_a_time(machine):
     leases.release("leases/gc")
     collect(store)
     assert names(store, "leases") == []
+
+
+def test_what_killed_writers_left_goes_after_the_grace_and_old_bundles_with_results(machine):
+    store = machine("a")
+    share(store)
+    objects = store.remote.objects
+    objects.put("probe-0123456789abcdef", b"first")
+    objects.put("bundles/name/!1-2", b"{}")
+    assert collect(store, grace=3600.0).leftovers == 0
+    assert collect(store, dry_run=True).leftovers == 1
+    assert collect(store).leftovers == 1
+    assert names(store, "bundles") == ["bundles/name/!1-2"]
+    collect(store, **OLD)
+    assert names(store, "bundles") == [] and list(objects.list("probe-")) == []

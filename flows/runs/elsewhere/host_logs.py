@@ -1,18 +1,19 @@
-"""What is logged for a run or a step of it, and what others than its script add to that: marks, metrics, files."""
+"""The logs of runs and steps as others than their scripts see them and add to them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.words import GONE, Gone, Subject
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.flows.runs.elsewhere.saying import say
-from stepwell.flows.runs.summary import OWN, StepSummary, added_to, summarize
+from stepwell.flows.runs.summary import OWN, StepSummary, summarize
 from stepwell.model.redaction import here, redacted
 from stepwell.script.events import FOLDERS
 from stepwell.script.log import FolderLog
@@ -20,10 +21,43 @@ from stepwell.script.log import FolderLog
 if TYPE_CHECKING:
     from stepwell.script.metrics import Scope
 
-_MARKS = ("tag", "untag")
+
+class RunLike(Protocol):
+    """What a log has to know of a run."""
+
+    workspace: BaseWorkspace
+    folder: RunFolder
 
 
-class RunLog(FolderLog):
+class StepLike(Protocol):
+    """What a log has to know of a step."""
+
+    @property
+    def id(self) -> str:
+        """The id of the step run that made the result."""
+        ...
+
+    @property
+    def folder(self) -> Path:
+        """The folder of what its script left."""
+        ...
+
+    @property
+    def added(self) -> Path:
+        """The folder of what others log for it."""
+        ...
+
+    @property
+    def parent(self) -> RunLike:
+        """The run that it is a step of."""
+        ...
+
+    def current(self) -> StepSummary:
+        """Return what is known of it now."""
+        ...
+
+
+class HostLog(FolderLog):
     """What the run has of itself, and what its steps' scripts logged for it; what is added goes to the run's own folder."""
 
     is_of_step = False
@@ -47,8 +81,9 @@ class RunLog(FolderLog):
 
     def append(self, event: dict[str, Any]) -> None:
         """Append an event to the run's own log; what somebody else than the run's own process marks it with is said of it."""
-        if event["type"] in _MARKS and not self._is_its_process():
-            self.say(_marked(self.masked(event)))
+        if event["type"] in ("tag", "untag") and not self._is_its_process():
+            said = self.masked(event)
+            self.say({Subject("tag", said["name"]): GONE if event["type"] == "untag" else said["value"]})
             return
         make_folder(self._folder.path / OWN)
         super().append(event)
@@ -93,12 +128,9 @@ class StepLog(FolderLog):
 
     is_of_step = False
 
-    def __init__(
-        self, workspace: BaseWorkspace, run: RunFolder, step: StepSummary, current: Callable[[], StepSummary]
-    ) -> None:
-        self._added = added_to(run, step.id)
-        super().__init__(str(self._added))
-        self._workspace, self._run, self._step, self._current = workspace, run, step, current
+    def __init__(self, step: StepLike, step_id: str) -> None:
+        super().__init__(str(step.added))
+        self._step, self._step_id = step, step_id
 
     @property
     def context(self) -> dict[str, Any]:
@@ -107,22 +139,20 @@ class StepLog(FolderLog):
 
     def events(self) -> list[dict[str, Any]]:
         """Return what was logged for the step so far."""
-        return list(self._current().events)
+        return list(self._step.current().events)
 
     def append(self, event: dict[str, Any]) -> None:
         """Append an event to what was added; a mark is said of the step, wherever its run is or was at work."""
-        if event["type"] in _MARKS:
-            say(self._workspace, self._run, _marked(self.masked(event), self._step.id))
+        if event["type"] in ("tag", "untag"):
+            said = self.masked(event)
+            word = GONE if event["type"] == "untag" else said["value"]
+            subject = Subject("tag", said["name"], self._step_id)
+            say(self._step.parent.workspace, self._step.parent.folder, {subject: word})
             return
-        make_folder(self._added)
+        make_folder(self._step.added)
         super().append(event)
 
     def place(self, scope: Scope, name: str) -> str:
         """Return the path of a kept file: one that the script kept, or one that was added."""
-        made = self._step.folder(self._run) / "control" / FOLDERS[scope] / name
-        return str(made) if self._step.step_run_id and os.path.lexists(made) else super().place(scope, name)
-
-
-def _marked(event: Mapping[str, Any], step: str = "") -> dict[Subject, str | Gone]:
-    """Return what the event of a mark says, and of what."""
-    return {Subject("tag", event["name"], step): GONE if event["type"] == "untag" else event["value"]}
+        made = self._step.folder / "control" / FOLDERS[scope] / name
+        return str(made) if self._step.id and os.path.lexists(made) else super().place(scope, name)
