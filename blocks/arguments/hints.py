@@ -64,11 +64,22 @@ def expected_of(hint: Any) -> str:
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    if type(value) in _sure_kinds(hint):
+        return True
     try:
         _adapter(hint).validate_python(value)
     except ValidationError:
         return False
     return True
+
+
+@cache
+def _sure_kinds(hint: Any) -> frozenset[type]:
+    """Return the types of which every value fits the hint, subclasses aside, as far as that is known without pydantic."""
+    if get_origin(hint) is Annotated:
+        return _sure_kinds(get_args(hint)[0])
+    kinds = [kind for kind in _alternatives(hint) if isinstance(kind, type) and get_origin(kind) is None]
+    return frozenset(kind for kind in kinds if kind is not object and not getattr(kind, "_is_protocol", False))
 
 
 @cache

@@ -28,6 +28,7 @@ from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
 from stepwell.errors import DatastoreException, StepwellError
+from stepwell.model.real_paths import real_path
 from stepwell.model.regular_files import regular_only
 
 PRIVATE = ".stepwell"
@@ -220,7 +221,7 @@ class DatastoreFiles:
         """
         inner = self.readable(path)
         if self.local_root:
-            real, root = os.path.realpath(self.local_root / inner), os.path.realpath(self.local_root)
+            real, root = real_path(self.local_root / inner), real_path(self.local_root)
             if real != root and not real.startswith(root + os.sep):
                 raise self._leads_out(path)
         return inner

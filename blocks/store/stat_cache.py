@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeVar
 from stepwell.blocks.store.write_back import may_be_written, times_tell
 from stepwell.blocks.system.home import make_folder, new_file
 from stepwell.model.digests import file_digest
+from stepwell.model.real_paths import real_path
 from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import DigestFile
 
@@ -79,7 +80,7 @@ class StatCache:
     @contextmanager
     def under(self, root: Path) -> Iterator[DigestFile]:
         """Yield a DigestFile for the files of a folder; it reads what is known at the start, and saves at the end."""
-        folder = os.fsencode(os.path.realpath(root)).rstrip(b"/") + b"/"
+        folder = os.fsencode(real_path(root)).rstrip(b"/") + b"/"
         below = self._rows("path > ? AND path < ?", folder, folder[:-1] + b"0")  # '0' is the character after '/'
         known = {row.path: row for row in below}
         with self._knowing(known, lambda name: name.startswith(folder)) as (digest_file, unseen):

@@ -12,7 +12,9 @@ import asyncio
 import base64
 import hmac
 import sys
+import time
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from stepwell.blocks.server.guard.remembered_answers import App, Heard, again, whole_body
@@ -27,6 +29,8 @@ _MOST_BYTES = 64 << 20
 _FAULT, _REFUSAL = 500, 300
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
 _SECONDS_AT_END = 8.0
+_SECONDS_FOR_MORE, _MOST_SECONDS_FOR_MORE = 0.1, 1.0
+"""How long the app is spared for what may come next: it answers nobody while it works through a thousand events."""
 
 
 class EarlyAnswers:
@@ -38,7 +42,9 @@ class EarlyAnswers:
         self._answers: dict[tuple[Any, ...], tuple[dict[str, Any], bytes]] = {}
         self._waiting: deque[tuple[Scope, bytes]] = deque()
         self._bytes = 0
+        self._taken = 0.0
         self._worker: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the app do so."""
@@ -63,6 +69,7 @@ class EarlyAnswers:
         if kind in self._answers and self._bytes + len(body) <= _MOST_BYTES:
             self._waiting.append((scope, body))
             self._bytes += len(body)
+            self._taken = time.monotonic()
             start, content = self._answers[kind]
             await send({**start, "headers": [*start["headers"]]})
             await send({"type": "http.response.body", "body": content})
@@ -79,6 +86,7 @@ class EarlyAnswers:
         """Let the app have what waits, in the order in which it came."""
         try:
             while self._waiting:
+                await self._more_has_come()
                 scope, body = self._waiting.popleft()
                 try:
                     await self._tell(scope, body)
@@ -86,6 +94,14 @@ class EarlyAnswers:
                     self._bytes -= len(body)
         finally:
             self._worker = None
+
+    async def _more_has_come(self) -> None:
+        """Wait a moment for what else is to be taken, unless somebody waits."""
+        deadline = time.monotonic() + _MOST_SECONDS_FOR_MORE
+        while (left := min(deadline, self._taken + _SECONDS_FOR_MORE) - time.monotonic()) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), left)
+                return
 
     async def _tell(self, scope: Scope, body: bytes) -> None:
         """Let the app have a request, again and again while it is at fault; after one that it refuses, none is answered early."""
@@ -105,17 +121,20 @@ class EarlyAnswers:
             print(f"Prefect failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return _FAULT if heard.start is None else int(heard.start["status"])
 
-    async def _all_told(self) -> None:
-        while self._worker is not None:
-            await asyncio.wait({self._worker})
+    async def _all_told(self, seconds: float | None = None) -> None:
+        """Wait until the app has all that was taken, for so many seconds at most."""
+        if self._worker is not None:
+            self._hurry.set()
+            await asyncio.wait({self._worker}, timeout=seconds)
+            self._hurry.clear()
 
     def _until_all_is_told(self, receive: Receive) -> Receive:
         """Return a `receive` that lets the app end once it has all that was taken for it."""
 
         async def receive_later() -> Any:
             message = await receive()
-            if message["type"] == "lifespan.shutdown" and self._worker is not None:
-                await asyncio.wait({self._worker}, timeout=_SECONDS_AT_END)
+            if message["type"] == "lifespan.shutdown":
+                await self._all_told(_SECONDS_AT_END)
             return message
 
         return receive_later

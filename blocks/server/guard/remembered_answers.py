@@ -113,6 +113,7 @@ class Heard:
         self._too_large = False
 
     async def __call__(self, message: dict[str, Any]) -> None:
+        """Pass on a part of the answer."""
         if message["type"] == "http.response.start":
             self.start = {**message, "headers": [*message.get("headers", ())]}
         elif message["type"] == "http.response.body" and not self._too_large:

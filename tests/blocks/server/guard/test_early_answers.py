@@ -66,6 +66,7 @@ async def nothing():
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     monkeypatch.setattr(early_answers, "_SHORTEST_PAUSE", 0.001)
+    monkeypatch.setattr(early_answers, "_SECONDS_FOR_MORE", 0.0)
 
 
 def test_after_the_first_of_its_kind_a_request_is_answered_at_once_and_handed_on_in_order():
@@ -150,6 +151,23 @@ def test_the_app_ends_after_it_has_all_that_was_taken_for_it():
         app.gate.set()
         await ending
         assert app.ended_with == [b"first", b"a"]
+
+    asyncio.run(talk())
+
+
+def test_the_app_is_spared_while_more_comes_until_somebody_waits_for_it(monkeypatch):
+    for name in ("_SECONDS_FOR_MORE", "_MOST_SECONDS_FOR_MORE"):
+        monkeypatch.setattr(early_answers, name, 1000.0)
+
+    async def talk():
+        app = App()
+        early = EarlyAnswers(app, SECRET)
+        await told(early, b"first")
+        await told(early, b"a")
+        await nothing()
+        assert app.taken == [b"first"]
+        await told(early, b"b", path="/api/logs/")
+        assert app.taken == [b"first", b"a", b"b"]
 
     asyncio.run(talk())
 
