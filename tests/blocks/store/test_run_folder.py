@@ -246,7 +246,9 @@ def test_what_a_journal_has_got_is_understood_once_and_each_reader_has_events_of
     run.journal()[0]["status"] = "changed by who read it"
     assert RunFolder(run.path).journal() == [{"step": "a", "status": "running"}] and len(understood) == 1
     run.append({"step": "a", "status": "done"})
-    assert [event["status"] for event in run.journal()] == ["running", "done"] and len(understood) == 2  # what is new alone
+    assert [event["status"] for event in run.journal()] == ["running", "done"] and len(
+        understood
+    ) == 2  # what is new alone
     (run.path / "journal.jsonl").unlink()
     assert run.journal() == []
 
