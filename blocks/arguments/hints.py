@@ -8,6 +8,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import cache, partial
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -71,6 +72,13 @@ def _fits(value: Any, hint: Any) -> bool:
     except ValidationError:
         return False
     return True
+
+
+def read_ahead(hint: Any) -> None:
+    """Have what tells whether values fit the hint."""
+    with suppress(Exception):  # it is told once there is a value
+        _sure_kinds(hint)
+        _adapter(hint)
 
 
 @cache
