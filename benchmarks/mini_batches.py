@@ -2,8 +2,8 @@
 
 `python benchmarks/mini_batches.py [FILES]` prints the ratio for so many files (by default 100,000) and for a tenth of them; `bench.py` has the same as a row.
 Both sides read each file and work on it for a while, which `run` of the entry script does; the driver runs under the launcher, as in a step, which notes reads.
-Then a pipeline runs over as many files, and once more with one of them changed: it prints the peak memory of the step's own process, and of that in which the
-pipeline runs.
+Then a pipeline runs over as many files, and once more with one of them changed: it prints the peak memory of the step's own process, of that
+in which the pipeline runs, and of that which submitted it.
 """
 
 from __future__ import annotations
@@ -64,17 +64,25 @@ from stepwell import DataReference, Datastore, Experiment, ParallelRunConfig, Pa
 def megabytes():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
+def status(process, name):
+    with open(f"/proc/{process}/status") as stream:
+        return next(int(line.split()[1]) for line in stream if line.startswith(name))
+
 def watch(peaks):
-    "Follow the process of the step, which its script names: what the kernel counts of a child begins with its parent's."
+    "Follow the process of the step, which its script names, and that of the run, our own child, above it."
     while not os.path.exists("step"):
         time.sleep(0.01)
-    while True:
-        try:
-            with open(f"/proc/{open('step').read()}/status") as stream:
-                peaks += [int(line.split()[1]) // 1024 for line in stream if line.startswith("VmHWM")]
-        except OSError:
-            return
-        time.sleep(0.01)
+    try:
+        step = run = open("step").read()
+        while (above := status(run, "PPid")) != os.getpid():
+            run = above
+        while True:
+            peaks["run"] = status(run, "VmHWM") // 1024
+            if os.path.exists(f"/proc/{step}"):
+                peaks["step"] = status(step, "VmHWM") // 1024
+            time.sleep(0.01)
+    except (OSError, StopIteration):
+        return
 
 def run():
     config = ParallelRunConfig(
@@ -89,13 +97,13 @@ workspace = Workspace.create("files", exist_ok=True)
 store = Datastore.register(workspace, "files", "data", overwrite=True)
 told = [megabytes()]
 for again in range(2):
-    peaks = [0]
+    peaks = {"step": 0, "run": 0}
     watching = threading.Thread(target=watch, args=(peaks,))
     watching.start()
     run()
     watching.join()
     os.unlink("step")
-    told += [megabytes(), max(peaks)]
+    told += [peaks["step"], peaks["run"], megabytes()]
     with open("data/0000/0000001.txt", "w") as stream:
         stream.write("changed")
 print("told", *told)
@@ -145,11 +153,11 @@ def memory(count: int) -> str:
         (top / "code" / "score.py").write_text(SCRIPT + "\n\n" + note)
         _files(top, count)
         done = subprocess.run([sys.executable, "-c", PIPELINE], cwd=top, check=True, capture_output=True, text=True)
-    begun, engine, step, engine_again, step_again = done.stdout.rsplit("told ", 1)[1].split()
-    return (
-        f"step {step} MB, engine {engine} MB; one file changed: step {step_again} MB, engine {engine_again} MB "
-        f"(engine before the run: {begun} MB)"
-    )
+    begun, *peaks = done.stdout.rsplit("told ", 1)[1].split()
+    words = [
+        f"step {step} MB, run {run} MB, submission {submission} MB" for step, run, submission in (peaks[:3], peaks[3:])
+    ]
+    return f"{words[0]}; one file changed: {words[1]} (submission before the run: {begun} MB)"
 
 
 def _files(top: Path, count: int) -> None:

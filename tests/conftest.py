@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ os.environ.setdefault(
 )  # each client would ask for a token that there is not
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")
+# Spark's Java runs for seconds here: what compiles and collects garbage for hours costs more than it gives.
+for name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
+    os.environ.setdefault(name, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData")
 settings.register_profile("search", deadline=None)  # a busy machine is no failure
 settings.register_profile("repeat", deadline=None, derandomize=True)  # the same cases for the same code
 settings.load_profile("repeat")
@@ -86,6 +89,16 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector pass over what lives until the end, here and in the processes that tests fork."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let a test that failed show what the server was at that did not answer and was replaced."""
+    report = yield
+    log = Path(os.environ.get("STEPWELL_HOME", "")) / "server" / "server.log.old"
+    if report.failed and log.exists():
+        report.sections.append(("Log of the server that was replaced", log.read_text(errors="replace")[-8000:]))
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)

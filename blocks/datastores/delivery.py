@@ -24,7 +24,8 @@ from stepwell.errors import DatastoreException
 from stepwell.model.digests import md5_digest
 from stepwell.model.nofollow import leads_out, open_folder
 from stepwell.model.regular_files import regular_only
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Tree
+from stepwell.model.trees.entries import Entry
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,12 @@ from stepwell.model.tree import Tree, scan, scan_through
 
 @dataclass(frozen=True)
 class LocatedData:
-    """What stands at a path, by content.
+    """Where the links at a path lead.
 
     `outward` are links that lead out of the datastore, with what they lead to, by their paths on it. `as_it_is`: whoever
     sees the path alone finds all of that there.
     """
 
-    tree: Tree
     outward: dict[str, str]
     as_it_is: bool
 
@@ -33,8 +32,8 @@ def this_machine() -> DatastoreFiles:
     return DatastoreFiles(DatastoreBlock(workspace="", name=THIS_MACHINE, url="file:///"))
 
 
-def look(store: Store, datastore: DatastoreFiles, path: str) -> LocatedData:
-    """Return what stands at a path; nothing there raises FileNotFoundError."""
+def look(store: Store, datastore: DatastoreFiles, path: str) -> tuple[Tree, LocatedData]:
+    """Return what stands at a path, by content, and where its links lead; nothing there raises FileNotFoundError."""
     assert datastore.local_root
     place, root = datastore.local_root / path, os.path.realpath(datastore.local_root)
     with store.digests.under(place) as digest_file:
@@ -43,7 +42,7 @@ def look(store: Store, datastore: DatastoreFiles, path: str) -> LocatedData:
     if path:
         ends[path] = os.path.realpath(place)
     outward = {name: end for name, end in ends.items() if not f"{end}/".startswith(f"{root.rstrip('/')}/")}
-    return LocatedData(tree, outward, as_it_is=not links and (bool(path) or not (place / PRIVATE).exists()))
+    return tree, LocatedData(outward, as_it_is=not links and (bool(path) or not (place / PRIVATE).exists()))
 
 
 def copy_without_links(store: Store, place: Path, tree: Tree, target: Path) -> Path:

@@ -15,7 +15,8 @@ from stepwell.blocks.store.store import Store
 from stepwell.errors import DatastoreException
 from stepwell.model.digests import md5_digest
 from stepwell.model.nofollow import open_file
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Tree
+from stepwell.model.trees.entries import Entry
 
 _WITH_FOLDERS = {"ftp", "sftp", "ssh", "smb", "memory"}
 _MOST_LINKS = 40

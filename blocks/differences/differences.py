@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from stepwell.blocks.differences.array_differences import MAGIC, array_difference
-from stepwell.model.tree import Entry, Tree, scan
+from stepwell.model.tree import Tree, scan
+from stepwell.model.trees.entries import Entry
 
 _CHUNK = 1 << 20
 _LARGEST_READ = 256 << 20

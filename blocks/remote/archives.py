@@ -12,7 +12,8 @@ from typing import IO, BinaryIO, cast
 
 from stepwell.blocks.system.files import copy_file
 from stepwell.model.nofollow import open_file, open_folder
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Tree
+from stepwell.model.trees.entries import Entry
 
 TOP = "data"
 """The name of the file or folder in its archive."""

@@ -19,7 +19,8 @@ from stepwell.blocks.system.files import protect, remove
 from stepwell.errors import DatastoreException
 from stepwell.model.digests import file_digest
 from stepwell.model.nofollow import open_file
-from stepwell.model.tree import Entry, Tree, scan
+from stepwell.model.tree import Tree, scan
+from stepwell.model.trees.entries import Entry
 
 _APART = ".apart"
 _LARGE = 1 << 20

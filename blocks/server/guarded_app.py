@@ -13,6 +13,7 @@ LOCK is a descriptor that was inherited: its lock tells that the server lives, i
 from __future__ import annotations
 
 import base64
+import faulthandler
 import gc
 import hmac
 import importlib.util
@@ -26,6 +27,7 @@ from typing import Any
 
 from stepwell.blocks.server.guard.early_answers import EarlyAnswers
 from stepwell.blocks.server.guard.remembered_answers import RememberedAnswers
+from stepwell.blocks.server.guard.reports import Reports
 from stepwell.blocks.server.guard.sign_in import PATH, Receive, Scope, Send, SignIn, answer
 from stepwell.errors import ServerException
 
@@ -82,6 +84,7 @@ class Guard:
         self._hosts = {origin.partition(b"//")[2] for origin in self._origins}
         self._auth_string = auth_string
         self._sign_in = SignIn(auth_string)
+        self._reports = Reports(auth_string)
         self._address = origins(port)[0]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,6 +96,8 @@ class Guard:
             await answer(send, *refusal)
         elif scope["type"] == "http" and scope["path"].startswith(SERVER_PATH):
             await self._answer_of_itself(scope, send)
+        elif scope["type"] == "http" and Reports.has(scope["path"]):
+            await self._reports(scope, receive, send)
         elif scope["type"] == "http" and scope["path"].startswith(PATH):
             await self._sign_in(scope, receive, send)
         else:
@@ -163,6 +168,7 @@ def environment(folder: Path, port: int, auth_string: str) -> dict[str, str]:
 
 def main() -> None:
     """Serve Prefect's app, with its services, until a signal comes."""
+    faulthandler.register(signal.SIGUSR1)  # what every thread is at, for who replaces a server that hangs
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the start
     import uvicorn
     from prefect.server.api.server import create_app

@@ -245,6 +245,7 @@ def _acceptance(request: httpx.Request) -> httpx.Response:
     told = _state_in(request)
     state = {name: told.get(name) for name in ("type", "name", "message")}
     state |= {"id": str(uuid4()), "timestamp": datetime.now(UTC).isoformat()}
+    state["state_details"] = {"flow_run_id": _ended_run(request)}
     said = {"state": state, "status": "ACCEPT", "details": {"type": "accept_details"}}
     return httpx.Response(201, json=said, request=request)
 

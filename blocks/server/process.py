@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stepwell.blocks.processes.table import namespace, started
-from stepwell.blocks.server import database
+from stepwell.blocks.server import block_types, database
 from stepwell.blocks.server.guarded_app import HOST, environment, free_port
 from stepwell.blocks.server.health import SECONDS_TO_ANSWER, ask_to_end, is_own, trouble
 from stepwell.blocks.system.auth_string import auth_string
@@ -33,6 +33,7 @@ from stepwell.model.digests import digest
 _SECONDS_TO_START = 90.0
 _SECONDS_TO_ANSWER_ELSEWHERE = 15.0
 _SECONDS_TO_STOP = 10.0
+_SECONDS_TO_TELL = 0.2
 _SECONDS_SILENT = 30.0
 """After how long without an answer a living server is replaced; one that answers in less is slow."""
 
@@ -177,6 +178,7 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
                         database.check(_folder())  # which may be the reason
                     raise
             database.finish(_folder())
+            block_types.note(_folder())
             return process
     raise AssertionError("unreachable")
 
@@ -191,6 +193,7 @@ def _serves(process: ServerProcess, log: Callable[[str], None]) -> bool:
         if not process.alive:
             return False
         print("Replacing Prefect's server", file=sys.stderr)
+        _let_tell_its_work(process)
     else:
         # Told to whoever caused it, log or none: older processes that still use it are refused from now on.
         print("Replacing Prefect's running server, which does not ask for this home's password", file=sys.stderr)
@@ -210,13 +213,18 @@ def _launch(port: int, say: Callable[[str], None]) -> ServerProcess:
     try:
         _record_file().unlink(missing_ok=True)  # nobody else has the lock, so what it says is over
         database.prepare(folder, say)
+        variables = environment(folder, port, own_auth_string())
+        if database_file().exists():
+            variables |= block_types.settings(folder)
+        else:
+            block_types.forget(folder)
         if log.exists():
             log.replace(log.with_suffix(".log.old"))
         _record(process)  # before it lives, so that it is found though we were killed now
         with log.open("wb") as output:
             # The folder is one where Prefect finds no settings of the user's project.
             child = subprocess.Popen(
-                command, cwd=folder, env=environment(folder, port, own_auth_string()), start_new_session=True, pass_fds=descriptors,
+                command, cwd=folder, env=variables, start_new_session=True, pass_fds=descriptors,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
     except OSError as error:
@@ -286,10 +294,12 @@ def _answers(process: ServerProcess, log: Callable[[str], None]) -> bool:
     told = not silent
     if told:
         log("Waiting for Prefect's server")
+    patience = _SECONDS_SUSPICIOUS
     while process.alive and (left := deadline - time.monotonic()) > 0:
-        if process.trouble(min(left, _SECONDS_SILENT if told else _SECONDS_SUSPICIOUS)) is None:
+        if process.trouble(min(left, patience)) is None:
             _note_answer(process)
             return True
+        patience *= 2  # a request can be lost, and a new one be answered; a slow server needs a patient one
         if not told:
             told = True
             print(
@@ -307,6 +317,13 @@ def _has_answered(process: ServerProcess) -> bool:
 def _note_answer(process: ServerProcess) -> None:
     if not _has_answered(process):
         write_atomically(_folder() / "answered", process.started.encode())
+
+
+def _let_tell_its_work(process: ServerProcess) -> None:
+    """Have the hung server write what its threads are at into its log, which is kept beside that of the next one."""
+    with suppress(OSError):
+        os.kill(process.pid, signal.SIGUSR1)
+        time.sleep(_SECONDS_TO_TELL)
 
 
 def _terminate(process: ServerProcess) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
@@ -21,7 +21,8 @@ from stepwell.blocks.system.locks import can_lock, exclusive
 from stepwell.errors import StoreException
 from stepwell.model.digests import file_digest
 from stepwell.model.regular_files import read_bytes, regular_only
-from stepwell.model.tree import Entry, scan
+from stepwell.model.tree import scan
+from stepwell.model.trees.entries import Entry
 
 _DAY = 86_400
 _GRACE_SECONDS = 3_600
@@ -264,7 +265,7 @@ def _unneeded_files(store: Store, needed: _Needed, newest: float | None) -> dict
     return {path: status.st_size for path, status in found.items() if newest is None or status.st_mtime < newest}
 
 
-def _entries(store: Store, digest: str) -> tuple[Entry, ...]:
+def _entries(store: Store, digest: str) -> Sequence[Entry]:
     tree = store.manifest(digest)
     return tree.entries if tree else ()
 

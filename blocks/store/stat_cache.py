@@ -11,6 +11,7 @@ import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -36,6 +37,10 @@ MOST_BYTES = 256 << 20
 
 _PAUSE_SECONDS = 2.0
 _GONE_CHECKED = 1000
+_AT_ONCE, _FEW = 500, 16
+"""How many paths a query asks for: older SQLite takes 999; and how many where files are not asked for in order."""
+
+_SAVED = 1000
 _T = TypeVar("_T")
 
 
@@ -45,6 +50,9 @@ class _Row(NamedTuple):
     digest: bytes
     boot: bytes
     check: int
+
+
+_Find = Callable[..., list[_Row]]
 
 
 class StatCache:
@@ -79,53 +87,42 @@ class StatCache:
 
     @contextmanager
     def under(self, root: Path) -> Iterator[DigestFile]:
-        """Yield a DigestFile for the files of a folder; it reads what is known at the start, and saves at the end."""
-        folder = os.fsencode(real_path(root)).rstrip(b"/") + b"/"
-        below = self._rows("path > ? AND path < ?", folder, folder[:-1] + b"0")  # '0' is the character after '/'
-        known = {row.path: row for row in below}
-        with self._knowing(known, lambda name: name.startswith(folder)) as (digest_file, unseen):
+        """Yield a DigestFile for the files of a folder, asked for in the order of their paths; it reads what is known by many."""
+        rows = _Below(self._rows, os.fsencode(real_path(root)).rstrip(b"/") + b"/")
+        with self._knowing(rows) as digest_file:
             try:
                 yield digest_file
             finally:
-                self._save((), _gone(unseen))
+                self._save((), [path for path in rows.unseen() if not os.path.lexists(path)])
 
     @contextmanager
     def among(self, paths: Iterable[str]) -> Iterator[DigestFile]:
-        """Yield a DigestFile for these files; it reads what is known at the start, and saves at the end."""
-        names = list(map(os.fsencode, paths))
-        known: dict[bytes, _Row] = {}
-        for start in range(0, len(names), _AT_ONCE):
-            some = names[start : start + _AT_ONCE]
-            known.update({row.path: row for row in self._rows(f"path IN ({','.join('?' * len(some))})", *some)})
-        wanted = frozenset(names)
-        with self._knowing(known, wanted.__contains__) as (digest_file, _):
+        """Yield a DigestFile for these files, asked for in this order; it reads what is known by many."""
+        with self._knowing(_Listed(self._rows, map(os.fsencode, paths))) as digest_file:
             yield digest_file
 
     @contextmanager
-    def _knowing(
-        self, known: dict[bytes, _Row], is_meant: Callable[[bytes], bool]
-    ) -> Iterator[tuple[DigestFile, set[bytes]]]:
-        """Yield a DigestFile that knows the rows, and the names of those that it was not asked for."""
-        unseen = set(known)
+    def _knowing(self, known: _Below | _Listed) -> Iterator[DigestFile]:
+        """Yield a DigestFile that asks for these rows first, and saves what it read, by many."""
         new: dict[bytes, _Row] = {}
 
         def digest_file(path: str, status: os.stat_result) -> str:
             name = os.fsencode(path)
-            if not is_meant(name):
+            if not known.covers(name):
                 return self.digest_file(path, status)
-            unseen.discard(name)
-            row = new.get(name) or known.get(name)
+            row = new.get(name) or known.rows.get(name)
             if row and _believed(row, path, status):
                 return row.digest.decode()
             digest, read = _read(path)
             if read:
                 new[name] = read
-                if status.st_size >= LARGE:
-                    self._save([read])
+                if status.st_size >= LARGE or len(new) >= _SAVED:
+                    self._save(new.values())
+                    new.clear()
             return digest
 
         try:
-            yield digest_file, unseen
+            yield digest_file
         finally:
             self._save(new.values())
 
@@ -160,11 +157,10 @@ class StatCache:
         with self._guard:
             self._disconnect()
 
-    def _rows(self, condition: str, *values: bytes) -> list[_Row]:
+    def _rows(self, condition: str, *values: bytes | int) -> list[_Row]:
         def read(connection: sqlite3.Connection) -> list[_Row]:
-            return list(
-                map(_Row._make, connection.execute(f"SELECT {_COLUMNS} FROM digests WHERE {condition}", values))  # noqa: S608
-            )
+            found = connection.execute(f"SELECT {_COLUMNS} FROM digests WHERE {condition}", values)  # noqa: S608
+            return list(map(_Row._make, found))
 
         return self._use(read, []) if self._believes else []
 
@@ -227,8 +223,69 @@ class StatCache:
             self._connection = None
 
 
-_AT_ONCE = 500
-"""How many paths a query asks for: older SQLite takes 999."""
+class _Listed:
+    """What is known of listed files: of some in a row at once, in the order of the list."""
+
+    def __init__(self, find: _Find, names: Iterable[bytes]) -> None:
+        self._find, self._left = find, iter(names)
+        self.rows: dict[bytes, _Row] = {}
+        self._load()
+
+    def covers(self, name: bytes) -> bool:
+        """Return whether `rows` has what is known of the file: not of one that is not listed, or whose turn is over."""
+        while name not in self._held and self._held:
+            self._load()
+        return name in self._held
+
+    def _load(self) -> None:
+        some = list(islice(self._left, _AT_ONCE))
+        self._held = frozenset(some)
+        found = self._find(f"path IN ({','.join('?' * len(some))})", *some) if some else ()
+        self.rows = {row.path: row for row in found}
+
+
+class _Below:
+    """What is known of the files below a folder: of some in a row at once, in the order of their paths."""
+
+    def __init__(self, find: _Find, folder: bytes) -> None:
+        self._find, self._folder = find, folder
+        self._start, self._next, self._end = folder, folder, folder[:-1] + b"0"  # '0' is the character after '/'
+        self.rows: dict[bytes, _Row] = {}
+        self._few, self._seen, self._unseen = _AT_ONCE, set[bytes](), list[bytes]()
+
+    def covers(self, name: bytes) -> bool:
+        """Return whether `rows` has what is known of the file: not of one that stands elsewhere."""
+        if not name.startswith(self._folder):
+            return False
+        if name < self._start:
+            self._next, self._few = name, _FEW
+        while name >= self._next:
+            self._load()
+        if name in self.rows:
+            self._seen.add(name)
+        return True
+
+    def unseen(self) -> list[bytes]:
+        """Return some of the paths of which something is known, and nobody asked for them."""
+        while self._next < self._end and len(self._unseen) < _GONE_CHECKED:
+            self._load()
+        return self._pass()[:_GONE_CHECKED]
+
+    def _load(self) -> None:
+        self._pass()
+        self._start, count = self._next, self._few
+        found = self._find("path >= ? AND path < ? ORDER BY path LIMIT ?", self._start, self._end, count)
+        self.rows = {row.path: row for row in found}
+        self._next = found[-1].path + b"\0" if len(found) == count else self._end
+        self._few = min(2 * count, _AT_ONCE)
+
+    def _pass(self) -> list[bytes]:
+        """Note which of the rows nobody asked for."""
+        if len(self._unseen) < _GONE_CHECKED:
+            self._unseen += [path for path in self.rows if path not in self._seen]
+        self._seen.clear()
+        return self._unseen
+
 
 _COLUMNS = "path, identity, digest, boot, checksum"
 _SETUP = (
@@ -296,7 +353,3 @@ def _row(path: str, status: os.stat_result, digest: str, started: int) -> _Row:
     boot = b"" if started - status.st_ctime_ns >= SETTLED_NS else _THIS_BOOT
     facts = os.fsencode(path), _identity(status), digest.encode(), boot
     return _Row(*facts, _checksum(*facts))
-
-
-def _gone(paths: Iterable[bytes]) -> list[bytes]:
-    return [path for path in sorted(paths)[:_GONE_CHECKED] if not os.path.lexists(path)]

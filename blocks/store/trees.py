@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import errno
-import json
 import os
 import tempfile
 import weakref
@@ -13,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from stepwell.blocks.store.sharing import NotShared
+from stepwell.blocks.store.sharing import NotShared, NoVersions
 from stepwell.blocks.store.snapshots.blobs import GONE, Blobs
 from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.store.stat_cache import StatCache
@@ -25,7 +24,7 @@ from stepwell.blocks.system.living import Owner
 from stepwell.blocks.system.modes import share
 from stepwell.errors import StoreException
 from stepwell.model.digests import encode
-from stepwell.model.regular_files import read_bytes
+from stepwell.model.regular_files import read_bytes, regular_only
 from stepwell.model.tree import DigestFile, Tree, scan
 
 _NAMED = 3
@@ -46,6 +45,7 @@ class Trees(NotShared):
         """Return the same store as one that believes no remembered digest, but reads every byte."""
         twin = copy.copy(self)
         twin.digests = self.digests.reading_all()
+        twin.versions = NoVersions()
         return twin
 
     @property
@@ -158,16 +158,15 @@ class Trees(NotShared):
         """Save what the tree consists of, for explanations later on."""
         path = fan_out(self.written / "manifests", tree.digest).with_suffix(".json")
         if not path.exists():
-            write_atomically(path, encode(tree.to_json()))
+            write_atomically(path, tree.parts())
 
     def manifest(self, tree: str) -> Tree | None:
         """Return what the tree consists of, or None if that is not known or damaged."""
         for root in self._roots:
             path = fan_out(root / "manifests", tree).with_suffix(".json")
             with suppress(OSError):
-                data = read_bytes(path)
-                with suppress(ValueError, TypeError, RecursionError):
-                    found = Tree.from_json(json.loads(data))
+                with open(path, "rb", opener=regular_only) as stream, suppress(ValueError, TypeError, RecursionError):
+                    found = Tree.read(stream)
                     if found.digest == tree:
                         return found
                 path.unlink()  # so that it is written anew

@@ -19,8 +19,10 @@ from stepwell.model.tree import Tree
 _FICLONE = 0x40049409
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool = False, private: bool = False) -> None:
-    """Write `data` to `path` as a whole: a reader never finds a part. `durable`: it survives a power cut.
+def write_atomically(
+    path: Path, data: bytes | Iterable[bytes], *, durable: bool = False, private: bool = False
+) -> None:
+    """Write `data`, which may come in parts, to `path` as a whole: a reader never finds a part. `durable`: it survives a power cut.
 
     `private`: nobody but its owner may read it, whoever else uses the folder.
     """
@@ -30,7 +32,7 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = False, private:
     handle = os.open(scratch, flags | os.O_CREAT | os.O_EXCL, 0o600) if private else new_file(scratch, flags)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            stream.writelines((data,) if isinstance(data, bytes) else data)
             stream.flush()
             if durable:
                 os.fsync(stream.fileno())

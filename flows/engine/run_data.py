@@ -26,7 +26,8 @@ from stepwell.flows.engine.run_sources import RunSources
 from stepwell.flows.keys.missing_data import NoData
 from stepwell.model.definitions import THIS_MACHINE, DataSource
 from stepwell.model.records import Artifact, StepCall
-from stepwell.model.tree import Entry, Tree, part_of, scan
+from stepwell.model.tree import Tree, part_of, scan
+from stepwell.model.trees.entries import Entries, Entry
 
 
 class RunData(RunSources):
@@ -94,13 +95,12 @@ class RunData(RunSources):
             try:
                 if not (datastore.local_root / path).exists():
                     raise self.missing(data)
-                self._links[data.datastore, path] = found = look(self.store, datastore, path)
+                tree, self._links[data.datastore, path] = look(self.store, datastore, path)
             except OSError as error:
                 facts = {"path": error.filename or datastore.local_root / path, "reason": error.strerror}
                 raise DatastoreException(
                     "Data that a step reads can't be read", facts, "Make them readable, or correct the path."
                 ) from error
-            tree = found.tree
         self.store.note_tree(tree)
         return Artifact(data.datastore, path, tree.digest, tree.size, kept=False)
 
@@ -151,14 +151,11 @@ class RunData(RunSources):
             raise self.missing(data)
         files = RemoteData(self.store, datastore).digests(listed, lambda: datastore.listed(path))
         self._far[datastore.name, path] = files
-        return Tree(
-            tuple(
-                sorted(
-                    Entry(name[len(path) :].lstrip("/"), "file", content, int(listed[name]["size"]), False)
-                    for name, content in files.items()
-                )
-            )
+        entries = (
+            Entry(name[len(path) :].lstrip("/"), "file", content, int(listed[name]["size"]), False)
+            for name, content in files.items()
         )
+        return Tree(Entries(entries).in_order())
 
     def input_path(self, call: StepCall, name: str) -> Path:
         """Return where the bytes of an input are on this machine; behind no link, if its step can't follow any."""
@@ -179,7 +176,11 @@ class RunData(RunSources):
             return root / artifact.path
         target = self.downloads / "without links" / artifact.digest / (root / artifact.path).name
         with self._lock:
-            return copy_without_links(self.store, root / artifact.path, found.tree, target)
+            tree = (
+                self.store.manifest(artifact.digest)
+                or look(self.store, self.storage(artifact.datastore), artifact.path)[0]
+            )
+            return copy_without_links(self.store, root / artifact.path, tree, target)
 
     def part(self, artifact: Artifact, entry: str) -> Artifact:
         """Return the folder that has this one entry of what a step wrote, and nothing else; its bytes are kept once needed."""

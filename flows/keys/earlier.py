@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.locks import shared
 from stepwell.model.definitions import Argument, EarlierSource, StepDefinition
 from stepwell.model.fingerprint import Fingerprint, Row
-from stepwell.model.records import Artifact, Contents, StepCall, StepRecord, facts_of
+from stepwell.model.records import Artifact, Contents, FileFacts, StepCall, StepRecord, facts_of
 from stepwell.model.tree import Tree
 
 _OF_CONTENT = ("input", "order")
@@ -90,8 +90,18 @@ def _rendered(argument: Argument, call: StepCall) -> str:
     )
 
 
+class _Files:
+    """The files of an input as the host knows them, read when they are asked for."""
+
+    def __init__(self, store: Store, digest: str) -> None:
+        self._store, self._digest = store, digest
+
+    def __iter__(self) -> Iterator[FileFacts]:
+        tree = self._store.manifest(self._digest)
+        return facts_of(tree.entries if tree else ())
+
+
 def _contents(store: Store, artifact: Artifact) -> Contents:
-    tree = store.manifest(artifact.digest)
     document = artifact.dataset.document if artifact.dataset else ""
     path = str(store.bring(artifact.digest)) if artifact.kept else ""
-    return Contents(facts_of(tree.entries) if tree else (), document, path)
+    return Contents(_Files(store, artifact.digest), document, path)

@@ -14,7 +14,8 @@ from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.model.fingerprint import ABSENT, CONTENT, PROBED
 from stepwell.model.imports import Imports, find_imports
 from stepwell.model.regular_files import read_bytes
-from stepwell.model.tree import Entry, Tree, listing, resolve
+from stepwell.model.tree import Tree, listing, resolve
+from stepwell.model.trees.entries import Entry
 
 
 class Source:

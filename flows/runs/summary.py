@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stepwell.blocks.store.run_folder import ENDED, TEXTS, Event, RunFolder, latest_states
+from stepwell.blocks.store.runs.words import Words, tag_events, told_facts, words_of
 from stepwell.model.names import folder_name
 from stepwell.model.redaction import here, redacted
-from stepwell.script.events import read_events
+from stepwell.script.events import masked, read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
 FINAL = ENDED
@@ -134,8 +135,8 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
 
     One that claims to be running though its process is gone counts as failed.
     """
-    redact = here().redact
-    facts = run.facts()
+    redact, words = here().redact, words_of(run)
+    facts = told_facts(run.facts(), words)
     facts |= {name: redacted(facts[name], redact) for name in ("tags", "parameters", "description") if name in facts}
     journal, alive = run.journal(), run.is_alive()
     if not alive and _reported(journal) == "Running":
@@ -147,8 +148,11 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
         status = _status_of_flow(journal)
     elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
-    logs = _Logs(run, redact, added=_folder_of_added(run).is_dir()) if logged else None
-    steps = (_step(step_id, state, logs) for step_id, state in _in_order(latest_states(journal)))
+    logs = _Logs(run, redact, words, added=_folder_of_added(run).is_dir()) if logged else None
+    steps = [_step(step_id, state, logs) for step_id, state in _in_order(latest_states(journal))]
+    events = read_events(run.path / OWN, redact)
+    all_events = (event for some in (events, *(step.events for step in steps)) for event in some)
+    said = tag_events(words, all_events) if words else []
     return RunSummary(
         run_id=run.run_id,
         status=status,
@@ -167,7 +171,7 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
         label=run.label,
         machine=run.machine_name + (" (not trusted)" if run.distrust else ""),
         elsewhere=bool(run.heard()),
-        events=tuple(read_events(run.path / OWN, redact)),
+        events=(*events, *(masked(event, redact) for event in said)),
         problem=problem,
         shared=next((event["shared"] for event in reversed(journal) if "shared" in event), None),
         waiting=next((event["waiting"] for event in reversed(journal) if "waiting" in event), 0),
@@ -235,10 +239,11 @@ def _ended_with_run(step: StepSummary, status: str) -> StepSummary:
 
 
 class _Logs(NamedTuple):
-    """What the steps of a run logged; `added`: others may have added to it."""
+    """What the steps of a run logged, and people said of them; `added`: others may have added to it."""
 
     run: RunFolder
     redact: Callable[[str], str]
+    words: Words
     added: bool
 
     def events(self, step_id: str, state: Event) -> tuple[Event, ...]:
@@ -249,6 +254,8 @@ class _Logs(NamedTuple):
             events = read_events(control, self.redact)
         if self.added:
             events += read_events(added_to(self.run, step_id), self.redact)
+        if self.words:
+            events += [masked(event, self.redact) for event in tag_events(self.words, events, step_id)]
         return tuple(events)
 
 

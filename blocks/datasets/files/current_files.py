@@ -37,7 +37,8 @@ from stepwell.model.datasets.file_names import (
     web_path,
 )
 from stepwell.model.digests import digest, file_digest
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Tree
+from stepwell.model.trees.entries import Entry
 from stepwell.script.tables.row_operations import chosen_files
 
 MOST_LINKS = 20_000

@@ -17,7 +17,8 @@ from stepwell.blocks.system.home import make_folder, new_file
 from stepwell.errors import StoreException
 from stepwell.model.digests import bytes_digest, file_digest
 from stepwell.model.nofollow import open_file
-from stepwell.model.tree import DigestFile, Entry, Tree
+from stepwell.model.tree import DigestFile, Tree
+from stepwell.model.trees.entries import Entry
 
 GONE = "is gone"
 

@@ -17,7 +17,8 @@ from stepwell.errors import StoreException
 from stepwell.model.digests import bytes_digest, file_digest
 from stepwell.model.nofollow import files_below, open_file
 from stepwell.model.regular_files import read_bytes
-from stepwell.model.tree import Entry, Tree, resolve, scan
+from stepwell.model.tree import Tree, resolve, scan
+from stepwell.model.trees.entries import Entry
 
 UNREAD = 1 << 20
 """Bytes from which a file is copied without being read where the file system shares blocks: who copies, checks it before."""

@@ -7,7 +7,8 @@ from pathlib import Path
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import copy_tree
 from stepwell.model.records import StepCall
-from stepwell.model.tree import Entry, Tree, scan
+from stepwell.model.tree import Tree, scan
+from stepwell.model.trees.entries import Entry
 
 
 def join_inputs(store: Store, call: StepCall, folder: Path) -> dict[str, tuple[Path, Tree]]:

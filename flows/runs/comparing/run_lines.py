@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from stepwell.blocks.store.run_folder import HEARD, RunFolder
+from stepwell.blocks.store.runs.words import FOLDER as SAID
 from stepwell.blocks.system.files import write_atomically
 from stepwell.flows.runs.summary import FINAL, GONE, RunSummary
 from stepwell.model.regular_files import read_bytes
 
 _FILE, _FORMAT, _MOST = "runs.lines", 1, 2000
-_MADE_OF = ("run.json", "journal.jsonl", "alive.lock", HEARD)
+_MADE_OF = ("run.json", "journal.jsonl", "alive.lock", HEARD, SAID)
 
 
 class RunLine(NamedTuple):

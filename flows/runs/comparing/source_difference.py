@@ -10,7 +10,8 @@ from stepwell.blocks.store.store import Store
 from stepwell.errors import StepwellError
 from stepwell.model.digests import bytes_digest
 from stepwell.model.redaction import here
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Tree
+from stepwell.model.trees.entries import Entry
 
 _LARGEST = 1 << 20
 """Bytes up to which a file is compared line by line."""

@@ -6,7 +6,7 @@ An *artifact* is the name of data, never data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
@@ -44,10 +44,22 @@ class Artifact(Jsonable):
     workspace: str = field(default="", compare=False)
     dataset: DatasetSource | None = field(default=None, compare=False)
 
+    def items(self, pattern: str = "") -> WrittenItems:
+        """Return what a step of the same flow can be mapped over: what is in this folder, or the files in it that fit a pattern."""
+        return WrittenItems(self, pattern)
+
     def to_json(self) -> dict[str, Any]:
         """Return the field names and their plain values, without a workspace and a dataset that are not known."""
         known = {"workspace": self.workspace, "dataset": self.dataset}
         return {name: value for name, value in Jsonable.to_json(self).items() if known.get(name, True)}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenItems:
+    """The files and folders in what a step wrote, for `step.map` in a flow; `pattern` is '' for all at the top."""
+
+    artifact: Artifact
+    pattern: str = ""
 
 
 class FileFacts(NamedTuple):
@@ -61,16 +73,14 @@ class FileFacts(NamedTuple):
 class Contents(NamedTuple):
     """What is known of an input before a step runs: its files, the dataset that it is as JSON text, its path if it is kept."""
 
-    files: tuple[FileFacts, ...]
+    files: Iterable[FileFacts]
     document: str = ""
     path: str = ""
 
 
-def facts_of(entries: Iterable[Any]) -> tuple[FileFacts, ...]:
-    """Return the files among the entries of a tree, or of its plain values; links and folders have no content."""
-    return tuple(
-        FileFacts(str(path), str(digest), int(size)) for path, kind, digest, size, *_ in entries if kind == "file"
-    )
+def facts_of(entries: Iterable[Any]) -> Iterator[FileFacts]:
+    """Yield the files among the entries of a tree, or of its plain values; links and folders have no content."""
+    return (FileFacts(str(path), str(digest), int(size)) for path, kind, digest, size, *_ in entries if kind == "file")
 
 
 @dataclass(frozen=True, slots=True)

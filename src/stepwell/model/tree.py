@@ -8,15 +8,16 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from stepwell.errors import StoreException
-from stepwell.model.digests import digest, file_digest
+from stepwell.model.digests import digest_of_parts, encoded_parts, file_digest, rows_in
 from stepwell.model.nofollow import MOST_DEPTH, leads_out, open_file, open_folder
 from stepwell.model.real_paths import real_path
-
-Kind = Literal["file", "link", "folder"]
+from stepwell.model.trees.entries import Entries, Entry
 
 DigestFile = Callable[[str, os.stat_result], str]
 """An absolute path and its stat in; the content's SHA-256 out."""
@@ -34,26 +35,23 @@ _MOST_HOPS = 40
 _LOOKS, _TRIES, _PAUSE_SECONDS = 3, 10, 0.05
 
 
-class Entry(NamedTuple):
-    """A file, link or empty folder. `path` is relative, `/`-separated, surrogate-escaped; '' for a lone file."""
-
-    path: str
-    kind: Kind
-    digest: str
-    size: int
-    executable: bool
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, init=False)
 class Tree:
     """Ordered entries. Times, owners and permissions other than `executable` are not part of it."""
 
-    entries: tuple[Entry, ...]
+    entries: Entries
 
-    @property
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        object.__setattr__(self, "entries", entries if isinstance(entries, Entries) else Entries(entries))
+
+    @cached_property
     def digest(self) -> str:
         """64 hex digits that name the content."""
-        return digest("tree", self.entries)
+        return digest_of_parts("tree", self.parts())
+
+    def parts(self) -> Iterator[bytes]:
+        """Yield the one JSON text of the entries in parts, so that nobody has to hold all of it."""
+        return encoded_parts(self.entries)
 
     @property
     def size(self) -> int:
@@ -70,27 +68,34 @@ class Tree:
         return [list(entry) for entry in self.entries]
 
     @classmethod
-    def from_json(cls, data: list[list[Any]]) -> Tree:
+    def from_json(cls, data: Iterable[list[Any]]) -> Tree:
         """Return the tree that `to_json` wrote; malformed data raises TypeError or ValueError."""
-        return cls(tuple(Entry(*row) for row in data))
+        return cls(Entry(*row) for row in data)
+
+    @classmethod
+    def read(cls, stream: IO[bytes]) -> Tree:
+        """Return the tree whose `parts` the rest of a stream holds; malformed data raises TypeError or ValueError."""
+        return cls.from_json(rows_in(stream))
 
     def diff(self, earlier: Tree) -> tuple[str, ...]:
         """List `path changed`, `path added` and `path removed`, in words, since `earlier`."""
-        before, after = _by_path(earlier), _by_path(self)
-        words = [
-            f"{_shown(path)} {'changed' if path in before else 'added'}"
-            for path, entry in after.items()
-            if before.get(path) != entry
-        ]
-        return (*words, *(f"{_shown(path)} removed" for path in before if path not in after))
+        words, removed = list[str](), list[str]()
+        before = iter(earlier.entries.in_order())
+        held = next(before, None)
+        for entry in self.entries.in_order():
+            while held is not None and held.path < entry.path:
+                removed.append(f"{_shown(held.path)} removed")
+                held = next(before, None)
+            known = held is not None and held.path == entry.path
+            if held != entry:
+                words.append(f"{_shown(entry.path)} {'changed' if known else 'added'}")
+            held = next(before, None) if known else held
+        left = () if held is None else chain((held,), before)
+        return (*words, *removed, *(f"{_shown(entry.path)} removed" for entry in left))
 
 
 def _shown(path: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode() or "its content"
-
-
-def _by_path(tree: Tree) -> Mapping[str, Entry]:
-    return {entry.path: entry for entry in tree.entries}
 
 
 def resolve(entries: Mapping[str, Entry], path: str) -> str:
@@ -109,12 +114,12 @@ def resolve(entries: Mapping[str, Entry], path: str) -> str:
 
 def listing(names: Iterable[str]) -> Tree:
     """Return the names in a folder as a tree, whatever stands under them."""
-    return Tree(tuple(Entry(name, "file", "", 0, False) for name in sorted(names)))
+    return Tree(Entry(name, "file", "", 0, False) for name in sorted(names))
 
 
 def part_of(tree: Tree, path: str) -> Tree:
     """Return the folder that has of `tree` only what stands at `path`, at the same path."""
-    return Tree(tuple(entry for entry in tree.entries if entry.path == path or entry.path.startswith(f"{path}/")))
+    return Tree(entry for entry in tree.entries if entry.path == path or entry.path.startswith(f"{path}/"))
 
 
 def plain_digest(path: str, _: os.stat_result) -> str:
@@ -183,89 +188,94 @@ class _Walk(NamedTuple):
         """Return what the folder holds."""
         folder = open_folder(self.top)
         try:
-            return Tree(tuple(sorted(self.entries(folder, ""))))
+            return Tree(self.entries(folder, "").in_order())
         finally:
             os.close(folder)
 
-    def entries(self, folder: int, prefix: str, depth: int = 0) -> Iterator[Entry]:
-        """Yield what an open folder holds, as entries with this prefix; when something vanished, as it is a moment later."""
-        read: dict[str, list[Entry]] = {}
+    def entries(self, folder: int, prefix: str, depth: int = 0) -> Entries:
+        """Return what an open folder holds, as entries with this prefix; when something vanished, as it is a moment later."""
+        found, read = Entries(), set[str]()
         for left in reversed(range(_LOOKS)):
-            with os.scandir(folder) as found:
-                inner = [child for child in found if not self.skip(prefix + child.name, _is_folder(child))]
-            read = {child.name: read[child.name] for child in inner if child.name in read}
-            new = [child for child in inner if child.name not in read]
-            for child in new:
-                entries = self._read(folder, child, prefix + child.name, depth)
-                if entries is not None:
-                    read[child.name] = entries
+            inner = self._children(folder, prefix)
+            if read and (gone := read.difference(inner)):
+                read -= gone
+                found = Entries(entry for entry in found if not _stands_in(entry.path[len(prefix) :], gone))
+            for child in inner:
+                if child not in read and (entries := self._read(folder, child, prefix, depth)) is not None:
+                    if found or not isinstance(entries, Entries):
+                        found.extend(entries)
+                    else:
+                        found = entries
+                    read.add(child)
             if len(read) == len(inner):
                 break
             if left:
                 time.sleep(_PAUSE_SECONDS)
         if not read and prefix:
-            yield Entry(prefix.rstrip("/"), "folder", "", 0, False)
-        for entries in read.values():
-            yield from entries
+            found.extend((Entry(prefix.rstrip("/"), "folder", "", 0, False),))
+        return found
 
-    def _read(self, folder: int, child: os.DirEntry[str], path: str, depth: int) -> list[Entry] | None:
+    def _children(self, folder: int, prefix: str) -> list[str]:
+        """Return the names in a folder, each with a mark of what it is, in the order of the paths of what they hold."""
+        with os.scandir(folder) as found:
+            return sorted(
+                child.name + (_FOLDER if _is_folder(child) else _LINK if child.is_symlink() else _OTHER)
+                for child in found
+                if not self.skip(prefix + child.name, _is_folder(child))
+            )
+
+    def _read(self, folder: int, child: str, prefix: str, depth: int) -> Iterable[Entry] | None:
         """Return what a child is or holds; None if it is gone."""
+        mark = child[-1]
+        name = child.removesuffix(mark)
         for left in reversed(range(_TRIES)):
             try:
-                return list(self._child(folder, child, path, depth))
+                if mark == _FOLDER:
+                    return self._folder(folder, name, prefix + name, depth)
+                if mark == _LINK:
+                    return self._link(prefix + name, os.readlink(name, dir_fd=folder))
+                return (self._file(folder, name, prefix + name),)
             except FileNotFoundError:
                 try:
-                    os.stat(child.name, dir_fd=folder, follow_symlinks=False)
+                    os.stat(name, dir_fd=folder, follow_symlinks=False)
                 except FileNotFoundError:
                     return None
                 if not left:
                     raise
         return None
 
-    def _child(self, folder: int, child: os.DirEntry[str], path: str, depth: int) -> Iterator[Entry]:
-        if child.is_symlink():
-            yield from self._link(path, os.readlink(child.name, dir_fd=folder))
-        elif _is_folder(child):
-            yield from self._folder(folder, child.name, path, depth)
-        elif child.is_file(follow_symlinks=False):
-            yield self._file(folder, child.name, path)
-        else:
-            os.stat(child.name, dir_fd=folder, follow_symlinks=False)  # some file systems tell no kind of what vanished
-            raise _special_file(f"{self.top}/{path}")
-
-    def _link(self, path: str, target: str) -> Iterator[Entry]:
+    def _link(self, path: str, target: str) -> Iterable[Entry]:
         full = f"{self.top}/{path}"
         real = os.path.realpath(full)
         if self.followed is None:
-            yield _link_entry(path, full, target, self.border)
-            return
+            return (_link_entry(path, full, target, self.border),)
+        kept = (Entry(path, "link", target, 0, False),)
         if not leads_out(path, target) and self._keeps(real):
-            yield Entry(path, "link", target, 0, False)
-            return
+            return kept
         above = (*self.above, full)
         if not os.path.exists(real) or any(f"{place}/".startswith(f"{real.rstrip('/')}/") for place in above):
-            yield Entry(path, "link", target, 0, False)
-            return
+            return kept
         if len(self.followed) == MOST_LINKS:
             raise StoreException(
                 "Folders link each other too often", {"folder": self.top}, "Remove the links between them."
             )
         self.followed[self.prefix + path] = real
         if not os.path.isdir(real):
-            yield scan(Path(real), self.digest_file).entries[0]._replace(path=path)
-            return
+            return (scan(Path(real), self.digest_file).entries[0]._replace(path=path),)
         walk = self._replace(top=real, border=real, skip=skip_nothing, prefix=f"{self.prefix}{path}/", above=above)
         inner = walk.tree().entries
-        yield from (entry._replace(path=f"{path}/{entry.path}") for entry in inner)
-        if not inner:
-            yield Entry(path, "folder", "", 0, False)
+        return Entries(
+            (entry._replace(path=f"{path}/{entry.path}") for entry in inner)
+            if inner
+            else (Entry(path, "folder", "", 0, False),)
+        )
 
     def _keeps(self, real: str) -> bool:
         """Return whether the place belongs to the tree."""
         inner = os.path.relpath(real, self.border)
         return inner.split("/")[0] != os.pardir and not self.skip(inner.split("/")[0], True)
 
-    def _folder(self, folder: int, name: str, path: str, depth: int) -> Iterator[Entry]:
+    def _folder(self, folder: int, name: str, path: str, depth: int) -> Entries:
         if depth == MOST_DEPTH:
             raise StoreException(
                 "Folders are nested too deeply to be kept",
@@ -274,17 +284,29 @@ class _Walk(NamedTuple):
             )
         inner = open_folder(folder, name)
         try:
-            yield from self.entries(inner, f"{path}/", depth + 1)
+            return self.entries(inner, f"{path}/", depth + 1)
         finally:
             os.close(inner)
 
     def _file(self, folder: int, name: str, path: str) -> Entry:
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode):
+            raise _special_file(f"{self.top}/{path}")
         if self.digest_file is plain_digest:
             content = _digest_at(folder, name)
         else:
             content = self.digest_file(f"{self.top}/{path}", status)
         return Entry(path, "file", content, status.st_size, bool(status.st_mode & 0o100))
+
+
+_FOLDER, _LINK, _OTHER = "/", "\1", "\0"
+"""Marks behind names by which these have the order of paths: what is in a folder comes after what begins as its name does."""
+
+
+def _stands_in(path: str, children: set[str]) -> bool:
+    """Return whether a path below a folder is that of one of its children, or below it."""
+    name = path.partition("/")[0]
+    return not children.isdisjoint((name + _FOLDER, name + _LINK, name + _OTHER))
 
 
 def _is_folder(child: os.DirEntry[str]) -> bool:

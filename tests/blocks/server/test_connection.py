@@ -102,6 +102,8 @@ print(s.check_output(again, text=True).strip(), server.ensure_server(), server.s
     child, own, pid = python(code, folder).split()
     assert child == own == old["url"]
     assert servers(folder) == [int(pid)] != [old["pid"]]
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert b"PREFECT_API_BLOCKS_REGISTER_ON_START=false" in variables, "it imports what the first one has learnt of"
 
 
 @contextmanager
@@ -126,6 +128,7 @@ def test_server_that_lives_and_does_not_answer_is_replaced_after_the_stated_time
     assert {out.strip() for out, _ in told} == {f"{old['url']} {status(folder)['pid']}"}
     said = "".join(err for _, err in told)
     assert "it is replaced in 3 s" in said and said.count("Replacing") == 1
+    assert "most recent call first" in (folder / "home" / "server" / "server.log.old").read_text()  # what it was at
     assert servers(folder) == [status(folder)["pid"]] != [old["pid"]]
 
 

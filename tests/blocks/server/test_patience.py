@@ -112,6 +112,7 @@ def test_the_end_of_a_run_of_ours_is_accepted_in_place_of_a_silent_server(clock)
     assert lost == []
     said = ask(server, f"/flow_runs/{ours}/set_state", "POST", {"state": {"type": "COMPLETED", "name": "Completed"}})
     assert json.loads(said.text)["status"] == "ACCEPT" and lost == [ours]
+    assert json.loads(said.text)["state"]["state_details"] == {"flow_run_id": ours}  # by which callers find the run
 
 
 def test_the_end_of_a_run_that_the_server_accepts_is_its_own(clock):

@@ -18,7 +18,8 @@ from stepwell.blocks.source.ignore_rules import LITTER, NEVER_KEPT, IgnoreRules
 from stepwell.blocks.source.snapshot import size_warning, source_tree
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.errors import SnapshotException
-from stepwell.model.tree import Entry, Tree
+from stepwell.model.tree import Tree
+from stepwell.model.trees.entries import Entry
 
 LEFT_OUT = LITTER | NEVER_KEPT
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +161,45 @@ def test_a_folder_is_preloaded_and_saved_at_once(cache: StatCache, tmp_path: Pat
     with cache.under(root) as digest_file:
         outside = tmp_path / "root2" / "c"
         assert digest_file(str(outside), outside.stat()) == sha(b"root2/c")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_folder_is_known_by_parts_in_whatever_order_its_files_are_asked_for(
+    cache: StatCache, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch, order: int
+) -> None:
+    monkeypatch.setattr(stat_cache, "_AT_ONCE", 3)
+    monkeypatch.setattr(stat_cache, "_FEW", 2)
+    monkeypatch.setattr(stat_cache, "_SAVED", 4)
+    paths = sorted(str(tmp_path / "root" / place / f"{number}") for place in ("a", "b", "b.c") for number in range(5))
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(path)
+    time.sleep(SOON_NS / 1e9 + 0.02)
+    for _ in range(3):
+        with cache.under(tmp_path / "root") as digest_file:
+            for path in paths[::order]:
+                assert digest_file(path, os.stat(path)) == sha(path.encode())
+    assert len(reads) == len(paths)
+    for path in paths[4:14]:
+        os.unlink(path)
+    with cache.under(tmp_path / "root") as digest_file:
+        digest_file(paths[1], os.stat(paths[1]))
+    assert [os.fsdecode(row.path) for row in cache._rows("1 = 1")] == [*paths[:4], paths[14]]
+    assert len(reads) == len(paths)
+
+
+def test_what_is_known_of_a_folder_is_never_held_as_a_whole(cache: StatCache, tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    paths = [str(tmp_path / "root" / f"{number:06}") for number in range(20_000)]
+    cache._save(stat_cache._row(path, os.stat(tmp_path), "0" * 64, 0) for path in paths)
+    with cache.under(tmp_path / "root") as digest_file:
+        Path(paths[-1]).touch()
+        tracemalloc.start()
+        try:
+            digest_file(paths[-1], os.stat(paths[-1]))
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
 
 
 def test_some_files_are_preloaded_and_saved_at_once(

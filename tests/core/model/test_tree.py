@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from stepwell.blocks.system.files import copy_tree
 from stepwell.model.digests import bytes_digest
 from stepwell.errors import StoreException
-from stepwell.model.tree import Entry, Tree, plain_digest, scan
+from stepwell.model.tree import Tree, plain_digest, scan
+from stepwell.model.trees.entries import Entry
 
 ON_DISK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
