@@ -28,8 +28,8 @@ from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
 from stepwell.errors import DatastoreException, StepwellError
-from stepwell.model.real_paths import real_path
 from stepwell.model.regular_files import regular_only
+from stepwell.model.trees.real_paths import real_path
 
 PRIVATE = ".stepwell"
 """The folder of a default datastore that holds the store of results; no path of a user leads there."""

@@ -18,9 +18,9 @@ from typing import NamedTuple, TypeVar
 from stepwell.blocks.store.write_back import may_be_written, times_tell
 from stepwell.blocks.system.home import make_folder, new_file
 from stepwell.model.digests import file_digest
-from stepwell.model.real_paths import real_path
 from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import DigestFile
+from stepwell.model.trees.real_paths import real_path
 
 SETTLED_NS = 60_000_000_000
 """After this long the kernel has written content back: a power cut can't keep a file's times but lose its content."""

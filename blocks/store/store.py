@@ -153,7 +153,7 @@ class Store(Trees):
             if not _may_be_there(path):
                 continue
             with suppress(OSError, ValueError, RecursionError):
-                with told_if_closed("What a step was seen to read can't be read", path):
+                with told_if_closed("What a step was seen to read can't be read", Path(path)):
                     names = json.loads(read_bytes(path))
                 return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
         return ()

@@ -16,8 +16,8 @@ from typing import IO, Any, NamedTuple
 from stepwell.errors import StoreException
 from stepwell.model.digests import digest_of_parts, encoded_parts, file_digest, rows_in
 from stepwell.model.nofollow import MOST_DEPTH, leads_out, open_file, open_folder
-from stepwell.model.real_paths import real_path
 from stepwell.model.trees.entries import Entries, Entry
+from stepwell.model.trees.real_paths import real_path
 
 DigestFile = Callable[[str, os.stat_result], str]
 """An absolute path and its stat in; the content's SHA-256 out."""

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepwell.model import real_paths
-from stepwell.model.real_paths import real_path
+from stepwell.model.trees import real_paths
+from stepwell.model.trees.real_paths import real_path
 from tests.support.amounts import tries
 
 NAMES = st.sampled_from(["a", "b", "c"])
