@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar, Unpack, get_args, get_origin, get_type_hints
 
 import stepwell
+from stepwell.blocks.arguments import hints
 from stepwell.blocks.arguments.hints import mismatch
 from stepwell.errors import UserErrorException
 
@@ -109,6 +110,14 @@ class _PublicNames(dict[str, Any]):
         return next(kind for kind in getattr(stepwell, public).__mro__ if kind.__name__ == name)
 
 
+def read_ahead(*functions: Any) -> None:
+    """Read what these functions of checked classes take, so that it is known once they are called."""
+    for function in functions:
+        inner = getattr(getattr(function, "__func__", function), "__wrapped__", None)
+        for hint in _takes(inner, False).types.values() if inner is not None else ():
+            hints.read_ahead(hint)
+
+
 def _checking(function: Callable[..., Any], owner: type, static: bool) -> Callable[..., Any]:
     signature = inspect.signature(function)
 
@@ -146,14 +155,14 @@ class _Takes(NamedTuple):
 @cache
 def _takes(function: Callable[..., Any], static: bool) -> _Takes:
     parameters = [*inspect.signature(function).parameters.values()][0 if static else 1 :]
-    hints = hints_of(function)
+    known = hints_of(function)
     rest = next((p for p in parameters if p.kind is p.VAR_KEYWORD), None)
     named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    more = _more(hints.get(rest.name)) if rest else {}
+    more = _more(known.get(rest.name)) if rest else {}
     return _Takes(
         tuple(p.name for p in named if p.kind in _BY_POSITION),
         tuple(p.name for p in named if p.default is p.empty),
-        {**{p.name: hints.get(p.name, Any) for p in named}, **(more or {})},
+        {**{p.name: known.get(p.name, Any) for p in named}, **(more or {})},
         any(p.kind is p.VAR_POSITIONAL for p in parameters),
         more is None,
     )

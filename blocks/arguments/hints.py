@@ -8,6 +8,7 @@ import re
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from functools import cache, partial
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -68,11 +69,29 @@ def expected_of(hint: Any) -> str:
 
 
 def _fits(value: Any, hint: Any) -> bool:
+    if type(value) in _sure_kinds(hint):
+        return True
     try:
         _adapter(hint).validate_python(value)
     except ValidationError:
         return False
     return True
+
+
+def read_ahead(hint: Any) -> None:
+    """Have what tells whether values fit the hint."""
+    with suppress(Exception):  # it is told once there is a value
+        _sure_kinds(hint)
+        _adapter(hint)
+
+
+@cache
+def _sure_kinds(hint: Any) -> frozenset[type]:
+    """Return the types of which every value fits the hint, subclasses aside, as far as that is known without pydantic."""
+    if get_origin(hint) is Annotated:
+        return _sure_kinds(get_args(hint)[0])
+    kinds = [kind for kind in _alternatives(hint) if isinstance(kind, type) and get_origin(kind) is None]
+    return frozenset(kind for kind in kinds if kind is not object and not getattr(kind, "_is_protocol", False))
 
 
 @cache

@@ -29,6 +29,7 @@ from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
 from stepwell.errors import DatastoreException, StepwellError
 from stepwell.model.regular_files import regular_only
+from stepwell.model.trees.real_paths import real_path
 
 PRIVATE = ".stepwell"
 """The folder of a default datastore that holds the store of results; no path of a user leads there."""
@@ -220,7 +221,7 @@ class DatastoreFiles:
         """
         inner = self.readable(path)
         if self.local_root:
-            real, root = os.path.realpath(self.local_root / inner), os.path.realpath(self.local_root)
+            real, root = real_path(self.local_root / inner), real_path(self.local_root)
             if real != root and not real.startswith(root + os.sep):
                 raise self._leads_out(path)
         return inner

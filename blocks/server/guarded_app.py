@@ -25,6 +25,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.server.guard.early_answers import EarlyAnswers
 from stepwell.blocks.server.guard.remembered_answers import RememberedAnswers
 from stepwell.blocks.server.guard.reports import Reports
 from stepwell.blocks.server.guard.sign_in import PATH, Receive, Scope, Send, SignIn, answer
@@ -180,7 +181,7 @@ def main() -> None:
     if auth_string is None:
         sys.exit("Prefect's server would let in everybody: PREFECT_SERVER_API_AUTH_STRING is not set")
     secret = auth_string.get_secret_value()
-    app = Guard(RememberedAnswers(create_app(final=True), secret), port, secret)
+    app = Guard(EarlyAnswers(RememberedAnswers(create_app(final=True), secret), secret), port, secret)
     gc.freeze()
     gc.enable()
     uvicorn.run(app, host=HOST, port=port, log_level="warning")

@@ -86,6 +86,12 @@ def _is_readable(directory: Path) -> bool:
 
 
 def _from_git(directory: Path) -> dict[str, str]:
+    try:
+        folder = Path(os.path.realpath(directory))
+    except ValueError:  # no name of a folder
+        return {}
+    if not any(os.path.lexists(parent / ".git") for parent in (folder, *folder.parents)):
+        return {}  # as git would find, some milliseconds later
     status = _ask(directory, "status", "--porcelain=v2", "--branch", "--", ".")
     if status is None:
         return {}

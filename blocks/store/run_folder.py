@@ -137,14 +137,20 @@ class RunFolder:
             return False
         return True
 
-    def append(self, event: Event) -> None:
-        """Append `event` to the journal, on a line of its own though the one before was cut off."""
-        line = b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n"
-        make_folder(self.path)
+    def append(self, *events: Event) -> None:
+        """Append the events to the journal, each on a line of its own though the one before was cut off."""
+        lines = b"".join(b"\n" + json.dumps(event, separators=(",", ":")).encode() + b"\n" for event in events)
+        path = self.path / "journal.jsonl"
         # Not blocking, a pipe in its place is an error at once.
-        descriptor = open_or_make(self.path / "journal.jsonl", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_CLOEXEC
         try:
-            os.write(descriptor, line)
+            descriptor = os.open(path, flags)
+        except FileNotFoundError:
+            make_folder(self.path)
+            descriptor = open_or_make(path, flags)
+        try:
+            while lines:
+                lines = lines[os.write(descriptor, lines) :]
         finally:
             os.close(descriptor)
 
@@ -169,7 +175,7 @@ class RunFolder:
 
     def step_folder(self, step_run_id: str) -> Path:
         """Return the folder of a step's logs, metrics and outputs, whether or not it is there."""
-        return self.path / "steps" / step_run_id
+        return self.path.joinpath("steps", step_run_id)
 
     @contextmanager
     def alive(self) -> Iterator[None]:
@@ -281,15 +287,26 @@ def readable_runs(folders: Sequence[Path]) -> list[Path]:
     return found
 
 
-@lru_cache(maxsize=2)  # at its end a run is summarized again and again
+_last_read: tuple[bytes, list[Event]] = b"", []
+"""The journal that was read last, and its events: at its end a run is summarized again and again, with little that is new."""
+
+
 def _events(journal: bytes) -> list[Event]:
-    events = []
+    global _last_read  # noqa: PLW0603  (a journal is only ever appended to)
+    before, events = _last_read
+    if not (before.endswith(b"\n") and journal.startswith(before)):
+        before, events = b"", []
+    new = list(_events_in(journal[len(before) :]))
+    _last_read = journal, [*events, *new]
+    return _last_read[1]
+
+
+def _events_in(journal: bytes) -> Iterator[Event]:
     for line in journal.splitlines():
         with suppress(ValueError, RecursionError):
             event = json.loads(line)
             if _is_event(event):
-                events.append(event)
-    return events
+                yield event
 
 
 class _Names(NamedTuple):

@@ -20,6 +20,7 @@ from stepwell.blocks.system.home import make_folder, new_file
 from stepwell.model.digests import file_digest
 from stepwell.model.regular_files import regular_only
 from stepwell.model.tree import DigestFile
+from stepwell.model.trees.real_paths import real_path
 
 SETTLED_NS = 60_000_000_000
 """After this long the kernel has written content back: a power cut can't keep a file's times but lose its content."""
@@ -87,7 +88,7 @@ class StatCache:
     @contextmanager
     def under(self, root: Path) -> Iterator[DigestFile]:
         """Yield a DigestFile for the files of a folder, asked for in the order of their paths; it reads what is known by many."""
-        rows = _Below(self._rows, os.fsencode(os.path.realpath(root)).rstrip(b"/") + b"/")
+        rows = _Below(self._rows, os.fsencode(real_path(root)).rstrip(b"/") + b"/")
         with self._knowing(rows) as digest_file:
             try:
                 yield digest_file

@@ -147,10 +147,13 @@ class Store(Trees):
 
         A list that this user may not read raises StoreException: without it a stale result would be taken for a good one.
         """
+        name = code_key(fingerprint)
         for root in self._roots:
-            path = self._observed_path(root, fingerprint)
+            path = os.path.join(root, "observed", name[:2], f"{name}.json")
+            if not _may_be_there(path):
+                continue
             with suppress(OSError, ValueError, RecursionError):
-                with told_if_closed("What a step was seen to read can't be read", path):
+                with told_if_closed("What a step was seen to read can't be read", Path(path)):
                     names = json.loads(read_bytes(path))
                 return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
         return ()
@@ -214,6 +217,17 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
+
+
+def _may_be_there(path: str) -> bool:
+    """Return whether a file is there, or can't be asked for."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _changed(folder: Path) -> int:

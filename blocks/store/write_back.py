@@ -3,6 +3,10 @@
 The kernel stamps a file when a page of a shared memory map is written for the first time since the page was last written
 back; further writes through the map leave the times alone until then. So times tell of every change if the file system
 keeps them so, if the file was left alone for longer than write-back takes, and if nobody has it open for writing.
+
+If the kernel itself says that nobody has, open or mapped, whoever writes next has to open the file anew: `write` stamps it,
+and so does the first write to each page of a new map, though the page still waits for write-back. Then it is enough that the
+file was left alone for longer than the steps in which times are kept.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ from pathlib import Path
 
 _LEAST_NS = 30_000_000_000
 _MARGIN_NS = 5_000_000_000
+_STEP_NS = 2_000_000_000
+"""The longest step of times on `_DISKS`, a second where inodes are small, and a margin."""
+
 _SCAN_SECONDS = 10.0
 """How old a look at everybody's maps may be: far less than `interval_ns`, so a map made since has left its mark."""
 
@@ -42,9 +49,12 @@ _WRITE_OUT_AND_WAIT = 7
 
 def times_tell(descriptor: int, path: str, status: os.stat_result, now: int) -> bool:
     """Return whether any change from `now` on, in nanoseconds, will change the times of the open file."""
-    if now - max(status.st_mtime_ns, status.st_ctime_ns) < interval_ns() or _file_system(descriptor) not in _DISKS:
+    age, disk = now - max(status.st_mtime_ns, status.st_ctime_ns), _file_system(descriptor)
+    if age < _STEP_NS or disk not in _DISKS:
         return False
-    return not _open_for_writing(descriptor, path, status) and _written_out(descriptor)
+    if disk != _OVERLAY and (free := _lease(descriptor)) is not None:  # an overlay knows nothing of maps
+        return free
+    return age >= interval_ns() and not _maps.hold(path, status) and _written_out(descriptor)
 
 
 def may_be_written(path: str) -> bool:

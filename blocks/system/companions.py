@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -27,9 +28,25 @@ class Companion:
     files: dict[str, Path]
 
 
-@cache
 def companions() -> tuple[Companion, ...]:
     """Return the packages that installed distributions let go with Stepwell, by name."""
+    return _found_along(tuple(sys.path))
+
+
+@cache
+def _found_along(path: tuple[str, ...]) -> tuple[Companion, ...]:
+    """Return those along the path of modules; its first place, a script's folder, counts if it has distributions."""
+    first, *others = path or ("",)
+    try:
+        names = os.listdir(first or ".")
+    except OSError:
+        names = []
+    has_metadata = any(name.endswith((".dist-info", ".egg-info")) for name in names)
+    return _companions((os.path.abspath(first) if has_metadata else "", *others))
+
+
+@cache
+def _companions(_: tuple[str, ...]) -> tuple[Companion, ...]:
     found = (_companion(entry) for entry in entry_points(group=GROUP))
     return tuple(sorted((one for one in found if one), key=lambda one: one.name))
 

@@ -361,4 +361,4 @@ def _clear(folder: int, top: int) -> list[str]:
 
 def fan_out(folder: Path, name: str) -> Path:
     """Return where a folder of many keeps what has this name."""
-    return folder / name[:2] / name
+    return folder.joinpath(name[:2], name)

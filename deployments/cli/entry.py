@@ -45,6 +45,24 @@ _WHAT_COMMANDS_USE = (
 """What most commands import, and the runner has imported before; of libraries what these import late."""
 
 
+_MODELS = ("BlockDocument", "Flow", "FlowRun", "FlowRunPolicy", "State", "StateDetails")
+_ACTIONS = ("ArtifactCreate", "FlowCreate", "FlowRunCreate", "FlowRunUpdate", "LogCreate", "StateCreate")
+"""Models of Prefect that most commands use, and that it makes when they are first used."""
+
+_CALLED = {
+    "Workspace": ("create", "of_block", "opened", "require_here", "get_default_datastore", "require_folders"),
+    "Datastore": ("__init__", "path", "readable", "inside", "require_here", "register"),
+    "LocalCompute": ("__init__", "check", "demand", "capacity", "attach_to"),
+    "DataReference": ("__init__",),
+    "PipelineData": ("__init__",),
+    "PipelineParameter": ("__init__",),
+    "OutputFileDatasetConfig": ("__init__",),
+    "PythonScriptStep": ("__init__", "define", "decided_later"),
+    "CommandStep": ("__init__",),
+    "Pipeline": ("__init__", "values", "flow_with", "plan"),
+}
+"""What most pipelines call."""
+
 _BY_ITSELF = ("serve", "init", "doctor")
 """What is at work for long, and is looked after as the process that it is; and what needs no runner, and starts none."""
 
@@ -69,12 +87,14 @@ def _run() -> None:
 
 def _be_resident(name: str) -> None:
     from stepwell.deployments.cli.main import quieten_prefect
+    from stepwell.deployments.resident.ending import run_to_end
     from stepwell.deployments.resident.runner import main as resident
 
     quieten_prefect()
     command = resident(name, prepare)
     if command is not None:  # in a fork
-        command(_run)
+        known = frozenset(sys.modules)
+        command(lambda: run_to_end(_run, known))
 
 
 def prepare() -> None:
@@ -86,11 +106,29 @@ def prepare() -> None:
             importlib.import_module(module)
     from stepwell.blocks.compute.compute_target import all_kinds
     from stepwell.blocks.server.settings import read_settings
+    from stepwell.blocks.system.companions import companions
     from stepwell.deployments.cli.main import command
 
     all_kinds()
     read_settings()
     command()
+    companions()
+    _read_ahead()
+
+
+def _read_ahead() -> None:
+    """Have what pydantic makes of models and type hints when they are first used."""
+    from prefect.client.schemas import actions, objects
+
+    import stepwell
+    from stepwell.blocks.arguments.checked import read_ahead
+
+    for place, names in ((objects, _MODELS), (actions, _ACTIONS)):
+        for name in names:
+            with suppress(Exception):  # of a Prefect that has it no more
+                getattr(place, name).model_rebuild()
+    for name, functions in _CALLED.items():
+        read_ahead(*(getattr(getattr(stepwell, name), function, None) for function in functions))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from stepwell.flows.public.pipeline import Pipeline
     from stepwell.flows.public.pipeline_run import PipelineRun
     from stepwell.flows.public.step_run import StepRun
+    from stepwell.flows.runs.summary import RunSummary
 
 T = TypeVar("T")
 _FILE = typer.Argument(..., help="A Python file that defines a Pipeline: FILE or FILE:NAME.", metavar="FILE")
@@ -95,7 +96,7 @@ def run(
     with progress, logs.looking() if show_logs else contextlib.nullcontext():
         summary = execute(pipeline, folder, values, replace(options, listeners=listeners))
     told = progress.warnings if together else ()
-    print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder, told=told))
+    print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder, told=told, summary=summary))
     leave(folder, {"Finished": 0, "Canceled": 130}.get(summary.status, 1))
 
 
@@ -362,10 +363,12 @@ def _connected(find: Callable[[], T]) -> T:
     return find()
 
 
-def _text(run: RunFolder, *, guards: bool = False, told: Collection[str] = ()) -> str:
+def _text(
+    run: RunFolder, *, guards: bool = False, told: Collection[str] = (), summary: RunSummary | None = None
+) -> str:
     from stepwell.deployments.reports.report import report
 
-    return report(run, guards=guards, told=told)
+    return report(run, guards=guards, told=told, summary=summary)
 
 
 def _same_place() -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from pathlib import Path
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs.run_index import RunEntry
@@ -12,6 +15,7 @@ from stepwell.deployments.lookup.workspaces import of_each
 from stepwell.errors import printable
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.runs.comparing.run_filter import RunFilter
+from stepwell.flows.runs.comparing.run_lines import KeptLines, RunLine
 from stepwell.flows.runs.elsewhere.finding import bring_steps, known_runs
 from stepwell.flows.runs.names import short_ids
 from stepwell.flows.runs.summary import RunSummary, summarize
@@ -32,18 +36,43 @@ def passing_runs(
 
     Without a filter no more than as many are looked for elsewhere.
     """
+    listed, ids = _listed(workspaces, wanted, most, trials=trials)
+    summaries = _summaries(listed, steps=metrics or bool(wanted.conditions))
+    return PassingRuns([*islice(filter(wanted.passes, summaries), most)], ids)
+
+
+def passing_lines(
+    workspaces: Iterable[Workspace], wanted: RunFilter, *, most: int, trials: bool = False
+) -> tuple[list[RunLine], dict[str, str]]:
+    """Return a line for each of the newest runs that pass the filter, and the ids as far as no other run's begins so."""
+    if not wanted.needs_only_status:
+        found = passing_runs(workspaces, wanted, most=most, trials=trials)
+        return [*map(RunLine.of, found.runs)], found.short_ids
+    listed, ids = _listed(workspaces, wanted, most, trials=trials)
+    kept: dict[Path, KeptLines] = {}
+    lines: list[RunLine] = []
+    for workspace, run in listed:
+        if len(lines) >= most:
+            break
+        folder = workspace.store.written
+        lines_there = kept[folder] = kept.get(folder) or KeptLines(folder)
+        line = lines_there.line(run.folder, partial(summary_or_none, logged=False))
+        if line is not None and wanted.status in ("", line.status):
+            lines.append(line)
+    for one in kept.values():
+        one.save()
+    return lines, ids
+
+
+def _listed(
+    workspaces: Iterable[Workspace], wanted: RunFilter, most: int, *, trials: bool
+) -> tuple[list[tuple[Workspace, RunEntry]], dict[str, str]]:
+    """Return the runs that may pass, newest first, and the short ids of all."""
     limit = most if wanted.is_open else None
     known = of_each(workspaces, lambda one: [(one, run) for run in known_runs(one, limit)])
-    ids = short_ids(run.run_id for _, run in known)
     listed = [pair for pair in known if (trials or not pair[1].is_trial) and wanted.may_pass(pair[1])]
     listed.sort(key=lambda pair: pair[1].created, reverse=True)
-    found: list[RunSummary] = []
-    for summary in _summaries(listed[:most] if wanted.is_open else listed, steps=metrics or bool(wanted.conditions)):
-        if len(found) >= most:
-            break
-        if wanted.passes(summary):
-            found.append(summary)
-    return PassingRuns(found, ids)
+    return listed[:most] if wanted.is_open else listed, short_ids(run.run_id for _, run in known)
 
 
 def _summaries(listed: Iterable[tuple[Workspace, RunEntry]], *, steps: bool) -> Iterator[RunSummary]:

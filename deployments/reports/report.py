@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from stepwell.errors import printable
 from stepwell.flows.engine.repetition import Comparison
 from stepwell.flows.runs.artifacts import all_images
 from stepwell.flows.runs.comparing.run_facts import all_metrics, note_of, tags_of
+from stepwell.flows.runs.comparing.run_lines import RunLine
 from stepwell.flows.runs.summary import RunSummary, summarize
 from stepwell.flows.trials.summary import TrialSummary, shown, sweeps_of
 
@@ -22,12 +22,14 @@ _HIDDEN = ("address", "container", "GPU's id", "guard")
 """What is recorded of the place where a step ran, and not printed."""
 
 
-def report(run: RunFolder, *, guards: bool = False, told: Collection[str] = ()) -> str:
+def report(
+    run: RunFolder, *, guards: bool = False, told: Collection[str] = (), summary: RunSummary | None = None
+) -> str:
     """Return a few lines that a newcomer understands; `guards`: with all that `stepwell show` tells beyond these.
 
-    Warnings that were `told` are left out.
+    Warnings that were `told` are left out. The `summary` need not be made if there is one.
     """
-    summary = summarize(run)
+    summary = summary or summarize(run)
     pictures = [image.path for image in all_images(run, summary)]
     width = max((len(step.id) for step in summary.steps), default=0)
     lines = [f"{summary.label}  {summary.headline}"]
@@ -149,19 +151,10 @@ def comparison_text(one: Comparison, words: str) -> str:
     return "\n".join(lines)
 
 
-def run_lines(runs: Sequence[RunSummary], ids: Mapping[str, str]) -> list[str]:
+def run_lines(runs: Sequence[RunLine], ids: Mapping[str, str]) -> list[str]:
     """Return a line for each run: id, name, workspace and machine if there are several, time, experiment and what came of it."""
-    rows: list[tuple[str, ...]] = [
-        (
-            ids[run.run_id],
-            run.label,
-            (run.started or _created(run))[:19].replace("T", " "),
-            str(run.facts.get("experiment", "")),
-            run.headline,
-        )
-        for run in runs
-    ]
-    for places in ([run.machine for run in runs], [str(run.facts.get("workspace", "")) for run in runs]):
+    rows: list[tuple[str, ...]] = [(ids[run.run_id], run.label, run.at, run.experiment, run.headline) for run in runs]
+    for places in ([run.machine for run in runs], [run.workspace for run in runs]):
         if len(set(places)) > 1:
             rows = [(*row[:2], place, *row[2:]) for row, place in zip(rows, places, strict=True)]
     return columns(rows)
@@ -172,11 +165,6 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     shown = [[printable(text) for text in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
-
-
-def _created(summary: RunSummary) -> str:
-    created = summary.facts.get("created")
-    return datetime.fromtimestamp(created, UTC).isoformat() if created else ""
 
 
 def _facts(dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,14 +80,18 @@ class RunContext(RunData):
         self._bindings: dict[str, tuple[tuple[StepDefinition, Mapping[str, Value]], StepCall]] = {}
         self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
 
-    def emit(self, event: Event) -> None:
-        """Append the event, stamped with the time, to the run's journal and notify the listeners."""
-        stamped = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
+    def emit(self, *events: Event) -> None:
+        """Append the events, stamped with the time, to the run's journal and notify the listeners."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
         with self._lock:
-            stamped |= {name: redacted(event[name], self._redactor) for name in TEXTS if name in event}
-            self.run.append(stamped)
-            for listener in self._listeners:
-                listener(stamped)
+            stamped = [
+                {"at": at, **event, **{name: redacted(event[name], self._redactor) for name in TEXTS if name in event}}
+                for event in events
+            ]
+            self.run.append(*stamped)
+            for event in stamped:
+                for listener in self._listeners:
+                    listener(event)
 
     def remove_later(self, folder: Path) -> None:
         """Remove the folder in the background, before the process ends."""

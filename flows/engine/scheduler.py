@@ -92,8 +92,8 @@ class Engine:
     def run(self) -> Outcome:
         """Run every step and return the outcome. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
         foresee(self._context, self._pipeline)
-        for step in self._steps.values():
-            self._context.emit({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
+        steps = self._steps.values()
+        self._context.emit(*({"step": s.id, "status": "waiting", "upstream": list(s.upstream)} for s in steps))
         with without_lines_of_reused_steps():
             self._loop()
         self._outcome.cancelled = self._context.stop.stopped and self._context.stop.reason != _FAILED

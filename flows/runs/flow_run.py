@@ -52,12 +52,13 @@ CIRCLE = "The steps wait for one another in a circle"
 class RunOptions:
     """How to run: force every step, go on past failures, read every byte, what is known of the run, who listens to it.
 
-    `known` is what `run.json` would hold, above all frozen `snapshots`.
+    `wants_results`: the flow returns the results of its steps, in which Prefect looks for states. `known` is what `run.json` would hold, above all frozen `snapshots`.
     """
 
     regenerate: bool = False
     continue_on_failure: bool = False
     verify: bool = False
+    wants_results: bool = True
     known: Mapping[str, Any] = field(default_factory=dict, compare=False)
     listeners: tuple[Listener, ...] = field(default=(), compare=False)
 
@@ -100,7 +101,7 @@ def run_pipeline(
             {"first failure": failed},
             f"Look at `stepwell show {context.run.reference}`; what succeeded will be reused.",
         )
-    return outcome.results
+    return outcome.results if options.wants_results else {}
 
 
 def _go_on_with(workspace: BaseWorkspace, run_id: str) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 from uuid import UUID, uuid4
@@ -67,7 +68,7 @@ class RunToBe(RunContext):
 
     fetches = False
 
-    def emit(self, event: Event) -> None:
+    def emit(self, *events: Event) -> None:
         """Tell nobody: there is no run yet that it could be told of."""
 
     def with_observed(self, call: StepCall, seen: Iterable[str] = ()) -> StepCall:
@@ -183,7 +184,7 @@ def execute(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value],
                 flow_run = api.read_flow_run(UUID(run.run_id))
         parameters = flow_values(pipeline.definition.parameters, values, secrets=True)
         run_flow(
-            pipeline.flow_with(options),
+            pipeline.flow_with(replace(options, wants_results=False)),
             flow_run=flow_run,
             parameters={**parameters, **_reserved(options)},
             return_type="state",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepwell.blocks.store.run_folder import ENDED, TEXTS, Event, RunFolder, latest_states
 from stepwell.blocks.store.runs.words import Words, tag_events, told_facts, words_of
@@ -75,7 +75,7 @@ class StepSummary:
 
     def folder(self, run: RunFolder) -> Path:
         """Return the folder of the logs, metrics and files of the step run that made the result."""
-        return RunFolder(run.path.parent / (self.run_id or run.run_id)).step_folder(self.step_run_id)
+        return run.path.parent.joinpath(self.run_id or run.run_id, "steps", self.step_run_id)
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,8 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
         status = _status_of_flow(journal)
     elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
-    steps = [
-        _step(run, step_id, state, redact, words, logged=logged) for step_id, state in _in_order(latest_states(journal))
-    ]
+    logs = _Logs(run, redact, words, added=_folder_of_added(run).is_dir()) if logged else None
+    steps = [_step(step_id, state, logs) for step_id, state in _in_order(latest_states(journal))]
     events = read_events(run.path / OWN, redact)
     all_events = (event for some in (events, *(step.events for step in steps)) for event in some)
     said = tag_events(words, all_events) if words else []
@@ -239,10 +238,29 @@ def _ended_with_run(step: StepSummary, status: str) -> StepSummary:
     return replace(step, status="skipped")
 
 
-def _step(
-    run: RunFolder, step_id: str, state: Event, redact: Callable[[str], str], words: Words, *, logged: bool
-) -> StepSummary:
-    summary = StepSummary(
+class _Logs(NamedTuple):
+    """What the steps of a run logged, and people said of them; `added`: others may have added to it."""
+
+    run: RunFolder
+    redact: Callable[[str], str]
+    words: Words
+    added: bool
+
+    def events(self, step_id: str, state: Event) -> tuple[Event, ...]:
+        """Return what was logged for a step."""
+        events, made_in = [], state.get("from_run") or self.run.run_id
+        if state.get("step_run_id"):
+            control = self.run.path.parent.joinpath(made_in, "steps", state["step_run_id"], "control")
+            events = read_events(control, self.redact)
+        if self.added:
+            events += read_events(added_to(self.run, step_id), self.redact)
+        if self.words:
+            events += [masked(event, self.redact) for event in tag_events(self.words, events, step_id)]
+        return tuple(events)
+
+
+def _step(step_id: str, state: Event, logs: _Logs | None) -> StepSummary:
+    return StepSummary(
         id=step_id,
         status=state.get("status", "waiting"),
         why=tuple(state.get("why", ())),
@@ -261,15 +279,14 @@ def _step(
         undeclared=tuple(state.get("undeclared", ())),
         undeclared_count=state.get("undeclared_count", 0),
         item_of=state.get("item_of", ""),
+        events=logs.events(step_id, state) if logs else (),
     )
-    if not logged:
-        return summary
-    events = read_events(summary.folder(run) / "control", redact) if summary.step_run_id else []
-    events += read_events(added_to(run, step_id), redact)
-    events += [masked(event, redact) for event in tag_events(words, events, step_id)] if words else []
-    return replace(summary, events=tuple(events))
 
 
 def added_to(run: RunFolder, step: str) -> Path:
     """Return the folder of what others than a step's script log for it; none if there is nothing."""
-    return run.path / OWN / "steps" / folder_name(step)
+    return _folder_of_added(run) / folder_name(step)
+
+
+def _folder_of_added(run: RunFolder) -> Path:
+    return run.path.joinpath(OWN, "steps")

@@ -29,9 +29,10 @@ from prefect.settings import Settings, get_current_settings
 
 from stepwell.blocks.server.connection import is_hung
 from stepwell.blocks.server.documents import client
+from stepwell.blocks.server.guard.early_answers import AT_ONCE
 from stepwell.blocks.server.patience import SECONDS_WITHOUT_ANSWER, note_missed
 from stepwell.flows.task_runs.events import ROUTE, TASK_KEY, Entered, Event, artifact_event, state_event, waits_for
-from stepwell.flows.task_runs.sending import at_end, take
+from stepwell.flows.task_runs.sending import at_end, send_lines, take
 from stepwell.model.definitions import StepDefinition
 
 try:  # the doors that are no public names of Prefect's
@@ -221,12 +222,12 @@ class ServedTaskRuns:
                 while batch.events:
                     self._await_recorder(api)
                     events = batch.events[:_AT_ONCE]
-                    api.request("POST", ROUTE, json=events)  # type: ignore[arg-type]
+                    api.request("POST", ROUTE, json=events, headers=AT_ONCE)  # type: ignore[arg-type]
                     self._note_sent(events)
                     del batch.events[:_AT_ONCE]
                 while batch.logs:
                     lines = _first(batch.logs)
-                    api.create_logs(lines)
+                    send_lines(api, lines)
                     del batch.logs[: len(lines)]
         except Exception:  # noqa: BLE001  (whatever keeps the server from it, the run goes on)
             with self._lock:

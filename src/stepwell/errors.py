@@ -61,6 +61,8 @@ class StepwellError(Exception):
 
 def printable(text: str) -> str:
     """Return the text on one line: what would end the line or move a terminal's cursor stands there escaped."""
+    if text.isprintable():
+        return text
     return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)
 
 

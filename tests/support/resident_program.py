@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from stepwell.deployments.resident import client, identity
+from stepwell.deployments.resident.ending import run_to_end
 from stepwell.deployments.resident.runner import main as resident
 
 
@@ -26,4 +27,5 @@ def run() -> None:
 if __name__ == "__main__":
     command = resident(sys.argv[1], lambda: None)
     if command is not None:
-        command(run)
+        known = frozenset(sys.modules)
+        command(lambda: run_to_end(run, known))

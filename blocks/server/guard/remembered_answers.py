@@ -25,6 +25,7 @@ _DECIDING = (b"accept", b"accept-encoding", b"x-prefect-api-version", b"origin")
 """The headers on which an answer depends."""
 
 _LARGEST, _MOST_BYTES = 1 << 20, 16 << 20
+_GOOD = 200
 
 
 class RememberedAnswers:
@@ -72,7 +73,7 @@ class RememberedAnswers:
         self._bytes = 0
 
     async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _whole_body(receive)
+        body = await whole_body(receive)
         if body is None:
             return  # nobody is there any more
         deciding = sorted((name, value) for name, value in scope["headers"] if name.lower() in _DECIDING)
@@ -84,9 +85,11 @@ class RememberedAnswers:
             await send({"type": "http.response.body", "body": content})
             return
         before = self._writes
-        heard = _Heard(send)
-        await self._app(scope, _again(body, receive), heard)
-        if heard.start is not None and heard.whole and (self._writes, self._writing) == (before, 0):
+        heard = Heard(send)
+        await self._app(scope, again(body, receive), heard)
+        if heard.start is None or heard.start["status"] != _GOOD or not heard.whole:
+            return
+        if (self._writes, self._writing) == (before, 0):
             self._remember(key, heard.start, bytes(heard.content))
 
     def _remember(self, key: tuple[Any, ...], start: dict[str, Any], content: bytes) -> None:
@@ -99,27 +102,28 @@ class RememberedAnswers:
             self._bytes -= len(oldest)
 
 
-class _Heard:
-    """Passes on an answer, and keeps it if it is one to be given again."""
+class Heard:
+    """Passes on an answer, and keeps its beginning and, unless it is large, all of it."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.start: dict[str, Any] | None = None
         self.content = bytearray()
         self.whole = False
+        self._too_large = False
 
     async def __call__(self, message: dict[str, Any]) -> None:
-        if message["type"] == "http.response.start" and message["status"] == 200:
+        """Pass on a part of the answer."""
+        if message["type"] == "http.response.start":
             self.start = {**message, "headers": [*message.get("headers", ())]}
-        elif message["type"] == "http.response.body" and self.start is not None:
+        elif message["type"] == "http.response.body" and not self._too_large:
             self.content += message.get("body", b"")
-            if len(self.content) > _LARGEST:
-                self.start = None
-            self.whole = not message.get("more_body", False)
+            self._too_large = len(self.content) > _LARGEST
+            self.whole = not self._too_large and not message.get("more_body", False)
         await self._send(message)
 
 
-async def _whole_body(receive: Receive) -> bytes | None:
+async def whole_body(receive: Receive) -> bytes | None:
     """Return the body of a request; None if its sender has left."""
     body = bytearray()
     while True:
@@ -131,7 +135,7 @@ async def _whole_body(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
+def again(body: bytes, receive: Receive) -> Receive:
     """Return a `receive` that hands over the body, and then what comes."""
     waiting = [{"type": "http.request", "body": body, "more_body": False}]
 

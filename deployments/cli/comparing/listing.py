@@ -53,19 +53,20 @@ def runs(
     """List runs, newest first."""
     if context.invoked_subcommand:
         return
-    from stepwell.deployments.lookup.passing_runs import passing_runs
+    from stepwell.deployments.lookup.passing_runs import passing_lines, passing_runs
     from stepwell.deployments.lookup.workspaces import seen_workspaces
     from stepwell.deployments.reports.report import in_json, run_lines
     from stepwell.flows.runs.comparing.run_filter import RunFilter
 
     wanted = RunFilter.read(experiment, status, since, metrics, tags)
-    found = passing_runs(seen_workspaces(workspace), wanted, most=limit, trials=trials)
     if as_json:
+        found = passing_runs(seen_workspaces(workspace), wanted, most=limit, trials=trials)
         print(json.dumps([in_json(summary) for summary in found.runs], indent=1))
         return
-    for line in run_lines(found.runs, found.short_ids):
+    lines, short_ids = passing_lines(seen_workspaces(workspace), wanted, most=limit, trials=trials)
+    for line in run_lines(lines, short_ids):
         print(line)
-    if not found.runs and not wanted.is_open:
+    if not lines and not wanted.is_open:
         print("No run is so; leave a condition out", file=sys.stderr)
 
 

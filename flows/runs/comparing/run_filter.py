@@ -101,6 +101,11 @@ class RunFilter:
         """Whether every run passes."""
         return self == RunFilter()
 
+    @property
+    def needs_only_status(self) -> bool:
+        """Whether the index and the state of a run tell whether it passes."""
+        return not (self.conditions or self.tags)
+
     def may_pass(self, run: RunEntry) -> bool:
         """Return whether the run passes, as far as its entry in the index tells."""
         return self.experiment in ("", run.experiment) and run.created >= self.since

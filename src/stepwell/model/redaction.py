@@ -27,6 +27,7 @@ _PART = re.compile(r"(?<![\w.-])([\w.-]+)=([^;&\s]+)")
 _SCHEME = re.compile(r"(?:bearer|basic|token|apikey) +(\S+)", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 _LONG_SEGMENT = 16
+_MOST_KNOWN, _LONGEST_KNOWN = 4096, 1000
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 
 
@@ -43,6 +44,7 @@ class Redactor:
         short = {text for text in _worth_hiding(declared, SHORTEST_DECLARED) if len(text) < _SHORTEST}
         self._pattern = _pattern_of(hidden)
         self._words = _pattern_of(short, r"(?<!\w)(?:{})(?!\w)")
+        self._known: dict[str, str] = {}  # a pipeline's steps say the same a thousand times
 
     @classmethod
     def of_environment(
@@ -55,6 +57,14 @@ class Redactor:
 
     def redact(self, text: str) -> str:
         """Return the text with `***` for each secret, for what looks like one, and for the user information of URLs."""
+        if (known := self._known.get(text)) is not None:
+            return known
+        clean = self._without_secrets(text)
+        if len(text) <= _LONGEST_KNOWN and len(self._known) < _MOST_KNOWN:
+            self._known[text] = clean
+        return clean
+
+    def _without_secrets(self, text: str) -> str:
         for pattern in (self._pattern, self._words):
             if pattern is not None:
                 text = pattern.sub(MASK, text)

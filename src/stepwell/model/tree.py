@@ -17,6 +17,7 @@ from stepwell.errors import StoreException
 from stepwell.model.digests import digest_of_parts, encoded_parts, file_digest, rows_in
 from stepwell.model.nofollow import MOST_DEPTH, leads_out, open_file, open_folder
 from stepwell.model.trees.entries import Entries, Entry
+from stepwell.model.trees.real_paths import real_path
 
 DigestFile = Callable[[str, os.stat_result], str]
 """An absolute path and its stat in; the content's SHA-256 out."""
@@ -145,13 +146,13 @@ def scan(
     raise StoreException. A missing `root` raises FileNotFoundError; what vanishes meanwhile is no part of the tree. No link below `root` is followed, whenever it comes.
     """
     status = root.stat()
-    top = os.path.realpath(root)
+    top = real_path(root)
     if stat.S_ISREG(status.st_mode):
         entry = Entry("", "file", digest_file(top, status), status.st_size, bool(status.st_mode & 0o100))
         return Tree((entry,))
     if not stat.S_ISDIR(status.st_mode):
         raise _special_file(str(root))
-    return _Walk(top, os.path.realpath(confine or root), digest_file, skip).tree()
+    return _Walk(top, top if confine is None else real_path(confine), digest_file, skip).tree()
 
 
 def scan_through(

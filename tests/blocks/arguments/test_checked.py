@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypedDict, Unpack, get_origin
 import pytest
 
 import stepwell
-from stepwell.blocks.arguments.checked import checked, hints_of, is_checking, refuse_unknown, unchecked
+from stepwell.blocks.arguments.checked import read_ahead, checked, hints_of, is_checking, refuse_unknown, unchecked
 from stepwell.blocks.arguments.hints import mismatch
 from stepwell.errors import UserErrorException
 
@@ -185,3 +185,22 @@ def test_every_argument_refuses_what_is_none_of_its_types_by_its_name():
                 if found is None or not found.name.startswith(argument):
                     taken.append((name, argument))
     assert taken == []
+
+
+def test_what_functions_take_can_be_read_before_they_are_called(monkeypatch):
+    from stepwell.blocks.arguments import checked as subject
+
+    @checked
+    class Early:
+        def __init__(self, number: int = 0) -> None:
+            self.number = number
+
+        @classmethod
+        def made(cls, names: list[str]) -> str:
+            return names[0]
+
+    read_ahead(Early.__init__, Early.made, None)
+    monkeypatch.setattr(subject, "hints_of", lambda function: pytest.fail(f"read {function} late"))
+    assert Early(3).number == 3 and Early.made(["a"]) == "a"
+    with pytest.raises(UserErrorException, match="must be a whole number"):
+        Early("3")

@@ -237,7 +237,7 @@ def test_where_locks_are_seen_a_free_one_is_proof_enough(tmp_path: Path) -> None
     assert not run.is_alive()
 
 
-def test_a_journal_is_understood_again_once_it_has_changed_and_each_reader_has_events_of_its_own(
+def test_what_a_journal_has_got_is_understood_once_and_each_reader_has_events_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, understood = RunFolder(tmp_path / "run"), list[object]()
@@ -246,6 +246,22 @@ def test_a_journal_is_understood_again_once_it_has_changed_and_each_reader_has_e
     run.journal()[0]["status"] = "changed by who read it"
     assert RunFolder(run.path).journal() == [{"step": "a", "status": "running"}] and len(understood) == 1
     run.append({"step": "a", "status": "done"})
-    assert [event["status"] for event in run.journal()] == ["running", "done"] and len(understood) == 3
+    assert [event["status"] for event in run.journal()] == ["running", "done"] and len(
+        understood
+    ) == 2  # what is new alone
     (run.path / "journal.jsonl").unlink()
     assert run.journal() == []
+
+
+def test_many_events_are_appended_together_and_what_is_new_is_read_after_what_was(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.append({"step": "a", "status": "waiting"}, {"step": "b", "status": "waiting"})
+    assert [event["step"] for event in run.journal()] == ["a", "b"]
+    run.append()
+    with open(run.path / "journal.jsonl", "ab") as journal:
+        journal.write(b'{"step": "cut')
+    assert [event["step"] for event in run.journal()] == ["a", "b"]
+    run.append({"step": "c"})
+    assert [event["step"] for event in run.journal()] == ["a", "b", "c"]
+    (run.path / "journal.jsonl").write_text('{"step": "z"}\n')
+    assert [event["step"] for event in run.journal()] == ["z"]

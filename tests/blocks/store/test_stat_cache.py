@@ -32,6 +32,7 @@ SOON_NS = 50_000_000
 def quick_write_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file settles soon, on whatever file system the tests run."""
     monkeypatch.setattr(write_back, "interval_ns", lambda: SOON_NS)
+    monkeypatch.setattr(write_back, "_STEP_NS", SOON_NS)
     monkeypatch.setattr(write_back, "_file_system", lambda _: 0xEF53)
 
 
@@ -95,6 +96,7 @@ def test_a_file_changed_just_now_is_not_remembered(
     cache: StatCache, tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(write_back, "interval_ns", lambda: 3600 * 10**9)
+    monkeypatch.setattr(write_back, "_STEP_NS", 3600 * 10**9)
     (tmp_path / "a").write_bytes(b"content")
     look(cache, tmp_path / "a")
     look(cache, tmp_path / "a")
@@ -404,6 +406,7 @@ from stepwell.blocks.store import write_back
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.model.tree import scan
 write_back.interval_ns, write_back._file_system = lambda: 50_000_000, lambda _: 0xEF53
+write_back._STEP_NS = 50_000_000
 cache, root = StatCache(Path(sys.argv[1])), Path(sys.argv[2])
 for _ in range(5):
     with cache.under(root) as digest_file:

@@ -51,10 +51,32 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(write_back, "_SCAN_SECONDS", 0.0)
 
 
-def test_a_file_tells_once_it_has_settled(file: Path, way: None) -> None:
+def test_a_file_tells_once_it_has_settled(file: Path, way: None, request: pytest.FixtureRequest) -> None:
     assert not tell(file, 0)
+    assert not tell(file, write_back._STEP_NS - 1_000_000_000)
+    leased = "lease" in request.node.name
+    assert tell(file, interval_ns() - 2_000_000_000) == leased
+    assert tell(file, interval_ns() + 1_000_000)
+
+
+def test_of_an_overlay_a_lease_tells_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_back, "_file_system", lambda _: write_back._OVERLAY)
     assert not tell(file, interval_ns() - 2_000_000_000)
     assert tell(file, interval_ns() + 1_000_000)
+
+
+def test_a_new_map_stamps_a_page_that_waits_for_write_back(file: Path) -> None:
+    for number in range(5):
+        with open(file, "r+b") as stream, mmap.mmap(stream.fileno(), 0) as memory:
+            memory[0] = number
+        assert tell(file), "the page is dirty now, and nobody has the file open"
+        before = file.stat()
+        time.sleep(0.05)
+        with open(file, "r+b") as stream:
+            memory = mmap.mmap(stream.fileno(), 0)
+        memory[0] = 100 + number
+        memory.close()
+        assert file.stat().st_ctime_ns != before.st_ctime_ns
 
 
 def test_the_interval_is_the_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,9 +15,14 @@ from stepwell.blocks.system import companions as subject
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return a folder of packages that comes before all others."""
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    subject.companions.cache_clear()
+    forget()
     yield tmp_path
-    subject.companions.cache_clear()
+    forget()
+
+
+def forget() -> None:
+    subject._found_along.cache_clear()
+    subject._companions.cache_clear()
 
 
 def write(folder: Path, name: str, text: str = "") -> None:
@@ -58,3 +63,23 @@ def test_one_that_is_not_there_does_not_count(site: Path) -> None:
     assert found() is None
     write(site, "oldnames/no_package.py")  # a folder of that name is no package
     assert found() is None
+
+
+def test_another_first_place_of_modules_is_looked_at_anew_if_it_has_distributions(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert found() is None
+    own = tmp_path / "own"
+    install(own, "oldnames/__init__.py")
+    write(own, "oldnames/__init__.py")
+    looks: list[object] = []
+    inner = subject.entry_points
+    monkeypatch.setattr(subject, "entry_points", lambda **which: looks.append(1) or inner(**which))
+    for first in ("bin", ""):
+        monkeypatch.setattr(sys, "path", [str(tmp_path / first), *sys.path[1:]])
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        subject.companions()
+    assert len(looks) <= 1
+    monkeypatch.setattr(sys, "path", [str(own), *sys.path[1:]])
+    one = found()
+    assert one is not None and one.folder == own / "oldnames"

@@ -16,6 +16,7 @@ from stepwell.deployments.reports.report import in_json, report, run_lines
 from stepwell.flows.pages.report import report_html
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
+from stepwell.flows.runs.comparing.run_lines import RunLine
 from stepwell.flows.runs.summary import summarize
 
 FACTS: dict[str, Any] = {
@@ -66,7 +67,7 @@ def looked_at(run: PipelineRun) -> None:
     """Look at all that people are shown of the run."""
     summary = summarize(run.folder)
     json.dumps(in_json(summary, run.folder), default=str)
-    "".join(run_lines([summary], {summary.run_id: "x"}))
+    "".join(run_lines([RunLine.of(summary)], {summary.run_id: "x"}))
     report(run.folder, guards=True)
     report_html(run.folder, run._known_record).encode()
     run.get_details(), run.get_metrics(recursive=True), run.get_outputs(), run.gone_outputs(), run.tags, run.properties

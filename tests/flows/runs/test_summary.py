@@ -6,7 +6,7 @@ import pytest
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.runs import summary
-from stepwell.flows.runs.summary import ENDED_WITH_RUN, GONE, summarize
+from stepwell.flows.runs.summary import ENDED_WITH_RUN, GONE, added_to, summarize
 
 EVENTS = [
     {"step": "make", "status": "done", "seconds": 1.0},
@@ -69,10 +69,17 @@ def test_a_run_that_ends_while_it_is_looked_at_is_not_taken_for_killed(run, monk
 def test_what_steps_logged_is_read_only_if_it_is_wanted(run, monkeypatch):
     read = []
     monkeypatch.setattr(summary, "read_events", lambda folder, redact: read.append(folder) or [{"type": "metric"}])
+    added_to(run, "any").parent.mkdir(parents=True)
     whole, short = summarize(run), summarize(run, logged=False)
-    assert len(read) == 2 + len([step for step in whole.steps for _ in (1, 2) if step.step_run_id]) + len(
-        [step for step in whole.steps if not step.step_run_id]
-    )
+    made = [step for step in whole.steps if step.step_run_id]
+    assert len(read) == 2 + len(made) + len(whole.steps)
     assert {step.events for step in short.steps} == {()} and all(step.events for step in whole.steps)
     assert [step.happened for step in short.steps] == [step.happened for step in whole.steps]
     assert short.events == whole.events
+
+
+def test_nothing_is_looked_for_that_nobody_added(run, monkeypatch):
+    read = []
+    monkeypatch.setattr(summary, "read_events", lambda folder, redact: read.append(folder) or [])
+    assert len(summarize(run).steps) > len([step for step in summarize(run).steps if step.step_run_id])
+    assert {added_to(run, "any").parent} & {folder.parent for folder in read} == set()

@@ -126,6 +126,7 @@ def test_a_large_file_is_kept_once_however_often_the_script_changes(store: Store
 
 def test_of_unchanged_files_nothing_is_read(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_back, "interval_ns", lambda: 1)
+    monkeypatch.setattr(write_back, "_STEP_NS", 1)
     monkeypatch.setattr(write_back, "_file_system", lambda _: 0xEF53)
     keep(store, tmp_path / "source", {f"{number}.py": b"%d" % number for number in range(30)})
     time.sleep(0.02)
