@@ -120,6 +120,9 @@ class NotShared:
         """Return the name of the run elsewhere that made the result, '' if it was made here."""
         return ""
 
+    def foresee(self, name: str, steps: int) -> None:
+        """Expect a run of so many steps under a name of earlier ones."""
+
     def share(self, record: StepRecord) -> None:
         """Let others have the result, in the background."""
 
