@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from stepwell.blocks.server.documents import known_ui_url
+from stepwell.blocks.server.connection import known_ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.pages.facts import Table, logged_in, logged_under, shortened
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
