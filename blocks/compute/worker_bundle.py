@@ -26,6 +26,7 @@ _BLOCKS = Path(__file__).parents[1]
 _ROOMS = (
     "model",
     "model/datasets",
+    "model/trees",
     "script",
     "script/children",
     "script/submitting",

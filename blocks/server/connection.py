@@ -96,11 +96,16 @@ def status() -> ServerStatus:
     )
 
 
-def known_ui() -> str:
-    """Return the address of Prefect's UI as far as it is known, '' if it isn't: no server is started for it, or asked."""
+def known_ui_url(path: str = "") -> str:
+    """Return the address of a page of Prefect's UI, '' if no server is known to run: none is started or asked to show something."""
     users = _users_url()
     recorded = process.recorded() if users is None else None
-    return _ui_url(users) if users is not None else _ui_url(recorded.url) if recorded and recorded.alive else ""
+    url = users if users is not None else recorded.url if recorded and recorded.alive else ""
+    if not url:
+        return ""
+    from prefect.settings import get_current_settings
+
+    return (get_current_settings().ui_url or _ui_url(url)) + path
 
 
 def report_link(run_id: str) -> str:

@@ -21,7 +21,7 @@ from prefect.settings import get_current_settings
 from pydantic import Field, PrivateAttr, ValidationError
 
 from stepwell.blocks.arguments.checked import unchecked
-from stepwell.blocks.server.connection import distrust, ensure_server, known_ui
+from stepwell.blocks.server.connection import distrust, ensure_server
 from stepwell.blocks.server.patience import client_of, does_not_answer, patient_calls
 from stepwell.blocks.server.retry import cannot_answer
 from stepwell.blocks.server.settings import AUTH_STRING
@@ -82,10 +82,8 @@ def client() -> Iterator[SyncPrefectClient]:
         raise ServerException("Prefect's server asks for another password", {"url": url}, hint) from None
 
 
-def ui_url(path: str = "", *, start: bool = True) -> str:
-    """Return the address of a page of Prefect's UI; '' if no server is known to run, and none is to be started to show something."""
-    if not start and not known_ui():
-        return ""
+def ui_url(path: str = "") -> str:
+    """Return the address of a page of Prefect's UI."""
     return (get_current_settings().ui_url or ensure_server().removesuffix("/api")) + path
 
 

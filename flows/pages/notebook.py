@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from stepwell.blocks.server.documents import ui_url
+from stepwell.blocks.server.connection import known_ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.pages.facts import Table, logged_in, logged_under, shortened
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
@@ -46,7 +46,7 @@ def run_html(run: RunFolder, summary: RunSummary | None = None) -> str:
         parts.append(_table(f"Trials of {step}", head, [tuple(map(escape, row)) for row in cells]))
     parts.append(_metrics(summary))
     parts += [f"<p>Warning: {_lines(shortened(warning))}</p>" for warning in summary.warnings[:_MOST_METRICS]]
-    link = escape(ui_url(f"/runs/flow-run/{summary.run_id}", start=False), quote=True)
+    link = escape(known_ui_url(f"/runs/flow-run/{summary.run_id}"), quote=True)
     page = f'<a href="{link}" target="_blank" rel="noopener">in the UI</a>' if link else ""
     page = page or f"<code>stepwell open {escape(run.reference)}</code> shows it in the UI"
     parts.append(f"<p>Run {escape(summary.run_id)}: {page}</p>")

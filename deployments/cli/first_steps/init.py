@@ -28,5 +28,6 @@ def init(folder: str = _FOLDER, workspace: str = _WORKSPACE) -> None:
     print("Next:")
     if place.resolve() != Path.cwd():
         print(f"  cd {shlex.quote(os.fspath(place))}")
-    print("  stepwell run pipeline.py               # again, and nothing runs: everything is reused")
+    print("  stepwell run pipeline.py               # the second time nothing runs: everything is reused")
     print("  stepwell run pipeline.py -p rate=0.02  # only what depends on it runs")
+    print("  stepwell compare                       # the runs beside each other")

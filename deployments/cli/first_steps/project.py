@@ -100,7 +100,7 @@ WHAT = {
     "prepare.py": "a script that writes a table",
     "train.py": "a script that fits a line to it",
     "pipeline.py": "the pipeline: what reads what, and its parameters",
-    "test_scripts.py": "a test of the scripts, for `python -m pytest`",
+    "test_scripts.py": "a test of the scripts: `pip install pytest`, then `python -m pytest`",
     ".amlignore": "what snapshots leave out",
     ".azureml/config.json": "the workspace that commands in this folder mean",
 }

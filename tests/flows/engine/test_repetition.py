@@ -216,3 +216,14 @@ def test_mapped_steps_and_conditions_are_run_twice_as_a_run_would_run_them(proje
     }  # fmt: skip
     assert found["count[b]"].differs[0].startswith("output 'counts', the file: line 1")
     assert state_of(project) == before
+
+
+def test_a_step_with_keys_of_a_file_is_run_again_with_the_values_that_it_had(project):
+    project.write("params.yaml", "train: {rate: 0.1}\nother: 1\n")
+    out = PipelineData("out")
+    body = "open(args[0], 'w').write(open('params.yaml').read())"
+    train = project.step("train.py", body, name="train", arguments=[out], outputs=[out], params=["train"])
+    pipeline = project.pipeline(train)
+    run = folder_of(project, pipeline, train_rate=0.3)
+    project.write("params.yaml", "train: {rate: 0.2}\nother: 2\n")
+    assert again(project, run)["train"].same and twice(project, pipeline)["train"].same

@@ -239,6 +239,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
         first = project.step("first.py", near, arguments=[middle], outputs=[middle])
         data, local = far.path("raw", "table"), LocalData(tmp_path / "in.csv")
         project.write("helper.py", "def word(): return 'helped '")
+        project.write("params.yaml", "train: {rate: 0.1}\nother: 1\n")
         project.write(
             "far.py",
             """
@@ -253,6 +254,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             assert os.path.getsize(given) == 3_000_000 and not given.startswith(%r), given
             assert channel.send('model.register', given, name='copy')['digest'] == known['digest']
             assert open(sys.argv[4]).read() == '1,2\\n' and sys.argv[4] != %r, sys.argv[4]
+            assert open('params.yaml').read() == 'train:\\n  rate: 0.1\\n'
             print('far away', flush=True)
             os.makedirs(sys.argv[3])
             text = open(sys.argv[1]).read() + helper.word() + open(sys.argv[2] + '/in.csv').read()
@@ -268,6 +270,7 @@ def test_workers_that_share_nothing_get_and_give_data_through_the_datastore(proj
             arguments=[middle, data, out, local],
             inputs=[middle, data, local],
             outputs=[out],
+            params=["train"],
             compute_target="workers",
         )
         third = project.step(

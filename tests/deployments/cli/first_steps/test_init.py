@@ -34,6 +34,8 @@ def test_the_project_runs_as_printed_and_the_second_time_all_is_reused(tmp_path,
     assert "Finished: 2 ran" in shell.good("run", "pipeline.py")
     assert "Finished: 2 reused" in shell.good("run", "pipeline.py")
     assert "pipeline#2" in shell.good("runs")
+    assert "Finished" in shell.good("run", "pipeline.py", "-p", "rate=0.02,0.03", "--sweep")
+    assert "0.03" in shell.good("compare", "--sort", "slope") and "stepwell compare" in made.output
     assert (
         subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=tmp_path / name).returncode
         == 0
