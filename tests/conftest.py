@@ -28,6 +28,9 @@ os.environ.setdefault(
 )  # each client would ask for a token that there is not
 # Prefect's client reads all certificates again for each of its calls; no test needs any.
 os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "support" / "fixtures" / "certificate.pem")
+# Spark's Java runs for seconds here: what compiles and collects garbage for hours costs more than it gives.
+for name in ("SPARK_SUBMIT_OPTS", "SPARK_LAUNCHER_OPTS"):
+    os.environ.setdefault(name, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData")
 settings.register_profile("search", deadline=None)  # a busy machine is no failure
 settings.register_profile("repeat", deadline=None, derandomize=True)  # the same cases for the same code
 settings.load_profile("repeat")

@@ -34,6 +34,10 @@ class Words(NamedTuple):
     text: str
 
 
+MISPLACED = "_hint_if_misplaced"
+"""The attribute of a class with the hint for who passes an object of it where it has no place."""
+
+
 class Mismatch(NamedTuple):
     """An argument, or an item of it, that is not what its type hint says, and what to do about it."""
 
@@ -209,7 +213,10 @@ def _given(value: Any) -> str:
 
 
 def _advice(value: Any, hint: Any, expected: str) -> str:
-    """Return a hint that begins with a verb."""
+    """Return a hint that begins with a verb: that of the value's class, if it is one that people may misplace."""
+    own = getattr(type(value), MISPLACED, None)
+    if isinstance(own, str):
+        return own
     kinds = _alternatives(hint)
     listed = any(get_origin(kind) in _LISTS for kind in kinds)
     if isinstance(value, str) and listed:

@@ -11,7 +11,7 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -41,6 +41,9 @@ MOST_KEPT = 50 << 30
 _HOUR = 3600
 _SECONDS_PAST, _SECONDS_PAST_ON_SERVERS = 2.0, 60.0
 _MOST_OF_OBJECTS, _MOST_OF_FILES = 16, 4
+_DOUBTED = "?"
+"""In place of a version: what others tell of the file was wrong once, so that it is read here."""
+
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
 
 _In = TypeVar("_In")
@@ -116,16 +119,29 @@ class RemoteData:
             if version.tag and tag == version.tag:
                 found[path] = digest
         unknown = [path for path in listed if path not in found]
+        if unknown:
+            doubted = {path for path in unknown if known.get(self._name + path, ("", ""))[0] == _DOUBTED}
+            asked = {path: versions[path].tag for path in unknown if versions[path].tag and path not in doubted}
+            told = self._store.versions.recall(self._name + self._place_of(listed), asked)
+            self._store.digests.remember_all({self._name + path: (asked[path], text) for path, text in told.items()})
+            found.update(told)
+            unknown = [path for path in unknown if path not in told]
         found.update(zip(unknown, self._many(partial(self._take, keep=keep), unknown), strict=True))
-        self.remember({path: (versions[path], found[path]) for path in unknown}, again)
+        self.remember({path: (versions[path], found[path]) for path in unknown}, again, listed)
         if unknown and keep:
             self._trim()
         return {path: found[path] for path in listed}
 
     def remember(
-        self, found: Mapping[str, tuple[Version, str]], again: Callable[[], Mapping[str, Facts]] | None = None
+        self,
+        found: Mapping[str, tuple[Version, str]],
+        again: Callable[[], Mapping[str, Facts]] | None = None,
+        among: Collection[str] = (),
     ) -> None:
-        """Save the SHA-256 of versions, of those that are still there as `again` lists them, and of which no other can come."""
+        """Save the SHA-256 of versions, of those that are still there as `again` lists them, and of which no other can come.
+
+        `among`: the paths that were listed, by which other machines look for them.
+        """
         found = {path: one for path, one in found.items() if one[0].tag}
         now = again() if found and again else None
         kept = {
@@ -139,6 +155,8 @@ class RemoteData:
         self._store.digests.remember_all(
             {self._name + path: (version.tag, text) for path, (version, text) in kept.items()}
         )
+        told = {path: (version.tag, text) for path, (version, text) in kept.items()}
+        self._store.versions.remember(self._name + self._place_of(among or kept), told)
 
     def known(self, path: str, facts: Facts) -> str | None:
         """Return the SHA-256 of a file as it was listed, None if its version is not known."""
@@ -157,6 +175,7 @@ class RemoteData:
             make_folder(place.parent)
             if self._copied(digest, place) or (self._take(path) == digest and self._copied(digest, place)):
                 return
+            self._store.digests.remember(self._name + path, _DOUBTED, digest)  # as somebody told it, perhaps
             raise InputChangedException(
                 "A file changed after its digest was taken",
                 {"datastore": self._datastore.name, "path": path},
@@ -166,6 +185,11 @@ class RemoteData:
         list(self._many(copy, list(files)))
 
     # ----------------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _place_of(paths: Collection[str]) -> str:
+        """Return the folder that all of the paths are in."""
+        return os.path.commonprefix(list(paths)).rpartition("/")[0]  # noqa: RUF071  (of names, not of folders)
 
     def _many(self, action: Callable[[_In], _Out], items: list[_In]) -> Iterable[_Out]:
         if len(items) < 2:

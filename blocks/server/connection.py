@@ -16,6 +16,7 @@ from pathlib import Path
 
 from stepwell.blocks.server import process
 from stepwell.blocks.server.guard import sign_in
+from stepwell.blocks.server.guard.reports import report_path
 from stepwell.blocks.server.health import lets_in_everybody, trouble
 from stepwell.blocks.server.settings import API_URL, AUTH_STRING, OWN_HOME, OWN_URL, activate, home_id, users_url
 from stepwell.errors import ServerException, UserErrorException
@@ -93,6 +94,18 @@ def status() -> ServerStatus:
         guarded=recorded.guarded,
         elsewhere="" if healthy or here else recorded.host or "another host",
     )
+
+
+def known_ui_url() -> str:
+    """Return the address of Prefect's UI as far as it is known, '' if it isn't: no server is started for it, or asked."""
+    users = _users_url()
+    recorded = process.recorded() if users is None else None
+    return _ui_url(users) if users is not None else _ui_url(recorded.url) if recorded and recorded.alive else ""
+
+
+def report_link(run_id: str) -> str:
+    """Return where pages of Prefect's UI find the report of a run: at their own address; '' if the server is not this home's."""
+    return report_path(run_id) if _users_url() is None else ""
 
 
 def ui_link(log: Callable[[str], None] = lambda _: None, path: str = "") -> str:

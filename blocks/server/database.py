@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stepwell.blocks.server import block_types
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.files import copy_file, write_atomically
 from stepwell.blocks.system.home import make_folder
@@ -268,6 +269,7 @@ def _undo(folder: Path, marker: dict[str, Any], log: Callable[[str], None]) -> N
 def _replace(folder: Path, backup: Path | None) -> Path | None:
     """Put a copy in the database's place, or nothing; return where what was there is kept, None if that was nothing."""
     place, draft = database(folder), folder / ".prefect.db.draft"
+    block_types.forget(folder)
     if backup is not None:
         draft.unlink(missing_ok=True)
         try:

@@ -22,6 +22,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 
 from stepwell.blocks.arguments.checked import unchecked
 from stepwell.blocks.server.connection import distrust, ensure_server
+from stepwell.blocks.server.connection import known_ui_url as ui_of_server
 from stepwell.blocks.server.patience import client_of, does_not_answer, patient_calls
 from stepwell.blocks.server.retry import cannot_answer
 from stepwell.blocks.server.settings import AUTH_STRING
@@ -85,6 +86,12 @@ def client() -> Iterator[SyncPrefectClient]:
 def ui_url(path: str = "") -> str:
     """Return the address of a page of Prefect's UI."""
     return (get_current_settings().ui_url or ensure_server().removesuffix("/api")) + path
+
+
+def known_ui_url(path: str) -> str:
+    """Return the address of a page of Prefect's UI, '' if no server is known to run: none is started to show something."""
+    found = ui_of_server()
+    return (get_current_settings().ui_url or found) + path if found else ""
 
 
 def create_artifact(

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.server.guard.remembered_answers import RememberedAnswers
+from stepwell.blocks.server.guard.reports import Reports
 from stepwell.blocks.server.guard.sign_in import PATH, Receive, Scope, Send, SignIn, answer
 from stepwell.errors import ServerException
 
@@ -82,6 +83,7 @@ class Guard:
         self._hosts = {origin.partition(b"//")[2] for origin in self._origins}
         self._auth_string = auth_string
         self._sign_in = SignIn(auth_string)
+        self._reports = Reports(auth_string)
         self._address = origins(port)[0]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,6 +95,8 @@ class Guard:
             await answer(send, *refusal)
         elif scope["type"] == "http" and scope["path"].startswith(SERVER_PATH):
             await self._answer_of_itself(scope, send)
+        elif scope["type"] == "http" and Reports.has(scope["path"]):
+            await self._reports(scope, receive, send)
         elif scope["type"] == "http" and scope["path"].startswith(PATH):
             await self._sign_in(scope, receive, send)
         else:

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stepwell.blocks.processes.table import namespace, started
-from stepwell.blocks.server import database
+from stepwell.blocks.server import block_types, database
 from stepwell.blocks.server.guarded_app import HOST, environment, free_port
 from stepwell.blocks.server.health import SECONDS_TO_ANSWER, ask_to_end, is_own, trouble
 from stepwell.blocks.system.auth_string import auth_string
@@ -178,6 +178,7 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
                         database.check(_folder())  # which may be the reason
                     raise
             database.finish(_folder())
+            block_types.note(_folder())
             return process
     raise AssertionError("unreachable")
 
@@ -212,13 +213,18 @@ def _launch(port: int, say: Callable[[str], None]) -> ServerProcess:
     try:
         _record_file().unlink(missing_ok=True)  # nobody else has the lock, so what it says is over
         database.prepare(folder, say)
+        variables = environment(folder, port, own_auth_string())
+        if database_file().exists():
+            variables |= block_types.settings(folder)
+        else:
+            block_types.forget(folder)
         if log.exists():
             log.replace(log.with_suffix(".log.old"))
         _record(process)  # before it lives, so that it is found though we were killed now
         with log.open("wb") as output:
             # The folder is one where Prefect finds no settings of the user's project.
             child = subprocess.Popen(
-                command, cwd=folder, env=environment(folder, port, own_auth_string()), start_new_session=True, pass_fds=descriptors,
+                command, cwd=folder, env=variables, start_new_session=True, pass_fds=descriptors,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +57,42 @@ WAITER: ContextVar[Waiter | None] = ContextVar("stepwell_waiter", default=None)
 """Who looks up a result, and may have to wait for it."""
 
 
+Told = Mapping[str, tuple[str, str]]
+"""Of files, by path: what a listing tells of the version, and the SHA-256 of its bytes."""
+
+
+class Versions(Protocol):
+    """What is known of versions of files on other machines."""
+
+    def recall(self, place: str, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Return the SHA-256 of those of the files of a place, by path, whose versions somebody has read."""
+        ...
+
+    def remember(self, place: str, found: Told) -> None:
+        """Let others know what files of a place hold, in the background."""
+        ...
+
+
+class NoVersions:
+    """The versions of a store whose knowledge is this machine's alone: none."""
+
+    def recall(self, place: str, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Return nothing."""
+        return {}
+
+    def remember(self, place: str, found: Told) -> None:
+        """Do nothing."""
+
+
 class NotShared:
     """The answers of a store whose results are this machine's alone."""
 
     tree_path: Callable[[str], Path]
     shares = False
     """Whether other machines have its results, too."""
+
+    versions: Versions = NoVersions()
+    """What other machines know of files of datastores."""
 
     is_away = False
     """Whether the datastore that passes results on did not answer a moment ago."""
@@ -89,6 +119,9 @@ class NotShared:
     def label_of(self, record: StepRecord) -> str:
         """Return the name of the run elsewhere that made the result, '' if it was made here."""
         return ""
+
+    def foresee(self, name: str, steps: int) -> None:
+        """Expect a run of so many steps under a name of earlier ones."""
 
     def share(self, record: StepRecord) -> None:
         """Let others have the result, in the background."""

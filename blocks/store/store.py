@@ -53,6 +53,7 @@ class Store(Trees):
     def __init__(self, root: Path, signing_key: str, digests: StatCache) -> None:
         super().__init__(root, digests)
         self._signing_key = signing_key
+        self._sequences: dict[str, tuple[int, int]] = {}
         self.locks = KeyLocks(self.written / "locks")
 
     # Records --------------------------------------------------------------------------------------------------------
@@ -107,13 +108,14 @@ class Store(Trees):
                 self.add_tree(path, tree, move=True)
             return self._keep(record)
 
-    def _keep(self, record: StepRecord) -> StepRecord:
+    def _keep(self, record: StepRecord, *, durable: bool = True) -> StepRecord:
         kept = replace(record, sequence=self._next_sequence(record.step))
         body = kept.to_json()
         envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
         path = fan_out(self.written / "records", record.key).with_suffix(".json")
-        write_atomically(path, encode(envelope), durable=True)
+        write_atomically(path, encode(envelope), durable=durable)
         _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
+        self._sequences[record.step] = _changed(self._step_index(record.step)), kept.sequence
         _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)
         return kept
 
@@ -197,6 +199,9 @@ class Store(Trees):
         return list(dict.fromkeys(name.partition("-")[2] for name in names))[:_NEAREST]
 
     def _next_sequence(self, step: str) -> int:
+        changed, latest = self._sequences.get(step, (0, 0))
+        if changed and changed == _changed(self._step_index(step)):  # a thousand results of one step are listed once
+            return latest + 1
         numbers = [name.partition("-")[0] for name in _names(self._step_index(step))]
         return max((int(number) for number in numbers if number.isdecimal()), default=0) + 1
 
@@ -209,6 +214,13 @@ def _names(folder: Path) -> list[str]:
         return os.listdir(folder)
     except OSError:
         return []
+
+
+def _changed(folder: Path) -> int:
+    try:
+        return os.stat(folder).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _touch(path: Path) -> None:

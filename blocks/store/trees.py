@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from stepwell.blocks.store.sharing import NotShared
+from stepwell.blocks.store.sharing import NotShared, NoVersions
 from stepwell.blocks.store.snapshots.blobs import GONE, Blobs
 from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.store.stat_cache import StatCache
@@ -45,6 +45,7 @@ class Trees(NotShared):
         """Return the same store as one that believes no remembered digest, but reads every byte."""
         twin = copy.copy(self)
         twin.digests = self.digests.reading_all()
+        twin.versions = NoVersions()
         return twin
 
     @property

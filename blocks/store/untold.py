@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,9 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
 from stepwell.model.regular_files import read_bytes, read_text
+
+_SECONDS_TO_COME_TO_IT = 3600.0
+"""How long a server that goes on may take until it has done what it was asked while it hung."""
 
 
 def note(run: RunFolder, server: str) -> None:
@@ -55,15 +59,21 @@ def note_unanswered(token: str, server: str) -> None:
 def unanswered(server: str) -> list[str]:
     """Return the tokens noted for the server."""
     try:
-        return [path.name for path in sorted(_unanswered().glob("[0-9a-f]*")) if read_text(path) == server]
+        return [path.name for path in _notes(server)]
     except OSError:
         return []
 
 
-def forget_unanswered(token: str) -> None:
-    """Forget the token."""
+def forget_unanswered(server: str) -> None:
+    """Forget the tokens of requests so old that the server, which answers, has come to them."""
     with suppress(OSError):
-        (_unanswered() / token).unlink(missing_ok=True)
+        for path in _notes(server):
+            if time.time() - path.stat().st_mtime > _SECONDS_TO_COME_TO_IT:
+                path.unlink(missing_ok=True)
+
+
+def _notes(server: str) -> list[Path]:
+    return [path for path in sorted(_unanswered().glob("[0-9a-f]*")) if read_text(path) == server]
 
 
 def _folder() -> Path:

@@ -55,6 +55,13 @@ def run(
     experiment: str = typer.Option("", "--experiment", help="The run's experiment; by default the pipeline's name."),
     show_logs: bool = typer.Option(False, "--logs", help="Show what the scripts write, as it comes."),
     sweep: bool = typer.Option(False, "--sweep", help="Run once for each combination of values: -p rate=1,2,3."),
+    at_once: int = typer.Option(
+        0,
+        "--at-once",
+        min=0,
+        help="How many runs of a sweep at once; 0: as many as targets have room for.",
+        metavar="N",
+    ),
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
@@ -74,7 +81,11 @@ def run(
     experiment = experiment or pipeline.name
     if sweep:
         points = read_grid(pipeline, parameters)
-        leave(*sweeping.sweep(pipeline, experiment, points, options, as_json=as_json, show_logs=show_logs))
+        leave(
+            *sweeping.sweep(
+                pipeline, experiment, points, options, at_once=at_once, as_json=as_json, show_logs=show_logs
+            )
+        )
     values = read_parameters(pipeline, parameters)
     together = not as_json and _same_place()
     progress = Progress.of_terminal(before_report=together)

@@ -69,9 +69,11 @@ def gc(
     from stepwell.blocks.store.retention import Limits, collect_runs
     from stepwell.deployments.lookup.workspaces import find_stores, of_each
     from stepwell.deployments.reports.report import tell_unreadable
+    from stepwell.flows.runs.elsewhere.saying import hear
 
     def collected(found: Workspace) -> tuple[()]:
         word, store = "Would remove" if dry_run else "Removed", found.store
+        hear(found)  # which runs are pinned elsewhere
         report = collect(store, days=days, dry_run=dry_run)
         print(f"{word} {report.records} results and {_kept(report)}, {_size(report.bytes)}, from {store.root}")
         runs = collect_runs(store, Limits(), dry_run=dry_run)

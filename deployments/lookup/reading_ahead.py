@@ -67,8 +67,13 @@ def refuse_mistakes(path: Path, assignments: Iterable[str] = ()) -> None:
         return
     _refuse_missing_scripts(path, tree, calls)
     known = [_literal(call, 0, "name") for call in calls if _name(call) == "PipelineParameter"]
-    if all(known):
+    if all(known) and not any(map(_may_name_keys, calls)):
         refuse_unknown(given, sorted({*filter(None, known)}))
+
+
+def _may_name_keys(call: ast.Call) -> bool:
+    """Return whether a call may name keys of a file of parameters, which are parameters too."""
+    return _name(call) == "ParameterFile" or not isinstance(_given(call, "params"), (ast.Dict, type(None)))
 
 
 def may_define(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,12 +26,12 @@ def comparison_lines(rows: Sequence[dict[str, Any]]) -> list[str]:
     shown, left_out = varying[:_MOST_COLUMNS], varying[_MOST_COLUMNS:]
     head = ["run", "status", "seconds", *(bare(name) for name in shown)]
     body = [
-        [label, row["status"], _cell(row["seconds"]), *(_cell(row[name]) for name in shown)]
+        [label, row["status"], _cell(row["seconds"]), *(_text(name, row[name]) for name in shown)]
         for label, row in zip(labels_of(rows), rows, strict=True)
     ]
     lines = columns([head, *body])
     if fixed:
-        lines.append("The same in all: " + ", ".join(f"{bare(name)} = {value_text(rows[0][name])}" for name in fixed))
+        lines.append("The same in all: " + ", ".join(f"{bare(name)} = {_text(name, rows[0][name])}" for name in fixed))
     if left_out:
         lines.append(f"Left out here, not with --csv or --json: {', '.join(map(bare, left_out))}")
     return lines
@@ -43,6 +44,15 @@ def bare(column: str) -> str:
 
 def _is_fixed(rows: Sequence[dict[str, Any]], name: str) -> bool:
     return all(repr(row[name]) == repr(rows[0][name]) for row in rows)
+
+
+def _text(name: str, value: Any) -> str:
+    """Return the text of a column's value: a list is a series of numbers where it is a metric, and itself where a parameter is one."""
+    return (
+        json.dumps(value, ensure_ascii=False)
+        if name.startswith(PARAMETER) and isinstance(value, list)
+        else _cell(value)
+    )
 
 
 def _cell(value: Any) -> str:

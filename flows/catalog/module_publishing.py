@@ -9,6 +9,7 @@ from pathlib import Path, PurePath
 from typing import Any
 from uuid import uuid4
 
+from stepwell.blocks.arguments.callers import folder_of_caller
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.compute_target import name_of
 from stepwell.blocks.server import documents
@@ -22,7 +23,7 @@ from stepwell.flows.catalog.module_version import ModuleVersion
 from stepwell.flows.catalog.port_definitions import InputPortDef, OutputPortDef, plain_argument, plain_ports
 from stepwell.flows.publishing.publish import share_snapshots
 from stepwell.flows.steps.argument_types import Configuration, Plain, Target
-from stepwell.flows.steps.settings import environment_of, folder_of_caller, refuse_notebook, usual_folder
+from stepwell.flows.steps.settings import environment_of, refuse_notebook, usual_folder
 
 _PYTHON = "escloud"
 """v1's name of the execution type that is a Python script, in small letters."""
@@ -389,10 +390,8 @@ def _target(target: Any) -> str | None:
 def _folder(source_directory: str | PurePath | None, script: str) -> Path:
     folder = Path(source_directory) if source_directory else usual_folder(script, folder_of_caller())
     if not (folder / script).is_file():
-        raise UserErrorException(
-            f"The module's script is not at {folder / script}",
-            hint="Correct its name, or pass `source_directory=`.",
-        )
+        title = f"The module's script is not at {folder / script}"
+        raise UserErrorException(title, hint="Correct its name, or pass `source_directory=`.")
     return folder.absolute()
 
 

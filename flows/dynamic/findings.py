@@ -3,25 +3,51 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from stepwell.blocks.store.store import Store
 from stepwell.conditions import Finding
 from stepwell.errors import UserErrorException
 from stepwell.model.datasets.file_names import matches
 from stepwell.model.nofollow import open_file
-from stepwell.model.records import StepRecord
+from stepwell.model.records import Artifact
 from stepwell.model.regular_files import read_bytes
 from stepwell.model.tree import Tree, scan
 from stepwell.model.trees.entries import Entry
 from stepwell.script.metrics import metrics_of
 
+
+class Trees(Protocol):
+    """What has outputs by their digests: a store."""
+
+    def manifest(self, digest: str, /) -> Tree | None:
+        """Return what an output consists of, None if that is not noted."""
+
+    def bring(self, digest: str, /) -> Path:
+        """Return where an output stands."""
+        ...
+
+
+class Told(Protocol):
+    """What tells of a step that has ended: a record."""
+
+    @property
+    def metrics(self) -> Sequence[Mapping[str, Any]]:
+        """The events of what it logged."""
+        ...
+
+    @property
+    def outputs(self) -> Mapping[str, Artifact]:
+        """What it wrote, by name."""
+        ...
+
+
 _LARGEST = 64 << 20
 _MOST_NAMED = 10
 
 
-def read_finding(store: Store, finding: Finding, record: StepRecord) -> Any:
+def read_finding(store: Trees, finding: Finding, record: Told) -> Any:
     """Return what the record of a step tells; raise UserErrorException if there is no such thing.
 
     Bytes that can't be had raise LostBytes.
@@ -41,7 +67,7 @@ def read_finding(store: Store, finding: Finding, record: StepRecord) -> Any:
     return _value(store, finding, record, tree)
 
 
-def output_tree(store: Store, finding: Finding, record: StepRecord) -> Tree:
+def output_tree(store: Trees, finding: Finding, record: Told) -> Tree:
     """Return what is in the output that the finding is of."""
     digest = record.outputs[finding.name].digest
     return store.manifest(digest) or scan(store.bring(digest))
@@ -67,7 +93,7 @@ def _files(tree: Tree) -> list[Entry]:
     return [entry for entry in tree.entries if entry.kind != "folder"]
 
 
-def _value(store: Store, finding: Finding, record: StepRecord, tree: Tree) -> Any:
+def _value(store: Trees, finding: Finding, record: Told, tree: Tree) -> Any:
     listed = {entry.path: entry for entry in tree.entries if entry.kind == "file"}
     entry = listed.get(finding.path)
     if entry is None:

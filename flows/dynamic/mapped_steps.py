@@ -7,20 +7,18 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from stepwell.blocks.store.store import Store
 from stepwell.errors import UserErrorException
-from stepwell.flows.dynamic.findings import entries_in, output_tree, read_finding
+from stepwell.flows.dynamic.findings import Told, Trees, entries_in, output_tree, read_finding
 from stepwell.flows.parameters.values import Value, as_text, check
 from stepwell.model.definitions import Each, InputPort, OutputPort, OutputSource, ParameterDefinition, StepDefinition
 from stepwell.model.names import folder_name
-from stepwell.model.records import StepRecord
 
 MOST_ITEMS = 10_000
 _LONGEST_NAME = 60
 
 
 def unfold(
-    store: Store, step: StepDefinition, records: Mapping[str, StepRecord], known: Container[str]
+    store: Trees, step: StepDefinition, records: Mapping[str, Told], known: Container[str]
 ) -> tuple[StepDefinition, ...]:
     """Return the steps that a mapped step stands for: one for each item, and last the one that joins what they write.
 
@@ -50,7 +48,7 @@ def unfold(
 # Lists ------------------------------------------------------------------------------------------------------------------
 
 
-def _items(store: Store, step: StepDefinition, each: Each, record: StepRecord | None) -> dict[str, Any]:
+def _items(store: Trees, step: StepDefinition, each: Each, record: Told | None) -> dict[str, Any]:
     """Return what each item gives, by the item's name."""
     if record is None:
         return {}
@@ -68,7 +66,7 @@ def _items(store: Store, step: StepDefinition, each: Each, record: StepRecord | 
     return _listed(store, step, each, record, found)
 
 
-def _listed(store: Store, step: StepDefinition, each: Each, record: StepRecord, names: list[Any]) -> dict[str, str]:
+def _listed(store: Trees, step: StepDefinition, each: Each, record: Told, names: list[Any]) -> dict[str, str]:
     """Return the files and folders of the output that a list in it names."""
     tree = output_tree(store, each.items, record)
     there = {entry.path[:end] for entry in tree.entries for end in _ends(entry.path)}

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from stepwell.blocks.store.store import Store
 from stepwell.conditions import Finding, single
 from stepwell.errors import UserErrorException
-from stepwell.flows.dynamic.findings import read_finding
+from stepwell.flows.dynamic.findings import Told, Trees, read_finding
 from stepwell.model.definitions import RunIf, StepDefinition
-from stepwell.model.records import StepRecord
 
 
-def why_skipped(store: Store, step: StepDefinition, records: Mapping[str, StepRecord], skipped: Collection[str]) -> str:
+def why_skipped(store: Trees, step: StepDefinition, records: Mapping[str, Told], skipped: Collection[str]) -> str:
     """Return why the step does not run, '' if it does. `records` are of the steps before it, as far as they have one.
 
     A condition on what nobody knows yet is taken to hold.
@@ -30,12 +28,12 @@ def why_skipped(store: Store, step: StepDefinition, records: Mapping[str, StepRe
     return ""
 
 
-def unknown(step: StepDefinition, records: Mapping[str, StepRecord], skipped: Collection[str]) -> list[Finding]:
+def unknown(step: StepDefinition, records: Mapping[str, Told], skipped: Collection[str]) -> list[Finding]:
     """Return what decides about the step and is not known yet."""
     return [one for one in dict.fromkeys(step.findings) if one.step not in records and one.step not in skipped]
 
 
-def _why_not(store: Store, condition: RunIf, record: StepRecord) -> str:
+def _why_not(store: Trees, condition: RunIf, record: Told) -> str:
     value = single(read_finding(store, condition.finding, record))
     if value is None:
         raise UserErrorException(

@@ -30,6 +30,11 @@ class StepValue:
         key: The keys of the value in the file, which dots join.
     """
 
+    _hint_if_misplaced = (
+        "Map the step over it: `step.map(parts.items('*.csv'))`, with the output itself, `parts`, among its inputs and arguments; "
+        "or `step.map(rate=parts.value('rates.json'))` for a parameter. To depend on it, pass a comparison as `run_if=`."
+    )
+
     def __init__(
         self,
         source: Any,
@@ -127,6 +132,8 @@ class OutputValues:
 @dataclass(frozen=True)
 class StepCondition:
     """A condition on what a step tells."""
+
+    _hint_if_misplaced = "Pass it as `run_if=` to the step that depends on it."
 
     value: StepValue
     sign: Sign

@@ -35,6 +35,7 @@ from stepwell.flows.engine.results.joining import join_inputs
 from stepwell.flows.engine.results.taking import Staged, take_outputs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import words_of
+from stepwell.flows.keys.named_keys import as_seen, key_hint
 from stepwell.flows.step_requests.run_state import KEPT
 from stepwell.flows.step_requests.session import Session
 from stepwell.model.definitions import DataSource, StepDefinition
@@ -66,16 +67,18 @@ def perform(
     record_folder = context.run.step_folder(step_run_id)
     remove(record_folder)  # what an attempt before this one left
     folder, taken, began = context.store.scratch_folder(), context.store.scratch_folder(), time.time_ns()
+    keys = context.store.scratch_folder() if call.definition.parameter_files else folder
     try:
         context.compute(call.definition.compute_target).check(call.definition)
         call = context.with_snapshot(call)
         inputs = _input_paths(context, call)
         context.datasets.keep_ids(call)
         session = Session(context, call, step_run_id)
+        seen, snapshot = as_seen(call, context.snapshot(call), keys)
         job = Job(
-            replace(call, definition=call.definition.as_job),
+            replace(seen, definition=call.definition.as_job),
             step_run_id,
-            context.snapshot(call),
+            snapshot,
             inputs,
             folder,
             record_folder,
@@ -110,8 +113,8 @@ def perform(
     except OSError as error:
         raise _cannot_run(call, folder, error) from error
     finally:
-        context.remove_later(folder)
-        context.remove_later(taken)
+        for place in {folder, taken, keys}:
+            context.remove_later(place)
 
 
 def _join(context: RunContext, call: StepCall, step_run_id: str) -> StepRecord:
@@ -241,6 +244,8 @@ def _hint_for(job: Job, finished: Finished, lines: str) -> str:
             for name, path in finished.outputs.items()
             if name != BESIDE
         }
+        if hint := key_hint(job.call.definition, lines):
+            return hint
         holds = job.snapshot.holds if job.snapshot else None
         return missing_file_hint(lines, job.call.definition.source_directory, holds, seen)
     names = " and ".join(map(repr, named or places))

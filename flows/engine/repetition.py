@@ -6,6 +6,7 @@ that its records hold. `run_twice` runs steps two times and compares the two.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -21,11 +22,14 @@ from stepwell.blocks.system.files import copy_named, remove
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import StepFailedException, StepwellError, StoreException, UserErrorException
 from stepwell.flows.dynamic.mapped_steps import unfold
+from stepwell.flows.dynamic.run_conditions import why_skipped
 from stepwell.flows.engine.environment_checks import check_environment
 from stepwell.flows.engine.execution import run_job
+from stepwell.flows.engine.results.fresh_results import FreshResults, scanned
 from stepwell.flows.engine.results.taking import take_outputs
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import with_reads
+from stepwell.flows.keys.named_keys import as_seen
 from stepwell.flows.parameters.pipeline_parameter import Value, parse
 from stepwell.flows.step_requests.asking import Asker
 from stepwell.flows.step_requests.looks import asked_again, with_looks
@@ -82,10 +86,11 @@ class _Place:
                 folder.mkdir(parents=True)
             context.compute(call.definition.compute_target).check(call.definition)
             session = Session(context, call, name, rehearses=True)
+            seen, snapshot = as_seen(call, self._snapshot(call), place / "keys")
             job = Job(
-                call,
+                seen,
                 name,
-                self._snapshot(call),
+                snapshot,
                 dict(inputs),
                 place / "job",
                 record,
@@ -301,27 +306,31 @@ def run_twice(
     on_output: Callable[[str], None],
 ) -> Generator[Comparison]:
     """Run every step of a pipeline two times, each on what the first execution of the steps before it wrote; compare."""
-    written: dict[str, Written] = {}
     with _place(workspace, {}, on_output) as place:
-        planned = place.context.planned = PlannedRun(definition, dict)
-        for step in definition.steps:
-            if step.each:
-                yield Comparison(step.id, obstacles=("the list that it is mapped over is known to a run only",))
-                continue
-            lacking = [before for before in step.upstream if before not in written]
-            if lacking:
-                yield Comparison(step.id, obstacles=(f"step {lacking[0]!r} before it failed",))
+        planned, fresh = PlannedRun(definition, dict), FreshResults(place.folder / "fresh")
+        place.context.planned = planned
+        steps = deque(definition.steps)
+        while steps:
+            step = steps.popleft()
+            if lacking := fresh.lacking(step):
+                yield Comparison(step.id, obstacles=(f"step {lacking!r} before it failed",))
                 continue
             try:
-                check_environment(place.context, step)
-                call, inputs = _fresh_call(place, step, values, written)
-                first, second = (place.perform(call, inputs) for _ in range(2))
+                if why_skipped(fresh, step, fresh.records, fresh.skipped):
+                    fresh.skipped.append(step.id)
+                elif step.each:
+                    steps.extendleft(reversed(unfold(fresh, step, fresh.records, ())))
+                elif step.joins:
+                    fresh.join(step)
+                else:
+                    check_environment(place.context, step)
+                    call, inputs = _fresh_call(place, step, values, fresh)
+                    first, second = (place.perform(call, inputs) for _ in range(2))
+                    fresh.add(step.id, first, place.events)
+                    planned.ran(step.id, place.step_run_id, place.events)
+                    yield Comparison(step.id, _between(first, second), outputs=len(first))
             except StepwellError as error:
                 yield Comparison(step.id, obstacles=(error.message,))
-                continue
-            written[step.id] = first
-            planned.ran(step.id, place.step_run_id, place.events)
-            yield Comparison(step.id, _between(first, second), outputs=len(first))
 
 
 def step_twice(
@@ -351,25 +360,24 @@ def step_twice(
 
 
 def _fresh_call(
-    place: _Place, step: StepDefinition, values: Mapping[str, Value], written: Mapping[str, Written]
+    place: _Place, step: StepDefinition, values: Mapping[str, Value], fresh: FreshResults
 ) -> tuple[StepCall, dict[str, Path]]:
     context, artifacts, paths = place.context, dict[str, Artifact](), dict[str, Path]()
     for port in step.inputs:
         if isinstance(port.source, OutputSource):
-            paths[port.name] = path = written[port.source.step][port.source.output]
-            artifacts[port.name] = _scanned(path)
-            if step.switches.files_beside_outputs_are_kept and BESIDE in written[port.source.step]:
-                paths[beside(port.name)] = written[port.source.step][BESIDE]
+            path = fresh.path_of(port.source)
+            artifacts[port.name] = scanned(path)
+            paths[port.name] = fresh.part(path, port.entry) if port.entry else path
+            if port.entry:
+                context.store.note_tree(scan(path))
+            written = fresh.written.get(port.source.step, {})
+            if step.switches.files_beside_outputs_are_kept and BESIDE in written:
+                paths[beside(port.name)] = written[BESIDE]
     artifacts = with_files_beside(
-        step, artifacts, lambda before: _scanned(written[before][BESIDE]) if BESIDE in written[before] else None
+        step, artifacts, lambda before: scanned(found) if (found := fresh.written.get(before, {}).get(BESIDE)) else None
     )
     call = context.call(step, values, artifacts)
     return call, {name: paths[name] if name in paths else context.input_path(call, name) for name in call.inputs}
-
-
-def _scanned(path: Path) -> Artifact:
-    tree = scan(path)
-    return Artifact("", "", tree.digest, tree.size, kept=True)
 
 
 def _between(first: Written, second: Written) -> tuple[str, ...]:

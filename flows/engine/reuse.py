@@ -18,7 +18,7 @@ from typing import Any
 
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.sharing import LostBytes
-from stepwell.flows.dynamic.mapped_steps import unfold
+from stepwell.flows.dynamic.mapped_steps import MOST_ITEMS, unfold
 from stepwell.flows.dynamic.run_conditions import unknown, why_skipped
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import uncovered_programs
@@ -73,8 +73,15 @@ def _is_content(row: Row) -> bool:
     return row.value.startswith(CONTENT) and not row.name.endswith("/")
 
 
+def foresee(context: RunContext, pipeline: PipelineDefinition) -> None:
+    """Let the store know what is going to be looked up: a step that is mapped stands for many."""
+    mapped = any(step.each for step in pipeline.steps)
+    context.store.foresee(pipeline.name, MOST_ITEMS if mapped else len(pipeline.steps))
+
+
 def plan(context: RunContext, pipeline: PipelineDefinition, values: Mapping[str, Value]) -> tuple[Decision, ...]:
     """Return a decision for every step, in order, and run none of them."""
+    foresee(context, pipeline)
     planned = context.planned = PlannedRun(pipeline, partial(_facts, context, pipeline, values))
     try:
         return _plan(context, pipeline, values, planned)

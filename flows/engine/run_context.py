@@ -36,6 +36,7 @@ from stepwell.flows.keys.binding import bind, relied_on, with_reads
 from stepwell.flows.keys.earlier import with_earlier
 from stepwell.flows.keys.environment_rows import is_imported, with_imported
 from stepwell.flows.keys.missing_data import NoData
+from stepwell.flows.keys.named_keys import files_of_keys, tree_without
 from stepwell.flows.keys.secret_values import LateRedaction, declared_secrets, redacted, redacted_rows, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value
 from stepwell.flows.step_requests.asking import Asker
@@ -250,6 +251,8 @@ class RunContext(RunData):
         source, packages = self.source(definition.source_directory), self.packages_for(definition)
         call = bind(definition, source, values, filled, packages, partial(self._keep_module, definition))
         self._take(call.own_code, source)
+        if definition.parameter_files:
+            self.store.note_tree(tree_without(source, files_of_keys(definition, source)))  # for explanations
         if early and all(port.name in filled for port in definition.inputs):
             self._bindings[definition.id] = given, call
         return call

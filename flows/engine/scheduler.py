@@ -18,7 +18,7 @@ from stepwell.flows.dynamic.mapped_steps import MOST_ITEMS, unfold
 from stepwell.flows.dynamic.run_conditions import why_skipped
 from stepwell.flows.engine.performing import Performed, Performing
 from stepwell.flows.engine.results.outcome import Outcome
-from stepwell.flows.engine.reuse import CacheDecision, decide
+from stepwell.flows.engine.reuse import CacheDecision, decide, foresee
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import (
     CacheLookup,
@@ -62,7 +62,7 @@ class Engine:
         *,
         continue_on_failure: bool = False,
     ) -> None:
-        self._context = context
+        self._context, self._pipeline = context, pipeline
         self._steps = {step.id: step for step in pipeline.steps}
         self._order = {step: number for number, step in enumerate(self._steps)}
         self._values = values
@@ -91,6 +91,7 @@ class Engine:
 
     def run(self) -> Outcome:
         """Run every step and return the outcome. Ctrl-C and SIGTERM stop the steps, then count as a cancelled run."""
+        foresee(self._context, self._pipeline)
         for step in self._steps.values():
             self._context.emit({"step": step.id, "status": "waiting", "upstream": list(step.upstream)})
         with without_lines_of_reused_steps():

@@ -25,6 +25,7 @@ from stepwell.flows.keys.environment_rows import (
     inherits,
     package_rows,
 )
+from stepwell.flows.keys.named_keys import files_of_keys, key_rows, without_files
 from stepwell.flows.keys.r_rows import r_rows
 from stepwell.flows.keys.source_directory import Source
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
@@ -58,8 +59,11 @@ def bind(
     texts = {p.name: as_text(values[p.name]) for p in definition.parameters if p.type not in data or p.name in shown}
     rows = [Row("recipe", "", str(RECIPE)), Row("step type", "", definition.type)]
     own_code = find_own_code(definition, source, packages, keep)
-    code = list(_code_rows(definition, source, packages, own_code))
+    keys = list(key_rows(definition, source))
+    tracked = files_of_keys(definition, source)
+    code = without_files(_code_rows(definition, source, packages, own_code), tracked, source)
     rows += code
+    rows += keys
     rows += _argument_rows(definition)
     rows += _driver_rows(definition, source)
     rows += [_parameter_row(p.name, texts[p.name], p.secret) for p in definition.parameters if p.name in texts]
@@ -77,7 +81,7 @@ def bind(
     variables = definition.environment.variables
     rows += [Row("variable", name, CONTENT + digest("variable", variables[name])) for name in sorted(variables)]
     rows.append(Row("version", "", definition.version))
-    declared = tuple(sorted({row.name for row in code if row.kind in ("script", "module", "file")}))
+    declared = tuple(sorted({*tracked, *(row.name for row in code if row.kind in ("script", "module", "file"))}))
     return StepCall(definition, source.digest, dict(inputs), texts, Fingerprint(tuple(rows)), declared, own_code)
 
 
@@ -99,7 +103,7 @@ def with_reads(call: StepCall, paths: Iterable[str], content: Mapping[str, str])
 
 def relied_on(call: StepCall, source: Source) -> set[str]:
     """Return the paths of the source that the call's rows tell of; folders end in `/`, '' is the whole source."""
-    kinds = ("script", "module", "file", "read", "source directory")
+    kinds = ("script", "module", "file", "keys", "read", "source directory")
     names = [row.name for row in call.fingerprint.rows if row.kind in kinds]
     return {*names, *(source.resolve(name) + "/" * name.endswith("/") for name in names if name)}
 

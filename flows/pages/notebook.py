@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
-from stepwell.blocks.server.documents import ui_url
+from stepwell.blocks.server.documents import known_ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.flows.pages.facts import Table, logged_in, logged_under, shortened
 from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
@@ -30,9 +30,12 @@ _MOST_ROWS, _MOST_METRICS, _MOST_TABLES, _MOST_TABLE_ROWS = 200, 50, 10, 20
 _MOST_COLUMNS = 40
 
 
-def run_html(run: RunFolder) -> str:
-    """Return a run as HTML without scripts: its headline, a row for each step, metrics, warnings and the page in the UI."""
-    summary = summarize(run)
+def run_html(run: RunFolder, summary: RunSummary | None = None) -> str:
+    """Return a run as HTML without scripts: its headline, a row for each step, metrics, warnings and the page in the UI.
+
+    No server is started for that: without one, it is told how to see the page.
+    """
+    summary = summary or summarize(run)
     parts = [f'<div role="group" aria-label="Run {escape(summary.label)}">']
     parts.append(f"<p><b>{escape(summary.label)}</b> {escape(summary.headline)}</p>")
     if summary.problem:
@@ -43,8 +46,10 @@ def run_html(run: RunFolder) -> str:
         parts.append(_table(f"Trials of {step}", head, [tuple(map(escape, row)) for row in cells]))
     parts.append(_metrics(summary))
     parts += [f"<p>Warning: {_lines(shortened(warning))}</p>" for warning in summary.warnings[:_MOST_METRICS]]
-    link = escape(ui_url(f"/runs/flow-run/{summary.run_id}"), quote=True)
-    parts.append(f'<p>Run {escape(summary.run_id)}: <a href="{link}" target="_blank" rel="noopener">in the UI</a></p>')
+    link = escape(known_ui_url(f"/runs/flow-run/{summary.run_id}"), quote=True)
+    page = f'<a href="{link}" target="_blank" rel="noopener">in the UI</a>' if link else ""
+    page = page or f"<code>stepwell open {escape(run.reference)}</code> shows it in the UI"
+    parts.append(f"<p>Run {escape(summary.run_id)}: {page}</p>")
     return "".join([*parts, "</div>"])
 
 
@@ -166,19 +171,23 @@ def _lines(text: str) -> str:
 # The notebook ---------------------------------------------------------------------------------------------------------
 
 
-def display(html: str, text: str, shown: str = "") -> str:
-    """Show HTML in the notebook that this process is the kernel of, and return an id; `shown` is the one to show it in place of.
+def display(data: Mapping[str, Any], shown: str = "") -> str:
+    """Show what the data are, by media types, in the notebook that this process is the kernel of, and return an id.
 
-    Return '' if there is no notebook.
+    `shown` is the id of what it is shown in place of. Return '' if there is no notebook.
     """
     if not in_notebook():
         return ""
     import IPython.display
 
     show: Any = IPython.display.display
-    data = {"text/html": html, "text/plain": text}
-    handle = show(data, raw=True, display_id=shown or True, update=bool(shown))
+    handle = show(dict(data), raw=True, display_id=shown or True, update=bool(shown))
     return shown or str(handle.display_id)
+
+
+def as_data(html: str, text: str) -> dict[str, Any]:
+    """Return HTML as data to show, and a text for where that can't be shown."""
+    return {"text/html": html, "text/plain": text}
 
 
 def in_notebook() -> bool:

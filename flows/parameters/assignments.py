@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from stepwell.errors import UserErrorException
-from stepwell.flows.parameters.parameter_files import SIGN, read_parameter_file
+from stepwell.flows.parameters.file_keys import leaves
+from stepwell.flows.parameters.parameter_files import SIGN, plain, read_parameter_file, split_target
 from stepwell.flows.parameters.values import parse
 from stepwell.model.definitions import ParameterDefinition
 
 MOST_RUNS = 10_000
+_ALIKE = 0.85
 _BRACKETS = {"[": 1, "]": -1}
 
 
@@ -23,11 +26,14 @@ class Assignment(NamedTuple):
     in_file: bool
 
 
-def read_assignments(words: Iterable[str]) -> Iterator[Assignment]:
-    """Yield what `name=value` and `@FILE` words say, in order."""
+def read_assignments(words: Iterable[str], known: Collection[str] | None = None) -> Iterator[Assignment]:
+    """Yield what `name=value` and `@FILE` words say, in order; `known` are the names of parameters, None if that is not known.
+
+    Of a section of a file that are its keys, such as `train.rate`. Where such are parameters, a file may have others, too.
+    """
     for word in words:
         if word.startswith(SIGN):
-            found = read_parameter_file(word.removeprefix(SIGN))
+            found = _in_file(word.removeprefix(SIGN), known)
             yield from (Assignment(name, value, in_file=True) for name, value in found.items())
             continue
         name, separator, text = word.partition("=")
@@ -36,10 +42,32 @@ def read_assignments(words: Iterable[str]) -> Iterator[Assignment]:
         yield Assignment(name, text, in_file=False)
 
 
+def _in_file(target: str, known: Collection[str] | None) -> dict[str, Any]:
+    found = read_parameter_file(target)
+    if known is not None and not any("." in name for name in known):
+        for name, value in found.items():
+            if isinstance(value, Mapping):
+                _raise_section(target, name)
+        return found
+    keys = {key: plain(item) for name, value in found.items() for key, item in leaves(value, name)}
+    if known is None:
+        return keys
+    lacking = [name for name in known if name not in keys]  # what looks like one of these is a mistake
+    return {name: v for name, v in keys.items() if name in known or get_close_matches(name, lacking, 1, _ALIKE)}
+
+
+def _raise_section(target: str, name: str) -> NoReturn:
+    path, section = split_target(target)
+    inner = f"{section}.{name}" if section else name
+    raise UserErrorException(
+        f"{name!r} in {path} is a section, and no parameter", hint=f"Name the section: -p @{path}:{inner}."
+    )
+
+
 def read_values(definitions: Iterable[ParameterDefinition], words: Iterable[str]) -> dict[str, Any]:
     """Return the values that the words say, in the types of the parameters; of one that is said twice the last counts."""
     known = {definition.name: definition for definition in definitions}
-    return {one.name: _single(known.get(one.name), one) for one in read_assignments(words)}
+    return {one.name: _single(known.get(one.name), one) for one in read_assignments(words, known)}
 
 
 def _single(definition: ParameterDefinition | None, one: Assignment) -> Any:
@@ -65,7 +93,7 @@ def read_grid(definitions: Iterable[ParameterDefinition], words: Iterable[str]) 
     """
     known = {definition.name: definition for definition in definitions}
     choices: dict[str, list[Any]] = {}
-    for one in read_assignments(words):
+    for one in read_assignments(words, known):
         definition = known.get(one.name)
         choices[one.name] = [_value(definition, item, in_file=one.in_file) for item in _items(one, definition)]
     count = 1

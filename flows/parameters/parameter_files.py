@@ -1,4 +1,4 @@
-"""Values of parameters in a file: YAML, JSON or TOML, the whole file or a section of it."""
+"""Files of names and values: read as YAML, JSON or TOML, the whole file or a section of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import tomllib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -22,15 +22,8 @@ def read_parameter_file(target: str) -> dict[str, Any]:
 
     Raise UserErrorException if there is no such file or section, or it holds anything but names and values.
     """
-    path, section = _split(target)
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is no text"
-        raise UserErrorException(
-            f"The file of parameters {str(path)!r} can't be read", {"reason": reason}, "Correct the path."
-        ) from None
-    found = _parsed(path, text)
+    path, section = split_target(target)
+    found: Any = read_values(path)
     for name in filter(None, section.split(".")):
         if not isinstance(found, Mapping) or name not in found:
             known = ", ".join(map(str, found)) if isinstance(found, Mapping) else "none"
@@ -40,26 +33,36 @@ def read_parameter_file(target: str) -> dict[str, Any]:
         found = {}
     if not isinstance(found, Mapping):
         raise UserErrorException(f"{target} holds no names and values", hint="Write `rate: 20`, a line for each.")
-    return {str(name): _plain(str(name), value, path, section) for name, value in found.items()}
+    return {str(name): plain(value) for name, value in found.items()}
 
 
-def _split(target: str) -> tuple[Path, str]:
+def split_target(target: str) -> tuple[Path, str]:
+    """Return the path of a file, and what stands after the colon behind it: '' if nothing does."""
     path, separator, section = target.rpartition(":")
     if not separator or Path(target).expanduser().is_file():
         return Path(target).expanduser(), ""
     return Path(path).expanduser(), section
 
 
-def _plain(name: str, value: Any, path: Path, section: str) -> Any:
-    if isinstance(value, Mapping):
-        inner = f"{section}.{name}" if section else name
-        raise UserErrorException(
-            f"{name!r} in {path} is a section, and no parameter", hint=f"Name the section: -p @{path}:{inner}."
-        )
+def plain(value: Any) -> Any:
+    """Return a value of a file as a parameter may have it: of a date or time the text."""
     return value.isoformat() if isinstance(value, (date, datetime, time)) else value
 
 
-def _parsed(path: Path, text: str) -> Any:
+def read_values(path: Path) -> Any:
+    """Return what a file holds, None if that is nothing; raise UserErrorException if it can't be read."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else "it is no text"
+        raise UserErrorException(
+            f"The file of parameters {str(path)!r} can't be read", {"reason": reason}, "Correct the path."
+        ) from None
+    return parsed(path, text)
+
+
+def parsed(path: PurePath, text: str) -> Any:
+    """Return what a text holds that is of the file's kind; raise UserErrorException if it holds nothing that can be read."""
     readers: dict[str, Callable[[str], Any]] = {
         ".json": json.loads,
         ".toml": tomllib.loads,

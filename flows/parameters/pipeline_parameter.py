@@ -51,6 +51,8 @@ class PipelineParameter:
         UserErrorException: The name or the type can't be used, or default, choices and limits contradict each other.
     """
 
+    _NAME = re.compile(r"[^\W\d_]\w*")
+
     def __init__(
         self,
         name: str,
@@ -64,7 +66,7 @@ class PipelineParameter:
         nullable: bool | None = None,
         description: str = "",
     ) -> None:
-        if not isinstance(name, str) or not re.fullmatch(r"[^\W\d]\w*", name) or name.startswith("_"):
+        if not isinstance(name, str) or not self._NAME.fullmatch(name):
             raise UserErrorException(
                 f"{name!r} can't name a pipeline parameter",
                 hint="Use letters, digits and underscores, the first a letter.",
@@ -101,7 +103,7 @@ class PipelineParameter:
         return f"PipelineParameter(name={self.name!r}, default_value={shown})"
 
     def __str__(self) -> str:
-        return f"$AML_PARAMETER_{self.name}"
+        return f"$AML_PARAMETER_{self.definition.variable}"
 
 
 def _choices(definition: ParameterDefinition, kind: Kind, given: Any) -> tuple[Scalar, ...]:
@@ -167,7 +169,14 @@ def _invalid(name: str, what: str, hint: str) -> UserErrorException:
 def merge(parameters: Iterable[ParameterDefinition]) -> tuple[ParameterDefinition, ...]:
     """Return each parameter once, by name; raise UserErrorException for one name with two meanings."""
     known: dict[str, ParameterDefinition] = {}
+    variables: dict[str, str] = {}
     for parameter in parameters:
+        if variables.setdefault(parameter.variable, parameter.name) != parameter.name:
+            raise UserErrorException(
+                f"The pipeline parameters {variables[parameter.variable]!r} and {parameter.name!r} would be one variable",
+                {"variable": f"AML_PARAMETER_{parameter.variable}"},
+                "Rename one of them.",
+            )
         if known.setdefault(parameter.name, parameter) != parameter:
             raise UserErrorException(
                 f"Two pipeline parameters are called {parameter.name!r} but differ",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -33,7 +33,7 @@ def flow_parameter(definition: ParameterDefinition) -> inspect.Parameter:
     """Return the parameter of a flow's signature; a secret one has no default there."""
     default = None if definition.secret else for_prefect(definition, definition.default)
     return inspect.Parameter(
-        definition.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation(definition)
+        definition.variable, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation(definition)
     )
 
 
@@ -110,6 +110,14 @@ def from_prefect(definition: ParameterDefinition, value: Any) -> Value:
     )
 
 
+def flow_values(
+    definitions: Iterable[ParameterDefinition], values: Mapping[str, Any], *, secrets: bool = False
+) -> dict[str, Any]:
+    """Return the values as a flow is given them, by the names that they have there; `secrets`: secret ones, too."""
+    shown = (one for one in definitions if secrets or not one.secret)
+    return {one.variable: for_prefect(one, values[one.name]) for one in shown if one.name in values}
+
+
 # The schema of a deployment -----------------------------------------------------------------------------------------
 
 
@@ -123,7 +131,7 @@ def schema(definitions: Iterable[ParameterDefinition], datastores: Iterable[str]
         "title": "Parameters",
         "type": "object",
         "properties": {
-            definition.name: {
+            definition.variable: {
                 **_value_schema(definition, names),
                 "title": definition.name,
                 "description": describe(definition),

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.runs.words import GONE, Gone, Subject, told_facts, words_of
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import Keyvault
-from stepwell.errors import ExperimentExecutionException, ModelPathNotFoundException
+from stepwell.errors import DatastoreException, ExperimentExecutionException, ModelPathNotFoundException
 from stepwell.flows.public.model import Model
 from stepwell.flows.runs.elsewhere.finding import bring_steps, renew
+from stepwell.flows.runs.elsewhere.saying import hear_now, say
 from stepwell.flows.runs.states import fetch_status
 from stepwell.flows.runs.summary import FINAL, OWN, RunSummary, summarize
 from stepwell.model.redaction import here, redacted
@@ -59,9 +61,10 @@ class _HostLog(FolderLog):
 
     is_of_step = False
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, workspace: BaseWorkspace) -> None:
         super().__init__(str(folder.path / OWN))
-        self._folder = folder
+        self._folder, self._workspace = folder, workspace
+        self._gathered: dict[Subject, str | Gone | None] | None = None
 
     @property
     def context(self) -> dict[str, Any]:
@@ -76,9 +79,38 @@ class _HostLog(FolderLog):
         return sorted(found, key=lambda event: float(event["time"]))
 
     def append(self, event: dict[str, Any]) -> None:
-        """Append an event to the run's own log."""
+        """Append an event to the run's own log; what somebody else than the run's own process marks it with is said of it."""
+        if event["type"] in ("tag", "untag") and not self._is_its_process():
+            said = self.masked(event)
+            self.say({Subject("tag", said["name"]): GONE if event["type"] == "untag" else said["value"]})
+            return
         make_folder(self._folder.path / OWN)
         super().append(event)
+
+    def say(self, said: Mapping[Subject, str | Gone | None]) -> None:
+        """Say it of the run, at once or with all that is gathered."""
+        if self._gathered is None:
+            say(self._workspace, self._folder, said)
+        else:
+            self._gathered |= said
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Say all that is said within the block at its end, as one; nothing of it if that fails."""
+        if self._gathered is not None:
+            yield
+            return
+        self._gathered = {}
+        try:
+            yield
+            if self._gathered:
+                say(self._workspace, self._folder, self._gathered)
+        finally:
+            self._gathered = None
+
+    def _is_its_process(self) -> bool:
+        facts = self._folder.facts()
+        return facts.get("kind") == "interactive" and facts.get("pid") == os.getpid() and self._folder.is_alive()
 
     def place(self, scope: Scope, name: str) -> str:
         """Return the path of a kept file: the run's own, or one that a step's script kept for it."""
@@ -140,7 +172,8 @@ class HostRun(Run):
         self._experiment = experiment
         self.workspace = experiment.workspace
         self.folder = RunFolder(self.workspace.run_place.run_folder(run_id))
-        super().__init__(_HostLog(self.folder), run_id, "parent")
+        self._words = _HostLog(self.folder, self.workspace)
+        super().__init__(self._words, run_id, "parent")
 
     # What it is -----------------------------------------------------------------------------------------------------
 
@@ -162,7 +195,7 @@ class HostRun(Run):
     @property
     def display_name(self) -> str:  # type: ignore[override]
         """The name that somebody gave it, or its short name."""
-        return str(self.folder.facts().get("display_name") or self.name)
+        return str(self._told().get("display_name") or self.name)
 
     @property
     def number(self) -> int:
@@ -199,7 +232,13 @@ class HostRun(Run):
     @property
     def description(self) -> str | None:
         """What somebody said of it."""
-        return self.folder.facts().get("description")
+        return self._told().get("description") or None
+
+    def _told(self) -> dict[str, Any]:
+        """Return the run's facts, with what people on all machines say of it now."""
+        with suppress(DatastoreException):
+            hear_now(self.workspace, self.folder)
+        return told_facts(self.folder.facts(), words_of(self.folder))
 
     def summary(self) -> RunSummary:
         """Read what is known of the run now.
@@ -256,9 +295,49 @@ class HostRun(Run):
             description: What it is.
             tags: Tags to set.
         """
-        told = {"display_name": display_name, "description": description}
-        self.folder.describe({name: text for name, text in told.items() if text is not None})
-        self.set_tags(tags or {})
+        told = {Subject("name"): display_name, Subject("note"): description}
+        redact = here().redact
+        with self._words.together():
+            self._words.say({of: redact(text) if text else GONE for of, text in told.items() if text is not None})
+            self.set_tags(tags or {})
+
+    def _said_together(self) -> AbstractContextManager[None]:
+        """Say all that is said of the run within the block as one: all of it or nothing."""
+        return self._words.together()
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Set several tags, as text, all of them at once; others stay.
+
+        Args:
+            tags: Names of tags and their values.
+
+        Raises:
+            UserErrorException: A name is empty or no text.
+        """
+        with self._words.together():
+            super().set_tags(tags)
+
+    def remove_tags(self, tags: Iterable[str]) -> None:
+        """Remove tags, all of them at once; those that are not set are fine.
+
+        Args:
+            tags: Their names.
+
+        Raises:
+            UserErrorException: A name is empty or no text.
+        """
+        with self._words.together():
+            super().remove_tags(tags)
+
+    def get_tags(self) -> dict[str, Any]:
+        """Return all tags: those that the run was submitted with, that its scripts set, and that people on any machine set.
+
+        Returns:
+            Names of tags and their values.
+        """
+        with suppress(DatastoreException):
+            hear_now(self.workspace, self.folder)
+        return super().get_tags()
 
     def get_secret(self, name: str) -> str:
         """Return a secret of the workspace.

@@ -115,7 +115,7 @@ class Pipeline(PipelineFlow):
         self._steps = graph.steps
         for step in graph.steps:
             step.workspace = step.workspace or workspace
-        taken = sorted({parameter.name for parameter in self.definition.parameters} & {*RESERVED, VERIFY})
+        taken = sorted({parameter.variable for parameter in self.definition.parameters} & {*RESERVED, VERIFY})
         if taken:
             raise UserErrorException(f"{taken[0]!r} can't name a pipeline parameter", hint="Rename it.")
         self._refuse_missing_scripts()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from stepwell.blocks.arguments.checked import checked
+from stepwell.blocks.store.runs.words import GONE, Subject
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import UserErrorException
@@ -21,6 +22,7 @@ from stepwell.flows.datasets.run_datasets import input_datasets, output_datasets
 from stepwell.flows.pages.notebook import step_html
 from stepwell.flows.public.host_run import Marks
 from stepwell.flows.runs.cancel import cancel_step
+from stepwell.flows.runs.elsewhere.saying import say
 from stepwell.flows.runs.summary import StepSummary, added_to
 from stepwell.script.events import FOLDERS
 from stepwell.script.log import FolderLog
@@ -39,9 +41,9 @@ class _StepLog(FolderLog):
 
     is_of_step = False
 
-    def __init__(self, step: StepDetails) -> None:
+    def __init__(self, step: StepDetails, step_id: str) -> None:
         super().__init__(str(step.added))
-        self._step = step
+        self._step, self._step_id = step, step_id
 
     @property
     def context(self) -> dict[str, Any]:
@@ -53,7 +55,13 @@ class _StepLog(FolderLog):
         return list(self._step.current().events)
 
     def append(self, event: dict[str, Any]) -> None:
-        """Append an event to what was added."""
+        """Append an event to what was added; a mark is said of the step, wherever its run is or was at work."""
+        if event["type"] in ("tag", "untag"):
+            said = self.masked(event)
+            word = GONE if event["type"] == "untag" else said["value"]
+            subject = Subject("tag", said["name"], self._step_id)
+            say(self._step.parent.workspace, self._step.parent.folder, {subject: word})
+            return
         make_folder(self._step.added)
         super().append(event)
 
@@ -79,7 +87,7 @@ class StepDetails(Run):
     def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
         self._run = run
         self._summary = summary
-        super().__init__(_StepLog(self), summary.step_run_id)
+        super().__init__(_StepLog(self, summary.id), summary.step_run_id)
 
     if TYPE_CHECKING:
 

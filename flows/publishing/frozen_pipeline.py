@@ -90,7 +90,7 @@ class FrozenPipeline(PipelineFlow):
 
     @property
     def _reserved(self) -> tuple[str, ...]:
-        taken = {definition.name for definition in self.definition.parameters}
+        taken = {definition.variable for definition in self.definition.parameters}
         return (*RESERVED, *({EXPERIMENT} - taken))
 
     def _signature(self) -> inspect.Signature:

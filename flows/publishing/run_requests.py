@@ -25,7 +25,7 @@ from stepwell.blocks.workspace.workspace_store import WORKSPACE_TAG
 from stepwell.errors import ServerException, UserErrorException
 from stepwell.flows.parameters.dataset_values import with_versions
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text, assign
-from stepwell.flows.parameters.schema import for_prefect
+from stepwell.flows.parameters.schema import flow_values
 from stepwell.flows.publishing.frozen_pipeline import EXPERIMENT
 from stepwell.flows.runs import run_labels
 from stepwell.flows.runs.flow_run import run_tags, shown_values
@@ -163,9 +163,9 @@ def prefect_parameters(
 ) -> dict[str, Any]:
     """Return the parameters of the flow run: everything but secrets."""
     definitions = definitions_of(published)
-    own = {d.name: for_prefect(d, values[d.name]) for d in definitions if not d.secret}
+    own = flow_values(definitions, values)
     reserved = {"regenerate_outputs": request.regenerate, "continue_on_step_failure": request.continue_on_failure}
-    taken = {definition.name for definition in definitions}
+    taken = {definition.variable for definition in definitions}
     return {**own, **reserved, **({} if EXPERIMENT in taken else {EXPERIMENT: request.experiment})}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from stepwell.blocks.server import documents
+from stepwell.blocks.server.connection import report_link
 from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.flows.runs.summary import OWN, RunSummary, StepSummary, added_to, summarize
 from stepwell.flows.steps.own_flows import ON_END
@@ -57,7 +58,9 @@ def _create(run: RunFolder, kind: str, key: str, description: str, data: str, te
 def publish_summary(run: RunFolder, summary: RunSummary | None = None, tell: Tell | None = None) -> None:
     """Put what ran, and why, on the run's page in the UI; a user's own flow has it once it has ended."""
     told = summary or summarize(run)
-    text = f"{markdown(told)}\n\nAll of it in one file: `stepwell report {run.reference}`"
+    link = report_link(run.run_id)
+    report = f"[All of it on one page]({link}), or in one file" if link else "All of it in one file"
+    text = f"{markdown(told)}\n\n{report}: `stepwell report {run.reference}`"
     _create(run, "markdown", joined_name("summary", *_pipeline_of(told)), "What ran, and why", text, tell)
 
 

@@ -30,7 +30,7 @@ from stepwell.errors import ExperimentExecutionException, ServerException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.secret_values import declared_secrets, redacted, secrets_of
 from stepwell.flows.parameters.pipeline_parameter import Value, check
-from stepwell.flows.parameters.schema import for_prefect
+from stepwell.flows.parameters.schema import flow_values
 from stepwell.flows.runs.flow_run import RunOptions, preflight, provenance_of, run_tags, shown_values
 from stepwell.flows.runs.pipeline_flow import PipelineFlow
 from stepwell.flows.runs.summary import RunSummary, summarize
@@ -115,7 +115,7 @@ def _register(
             flow_run = api.create_flow_run(
                 pipeline.flow,
                 name=run_label(pipeline.name, number),
-                parameters=_for_prefect(definition, values, secrets=False) | _reserved(options),
+                parameters=flow_values(definition.parameters, values) | _reserved(options),
                 tags=place_tags(
                     [*run_tags(experiment, provenance), *(f"{k}:{v}" if v else k for k, v in tags.items())],
                     pipeline.workspace.name,
@@ -170,10 +170,6 @@ def given_up(flow_run_id: UUID) -> Iterator[None]:
         raise
 
 
-def _for_prefect(pipeline: PipelineDefinition, values: Mapping[str, Value], *, secrets: bool) -> dict[str, Any]:
-    return {p.name: for_prefect(p, values[p.name]) for p in pipeline.parameters if secrets or not p.secret}
-
-
 def _reserved(options: RunOptions) -> dict[str, bool]:
     return {"regenerate_outputs": options.regenerate, "continue_on_step_failure": options.continue_on_failure}
 
@@ -185,7 +181,7 @@ def execute(pipeline: PipelineFlow, run: RunFolder, values: Mapping[str, Value],
         if flow_run is None:
             with client() as api:
                 flow_run = api.read_flow_run(UUID(run.run_id))
-        parameters = _for_prefect(pipeline.definition, values, secrets=True)
+        parameters = flow_values(pipeline.definition.parameters, values, secrets=True)
         run_flow(
             pipeline.flow_with(options),
             flow_run=flow_run,

@@ -19,7 +19,7 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.results import results_block
 from stepwell.flows.parameters.dataset_values import with_versions
 from stepwell.flows.parameters.pipeline_parameter import Value, assign
-from stepwell.flows.parameters.schema import docstring, flow_parameter, for_prefect, from_prefect
+from stepwell.flows.parameters.schema import docstring, flow_parameter, flow_values, from_prefect
 from stepwell.flows.runs.flow_run import RunCancelled, RunOptions, run_pipeline
 from stepwell.flows.task_runs.sending import sent_together
 from stepwell.model.definitions import PipelineDefinition
@@ -145,16 +145,14 @@ class PipelineFlow:
         verify = bool(parameters.pop(VERIFY, False))
         names = {*RESERVED, *(definition.name for definition in self.definition.parameters)}
         self.values(dict.fromkeys(set(parameters) - names))  # raises if there are any
-        known = {definition.name: definition for definition in self.definition.parameters}
-        given = {
-            name: for_prefect(known[name], value) if name in known else value for name, value in parameters.items()
-        }
+        given = {name: parameters[name] for name in RESERVED if name in parameters}
+        given |= flow_values(self.definition.parameters, parameters, secrets=True)
         with client_settings(), sent_together():
             return (self.flow_with(RunOptions(verify=True)) if verify else self.flow)(**given)  # type: ignore[no-any-return]
 
     def _plain_values(self, given: Mapping[str, Any]) -> dict[str, Value]:
         found = {
-            definition.name: from_prefect(definition, given.get(definition.name))
+            definition.name: from_prefect(definition, given.get(definition.variable))
             for definition in self.definition.parameters
         }
         return with_versions(found, self.workspace)

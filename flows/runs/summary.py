@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from stepwell.blocks.store.run_folder import ENDED, TEXTS, Event, RunFolder, latest_states
+from stepwell.blocks.store.runs.words import Words, tag_events, told_facts, words_of
 from stepwell.model.names import folder_name
 from stepwell.model.redaction import here, redacted
-from stepwell.script.events import read_events
+from stepwell.script.events import masked, read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
 FINAL = ENDED
@@ -134,8 +135,8 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
 
     One that claims to be running though its process is gone counts as failed.
     """
-    redact = here().redact
-    facts = run.facts()
+    redact, words = here().redact, words_of(run)
+    facts = told_facts(run.facts(), words)
     facts |= {name: redacted(facts[name], redact) for name in ("tags", "parameters", "description") if name in facts}
     journal, alive = run.journal(), run.is_alive()
     if not alive and _reported(journal) == "Running":
@@ -147,7 +148,12 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
         status = _status_of_flow(journal)
     elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
-    steps = (_step(run, step_id, state, redact, logged=logged) for step_id, state in _in_order(latest_states(journal)))
+    steps = [
+        _step(run, step_id, state, redact, words, logged=logged) for step_id, state in _in_order(latest_states(journal))
+    ]
+    events = read_events(run.path / OWN, redact)
+    all_events = (event for some in (events, *(step.events for step in steps)) for event in some)
+    said = tag_events(words, all_events) if words else []
     return RunSummary(
         run_id=run.run_id,
         status=status,
@@ -166,7 +172,7 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
         label=run.label,
         machine=run.machine_name + (" (not trusted)" if run.distrust else ""),
         elsewhere=bool(run.heard()),
-        events=tuple(read_events(run.path / OWN, redact)),
+        events=(*events, *(masked(event, redact) for event in said)),
         problem=problem,
         shared=next((event["shared"] for event in reversed(journal) if "shared" in event), None),
         waiting=next((event["waiting"] for event in reversed(journal) if "waiting" in event), 0),
@@ -233,7 +239,9 @@ def _ended_with_run(step: StepSummary, status: str) -> StepSummary:
     return replace(step, status="skipped")
 
 
-def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], str], *, logged: bool) -> StepSummary:
+def _step(
+    run: RunFolder, step_id: str, state: Event, redact: Callable[[str], str], words: Words, *, logged: bool
+) -> StepSummary:
     summary = StepSummary(
         id=step_id,
         status=state.get("status", "waiting"),
@@ -258,6 +266,7 @@ def _step(run: RunFolder, step_id: str, state: Event, redact: Callable[[str], st
         return summary
     events = read_events(summary.folder(run) / "control", redact) if summary.step_run_id else []
     events += read_events(added_to(run, step_id), redact)
+    events += [masked(event, redact) for event in tag_events(words, events, step_id)] if words else []
     return replace(summary, events=tuple(events))
 
 

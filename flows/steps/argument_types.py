@@ -23,6 +23,7 @@ from stepwell.flows.configurations.script_run_config import ScriptRunConfig
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset, PipelineOutputTabularDataset
 from stepwell.flows.datasets.output_tables import OutputTabularDatasetConfig
 from stepwell.flows.dynamic.step_values import StepCondition
+from stepwell.flows.parameters.parameter_file import ParameterFile
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.outputs import OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.model.definitions import EnvironmentDefinition, Resources
@@ -79,6 +80,9 @@ Output = Annotated[
     Words("PipelineData, an OutputFileDatasetConfig or a DataReference"),
 ]
 Value = Annotated[Plain | PipelineParameter, Words("a text, a number or a PipelineParameter")]
+Params = Mapping[str, Value] | Sequence[str | PipelineParameter | ParameterFile | Mapping[str, Value]]
+"""Values by name, or keys of files of parameters."""
+
 Argument = Annotated[
     Plain | PipelineParameter | Input | OutputTabularDatasetConfig,
     Words("a text, a number, a PipelineParameter, or an input or output of the step"),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepwell.blocks.compute.base import LOCAL
 from stepwell.blocks.compute.compute_target import name_of as name_of_target
@@ -18,23 +16,14 @@ from stepwell.blocks.environments.conda_packages import name_of
 from stepwell.blocks.environments.environment import Environment
 from stepwell.blocks.environments.requirements import read_requirements, requirement
 from stepwell.errors import UserErrorException
-from stepwell.model.definitions import EnvironmentDefinition, Resources
+from stepwell.flows.parameters.parameter_file import NamedKeys, named_keys
+from stepwell.model.definitions import EnvironmentDefinition, ParameterDefinition, Resources
 
-_OURS = __name__.partition(".")[0]
 _STRICT = {
     **dict.fromkeys(("bash", "zsh", "ksh", "mksh"), ("-eo", "pipefail", "-c")),
     **dict.fromkeys(("sh", "dash", "ash"), ("-ec",)),
 }
 """How shells are told to end at the first command that fails."""
-
-
-def folder_of_caller() -> Path | None:
-    """Return the folder of the file whose code called the library, None if that is no file: in a notebook, for one."""
-    frame = sys._getframe(1)  # noqa: SLF001  (as the standard library does, at a thousandth of `inspect`'s cost)
-    while frame is not None and str(frame.f_globals.get("__name__", "")).partition(".")[0] == _OURS:
-        frame = frame.f_back  # type: ignore[assignment]
-    path = os.path.abspath(frame.f_code.co_filename) if frame is not None else ""
-    return Path(path).parent if os.path.isfile(path) else None
 
 
 def usual_folder(script: str | None, made_in: Path | None) -> Path:
@@ -49,11 +38,40 @@ def step_name(name: str) -> str:
     return name
 
 
-def params_of(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the values of a step's `params`; raise UserErrorException if one has no name."""
-    if params and not all(map(str.strip, map(str, params))):
-        raise UserErrorException("A value in `params` has no name", {"names": ", ".join(map(repr, params))}, "Name it.")
-    return dict(params or {})
+class Parameters(NamedTuple):
+    """What a step has as `params`: values by name, and keys of files that its script reads itself."""
+
+    values: dict[str, Any]
+    keys: tuple[NamedKeys, ...]
+
+
+def params_of(params: Any, folder: Path) -> Parameters:
+    """Return a step's `params`, in which texts name keys of `params.yaml` in a folder.
+
+    Raise UserErrorException if a value has no name, or there is no such key.
+    """
+    values = values_in(params)
+    if values and not all(map(str.strip, map(str, values))):
+        raise UserErrorException("A value in `params` has no name", {"names": ", ".join(map(repr, values))}, "Name it.")
+    return Parameters(values, named_keys((one for one in _items(params) if not isinstance(one, Mapping)), folder))
+
+
+def values_in(params: Any) -> dict[str, Any]:
+    """Return the values by name among a step's `params`."""
+    return {name: value for one in _items(params) if isinstance(one, Mapping) for name, value in one.items()}
+
+
+def _items(params: Any) -> list[Any]:
+    return [params] if isinstance(params, Mapping) else list(params or ())
+
+
+def secret_argument(step: str, parameter: ParameterDefinition) -> UserErrorException:
+    """Return the error of a secret among the arguments of a step."""
+    return UserErrorException(
+        f"The secret parameter {parameter.name!r} can't be an argument: command lines are seen by everybody",
+        {"step": step},
+        f"Pass it in `params` and read the environment variable AML_PARAMETER_{parameter.variable}.",
+    )
 
 
 def environment_of(runconfig: Any, environment: Any, variables: Mapping[str, Any]) -> EnvironmentDefinition:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
+from stepwell.blocks.arguments.callers import folder_of_caller
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datasets.consumption import DatasetConsumptionConfig
 from stepwell.blocks.datasets.sources import dataset_source
@@ -17,8 +18,16 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.dynamic.step_values import conditions_of
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, merge
 from stepwell.flows.steps.argument_types import Argument as StepArgument
-from stepwell.flows.steps.argument_types import Conditions, Configuration, Input, Output, Plain, Requirements, Target
-from stepwell.flows.steps.argument_types import Value as ParameterValue
+from stepwell.flows.steps.argument_types import (
+    Conditions,
+    Configuration,
+    Input,
+    Output,
+    Params,
+    Plain,
+    Requirements,
+    Target,
+)
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.dynamic_step import DynamicStep
 from stepwell.flows.steps.outputs import REFERENCE, OutputFileDatasetConfig, OutputInput, PipelineData
@@ -43,9 +52,9 @@ from stepwell.flows.steps.ports import (
 from stepwell.flows.steps.settings import (
     at_least,
     environment_of,
-    folder_of_caller,
     params_of,
     resources_of,
+    secret_argument,
     shell_of,
     step_name,
     target_name,
@@ -91,8 +100,8 @@ class Step(DynamicStep):
         inputs: What it reads: DataReference, datasets, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
             return, or `(PipelineParameter, DataPathComputeBinding)`.
         outputs: What it writes: PipelineData, OutputFileDatasetConfig or DataReference.
-        params: Values by name, for environment variables `AML_PARAMETER_<name>`; the argument `parameter:<name>` is
-            one.
+        params: Values by name, for environment variables `AML_PARAMETER_<name>`; the argument `parameter:<name>` is one. Or
+            a list of keys of `params.yaml`, which the script reads itself; a mapping of values may be among them.
         source_directory: The folder whose snapshot is the working directory; None: the pipeline's
             `default_source_directory`, else the folder of the file that makes the step, if the script is there, else
             the current directory.
@@ -141,7 +150,7 @@ class Step(DynamicStep):
         runconfig: Configuration | None = None,
         inputs: Sequence[Input] | None = None,
         outputs: Sequence[Output] | None = None,
-        params: Mapping[str, ParameterValue] | None = None,
+        params: Params | None = None,
         source_directory: str | PurePath | None = None,
         allow_reuse: bool = True,
         version: str | float | None = None,
@@ -170,7 +179,7 @@ class Step(DynamicStep):
         limit = timeout_of(runconfig, timeout_seconds)
         self._arguments = adopted(arguments or (), self.inputs, self.outputs)
         self._input_names = self._name_inputs()
-        self._params = params_of(params)
+        self._params, self._keys = params_of(params, self.source_directory or usual_folder(script, self._made_in))
         self._driver = driver
         self._run_after: list[Step] = []
         self._conditions = conditions_of(run_if)
@@ -253,6 +262,7 @@ class Step(DynamicStep):
             run_after=tuple(ids[step] for step in self._run_after if step in ids),
             rules=self.default_rules,
             driver=self._driver.definition(lambda value: self._argument(value, seen=False)) if self._driver else None,
+            parameter_files=tuple(named.below(folder, self.name) for named in self._keys),
             **self._settings,
         )
 
@@ -302,6 +312,7 @@ class Step(DynamicStep):
             parameter = value if isinstance(value, PipelineParameter) else parameter_of(value)
             if parameter is not None:
                 yield parameter.definition
+        yield from (known for named in self._keys for known in named.parameters())
 
     def _input_port(self, item: Any, producers: Producers) -> InputPort:
         name = self._input_names[id(item)]
@@ -330,7 +341,7 @@ class Step(DynamicStep):
         """
         if isinstance(value, PipelineParameter):
             if seen and value.definition.secret:
-                raise self._secret_argument(value)
+                raise secret_argument(self.name, value.definition)
             return (Piece("parameter", value.name),)
         if is_port(value):
             return (self._port_piece(value),)
@@ -342,13 +353,6 @@ class Step(DynamicStep):
             )
         text = value if isinstance(value, str) else str(value)
         return self._line_pieces(text) if self._settings["shell"] and seen else self._text_pieces(text)
-
-    def _secret_argument(self, parameter: PipelineParameter) -> UserErrorException:
-        return UserErrorException(
-            f"The secret parameter {parameter.name!r} can't be an argument: command lines are seen by everybody",
-            {"step": self.name},
-            f"Pass it in `params` and read the environment variable AML_PARAMETER_{parameter.name}.",
-        )
 
     def _port_piece(self, value: Any) -> Piece:
         for item in self.inputs:
@@ -389,7 +393,7 @@ class Step(DynamicStep):
             REFERENCE: {**outputs, **inputs},
             OUTPUT: {**{piece.value: piece for piece in outputs.values()}, **outputs},
             INPUT: {**inputs, **{name_of(item): inputs[self._input_names[id(item)]] for item in self.inputs}},
-            PARAMETER: {known.name: Piece("parameter", known.name) for known in self.parameters},
+            PARAMETER: {known.variable: Piece("parameter", known.name) for known in self.parameters},
         }
 
     def __repr__(self) -> str:

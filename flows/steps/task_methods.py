@@ -13,6 +13,7 @@ from prefect.futures import PrefectFuture, PrefectFutureList
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import UserErrorException
+from stepwell.flows.dynamic.written_items import for_item, listed, written_items
 from stepwell.flows.steps.own_flows import NamedWorkspaces, StepFuture, inputs_of, run_step, submit_step
 from stepwell.model.definitions import StepDefinition
 from stepwell.model.records import StepResult
@@ -70,7 +71,8 @@ class TaskMethods:
         """Submit the step once for each item of the iterables among its inputs and parameters.
 
         Texts, mappings (such as what another step wrote), data and single futures are the same for each; so is what
-        `prefect.unmapped` marks.
+        `prefect.unmapped` marks. With nothing else to map over, it is the files and folders of what another step wrote,
+        `out["parts"]`, of which each gets one; `out["parts"].items("*.csv")` chooses among them.
 
         Over outputs of steps, their `items(…)` or metrics, in place of iterables, it makes a step of a pipeline, which runs
         once for each item when the list is known. An output of it is then a folder with what it wrote for each.
@@ -92,7 +94,9 @@ class TaskMethods:
         definition = self._define_alone()
         bound = _bound(definition, inputs, bindings)
         items = {name: list(value) for name, value in bound.items() if _is_mapped(value)}
-        lengths = {name: len(values) for name, values in items.items()}
+        written = written_items(bound, others=bool(items))
+        paths = listed(definition, written) if written else []
+        lengths = {name: len(values) for name, values in items.items()} | {name: len(paths) for name in written}
         if len(set(lengths.values())) != 1:
             raise UserErrorException(
                 f"The iterables that the step {self.name!r} is mapped over have different lengths"
@@ -104,9 +108,13 @@ class TaskMethods:
                 else "Pass a list to an input or parameter, or use `submit`.",
             )
         same = {name: _unmarked(value) for name, value in bound.items() if name not in items}
-        rows = [dict(zip(items, row, strict=True)) for row in zip(*items.values(), strict=True)]
+        same |= {name: of.artifact for name, of in written.items()}
+        rows = [dict(zip(items, row, strict=True)) for row in zip(*items.values(), strict=True)] or [{} for _ in paths]
+        steps = [for_item(definition, [*written], path) for path in paths] or [definition] * len(rows)
         waits = tuple(wait_for)
-        futures = [submit_step(definition, self._named, {**same, **row}, waits) for row in rows]
+        futures = [
+            submit_step(step, self._named, {**same, **row}, waits) for step, row in zip(steps, rows, strict=True)
+        ]
         return [_ended(future) for future in futures] if return_state else PrefectFutureList(futures)  # type: ignore[abstract]
 
     def with_options(self, *, name: str | None = None, refresh_cache: bool | None = None, **options: Any) -> Self:

@@ -62,6 +62,7 @@ from .flows.datasets.output_datasets import PipelineOutputTabularDataset as Pipe
 from .flows.datasets.output_tables import OutputTabularDatasetConfig as OutputTabularDatasetConfig
 from .flows.dynamic.step_values import StepValue as StepValue
 from .flows.dynamic.step_values import metric as metric
+from .flows.parameters.parameter_file import ParameterFile as ParameterFile
 from .flows.parameters.pipeline_parameter import PipelineParameter as PipelineParameter
 from .flows.public.experiment import Experiment as Experiment
 from .flows.public.hyperdrive_run import HyperDriveRun as HyperDriveRun
@@ -197,6 +198,7 @@ __all__ = [
     "OutputTabularDatasetConfig",
     "ParallelRunConfig",
     "ParallelRunStep",
+    "ParameterFile",
     "Pipeline",
     "PipelineData",
     "PipelineDraft",

@@ -126,7 +126,7 @@ def _new_workspace(letter: str) -> Any:
 
 # Servers ------------------------------------------------------------------------------------------------------------------
 
-FILES = ("prefect.db", "memo_store.toml", "versions.json")
+FILES = ("prefect.db", "memo_store.toml", "versions.json", "block_types.json")
 
 
 @contextmanager

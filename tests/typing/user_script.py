@@ -82,6 +82,7 @@ from stepwell import (
     PipelineEndpoint,
     PipelineOutputFileDataset,
     PipelineOutputTabularDataset,
+    ParameterFile,
     PipelineParameter,
     PipelineRun,
     PrimaryMetricGoal,
@@ -174,6 +175,10 @@ targets: list[Any] = [
 print([target.name for target in targets], ws.compute_targets["here"].get_status())
 
 rate = PipelineParameter("rate", 10)
+settings = ParameterFile("params.yaml")
+keyed = PythonScriptStep(
+    "train.py", arguments=[settings["rate"]], params=["train", settings, settings["rate"], {"n": rate}]
+)
 source = PipelineParameter("source", DataPath(datastore=store, path_on_datastore="in"))
 table, model = PipelineData("table"), PipelineData("model", datastore=default)
 report = OutputFileDatasetConfig(name="report", destination=(store, "reports/{run-id}"))

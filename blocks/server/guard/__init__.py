@@ -1,1 +1,1 @@
-"""What stands before Prefect's app in this home's server: signing in by a link, and answers that are remembered."""
+"""What stands before Prefect's app in this home's server: signing in by a link, reports of runs, and answers that are remembered."""

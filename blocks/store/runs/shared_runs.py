@@ -6,6 +6,7 @@ runs/<id>/steps/<step run id>/{log,files}.zip  what a step left, once it has end
 runs/<id>/own.zip            what others than its steps logged for the run
 runs/<id>/claims/<state>     which machine looks after a run that died there
 runs-by-time/<inverse milliseconds>-<id>       empty: the newest by a listing
+marks/<id>.…                 what people say of the run, as `shared_words` has it
 
 What is brought here becomes a run folder like any other, which notes that it is a copy. Heads and archives are signed: what is not,
 or by nobody whom the workspace knows, is shown as not trusted, and takes the place of nothing that is.
@@ -29,6 +30,7 @@ from uuid import UUID
 
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.run_folder import ENDED, RunFolder
+from stepwell.blocks.store.runs.shared_words import SharedWords
 from stepwell.blocks.store.runs.signed import (
     FORGED,
     signed_archive,
@@ -64,6 +66,7 @@ class SharedRuns:
     ) -> None:
         self.objects, self.read_only = objects, read_only
         self._folder, self._keys = folder, keys
+        self.words = SharedWords(objects, folder, keys)
 
     # Telling ----------------------------------------------------------------------------------------------------------
 
@@ -214,6 +217,7 @@ class SharedRuns:
         listed = [entry.name for entry in self.objects.list("runs-by-time/") if entry.name.endswith(f"-{run.run_id}")]
         self.objects.delete(listed)
         self.objects.delete([entry.name for entry in self.objects.list(f"runs/{run.run_id}/")])
+        self.words.remove(run.run_id)
 
     # Looking after the dead -------------------------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ class Teller:
     def _tell(self, *, last: bool) -> None:
         if self._taken:
             return
+        self._tell_words()
         state = self._look()
         size, silent = self._read, time.monotonic() - self._told_at
         patience = _NEWS_SECONDS if state == self._told_state else _STATE_SECONDS  # short runs are told of twice
@@ -121,6 +122,12 @@ class Teller:
                             self._waiting.add(self._steps[event["step"]])
         return state
 
+    def _tell_words(self) -> None:
+        """Tell what somebody says of the run while it is at work; if that fails, it is told later."""
+        if self._shared.words.is_untold(self._run.run_id):
+            with suppress(Exception):  # nothing of this may end a run
+                self._shared.words.tell(self._run)
+
     def _tell_steps(self) -> None:
         if self._waiting:
             with ThreadPoolExecutor(8, thread_name_prefix="stepwell-telling") as pool:
@@ -140,8 +147,10 @@ def tell_now(run: RunFolder, shared: SharedRuns) -> bool:
 
 
 def tell_missed(shared: SharedRuns) -> None:
-    """Tell of the runs of this machine that could not be told of when they ended."""
+    """Tell of the runs of this machine that could not be told of when they ended, and what could not be told of any run."""
     for run in shared.untold():
         if not run.is_alive() and not run.heard() and not tell_now(run, shared):
             return
         shared.forget_untold(run.run_id)
+    with suppress(StepwellError):
+        shared.words.tell_missed()

@@ -8,6 +8,8 @@ index/<step>/!<time>-<key>        empty; finds the records of a step, the latest
 partial/<rows>/!<time>-<key>      empty; finds records that differ in the content of inputs at most, in the same order
 observed/<code>/<path>            a file that a step with this code was seen to read
 leases/<key>                      who runs a step now
+bundles/<name>/!<time>-<keys>      records of a run of many steps in one object: see `bundles`
+versions/<place>/…                what files of a datastore's folder hold, as somebody read them: see `versions`
 touch/<day>/…, gc/                which results were used when, and what a collection of garbage condemned
 """
 

@@ -45,11 +45,29 @@ class Ledger:
         found = self._rows("select by, run, key_id from shared where key = ?", key)
         return (str(found[0][0]), str(found[0][1]), str(found[0][2])) if found else ("", "", "")
 
+    def origins(self, keys: list[str]) -> dict[str, tuple[str, str, str]]:
+        """Return the origins of those of the keys whose records are in the shared store."""
+        found: dict[str, tuple[str, str, str]] = {}
+        for start in range(0, len(keys), _AT_ONCE):
+            part = keys[start : start + _AT_ONCE]
+            marks = ",".join("?" * len(part))
+            rows = self._rows(f"select key, by, run, key_id from shared where key in ({marks})", *part)  # noqa: S608
+            found |= {str(row[0]): (str(row[1]), str(row[2]), str(row[3])) for row in rows}
+        return found
+
     def note_shared(self, key: str, by: str = "", run: str = "", key_id: str = "") -> None:
         """Note that the key's record is there; `by` whom, if it was made elsewhere."""
         self._write(
             ("insert or replace into shared values (?, ?, ?, ?)", [(key, by, run, key_id)]),
             ("delete from waiting where key = ?", [(key,)]),
+        )
+
+    def note_adopted(self, key: str, by: str, run: str, key_id: str, trees: Iterable[str]) -> None:
+        """Note that the key's record is there, made elsewhere `by` whom, and that the bytes of its trees can be fetched."""
+        self._write(
+            ("insert or replace into shared values (?, ?, ?, ?)", [(key, by, run, key_id)]),
+            ("delete from waiting where key = ?", [(key,)]),
+            ("insert or ignore into promised values (?)", [(tree,) for tree in trees]),
         )
 
     def forget_shared(self, key: str) -> None:

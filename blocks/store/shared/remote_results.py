@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +54,8 @@ _WORTH_A_LOOK = 64 << 10
 """Bytes from which it is asked whether a file is there before it is sent."""
 
 _NEAREST, _ALIKE = 3, 20
+_MOST_READS = 2000
+"""Observed reads of all steps up to which they are listed at once; with more, those of each step are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,7 @@ class RemoteResults:
         """
         for path, tree in trees.values():
             self.write_tree(tree, partial(_below, path))
-        inline = {digest: tree.to_json() for digest, (_, tree) in trees.items() if len(tree.entries) <= _INLINE}
-        payload = {"record": record.to_json(), "run": run, "trees": inline}
+        payload = self.payload(record, run, {digest: tree for digest, (_, tree) in trees.items()})
         sealed, name = seal(payload, self._keys.own()), record_name(record.key)
         if not self.objects.create(name, sealed):
             found = self.read(record.key)
@@ -104,6 +106,15 @@ class RemoteResults:
                 self.objects.put(name, sealed)
         self._find_later(record)
         return None
+
+    def payload(
+        self, record: StepRecord, run: str, trees: Mapping[str, Tree | None], key_id: str | None = None
+    ) -> dict[str, Any]:
+        """Return what others are told of a result; `key_id`: among others, who had signed it, '' for this home."""
+        known = {digest: tree for digest, tree in trees.items() if tree is not None}
+        inline = {digest: tree.to_json() for digest, tree in known.items() if len(tree.entries) <= _INLINE}
+        payload = {"record": record.to_json(), "run": run, "trees": inline}
+        return payload if key_id is None else {**payload, "key_id": key_id or self._keys.own().key_id}
 
     def _find_later(self, record: StepRecord) -> None:
         for name in found_by(record):
@@ -121,7 +132,10 @@ class RemoteResults:
         opened = unseal(data, self._keys)
         if isinstance(opened, Refused):
             return opened
-        payload, key_id = opened
+        return self.opened(key, *opened)
+
+    def opened(self, key: str, payload: Mapping[str, Any], key_id: str) -> Shared | Refused:
+        """Return what the payload of a record tells that the key has signed, unless it is of another record."""
         try:
             record = StepRecord.from_json(payload["record"])
             trees = {str(name): Tree.from_json(entries) for name, entries in payload["trees"].items()}
@@ -307,6 +321,27 @@ class RemoteResults:
             with suppress(DatastoreException):
                 self.objects.delete([blob_name(blob)])  # so that whoever has the right bytes sends them
         raise LostBytes(tree, "a file of them was damaged in the shared store")
+
+
+class SharedReads:
+    """What steps with some code were seen to read elsewhere, as this process was told when it first asked."""
+
+    def __init__(self, results: RemoteResults) -> None:
+        self._results = results
+        self._known: dict[str, set[str]] = {}
+        self._all: set[str] | None = None
+        self._guard = threading.Lock()
+
+    def of(self, code: str) -> set[str]:
+        """Return the paths that steps with this code were seen to read."""
+        with self._guard:
+            if not self._known and self._all is None:
+                self._all = self._results.observed("", most=_MOST_READS)
+            if code not in self._known:
+                names = self._results.observed(code) if self._all is None else self._all
+                own = (name for name in names or () if name.startswith(observed_folder(code)))
+                self._known[code] = {self._results.path_of(name) for name in own} - {""}
+            return self._known[code]
 
 
 def _below(path: Path, entry: Entry) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -17,14 +16,15 @@ from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.shared import single_flight
+from stepwell.blocks.store.shared.bundles import WORTH_STEPS, Bundles, Payload
 from stepwell.blocks.store.shared.collection import tell_use
 from stepwell.blocks.store.shared.envelope import Keys, Refused
-from stepwell.blocks.store.shared.layout import observed_folder, record_name
+from stepwell.blocks.store.shared.layout import record_name
 from stepwell.blocks.store.shared.ledger import Ledger
 from stepwell.blocks.store.shared.mode import Mode
-from stepwell.blocks.store.shared.patience import Patience
-from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
-from stepwell.blocks.store.shared.uploads import Uploads
+from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared, SharedReads
+from stepwell.blocks.store.shared.uploads import Patience, Uploads
+from stepwell.blocks.store.shared.versions import SharedVersions
 from stepwell.blocks.store.sharing import LostBytes, SharingReport
 from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.store.stat_cache import StatCache
@@ -48,9 +48,6 @@ _UNKNOWN_SECONDS = 30.0
 _NOTHING_TO_RUN = -1.0
 """The duration of a step whose result is there: no other machine is asked to let it run."""
 
-_MOST_READS = 2000
-"""Observed reads of all steps up to which they are listed at once; with more, those of each step are."""
-
 Opened = Callable[..., RemoteObjects]
 """Opens the objects of the workspace's shared store: `opened(timeout=…, pauses=…, traffic=…)`."""
 
@@ -63,11 +60,8 @@ class _Known:
     others: dict[str, tuple[float, list[StepRecord]]] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     delivered: set[str] = field(default_factory=set)
-    observed: dict[str, set[str]] = field(default_factory=dict)
-    all_observed: set[str] | None = None
     used: set[str] = field(default_factory=set)
     seconds: dict[str, float] = field(default_factory=dict)
-    guard: threading.Lock = field(default_factory=threading.Lock)
 
 
 class SharedStore(Store):
@@ -84,9 +78,12 @@ class SharedStore(Store):
         self.traffic = Traffic()
         self._looks = RemoteResults(opened(timeout=_SECONDS, pauses=(), traffic=self.traffic), keys, self.ledger)
         self._moves = RemoteResults(opened(traffic=self.traffic), keys, self.ledger)
+        self._reads, self._bundles = SharedReads(self._looks), Bundles(self._looks.objects, keys)
         self._uploads = Uploads()
         self._known = _Known()
         self._patience = Patience(self._uploads.note_away)
+        tell = partial(self._uploads.submit, counted=False) if mode == "on" else None
+        self.versions = SharedVersions(self._looks.objects, keys, self._asked, tell)
         if mode == "on":
             leases = Leases(self._looks.objects, machine()["name"], pause=single_flight.pause)
             flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds)
@@ -97,14 +94,13 @@ class SharedStore(Store):
         """The results on the datastore."""
         return self._moves
 
-    # Lookup -----------------------------------------------------------------------------------------------------------
-
     def lookup(self, key: str) -> StepRecord | Miss:
         """Return the checked record of a key, also one that others have; its bytes come when they are needed."""
         found, known = self.lookup_here(key), self._known
         theirs = None if isinstance(found, StepRecord) else self._asked(lambda: self._look_for(key), None)
         if isinstance(found, StepRecord) or isinstance(theirs, Shared):
             known.used.add(key)
+            self._bundles.note(key)
             known.seconds[key] = _NOTHING_TO_RUN
             return found if isinstance(found, StepRecord) else self.adopt(theirs)  # type: ignore[arg-type]
         if known.seconds.get(key) == _NOTHING_TO_RUN:
@@ -123,7 +119,8 @@ class SharedStore(Store):
     def _look_for(self, key: str) -> Shared | Refused | None:
         if time.monotonic() - self._known.missing.get(key, -_UNKNOWN_SECONDS) < _UNKNOWN_SECONDS:
             return None
-        found = self._looks.read(key)
+        told = self._bundles.find(key)
+        found = self._looks.read(key) if told is None else self._looks.opened(key, told, str(told["key_id"]))
         if not isinstance(found, Shared):
             self._known.missing[key] = time.monotonic()
             return found
@@ -135,10 +132,10 @@ class SharedStore(Store):
         """Keep a record that others have, and what it tells of its trees, as if it had been made here."""
         for tree in found.trees.values():
             self.note_tree(tree)
-        self.ledger.promise(artifact.digest for artifact in found.record.outputs.values())
         with shared(self.lock_file):
-            kept = self._keep(replace(found.record, sequence=0))
-        self.ledger.note_shared(kept.key, found.by, found.run, found.key_id)
+            kept = self._keep(replace(found.record, sequence=0), durable=False)  # what a power cut takes is read again
+        trees = [artifact.digest for artifact in kept.outputs.values()]
+        self.ledger.note_adopted(kept.key, found.by, found.run, found.key_id, trees)
         self._known.delivered.add(kept.key)
         return kept
 
@@ -208,22 +205,7 @@ class SharedStore(Store):
         """Return the files that steps with this code were seen to read, here or elsewhere."""
         found = set(super().observed(fingerprint))
         none: set[str] = set()
-        return tuple(sorted(found | self._asked(lambda: self._observed_elsewhere(code_key(fingerprint)), none)))
-
-    def _observed_elsewhere(self, code: str) -> set[str]:
-        with self._known.guard:
-            known = self._known.observed
-            if not known and self._known.all_observed is None:
-                self._known.all_observed = self._looks.observed("", most=_MOST_READS)
-            if code not in known:
-                listed = self._known.all_observed
-                names = self._looks.observed(code) if listed is None else listed
-                known[code] = {
-                    self._looks.path_of(name) for name in names or () if name.startswith(observed_folder(code))
-                } - {""}
-            return known[code]
-
-    # Bytes --------------------------------------------------------------------------------------------------------------
+        return tuple(sorted(found | self._asked(lambda: self._reads.of(code_key(fingerprint)), none)))
 
     def bring(self, tree: str) -> Path:
         """Return where the bytes of a tree are, fetched and checked if they are not here; raise LostBytes if they can't be."""
@@ -289,6 +271,7 @@ class SharedStore(Store):
             self.ledger.break_promise(tree)
             if known is not None and self.mode == "on":
                 self._moves.forget(known)
+            self._bundles.note_stale()
             return error
         return LostBytes(tree, str(error.facts.get("reason") or error.title))
 
@@ -331,7 +314,28 @@ class SharedStore(Store):
                 self._uploads.submit(key, partial(self._share, key))
             self._uploads.submit("use", self._tell_use, counted=False)
         report = self._uploads.finish()
+        if self.mode == "on" and not self.is_away:
+            self._uploads.submit("bundle", partial(self._bundles.tell, self._told_together), counted=False)
+            self._uploads.finish()
         return replace(report, waiting=len(self.ledger.waiting()) if self.mode == "on" else 0)
+
+    def foresee(self, name: str, steps: int) -> None:
+        """Expect a run of so many steps under a name of earlier ones: what it may use again is asked for at once."""
+        if self.mode != "off" and steps >= WORTH_STEPS:
+            self._bundles.foresee(name)
+
+    def _told_together(self, keys: list[str]) -> Iterator[tuple[str, Payload]]:
+        """Yield what others are told of those of the results that are shared."""
+        origins = self.ledger.origins(keys)
+        for key in keys:
+            record = self.read_record(key) if key in origins else None
+            if isinstance(record, StepRecord):
+                _, run, key_id = origins[key]
+                trees = {
+                    artifact.digest: super(SharedStore, self).manifest(artifact.digest)
+                    for artifact in record.outputs.values()
+                }
+                yield key, self._moves.payload(record, run or self._label(record), trees, key_id)
 
     def _tell_use(self) -> str:
         """Tell which shared results were used, once a day, so that no collection takes them for garbage."""
@@ -362,6 +366,7 @@ class SharedStore(Store):
         theirs = self._moves.write(record, self._label(record), trees)
         self.ledger.promise(trees)
         self.ledger.note_shared(key)
+        self._bundles.note(key)
         return self._compared(record, theirs) if theirs else ""
 
     def _compared(self, ours: StepRecord, theirs: Shared) -> str:
@@ -383,8 +388,6 @@ class SharedStore(Store):
         with suppress(OSError, ValueError):
             return RunFolder(self.run_folder(record.run_id)).label
         return record.run_id
-
-    # Away ---------------------------------------------------------------------------------------------------------------
 
     @property
     def is_away(self) -> bool:  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""Uploads in the background: a few at once, tried again for as long as patience lasts, and told of at the end of a run."""
+"""A datastore that may be slow or away: uploads in the background, tried again for as long as patience lasts, and questions without an answer."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from stepwell.blocks.remote.transient import is_transient
 from stepwell.blocks.store.sharing import SharingReport
-from stepwell.errors import DatastoreException, StepwellError
+from stepwell.errors import DatastoreException, ServerException, StepwellError
 
+_T = TypeVar("_T")
 PATIENCE = 30.0
 """The seconds for which an upload that fails is tried again before the results wait for a later run."""
 
 _AT_ONCE = 4
 _PAUSE = 2.0
+_ATTEMPTS, _AWAY_SECONDS = 2, 60.0
 
 
 class Uploads:
@@ -92,3 +95,32 @@ class Uploads:
                 if not passes or self._given_up.is_set() or time.monotonic() > until:
                     raise
             self._given_up.wait(_PAUSE)
+
+
+class Patience:
+    """What is known of whether a datastore answers; `note_away` is told why it does not."""
+
+    def __init__(self, note_away: Callable[[str], None]) -> None:
+        self._note_away = note_away
+        self._failures = 0
+        self._away_until = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the datastore did not answer a moment ago."""
+        return time.monotonic() < self._away_until
+
+    def ask(self, question: Callable[[], _T], otherwise: _T) -> _T:
+        """Return the datastore's answer, or `otherwise` if it has none in time: then it counts as away for a while."""
+        if self.is_over:
+            return otherwise
+        try:
+            answer = question()
+        except (DatastoreException, ServerException) as error:
+            self._failures += 1
+            if self._failures >= _ATTEMPTS:
+                self._away_until = time.monotonic() + _AWAY_SECONDS
+                self._note_away(str(error.facts.get("reason") or error.title))
+            return otherwise
+        self._failures = 0
+        return answer

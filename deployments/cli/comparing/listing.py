@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stepwell.deployments.cli.comparing.marks import warned_on_stderr
+
 if TYPE_CHECKING:
     from stepwell.flows.public.workspace import Workspace
 
@@ -78,8 +80,10 @@ def gc(
     from stepwell.blocks.store.retention import Limits, collect_runs
     from stepwell.deployments.lookup.workspaces import find_stores, of_each
     from stepwell.deployments.reports.report import tell_unreadable
+    from stepwell.flows.runs.elsewhere.saying import hear
 
     def collected(found: Workspace) -> tuple[()]:
+        hear(found)  # which runs are pinned elsewhere
         removed = collect_runs(found.store, Limits(days, most, int(gigabytes * 1e9)), dry_run=dry_run)
         word, size = "Would remove" if dry_run else "Removed", f"{removed.bytes / 1e6:.1f} MB"
         print(f"{word} {removed.runs} runs, {size}, from {found.store.root}")
@@ -91,21 +95,25 @@ def gc(
 
 def pin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
     """Keep a run, however old it gets."""
-    from stepwell.blocks.store.retention import PINNED
+    from stepwell.blocks.store.runs.words import PINNED, Subject
     from stepwell.deployments.lookup.runs import find_run
+    from stepwell.flows.runs.elsewhere.saying import say
 
     found = find_run(run_id, workspace)
-    (found.folder.path / PINNED).touch()
+    with warned_on_stderr():
+        say(found.workspace, found.folder, {Subject(PINNED): ""})
     print(f"Run {found.name} is pinned")
 
 
 def unpin(run_id: str = _RUN, workspace: str = _WORKSPACE) -> None:
     """Let `gc` remove a run that was pinned."""
-    from stepwell.blocks.store.retention import PINNED
+    from stepwell.blocks.store.runs.words import GONE, PINNED, Subject
     from stepwell.deployments.lookup.runs import find_run
+    from stepwell.flows.runs.elsewhere.saying import say
 
     found = find_run(run_id, workspace)
-    (found.folder.path / PINNED).unlink(missing_ok=True)
+    with warned_on_stderr():
+        say(found.workspace, found.folder, {Subject(PINNED): GONE})
     print(f"Run {found.name} is no longer pinned")
 
 

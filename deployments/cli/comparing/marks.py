@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
 
 import typer
@@ -39,10 +42,9 @@ def tag(
         raise UserErrorException(
             f"The run has no tag {lost[0]!r}", {"tags": ", ".join(known) or "none"}, "Correct the name."
         )
-    found.set_tags(given)
-    found.remove_tags(removed)
-    if (given or removed) and found.folder.heard():
-        _tell_kept_here(found.name)
+    with warned_on_stderr(), found._said_together():  # noqa: SLF001  (the SDK's methods say one thing each)
+        found.set_tags(given)
+        found.remove_tags(removed)
     for name, value in tags_of(found.summary()).items():
         print(printable(f"{name}={value}" if value else name))
 
@@ -56,14 +58,19 @@ def note(
     from stepwell.deployments.lookup.runs import find_run
 
     found = find_run(run_id, workspace)
-    found.update(description=text.strip())
-    if found.folder.heard():
-        _tell_kept_here(found.name)
+    with warned_on_stderr():
+        found.update(description=text.strip())
     print(f"Run {found.name}: {'noted' if text.strip() else 'the note is removed'}")
 
 
-def _tell_kept_here(name: str) -> None:
-    print(f"{name} is another machine's run: what is said of it here is seen on this machine alone", file=sys.stderr)
+@contextmanager
+def warned_on_stderr() -> Iterator[None]:
+    """Print what is warned of in the block, without the place where."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+    for warning in told:
+        print(warning.message, file=sys.stderr)
 
 
 def open_run(

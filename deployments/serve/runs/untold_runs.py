@@ -77,15 +77,15 @@ class UntoldRuns:
         if not tokens:
             return 0
         with client() as api:
-            body = {"flow_runs": {"state": {"type": {"any_": [StateType.PENDING.value]}}}, "limit": _PAGE}
+            pending = {"state": {"type": {"any_": [StateType.PENDING.value]}}}
+            body = {"flow_runs": pending, "sort": "EXPECTED_START_TIME_DESC", "limit": _PAGE}
             found = api.request("POST", "/flow_runs/filter", json=body).json()
             never = [one for one in found if (one.get("state") or {}).get("message") in tokens]
             for one in never:
                 words = "It never began: Prefect's server did not answer when it was asked for"
                 api.set_flow_run_state(UUID(one["id"]), State(type=StateType.CANCELLED, message=words), force=True)
                 self._log(f"run {one['name']} ({one['id'][:8]}) never began: Prefect's server is told")
-        for token in tokens:
-            untold.forget_unanswered(token)
+        untold.forget_unanswered(server)
         return len(never)
 
     def _tell(self, run: RunFolder) -> bool:

@@ -15,6 +15,7 @@ from stepwell.blocks.store.runs.telling import tell_missed
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.errors import DatastoreException
 from stepwell.flows.runs.elsewhere.from_server import bring_from_server, bring_listed
+from stepwell.flows.runs.elsewhere.saying import hear, hear_now
 from stepwell.flows.runs.names import matching_entries
 
 _PAUSE_SECONDS = 1.0
@@ -31,6 +32,7 @@ def known_runs(workspace: BaseWorkspace, most: int | None = None) -> list[RunEnt
             if not shared.read_only:
                 tell_missed(shared)
             shared.bring_all(shared.newest(most))
+            hear(workspace)
         elif not workspace.is_here:
             bring_listed(workspace, most)
     found = runs_of(workspace.run_place)
@@ -48,6 +50,8 @@ def find_runs(workspace: BaseWorkspace, word: str) -> list[RunFolder]:
         found = matching_entries(runs_of(workspace.run_place), word)
     for run in found:
         renew(workspace, run.folder)
+        with _left_out(workspace, "Tags and notes that other machines gave runs of"):
+            hear_now(workspace, run.folder)
     return [run.folder for run in found]
 
 
@@ -108,10 +112,10 @@ def _look_for(workspace: BaseWorkspace, word: str) -> None:
 
 
 @contextmanager
-def _left_out(workspace: BaseWorkspace) -> Iterator[None]:
+def _left_out(workspace: BaseWorkspace, what: str = "Runs of other machines of") -> Iterator[None]:
     """Warn, if the datastore does not answer, that what only it knows is left out."""
     try:
         yield
     except DatastoreException as error:
         reason = error.facts.get("reason", error.title)
-        warnings.warn(f"Runs of other machines of {workspace.name!r} are left out: {reason}", stacklevel=3)
+        warnings.warn(f"{what} {workspace.name!r} are left out: {reason}", stacklevel=3)

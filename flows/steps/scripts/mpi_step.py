@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any, Unpack
 
@@ -12,7 +12,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.configurations.distribution import MpiConfiguration
 from stepwell.flows.configurations.estimator import Estimator
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
-from stepwell.flows.steps.argument_types import Argument, Input, Output, StepOptions, Target, Value
+from stepwell.flows.steps.argument_types import Argument, Input, Output, Params, StepOptions, Target
 from stepwell.flows.steps.scripts.distribution import driver_of
 from stepwell.flows.steps.settings import refuse_notebook
 from stepwell.flows.steps.step import Step
@@ -21,7 +21,7 @@ from stepwell.flows.steps.step import Step
 class MpiOptions(StepOptions, total=False):
     """The keyword arguments of an `MpiStep` beside its own."""
 
-    params: Mapping[str, Value] | None
+    params: Params | None
     use_gpu: bool
     use_docker: bool
     custom_docker_image: str | None

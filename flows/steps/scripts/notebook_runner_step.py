@@ -16,11 +16,11 @@ from stepwell.flows.configurations.notebook_run_config import (
     is_variable,
 )
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
-from stepwell.flows.steps.argument_types import CommandOptions, Input, Output, Target, Value
+from stepwell.flows.steps.argument_types import CommandOptions, Input, Output, Params, Target
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.outputs import PipelineData
 from stepwell.flows.steps.ports import is_port, name_of
-from stepwell.flows.steps.settings import with_packages
+from stepwell.flows.steps.settings import values_in, with_packages
 from stepwell.flows.steps.step import Step
 
 _ENGINE = ("nbclient", "ipykernel")
@@ -49,7 +49,8 @@ class NotebookRunnerStep(Step):
             names it.
         runconfig_pipeline_params: Accepted for v1's sake; not used.
         compute_target: A compute target, its name, or `(name, type)` as in v1; None: that of the configuration.
-        params: Values by name, for the notebook and for environment variables `AML_PARAMETER_<name>`.
+        params: Values by name, for the notebook and for environment variables `AML_PARAMETER_<name>`;
+            or keys of `params.yaml`, which the script reads itself, such as `["train.rate"]`.
         inputs: What it reads, as of every step.
         outputs: What it writes, as of every step.
         allow_reuse: Whether an earlier result may be used again.
@@ -70,7 +71,7 @@ class NotebookRunnerStep(Step):
         notebook_run_config: NotebookRunConfig | None = None,
         runconfig_pipeline_params: Any = None,
         compute_target: Target | None = None,
-        params: Mapping[str, Value] | None = None,
+        params: Params | None = None,
         inputs: Sequence[Input] | None = None,
         outputs: Sequence[Output] | None = None,
         allow_reuse: bool = True,
@@ -92,7 +93,7 @@ class NotebookRunnerStep(Step):
         ports = {name_of(item): item for item in (*(inputs or ()), *outputs)}
         if copy is not None:
             outputs.append(copy)
-        values = {**ports, **(params or {}), **(config.parameters if config else {}), **(parameters or {})}
+        values = {**ports, **values_in(params), **(config.parameters if config else {}), **(parameters or {})}
         told = {key: value for key, value in values.items() if not (key in ports and not is_variable(key))}
         check_parameters(told)
         more["environment"] = with_packages(config and config.run_config, more.get("environment"), _ENGINE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any, Unpack
 
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.argument_types import Argument, Configuration, Input, Output, StepOptions, Target, Value
+from stepwell.flows.steps.argument_types import Argument, Configuration, Input, Output, Params, StepOptions, Target
 from stepwell.flows.steps.scripts.distribution import driver_of
 from stepwell.flows.steps.settings import refuse_notebook
 from stepwell.flows.steps.step import Step
@@ -31,7 +31,8 @@ class PythonScriptStep(Step):
         inputs: What it reads: DataReference, datasets, PipelineData, OutputFileDatasetConfig, or what their `as_…` methods
             return, or `(PipelineParameter, DataPathComputeBinding)`.
         outputs: What it writes: PipelineData, OutputFileDatasetConfig or DataReference.
-        params: Values by name, for environment variables `AML_PARAMETER_<name>`.
+        params: Values by name, for environment variables `AML_PARAMETER_<name>`;
+            or keys of `params.yaml`, which the script reads itself, such as `["train.rate"]`.
         source_directory: The folder whose snapshot is the working directory; None: the pipeline's
             `default_source_directory`, else the folder of the file that makes the step, if the script is there, else
             the current directory.
@@ -55,7 +56,7 @@ class PythonScriptStep(Step):
         runconfig_pipeline_params: Any = None,
         inputs: Sequence[Input] | None = None,
         outputs: Sequence[Output] | None = None,
-        params: Mapping[str, Value] | None = None,
+        params: Params | None = None,
         source_directory: str | PurePath | None = None,
         allow_reuse: bool = True,
         version: str | float | None = None,

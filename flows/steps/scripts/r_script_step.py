@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, Unpack
@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.environments.r.r_section import RCranPackage, RGitHubPackage, RSection, cran_wishes
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.argument_types import Argument, CommandOptions, Configuration, Input, Output, Target, Value
+from stepwell.flows.steps.argument_types import Argument, CommandOptions, Configuration, Input, Output, Params, Target
 from stepwell.flows.steps.drivers import DriverOptions
 from stepwell.flows.steps.settings import environment_of
 from stepwell.flows.steps.step import Step
@@ -33,7 +33,8 @@ class RScriptStep(Step):
         runconfig_pipeline_params: Accepted for v1's sake; not used.
         inputs: What it reads, as of every step.
         outputs: What it writes, as of every step.
-        params: Values by name, for environment variables `AML_PARAMETER_<name>`.
+        params: Values by name, for environment variables `AML_PARAMETER_<name>`;
+            or keys of `params.yaml`, which the script reads itself, such as `["train.rate"]`.
         source_directory: The folder whose snapshot is the working directory; None: as of every step.
         use_gpu: Accepted for v1's sake; not used.
         custom_docker_image: The image that containers start from; it has to have R.
@@ -58,7 +59,7 @@ class RScriptStep(Step):
         runconfig_pipeline_params: Any = None,
         inputs: Sequence[Input] | None = None,
         outputs: Sequence[Output] | None = None,
-        params: Mapping[str, Value] | None = None,
+        params: Params | None = None,
         source_directory: str | PurePath | None = None,
         use_gpu: bool = False,
         custom_docker_image: str | None = None,

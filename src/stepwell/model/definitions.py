@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
@@ -182,6 +183,22 @@ class ParameterDefinition(Jsonable):
     item_type: str = ""
     description: str = ""
 
+    @property
+    def variable(self) -> str:
+        """Its name where only letters, digits and underscores can stand: in variables of scripts, and in Prefect."""
+        return re.sub(r"\W", "_", self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterKeys(Jsonable):
+    """Keys of a file of the source directory that the script reads itself, such as `train.rate` or `train`; '' is all of them.
+
+    The script finds the file with these keys alone, and with the run's values for parameters of their names.
+    """
+
+    path: str
+    keys: tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Each(Jsonable):
@@ -304,6 +321,7 @@ class StepDefinition(Jsonable):
     joins: bool = False
     run_if: tuple[RunIf, ...] = ()
     run_after_skipped: bool = False
+    parameter_files: tuple[ParameterKeys, ...] = ()
 
     @property
     def as_job(self) -> StepDefinition:

@@ -67,6 +67,7 @@ _WORDS = {
     "beside": "files beside input",
     "rule": "rule of v1:",
     "imported": "package",
+    "keys": "keys named of",
 }
 
 

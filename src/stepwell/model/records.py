@@ -44,10 +44,22 @@ class Artifact(Jsonable):
     workspace: str = field(default="", compare=False)
     dataset: DatasetSource | None = field(default=None, compare=False)
 
+    def items(self, pattern: str = "") -> WrittenItems:
+        """Return what a step of the same flow can be mapped over: what is in this folder, or the files in it that fit a pattern."""
+        return WrittenItems(self, pattern)
+
     def to_json(self) -> dict[str, Any]:
         """Return the field names and their plain values, without a workspace and a dataset that are not known."""
         known = {"workspace": self.workspace, "dataset": self.dataset}
         return {name: value for name, value in Jsonable.to_json(self).items() if known.get(name, True)}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenItems:
+    """The files and folders in what a step wrote, for `step.map` in a flow; `pattern` is '' for all at the top."""
+
+    artifact: Artifact
+    pattern: str = ""
 
 
 class FileFacts(NamedTuple):

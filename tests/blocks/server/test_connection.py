@@ -102,6 +102,8 @@ print(s.check_output(again, text=True).strip(), server.ensure_server(), server.s
     child, own, pid = python(code, folder).split()
     assert child == own == old["url"]
     assert servers(folder) == [int(pid)] != [old["pid"]]
+    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    assert b"PREFECT_API_BLOCKS_REGISTER_ON_START=false" in variables, "it imports what the first one has learnt of"
 
 
 @contextmanager

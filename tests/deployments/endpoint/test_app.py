@@ -436,3 +436,29 @@ def test_a_lenient_pipeline_names_what_it_passes_over_and_a_key_stands_for_one_r
         assert described[name]["Lenient"] is may and schema["additionalProperties"] is may
         assert schema["properties"]["ParameterAssignments"]["additionalProperties"] is may
         assert ("passed over" in schema.get("description", "")) is may
+
+
+def test_mapped_steps_and_keys_of_files_are_published_and_called(anybody, project):
+    project.write("params.yaml", "train: {rate: 0.1}\nnames: [a, b]\n")
+    parts, out = PipelineData("parts"), PipelineData("out")
+    body = "import os\nos.mkdir(args[0])\nfor name in ('a', 'b'): open(os.path.join(args[0], name), 'w').write(name)\n"
+    split = project.step("split.py", body, name="split", arguments=[parts], outputs=[parts])
+    body = "open(args[1], 'w').write(open(args[0]).read() + open('params.yaml').read())\n"
+    train = project.step(
+        "train.py", body, name="train", arguments=[parts, out], inputs=[parts], outputs=[out], params=["train.rate"]
+    )
+    published = project.pipeline(split, train.map(parts), name="mapped").publish()
+    project.write("params.yaml", "train: {rate: 9}\n")  # the published one is frozen
+    assert error(post(anybody, published, assign(**{"train.rat": 1})))[0] == 400
+    run_id = post(anybody, published, assign(**{"train.rate": 0.3})).json()["Id"]
+    waiting = [step["name"] for step in anybody.get(f"/runs/{run_id}").json()["steps"]]
+    assert waiting == ["split", "train"]
+    assert work(run_id) == "Completed"
+    run = anybody.get(f"/runs/{run_id}").json()
+    assert {step["name"]: step["status"] for step in run["steps"]} == dict.fromkeys(
+        ["split", "train[a]", "train[b]", "train"], "ran"
+    )
+    way = f"/runs/{run_id}/outputs?step={quote('train[a]')}&output=out"
+    assert anybody.get(way).text == "atrain:\n  rate: 0.3\n"
+    with zipfile.ZipFile(io.BytesIO(anybody.get(f"/runs/{run_id}/outputs?step=train&output=out").content)) as archive:
+        assert sorted(archive.namelist()) == ["a", "b"]

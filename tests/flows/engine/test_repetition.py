@@ -187,3 +187,32 @@ def test_a_failing_step_is_told_and_those_after_it_are_not_run(project, chain):
     found = twice(project, pipeline)
     assert "ValueError: too steep" in found["a.py"].obstacles[0]
     assert found["b.py"].obstacles == ("step 'a.py' before it failed",)
+
+
+def test_mapped_steps_and_conditions_are_run_twice_as_a_run_would_run_them(project):
+    parts, counts, total = PipelineData("parts"), PipelineData("counts"), PipelineData("total")
+    split = project.step("split.py", """
+        import os
+        from stepwell import Run
+        os.mkdir(args[0])
+        for name in ('a', 'b'):
+            open(os.path.join(args[0], name), 'w').write(name)
+        Run.get_context().log('size', 2)
+    """, name="split", arguments=[parts], outputs=[parts])  # fmt: skip
+    count = project.step("count.py", """
+        import os, random
+        assert os.listdir(os.path.dirname(args[0])) == [os.path.basename(args[0])]
+        open(args[1], 'w').write(str(random.random()) if args[0].endswith('b') else 'a')
+    """, name="count", arguments=[parts, counts], inputs=[parts], outputs=[counts])  # fmt: skip
+    add = project.step("add.py", "import os; open(args[1], 'w').write(str(sorted(os.listdir(args[0]))))", name="add",
+                       arguments=[counts, total], inputs=[counts], outputs=[total], run_if="split/size > 1")  # fmt: skip
+    never = project.step("never.py", "raise SystemExit('it ran')", name="never", run_if="split/size > 2")
+    last = project.step("last.py", "", name="last")
+    last.run_after(never)
+    before = state_of(project)
+    found = twice(project, project.pipeline(split, count.map(parts), add, never, last))
+    assert {name: one.same for name, one in found.items()} == {
+        "split": True, "count[a]": True, "count[b]": False, "add": True,
+    }  # fmt: skip
+    assert found["count[b]"].differs[0].startswith("output 'counts', the file: line 1")
+    assert state_of(project) == before

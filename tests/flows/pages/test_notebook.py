@@ -8,9 +8,20 @@ import pickle
 from typing import Any
 
 import nbformat
+import pytest
 from nbclient import NotebookClient
 
-from stepwell.flows.pages.notebook import metrics_html, plan_html, rows_html, runs_html, step_html, steps_html
+from stepwell.blocks.server import connection
+from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.flows.pages.notebook import (
+    metrics_html,
+    plan_html,
+    rows_html,
+    run_html,
+    runs_html,
+    step_html,
+    steps_html,
+)
 from stepwell.flows.pages.shown_tables import Listed, Metrics, Plan, Shown
 from stepwell.flows.runs.summary import RunSummary, StepSummary
 from stepwell.model.records import Decision
@@ -79,17 +90,65 @@ def test_a_notebook_shows_tables_and_follows_a_run_in_one_place(project: Any) ->
         "run.find_step_run('a.py')[0].get_metrics()",
         "Experiment(workspace, 'e').get_runs()",
         "Experiment(workspace, 'e').compare()",
+        """
+        import sys
+        sys.modules["ipywidgets"] = None
+        Experiment(workspace, "e").submit(pipeline).wait_for_completion()
+        """,
     ]
     book = nbformat.v4.new_notebook()
     book.cells = [nbformat.v4.new_code_cell("\n".join(line.strip() for line in one.splitlines())) for one in code]
-    NotebookClient(book, timeout=300, kernel_name="python3").execute()
+    client = Followed(book, timeout=300, kernel_name="python3")
+    client.execute()
     assert any("a.py | hello" in output.get("text", "") for output in book.cells[1].outputs)
-    plan, followed, run, steps, metrics, runs, compared = (
+    plan, followed, run, steps, metrics, runs, compared, plain = (
         "".join(output["data"].get("text/html", "") for output in cell.outputs if "data" in output)
         for cell in book.cells
     )
     assert "what would happen" in plan and "no earlier result" in plan
-    assert followed.count('role="group"') == 1, "one place, which was drawn anew"
-    assert "1 ran" in followed and ">rate<" in followed
+    for cell, shown, word in ((1, followed, "1 ran"), (7, plain, "1 reused")):
+        assert shown.count('role="group"') == 1, "one place, which was drawn anew"
+        assert word in shown and ">rate<" in shown
+        assert not any("widget" in kind for one in book.cells[cell].outputs for kind in one.get("data", {})), "static"
     assert "1 ran" in run and ">ran</span>" in steps and ">0.5<" in metrics and ">p#1<" in runs
     assert ">metrics.rate</th>" in compared and ">p#1<" in compared
+    assert client.views == [1], "a widget in the cell of the first run, and none where ipywidgets is lacking"
+    pages, bars = client.values("HTMLModel"), client.values("IntProgressModel")
+    assert "a.py" in pages[-1] and "p#1" in pages[0] and bars == sorted(bars)
+
+
+class Followed(NotebookClient):
+    """A client that notes what widgets show, and in which cells."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.views: list[int] = []
+        self.models: dict[str, str] = {}
+        self.shown: list[tuple[str, Any]] = []
+
+    def process_message(self, msg: dict[str, Any], cell: Any, cell_index: int) -> Any:
+        content = msg["content"]
+        if any("widget-view" in kind for kind in content.get("data", {})) and msg["msg_type"] == "display_data":
+            self.views.append(cell_index)
+        if msg["msg_type"] in ("comm_open", "comm_msg"):
+            state = content["data"].get("state", {})
+            self.models.setdefault(content["comm_id"], state.get("_model_name", ""))
+            if "value" in state:
+                self.shown.append((content["comm_id"], state["value"]))
+        return super().process_message(msg, cell, cell_index)
+
+    def values(self, model: str) -> list[Any]:
+        """Return what widgets of a kind have shown, one after the other."""
+        return [value for comm, value in self.shown if self.models[comm] == model and value != ""]
+
+
+def test_a_run_is_shown_without_a_server(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = RunFolder(project.folder / "run-1")
+    run.describe({"id": "run-1", "number": 1, "name": "p"})
+    assert 'href="http' in run_html(run)
+    started: list[str] = []
+    monkeypatch.setattr(connection.process, "running", lambda *_: started.append("started"))
+    monkeypatch.setattr(connection.process, "recorded", lambda: None)
+    monkeypatch.setattr(connection, "_users_url", lambda: None)
+    shown = run_html(run)
+    assert started == [] and "href" not in shown and "stepwell open" in shown

@@ -7,6 +7,7 @@ import pytest
 from stepwell import PipelineParameter
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.assignments import read_grid, read_values
+from stepwell.model.definitions import ParameterDefinition
 
 KNOWN = [
     PipelineParameter("rate", 1).definition,
@@ -97,3 +98,15 @@ def test_a_sweep_is_every_combination_in_order(tmp_path):
         read_grid(KNOWN, ["rate=1,two"])
     with pytest.raises(UserErrorException, match="at most"):
         read_grid(KNOWN, ["rate=" + ",".join(map(str, range(200))), "share=" + ",".join(map(str, range(200)))])
+
+
+KEYS = [ParameterDefinition("train.rate", "float", 0.1), ParameterDefinition("seed", "int", 1)]
+
+
+def test_sections_of_a_file_are_keys_where_these_are_parameters(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text("seed: 3\ntrain:\n  rate: 0.3\n  depth: 4\nother: {a: 1}\n")
+    assert read_values(KEYS, [f"@{file}", "train.rate=0.5"]) == {"seed": 3, "train.rate": 0.5}
+    assert read_grid(KEYS, [f"@{file}", "train.rate=0.5,0.6"])[1] == {"seed": 3, "train.rate": 0.6}
+    file.write_text("train: {rat: 0.3, depth: 4}\n")
+    assert read_values(KEYS, [f"@{file}"]) == {"train.rat": 0.3}  # which is refused, since it looks like a mistake

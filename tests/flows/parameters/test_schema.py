@@ -17,7 +17,7 @@ from prefect.utilities.schema_tools import ValidationError, is_valid_schema, val
 from pydantic import SecretStr
 from stepwell import DataPath
 from stepwell.errors import UserErrorException
-from stepwell.flows.parameters.schema import docstring, flow_parameter, for_prefect, from_prefect, schema
+from stepwell.flows.parameters.schema import docstring, flow_parameter, flow_values, for_prefect, from_prefect, schema
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter, check
 from stepwell.model.definitions import DataSource, ParameterDefinition
 
@@ -221,3 +221,12 @@ def test_a_flow_refuses_what_its_types_do_not_take():
     }.items():
         with pytest.raises(ParameterTypeError, match=name):
             flow.validate_parameters({**given, name: value})
+
+
+def test_a_key_of_a_file_has_a_name_in_prefect_that_python_allows():
+    key = ParameterDefinition("train.learning-rate", "float", 0.1)
+    secret = ParameterDefinition("token", "str", "hunter22", secret=True)
+    assert flow_values([key, secret], {"train.learning-rate": 0.3, "token": "x" * 8}) == {"train_learning_rate": 0.3}
+    whole = schema([key], DATASTORES)["properties"]
+    assert list(whole) == ["train_learning_rate"] and whole["train_learning_rate"]["title"] == "train.learning-rate"
+    assert flow_of([key])(train_learning_rate=0.3) == {"train_learning_rate": 0.3}

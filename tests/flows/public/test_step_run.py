@@ -8,7 +8,7 @@ import zipfile
 import pytest
 from waiting import eventually
 
-from stepwell import Run
+from stepwell import PipelineData, Run
 from stepwell.deployments.reports.report import report
 from stepwell.errors import UserErrorException
 from stepwell.flows.public.experiment import Experiment
@@ -107,4 +107,28 @@ def test_a_step_is_cancelled_alone_and_the_run_with_it_unless_it_goes_on(project
     at_work.join()
     happened = {step.id: step.happened for step in found["summary"].steps}
     assert happened == {"slow": "cancelled", "after": "skipped" if goes_on else "cancelled", "other": "ran"}
+    assert found["summary"].status == ("Failed" if goes_on else "Canceled")
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_an_item_of_a_mapped_step_is_cancelled_alone_and_what_joins_the_items_is_not_made(project, goes_on):
+    began, parts, out = project.folder / "began", PipelineData("parts"), PipelineData("out")
+    body = "import os\nos.mkdir(args[0])\nfor name in ('a', 'b'): open(os.path.join(args[0], name), 'w').close()\n"
+    split = project.step("split.py", body, name="split", arguments=[parts], outputs=[parts])
+    body = f"import time\nopen(args[1], 'w').close()\nif args[0].endswith('b'):\n    open({str(began)!r}, 'w').close()\n    time.sleep(600)\n"
+    each = project.step("each.py", body, name="each", arguments=[parts, out], inputs=[parts], outputs=[out])
+    pipeline = project.pipeline(split, each.map(parts))
+    found = {}
+    at_work = threading.Thread(
+        target=lambda: found.update(summary=project.run(pipeline, continue_on_step_failure=goes_on)), daemon=True
+    )
+    at_work.start()
+    eventually(began.exists)
+    run = next(Experiment(project.workspace, "pipeline").get_runs())
+    eventually(lambda: run.find_step_run("each[a]") and run.find_step_run("each[a]")[0].get_status() == "Finished")
+    run.find_step_run("each[b]")[0].cancel()
+    at_work.join()
+    happened = {step.id: step.happened for step in found["summary"].steps}
+    joined = "skipped" if goes_on else "cancelled"
+    assert happened == {"split": "ran", "each[a]": "ran", "each[b]": "cancelled", "each": joined}
     assert found["summary"].status == ("Failed" if goes_on else "Canceled")

@@ -457,3 +457,27 @@ def test_blocks_of_prefect_docker_say_where_and_who(project, docker_engine, targ
     with pytest.raises(ComputeTargetException, match="names a block that is not saved"):
         target(host_block="nobody").ready()
     target()
+
+
+def test_the_items_of_a_mapped_step_are_containers_that_see_their_own_alone(project, target):
+    parts, counts, total = PipelineData("parts"), PipelineData("counts"), PipelineData("total")
+    project.write("params.yaml", "mark: x\nother: 1\n")
+    split = step_of(project, "split.py", """
+import os, sys
+os.mkdir(sys.argv[1])
+for name in ("a", "b"):
+    open(os.path.join(sys.argv[1], name), "w").write(name)
+""", arguments=[parts], outputs=[parts])  # fmt: skip
+    count = step_of(project, "count.py", """
+import os, sys
+seen = os.listdir(os.path.dirname(sys.argv[1]))
+open(sys.argv[2], "w").write(open(sys.argv[1]).read() + str(seen) + open("params.yaml").read())
+""", arguments=[parts, counts], inputs=[parts], outputs=[counts], params=["mark"])  # fmt: skip
+    add = step_of(project, "add.py", """
+import os, sys
+open(sys.argv[2], "w").write("".join(open(os.path.join(sys.argv[1], n)).read() for n in sorted(os.listdir(sys.argv[1]))))
+""", arguments=[counts, total], inputs=[counts], outputs=[total])  # fmt: skip
+    pipeline = project.pipeline(split, count.map(parts), add)
+    assert set(project.happened(pipeline, mark="y").values()) == {"ran"}
+    found = pipeline(mark="y")
+    assert project.workspace.path_of(found["add.py"]["total"]).read_text() == ("a['a']mark: y\nb['b']mark: y\n")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import textwrap
+import threading
 
 import pytest
 from typer.testing import CliRunner
+from waiting import eventually
 
 from stepwell.deployments.cli.main import app
 
@@ -68,3 +71,47 @@ def test_a_value_that_no_run_can_have_is_said_before_any_runs(project, pipeline_
     swept = CliRunner().invoke(app, ["run", str(pipeline_file), "-p", "rate=1,many", "--sweep"])
     assert swept.exit_code and "must be of type float" in str(swept.exception)
     assert not project.executions
+
+
+def test_runs_of_a_sweep_are_at_work_at_the_same_time_and_share_what_they_have_in_common(project, pipeline_file):
+    meet = """
+        import os, time
+        rate, folder = args[1], FOLDER
+        open(os.path.join(folder, "rate" + rate), "w").close()
+        until = time.monotonic() + 300
+        while len([n for n in os.listdir(folder) if n.startswith("rate")]) < 2 and time.monotonic() < until:
+            time.sleep(0.02)
+        sys.exit(len([n for n in os.listdir(folder) if n.startswith("rate")]) < 2)
+    """
+    project.script("train.py", textwrap.dedent(meet).replace("FOLDER", repr(str(project.folder))))
+    swept = CliRunner().invoke(app, ["run", str(pipeline_file), "-p", "rate=1,2,3", "--sweep", "--at-once", "2"])
+    assert swept.exit_code == 0, swept.output
+    assert project.executions == {"load.py": 1, "train.py": 3}
+    assert [line.split()[1] for line in swept.stdout.splitlines()[1:4]] == ["Finished"] * 3
+
+
+def test_runs_side_by_side_are_reused_one_by_one_and_say_whose_lines_are_shown(project, pipeline_file):
+    project.script("train.py", "print('rate', args[1], flush=True)")
+    for rates, count in (("1,2", 2), ("1,2,4", 3)):
+        words = ["-p", f"rate={rates}", "--sweep", "--logs", "--at-once", "2"]
+        swept = CliRunner().invoke(app, ["run", str(pipeline_file), *words])
+        assert swept.exit_code == 0, swept.output
+        assert project.executions == {"load.py": 1, "train.py": count}
+    assert "swept#5 | train.py | rate 4.0" in swept.stderr and "Run 3 of 3: rate=4.0" in swept.stderr
+
+
+def test_an_interrupted_sweep_cancels_what_is_at_work_and_begins_no_other(project, pipeline_file):
+    body = f"import os, time\nopen(os.path.join({str(project.folder)!r}, 'began' + args[1]), 'w').close()\ntime.sleep(600)\n"
+    project.script("train.py", body)
+
+    def interrupt():
+        eventually(lambda: all((project.folder / f"began{rate}.0").exists() for rate in (1, 2)))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    watching = threading.Thread(target=interrupt, daemon=True)
+    watching.start()
+    swept = CliRunner().invoke(app, ["run", str(pipeline_file), "-p", "rate=1,2,3,4", "--sweep", "--at-once", "2"])
+    watching.join()
+    assert swept.exit_code == 130, swept.output
+    assert [line.split()[1] for line in swept.stdout.splitlines()[1:3]] == ["Canceled"] * 2
+    assert project.executions == {"load.py": 1, "train.py": 2}
