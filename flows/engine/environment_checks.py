@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from stepwell.blocks.environments.base_interpreter import base_interpreter, minor
 from stepwell.blocks.environments.recipe import recipe_of
@@ -12,7 +13,9 @@ from stepwell.blocks.system.companions import companion_names
 from stepwell.errors import UserErrorException
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.binding import imports_of
+from stepwell.flows.keys.foretelling import refuse_mistakes
 from stepwell.model.definitions import StepDefinition
+from stepwell.model.records import Artifact, StepCall
 
 _MOST_NAMED = 5
 
@@ -40,6 +43,22 @@ def check_environment(context: RunContext, step: StepDefinition) -> None:
         if step.driver is None or not step.driver.on_host:
             _check_driver(context, step)
         _check_imports(context, step)
+
+
+def check_known(context: RunContext, call: StepCall) -> None:
+    """Raise UserErrorException for what the step's driver knows beforehand that it could not get past."""
+    target = context.compute(call.definition.compute_target)
+    if call.definition.driver is not None and not getattr(target, "is_remote", False):  # there no driver runs
+        kinds = [kind.__name__ for kind in type(target).__mro__]
+        refuse_mistakes(context.store, call, kinds, partial(_place_of, context))
+
+
+def _place_of(context: RunContext, artifact: Artifact) -> str:
+    """Return where data stand on this machine, links followed; '' if they don't, or would have to be put together."""
+    if artifact.kept or not artifact.datastore:
+        return ""
+    root = context.storage(artifact.datastore).local_root
+    return str(root / artifact.path) if root is not None else ""
 
 
 def _check_driver(context: RunContext, step: StepDefinition) -> None:

@@ -22,7 +22,8 @@ from stepwell.flows.dynamic.mapped_steps import MOST_ITEMS, unfold
 from stepwell.flows.dynamic.run_conditions import unknown, why_skipped
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.keys.command_code import uncovered_programs
-from stepwell.flows.keys.earlier import empty_folder, foretold
+from stepwell.flows.keys.earlier import empty_folder
+from stepwell.flows.keys.foretelling import foretold
 from stepwell.flows.parameters.pipeline_parameter import Value, as_text
 from stepwell.flows.step_requests.run_state import PlannedRun
 from stepwell.model.definitions import OutputSource, PipelineDefinition, StepDefinition

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import replace
 
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.locks import shared
-from stepwell.model.definitions import Argument, EarlierSource, StepDefinition
+from stepwell.model.definitions import EarlierSource, StepDefinition
 from stepwell.model.fingerprint import Fingerprint, Row
-from stepwell.model.records import Artifact, Contents, FileFacts, StepCall, StepRecord, facts_of
+from stepwell.model.records import Artifact, StepCall, StepRecord
 from stepwell.model.tree import Tree
 
 _OF_CONTENT = ("input", "order")
@@ -22,7 +20,7 @@ def with_earlier(store: Store, call: StepCall, *, anew: bool) -> StepCall:
 
     It gets empty folders if there is none, or `anew`.
     """
-    wanted = _wanted(call.definition)
+    wanted = earlier_inputs(call.definition)
     if not wanted:
         return call
     varying = {name for source in wanted.values() for name in source.varying}
@@ -35,22 +33,8 @@ def with_earlier(store: Store, call: StepCall, *, anew: bool) -> StepCall:
     return replace(call, inputs={**call.inputs, **found})
 
 
-def foretold(store: Store, call: StepCall) -> tuple[str, ...]:
-    """Return in a sentence what the step's driver says, by its function `foretell`, of what it will do with that."""
-    driver = call.definition.driver
-    wanted = _wanted(call.definition)
-    if driver is None or not wanted or any(name not in call.inputs for name in wanted):
-        return ()
-    with suppress(Exception):  # what a step left may be anything, and this is only said
-        foretell = getattr(importlib.import_module(driver.module), "foretell", None)
-        if foretell is not None:
-            settings = {name: _rendered(value, call) for name, value in driver.settings.items()}
-            words = foretell(settings, {name: _contents(store, found) for name, found in call.inputs.items()})
-            return (words,) if words else ()
-    return ()
-
-
-def _wanted(step: StepDefinition) -> dict[str, EarlierSource]:
+def earlier_inputs(step: StepDefinition) -> dict[str, EarlierSource]:
+    """Return what a step asks for of an earlier execution, by the names of these inputs."""
     return {port.name: port.source for port in step.inputs if isinstance(port.source, EarlierSource)}
 
 
@@ -81,27 +65,3 @@ def empty_folder(store: Store) -> Artifact:
     with shared(store.lock_file):
         store.add_tree(store.scratch_folder(), nothing, move=True)
     return Artifact("", "", nothing.digest, 0, kept=True)
-
-
-def _rendered(argument: Argument, call: StepCall) -> str:
-    values = {"parameter": call.parameters}
-    return "".join(
-        piece.value if piece.kind == "text" else values.get(piece.kind, {}).get(piece.value, "") for piece in argument
-    )
-
-
-class _Files:
-    """The files of an input as the host knows them, read when they are asked for."""
-
-    def __init__(self, store: Store, digest: str) -> None:
-        self._store, self._digest = store, digest
-
-    def __iter__(self) -> Iterator[FileFacts]:
-        tree = self._store.manifest(self._digest)
-        return facts_of(tree.entries if tree else ())
-
-
-def _contents(store: Store, artifact: Artifact) -> Contents:
-    document = artifact.dataset.document if artifact.dataset else ""
-    path = str(store.bring(artifact.digest)) if artifact.kept else ""
-    return Contents(_Files(store, artifact.digest), document, path)

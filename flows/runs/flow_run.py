@@ -31,7 +31,7 @@ from stepwell.blocks.system.locks import shared
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.workspace_store import place_tags
 from stepwell.errors import ActivityFailedException, DatastoreException, StepwellError, UserErrorException
-from stepwell.flows.engine.environment_checks import check_environment, differing_line
+from stepwell.flows.engine.environment_checks import check_environment, check_known, differing_line
 from stepwell.flows.engine.materialization import check_destinations, finish_sharing
 from stepwell.flows.engine.observed_reads import undeclared_line
 from stepwell.flows.engine.results.outcome import Outcome
@@ -180,8 +180,9 @@ def preflight(context: RunContext, pipeline: PipelineDefinition, values: Mapping
     for step in pipeline.steps:
         context.compute(step.compute_target).check(step)
         check_destinations(context, step)
-        context.call(step, values, {}, early=True)
+        call = context.call(step, values, {}, early=True)
         check_environment(context, step)
+        check_known(context, call)
 
 
 def refuse_circle(pipeline: PipelineDefinition) -> None:

@@ -18,7 +18,8 @@ class DriverOptions:
     """A driver and what it is told.
 
     Its module has a function `main(script, settings)`: the script's path in its working directory, '' if there is none,
-    and the settings as texts. `sys.argv` and everything else is as for a script. It ends as a script does.
+    and the settings as texts. `sys.argv` and everything else is as for a script. It ends as a script does. A function
+    `refuse(known)` raises UserErrorException for what is wrong with a `Known` step before it runs, which `plan` and `validate` tell.
 
     Attributes:
         name: The module's name in `stepwell.drivers`, or the whole name of another module, with a dot.

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+    from stepwell.model.records import Known
+
 VARIABLE = "STEPWELL_KUSTO_CONNECTION"
 PAUSES = (1.0, 4.0, 15.0)
 """The seconds before each further try, when the cluster is busy or can't be reached."""
@@ -57,6 +59,18 @@ def main(script: str, settings: dict[str, str]) -> None:
     from stepwell.script.run import Run
 
     Run.get_context().log("rows", count)
+
+
+def refuse(known: Known) -> None:
+    """Raise UserErrorException if the step's compute target is no Kusto cluster."""
+    from stepwell.errors import UserErrorException
+
+    if "KustoCompute" not in known.target:
+        raise UserErrorException(
+            f"The step {known.step!r} needs a Kusto cluster, which its compute target is not",
+            {"it is a": known.target[0]},
+            "Attach one with `KustoCompute.attach_configuration(kusto_connection_string=...)`, and name that.",
+        )
 
 
 def _connection(told: dict[str, str]) -> Any:

@@ -8,10 +8,13 @@ import shutil
 import sys
 
 from stepwell.drivers import notebook_execution
+from stepwell.errors import UserErrorException
 
 TYPE_CHECKING = False  # what type checkers take for true; the real one costs an import
 if TYPE_CHECKING:
     from typing import Any
+
+    from stepwell.model.records import Known
 
 _VALUE = "value:"
 
@@ -52,6 +55,15 @@ def _value(kind: str, text: str) -> Any:
     if kind in ("int", "float"):
         return int(text) if kind == "int" else float(text)
     return json.loads(text) if kind == "json" else text
+
+
+def refuse(known: Known) -> None:
+    """Raise UserErrorException if the file holds no notebook."""
+    try:
+        notebook_execution.read(known.script)
+    except ValueError as error:
+        words = str(error).replace(known.script, os.path.relpath(known.script, known.source))
+        raise UserErrorException(words, {"step": known.step}, "Save it anew in Jupyter.") from None
 
 
 def end_as(error: notebook_execution.CellError, script: str) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from stepwell.drivers import notebook_execution
 from stepwell.drivers.notebook import end_as
 from stepwell.drivers.spark import kernel, settings
 from stepwell.drivers.spark.notebook_files import read_notebook
+from stepwell.model.records import Known
 
 _BEGIN = "from stepwell.drivers.spark import kernel as _kernel\n_kernel.begin(get_ipython())\ndel _kernel"
 
@@ -23,11 +25,7 @@ def main(script: str, given: dict[str, str]) -> None:
         given: The settings of the step.
     """
     if not script:
-        path = given.get("notebook_path", "")
-        sys.exit(
-            f"There is no notebook {path} here. Put it into the source directory, or below workspace/ of "
-            "STEPWELL_DATABRICKS_FOLDER."
-        )
+        sys.exit(f"{_missing(given)[0]}. {_missing(given)[1]}")
     settings.begin(given, "nbclient", "ipykernel")
     told = {"path": os.path.abspath(script), "widgets": settings.widget_values(given)}
     os.environ[kernel.NOTEBOOK] = json.dumps(told)
@@ -45,6 +43,28 @@ def main(script: str, given: dict[str, str]) -> None:
             nbformat.write(notebook, stream)
     except ValueError as error:
         sys.exit(str(error))
+
+
+def refuse(known: Known) -> None:
+    """Raise UserErrorException if there is no such notebook, or the file holds none."""
+    from stepwell.errors import UserErrorException
+
+    if not known.script:
+        title, hint = _missing(known.settings)
+        raise UserErrorException(title, {"step": known.step}, hint)
+    try:
+        read_notebook(known.script)
+    except SystemExit as end:
+        title, _, hint = str(end.code).partition(". ")
+        raise UserErrorException(title, {"step": known.step}, hint) from None
+
+
+def _missing(given: Mapping[str, str]) -> tuple[str, str]:
+    """Return what is said of a notebook that was not found on this machine, and what to do about it."""
+    return (
+        f"There is no notebook {given.get('notebook_path', '')} here",
+        "Put it into the source directory, or below workspace/ of STEPWELL_DATABRICKS_FOLDER.",
+    )
 
 
 def _note_exit(notebook: Any, value: str) -> None:

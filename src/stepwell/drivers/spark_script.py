@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import symtable
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stepwell.drivers.spark import dbutils, session, settings, showing
+from stepwell.errors import UserErrorException
+from stepwell.model.records import Known
 
 
 def main(script: str, given: dict[str, str]) -> None:
@@ -18,11 +20,8 @@ def main(script: str, given: dict[str, str]) -> None:
         given: The settings of the step.
     """
     settings.begin(given)
-    path = given.get("python_script_path", "")
     if not script:
-        sys.exit(
-            f"There is no script {path} here. Put it below dbfs/ of STEPWELL_DATABRICKS_FOLDER, or into the source directory."
-        )
+        sys.exit(f"{_missing(given)[0]}. {_missing(given)[1]}")
     with open(script, "rb") as stream:
         source = stream.read()
     text = source.decode(errors="replace")
@@ -37,6 +36,21 @@ def main(script: str, given: dict[str, str]) -> None:
         print(end.value)
     finally:
         session.stop()
+
+
+def refuse(known: Known) -> None:
+    """Raise UserErrorException if there is no such script."""
+    if not known.script:
+        title, hint = _missing(known.settings)
+        raise UserErrorException(title, {"step": known.step}, hint)
+
+
+def _missing(given: Mapping[str, str]) -> tuple[str, str]:
+    """Return what is said of a script that was not found on this machine, and what to do about it."""
+    return (
+        f"There is no script {given.get('python_script_path', '')} here",
+        "Put it below dbfs/ of STEPWELL_DATABRICKS_FOLDER, or into the source directory.",
+    )
 
 
 def asked_for(text: str) -> set[str]:

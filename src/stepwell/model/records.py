@@ -78,6 +78,22 @@ class Contents(NamedTuple):
     path: str = ""
 
 
+class Known(NamedTuple):
+    """What is known of a step on the machine of its run before it runs: what its driver may refuse.
+
+    `source` is its source directory and `script` the script's path on this machine, '' if there is none; `settings` are with the values of parameters, '' for paths of outputs and
+    inputs; `inputs` those that no other step writes, with a `path` if they stand on this machine; `target` the names of the
+    classes that its compute target is of.
+    """
+
+    step: str
+    source: str
+    script: str
+    settings: Mapping[str, str]
+    inputs: Mapping[str, Contents]
+    target: tuple[str, ...]
+
+
 def facts_of(entries: Iterable[Any]) -> Iterator[FileFacts]:
     """Yield the files among the entries of a tree, or of its plain values; links and folders have no content."""
     return (FileFacts(str(path), str(digest), int(size)) for path, kind, digest, size, *_ in entries if kind == "file")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from stepwell.drivers.automl.tables import refuse
+
+__all__ = ["main", "refuse"]
+
 
 def main(script: str, settings: dict[str, str]) -> None:  # noqa: ARG001  (what every driver is called with)
     """Search for the best model of the input `training_data`, and write it and the metrics of all."""

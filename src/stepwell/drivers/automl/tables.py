@@ -8,10 +8,36 @@ TYPE_CHECKING = False  # what type checkers take for true; the real one costs an
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
+    from stepwell.model.records import Known
+
 _USUAL_FOLDS = 5
 """In how many folds FLAML judges models of a small table, unless it is told."""
 
 _NUMBERS = ("decimal", "integer", "floating", "mixed-integer-float")
+
+
+def refuse(known: Known) -> None:
+    """Raise UserErrorException if a table that stands on this machine lacks the columns of labels or weights."""
+    import json
+
+    from stepwell.errors import UserErrorException
+    from stepwell.model.datasets.definition import DatasetDefinition
+    from stepwell.script.tables.local_dataset import TabularDataset
+
+    chosen = json.loads(known.settings["config"])
+    for name in ("training_data", "validation_data"):
+        held = known.inputs.get(name)
+        if held is None or not (held.path and held.document):
+            continue
+        table = TabularDataset(DatasetDefinition.from_json(json.loads(held.document)), held.path, {})
+        columns = list(map(str, table.take(1).to_pandas_dataframe().columns))
+        for column in filter(None, (chosen["label"], chosen["weight"])):
+            if column not in columns:
+                raise UserErrorException(
+                    f"The table {name!r} has no column {column!r}",
+                    {"step": known.step, "columns": ", ".join(columns)},
+                    "Name one of them as `label_column_name` or `weight_column_name`.",
+                )
 
 
 def table(run: Any, name: str, chosen: dict[str, Any]) -> tuple[Any, Any, Any]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+import symtable
 from collections.abc import Mapping
 
 from stepwell.drivers.parallel_run.driving import drive
 from stepwell.drivers.parallel_run.results import read_index
 from stepwell.drivers.parallel_run.settings import EARLIER, Settings
-from stepwell.drivers.parallel_run.sources import foretold_sources
-from stepwell.drivers.parallel_run.splitting import Split
-from stepwell.model.records import Contents
+from stepwell.drivers.parallel_run.sources import foretold_sources, refuse_kinds
+from stepwell.drivers.parallel_run.splitting import Split, refuse_keys
+from stepwell.errors import UserErrorException
+from stepwell.model.datasets.definition import DatasetDefinition
+from stepwell.model.records import Contents, Known
 
-__all__ = ["foretell", "main"]
+__all__ = ["foretell", "main", "refuse"]
+
+_BOUND_ELSEHOW = re.compile(rb"\b(?:global\s+run|globals|exec|vars|setattr|__dict__|__getattr__)\b|import\s*\*")
 
 
 def main(script: str, settings: Mapping[str, str]) -> None:
@@ -39,3 +46,42 @@ def foretell(settings: Mapping[str, str], contents: Mapping[str, Contents]) -> s
             new += 1
             files += len(batch.names)
     return f"{new:,} of {count:,} mini-batches will run, with {files:,} file{'s' if files != 1 else ''}"
+
+
+def refuse(known: Known) -> None:
+    """Raise UserErrorException for what no mini-batch could be made or run with."""
+    chosen = Settings.of(known.settings)
+    definitions = {
+        name: DatasetDefinition.from_json(json.loads(known.inputs[name].document))
+        if known.inputs[name].document
+        else None
+        for name in chosen.inputs
+        if name in known.inputs
+    }
+    tables = {name: definition is not None and definition.kind == "tabular" for name, definition in definitions.items()}
+    refuse_kinds(tables)
+    for name, definition in definitions.items():
+        if chosen.partition_keys:
+            refuse_keys(name, definition, chosen.partition_keys)
+        else:
+            _ = chosen.bytes if tables[name] else chosen.files
+    with open(known.script, "rb") as stream:
+        text = stream.read()
+    if lacks_run(text):
+        raise UserErrorException(
+            "The entry script has no function `run(mini_batch)`",
+            {"step": known.step, "script": known.script},
+            "Write one: it is called for each mini-batch.",
+        )
+
+
+def lacks_run(text: bytes) -> bool:
+    """Return whether a script is sure to have no name `run` once it was executed."""
+    if _BOUND_ELSEHOW.search(text):
+        return False
+    try:
+        table = symtable.symtable(text.decode("utf-8-sig"), "entry script", "exec")
+    except (SyntaxError, ValueError):
+        return False
+    bound = (name for name in table.get_symbols() if name.is_assigned() or name.is_imported() or name.is_namespace())
+    return all(name.get_name() != "run" for name in bound)

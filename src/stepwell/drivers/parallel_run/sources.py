@@ -78,14 +78,19 @@ def _foretold(name: str, contents: Contents) -> Source:
 
 
 def _alike(sources: list[Source]) -> list[Source]:
-    if len({source.is_table for source in sources}) > 1:
-        kinds = ", ".join(f"{source.name}: {'table' if source.is_table else 'files'}" for source in sources)
+    refuse_kinds({source.name: source.is_table for source in sources})
+    return sources
+
+
+def refuse_kinds(tables: Mapping[str, bool]) -> None:
+    """Raise UserErrorException if some inputs are tables and some are files."""
+    if len(set(tables.values())) > 1:
+        kinds = ", ".join(f"{name}: {'table' if is_table else 'files'}" for name, is_table in tables.items())
         raise UserErrorException(
             "The inputs of a ParallelRunStep are all files or all tables",
             {"inputs": kinds},
             "Pass inputs of one kind, and others as `side_inputs`.",
         )
-    return sources
 
 
 def written_beside(context: Mapping[str, Any], own: Sequence[str]) -> str:

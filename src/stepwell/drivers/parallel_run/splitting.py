@@ -112,15 +112,7 @@ def _by_keys(
     source: Source, keys: Sequence[str], numbers: Iterator[int], place: Place
 ) -> Iterator[tuple[int, MiniBatch]]:
     """Yield a mini-batch for each value of the keys, in the order of their first items."""
-    definition = source.definition
-    known = partition_columns(definition.options.partition_format) if definition else []
-    missing = [key for key in keys if key not in known]
-    if definition is None or missing:
-        raise UserErrorException(
-            f"The input {source.name!r} has no partition key {(missing or list(keys))[0]!r}",
-            {"partition keys": ", ".join(known) or "none"},
-            "Make them with `partition_by`, or read the files with `partition_format=`.",
-        )
+    definition = refuse_keys(source.name, source.definition, keys)
     keyed = in_order(
         (repr(values_of(definition, keys, item[0])), position, item) for position, item in enumerate(source.items)
     )
@@ -135,6 +127,19 @@ def _by_keys(
         yield number, batch_of(source.name, [item for _, item in members])
     for _, number, inner in in_order(spread):
         place(number, inner, 1)
+
+
+def refuse_keys(name: str, definition: DatasetDefinition | None, keys: Sequence[str]) -> DatasetDefinition:
+    """Return the definition of an input that has these partition keys; raise UserErrorException if it lacks one."""
+    known = partition_columns(definition.options.partition_format) if definition else []
+    missing = [key for key in keys if key not in known]
+    if definition is None or missing:
+        raise UserErrorException(
+            f"The input {name!r} has no partition key {(missing or list(keys))[0]!r}",
+            {"partition keys": ", ".join(known) or "none"},
+            "Make them with `partition_by`, or read the files with `partition_format=`.",
+        )
+    return definition
 
 
 def values_of(definition: DatasetDefinition, keys: Sequence[str], name: str) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def test_without_a_cluster_it_is_refused(project) -> None:
         KustoCompute.attach_configuration(kusto_connection_string="https://x", application_id="a")
     with pytest.raises(UserErrorException, match="which a LocalCompute is not"):
         KustoStep("ask", LocalCompute(), "flats", project.source, output)
-    summary = project.run(project.pipeline(KustoStep("ask", "local", "flats", project.source, output)))
-    assert "needs a Kusto cluster" in summary.steps[0].error
+    with pytest.raises(UserErrorException, match="needs a Kusto cluster"):
+        project.pipeline(KustoStep("ask", "local", "flats", project.source, output)).plan()
     (project.source / "other.kql").write_text("")
     with pytest.raises(UserErrorException, match="must hold one file"):
         KustoStep("ask", "local", "flats", project.source, output)
