@@ -27,7 +27,7 @@ _HEADER = next((name.encode(), value.encode()) for name, value in AT_ONCE.items(
 _PLACES = ("/api/events", "/api/logs/")
 _MOST_BYTES = 64 << 20
 _FAULT, _REFUSAL = 500, 300
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 15.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 60.0
 _SECONDS_AT_END = 8.0
 _SECONDS_FOR_MORE, _MOST_SECONDS_FOR_MORE = 0.1, 1.0
 """How long the app is spared for what may come next: it answers nobody while it works through a thousand events."""
@@ -104,11 +104,11 @@ class EarlyAnswers:
                 return
 
     async def _tell(self, scope: Scope, body: bytes) -> None:
-        """Let the app have a request, again and again while it is at fault; after one that it refuses, none is answered early."""
+        """Let the app have a request, again for as long as it may be at fault in passing; after one in vain, none is answered early."""
         pause = _SHORTEST_PAUSE
-        while (status := await self._status_of(scope, body)) >= _FAULT:
+        while (status := await self._status_of(scope, body)) >= _FAULT and pause <= _LONGEST_PAUSE:
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            pause *= 2
         if status >= _REFUSAL:
             self._answers.clear()
             print(f"Prefect answered {status} to {len(body)} bytes for {scope['path']}", file=sys.stderr, flush=True)

@@ -134,6 +134,22 @@ def test_an_app_at_fault_gets_it_again_and_what_comes_meanwhile_after_it():
     asyncio.run(talk())
 
 
+def test_what_an_app_can_never_take_does_not_hold_up_the_rest(monkeypatch):
+    monkeypatch.setattr(early_answers, "_LONGEST_PAUSE", 0.004)
+
+    async def talk():
+        app = App()
+        early = EarlyAnswers(app, SECRET)
+        await told(early, b"first")
+        app.statuses[b"a"] = [500] * 100
+        assert [await told(early, body) for body in (b"a", b"b")] == [204, 204]
+        while b"b" not in app.taken:
+            await asyncio.sleep(0.001)
+        assert app.taken == [b"first", b"b"]
+
+    asyncio.run(talk())
+
+
 def test_the_app_ends_after_it_has_all_that_was_taken_for_it():
     async def talk():
         app = App()
