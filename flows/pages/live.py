@@ -66,6 +66,7 @@ class WidgetView:
 
     def end(self, html: str, summary: RunSummary) -> None:
         """Show the run as it stays, and let the widget go."""
+        self.show(html, summary)
         display(as_data(html, _text(summary)), self._shown)
         for part in (self._box, self._bar, self._page):
             part.close()

@@ -130,8 +130,6 @@ def all_images(run: RunFolder, summary: RunSummary) -> Iterable[Image]:
     """Yield each image that was logged, unless it is too large."""
     yield from _images("", run.path, run.path / OWN, summary.events, "parent")
     for step in summary.steps:
-        if not step.events:
-            continue
         folder = step.folder(run)
         yield from _images(step.id, folder, folder / "control", step.events, "step")
         added = added_to(run, step.id)

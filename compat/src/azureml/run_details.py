@@ -48,7 +48,7 @@ class RunDetails:
 
     def _show(self) -> None:
         from stepwell.deployments.reports.report import report
-        from stepwell.flows.pages.notebook import display, in_notebook, run_html
+        from stepwell.flows.pages.notebook import as_data, display, in_notebook, run_html
         from stepwell.flows.runs.live.progress import Progress, follow
 
         run = _folder_of(self._run)
@@ -56,7 +56,7 @@ class RunDetails:
             print(repr(self._run))
             return
         if in_notebook():
-            shown = display(run_html(run), report(run))
+            shown = display(as_data(run_html(run), report(run)))
             threading.Thread(target=_keep_up, args=(run, shown), daemon=True).start()
             return
         if sys.stdout.isatty():
@@ -80,7 +80,7 @@ def _folder_of(run: Any) -> RunFolder | None:
 def _keep_up(run: RunFolder, shown: str) -> None:
     """Show the run again and again in the same place, until it ends."""
     from stepwell.deployments.reports.report import report
-    from stepwell.flows.pages.notebook import display, run_html
+    from stepwell.flows.pages.notebook import as_data, display, run_html
     from stepwell.flows.runs.summary import FINAL, summarize
 
     try:
@@ -89,7 +89,7 @@ def _keep_up(run: RunFolder, shown: str) -> None:
             ended = summarize(run).status in FINAL
             html = run_html(run)
             if html != last:
-                display(html, report(run), shown)
+                display(as_data(html, report(run)), shown)
                 last = html
             if ended:
                 return
