@@ -65,12 +65,14 @@ def note(
 
 @contextmanager
 def warned_on_stderr() -> Iterator[None]:
-    """Print what is warned of in the block, without the place where."""
+    """Print what is warned of in the block, without the place where; also if the block fails."""
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        yield
-    for warning in told:
-        print(warning.message, file=sys.stderr)
+        try:
+            yield
+        finally:
+            for warning in told:
+                print(warning.message, file=sys.stderr)
 
 
 def open_run(
