@@ -70,11 +70,11 @@ class EarlyAnswers:
             self._waiting.append((scope, body))
             self._bytes += len(body)
             self._taken = time.monotonic()
+            if self._worker is None:  # before the answer, which may find nobody
+                self._worker = asyncio.create_task(self._hand_on())
             start, content = self._answers[kind]
             await send({**start, "headers": [*start["headers"]]})
             await send({"type": "http.response.body", "body": content})
-            if self._worker is None:
-                self._worker = asyncio.create_task(self._hand_on())
             return
         await self._all_told()
         heard = Heard(send)

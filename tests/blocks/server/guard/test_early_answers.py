@@ -84,6 +84,27 @@ def test_after_the_first_of_its_kind_a_request_is_answered_at_once_and_handed_on
     asyncio.run(talk())
 
 
+def test_what_was_taken_is_handed_on_also_if_its_sender_has_left():
+    async def gone():
+        app = App()
+        early = EarlyAnswers(app, SECRET)
+        await told(early, b"first")
+
+        async def receive():
+            return {"type": "http.request", "body": b"second", "more_body": False}
+
+        async def send(message):
+            raise OSError("nobody is there")
+
+        scope = {"type": "http", "method": "POST", "path": "/api/events", "query_string": b"", "headers": [ME, EARLY]}
+        with pytest.raises(OSError, match="nobody"):
+            await early(scope, receive, send)
+        await nothing()
+        assert app.taken == [b"first", b"second"]
+
+    asyncio.run(gone())
+
+
 @pytest.mark.parametrize(
     ("headers", "more"),
     [
