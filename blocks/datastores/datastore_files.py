@@ -18,10 +18,10 @@ from pydantic import Field
 from sqlalchemy.engine import make_url
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.datastores.azure_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
 from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine, texts_in, what_names_a_place
 from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
+from stepwell.blocks.datastores.v1_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.remote.remote_store import RemoteStore
 from stepwell.blocks.server.documents import NamedBlock

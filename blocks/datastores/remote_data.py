@@ -21,17 +21,12 @@ from typing import NamedTuple, TypeVar
 
 from stepwell.blocks.datastores.datastore_files import DatastoreFiles
 from stepwell.blocks.datastores.remote_files import Facts
+from stepwell.blocks.remote.storage_drivers.driver import versions_of
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import copy_file
 from stepwell.blocks.system.home import make_folder
 from stepwell.errors import DatastoreException, StepwellError
 from stepwell.model.digests import file_digest
-
-TAGGED = {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss"}
-"""Stores that give a file another tag whenever it is written. Times, all that others tell, may stay the same."""
-
-OPAQUE = {"gs", "gcs", "az", "abfs", "abfss", "adl"}
-"""Those whose tags are never given twice, so that no time has to be past."""
 
 TAGS = ("ETag", "etag", "generation", "md5Hash", "VersionId")
 _TIMES = ("LastModified", "last_modified", "mtime", "modified", "modify", "updated", "created")
@@ -81,8 +76,9 @@ class RemoteData:
         self._store, self._datastore = store, datastore
         protocol = datastore.filesystem.protocol
         self.protocols = {protocol} if isinstance(protocol, str) else set(protocol)
-        self.is_object_store = bool(self.protocols & TAGGED)
-        self.gives_no_tag_twice = bool(self.protocols & OPAQUE)
+        versions = versions_of(self.protocols)
+        self.is_object_store = versions != "times"
+        self.gives_no_tag_twice = versions == "unique tags"
         self._kept = store.written / "inputs"
         self._name = f"{datastore.url}|{store.keyed('datastore', datastore.identity)[:16]}|"
 

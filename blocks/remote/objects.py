@@ -16,12 +16,8 @@ from urllib.parse import urlsplit
 
 import fsspec
 
-from stepwell.blocks.remote.any_filesystem import AnyFilesystem
-from stepwell.blocks.remote.azure_container import AzureContainer
-from stepwell.blocks.remote.driver import Driver, Entry, Guarantee, Traffic
-from stepwell.blocks.remote.folders import Folder
-from stepwell.blocks.remote.s3_bucket import S3Bucket
-from stepwell.blocks.remote.sftp_folder import SftpFolder
+from stepwell.blocks.remote.storage_drivers.any_filesystem import AnyFilesystem
+from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Traffic, driver_of
 from stepwell.blocks.remote.transient import PAUSES, patiently
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
@@ -40,12 +36,6 @@ _TRIED = ("probe-", "clock-")
 """Objects at which a guarantee is tried, or the clock read; gone a moment later, unless whoever tried it was killed."""
 
 _PROBED_FOR = 7 * 86400.0
-_KINDS: dict[str, type[Folder | S3Bucket | AzureContainer | SftpFolder | AnyFilesystem]] = {
-    **dict.fromkeys(("file", "local"), Folder),
-    **dict.fromkeys(("s3", "s3a"), S3Bucket),
-    **dict.fromkeys(("abfs", "abfss", "az"), AzureContainer),
-    **dict.fromkeys(("sftp", "ssh"), SftpFolder),
-}
 
 
 class RemoteObjects:
@@ -217,7 +207,7 @@ class RemoteObjects:
 
     def _open(self) -> Driver:
         scheme = fsspec.utils.get_protocol(self.url)
-        kind = AnyFilesystem if "::" in self.url else _KINDS.get(scheme, AnyFilesystem)
+        kind = AnyFilesystem if "::" in self.url else driver_of(scheme) or AnyFilesystem
         options = kind.options(self._options, self._timeout)
 
         def opened() -> tuple[Any, str]:

@@ -13,19 +13,19 @@ from typing import Any
 from prefect.types import SecretDict
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.datastores.azure_registration import AzureRegistration
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.datastore_urls import absolute_url
 from stepwell.blocks.datastores.delivery import Overwrite, upload
-from stepwell.blocks.datastores.registration import DatastoreOwner
-from stepwell.blocks.datastores.table_registration import TableRegistration
+from stepwell.blocks.datastores.v1_database_registration import DatabaseRegistration
+from stepwell.blocks.datastores.v1_registration import DatastoreOwner
+from stepwell.blocks.datastores.v1_storage_registration import StorageRegistration
 from stepwell.blocks.server import documents
 from stepwell.blocks.workspace.references import DataReference
 from stepwell.errors import DatastoreException, WorkspaceException
 
 
 @checked
-class Datastore(AzureRegistration, TableRegistration, DatastoreFiles):
+class Datastore(StorageRegistration, DatabaseRegistration, DatastoreFiles):
     """Storage of a workspace. `Datastore(ws, name)` finds it; without a name, the workspace's default one.
 
     It is also an instance of v1's class for its kind, such as `AzureBlobDatastore`.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence
 
     from stepwell.blocks.store.run_folder import RunFolder
-    from stepwell.flows.engine.repetition import Comparison
+    from stepwell.flows.engine.reproduction import Comparison
     from stepwell.flows.public.pipeline import Pipeline
     from stepwell.flows.public.pipeline_run import PipelineRun
     from stepwell.flows.public.step_run import StepRun
@@ -236,8 +236,8 @@ def rerun(
     """
     from stepwell.deployments.lookup.runs import find_run
     from stepwell.errors import UserErrorException
-    from stepwell.flows.engine.repetition import definition_of
-    from stepwell.flows.engine.repetition import rerun as repeat
+    from stepwell.flows.engine.reproduction import definition_of
+    from stepwell.flows.engine.reproduction import rerun as repeat
     from stepwell.flows.parameters.assignments import read_values
 
     if not exact:
@@ -267,7 +267,7 @@ def check(
     """
     from stepwell.deployments.lookup.pipelines import read_parameters
     from stepwell.errors import UserErrorException
-    from stepwell.flows.engine.repetition import definition_of, run_twice, step_twice
+    from stepwell.flows.engine.reproduction import definition_of, run_twice, step_twice
     from stepwell.flows.parameters.assignments import read_values
 
     if not twice:
@@ -290,7 +290,7 @@ def _run_with_step(target: str, run_id: str, workspace: str) -> PipelineRun | No
 
     from stepwell.deployments.lookup.runs import find_run
     from stepwell.errors import UserErrorException
-    from stepwell.flows.engine.repetition import definition_of
+    from stepwell.flows.engine.reproduction import definition_of
 
     is_file = Path(target).exists() or Path(target.rpartition(":")[0]).is_file()
     try:

@@ -46,7 +46,7 @@ def create(
     from stepwell.deployments.cli.published import find_published
     from stepwell.deployments.schedules.schedule import Schedule
     from stepwell.flows.parameters.assignments import read_values
-    from stepwell.flows.publishing.run_requests import definitions_of
+    from stepwell.flows.publishing.submission import definitions_of
     from stepwell.flows.runs.names import usual_experiment
 
     recurrence = _recurrence(every, cron, at, on, start, time_zone, bool(datastore))

@@ -26,7 +26,6 @@ from stepwell.deployments.access.waiting_runs import check_queue
 from stepwell.deployments.endpoint import docs_page
 from stepwell.deployments.endpoint.connections import check_framing
 from stepwell.deployments.endpoint.openapi import body_schema, document
-from stepwell.deployments.endpoint.request_body import parse
 from stepwell.deployments.endpoint.response_bodies import (
     endpoint_response,
     error_response,
@@ -37,8 +36,9 @@ from stepwell.deployments.endpoint.response_bodies import (
 from stepwell.deployments.endpoint.run_body import parse_run_request
 from stepwell.deployments.endpoint.run_files import download
 from stepwell.deployments.endpoint.run_views import KnownRun, cancel_run, find_run, run_response
+from stepwell.deployments.endpoint.strict_json import parse
 from stepwell.errors import ServerException, StepwellError
-from stepwell.flows.publishing.run_requests import definitions_of, submit_run
+from stepwell.flows.publishing.submission import definitions_of, submit_run
 
 _MOST_BYTES = 400_000  # Prefect takes parameters of half a megabyte
 _KEY = re.compile("[!-~]{1,200}")

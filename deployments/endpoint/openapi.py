@@ -12,7 +12,7 @@ from stepwell import __version__
 from stepwell.blocks.workspace.publications import PipelineEndpointBlock, PublishedPipelineBlock
 from stepwell.deployments.endpoint.response_bodies import default_of
 from stepwell.flows.parameters.schema import describe
-from stepwell.flows.publishing.run_requests import definitions_of
+from stepwell.flows.publishing.submission import definitions_of
 from stepwell.flows.runs.names import EXPERIMENT_PATTERN, usual_experiment
 from stepwell.model.definitions import ParameterDefinition
 

@@ -13,7 +13,7 @@ from stepwell.deployments.access.http_errors import BadRequest, HttpError
 from stepwell.errors import DatastoreException, ServerException, StepwellError, UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import as_text
 from stepwell.flows.parameters.schema import describe
-from stepwell.flows.publishing.run_requests import KeyReused, RunRequest, SubmittedRun, definitions_of
+from stepwell.flows.publishing.submission import KeyReused, RunRequest, SubmittedRun, definitions_of
 from stepwell.model.definitions import ParameterDefinition
 
 _CODES = {404: "NotFound", 405: "MethodNotAllowed", 413: "TooLarge"}

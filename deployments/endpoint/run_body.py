@@ -10,7 +10,7 @@ from stepwell.deployments.access.http_errors import BadRequest
 from stepwell.deployments.endpoint.response_bodies import default_of
 from stepwell.errors import StepwellError, UserErrorException, printable
 from stepwell.flows.parameters.pipeline_parameter import check, parse
-from stepwell.flows.publishing.run_requests import RunRequest
+from stepwell.flows.publishing.submission import RunRequest
 from stepwell.flows.runs.names import check_experiment
 from stepwell.model.definitions import DataSource, ParameterDefinition
 

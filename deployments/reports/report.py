@@ -11,7 +11,7 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.conditions import is_series
 from stepwell.deployments.reports.metric_texts import curve, table_rows, value_of
 from stepwell.errors import printable
-from stepwell.flows.engine.repetition import Comparison
+from stepwell.flows.engine.reproduction import Comparison
 from stepwell.flows.runs.artifacts import all_images
 from stepwell.flows.runs.comparing.run_facts import all_metrics, note_of, tags_of
 from stepwell.flows.runs.comparing.run_lines import RunLine

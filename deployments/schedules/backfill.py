@@ -15,7 +15,7 @@ from stepwell.blocks.workspace.publications import ScheduleBlock
 from stepwell.deployments.schedules.prefect_schedules import due_times_of, run_request_for, target_of
 from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
 from stepwell.errors import UserErrorException
-from stepwell.flows.publishing.run_requests import SubmittedRun, check_request, definitions_of, submit_run
+from stepwell.flows.publishing.submission import SubmittedRun, check_request, definitions_of, submit_run
 
 MOST_RUNS = 500
 TAG = "backfill"

@@ -14,7 +14,7 @@ from stepwell.blocks.workspace.publications import ScheduleBlock
 from stepwell.deployments.schedules.prefect_schedules import run_request_for, target_of
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.lock import publications_locked
-from stepwell.flows.publishing.run_requests import submit_run
+from stepwell.flows.publishing.submission import submit_run
 from stepwell.model.definitions import DataSource
 
 _POLL_SECONDS = 5.0

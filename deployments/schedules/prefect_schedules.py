@@ -18,7 +18,7 @@ from stepwell.deployments.schedules.recurrence import ScheduleRecurrence
 from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.parameters.schema import for_prefect, from_prefect
 from stepwell.flows.public.workspace import Workspace
-from stepwell.flows.publishing.run_requests import RunRequest, check_request, definitions_of, prefect_parameters
+from stepwell.flows.publishing.submission import RunRequest, check_request, definitions_of, prefect_parameters
 
 _PAGE = 200
 

@@ -29,7 +29,7 @@ from stepwell.errors import ExperimentExecutionException, UserErrorException
 from stepwell.flows.public.experiment import Experiment
 from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.publishing.lock import publications_locked
-from stepwell.flows.publishing.run_requests import submit_run
+from stepwell.flows.publishing.submission import submit_run
 
 
 @checked

@@ -23,7 +23,7 @@ from stepwell.flows.public.pipeline_run import PipelineRun
 from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.publishing.frozen_pipeline import FrozenPipeline
 from stepwell.flows.publishing.publish import close_deployment, open_deployment, publish_pipeline, publish_run
-from stepwell.flows.publishing.run_requests import RunRequest, submit_run
+from stepwell.flows.publishing.submission import RunRequest, submit_run
 from stepwell.flows.runs.launch import detach
 from stepwell.flows.steps.argument_types import Plain
 

@@ -28,7 +28,7 @@ from stepwell.flows.steps.argument_types import (
     Requirements,
     Target,
 )
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.dynamic_step import DynamicStep
 from stepwell.flows.steps.outputs import REFERENCE, OutputFileDatasetConfig, OutputInput, PipelineData
 from stepwell.flows.steps.own_flows import NamedWorkspaces
@@ -88,7 +88,7 @@ class Step(DynamicStep):
 
     A new step type is one file with a subclass, whose `__init__` makes a `script` with `arguments`, or a command of them,
     for the base class, and names the `driver` that runs it, if that isn't Python; one that needs no source folder sets
-    `_needs_source = False`. The engine knows no types.
+    `_needs_source = False`. The engine knows no types; the public ones are named in `stepwell/__init__.pyi`.
 
     Args:
         name: The step's name in pipelines, runs and logs.

@@ -6,11 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import eventually
 
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -44,3 +45,13 @@ def dom(folder: Path, address: str, *flags: str) -> str:
     """Return a page as it is once its scripts have run."""
     with browsing(folder, address, "--dump-dom", "--virtual-time-budget=20000", *flags) as process:
         return process.communicate(timeout=120)[0].decode()
+
+
+def dom_with(text: str, folder: Path, address: Callable[[], str]) -> str:
+    """Return a page once its scripts have shown the text, on a machine with much else to do by loading it anew."""
+
+    def shown() -> str:
+        page = dom(folder, address())
+        return page if text in page else ""
+
+    return eventually(shown)

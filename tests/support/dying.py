@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 from keeping import in_child
 
-from stepwell.blocks.remote.driver import Traffic
+from stepwell.blocks.remote.storage_drivers.driver import Traffic
 from stepwell.blocks.remote.objects import RemoteObjects
 
 OPERATIONS = ("get", "get_to", "put", "create", "swap", "stat", "list", "delete", "now")

@@ -15,7 +15,7 @@ from stepwell.blocks.compute.base import Compute, refuse_inside_step
 from stepwell.blocks.compute.dask.clusters.cluster import Cluster, ClusterSpec, cluster_of, known_cluster
 from stepwell.blocks.compute.dask.clusters.families import cpus_of
 from stepwell.blocks.compute.dask.clusters.nodes import await_nodes, count_nodes
-from stepwell.blocks.compute.dask.job_transfer import JobTransfer, collect_results
+from stepwell.blocks.compute.dask.job_on_worker import JobTransfer, collect_results
 from stepwell.blocks.compute.dask.worker import JobRequest
 from stepwell.blocks.compute.job import Finished, Job
 from stepwell.blocks.compute.status import NodeCounts, ScaleSettings

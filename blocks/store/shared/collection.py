@@ -15,9 +15,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from stepwell.blocks.remote.driver import Entry
 from stepwell.blocks.remote.leases import Holder, Leases
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.remote.storage_drivers.driver import Entry
 from stepwell.blocks.store.shared.envelope import FORMAT
 from stepwell.blocks.store.shared.layout import blob_name, found_by, index_folder, partial_folder
 from stepwell.blocks.store.shared.ledger import Ledger

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from stepwell.blocks.remote.driver import Traffic
 from stepwell.blocks.remote.leases import Leases
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.remote.storage_drivers.driver import Traffic
 from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.shared import single_flight
@@ -21,8 +21,8 @@ from stepwell.blocks.store.shared.collection import tell_use
 from stepwell.blocks.store.shared.envelope import Keys, Refused
 from stepwell.blocks.store.shared.layout import record_name
 from stepwell.blocks.store.shared.ledger import Ledger
-from stepwell.blocks.store.shared.mode import Mode
 from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared, SharedReads
+from stepwell.blocks.store.shared.sharing_mode import Mode
 from stepwell.blocks.store.shared.uploads import Patience, Uploads
 from stepwell.blocks.store.shared.versions import SharedVersions
 from stepwell.blocks.store.sharing import LostBytes, SharingReport

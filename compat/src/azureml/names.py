@@ -54,7 +54,7 @@ NAMES: dict[str, Name] = {
         """_OfflineRun""",
     ),
     **_carried(
-        "stepwell.blocks.datastores.azure_kinds",
+        "stepwell.blocks.datastores.v1_kinds",
         """AzureBlobDatastore AzureFileDatastore AzureDataLakeDatastore AzureDataLakeGen2Datastore DBFSDatastore
         AzureSqlDatabaseDatastore AzurePostgreSqlDatastore AzureMySqlDatastore HDFSDatastore
         AbstractAzureStorageDatastore AbstractADLSDatastore""",

@@ -10,7 +10,7 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.argument_types import Input, Output, StepOptions, Target, Value
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.ports import access_of, as_input, name_of
 from stepwell.flows.steps.step import Step
 

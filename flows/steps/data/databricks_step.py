@@ -32,7 +32,7 @@ from stepwell.flows.steps.data.databricks_libraries import (
     plain_libraries,
 )
 from stepwell.flows.steps.data.spark_settings import EXTRA, NOTEBOOK_MODULES, SCRIPT_MODULES, texts, with_engine
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.ports import as_input, name_of, port_of
 from stepwell.flows.steps.step import Producers, Step
 from stepwell.model.definitions import Driver, Language, StepDefinition

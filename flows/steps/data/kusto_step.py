@@ -11,7 +11,7 @@ from stepwell.blocks.compute.base import Compute
 from stepwell.blocks.compute.data_services.kusto_compute import DRIVER, KustoCompute
 from stepwell.errors import UserErrorException
 from stepwell.flows.steps.argument_types import Output, StepOptions, Target, Value
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.step import Step
 
 

@@ -11,7 +11,7 @@ from stepwell.errors import UserErrorException
 from stepwell.flows.configurations.distribution import counted
 from stepwell.flows.steps.argument_types import Argument, Input, Output, Plain, Requirements, SparkOptions, Target
 from stepwell.flows.steps.data.spark_settings import EXTRA, SCRIPT_MODULES, check_memory, texts, with_engine
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.step import Step
 
 

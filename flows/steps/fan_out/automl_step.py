@@ -11,7 +11,7 @@ from stepwell.blocks.datasets.consumption import DatasetConsumptionConfig
 from stepwell.errors import UserErrorException
 from stepwell.flows.datasets.output_datasets import PipelineOutputFileDataset, PipelineOutputTabularDataset
 from stepwell.flows.steps.argument_types import Input, StepOptions
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.fan_out.automl_config import AutoMLSettings
 from stepwell.flows.steps.outputs import PipelineData
 from stepwell.flows.steps.step import Step

@@ -9,7 +9,7 @@ from typing import Any, Unpack
 from stepwell.blocks.arguments.checked import checked
 from stepwell.errors import UserErrorException
 from stepwell.flows.steps.argument_types import Argument, Input, Output, StepOptions, Value
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.fan_out.hyperdrive_config import HyperDriveConfig
 from stepwell.flows.steps.ports import original, port_of
 from stepwell.flows.steps.step import Step

@@ -15,7 +15,7 @@ from stepwell.drivers.parallel_run.settings import APPEND_ROW, EARLIER, EARLIER_
 from stepwell.errors import UserErrorException
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.argument_types import Argument, Input, Output, StepOptions
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.fan_out.parallel_run_config import ParallelRunConfig
 from stepwell.flows.steps.ports import original, port_of
 from stepwell.flows.steps.step import Producers, Step

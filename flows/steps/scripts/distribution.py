@@ -12,7 +12,7 @@ from stepwell.flows.configurations.distribution import (
     PyTorchConfiguration,
     TensorflowConfiguration,
 )
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 
 _MPI = ("openmpi", "mpi", "intelmpi", "mpich")
 

@@ -17,7 +17,7 @@ from stepwell.flows.configurations.notebook_run_config import (
 )
 from stepwell.flows.parameters.pipeline_parameter import PipelineParameter
 from stepwell.flows.steps.argument_types import CommandOptions, Input, Output, Params, Target
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.outputs import PipelineData
 from stepwell.flows.steps.ports import is_port, name_of
 from stepwell.flows.steps.settings import values_in, with_packages

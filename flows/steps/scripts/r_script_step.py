@@ -11,7 +11,7 @@ from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.environments.r.r_section import RCranPackage, RGitHubPackage, RSection, cran_wishes
 from stepwell.errors import UserErrorException
 from stepwell.flows.steps.argument_types import Argument, CommandOptions, Configuration, Input, Output, Params, Target
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.settings import environment_of
 from stepwell.flows.steps.step import Step
 

@@ -8,7 +8,7 @@ import strategies
 from far_away import TaggedMemory, ftp_server
 from keeping import open_store
 
-from stepwell.blocks.datastores import remote_data
+from stepwell.blocks.remote.storage_drivers.any_filesystem import AnyFilesystem
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.delivery import Delivery, deliver
 from stepwell.errors import DatastoreException
@@ -34,8 +34,7 @@ def far(request, tmp_path):
 @pytest.fixture
 def tagged(monkeypatch):
     """A datastore whose files have tags."""
-    monkeypatch.setattr(remote_data, "TAGGED", {"tagged"})
-    monkeypatch.setattr(remote_data, "OPAQUE", {"tagged"})
+    monkeypatch.setitem(AnyFilesystem.schemes, "tagged", "unique tags")
     monkeypatch.setattr(TaggedMemory, "store", {})
     monkeypatch.setattr(TaggedMemory, "calls", [])
     return datastore("tagged://bucket")
@@ -198,7 +197,7 @@ def test_what_the_store_vouches_for_is_not_read(store, tagged, tmp_path, monkeyp
 
 
 def test_times_are_not_believed(store, tagged, tmp_path, monkeypatch):
-    monkeypatch.setattr(remote_data, "TAGGED", set())
+    monkeypatch.setitem(AnyFilesystem.schemes, "tagged", "times")
     tree = made(store, tmp_path, {"a": b"1"})
     for _ in range(2):
         tagged.filesystem.asked()

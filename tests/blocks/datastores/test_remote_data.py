@@ -13,6 +13,7 @@ from far_away import TaggedMemory, ftp_server
 from keeping import open_store
 from object_stores import place
 
+from stepwell.blocks.remote.storage_drivers.any_filesystem import AnyFilesystem
 from stepwell.blocks.datastores import remote_data
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.remote_data import InputChangedException, RemoteData
@@ -206,8 +207,7 @@ def test_sizes_and_times_are_believed_only_where_somebody_said_so_and_once_they_
 
 
 def test_sixteen_are_fetched_at_once(store, monkeypatch, tmp_path):
-    monkeypatch.setattr(remote_data, "TAGGED", {"tagged"})
-    monkeypatch.setattr(remote_data, "OPAQUE", {"tagged"})
+    monkeypatch.setitem(AnyFilesystem.schemes, "tagged", "unique tags")
     monkeypatch.setattr(TaggedMemory, "store", {})
     datastore = datastore_at("tagged://bucket")
     fill(datastore, {f"in/{number}": bytes([number]) for number in range(20)}, tmp_path)

@@ -12,7 +12,7 @@ import pytest
 from far_away import ftp_server
 from object_stores import KINDS, Place, place
 
-from stepwell.blocks.remote import folders
+from stepwell.blocks.remote.storage_drivers import folders
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.errors import DatastoreException
 

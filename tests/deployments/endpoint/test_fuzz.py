@@ -17,7 +17,7 @@ from stepwell import PipelineEndpoint, Workspace
 from stepwell.deployments.endpoint import app
 from stepwell.deployments.access import authentication
 from stepwell.deployments.endpoint.app import EndpointOptions, create_app
-from stepwell.flows.publishing.run_requests import SubmittedRun, check_request
+from stepwell.flows.publishing.submission import SubmittedRun, check_request
 
 BODIES, SUBMITTED = tries(1_000), tries(100)
 

@@ -7,7 +7,7 @@ from two_homes import machine
 from waiting import eventually
 
 from stepwell import Datastore, PipelineData, Workspace
-from stepwell.flows.publishing.run_requests import RunRequest, submit_run
+from stepwell.flows.publishing.submission import RunRequest, submit_run
 
 
 def submitted_there_run_here(project, machine):

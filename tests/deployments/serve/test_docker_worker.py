@@ -16,7 +16,7 @@ from workers import worker
 from stepwell import Datastore, OutputFileDatasetConfig
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.work_pool import ensure_pool
-from stepwell.flows.publishing.run_requests import RunRequest, submit_run
+from stepwell.flows.publishing.submission import RunRequest, submit_run
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 

@@ -16,7 +16,7 @@ from stepwell.blocks.server.work_pool import RUN_COMMAND, ensure_pool
 from stepwell.deployments.serve.standalone_worker import WorkerOptions, work
 from stepwell.errors import UserErrorException
 from stepwell.flows.public.published_pipeline import _is_served
-from stepwell.flows.publishing.run_requests import RunRequest, submit_run
+from stepwell.flows.publishing.submission import RunRequest, submit_run
 
 
 def state(run_id):

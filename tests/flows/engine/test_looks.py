@@ -131,7 +131,7 @@ def test_files_of_a_step_that_are_gone_are_no_empty_folder(project):
 
 
 def test_who_is_repeated_has_the_files_of_earlier_steps(project):
-    from stepwell.flows.engine.repetition import rerun, run_twice, step_twice
+    from stepwell.flows.engine.reproduction import rerun, run_twice, step_twice
 
     pipeline = files_of_one(project, "assert names\n")
     run = RunFolder(project.workspace.store.run_folder(project.run(pipeline).run_id))
@@ -259,7 +259,7 @@ def test_what_a_step_may_not_do_is_refused_with_what_to_do_instead(project):
 
 
 def test_a_run_that_is_repeated_is_told_the_same_and_registers_nothing(project):
-    from stepwell.flows.engine.repetition import rerun
+    from stepwell.flows.engine.reproduction import rerun
 
     out = PipelineData("out")
     body = """

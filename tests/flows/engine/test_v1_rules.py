@@ -15,7 +15,7 @@ from stepwell import (
     PipelineParameter,
 )
 from stepwell.errors import DatastoreException, UserErrorException
-from stepwell.flows.publishing.run_requests import RunRequest, check_request
+from stepwell.flows.publishing.submission import RunRequest, check_request
 
 
 def warnings_of(project, summary):
@@ -158,7 +158,7 @@ def test_by_stepwells_own_rules_files_beside_an_output_are_warned_of_by_name(pro
 
 
 def test_a_run_of_v1s_rules_is_repeated_with_what_stands_beside_its_outputs(project):
-    from stepwell.flows.engine.repetition import rerun, run_twice
+    from stepwell.flows.engine.reproduction import rerun, run_twice
 
     pipeline = chain(project, WRITE, READ)
     run = run_of(project, project.run(pipeline))

@@ -18,7 +18,7 @@ from stepwell.blocks.workspace.publications import FrozenPipelineBlock, RunSecre
 from stepwell.blocks.store.maintenance import collect
 from stepwell.errors import DatastoreException, ExperimentExecutionException, UserErrorException
 from stepwell.flows.publishing import publish
-from stepwell.flows.publishing.run_requests import RunRequest, check_request, submit_run
+from stepwell.flows.publishing.submission import RunRequest, check_request, submit_run
 from stepwell.flows.runs import run_labels
 
 

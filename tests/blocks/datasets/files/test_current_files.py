@@ -10,7 +10,7 @@ from far_away import TaggedMemory
 
 from stepwell import Dataset, Datastore
 from stepwell.blocks.datasets.files.current_files import look
-from stepwell.blocks.datastores import remote_data
+from stepwell.blocks.remote.storage_drivers.any_filesystem import AnyFilesystem
 from stepwell.errors import DatasetValidationError
 from stepwell.model.tree import scan
 
@@ -100,8 +100,7 @@ def test_the_tree_is_that_of_the_folder(either, tmp_path) -> None:
 
 
 def test_unchanged_files_elsewhere_are_not_read_again(workspace, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(remote_data, "TAGGED", {"tagged"})
-    monkeypatch.setattr(remote_data, "OPAQUE", {"tagged"})
+    monkeypatch.setitem(AnyFilesystem.schemes, "tagged", "unique tags")
     TaggedMemory.store, TaggedMemory.pseudo_dirs = {}, [""]
     far = filled(Datastore.register(workspace, "far", "tagged://data"), tmp_path)
     definition = Dataset.File.from_files((far, "a")).definition

@@ -20,7 +20,7 @@ from keeping import commit, fingerprint, in_child, open_to_all
 from object_stores import KINDS, place
 from sharing_stores import Keys, brought, open_shared, share
 
-from stepwell.blocks.remote.driver import Entry
+from stepwell.blocks.remote.storage_drivers.driver import Entry
 from stepwell.blocks.remote.leases import Leases
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.run_folder import RunFolder

@@ -15,7 +15,7 @@ from stepwell.blocks.store.runs import shared_runs
 from stepwell.deployments.serve.runs.lost_runs import LostRuns
 from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns
 from stepwell.flows.public.pipeline_run import PipelineRun
-from stepwell.flows.publishing.run_requests import RunRequest, submit_run
+from stepwell.flows.publishing.submission import RunRequest, submit_run
 
 
 def looked_for(logged):

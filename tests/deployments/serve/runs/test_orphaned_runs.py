@@ -18,7 +18,7 @@ from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.system import living
 from stepwell.deployments.serve.runs import orphaned_runs
 from stepwell.deployments.serve.runs.orphaned_runs import OrphanedRuns, worker_name
-from stepwell.flows.publishing.run_requests import RunRequest, submit_run
+from stepwell.flows.publishing.submission import RunRequest, submit_run
 
 
 @pytest.fixture

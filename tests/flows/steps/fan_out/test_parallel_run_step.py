@@ -16,7 +16,7 @@ from stepwell import (
 )
 from stepwell.blocks.server.connection import client_settings
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.flows.engine.repetition import rerun
+from stepwell.flows.engine.reproduction import rerun
 
 SCRIPT = """
 import sys

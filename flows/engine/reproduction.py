@@ -1,4 +1,4 @@
-"""Repetition: a step runs again in a fresh folder, and its bytes are compared; nothing is kept, nothing is reused.
+"""A step runs again in a fresh folder, and its bytes are compared: is what it made reproduced? Nothing is kept, nothing is reused.
 
 `rerun` repeats what a run did, with the same snapshots, inputs, parameters and environment, and compares with the digests
 that its records hold. `run_twice` runs steps two times and compares the two.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
-from stepwell.blocks.remote.driver import Entry, Guarantee, Opened, Traffic
+from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, Versions
 
 _MOST_AT_ONCE = 1000
 _PART, _CHUNK = 1 << 20, 50 << 20
@@ -17,9 +17,10 @@ _CONFLICTS = {"ConditionalRequestConflict", "OperationAborted", "409"}
 _TRIES = 8
 
 
-class S3Bucket:
+class S3Bucket(Driver):
     """The objects below a prefix of a bucket."""
 
+    schemes: ClassVar[Mapping[str, Versions]] = {"s3": "tags", "s3a": "tags"}
     most: ClassVar[Guarantee] = "create+swap"
     for_all_threads: ClassVar[bool] = True
 

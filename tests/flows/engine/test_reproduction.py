@@ -9,7 +9,7 @@ from stepwell import DataReference, PipelineData, PipelineParameter
 from stepwell.blocks.store.maintenance import collect
 from stepwell.blocks.system.files import remove
 from stepwell.errors import UserErrorException
-from stepwell.flows.engine import repetition
+from stepwell.flows.engine import reproduction
 
 
 def ignore(_):
@@ -23,11 +23,11 @@ def folder_of(project, pipeline, **parameters):
 
 
 def again(project, run, **given):
-    return {one.step: one for one in repetition.rerun(project.workspace, run, given, ignore)}
+    return {one.step: one for one in reproduction.rerun(project.workspace, run, given, ignore)}
 
 
 def twice(project, pipeline, **parameters):
-    found = repetition.run_twice(project.workspace, pipeline.definition, pipeline.values(parameters), ignore)
+    found = reproduction.run_twice(project.workspace, pipeline.definition, pipeline.values(parameters), ignore)
     return {one.step: one for one in found}
 
 
@@ -141,7 +141,7 @@ def test_a_flow_of_the_users_own_is_not_repeated(project):
     run = RunFolder(project.workspace.store.run_folder("own"))
     run.describe({"kind": "flow", "name": "mine"})
     with pytest.raises(UserErrorException, match="is not known"):
-        list(repetition.rerun(project.workspace, run, {}, ignore))
+        list(reproduction.rerun(project.workspace, run, {}, ignore))
 
 
 def test_steps_are_run_twice_on_the_same_inputs(project, two):
@@ -175,9 +175,9 @@ def test_what_comes_out_otherwise_the_second_time_is_named(project):
     assert scores == "output 'out', scores.csv: line 2: '1,1' and '1,2'"
     assert found["b"].same
     run = folder_of(project, pipeline)
-    [one] = repetition.step_twice(project.workspace, run, "a", {}, ignore)
+    [one] = reproduction.step_twice(project.workspace, run, "a", {}, ignore)
     assert len(one.differs) == 2
-    [other] = repetition.step_twice(project.workspace, run, "b", {}, ignore)
+    [other] = reproduction.step_twice(project.workspace, run, "b", {}, ignore)
     assert other.same
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from stepwell.blocks.remote.driver import Entry, Guarantee, Opened, Traffic
+from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, Versions
 
 _T = TypeVar("_T")
 
@@ -18,9 +18,10 @@ _PAGE = 1000
 _AT_ONCE = 16
 
 
-class AzureContainer:
+class AzureContainer(Driver):
     """The blobs below a prefix of a container."""
 
+    schemes: ClassVar[Mapping[str, Versions]] = dict.fromkeys(("az", "abfs", "abfss"), "unique tags")
     most: ClassVar[Guarantee] = "create+swap"
     for_all_threads: ClassVar[bool] = True
 

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 
 from stepwell import Datastore, DataReference, Workspace
-from stepwell.blocks.datastores import azure_kinds as kinds
+from stepwell.blocks.datastores import v1_kinds as kinds
 from stepwell.errors import DatastoreException
 
 BLOB = {"container_name": "sampledata", "account_name": "pipelinedata"}

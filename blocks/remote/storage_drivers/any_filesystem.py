@@ -6,18 +6,24 @@ import os
 import posixpath
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stepwell.blocks.remote.driver import Entry, Guarantee, Opened, Traffic
+from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, Versions
 
 
-class AnyFilesystem:
+class AnyFilesystem(Driver):
     """A folder of an fsspec file system; each thread has one of its own, as a connection of FTP is good for one."""
 
+    schemes: ClassVar[Mapping[str, Versions]] = {
+        "gs": "unique tags",
+        "gcs": "unique tags",
+        "adl": "unique tags",
+        "oss": "tags",
+    }
     most: ClassVar[Guarantee] = "none"
     for_all_threads: ClassVar[bool] = False
 
@@ -26,11 +32,6 @@ class AnyFilesystem:
         self._traffic = traffic
         self._threads = threading.local()
         self._root = self._filesystem()[1].rstrip("/")
-
-    @staticmethod
-    def options(options: dict[str, Any], timeout: float) -> dict[str, Any]:
-        """Return the options of the file system."""
-        return options
 
     def get(self, name: str) -> bytes | None:
         """Return what the object holds, None if there is none."""

@@ -7,7 +7,7 @@ import json
 import pytest
 from stepwell import OutputFileDatasetConfig, PipelineParameter
 from stepwell.errors import UserErrorException
-from stepwell.flows.steps.drivers import DriverOptions
+from stepwell.flows.steps.driver_options import DriverOptions
 from stepwell.flows.steps.step import Step
 
 DRIVER = """

@@ -1,16 +1,16 @@
-"""v1's ways to register databases, by their URLs of SQLAlchemy, and the file systems of clusters."""
+"""v1's ways to register databases, by their URLs of SQLAlchemy."""
 
 from __future__ import annotations
 
 from typing import Any, Self
 
 from stepwell.blocks.arguments.checked import checked
-from stepwell.blocks.datastores.registration import DatastoreOwner, Registration
+from stepwell.blocks.datastores.v1_registration import DatastoreOwner, Registration
 
 
 @checked
-class TableRegistration(Registration):
-    """v1's methods of `Datastore` for databases and clusters."""
+class DatabaseRegistration(Registration):
+    """v1's methods of `Datastore` for databases."""
 
     @classmethod
     def register_azure_sql_database(
@@ -165,79 +165,6 @@ class TableRegistration(Registration):
         url = f"mysql+pymysql://{facts['host']}:{facts['port_number']}/{database_name}"
         secrets, plain = {"password": user_password}, {"username": user_id}
         return cls._register(workspace, datastore_name, "AzureMySql", url, facts, secrets, plain, overwrite)
-
-    @classmethod
-    def register_dbfs(cls, workspace: DatastoreOwner, datastore_name: str) -> Self:
-        """Save the file system of a Databricks workspace as a datastore; one of that name is replaced.
-
-        Which workspace, and the token that opens it, are DATABRICKS_HOST and DATABRICKS_TOKEN of whatever process uses it.
-
-        Args:
-            workspace: The workspace that the datastore will belong to.
-            datastore_name: Letters, digits and underscores.
-
-        Returns:
-            The datastore, a `DBFSDatastore`.
-
-        Raises:
-            DatastoreException: The name is none.
-        """
-        return cls._register(workspace, datastore_name, "DBFS", "dbfs://", {}, {}, {}, True, look=False)
-
-    @classmethod
-    def register_hdfs(
-        cls,
-        workspace: DatastoreOwner,
-        datastore_name: str,
-        protocol: str,
-        namenode_address: str,
-        hdfs_server_certificate: str | None,
-        kerberos_realm: str,
-        kerberos_kdc_address: str,
-        kerberos_principal: str,
-        kerberos_keytab: str | None = None,
-        kerberos_password: str | None = None,
-        overwrite: bool = False,
-    ) -> Self:
-        """Save files of a Hadoop cluster as a datastore: `webhdfs://<namenode>`, with Kerberos.
-
-        Args:
-            workspace: The workspace that the datastore will belong to.
-            datastore_name: Letters, digits and underscores.
-            protocol: `http` or `https`.
-            namenode_address: The namenode, as `host:port`.
-            hdfs_server_certificate: The file of the certificate that the namenode's is checked with.
-            kerberos_realm: Kept and shown only; this machine's own Kerberos logs in.
-            kerberos_kdc_address: Kept and shown only.
-            kerberos_principal: Who logs in.
-            kerberos_keytab: Kept and shown only.
-            kerberos_password: Kept as a secret.
-            overwrite: Whether to replace another datastore of that name.
-
-        Returns:
-            The datastore, an `HDFSDatastore`.
-
-        Raises:
-            DatastoreException: The name is taken or is none.
-        """
-        facts = {
-            "protocol": protocol,
-            "namenode_address": namenode_address,
-            "hdfs_server_certificate": hdfs_server_certificate,
-            "kerberos_realm": kerberos_realm,
-            "kerberos_kdc_address": kerberos_kdc_address,
-            "kerberos_principal": kerberos_principal,
-            "kerberos_keytab": kerberos_keytab,
-        }
-        secrets = {"kerberos_password": kerberos_password}
-        plain = {
-            "kerberos": True,
-            "kerb_kwargs": {"principal": kerberos_principal},
-            "use_https": protocol == "https",
-            "session_cert": hdfs_server_certificate,
-        }
-        url = f"webhdfs://{namenode_address}"
-        return cls._register(workspace, datastore_name, "HDFS", url, facts, secrets, plain, overwrite, look=False)
 
 
 def _server(server: str, database: str, domain: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stepwell.deployments.access.http_errors import BadRequest
-from stepwell.deployments.endpoint.request_body import parse
+from stepwell.deployments.endpoint.strict_json import parse
 from stepwell.errors import StepwellError
 
 JSON = "application/json"

@@ -5,31 +5,27 @@ from __future__ import annotations
 import os
 import shutil
 import stat as modes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from stepwell.blocks.remote.driver import Entry, Guarantee, Opened, Traffic
+from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, Versions
 from stepwell.model.regular_files import regular_only
 
 _DRAFT = ".draft-"
 
 
-class Folder:
+class Folder(Driver):
     """A folder of a file system. New files and folders have the group and the rights of the folder that they come into."""
 
+    schemes: ClassVar[Mapping[str, Versions]] = {"file": "times", "local": "times"}
     most: ClassVar[Guarantee] = "create"
     for_all_threads: ClassVar[bool] = False
 
     def __init__(self, opened: Opened, traffic: Traffic, timeout: float) -> None:
         self.root = Path(opened()[1])
         self._traffic = traffic
-
-    @staticmethod
-    def options(options: dict[str, Any], timeout: float) -> dict[str, Any]:
-        """Return the options of the file system."""
-        return options
 
     def get(self, name: str) -> bytes | None:
         """Return what the object holds, None if there is none."""

@@ -6,20 +6,21 @@ import os
 import posixpath
 import stat as modes
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from stepwell.blocks.remote.driver import Entry, Guarantee, Opened, Traffic
+from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, Versions
 
 _DRAFT = ".draft-"
 _PART = 1 << 20
 
 
-class SftpFolder:
+class SftpFolder(Driver):
     """A folder behind SFTP; each thread has a connection of its own."""
 
+    schemes: ClassVar[Mapping[str, Versions]] = {"sftp": "times", "ssh": "times"}
     most: ClassVar[Guarantee] = "create"
     for_all_threads: ClassVar[bool] = False
 
