@@ -12,8 +12,18 @@ Guarantee = Literal["create+swap", "create", "none"]
 """What of several writers at once only one can do: create an object and replace a known version of it; create it; nothing."""
 
 
-Opened = Callable[[], tuple[Any, str]]
-"""Opens the fsspec file system anew, and says where on it the objects stand."""
+@dataclass(frozen=True)
+class Opened:
+    """What opens the fsspec file system anew, and says where on it the objects stand."""
+
+    make: Callable[[], tuple[Any, str]]
+    url: str
+    server: str
+    """Digest of the server and of how one signs in: file systems for which it is equal do for one another."""
+
+    def __call__(self) -> tuple[Any, str]:
+        """Open it."""
+        return self.make()
 
 
 class Entry(NamedTuple):
