@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import fsspec
 
-from stepwell.blocks.remote.transient import PAUSES, patiently
+from stepwell.blocks.remote.storage_drivers.transient import PAUSES, patiently
 from stepwell.errors import DatastoreException
 
 Facts = dict[str, Any]

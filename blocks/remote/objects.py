@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import fsspec
 
 from stepwell.blocks.remote.storage_drivers.any_filesystem import AnyFilesystem
-from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Traffic, driver_of
-from stepwell.blocks.remote.transient import PAUSES, patiently
+from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, driver_of
+from stepwell.blocks.remote.storage_drivers.transient import PAUSES, patiently
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
 from stepwell.errors import DatastoreException
@@ -217,7 +217,7 @@ class RemoteObjects:
                 return filesystem, str(root)
             return filesystem, str(filesystem._strip_protocol(self.url))  # noqa: SLF001  (as fsspec's own functions do)
 
-        return kind(opened, self.traffic, self._timeout)
+        return kind(Opened(opened, self.url, _server(self.url, self._options)), self.traffic, self._timeout)
 
     def _failed(self, error: Exception) -> DatastoreException:
         return DatastoreException(
@@ -225,6 +225,16 @@ class RemoteObjects:
             {"url": self.url, "reason": _masked(f"{type(error).__name__}: {error}", self._options)},
             "Check that this machine reaches it, that the URL's driver is installed, and your rights.",
         )
+
+
+def _server(url: str, options: Mapping[str, Any]) -> str:
+    """Return the digest of the server and of how one signs in; of options without a text it is another one each time."""
+    parts = urlsplit(url)
+    try:
+        known = json.dumps(options, sort_keys=True)
+    except TypeError:
+        known = os.urandom(16).hex()
+    return digest("server", [parts.scheme, parts.netloc, known])
 
 
 def _kept(url: str, options: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stepwell.blocks.datasets.output_registration import register_output
 from stepwell.blocks.datastores.delivery import deliver
-from stepwell.blocks.remote.transient import is_transient
+from stepwell.blocks.remote.storage_drivers.transient import is_transient
 from stepwell.blocks.system.files import remove
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.datastore import Datastore

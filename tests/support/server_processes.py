@@ -8,11 +8,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+from forked import Forked
 from savings import start_from_first_server
 from waiting import PATIENCE
 
 HEAD = f"server.process._SECONDS_TO_START = {PATIENCE}\n"
 STATUS = "import dataclasses, json; print(json.dumps(dataclasses.asdict(server.status()), default=str))"
+
+AS_IF_NEW = f"""
+import contextlib, io, json, os
+from prefect.context import refresh_global_settings_context
+from stepwell.blocks.server import connection as server
+code, folder, variables = args
+os.environ.clear()
+os.environ.update(json.loads(variables))
+os.chdir(folder)
+refresh_global_settings_context()  # as if it had been imported with these variables
+{HEAD}
+with contextlib.redirect_stdout(io.StringIO()) as said:
+    exec(code)
+tell(said.getvalue())"""
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
@@ -38,8 +53,17 @@ def python(code: str, folder: Path, **more: str) -> str:
     return out.strip()
 
 
+def with_prefect(code: str, folder: Path, **more: str) -> str:
+    """Run the code in a process that has imported Prefect before, with these variables, and return its output."""
+    process = Forked(AS_IF_NEW, code, str(folder), json.dumps(environment(folder, **more)))
+    try:
+        return str(process.hear()).strip()
+    finally:
+        process.join()
+
+
 def status(folder: Path) -> dict[str, object]:
-    found: dict[str, object] = json.loads(python(STATUS, folder))
+    found: dict[str, object] = json.loads(with_prefect(STATUS, folder))
     return found
 
 

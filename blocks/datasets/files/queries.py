@@ -12,7 +12,7 @@ from urllib.parse import quote
 from stepwell.blocks.datasets.files.answers import table_of
 from stepwell.blocks.datasets.files.made_files import kept_table
 from stepwell.blocks.datasets.files.statements import check_query
-from stepwell.blocks.remote.transient import patiently
+from stepwell.blocks.remote.storage_drivers.transient import patiently
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.datastore import Datastore
 from stepwell.errors import DatasetExecutionError, UserErrorException

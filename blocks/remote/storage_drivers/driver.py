@@ -21,8 +21,19 @@ Versions = Literal["times", "tags", "unique tags"]
 """What a listing tells versions of a file apart by: times, which may stay the same; a tag that is another one whenever the file
 holds other bytes; a tag that is never given twice."""
 
-Opened = Callable[[], tuple[Any, str]]
-"""Opens the fsspec file system anew, and says where on it the objects stand."""
+
+@dataclass(frozen=True)
+class Opened:
+    """What opens the fsspec file system anew, and says where on it the objects stand."""
+
+    make: Callable[[], tuple[Any, str]]
+    url: str
+    server: str
+    """Digest of the server and of how one signs in: file systems for which it is equal do for one another."""
+
+    def __call__(self) -> tuple[Any, str]:
+        """Open it."""
+        return self.make()
 
 
 class Entry(NamedTuple):

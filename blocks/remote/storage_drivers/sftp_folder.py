@@ -1,4 +1,4 @@
-"""Objects as files of a folder that SFTP reaches, by the connection that fsspec opens."""
+"""Objects as files of a folder that SFTP reaches, by the connections that fsspec opens."""
 
 from __future__ import annotations
 
@@ -6,36 +6,58 @@ import os
 import posixpath
 import stat as modes
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import wraps
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
+from stepwell.blocks.remote.storage_drivers.connections import Connections
 from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, Versions
 
 _DRAFT = ".draft-"
 _PART = 1 << 20
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _connected(
+    operation: Callable[Concatenate[SftpFolder, _P], _T],
+) -> Callable[Concatenate[SftpFolder, _P], _T]:
+    """Let an operation have a connection of its own, the same for all that it asks."""
+
+    @wraps(operation)
+    def call(self: SftpFolder, /, *arguments: _P.args, **more: _P.kwargs) -> _T:
+        with self._connections.lent() as filesystem:
+            filesystem.ftp.get_channel().settimeout(self._timeout)
+            self._lent.ftp = filesystem.ftp
+            return operation(self, *arguments, **more)
+
+    return call
+
 
 class SftpFolder(Driver):
-    """A folder behind SFTP; each thread has a connection of its own."""
+    """A folder behind SFTP. A connection takes one operation at a time."""
 
     schemes: ClassVar[Mapping[str, Versions]] = {"sftp": "times", "ssh": "times"}
     most: ClassVar[Guarantee] = "create"
     for_all_threads: ClassVar[bool] = False
 
     def __init__(self, opened: Opened, traffic: Traffic, timeout: float) -> None:
-        self._opened = opened
+        self._connections = Connections(opened.server, lambda: opened()[0], _is_active, _close)
         self._traffic = traffic
         self._timeout = timeout
-        self._threads = threading.local()
-        self._root = self._connection()[1].rstrip("/")
+        self._lent = threading.local()
+        with self._connections.lent() as filesystem:
+            self._root = str(filesystem._strip_protocol(opened.url)).rstrip("/")  # noqa: SLF001  (as fsspec's own functions do)
 
     @staticmethod
     def options(options: dict[str, Any], timeout: float) -> dict[str, Any]:
         """Return the options of the file system, with bounded waiting unless they bound it."""
         return {"timeout": min(timeout, 5), "banner_timeout": timeout, "auth_timeout": timeout, **options}
 
+    @_connected
     def get(self, name: str) -> bytes | None:
         """Return what the object holds, None if there is none."""
         try:
@@ -47,6 +69,7 @@ class SftpFolder(Driver):
         self._traffic.count(received=len(data))
         return data
 
+    @_connected
     def get_to(self, name: str, path: Path) -> bool:
         """Write what the object holds to a local file; return whether there is one."""
         try:
@@ -56,6 +79,7 @@ class SftpFolder(Driver):
         self._traffic.count(received=path.stat().st_size)
         return True
 
+    @_connected
     def put(self, name: str, data: bytes | Path) -> None:
         """Write the object; no part of it is ever seen."""
         path = self._path(name)
@@ -68,6 +92,7 @@ class SftpFolder(Driver):
                 self._ask().remove(draft)
             raise
 
+    @_connected
     def create(self, name: str, data: bytes) -> bool:
         """Write the object if there is none; a reader may find a part of it, since servers differ in what a rename does."""
         path = self._path(name)
@@ -89,6 +114,7 @@ class SftpFolder(Driver):
         """Raise NotImplementedError: SFTP compares and swaps nothing."""
         raise NotImplementedError
 
+    @_connected
     def stat(self, name: str) -> Entry | None:
         """Return the object as it is now."""
         status = self._status(self._path(name))
@@ -98,12 +124,14 @@ class SftpFolder(Driver):
         """Yield the objects whose names begin so, by name."""
         yield from self._below(prefix.rpartition("/")[0], prefix)
 
+    @_connected
     def delete(self, names: Sequence[str]) -> None:
         """Remove the objects."""
         for name in names:
             with suppress(FileNotFoundError):
                 self._ask().remove(self._path(name))
 
+    @_connected
     def remove_drafts(self, before: float, *, dry_run: bool) -> int:
         """Remove drafts of files and of folders that writers left since before that time, and return how many there were."""
         return self._remove_drafts(self._root, before, dry_run)
@@ -125,6 +153,7 @@ class SftpFolder(Driver):
                     count += 1
         return count
 
+    @_connected
     def now(self) -> float:
         """Return the time that the server gives a new file."""
         draft = f"{self._root}/{_DRAFT}{os.urandom(8).hex()}"
@@ -134,28 +163,17 @@ class SftpFolder(Driver):
         return float(status.st_mtime)
 
     def reconnect(self) -> None:
-        """Open a new connection for this thread."""
-        known = self._threads.__dict__.pop("opened", None)
-        if known:
-            with suppress(Exception):
-                known[0].client.close()
+        """Open new connections for what comes next."""
+        self._connections.close_kept()
 
     # ----------------------------------------------------------------------------------------------------------------
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _connection(self) -> tuple[Any, str]:
-        known = self._threads.__dict__.get("opened")
-        if known is None:
-            filesystem, root = self._opened()
-            filesystem.ftp.get_channel().settimeout(self._timeout)
-            known = self._threads.opened = (filesystem, root)
-        return known
-
     def _ask(self) -> Any:
         self._traffic.count(1)
-        return self._connection()[0].ftp
+        return self._lent.ftp
 
     def _status(self, path: str) -> Any:
         try:
@@ -212,11 +230,15 @@ class SftpFolder(Driver):
             if self._status(folder) is None:
                 raise
 
+    @_connected
+    def _listed(self, folder: str) -> Sequence[Any]:
+        with suppress(FileNotFoundError):
+            found: Sequence[Any] = self._ask().listdir_attr(self._path(folder).rstrip("/"))
+            return found
+        return ()
+
     def _below(self, folder: str, prefix: str) -> Iterator[Entry]:
-        try:
-            found = self._ask().listdir_attr(self._path(folder).rstrip("/"))
-        except FileNotFoundError:
-            return
+        found = self._listed(folder)
         children = [(status.filename + ("/" if modes.S_ISDIR(status.st_mode) else ""), status) for status in found]
         for shown, status in sorted(children, key=lambda known: known[0]):
             name = f"{folder}/{shown}" if folder else shown
@@ -231,3 +253,13 @@ class SftpFolder(Driver):
 
 def _entry(name: str, status: Any) -> Entry:
     return Entry(name, status.st_size, f"{status.st_mtime:x}-{status.st_size:x}", float(status.st_mtime))
+
+
+def _is_active(filesystem: Any) -> bool:
+    transport = filesystem.client.get_transport()
+    return transport is not None and transport.is_active()
+
+
+def _close(filesystem: Any) -> None:
+    with suppress(Exception):
+        filesystem.client.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from stepwell.blocks.remote.transient import is_transient
+from stepwell.blocks.remote.storage_drivers.transient import is_transient
 from stepwell.blocks.store.sharing import SharingReport
 from stepwell.errors import DatastoreException, ServerException, StepwellError
 

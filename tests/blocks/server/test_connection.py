@@ -10,13 +10,13 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from server_processes import HEAD, begin, environment, python, servers, status
+from server_processes import HEAD, begin, environment, python, servers, status, with_prefect
 from waiting import PATIENCE
 
 from stepwell.blocks.system.home import home, signing_key
@@ -51,18 +51,27 @@ def test_two_processes_at_once_start_one_server_that_survives_them(folder: Path)
     assert now["database"] == str(folder / "home" / "server" / "prefect.db") and Path(str(now["database"])).exists()
 
 
+WHENEVER = (
+    (python, "server.ensure_server(); import prefect"),
+    (with_prefect, "server.ensure_server()"),
+    (
+        with_prefect,
+        "import prefect.settings as s; s.temporary_settings({s.PREFECT_LOGGING_LEVEL: 'INFO'}).__enter__()"
+        "; server.ensure_server()",
+    ),
+)
+"""Prefect imported after, before, and with settings in force: what runs the code in a process, and the code."""
+
+
 def test_url_is_in_force_whenever_prefect_was_imported(folder: Path) -> None:
     url = status(folder)["url"]
-    after = "server.ensure_server(); import prefect"
-    before = "import prefect; server.ensure_server()"
-    within = "import prefect.settings as s; s.temporary_settings({s.PREFECT_LOGGING_LEVEL: 'INFO'}).__enter__()"
     show = """
 import os
 from prefect.client.orchestration import get_client
 client = get_client(sync_client=True)
 print(str(client.api_url).rstrip('/'), os.environ['PREFECT_API_URL'], os.environ['DO_NOT_TRACK'], client.server_type)"""
-    for code in (after, before, f"{within}; server.ensure_server()"):
-        assert python(code + show, folder) == f"{url} {url} 1 ServerType.SERVER"
+    for runs, code in WHENEVER:
+        assert runs(code + show, folder) == f"{url} {url} 1 ServerType.SERVER"
 
 
 def test_status_and_second_ensure_are_quick_and_need_no_prefect(folder: Path) -> None:
@@ -87,7 +96,7 @@ flow = prefect.flow(beating, name='empty')
 with server.client_settings():
     within = flow()
 print(within, flow())"""
-    assert python(code, folder) == "0 1"
+    assert with_prefect(code, folder) == "0 1"
 
 
 def test_child_of_a_process_with_a_server_may_start_it_again_after_a_kill(folder: Path) -> None:
@@ -172,17 +181,15 @@ print(os.environ.get('PREFECT_API_AUTH_STRING'), secret and secret.get_secret_va
 
 def test_password_is_in_force_whenever_prefect_was_imported(folder: Path) -> None:
     password = f"stepwell:{(folder / 'home' / 'server' / 'password').read_text().strip()}"
-    within = "import prefect.settings as s; s.temporary_settings({s.PREFECT_LOGGING_LEVEL: 'INFO'}).__enter__()"
-    for code in ("server.ensure_server(); import prefect", "import prefect; server.ensure_server()",
-                 f"{within}; server.ensure_server()"):  # fmt: skip
+    for runs, code in WHENEVER:
         for mine in ({}, {"PREFECT_API_AUTH_STRING": "me:secret"}):
-            assert python(code + SHOW_AUTH, folder, **mine) == f"{password} {password}"
+            assert runs(code + SHOW_AUTH, folder, **mine) == f"{password} {password}"
 
 
 def test_own_server_named_by_the_user_without_a_password_is_still_known(folder: Path) -> None:
     url = str(status(folder)["url"])
     code = "from stepwell.blocks.server.documents import client\nwith client() as api: api.api_version()\n"
-    said = python(
+    said = with_prefect(
         f"{code}print(server.status().managed, server.variables()['PREFECT_API_URL'])", folder, PREFECT_API_URL=url
     )
     assert said == f"True {url}"
@@ -316,22 +323,20 @@ def test_open_server_of_the_user_is_warned_of_once(tmp_path: Path, responses: tu
         assert said.count("asks for no password") == said.count("PREFECT_SERVER_API_AUTH_STRING") == times
 
 
-@pytest.mark.parametrize("first", ["", "import prefect; "])
+@pytest.mark.parametrize("runs", [python, with_prefect])
 def test_password_of_the_own_server_is_kept_from_another_one(
-    folder: Path, responses: tuple[dict[str, bytes], str], first: str
+    folder: Path, responses: tuple[dict[str, bytes], str], runs: Callable[..., str]
 ) -> None:
     bodies, address = responses
     bodies |= {"/api/health": b"true", "/api/admin/version": b""}
-    code = (
-        f"{first}server.ensure_server()\nimport os, subprocess, sys\nos.environ['PREFECT_API_URL'] = '{address}/api'\n"
-    )
+    code = f"server.ensure_server()\nimport os, subprocess, sys\nos.environ['PREFECT_API_URL'] = '{address}/api'\n"
     there = "from stepwell.blocks.server import connection as server\nprint(server.ensure_server())" + SHOW_AUTH
     child = f"print(subprocess.check_output([sys.executable, '-c', {there!r}], text=True))"
     for here in (there, child):
-        assert python(code + here, folder).split() == [f"{address}/api", "None", "None"]
+        assert runs(code + here, folder).split() == [f"{address}/api", "None", "None"]
     users = f"os.environ['PREFECT_API_AUTH_STRING'] = 'me:secret'\n"
     for here in (there, child):
-        assert python(code + users + here, folder).split() == [f"{address}/api", "me:secret", "me:secret"]
+        assert runs(code + users + here, folder).split() == [f"{address}/api", "me:secret", "me:secret"]
 
 
 # Home ---------------------------------------------------------------------------------------------------------------

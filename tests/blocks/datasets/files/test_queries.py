@@ -8,7 +8,7 @@ import pytest
 
 from stepwell import DataPath, Dataset, Datastore, DataType
 from stepwell.blocks.datasets.files import queries
-from stepwell.blocks.remote import transient
+from stepwell.blocks.remote.storage_drivers import transient
 from stepwell.errors import DatasetValidationError, DatastoreException, UserErrorException
 
 

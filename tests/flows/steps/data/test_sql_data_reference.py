@@ -17,7 +17,7 @@ from stepwell import (
     StoredProcedureParameter,
     StoredProcedureParameterType,
 )
-from stepwell.blocks.remote import transient
+from stepwell.blocks.remote.storage_drivers import transient
 from stepwell.errors import DatastoreException, UserErrorException
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from stepwell.blocks.remote import transient
+from stepwell.blocks.remote.storage_drivers import transient
 from stepwell.blocks.datastores.remote_files import RemoteFiles
-from stepwell.blocks.remote.transient import is_transient, patiently
+from stepwell.blocks.remote.storage_drivers.transient import is_transient, patiently
 from stepwell.errors import DatastoreException
 
 
