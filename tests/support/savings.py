@@ -87,7 +87,6 @@ _registered: dict[tuple[type, str], tuple[Any, Any]] = {}
 @contextmanager
 def own_workspace(server: str, letter: str) -> Iterator[Any]:
     """Provide a new workspace, which no command on all workspaces of the server visits after the block."""
-    _send_events_to(server)
     rows = DocumentRows.of(server)
     workspace = _new_workspace(letter, rows)
     if rows is None:  # the first one of a server is made as users make theirs
@@ -99,18 +98,6 @@ def own_workspace(server: str, letter: str) -> Iterator[Any]:
         with suppress(httpx.HTTPError, sqlite3.Error):  # the server may have ended
             rows.remove(workspace._block)
             rows.tell()
-
-
-def _send_events_to(server: str) -> None:
-    """Have Prefect make the service that sends events anew if it was made for another server: it keeps its address for good."""
-    from prefect.events.worker import EventsWorker
-
-    for service in list(EventsWorker._instances.values()):
-        if (
-            isinstance(service, EventsWorker)
-            and getattr(getattr(service, "_client", None), "_api_url", server) != server
-        ):
-            service._remove_instance()
 
 
 def _new_workspace(letter: str, rows: DocumentRows | None) -> Any:
