@@ -178,6 +178,12 @@ def shared_workspace(server: str) -> Iterator[Workspace]:
         yield workspace
 
 
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory: pytest.TempPathFactory, shared_workspace: Workspace) -> Project:
+    """Give a project of the module's, for runs that several tests read."""
+    return Project(tmp_path_factory.mktemp("project"), shared_workspace)
+
+
 @pytest.fixture
 def project(tmp_path: Path, workspace: Workspace) -> Project:
     """Give a project in a workspace of its own."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import resource
 import signal
@@ -73,9 +72,8 @@ def start_one(name: str, program: str) -> None:
         os.mkdir(folder, 0o700)
     lock = os.open(os.path.join(folder, f"{name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return
+        if identity.is_held(lock):
+            return
     finally:
         os.close(lock)
     import subprocess

@@ -36,6 +36,18 @@ def opened_folder() -> int:
     raise PermissionError("the folder of runners is open to others")
 
 
+def is_held(lock: int) -> bool:
+    """Return whether a runner has the lock of the open file; others may look at the same time."""
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    return False
+
+
 def reason_against() -> str:
     """Return why no resident runner may run a command here, in words; '' if one may."""
     if os.environ.get(SWITCH, "1") == "0":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import time
@@ -25,7 +24,7 @@ def pids() -> list[int]:
             with suppress(OSError, ValueError):
                 lock = os.open(name, os.O_RDWR | os.O_CLOEXEC, dir_fd=folder)
                 try:
-                    if _is_held(lock):
+                    if identity.is_held(lock):
                         found.append(int(os.pread(lock, 20, 0)))
                 finally:
                     os.close(lock)
@@ -48,19 +47,14 @@ def stop() -> int:
 
     The runner of this command itself is not waited for: it waits for this command.
     """
-    running = pids()
-    for pid in running:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGTERM)
+    told: set[int] = set()
     deadline = time.monotonic() + _SECONDS_TO_END
-    while set(pids()) - {os.getppid()} and time.monotonic() < deadline:
+    while True:
+        running = set(pids())
+        for pid in running - told:  # one that has just begun may have come to stand for another
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGTERM)
+        told |= running
+        if not running - {os.getppid()} or time.monotonic() > deadline:
+            return len(told)
         time.sleep(0.02)
-    return len(running)
-
-
-def _is_held(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    return False

@@ -26,6 +26,7 @@ from stepwell.deployments.resident.messages import Incoming, refuse_others, send
 _SECONDS_IDLE = 3600.0
 _SECONDS_BETWEEN_LOOKS = 30.0
 _SECONDS_TO_ASK = 5.0
+_SECONDS_OF_A_LOOK = 0.001
 _LEAST_FILES = 5
 Command = Callable[[Callable[[], None]], None]
 """Makes a fork the command that was asked for, which the function runs."""
@@ -34,7 +35,8 @@ Command = Callable[[Callable[[], None]], None]
 class Runner:
     """The runner of one name: its socket, and the processes that run commands, each with the connection of its caller."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, lock: int) -> None:
+        self._lock = lock
         self._path = os.path.join(identity.folder(), name)
         self._listener = socket.socket(socket.AF_UNIX)
         self._selector = selectors.DefaultSelector()
@@ -197,6 +199,8 @@ class Runner:
         with suppress(KeyError, ValueError):
             self._selector.unregister(self._listener)
         self._listener.close()
+        if not self._callers:  # the caller that is refused may start the next one at once
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
 
 class _Asking(NamedTuple):
@@ -234,6 +238,19 @@ def _is_alone() -> bool:
     return threading.active_count() == 1 and len(os.listdir("/proc/self/task")) == 1
 
 
+def _taken(lock: int) -> bool:
+    """Take the lock, and return whether no runner had it; who only looks whether one has it shares it for a moment."""
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if identity.is_held(lock):
+                return False
+            time.sleep(_SECONDS_OF_A_LOOK)
+        else:
+            return True
+
+
 def main(name: str, prepare: Callable[[], None]) -> Command | None:
     """Be the runner of that name, unless there is one; return what makes a fork the command that was asked for.
 
@@ -242,15 +259,13 @@ def main(name: str, prepare: Callable[[], None]) -> Command | None:
     folder = identity.opened_folder()
     lock = os.open(f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600, dir_fd=folder)
     os.close(folder)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _taken(lock):
         return None
     os.truncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())
     prepare()
     if not _is_alone():
         return None
-    command = Runner(name).serve()
+    command = Runner(name, lock).serve()
     os.close(lock)  # of a fork: its own copy
     return command

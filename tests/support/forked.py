@@ -8,14 +8,15 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import current_process, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import DupFd
 from types import SimpleNamespace
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import pytest
 from waiting import PATIENCE
@@ -75,6 +76,66 @@ def _run(connection: Connection, variables: dict[str, str], folder: str, code: s
         connection.send(_Failure(traceback.format_exc()))
 
 
+# Programs -----------------------------------------------------------------------------------------------------------------
+
+
+def program(code: str) -> subprocess.CompletedProcess[str]:
+    """Run a program as `python -c` does, and return its exit code and what it printed."""
+    with open(os.devnull) as nothing, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        files = [DupFd(file.fileno()) for file in (nothing, output, errors)]
+        process = _CONTEXT.Process(target=_interpret, args=(code, files, os.getcwd(), dict(os.environ)))
+        process.start()
+        process.join(PATIENCE)
+        assert process.exitcode is not None, "it did not end"
+        for file in (output, errors):
+            file.seek(0)
+        return subprocess.CompletedProcess(code, process.exitcode, output.read().decode(), errors.read().decode())
+
+
+def _interpret(code: str, files: Sequence[Any], folder: str, variables: dict[str, str]) -> None:
+    _take_over(files, folder, variables)
+    sys.argv[:] = ["-c"]
+    _to_the_end(lambda: exec(code, {"__name__": "__main__"}))
+
+
+def _take_over(files: Sequence[Any], folder: str, variables: dict[str, str]) -> None:
+    """Have these standard streams, this folder and these variables."""
+    current_process()._config["daemon"] = False  # or it could start none
+    os.setsid()
+    os.chdir(folder)
+    for number, theirs in enumerate(one.detach() for one in files):
+        os.dup2(theirs, number)
+        os.close(theirs)
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.stdin, sys.stdout, sys.stderr = (
+        open(0, closefd=False),
+        open(1, "w", closefd=False),
+        open(2, "w", 1, closefd=False),
+    )
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
+
+
+def _to_the_end(main: Callable[[], None]) -> NoReturn:
+    """Call it, and end as Python does after a program."""
+    code: Any = 0
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        sys.last_type, sys.last_value, sys.last_traceback = sys.exc_info()
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        code = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
 # Submitted runs -----------------------------------------------------------------------------------------------------------
 
 
@@ -83,7 +144,8 @@ class ForkedRun:
 
     def __init__(self, command: Sequence[str], *, stdout: IO[bytes], cwd: Any, env: dict[str, str], **_: Any) -> None:
         hear, say = os.pipe()
-        task = (command[3:], DupFd(hear), DupFd(stdout.fileno()), os.fspath(cwd), env)
+        files = (DupFd(hear), DupFd(stdout.fileno()), DupFd(stdout.fileno()))
+        task = (command[3:], files, os.fspath(cwd), env)
         self._process = _CONTEXT.Process(target=_execute, args=task, daemon=True)  # ended, not waited for, at our end
         self._process.start()
         os.close(hear)
@@ -104,38 +166,10 @@ def submitted_runs_are_forked() -> Iterator[None]:
         yield
 
 
-def _execute(words: Sequence[str], stdin: Any, output: Any, folder: str, variables: dict[str, str]) -> None:
+def _execute(words: Sequence[str], files: Sequence[Any], folder: str, variables: dict[str, str]) -> None:
     """Be the process of the run."""
-    current_process()._config["daemon"] = False  # or it could start none
-    os.setsid()
-    os.chdir(folder)
-    for theirs, number in ((stdin.detach(), 0), (output.detach(), 1)):
-        os.dup2(theirs, number)
-        os.close(theirs)
-    os.dup2(1, 2)
-    os.environ.clear()
-    os.environ.update(variables)
-    sys.stdin, sys.stdout, sys.stderr = (
-        open(0, closefd=False),
-        open(1, "w", closefd=False),
-        open(2, "w", 1, closefd=False),
-    )
-    from prefect.context import refresh_global_settings_context
-
+    _take_over(files, folder, variables)
     from stepwell.flows.runs import detached
 
-    refresh_global_settings_context()
     sys.argv[:] = ["detached", *words]
-    code: Any = 0
-    try:
-        detached.main()
-    except SystemExit as end:
-        code = end.code
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    _to_the_end(detached.main)

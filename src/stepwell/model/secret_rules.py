@@ -7,7 +7,7 @@ beginning, as their makers document them. A secret that neither sounds nor looks
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 
 MASK = "***"
 
@@ -79,6 +79,9 @@ _SHAPES = tuple(
         ("AccountKey= SharedAccessKey=", r"(?<=AccountKey=)[\w+/]{20,}={0,2}|(?<=SharedAccessKey=)[\w+/]{20,}={0,2}"),
     )
 )
+_MARKS = "_-./:="
+"""What most beginnings hold: each is looked for once in a text, before the beginnings are."""
+
 _SHAPES_WITH_SPACES = (
     (
         ("PRIVATE KEY-----", "PRIVATE KEY BLOCK-----"),
@@ -123,7 +126,8 @@ def _remembered(text: str) -> str:
 
 def _mask_shapes(text: str) -> str:
     long_words = " ".join([word for word in text.split() if len(word) >= _SHORTEST_TOKEN])  # most text has few
-    for beginnings, pattern in _SHAPES if long_words else ():
+    marks = "".join([mark for mark in _MARKS if mark in long_words])
+    for beginnings, pattern in _shapes_with(marks) if long_words else ():
         if any(beginning in long_words for beginning in beginnings):
             text = pattern.sub(MASK, text)
     for beginnings, pattern in _SHAPES_WITH_SPACES:
@@ -132,6 +136,14 @@ def _mask_shapes(text: str) -> str:
     if "=" in text and ("?" in text or "&" in text):
         text = _QUERY.sub(_masked_part, text)
     return text
+
+
+@cache
+def _shapes_with(marks: str) -> tuple[tuple[tuple[str, ...], re.Pattern[str]], ...]:
+    """Return the shapes that a text may hold which has only these of the marks, each with the beginnings that it may have."""
+    missing = set(_MARKS) - set(marks)
+    possible = [(tuple(one for one in beginnings if missing.isdisjoint(one)), shape) for beginnings, shape in _SHAPES]
+    return tuple((beginnings, shape) for beginnings, shape in possible if beginnings)
 
 
 def _masked_part(found: re.Match[str]) -> str:

@@ -141,5 +141,5 @@ def test_an_unknown_target_is_told_before_anything_runs(project, stepwell, comma
 
 @pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="needs Dask")
 def test_a_pipeline_runs_on_dask_by_command(project, stepwell):
-    done = stepwell("run", "pipeline.py", "--compute", "dask", "--json")
+    done = stepwell.here("run", "pipeline.py", "--compute", "dask", "--json")
     assert [step["happened"] for step in json.loads(done.stdout)["steps"]] == ["ran"], done.stderr

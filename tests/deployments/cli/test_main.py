@@ -124,7 +124,7 @@ def test_a_run_is_repeated_exactly(project, shell):
     assert project.executions == {"prepare.py": 2, "train.py": 2}
     for path in (project.workspace.store.root / "records").glob("*/*"):
         path.unlink()
-    done = shell("rerun", run, "--exact", "--json")
+    done = shell.here("rerun", run, "--exact", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["steps"][1] == {
         "step": "train.py", "same": False, "differs": [], "not_repeated": ["the record of its result was removed"]
@@ -139,7 +139,7 @@ def test_steps_are_checked_by_running_them_twice(project, shell):
     (project.folder / "train.py").write_text("raise SystemExit('a step of the run, not a pipeline')")
     shell.good("run", "pipeline.py", "-p", "rate=3")
     run = json.loads(shell.good("runs", "--workspace", shell.workspace, "--json"))[0]["id"]
-    done = shell("check", "train.py", "--twice", "--run", run)
+    done = shell.here("check", "train.py", "--twice", "--run", run)
     assert done.returncode == 1, done.stderr
     assert "Step train.py of run pipeline#1" in done.stderr
     assert done.stdout.startswith("train.py  DIFFERS\n    output 'model', the file: line 2: '")
@@ -150,7 +150,7 @@ def test_steps_are_checked_by_running_them_twice(project, shell):
 
 def test_a_failed_step_fails_the_command_and_shows_why(project, shell):
     project.script("train.py", "raise ValueError('too steep')")
-    done = shell("run", "pipeline.py")
+    done = shell.here("run", "pipeline.py")
     assert done.returncode == 1
     assert "ValueError: too steep" in done.stdout and "failed with exit code 1" in done.stdout
     assert "Failed: 1 ran, 1 failed" in done.stdout

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import uuid
+from functools import partial
 
 import prefect_api
 import pytest
@@ -25,12 +26,13 @@ from stepwell.flows.publishing.removal import remove_workspace
 
 @pytest.fixture
 def command(project):
-    """Runs a command of the project's workspace in this process, and returns its result."""
+    """Runs a command of the project's workspace, or of another or all."""
+    return lambda *words, workspace=project.workspace.name: invoke(*words, workspace=workspace)
 
-    def invoke(*words: str, workspace: str = project.workspace.name):
-        return CliRunner().invoke(app, [*words, *(["-w", workspace] if workspace else [])])
 
-    return invoke
+def invoke(*words: str, workspace: str):
+    """Run a command in this process, and return its result."""
+    return CliRunner().invoke(app, [*words, *(["-w", workspace] if workspace else [])])
 
 
 DAMAGED = {
@@ -48,18 +50,33 @@ DAMAGED = {
 }
 
 
+@pytest.fixture(scope="module")
+def two_runs(shared_project):
+    pipeline = shared_project.pipeline(shared_project.step("a.py", ""))
+    return shared_project.run(pipeline), shared_project.run(pipeline)
+
+
+@pytest.fixture
+def damaged(shared_workspace, two_runs):
+    """The folder of a run, whose files are again as they were after the test."""
+    folder = shared_workspace.store.run_folder(two_runs[0].run_id)
+    kept = {name: (folder / name).read_bytes() for name in DAMAGED}
+    yield folder
+    for name, content in kept.items():
+        (folder / name).write_bytes(content)
+
+
 @pytest.mark.parametrize(("name", "content"), [(name, text) for name, texts in DAMAGED.items() for text in texts])
-def test_a_damaged_run_costs_no_more_than_its_own_line(name, content, project, command):
-    pipeline = project.pipeline(project.step("a.py", ""))
-    damaged, whole = project.run(pipeline), project.run(pipeline)
-    (project.workspace.store.run_folder(damaged.run_id) / name).write_bytes(content)
+def test_a_damaged_run_costs_no_more_than_its_own_line(name, content, damaged, two_runs, shared_workspace):
+    command, (broken, whole) = partial(invoke, workspace=shared_workspace.name), two_runs
+    (damaged / name).write_bytes(content)
     listed = command("runs")
     assert listed.exit_code == 0, listed.output
     assert whole.run_id[:8] in listed.stdout
     assert "\x1b" not in listed.stdout
     assert command("runs", "--json").exit_code == 0
     assert command("show", whole.run_id).exit_code == 0
-    shown = command("show", damaged.run_id)
+    shown = command("show", broken.run_id)
     assert shown.exit_code == 0, shown.output
 
 
@@ -200,12 +217,11 @@ def test_trials_of_searches_are_listed_when_asked_for(project, command):
         {"hyperparameters": {"x": {}}, "number": 1, "goal": 3},
     ],
 )
-def test_a_damaged_trial_is_no_trial(project, command, trial):
-    summary = project.run(project.pipeline(project.step("a.py", "")))
-    folder = RunFolder(project.workspace.store.run_folder(summary.run_id))
+def test_a_damaged_trial_is_no_trial(damaged, two_runs, shared_workspace, trial):
+    folder, run_id = RunFolder(damaged), two_runs[0].run_id
     folder.describe({"trial": trial})
-    folder.append({"step": "a.py", "trial": summary.run_id})
-    shown = command("show", summary.run_id)
+    folder.append({"step": "a.py", "trial": run_id})
+    shown = invoke("show", run_id, workspace=shared_workspace.name)
     assert shown.exit_code == 0, shown.output
     assert ("Trials of a.py" in shown.stdout) == ("goal" in trial)
 

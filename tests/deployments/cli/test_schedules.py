@@ -16,6 +16,16 @@ from stepwell.errors import UserErrorException
 
 @pytest.fixture
 def schedule(project):
+    return schedule_of(project)
+
+
+@pytest.fixture(scope="module")
+def shared_schedule(shared_project):
+    return schedule_of(shared_project)
+
+
+def schedule_of(project):
+    """Return what runs `stepwell schedule` in the project's workspace; it knows a published pipeline."""
     published = every_kind(project).publish()
 
     def call(*words):
@@ -69,9 +79,9 @@ def test_the_last_run_is_listed(server, project, schedule):
      (("--cron", "0 6 * * *", "--at", "7:00"), "go with --every only"), (("--cron", "0 99 * * *"), "no line of cron"),
      (("--every", "day", "--datastore", "x"), "not both")],
 )  # fmt: skip
-def test_what_contradicts_itself_is_refused_in_the_words_of_the_command_line(schedule, words, said):
+def test_what_contradicts_itself_is_refused_in_the_words_of_the_command_line(shared_schedule, words, said):
     with pytest.raises(UserErrorException) as caught:
-        schedule("create", schedule.published.id, *words)
+        shared_schedule("create", shared_schedule.published.id, *words)
     assert said in caught.value.title and "=" not in caught.value.hint
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from uuid import UUID
 
 import pytest
+from forked import program
 from typer.testing import CliRunner
 
 from stepwell import Experiment, Model, PipelineRun, Run, Workspace
@@ -121,7 +120,8 @@ def test_a_run_ends_with_its_process(workspace, end, status):
         f"run = Experiment(Workspace.get({workspace.name!r}), 'process').start_logging()\n"
         f"run.log('x', 1)\nprint(run.id, flush=True)\n{end}\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = program(code)
+    assert (done.returncode == 1) == ("boom" in done.stderr) == ("boom" in end)
     run = workspace.get_run(done.stdout.split()[-1])
     assert run.get_status() == status and run.get_metrics() == {"x": 1}
     if "boom" in end:

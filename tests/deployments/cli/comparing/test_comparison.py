@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
@@ -25,19 +26,36 @@ BODY = """
 """
 
 
-@pytest.fixture
-def command(project):
-    def invoke(*words):
-        done = CliRunner().invoke(app, [*words, "-w", project.workspace.name])
-        if isinstance(done.exception, Exception):
-            raise done.exception
-        return done.stdout
-
-    return invoke
+def invoke(workspace, *words):
+    done = CliRunner().invoke(app, [*words, "-w", workspace.name])
+    if isinstance(done.exception, Exception):
+        raise done.exception
+    return done.stdout
 
 
 @pytest.fixture
-def two_runs(project):
+def command(shared_workspace):
+    """Runs a command on the runs that the tests of this module share, and returns what it printed."""
+    return partial(invoke, shared_workspace)
+
+
+@pytest.fixture
+def own_command(workspace):
+    return partial(invoke, workspace)
+
+
+@pytest.fixture(scope="module")
+def two_runs(shared_project):
+    return made(shared_project)
+
+
+@pytest.fixture
+def own_runs(project):
+    """Two runs that the test may change."""
+    return made(project)
+
+
+def made(project):
     rate = PipelineParameter("rate", 2)
     model = PipelineData("model")
     project.write("notes.txt", "one\ntwo\nthree\n")
@@ -64,11 +82,11 @@ def test_diff_tells_parameters_source_metrics_and_outputs_and_nothing_of_steps_t
     assert [step["name"] for step in told["steps"]] == ["train.py"] and told["same"] is False
 
 
-def test_a_run_does_not_differ_from_itself_or_from_one_that_reused_it(project, two_runs, command):
+def test_a_run_does_not_differ_from_itself_or_from_one_that_reused_it(two_runs, command):
     assert "Nothing differs" in command("diff", "#2", "#2")
 
 
-def test_diff_tells_inputs_that_changed_steps_that_failed_and_steps_of_one_run(project, command):
+def test_diff_tells_inputs_that_changed_steps_that_failed_and_steps_of_one_run(project, own_command):
     rate, data = PipelineParameter("rate", 1), PipelineData("data")
     load = project.step("load.py", "open(args[0], 'w').write(args[1])", arguments=[data, rate], outputs=[data])
     use = project.step("use.py", "", arguments=[data], inputs=[data])
@@ -78,7 +96,7 @@ def test_diff_tells_inputs_that_changed_steps_that_failed_and_steps_of_one_run(p
     more = project.step("more.py", "")
     odd.run_after(more)
     second = project.run(project.pipeline(load, use, odd, more, name="odd"), rate=2)
-    told = json.loads(command("diff", first.run_id, second.run_id, "--json"))
+    told = json.loads(own_command("diff", first.run_id, second.run_id, "--json"))
     steps = {step["name"]: step for step in told["steps"]}
     assert steps["use.py"]["inputs"] == ["input data changed"]
     assert steps["load.py"]["outputs"] == ["data changed (1 bytes)\nline 1: '1' and '2'"]
@@ -86,11 +104,11 @@ def test_diff_tells_inputs_that_changed_steps_that_failed_and_steps_of_one_run(p
     assert steps["odd.py"]["unknown"] == ["No result is kept of odd#2, so what decided it can't be compared"]
     assert steps["more.py"]["only_in"] == "second"
     assert [file["path"] for source in told["source"] for file in source["files"]] == ["more.py"]
-    shown = command("diff", first.run_id, second.run_id)
+    shown = own_command("diff", first.run_id, second.run_id)
     assert "  done → failed" in shown and "  only the second run has it" in shown
 
 
-def test_compare_shows_runs_with_parameters_and_metrics_in_order(two_runs, command, project, tmp_path):
+def test_compare_shows_runs_with_parameters_and_metrics_in_order(two_runs, command, shared_workspace):
     lines = command("compare", "--sort", "accuracy").splitlines()
     assert lines[0].split() == ["run", "status", "seconds", "rate", "score", "accuracy", "loss"]
     assert [line.split()[0] for line in lines[1:]] == ["digits#2", "digits#1"]
@@ -101,7 +119,7 @@ def test_compare_shows_runs_with_parameters_and_metrics_in_order(two_runs, comma
         ("digits#1", "2", "4.0"),
         ("digits#2", "10", "20.0"),
     ]
-    experiment = Experiment(project.workspace, two_runs[0].facts["experiment"])
+    experiment = Experiment(shared_workspace, two_runs[0].facts["experiment"])
     from_python = experiment.compare(sort="accuracy")
     assert [(row["run"], row["params.rate"], row["metrics.loss"]) for row in from_python] == [
         ("digits#2", 10, 2.0),
@@ -123,16 +141,16 @@ def test_compare_draws_the_metrics_where_matplotlib_is(two_runs, command, tmp_pa
         command("compare", "--plot", str(tmp_path / "runs.png"))
 
 
-def test_runs_are_found_by_metric_state_time_experiment_and_tag(two_runs, command):
+def test_runs_are_found_by_metric_state_time_experiment_and_tag(own_runs, own_command):
     def found(*words):
-        return [run["name"] for run in json.loads(command("runs", "--json", *words))]
+        return [run["name"] for run in json.loads(own_command("runs", "--json", *words))]
 
     assert found("--metric", "accuracy>0.6") == ["digits#2"]
     assert found("--metric", "accuracy<0.6", "--metric", "score=4") == ["digits#1"]
     assert found("--status", "failed") == [] and found("--status", "finished") == ["digits#2", "digits#1"]
     assert found("--since", "2999-01-01") == [] and len(found("--since", "1 hour")) == 2
-    assert found("--experiment", "other") == [] and len(found("--experiment", two_runs[0].facts["experiment"])) == 2
-    assert command("tag", "#1", "kept", "reviewed=yes").splitlines() == ["kept", "reviewed=yes"]
+    assert found("--experiment", "other") == [] and len(found("--experiment", own_runs[0].facts["experiment"])) == 2
+    assert own_command("tag", "#1", "kept", "reviewed=yes").splitlines() == ["kept", "reviewed=yes"]
     assert found("--tag", "reviewed=yes") == ["digits#1"] and found("--tag", "reviewed=no") == []
     assert found("--tag", "kept") == ["digits#1"] and found("-n", "1", "--status", "finished") == ["digits#2"]
 
@@ -177,14 +195,14 @@ def test_open_prints_the_address_where_nothing_can_show_it(two_runs, command, mo
     assert page.startswith("file:") and page.endswith("/open.html")
 
 
-def test_a_deleted_run_is_gone_and_its_results_are_still_reused(project, two_runs, command):
-    command("runs", "pin", "#2")
+def test_a_deleted_run_is_gone_and_its_results_are_still_reused(project, own_runs, own_command):
+    own_command("runs", "pin", "#2")
     with pytest.raises(UserErrorException, match="is pinned"):
-        command("runs", "delete", "#1", "#2")
-    assert len(json.loads(command("runs", "--json"))) == 2
-    command("runs", "delete", "#1")
-    command("runs", "unpin", "#2")
-    command("runs", "delete", "#2")
-    assert json.loads(command("runs", "--json")) == []
+        own_command("runs", "delete", "#1", "#2")
+    assert len(json.loads(own_command("runs", "--json"))) == 2
+    own_command("runs", "delete", "#1")
+    own_command("runs", "unpin", "#2")
+    own_command("runs", "delete", "#2")
+    assert json.loads(own_command("runs", "--json")) == []
     with pytest.raises(UserErrorException, match="There is no run"):
-        command("show", two_runs[0].run_id)
+        own_command("show", own_runs[0].run_id)
