@@ -38,7 +38,9 @@ BLOB_STORE = "workspaceblobstore"
 SHARED = "v1"
 """The folder, and the format, of what workspaces share in the private folder of their default datastores."""
 
-_RUNS_SECONDS = 10.0
+_RUNS_SECONDS, _LOOK_SECONDS, _REST_SECONDS = 10.0, 5.0, 60.0
+"""How long a run that tells of itself waits for an answer, how long who looks does, and for how long nobody looks again who had none."""
+
 Trust = Literal["writers", "ci-only"]
 
 
@@ -258,8 +260,11 @@ class WorkspaceStore:
         if sharing_mode() == "off" or not self._default.is_shared:
             return None
         objects = self._default.objects(self._space, timeout=_RUNS_SECONDS, pauses=(0.5,))
+        looks = self._default.objects(
+            self._space, timeout=_LOOK_SECONDS, pauses=(0.5,), traffic=objects.traffic, rests=_REST_SECONDS
+        )
         keys = TrustedKeys(self.name)  # runs are seen whoever's results are used
-        return SharedRuns(objects, self.folder / "runs", keys=keys, read_only=sharing_mode() == "read")
+        return SharedRuns(objects, self.folder / "runs", keys=keys, read_only=sharing_mode() == "read", looks=looks)
 
     @property
     def _space(self) -> str:

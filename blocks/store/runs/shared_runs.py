@@ -59,15 +59,24 @@ _NOT_SHOWN = ("control/context.json", "control/reads.jsonl", "control/imported.t
 
 
 class SharedRuns:
-    """The runs that stand as objects beside a store whose own run folders are in `folder`."""
+    """The runs that stand as objects beside a store whose own run folders are in `folder`.
+
+    `looks` are the same objects for those who only look, and don't wait as long as who tells; what people say goes by them, too.
+    """
 
     def __init__(
-        self, objects: RemoteObjects, folder: Path, *, keys: Keys | None = None, read_only: bool = False
+        self,
+        objects: RemoteObjects,
+        folder: Path,
+        *,
+        keys: Keys | None = None,
+        read_only: bool = False,
+        looks: RemoteObjects | None = None,
     ) -> None:
-        self.objects, self.read_only = objects, read_only
+        self.objects, self.looks, self.read_only = objects, looks or objects, read_only
         self._folder, self._keys = folder, keys
         self._beats: dict[str, float] = {}
-        self.words = SharedWords(objects, folder, keys)
+        self.words = SharedWords(self.looks, folder, keys)
 
     # Telling ----------------------------------------------------------------------------------------------------------
 
@@ -155,7 +164,7 @@ class SharedRuns:
 
     def newest(self, most: int | None = None) -> list[str]:
         """Return the ids of the runs, the newest first."""
-        names = (entry.name.rpartition("/")[2] for entry in self.objects.list("runs-by-time/"))
+        names = (entry.name.rpartition("/")[2] for entry in self.looks.list("runs-by-time/"))
         ids = (name.partition("-")[2] for name in names)
         return list(islice((run_id for run_id in ids if _is_id(run_id)), most))
 
@@ -182,8 +191,8 @@ class SharedRuns:
             return bool(known)
         if known.get("key_id") and (distrust or _is_older(head, known)):  # put over, or back, by somebody
             return True
-        entry = self.objects.stat(name) if head["state"] not in ENDED else None
-        silent = max(0.0, self.objects.now() - entry.modified) if entry is not None and entry.modified else 0.0
+        entry = self.looks.stat(name) if head["state"] not in ENDED else None
+        silent = max(0.0, self.looks.now() - entry.modified) if entry is not None and entry.modified else 0.0
         silent = max(silent, _unchanged_for(head, known))
         return self._keep(run, head, silent, distrust, key_id) or bool(known)
 
@@ -215,9 +224,20 @@ class SharedRuns:
             if step.get("step_run_id") and step.get("status") not in ("starting", "running", "retrying")
         }
         absent = [one for one in wanted if not (self._folder / one[0] / "steps" / one[1]).exists()]
+        if len(absent) > _AT_ONCE:
+            absent = self._told_of(absent)
         if absent:
             with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-runs") as pool:
                 list(pool.map(lambda one: self.bring_step(*one), absent))
+
+    def _told_of(self, steps: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return those of many steps, by their runs, of which something was told: a listing for each run."""
+        told = {
+            tuple(entry.name.split("/")[1:4:2])
+            for run_id in sorted({run_id for run_id, _ in steps})
+            for entry in self.looks.list(f"runs/{run_id}/steps/")
+        }
+        return [one for one in steps if one in told]
 
     def remove(self, run: RunFolder) -> None:
         """Remove all that was told of the run: what lists it first."""
@@ -253,7 +273,7 @@ class SharedRuns:
     def _read_head(self, run_id: str) -> tuple[dict[str, Any] | None, str, str]:
         """Return the head of a run, why it is not trusted, and the name of the key that signed it; None if it is damaged."""
         name = _head_name(run_id)
-        data = self.objects.get(name)
+        data = self.looks.get(name)
         head = _head(data)
         distrust, key_id = why_no_trust(name, data or b"", self._keys)
         if distrust == FORGED or (head is not None and head.get("run", run_id) != run_id):
@@ -262,7 +282,7 @@ class SharedRuns:
 
     def _archive(self, run: RunFolder, name: str) -> bytes | None:
         """Return an archive of a run; None if there is none, or it is believed less than what was heard of the run."""
-        data = self.objects.get(name)
+        data = self.looks.get(name)
         distrust = "" if data is None else why_no_trust_in_archive(name, data, self._keys)
         if distrust and not run.heard():
             self.bring(run.run_id)
@@ -275,7 +295,7 @@ class SharedRuns:
         here = sum(1 for end in ends if end <= len(known))
         journal = known[: ends[here - 1]] if here else b""
         for number in range(here, len(ends)):
-            part = self.objects.get(f"runs/{run.run_id}/journal/{number}.jsonl") or b""
+            part = self.looks.get(f"runs/{run.run_id}/journal/{number}.jsonl") or b""
             if "digests" in head and _digest(part) not in head["digests"][number : number + 1]:
                 return False
             journal += part

@@ -36,6 +36,10 @@ class SharedWords:
         """Return what the datastore's clock tells."""
         return self._objects.now()
 
+    def are_others(self) -> bool:
+        """Return whether there may be machines that say something."""
+        return self._keys is None or self._keys.are_others()
+
     # Hearing ----------------------------------------------------------------------------------------------------------
 
     def bring(self, run_id: str = "") -> None:

@@ -37,13 +37,17 @@ def say(workspace: BaseWorkspace, run: RunFolder, said: Mapping[words.Subject, s
 
 def hear(workspace: BaseWorkspace, run_id: str = "") -> None:
     """Bring what was said on other machines of the run, or of all that are known here; raise DatastoreException if that can't be."""
-    if workspace.shared_runs is not None:
-        workspace.shared_runs.words.bring(run_id)
+    shared = workspace.shared_runs
+    if shared is not None:
+        shared.words.bring(run_id)
         _HEARD[workspace.run_place.run_folder(run_id or ".")] = time.monotonic()
 
 
 def hear_now(workspace: BaseWorkspace, run: RunFolder) -> None:
-    """Bring what was said of the run on other machines, unless this process has looked a few seconds ago."""
+    """Bring what was said of the run on other machines, unless there are none, or this process has looked a few seconds ago."""
+    shared = workspace.shared_runs
+    if shared is None or not (run.heard() or shared.words.are_others()):
+        return
     looked = max(_HEARD.get(path, float("-inf")) for path in (run.path, run.path.parent))
     if time.monotonic() - looked >= _PAUSE_SECONDS:
         if len(_HEARD) > _MOST_HEARD:

@@ -62,6 +62,19 @@ def test_what_is_said_on_one_machine_is_seen_on_the_other_in_every_view(run, sha
     assert (found.display_name, found.description, found.tags["y"]) == ("The one", "x", "1")
 
 
+def test_a_run_of_this_machine_is_shown_with_what_others_said_and_nobody_is_asked_where_there_are_none(
+    run, shared, machine
+):
+    traffic = shared.workspace.shared_runs.objects.traffic
+    before = traffic.requests
+    saying.hear_now(shared.workspace, RunFolder(shared.workspace.store.run_folder(run.run_id)))
+    assert traffic.requests == before, "the workspace knows no other home"
+    machine("you@there")
+    command(Workspace.get(shared.workspace.name), "tag", run.run_id, "best")
+    machine("me@here")
+    assert "Tags: stage=script, best" in command(shared.workspace, "show", run.run_id)
+
+
 def test_a_pin_of_any_machine_keeps_a_run(run, shared, machine):
     name, folder = shared.workspace.name, RunFolder(shared.workspace.store.run_folder(run.run_id))
     for file in folder.path.glob("*.json*"):
