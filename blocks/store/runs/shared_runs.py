@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import time
 import zipfile
 from collections.abc import Iterable
@@ -30,6 +29,7 @@ from uuid import UUID
 
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.run_folder import ENDED, RunFolder
+from stepwell.blocks.store.runs.additions import OWN, merge
 from stepwell.blocks.store.runs.shared_words import SharedWords
 from stepwell.blocks.store.runs.signed import (
     FORGED,
@@ -38,6 +38,7 @@ from stepwell.blocks.store.runs.signed import (
     why_no_trust,
     why_no_trust_in_archive,
 )
+from stepwell.blocks.store.runs.told_later import ToldLater
 from stepwell.blocks.store.shared.envelope import Keys
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import make_folder
@@ -53,7 +54,6 @@ _END_OF_TIME = 10**14
 _AT_ONCE = 16
 _LOG, _FILES = "log", "files"
 _SHOWN = {_LOG: ("logs", "control"), _FILES: ("outputs", "user_logs")}
-OWN = "control"
 _PLACES = frozenset(place for places in _SHOWN.values() for place in places)
 _NOT_SHOWN = ("control/context.json", "control/reads.jsonl", "control/imported.txt")
 
@@ -76,6 +76,7 @@ class SharedRuns:
         self.objects, self.looks, self.read_only = objects, looks or objects, read_only
         self._folder, self._keys = folder, keys
         self._beats: dict[str, float] = {}
+        self.untold = ToldLater(folder.parent / "untold")
         self.words = SharedWords(self.looks, folder, keys)
 
     # Telling ----------------------------------------------------------------------------------------------------------
@@ -139,26 +140,9 @@ class SharedRuns:
             name = f"runs/{run.run_id}/own.zip"
             self.objects.put(name, signed_archive(name, data, self._keys))
 
-    def note_untold(self, run_id: str) -> None:
-        """Note that the run is still to be told of."""
-        with suppress(OSError):
-            make_folder(self._untold)
-            (self._untold / run_id).touch()
-
-    def forget_untold(self, run_id: str) -> None:
-        """Forget that the run was to be told of."""
-        with suppress(OSError):
-            (self._untold / run_id).unlink(missing_ok=True)
-
-    def untold(self) -> list[RunFolder]:
+    def untold_runs(self) -> list[RunFolder]:
         """Return the runs that are still to be told of."""
-        with suppress(OSError):
-            return [RunFolder(self._folder / name) for name in sorted(os.listdir(self._untold)) if _is_id(name)]
-        return []
-
-    @property
-    def _untold(self) -> Path:
-        return self._folder.parent / "untold"
+        return [RunFolder(self._folder / run_id) for run_id in self.untold.run_ids() if _is_id(run_id)]
 
     # Seeing -----------------------------------------------------------------------------------------------------------
 
@@ -215,7 +199,7 @@ class SharedRuns:
         """Bring what is shown of the run's steps, also of those whose results it took from other runs."""
         mark = run.path / ".own"
         if run.heard().get("state") in ENDED and not mark.exists():
-            _unpack(self._archive(run, f"runs/{run.run_id}/own.zip") or b"", run.path)
+            merge(run, self._archive(run, f"runs/{run.run_id}/own.zip") or b"")
             mark.touch()
         known = run.steps().values()
         wanted = {

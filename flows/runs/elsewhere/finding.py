@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from stepwell.blocks.store.run_folder import ENDED, RunFolder
+from stepwell.blocks.store.runs.additions import taken
 from stepwell.blocks.store.runs.run_index import RunEntry, runs_of
 from stepwell.blocks.store.runs.telling import tell_missed
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -17,6 +18,7 @@ from stepwell.errors import DatastoreException
 from stepwell.flows.runs.elsewhere.from_server import bring_from_server, bring_listed
 from stepwell.flows.runs.elsewhere.saying import hear, hear_now
 from stepwell.flows.runs.names import matching_entries
+from stepwell.flows.runs.summary import RunSummary, summarize
 
 _PAUSE_SECONDS = 1.0
 _LOOKED: dict[Path, float] = {}
@@ -78,6 +80,21 @@ def look_at(workspace: BaseWorkspace, run: RunFolder) -> None:
     with _left_out(workspace):
         hear_now(workspace, run)
     bring_steps(workspace, run)
+
+
+def summary_now(workspace: BaseWorkspace, run: RunFolder) -> RunSummary:
+    """Return what is known of the run now; of another machine's, as it tells."""
+    renew(workspace, run)
+    if run.heard():
+        bring_steps(workspace, run)
+    return summarize(run)
+
+
+def bring_added(workspace: BaseWorkspace, run: RunFolder) -> None:
+    """Bring all files that were added to the run on other machines."""
+    if run.heard() or taken(run):
+        with _left_out(workspace):
+            hear(workspace, run.run_id, files=True)
 
 
 def bring_steps(workspace: BaseWorkspace, run: RunFolder) -> None:

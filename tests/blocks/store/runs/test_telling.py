@@ -134,7 +134,7 @@ def test_what_could_not_be_told_is_told_later(machine, monkeypatch):
     assert "It is away" in run.journal()[-1]["warning"] and run.status()["status"] == "Finished"
     monkeypatch.setattr(RemoteObjects, "put", put)
     tell_missed(shared)
-    assert machine("b").newest() == [RUN] and shared.untold() == []
+    assert machine("b").newest() == [RUN] and shared.untold_runs() == []
 
 
 def test_a_machine_that_was_away_too_long_does_not_tell_over_who_goes_on(machine, monkeypatch):
