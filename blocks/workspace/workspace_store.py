@@ -18,8 +18,8 @@ from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import status as server_status
 from stepwell.blocks.store.runs.run_index import RunPlace
 from stepwell.blocks.store.runs.shared_runs import SharedRuns
-from stepwell.blocks.store.shared.mode import sharing_mode
 from stepwell.blocks.store.shared.shared_store import SharedStore
+from stepwell.blocks.store.sharing import sharing_mode
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
