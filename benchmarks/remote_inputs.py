@@ -1,7 +1,8 @@
-"""Requests and bytes of inputs in a bucket: `python benchmarks/remote_inputs.py [--objects N] [--megabytes M]`.
+"""Requests and bytes of inputs in a bucket: `python benchmarks/remote_inputs.py [--objects N] [--megabytes M] [--team]`.
 
 A bucket of moto's, in a process of its own on this machine, holds 5 objects of M / 5 MB, N objects of 1 KB, and one byte
-beside them. A step reads each of the three; planned and run, first and again, each time in a new process.
+beside them. A step reads each of the three; planned and run, first and again, each time in a new process. With `--team` the bucket is what
+two homes share, and the second one comes after the first has read all of it.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--objects", type=int, default=10_000)
     parser.add_argument("--megabytes", type=int, default=500)
+    parser.add_argument("--team", action="store_true")
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as name,
@@ -124,18 +126,30 @@ def measure(folder: Path, port: int, chosen: argparse.Namespace) -> None:
         (folder / "source" / script).write_text(f"print({script!r})\n")
     time.sleep(3)  # until the versions may be believed
     print("| input | what | requests | of these LIST | MB received | seconds |\n|---|---|---|---|---|---|")
-    cases = (
-        ("plan", "a.py", "plan, cold"),
-        ("run", "a.py", "run"),
-        ("run", "a.py", "run, reused"),
-        ("plan", "a.py", "plan, warm"),
-        ("run", "b.py", "run of another step"),
-    )
+    cases = [
+        ("plan", "a.py", "plan, cold", {}),
+        ("run", "a.py", "run", {}),
+        ("run", "a.py", "run, reused", {}),
+        ("plan", "a.py", "plan, warm", {}),
+        ("run", "b.py", "run of another step", {}),
+    ]
+    if chosen.team:
+        far.set_as_default()
+        other = second_home(folder)
+        cases = [
+            *((what, script, f"{shown}, first home", {}) for what, script, shown, _ in cases[:2]),
+            ("plan", "a.py", "plan, second home", other),
+            ("run", "a.py", "run, reused, second home", other),
+            ("plan", "a.py", "plan, unchanged, second home", other),
+            ("run", "a.py", "run, unchanged, second home", other),
+            ("run", "b.py", "run of another step, second home", other),
+        ]
     for data in ("large", "many", "one"):
-        for what, script, shown in cases:
+        for what, script, shown, environment in cases:
             done = subprocess.run(
                 [sys.executable, "-c", WORKER, data, what, script],
                 cwd=folder,
+                env={**os.environ, **environment},
                 stderr=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 text=True,
@@ -145,6 +159,14 @@ def measure(folder: Path, port: int, chosen: argparse.Namespace) -> None:
                 raise SystemExit(done.stderr[-3000:])
             requests, lists, received, seconds = json.loads(done.stderr.rpartition("measured ")[2].splitlines()[0])
             print(f"| {data} | {shown} | {requests} | {lists} | {received / 1e6:.1f} | {seconds:.1f} |", flush=True)
+
+
+def second_home(folder: Path) -> dict[str, str]:
+    """Return the environment of a second home, which works with the first one's Prefect server."""
+    from stepwell.blocks.server import connection
+
+    own = {"STEPWELL_HOME": str(folder / "second"), "STEPWELL_MACHINE": "someone@second"}
+    return {**own, **connection.variables(lambda _: None)}
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import fsspec
 
 from stepwell.blocks.remote.storage_drivers.any_filesystem import AnyFilesystem
 from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, driver_of
-from stepwell.blocks.remote.storage_drivers.transient import PAUSES, patiently
+from stepwell.blocks.remote.storage_drivers.transient import PAUSES, is_transient, patiently
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
 from stepwell.errors import DatastoreException
@@ -30,6 +30,7 @@ _T = TypeVar("_T")
 SECONDS = 30.0
 """How long an answer is waited for; a connection for five seconds at most."""
 
+_QUICK_SECONDS = 1.0
 _SHOWN = {"endpoint_url", "account_name", "account_host", "host", "username", "region_name"}
 _SHORTEST_SECRET = 6
 _TRIED = ("probe-", "clock-")
@@ -41,7 +42,8 @@ _PROBED_FOR = 7 * 86400.0
 class RemoteObjects:
     """The objects below the place that an fsspec URL names. May be used by many threads.
 
-    What a store told earlier is never believed. What fails raises DatastoreException, after further tries of what may pass.
+    What a store told earlier is never believed. What fails raises DatastoreException, after further tries of what may pass: of
+    what was waited for in vain one, or none by those who only look.
 
     Args:
         url: The place, without secrets.
@@ -49,6 +51,7 @@ class RemoteObjects:
         timeout: How long an answer is waited for, in seconds.
         pauses: The seconds before each further try of what may pass.
         traffic: What counts requests and bytes.
+        rests: For how many seconds nothing is asked after a question that was not answered: who only looks waits once.
     """
 
     def __init__(
@@ -59,12 +62,14 @@ class RemoteObjects:
         timeout: float = SECONDS,
         pauses: Iterable[float] = PAUSES,
         traffic: Traffic | None = None,
+        rests: float = 0.0,
     ) -> None:
         self.url = url.rstrip("/")
         self.traffic = traffic or Traffic()
         self._options = dict(options or {})
         self._timeout = timeout
         self._pauses = tuple(pauses)
+        self._rests, self._rested_at, self._unanswered = rests, 0.0, ""
         self._opening = threading.Lock()
         self._driver: Driver | None = None
         self._guarantee: Guarantee | None = None
@@ -187,9 +192,22 @@ class RemoteObjects:
         finally:
             self.delete([name])
 
+    @property
+    def rests(self) -> bool:
+        """Whether a question was not answered a moment ago, so that none is asked."""
+        return time.monotonic() < self._rested_at
+
     def _done(self, action: Callable[[Driver], _T]) -> _T:
+        if self.rests:
+            raise self._not_done(self._unanswered)
+        began = time.monotonic()
+
+        def passes(error: Exception) -> bool:
+            patience = _QUICK_SECONDS if self._rests else self._timeout + _QUICK_SECONDS
+            return is_transient(error) and time.monotonic() - began < patience
+
         try:
-            return patiently(lambda: action(self._opened()), self._again, pauses=self._pauses)
+            return patiently(lambda: action(self._opened()), self._again, passes, pauses=self._pauses)
         except DatastoreException:
             raise
         except Exception as error:  # each driver has errors of its own
@@ -220,9 +238,15 @@ class RemoteObjects:
         return kind(Opened(opened, self.url, _server(self.url, self._options)), self.traffic, self._timeout)
 
     def _failed(self, error: Exception) -> DatastoreException:
+        reason = _masked(f"{type(error).__name__}: {error}", self._options)
+        if self._rests and is_transient(error):
+            self._rested_at, self._unanswered = time.monotonic() + self._rests, reason
+        return self._not_done(reason)
+
+    def _not_done(self, reason: str) -> DatastoreException:
         return DatastoreException(
             "A datastore can't be read or written",
-            {"url": self.url, "reason": _masked(f"{type(error).__name__}: {error}", self._options)},
+            {"url": self.url, "reason": reason},
             "Check that this machine reaches it, that the URL's driver is installed, and your rights.",
         )
 

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
-from stepwell.errors import StoreException
+from stepwell.errors import StoreException, UserErrorException
 from stepwell.model.records import StepRecord
+
+Mode = Literal["on", "read", "off"]
+VARIABLE = "STEPWELL_SHARED"
+
+
+def sharing_mode() -> Mode:
+    """Return what STEPWELL_SHARED says of this machine: to share (`on`, by default), to `read` only, or neither (`off`).
+
+    Another word raises UserErrorException.
+    """
+    given = os.environ.get(VARIABLE, "").strip() or "on"
+    if given not in get_args(Mode):
+        facts = {"variable": VARIABLE, "value": given}
+        raise UserErrorException("Whether results are shared is not clear", facts, "Set it to on, read or off.")
+    mode: Mode = given  # type: ignore[assignment]
+    return mode
 
 
 class LostBytes(StoreException):

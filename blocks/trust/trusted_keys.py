@@ -11,7 +11,7 @@ from pydantic import Field
 from stepwell.blocks.server import documents
 from stepwell.blocks.system.living import machine
 from stepwell.blocks.trust.home_key import HomeKey, home_key, id_of, is_signed_by
-from stepwell.errors import UserErrorException, WorkspaceException
+from stepwell.errors import StepwellError, UserErrorException, WorkspaceException
 
 Role = Literal["writer", "ci"]
 ROLES: tuple[Role, ...] = ("writer", "ci")
@@ -65,6 +65,16 @@ class TrustedKeys:
         """Return whose key it is, `user@machine`; '' if nobody is known to have it."""
         block = self._find(key_id)
         return block.owner if block else ""
+
+    def are_others(self) -> bool:
+        """Return whether the workspace knows keys of other homes than this one; without Prefect's server there may be some."""
+        own = {home_key().key_id}
+        if not self._known.keys() - own:
+            try:
+                self._known = {block.key_id: block for block in keys_of(self._workspace)}
+            except StepwellError:
+                return True
+        return bool(self._known.keys() - own)
 
     def refusal(self, key_id: str, data: bytes, signature: str) -> str:
         """Return why bytes that this key is said to have signed are not believed, in words; '' if they are."""

@@ -19,7 +19,7 @@ from stepwell.blocks.server.connection import status as server_status
 from stepwell.blocks.store.runs.run_index import RunPlace
 from stepwell.blocks.store.runs.shared_runs import SharedRuns
 from stepwell.blocks.store.shared.shared_store import SharedStore
-from stepwell.blocks.store.shared.sharing_mode import sharing_mode
+from stepwell.blocks.store.sharing import sharing_mode
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.home import home, signing_key
@@ -38,7 +38,9 @@ BLOB_STORE = "workspaceblobstore"
 SHARED = "v1"
 """The folder, and the format, of what workspaces share in the private folder of their default datastores."""
 
-_RUNS_SECONDS = 10.0
+_RUNS_SECONDS, _LOOK_SECONDS, _REST_SECONDS = 10.0, 5.0, 60.0
+"""How long a run that tells of itself waits for an answer, how long who looks does, and for how long nobody looks again who had none."""
+
 Trust = Literal["writers", "ci-only"]
 
 
@@ -258,8 +260,11 @@ class WorkspaceStore:
         if sharing_mode() == "off" or not self._default.is_shared:
             return None
         objects = self._default.objects(self._space, timeout=_RUNS_SECONDS, pauses=(0.5,))
+        looks = self._default.objects(
+            self._space, timeout=_LOOK_SECONDS, pauses=(0.5,), traffic=objects.traffic, rests=_REST_SECONDS
+        )
         keys = TrustedKeys(self.name)  # runs are seen whoever's results are used
-        return SharedRuns(objects, self.folder / "runs", keys=keys, read_only=sharing_mode() == "read")
+        return SharedRuns(objects, self.folder / "runs", keys=keys, read_only=sharing_mode() == "read", looks=looks)
 
     @property
     def _space(self) -> str:

@@ -6,11 +6,14 @@ import gc
 import io
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import typer
 
+import stepwell
 from stepwell.deployments.cli import compute, published, runs, schedules, serve, server, store, tokens, workspaces
 from stepwell.deployments.cli.comparing import comparison, listing, marks
 from stepwell.deployments.cli.first_steps.doctor import doctor
@@ -83,6 +86,19 @@ def quieten_prefect() -> None:
         os.environ.setdefault(f"PREFECT_LOGGING_{name}", "CRITICAL")
 
 
+def _formatted(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Return a warning as people read it: with the place where, unless that is in Stepwell itself."""
+    if issubclass(category, UserWarning) and Path(filename).is_relative_to(_STEPWELL):
+        return f"Warning: {message}\n"
+    return _usually_formatted(message, category, filename, lineno, line)
+
+
+_STEPWELL = Path(stepwell.__file__).parent
+_usually_formatted = warnings.formatwarning
+
+
 def main() -> None:
     """Run the command line; an error is one message on stderr with a hint, and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
@@ -92,6 +108,7 @@ def main() -> None:
     from stepwell.errors import StepwellError
 
     quieten_prefect()
+    warnings.formatwarning = _formatted
     gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
     try:
         command()()

@@ -10,7 +10,7 @@ from stepwell.deployments.lookup.workspaces import is_here, of_each, of_name
 from stepwell.errors import UserErrorException
 from stepwell.flows.public.pipeline_run import PipelineRun, all_runs
 from stepwell.flows.public.workspace import Workspace
-from stepwell.flows.runs.elsewhere.finding import bring_steps, find_runs, renew
+from stepwell.flows.runs.elsewhere.finding import find_runs, look_at
 from stepwell.flows.runs.names import matching_runs
 
 
@@ -27,8 +27,7 @@ def find_run(run_id: str, workspace: str) -> PipelineRun:
     used = [run for run in found if run.workspace.name == default_workspace()]
     if 1 in (len(found), len(used)):
         one = (used if len(used) == 1 else found)[0]
-        renew(one.workspace, one.folder)
-        bring_steps(one.workspace, one.folder)
+        look_at(one.workspace, one.folder)
         return one
     facts = {f"{run.name} in {run.workspace.name}": run.id for run in found[:5]}
     read_only = [str(one.store.root) for one in of_each(workspaces, is_here, lambda _: None) if one.store.read_only]

@@ -17,11 +17,11 @@ from stepwell.blocks.workspace.base_workspace import BaseWorkspace
 from stepwell.blocks.workspace.keyvault import Keyvault
 from stepwell.errors import DatastoreException, ExperimentExecutionException, ModelPathNotFoundException
 from stepwell.flows.public.model import Model
-from stepwell.flows.runs.elsewhere.finding import bring_steps, renew
+from stepwell.flows.runs.elsewhere.finding import summary_now
 from stepwell.flows.runs.elsewhere.host_logs import HostLog
 from stepwell.flows.runs.elsewhere.saying import hear_now
 from stepwell.flows.runs.states import fetch_status
-from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
+from stepwell.flows.runs.summary import FINAL, RunSummary
 from stepwell.model.redaction import here
 from stepwell.script.run import Run
 
@@ -175,10 +175,7 @@ class HostRun(Run):
         Returns:
             The run's status, facts and steps.
         """
-        renew(self.workspace, self.folder)
-        if self.folder.heard():
-            bring_steps(self.workspace, self.folder)
-        return summarize(self.folder)
+        return summary_now(self.workspace, self.folder)
 
     def get_status(self) -> str:
         """Return the run's status now; Prefect is asked if the run has not begun.

@@ -367,8 +367,7 @@ class PipelineRun(ShownRun, HostRun):
         Returns:
             The metrics by name.
         """
-        summary = self.summary()
-        own = metrics_of(self._log.events(), "parent")
+        own, summary = metrics_of(self._log.events(), "parent"), self.summary()
         if recursive:
             own |= {step.id: metrics_of(step.events, "step") for step in summary.steps}
         return Metrics.named(name, own)

@@ -47,7 +47,7 @@ class StepDetails(Run):
     def __init__(self, run: PipelineRun, summary: StepSummary) -> None:
         self._run = run
         self._summary = summary
-        super().__init__(StepLog(self, summary.id), summary.step_run_id)
+        super().__init__(StepLog(run.workspace, run.folder, summary.id), summary.step_run_id)
 
     if TYPE_CHECKING:
 

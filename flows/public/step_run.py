@@ -24,7 +24,7 @@ from stepwell.flows.public.host_run import ENDED, kept_files
 from stepwell.flows.public.model import Model
 from stepwell.flows.public.port_data_reference import PortDataReference
 from stepwell.flows.public.step_details import StepDetails
-from stepwell.flows.runs.elsewhere.finding import bring_step, renew
+from stepwell.flows.runs.elsewhere.finding import bring_added, bring_step, renew
 from stepwell.flows.runs.elsewhere.from_server import server_log
 from stepwell.flows.runs.live.step_logs import follow_step
 from stepwell.flows.runs.summary import StepSummary
@@ -211,7 +211,7 @@ class StepRun(StepDetails):
             The metrics by name.
         """
         self._bring()
-        return Metrics.named(name, metrics_of(self.current().events, "step"))
+        return Metrics.named(name, metrics_of(self._log.events(), "step"))
 
     def get_file_names(self) -> list[str]:
         """List the files that the script left in `outputs/` and `logs/`, or uploaded.
@@ -221,6 +221,7 @@ class StepRun(StepDetails):
         """
         self._bring()
         self._bring(files=True)
+        bring_added(self._run.workspace, self._run.folder)
         return [f"{prefix}{name}" for below, folder, prefix in self._kept for name in files_below(below, folder)]
 
     @property

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.connection import report_link
 from stepwell.blocks.store.run_folder import Event, RunFolder
-from stepwell.flows.runs.summary import OWN, RunSummary, StepSummary, added_to, summarize
+from stepwell.blocks.store.runs.additions import OWN
+from stepwell.flows.runs.summary import RunSummary, StepSummary, added_to, summarize
 from stepwell.flows.steps.own_flows import ON_END
 from stepwell.model.names import joined_name
 from stepwell.model.nofollow import files_below, read_file

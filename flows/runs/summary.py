@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stepwell.blocks.store.run_folder import ENDED, TEXTS, Event, RunFolder, latest_states
+from stepwell.blocks.store.runs.additions import OWN
 from stepwell.blocks.store.runs.words import Words, tag_events, told_facts, words_of
 from stepwell.model.names import folder_name
 from stepwell.model.redaction import here, redacted
@@ -16,8 +17,6 @@ from stepwell.script.events import masked, read_events
 
 _HAPPENED = {"done": "ran", "reused": "reused", "failed": "failed", "skipped": "skipped", "cancelled": "cancelled"}
 FINAL = ENDED
-OWN = "control"
-"""The folder of what others than a run's steps log for it, in the run's folder; none if there is nothing."""
 ENDED_STEP = tuple(_HAPPENED)
 """What the journal says of steps that have ended."""
 
@@ -150,7 +149,7 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
         status, problem = "Failed", problem or GONE
     logs = _Logs(run, redact, words, added=_folder_of_added(run).is_dir()) if logged else None
     steps = [_step(step_id, state, logs) for step_id, state in _in_order(latest_states(journal))]
-    events = read_events(run.path / OWN, redact)
+    events = _added(run.path / OWN, redact)
     all_events = (event for some in (events, *(step.events for step in steps)) for event in some)
     said = tag_events(words, all_events) if words else []
     return RunSummary(
@@ -253,7 +252,7 @@ class _Logs(NamedTuple):
             control = self.run.path.parent.joinpath(made_in, "steps", state["step_run_id"], "control")
             events = read_events(control, self.redact)
         if self.added:
-            events += read_events(added_to(self.run, step_id), self.redact)
+            events += _added(added_to(self.run, step_id), self.redact)
         if self.words:
             events += [masked(event, self.redact) for event in tag_events(self.words, events, step_id)]
         return tuple(events)
@@ -281,6 +280,11 @@ def _step(step_id: str, state: Event, logs: _Logs | None) -> StepSummary:
         item_of=state.get("item_of", ""),
         events=logs.events(step_id, state) if logs else (),
     )
+
+
+def _added(folder: Path, redact: Callable[[str], str]) -> list[Event]:
+    """Return what was added from wherever, in the order of time, whenever it came here."""
+    return sorted(read_events(folder, redact), key=lambda event: float(event["time"]))
 
 
 def added_to(run: RunFolder, step: str) -> Path:

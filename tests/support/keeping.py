@@ -44,7 +44,9 @@ def fingerprint(value: object = 10, data: str = "b") -> Fingerprint:
     )
 
 
-def commit(store: Store, rows: Fingerprint | None = None, outputs: Outputs = OUTPUTS) -> StepRecord:
+def commit(
+    store: Store, rows: Fingerprint | None = None, outputs: Outputs = OUTPUTS, step: str = "train.py"
+) -> StepRecord:
     """Commit the record of a step with these rows that wrote these outputs now, and return it."""
     rows = rows or fingerprint()
     work = store.scratch_folder()
@@ -58,7 +60,7 @@ def commit(store: Store, rows: Fingerprint | None = None, outputs: Outputs = OUT
         tree = scan(place)
         staged[name] = (place, tree)
         artifacts[name] = Artifact("store", f"azureml/1/{name}", tree.digest, tree.size, kept=True)
-    record = StepRecord(rows.key, "train.py", rows, artifacts, "run", "step-run", "2026-01-01T00:00:00+00:00", 1.5)
+    record = StepRecord(rows.key, step, rows, artifacts, "run", "step-run", "2026-01-01T00:00:00+00:00", 1.5)
     kept = store.commit(record, staged)
     os.rmdir(work)
     return kept

@@ -35,6 +35,9 @@ class Keys:
     def owner_of(self, key_id: str) -> str:
         return f"user@{key_id}"
 
+    def are_others(self) -> bool:
+        return True
+
     def distrust(self, key_id: str) -> str:
         return "is of somebody else" if key_id in self.distrusted else ""
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import time
 import zipfile
 from collections.abc import Iterable
@@ -30,6 +29,7 @@ from uuid import UUID
 
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.run_folder import ENDED, RunFolder
+from stepwell.blocks.store.runs.additions import OWN, merge
 from stepwell.blocks.store.runs.shared_words import SharedWords
 from stepwell.blocks.store.runs.signed import (
     FORGED,
@@ -38,6 +38,7 @@ from stepwell.blocks.store.runs.signed import (
     why_no_trust,
     why_no_trust_in_archive,
 )
+from stepwell.blocks.store.runs.told_later import ToldLater
 from stepwell.blocks.store.shared.envelope import Keys
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import make_folder
@@ -53,21 +54,30 @@ _END_OF_TIME = 10**14
 _AT_ONCE = 16
 _LOG, _FILES = "log", "files"
 _SHOWN = {_LOG: ("logs", "control"), _FILES: ("outputs", "user_logs")}
-OWN = "control"
 _PLACES = frozenset(place for places in _SHOWN.values() for place in places)
 _NOT_SHOWN = ("control/context.json", "control/reads.jsonl", "control/imported.txt")
 
 
 class SharedRuns:
-    """The runs that stand as objects beside a store whose own run folders are in `folder`."""
+    """The runs that stand as objects beside a store whose own run folders are in `folder`.
+
+    `looks` are the same objects for those who only look, and don't wait as long as who tells; what people say goes by them, too.
+    """
 
     def __init__(
-        self, objects: RemoteObjects, folder: Path, *, keys: Keys | None = None, read_only: bool = False
+        self,
+        objects: RemoteObjects,
+        folder: Path,
+        *,
+        keys: Keys | None = None,
+        read_only: bool = False,
+        looks: RemoteObjects | None = None,
     ) -> None:
-        self.objects, self.read_only = objects, read_only
+        self.objects, self.looks, self.read_only = objects, looks or objects, read_only
         self._folder, self._keys = folder, keys
         self._beats: dict[str, float] = {}
-        self.words = SharedWords(objects, folder, keys)
+        self.untold = ToldLater(folder.parent / "untold")
+        self.words = SharedWords(self.looks, folder, keys)
 
     # Telling ----------------------------------------------------------------------------------------------------------
 
@@ -130,32 +140,15 @@ class SharedRuns:
             name = f"runs/{run.run_id}/own.zip"
             self.objects.put(name, signed_archive(name, data, self._keys))
 
-    def note_untold(self, run_id: str) -> None:
-        """Note that the run is still to be told of."""
-        with suppress(OSError):
-            make_folder(self._untold)
-            (self._untold / run_id).touch()
-
-    def forget_untold(self, run_id: str) -> None:
-        """Forget that the run was to be told of."""
-        with suppress(OSError):
-            (self._untold / run_id).unlink(missing_ok=True)
-
-    def untold(self) -> list[RunFolder]:
+    def untold_runs(self) -> list[RunFolder]:
         """Return the runs that are still to be told of."""
-        with suppress(OSError):
-            return [RunFolder(self._folder / name) for name in sorted(os.listdir(self._untold)) if _is_id(name)]
-        return []
-
-    @property
-    def _untold(self) -> Path:
-        return self._folder.parent / "untold"
+        return [RunFolder(self._folder / run_id) for run_id in self.untold.run_ids() if _is_id(run_id)]
 
     # Seeing -----------------------------------------------------------------------------------------------------------
 
     def newest(self, most: int | None = None) -> list[str]:
         """Return the ids of the runs, the newest first."""
-        names = (entry.name.rpartition("/")[2] for entry in self.objects.list("runs-by-time/"))
+        names = (entry.name.rpartition("/")[2] for entry in self.looks.list("runs-by-time/"))
         ids = (name.partition("-")[2] for name in names)
         return list(islice((run_id for run_id in ids if _is_id(run_id)), most))
 
@@ -182,8 +175,8 @@ class SharedRuns:
             return bool(known)
         if known.get("key_id") and (distrust or _is_older(head, known)):  # put over, or back, by somebody
             return True
-        entry = self.objects.stat(name) if head["state"] not in ENDED else None
-        silent = max(0.0, self.objects.now() - entry.modified) if entry is not None and entry.modified else 0.0
+        entry = self.looks.stat(name) if head["state"] not in ENDED else None
+        silent = max(0.0, self.looks.now() - entry.modified) if entry is not None and entry.modified else 0.0
         silent = max(silent, _unchanged_for(head, known))
         return self._keep(run, head, silent, distrust, key_id) or bool(known)
 
@@ -206,7 +199,7 @@ class SharedRuns:
         """Bring what is shown of the run's steps, also of those whose results it took from other runs."""
         mark = run.path / ".own"
         if run.heard().get("state") in ENDED and not mark.exists():
-            _unpack(self._archive(run, f"runs/{run.run_id}/own.zip") or b"", run.path)
+            merge(run, self._archive(run, f"runs/{run.run_id}/own.zip") or b"")
             mark.touch()
         known = run.steps().values()
         wanted = {
@@ -215,9 +208,20 @@ class SharedRuns:
             if step.get("step_run_id") and step.get("status") not in ("starting", "running", "retrying")
         }
         absent = [one for one in wanted if not (self._folder / one[0] / "steps" / one[1]).exists()]
+        if len(absent) > _AT_ONCE:
+            absent = self._told_of(absent)
         if absent:
             with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-runs") as pool:
                 list(pool.map(lambda one: self.bring_step(*one), absent))
+
+    def _told_of(self, steps: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Return those of many steps, by their runs, of which something was told: a listing for each run."""
+        told = {
+            tuple(entry.name.split("/")[1:4:2])
+            for run_id in sorted({run_id for run_id, _ in steps})
+            for entry in self.looks.list(f"runs/{run_id}/steps/")
+        }
+        return [one for one in steps if one in told]
 
     def remove(self, run: RunFolder) -> None:
         """Remove all that was told of the run: what lists it first."""
@@ -253,7 +257,7 @@ class SharedRuns:
     def _read_head(self, run_id: str) -> tuple[dict[str, Any] | None, str, str]:
         """Return the head of a run, why it is not trusted, and the name of the key that signed it; None if it is damaged."""
         name = _head_name(run_id)
-        data = self.objects.get(name)
+        data = self.looks.get(name)
         head = _head(data)
         distrust, key_id = why_no_trust(name, data or b"", self._keys)
         if distrust == FORGED or (head is not None and head.get("run", run_id) != run_id):
@@ -262,7 +266,7 @@ class SharedRuns:
 
     def _archive(self, run: RunFolder, name: str) -> bytes | None:
         """Return an archive of a run; None if there is none, or it is believed less than what was heard of the run."""
-        data = self.objects.get(name)
+        data = self.looks.get(name)
         distrust = "" if data is None else why_no_trust_in_archive(name, data, self._keys)
         if distrust and not run.heard():
             self.bring(run.run_id)
@@ -275,7 +279,7 @@ class SharedRuns:
         here = sum(1 for end in ends if end <= len(known))
         journal = known[: ends[here - 1]] if here else b""
         for number in range(here, len(ends)):
-            part = self.objects.get(f"runs/{run.run_id}/journal/{number}.jsonl") or b""
+            part = self.looks.get(f"runs/{run.run_id}/journal/{number}.jsonl") or b""
             if "digests" in head and _digest(part) not in head["digests"][number : number + 1]:
                 return False
             journal += part

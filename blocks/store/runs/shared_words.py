@@ -6,9 +6,7 @@ always a whole one, also where nothing can be replaced at once; whoever puts an 
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -16,12 +14,13 @@ from pathlib import Path
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.runs import words
+from stepwell.blocks.store.runs.additions import is_pending
+from stepwell.blocks.store.runs.shared_additions import ALL, EVENTS_ONLY, PLACE, SMALL, SharedAdditions
 from stepwell.blocks.store.runs.signed import signed_document, why_no_trust
+from stepwell.blocks.store.runs.told_later import ToldLater
 from stepwell.blocks.store.shared.envelope import Keys
-from stepwell.blocks.system.home import make_folder
 from stepwell.errors import StepwellError
 
-_PLACE = "marks/"
 _NAME = re.compile(r"marks/(?P<run>[0-9a-f-]{36})\.(?P<key>[0-9a-f]{1,64})\.(?P<sequence>[0-9]{1,12})\.json", re.ASCII)
 _AT_ONCE = 16
 
@@ -31,17 +30,28 @@ class SharedWords:
 
     def __init__(self, objects: RemoteObjects, folder: Path, keys: Keys | None) -> None:
         self._objects, self._folder, self._keys = objects, folder, keys
+        self._added = SharedAdditions(objects, folder, keys)
+        self.untold = ToldLater(folder.parent / "untold-words")
 
     def now(self) -> float:
         """Return what the datastore's clock tells."""
         return self._objects.now()
 
+    def are_others(self) -> bool:
+        """Return whether there may be machines that say something."""
+        return self._keys is None or self._keys.are_others()
+
     # Hearing ----------------------------------------------------------------------------------------------------------
 
-    def bring(self, run_id: str = "") -> None:
-        """Bring what was said on other machines of the run, or of all runs whose folders are here: by one listing."""
+    def bring(self, run_id: str = "", *, files: bool = False) -> None:
+        """Bring what was said on other machines of the run, or of all runs whose folders are here: by one listing.
+
+        What was added to them comes, too: of one run small files with it, and all if it is the `files` that somebody needs.
+        """
         newest: dict[tuple[str, str], int] = {}
-        for entry in self._objects.list(f"{_PLACE}{run_id}."[: None if run_id else len(_PLACE)]):
+        listed = list(self._objects.list(f"{PLACE}{run_id}."[: None if run_id else len(PLACE)]))
+        self._added.bring(listed, ALL if files else SMALL if run_id else EVENTS_ONLY)
+        for entry in listed:
             found = _NAME.fullmatch(entry.name)
             if found:
                 one = found["run"], found["key"]
@@ -93,11 +103,17 @@ class SharedWords:
     # Telling ----------------------------------------------------------------------------------------------------------
 
     def tell(self, run: RunFolder) -> str:
-        """Tell other machines what was said of the run on this one; return why they don't hear it, '' if they do."""
+        """Tell other machines what was said of the run, and added to it, on this one; return why they don't hear it, '' if they do."""
         key = self._own_key()
         if not key:
             return "Prefect's server, which tells whose word it is, does not answer"
-        mine = f"{_PLACE}{run.run_id}.{key}."
+        refused = self._added.tell(run, key) or (self._tell_words(run, key) if words.own_words(run)[0] else "")
+        if not refused and not is_pending(run):
+            self.untold.forget(run.run_id)
+        return refused
+
+    def _tell_words(self, run: RunFolder, key: str) -> str:
+        mine = f"{PLACE}{run.run_id}.{key}."
         told = [int(found["sequence"]) for entry in self._objects.list(mine) if (found := _NAME.fullmatch(entry.name))]
         if told and max(told) >= words.own_words(run)[0]:  # the folder here is a new one
             self._fetch(run, key, max(told), key)
@@ -109,47 +125,21 @@ class SharedWords:
             return f"it {refused}"
         self._objects.put(name, data)
         self._objects.delete([f"{mine}{number}.json" for number in told if number < sequence])
-        self.forget_untold(run.run_id)
         return ""
 
     def remove(self, run_id: str) -> None:
         """Remove what was said of a run."""
-        self._objects.delete([entry.name for entry in self._objects.list(f"{_PLACE}{run_id}.")])
+        self._objects.delete([entry.name for entry in self._objects.list(f"{PLACE}{run_id}.")])
 
-    # What is still to be told ---------------------------------------------------------------------------------------------
-
-    def note_untold(self, run_id: str) -> None:
-        """Note that what was said of the run is still to be told."""
-        with suppress(OSError):
-            make_folder(self._untold)
-            (self._untold / run_id).touch()
-
-    def forget_untold(self, run_id: str) -> None:
-        """Forget that it was."""
-        with suppress(OSError):
-            (self._untold / run_id).unlink(missing_ok=True)
-
-    def is_untold(self, run_id: str) -> bool:
-        """Return whether what was said of the run is still to be told."""
-        return (self._untold / run_id).exists()
-
-    def tell_missed(self, *, but: Iterable[str] = ()) -> None:
+    def tell_missed(self) -> None:
         """Tell what could not be told when it was said."""
-        try:
-            missed = sorted(set(os.listdir(self._untold)) - set(but))
-        except OSError:
-            return
-        for run_id in missed:
+        for run_id in self.untold.run_ids():
             run = RunFolder(self._folder / run_id)
-            if words.own_words(run)[0]:
+            if words.own_words(run)[0] or is_pending(run):
                 self.tell(run)
             else:
-                self.forget_untold(run_id)
-
-    @property
-    def _untold(self) -> Path:
-        return self._folder.parent / "untold-words"
+                self.untold.forget(run_id)
 
 
 def _name(run: RunFolder, key: str, sequence: int) -> str:
-    return f"{_PLACE}{run.run_id}.{key}.{sequence}.json"
+    return f"{PLACE}{run.run_id}.{key}.{sequence}.json"

@@ -67,7 +67,7 @@ class Teller:
         self._thread.join(_PATIENCE_SECONDS)
         reason = "the datastore does not answer" if self._thread.is_alive() else self._reason
         if reason and not self._taken:
-            self._shared.note_untold(self._run.run_id)
+            self._shared.untold.note(self._run.run_id)
         return reason
 
     def _tell_on(self) -> None:
@@ -124,7 +124,7 @@ class Teller:
 
     def _tell_words(self) -> None:
         """Tell what somebody says of the run while it is at work; if that fails, it is told later."""
-        if self._shared.words.is_untold(self._run.run_id):
+        if self._shared.words.untold.has(self._run.run_id):
             with suppress(Exception):  # nothing of this may end a run
                 self._shared.words.tell(self._run)
 
@@ -148,9 +148,9 @@ def tell_now(run: RunFolder, shared: SharedRuns) -> bool:
 
 def tell_missed(shared: SharedRuns) -> None:
     """Tell of the runs of this machine that could not be told of when they ended, and what could not be told of any run."""
-    for run in shared.untold():
+    for run in shared.untold_runs():
         if not run.is_alive() and not run.heard() and not tell_now(run, shared):
             return
-        shared.forget_untold(run.run_id)
+        shared.untold.forget(run.run_id)
     with suppress(StepwellError):
         shared.words.tell_missed()

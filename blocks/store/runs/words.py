@@ -68,7 +68,7 @@ def own_words(run: RunFolder) -> tuple[int, Words]:
 
 def say(run: RunFolder, said: Mapping[Subject, str | Gone | None], clock: Callable[[], float]) -> None:
     """Note what is said of the run on this machine; it is later than all that is known here, whatever the `clock` tells."""
-    with _changing(run):
+    with changing(run):
         known, now = words_of(run), clock()
         sequence, own = own_words(run)
         for subject, value in said.items():
@@ -81,7 +81,7 @@ def say(run: RunFolder, said: Mapping[Subject, str | Gone | None], clock: Callab
 
 def keep_own(run: RunFolder, sequence: int, words: Words) -> None:
     """Take back what this machine had said, as others still know it, since its folder of the run is a new one."""
-    with _changing(run):
+    with changing(run):
         known, own = own_words(run)
         is_new = bool(own) and own != words
         _write_own(run, max(sequence, known) + is_new, merge(own, words))
@@ -90,7 +90,7 @@ def keep_own(run: RunFolder, sequence: int, words: Words) -> None:
 
 def keep_theirs(run: RunFolder, key: str, sequence: int, data: bytes) -> None:
     """Keep the document of another machine, in place of its earlier ones."""
-    with _changing(run):
+    with changing(run):
         write_atomically(run.path / FOLDER / f"{key}.{sequence}.json", data)
         _drop(run, key, below=sequence)
     _apply(run)
@@ -106,7 +106,7 @@ def has_theirs(run: RunFolder, key: str, sequence: int) -> bool:
 def drop_theirs(run: RunFolder, key: str) -> None:
     """Forget what was said by whom nobody believes any more."""
     if any(True for _ in _versions(run, key)):
-        with _changing(run):
+        with changing(run):
             _drop(run, key, below=None)
         _apply(run)
 
@@ -180,7 +180,8 @@ def _apply(run: RunFolder) -> None:
 # Files -------------------------------------------------------------------------------------------------------------------
 
 
-def _changing(run: RunFolder) -> AbstractContextManager[bool]:
+def changing(run: RunFolder) -> AbstractContextManager[bool]:
+    """Let nobody else on this machine change what was said of the run."""
     make_folder(run.path / FOLDER)
     return exclusive(run.path / FOLDER / ".lock")
 

@@ -32,6 +32,9 @@ GRACE_SECONDS = 86_400.0
 
 _DAY = 86_400.0
 _LEASE, _CONDEMNED, _TOUCHES = "leases/gc", "gc/condemned.json", "touch/"
+_AGING = ("bundles/", "versions/")
+"""What tells nothing that can't be found out anew."""
+
 _AT_ONCE = 8
 _DELETED_AT_ONCE = 500
 
@@ -66,9 +69,14 @@ def tell_use(objects: RemoteObjects, ledger: Ledger, keys: Collection[str]) -> N
     """Tell which of these shared results were used today, by one object, unless this machine has told so before."""
     new = sorted(key for key in set(keys) - ledger.used_today() if ledger.is_shared(key))
     if new:
-        day = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
-        objects.put(f"{_TOUCHES}{day}/{time.time_ns():x}", encode(new))
+        touch(objects, new)
         ledger.note_used(new)
+
+
+def touch(objects: RemoteObjects, names: list[str]) -> None:
+    """Tell that these results, by their keys, or other objects, by their names, were used today."""
+    day = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
+    objects.put(f"{_TOUCHES}{day}/{time.time_ns():x}", encode(names))
 
 
 def collect_shared(
@@ -107,7 +115,8 @@ def _collect(objects: RemoteObjects, claimed: set[str], days: float, grace: floa
     dead = _mark_records(
         objects, marks, lambda entry: entry.modified < now - days * _DAY and _key_of(entry) not in used
     )
-    outdated += [entry.name for entry in objects.list("bundles/") if entry.modified < now - days * _DAY]
+    unused = (entry for kind in _AGING for entry in objects.list(kind) if entry.name not in used)
+    outdated += [entry.name for entry in unused if entry.modified < now - days * _DAY]
     if not dry_run:
         _remove(objects, [*dead, *outdated])
     leftovers = objects.remove_leftovers(now - grace, dry_run=dry_run)
@@ -185,7 +194,7 @@ def _key_of(entry: Entry) -> str:
 
 
 def _touched(objects: RemoteObjects, since: float) -> tuple[set[str], list[str]]:
-    """Return the keys that were used since then, and the names of what tells of earlier uses."""
+    """Return the keys and names of what was used since then, and the names of what tells of earlier uses."""
     recent: list[Entry] = []
     outdated: list[str] = []
     for entry in objects.list(_TOUCHES):

@@ -36,6 +36,10 @@ class Keys(Protocol):
         """Return whose key it is."""
         ...
 
+    def are_others(self) -> bool:
+        """Return whether there may be keys of other homes."""
+        ...
+
     def distrust(self, key_id: str) -> str:
         """Return why nothing that the key signs is believed; '' if it is."""
         ...

@@ -6,14 +6,12 @@ import json
 import os
 import tarfile
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +22,11 @@ from stepwell.blocks.store.shared.envelope import Keys, Refused, seal, unseal
 from stepwell.blocks.store.shared.layout import (
     blob_name,
     found_by,
-    found_key,
-    index_folder,
     is_packed,
     observed_folder,
     observed_name,
     observed_path,
     pack_name,
-    partial_folder,
     record_name,
     tree_name,
 )
@@ -52,10 +47,6 @@ _INLINE = 200
 
 _WORTH_A_LOOK = 64 << 10
 """Bytes from which it is asked whether a file is there before it is sent."""
-
-_NEAREST, _ALIKE = 3, 20
-_MOST_READS = 2000
-"""Observed reads of all steps up to which they are listed at once; with more, those of each step are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,29 +141,9 @@ class RemoteResults:
         for entry in self.objects.list("records/"):
             yield entry.name.rpartition("/")[2].removesuffix(".json")
 
-    def nearest(self, step: str) -> Iterator[Shared]:
-        """Yield the latest results of a step of that name."""
-        yield from self._listed(index_folder(step), _NEAREST)
-
-    def alike(self, fixed: str) -> Iterator[Shared]:
-        """Yield the latest results with these rows."""
-        yield from self._listed(partial_folder(fixed), _ALIKE)
-
-    def _listed(self, folder: str, most: int) -> Iterator[Shared]:
-        """Yield the latest of the results that a folder's names find: those of its first names, however many there are."""
-        for entry in islice(self.objects.list(folder), most):
-            found = self.read(found_key(entry.name))
-            if isinstance(found, Shared):
-                yield found
-
-    def observed(self, code: str, *, most: int = 0) -> set[str] | None:
-        """Return the names of reads by steps with this code, '' for any; None if there are more than `most`."""
-        found = set()
-        for entry in self.objects.list(observed_folder(code) if code else "observed/"):
-            found.add(entry.name)
-            if most and len(found) > most:
-                return None
-        return found
+    def observed(self, code: str) -> set[str]:
+        """Return the names of reads by steps with this code."""
+        return {entry.name for entry in self.objects.list(observed_folder(code))}
 
     def observe(self, code: str, paths: Iterable[str]) -> None:
         """Tell that a step with this code read these files."""
@@ -321,27 +292,6 @@ class RemoteResults:
             with suppress(DatastoreException):
                 self.objects.delete([blob_name(blob)])  # so that whoever has the right bytes sends them
         raise LostBytes(tree, "a file of them was damaged in the shared store")
-
-
-class SharedReads:
-    """What steps with some code were seen to read elsewhere, as this process was told when it first asked."""
-
-    def __init__(self, results: RemoteResults) -> None:
-        self._results = results
-        self._known: dict[str, set[str]] = {}
-        self._all: set[str] | None = None
-        self._guard = threading.Lock()
-
-    def of(self, code: str) -> set[str]:
-        """Return the paths that steps with this code were seen to read."""
-        with self._guard:
-            if not self._known and self._all is None:
-                self._all = self._results.observed("", most=_MOST_READS)
-            if code not in self._known:
-                names = self._results.observed(code) if self._all is None else self._all
-                own = (name for name in names or () if name.startswith(observed_folder(code)))
-                self._known[code] = {self._results.path_of(name) for name in own} - {""}
-            return self._known[code]
 
 
 def _below(path: Path, entry: Entry) -> Path:

@@ -16,16 +16,16 @@ from stepwell.blocks.remote.storage_drivers.driver import Traffic
 from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.shared import single_flight
-from stepwell.blocks.store.shared.bundles import WORTH_STEPS, Bundles, Payload
+from stepwell.blocks.store.shared.bundles import Bundles, Payload
 from stepwell.blocks.store.shared.collection import tell_use
 from stepwell.blocks.store.shared.envelope import Keys, Refused
 from stepwell.blocks.store.shared.layout import record_name
 from stepwell.blocks.store.shared.ledger import Ledger
-from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared, SharedReads
-from stepwell.blocks.store.shared.sharing_mode import Mode
+from stepwell.blocks.store.shared.questions import Questions
+from stepwell.blocks.store.shared.remote_results import RemoteResults, Shared
 from stepwell.blocks.store.shared.uploads import Patience, Uploads
 from stepwell.blocks.store.shared.versions import SharedVersions
-from stepwell.blocks.store.sharing import LostBytes, SharingReport
+from stepwell.blocks.store.sharing import LostBytes, Mode, SharingReport
 from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.store import Miss, Store
@@ -78,7 +78,8 @@ class SharedStore(Store):
         self.traffic = Traffic()
         self._looks = RemoteResults(opened(timeout=_SECONDS, pauses=(), traffic=self.traffic), keys, self.ledger)
         self._moves = RemoteResults(opened(traffic=self.traffic), keys, self.ledger)
-        self._reads, self._bundles = SharedReads(self._looks), Bundles(self._looks.objects, keys)
+        self._bundles = Bundles(self._looks.objects, keys)
+        self._questions = Questions(self._looks, self._bundles)
         self._uploads = Uploads()
         self._known = _Known()
         self._patience = Patience(self._uploads.note_away)
@@ -119,8 +120,7 @@ class SharedStore(Store):
     def _look_for(self, key: str) -> Shared | Refused | None:
         if time.monotonic() - self._known.missing.get(key, -_UNKNOWN_SECONDS) < _UNKNOWN_SECONDS:
             return None
-        told = self._bundles.find(key)
-        found = self._looks.read(key) if told is None else self._looks.opened(key, told, str(told["key_id"]))
+        found = self._questions.record(key)
         if not isinstance(found, Shared):
             self._known.missing[key] = time.monotonic()
             return found
@@ -167,7 +167,7 @@ class SharedStore(Store):
         """Return the recent record of a step of that name whose rows differ least; of others, where here is none."""
         found = super().nearest(step, fingerprint)
         if found is None:
-            others = self._others(f"nearest {step}", lambda: self._looks.nearest(step))
+            others = self._others(f"nearest {step}", lambda: self._questions.nearest(step))
             found = min(others, key=lambda record: fingerprint.distance(record.fingerprint), default=None)
         if found is not None:
             self._known.seconds[fingerprint.key] = found.seconds
@@ -177,7 +177,7 @@ class SharedStore(Store):
         """Yield every record that differs in the content of inputs at most; those of others, where here is none."""
         fixed = partial_key(fingerprint)
         found = list(super().alike(fingerprint))
-        yield from found or self._others(f"alike {fixed}", lambda: self._looks.alike(fixed))
+        yield from found or self._others(f"alike {fixed}", lambda: self._questions.alike(fixed))
 
     def _others(self, what: str, question: Callable[[], Iterable[Shared]]) -> list[StepRecord]:
         """Return records of others, as they were told a moment ago if the same was asked then."""
@@ -205,7 +205,7 @@ class SharedStore(Store):
         """Return the files that steps with this code were seen to read, here or elsewhere."""
         found = set(super().observed(fingerprint))
         none: set[str] = set()
-        return tuple(sorted(found | self._asked(lambda: self._reads.of(code_key(fingerprint)), none)))
+        return tuple(sorted(found | self._asked(lambda: self._questions.observed(code_key(fingerprint)), none)))
 
     def bring(self, tree: str) -> Path:
         """Return where the bytes of a tree are, fetched and checked if they are not here; raise LostBytes if they can't be."""
@@ -321,8 +321,8 @@ class SharedStore(Store):
 
     def foresee(self, name: str, steps: int) -> None:
         """Expect a run of so many steps under a name of earlier ones: what it may use again is asked for at once."""
-        if self.mode != "off" and steps >= WORTH_STEPS:
-            self._bundles.foresee(name)
+        if self.mode != "off":
+            self._questions.foresee(name, steps)
 
     def _told_together(self, keys: list[str]) -> Iterator[tuple[str, Payload]]:
         """Yield what others are told of those of the results that are shared."""
@@ -347,6 +347,7 @@ class SharedStore(Store):
         """Return whether another machine has shared the result meanwhile."""
         there = self._looks.objects.stat(record_name(key)) is not None
         if there:
+            self._questions.note_arrived(key)
             self._known.missing.pop(key, None)
         return there
 

@@ -10,8 +10,7 @@ from stepwell.blocks.store.maintenance import Verification
 from stepwell.blocks.store.shared.envelope import Refused
 from stepwell.blocks.store.shared.remote_results import Shared
 from stepwell.blocks.store.shared.shared_store import SharedStore
-from stepwell.blocks.store.shared.sharing_mode import Mode
-from stepwell.blocks.store.sharing import LostBytes, SharingReport
+from stepwell.blocks.store.sharing import LostBytes, Mode, SharingReport
 from stepwell.blocks.store.store import Miss
 from stepwell.errors import DatastoreException
 from stepwell.model.records import StepRecord

@@ -2,7 +2,8 @@
 
 `versions/<place>/<key>.<count>.<random>.json` is a signed piece of the table of one folder of a datastore: paths, what a listing told of
 each, and the digest of its bytes. A home adds what it learnt as a new piece, into which it takes its smaller ones: so a table of n files is a few
-pieces, and none is written more than about log n times.
+pieces, and none is written more than about log n times. A piece that nobody wrote for long is collected as garbage, unless
+somebody who believed what it tells says so.
 """
 
 from __future__ import annotations
@@ -17,17 +18,29 @@ import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.store.shared.collection import touch
 from stepwell.blocks.store.shared.envelope import Keys, Refused, seal, unseal
 from stepwell.blocks.store.sharing import Told
 from stepwell.model.digests import digest
 
 _NAME = re.compile(r"versions/[0-9a-f]{32}/(?P<key>[0-9a-z]{1,64})\.(?P<count>[0-9]{1,9})\.[0-9a-f]{8}\.json", re.ASCII)
 _PIECE, _KIND = 100_000, "versions"
+_OLD_SECONDS = 7 * 86_400.0
 _AT_ONCE, _BELIEVED_SECONDS, _MOST_PLACES = 8, 30.0, 16
 _GATHERED_SECONDS = 0.3
+
+
+@dataclass
+class _Table:
+    """Digests by path and version, and the names of those old pieces that tell them, until they were used."""
+
+    digests: dict[tuple[str, str], str] = field(default_factory=dict)
+    old: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 class SharedVersions:
@@ -49,7 +62,7 @@ class SharedVersions:
     ) -> None:
         self._objects, self._keys, self._asked, self._submit = objects, keys, asked, submit
         self._guard = threading.Lock()
-        self._recalled: dict[str, tuple[float, dict[tuple[str, str], str]]] = {}
+        self._recalled: dict[str, tuple[float, _Table]] = {}
         self._pending: dict[str, dict[str, tuple[str, str]]] = {}
         self._flushes = 0
 
@@ -57,15 +70,22 @@ class SharedVersions:
         """Return the SHA-256 of those of the files of a place, by path, whose versions somebody has read."""
         if not wanted:
             return {}
-        at, table = self._recalled.get(place, (-_BELIEVED_SECONDS, {}))
+        at, table = self._recalled.get(place, (-_BELIEVED_SECONDS, _Table()))
         if time.monotonic() - at > _BELIEVED_SECONDS:
-            nothing: dict[tuple[str, str], str] = {}
-            table = self._asked(lambda: self._table(place), nothing)
+            table = self._asked(lambda: self._table(place), _Table())
             with self._guard:
                 if len(self._recalled) >= _MOST_PLACES:
                     self._recalled.clear()
                 self._recalled[place] = time.monotonic(), table
-        return {path: found for path, tag in wanted.items() if (found := table.get((path, tag), ""))}
+        known = {path: found for path, tag in wanted.items() if (found := table.digests.get((path, tag), ""))}
+        used = {piece for path in known if (piece := table.old.pop((path, wanted[path]), ""))}
+        if used and self._submit is not None:
+            self._submit(f"used {sorted(used)}", partial(self._tell_use, sorted(used)))
+        return known
+
+    def _tell_use(self, pieces: list[str]) -> str:
+        touch(self._objects, pieces)
+        return ""
 
     def remember(self, place: str, found: Told) -> None:
         """Let others know what files of a place hold, in the background."""
@@ -81,13 +101,17 @@ class SharedVersions:
 
     # ----------------------------------------------------------------------------------------------------------------
 
-    def _table(self, place: str) -> dict[tuple[str, str], str]:
+    def _table(self, place: str) -> _Table:
         """Return what all pieces tell; of a version for which two tell different things nothing."""
-        found: dict[tuple[str, str], str] = {}
-        names = [entry.name for entry in self._objects.list(_folder(place)) if _NAME.fullmatch(entry.name)]
-        for told in self._read_all(place, names):
+        found = _Table()
+        pieces = [entry for entry in self._objects.list(_folder(place)) if _NAME.fullmatch(entry.name)]
+        for piece, told in zip(pieces, self._read_all(place, [piece.name for piece in pieces]), strict=True):
+            is_old = 0 < piece.modified < time.time() - _OLD_SECONDS
             for path, (tag, sha256) in told.items():
-                found[path, tag] = sha256 if found.get((path, tag), sha256) == sha256 else ""
+                known = found.digests.get((path, tag), sha256)
+                found.digests[path, tag] = sha256 if known == sha256 else ""
+                if is_old:
+                    found.old[path, tag] = piece.name
         return found
 
     def _read_all(self, place: str, names: list[str]) -> list[Told]:

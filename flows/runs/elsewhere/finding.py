@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from stepwell.blocks.store.run_folder import ENDED, RunFolder
+from stepwell.blocks.store.runs.additions import taken
 from stepwell.blocks.store.runs.run_index import RunEntry, runs_of
 from stepwell.blocks.store.runs.telling import tell_missed
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
@@ -17,6 +18,7 @@ from stepwell.errors import DatastoreException
 from stepwell.flows.runs.elsewhere.from_server import bring_from_server, bring_listed
 from stepwell.flows.runs.elsewhere.saying import hear, hear_now
 from stepwell.flows.runs.names import matching_entries
+from stepwell.flows.runs.summary import RunSummary, summarize
 
 _PAUSE_SECONDS = 1.0
 _LOOKED: dict[Path, float] = {}
@@ -29,9 +31,9 @@ def known_runs(workspace: BaseWorkspace, most: int | None = None) -> list[RunEnt
     with _left_out(workspace):
         shared = workspace.shared_runs
         if shared is not None:
+            shared.bring_all(shared.newest(most))
             if not shared.read_only:
                 tell_missed(shared)
-            shared.bring_all(shared.newest(most))
             hear(workspace)
         elif not workspace.is_here:
             bring_listed(workspace, most)
@@ -50,7 +52,7 @@ def find_runs(workspace: BaseWorkspace, word: str) -> list[RunFolder]:
         found = matching_entries(runs_of(workspace.run_place), word)
     for run in found:
         renew(workspace, run.folder)
-        with _left_out(workspace, "Tags and notes that other machines gave runs of"):
+        with _left_out(workspace):
             hear_now(workspace, run.folder)
     return [run.folder for run in found]
 
@@ -70,6 +72,29 @@ def renew(workspace: BaseWorkspace, run: RunFolder) -> None:
     if len(_LOOKED) > _MOST_LOOKED:
         _LOOKED.clear()
     _LOOKED[run.path] = time.monotonic()
+
+
+def look_at(workspace: BaseWorkspace, run: RunFolder) -> None:
+    """Bring what other machines tell of the run: how it stands, what is said of it, and what is shown of its steps."""
+    renew(workspace, run)
+    with _left_out(workspace):
+        hear_now(workspace, run)
+    bring_steps(workspace, run)
+
+
+def summary_now(workspace: BaseWorkspace, run: RunFolder) -> RunSummary:
+    """Return what is known of the run now; of another machine's, as it tells."""
+    renew(workspace, run)
+    if run.heard():
+        bring_steps(workspace, run)
+    return summarize(run)
+
+
+def bring_added(workspace: BaseWorkspace, run: RunFolder) -> None:
+    """Bring all files that were added to the run on other machines."""
+    if run.heard() or taken(run):
+        with _left_out(workspace):
+            hear(workspace, run.run_id, files=True)
 
 
 def bring_steps(workspace: BaseWorkspace, run: RunFolder) -> None:
@@ -112,10 +137,10 @@ def _look_for(workspace: BaseWorkspace, word: str) -> None:
 
 
 @contextmanager
-def _left_out(workspace: BaseWorkspace, what: str = "Runs of other machines of") -> Iterator[None]:
-    """Warn, if the datastore does not answer, that what only it knows is left out."""
+def _left_out(workspace: BaseWorkspace) -> Iterator[None]:
+    """Warn, if the datastore does not answer, that what only it knows is left out; once, whatever is looked at."""
     try:
         yield
     except DatastoreException as error:
         reason = error.facts.get("reason", error.title)
-        warnings.warn(f"{what} {workspace.name!r} are left out: {reason}", stacklevel=3)
+        warnings.warn(f"What other machines tell of runs of {workspace.name!r} is left out: {reason}", stacklevel=1)

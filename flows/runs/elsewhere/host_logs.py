@@ -4,57 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.runs.additions import OWN, taken
 from stepwell.blocks.store.runs.words import GONE, Gone, Subject
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.workspace.base_workspace import BaseWorkspace
-from stepwell.flows.runs.elsewhere.saying import say
-from stepwell.flows.runs.summary import OWN, StepSummary, summarize
+from stepwell.errors import DatastoreException
+from stepwell.flows.runs.elsewhere.finding import summary_now
+from stepwell.flows.runs.elsewhere.saying import add, hear, hear_now, say
+from stepwell.flows.runs.summary import StepSummary, added_to, summarize
 from stepwell.model.redaction import here, redacted
-from stepwell.script.events import FOLDERS
+from stepwell.script.events import FOLDERS, read_events
 from stepwell.script.log import FolderLog
 
 if TYPE_CHECKING:
     from stepwell.script.metrics import Scope
-
-
-class RunLike(Protocol):
-    """What a log has to know of a run."""
-
-    workspace: BaseWorkspace
-    folder: RunFolder
-
-
-class StepLike(Protocol):
-    """What a log has to know of a step."""
-
-    @property
-    def id(self) -> str:
-        """The id of the step run that made the result."""
-        ...
-
-    @property
-    def folder(self) -> Path:
-        """The folder of what its script left."""
-        ...
-
-    @property
-    def added(self) -> Path:
-        """The folder of what others log for it."""
-        ...
-
-    @property
-    def parent(self) -> RunLike:
-        """The run that it is a step of."""
-        ...
-
-    def current(self) -> StepSummary:
-        """Return what is known of it now."""
-        ...
 
 
 class HostLog(FolderLog):
@@ -75,6 +42,8 @@ class HostLog(FolderLog):
 
     def events(self) -> list[dict[str, Any]]:
         """Return what was logged for the run so far, the oldest first."""
+        if not self._is_its_process():
+            _hear(self._workspace, self._folder)
         summary = summarize(self._folder)
         found = [*summary.events, *(event for step in summary.steps for event in step.events)]
         return sorted(found, key=lambda event: float(event["time"]))
@@ -87,6 +56,8 @@ class HostLog(FolderLog):
             return
         make_folder(self._folder.path / OWN)
         super().append(event)
+        if not self._is_its_process():
+            add(self._workspace, self._folder, self._folder.path / OWN, self.masked(event))
 
     def say(self, said: Mapping[Subject, str | Gone | None]) -> None:
         """Say it of the run, at once or with all that is gathered."""
@@ -117,7 +88,10 @@ class HostLog(FolderLog):
         """Return the path of a kept file: the run's own, or one that a step's script kept for it."""
         places = [self._folder.path / OWN, *(step.folder(self._folder) / "control" for step in self._steps())]
         paths = [str(place / FOLDERS[scope] / name) for place in places]
-        return next((path for path in paths[1:] if os.path.lexists(path)), paths[0])
+        found = next((path for path in paths[1:] if os.path.lexists(path)), paths[0])
+        if any(event["value"] == name and event["type"] in ("file", "image") for event in read_events(places[0])):
+            _bring_file(self._workspace, self._folder, found)
+        return found
 
     def _steps(self) -> Iterable[Any]:
         return [step for step in summarize(self._folder).steps if step.step_run_id]
@@ -128,9 +102,9 @@ class StepLog(FolderLog):
 
     is_of_step = False
 
-    def __init__(self, step: StepLike, step_id: str) -> None:
-        super().__init__(str(step.added))
-        self._step, self._step_id = step, step_id
+    def __init__(self, workspace: BaseWorkspace, run: RunFolder, step_id: str) -> None:
+        super().__init__(str(added_to(run, step_id)))
+        self._workspace, self._run, self._step_id = workspace, run, step_id
 
     @property
     def context(self) -> dict[str, Any]:
@@ -139,20 +113,43 @@ class StepLog(FolderLog):
 
     def events(self) -> list[dict[str, Any]]:
         """Return what was logged for the step so far."""
-        return list(self._step.current().events)
+        _hear(self._workspace, self._run)
+        step = self._step()
+        return list(step.events) if step else []
 
     def append(self, event: dict[str, Any]) -> None:
         """Append an event to what was added; a mark is said of the step, wherever its run is or was at work."""
         if event["type"] in ("tag", "untag"):
             said = self.masked(event)
             word = GONE if event["type"] == "untag" else said["value"]
-            subject = Subject("tag", said["name"], self._step_id)
-            say(self._step.parent.workspace, self._step.parent.folder, {subject: word})
+            say(self._workspace, self._run, {Subject("tag", said["name"], self._step_id): word})
             return
-        make_folder(self._step.added)
+        folder = added_to(self._run, self._step_id)
+        make_folder(folder)
         super().append(event)
+        add(self._workspace, self._run, folder, self.masked(event))
 
     def place(self, scope: Scope, name: str) -> str:
         """Return the path of a kept file: one that the script kept, or one that was added."""
-        made = self._step.folder / "control" / FOLDERS[scope] / name
-        return str(made) if self._step.id and os.path.lexists(made) else super().place(scope, name)
+        step = self._step()
+        made = step and step.step_run_id and step.folder(self._run) / "control" / FOLDERS[scope] / name
+        if made and os.path.lexists(made):
+            return str(made)
+        added = super().place(scope, name)
+        _bring_file(self._workspace, self._run, added)
+        return added
+
+    def _step(self) -> StepSummary | None:
+        summary = summary_now(self._workspace, self._run)
+        return next((step for step in summary.steps if step.id == self._step_id), None)
+
+
+def _hear(workspace: BaseWorkspace, run: RunFolder) -> None:
+    with suppress(DatastoreException):
+        hear_now(workspace, run)
+
+
+def _bring_file(workspace: BaseWorkspace, run: RunFolder, path: str) -> None:
+    """Bring what is too large to come unasked, if something of the run came and the file did not."""
+    if not os.path.lexists(path) and taken(run):
+        hear(workspace, run.run_id, files=True)

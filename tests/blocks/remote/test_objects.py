@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -251,3 +252,25 @@ def test_what_killed_writers_left_is_removed_once_it_is_old(opened, at, request)
     assert [entry.name for entry in objects.list("")] == ["a/b"]
     if drafts:
         assert not (top / "a" / ".draft-1").exists() and not (top / ".draft-2").exists()
+
+
+def test_who_only_looks_waits_once_for_a_store_that_does_not_answer(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connections wait in its queue for ever
+        options = {"key": "k", "secret": "s", "endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        objects = RemoteObjects("s3://team/data", options, timeout=0.2, pauses=(0.0,) * 9, rests=3600.0)
+        asked = [objects.get, objects.stat, lambda name: list(objects.list(name))]
+        reasons = set()
+        for ask in [*asked, *asked]:
+            with pytest.raises(DatastoreException) as failed:
+                ask("a")
+            reasons.add(str(failed.value.facts["reason"]))
+    assert len(reasons) == 1
+    assert objects.rests
+
+
+def test_what_fails_for_good_is_asked_again(tmp_path):
+    objects = RemoteObjects(f"file://{tmp_path / 'file'}", pauses=(), rests=3600.0)
+    objects.put("a", b"x")
+    with pytest.raises(DatastoreException):
+        objects.put("a/b", b"x")
+    assert objects.get("a") == b"x" and not objects.rests

@@ -126,10 +126,10 @@ def test_who_spoke_before_it_heard_of_its_earlier_words_loses_none(machine):
 def test_what_could_not_be_told_is_told_later(machine):
     ana = machine(ANA)
     say(ana.run, {NOTE: "later"}, lambda: 1.0)
-    ana.words.note_untold(RUN)
-    ana.words.note_untold("00000000-0000-4000-8000-000000000002")
+    ana.words.untold.note(RUN)
+    ana.words.untold.note("00000000-0000-4000-8000-000000000002")
     ana.words.tell_missed()
     assert machine(BEN).heard() == {"note": "later"}
-    assert not ana.words.is_untold(RUN)
+    assert not ana.words.untold.has(RUN)
     ana.words.remove(RUN)
     assert list(ana.objects.list("marks/")) == []

@@ -206,7 +206,7 @@ def test_what_is_said_of_a_run_at_work_is_told_by_it(machine):
     teller = Teller(run, shared)
     teller._tell(last=False)
     say(run, {Subject("note"): "look"}, lambda: 1.0)
-    shared.words.note_untold(RUN)
+    shared.words.untold.note(RUN)
     teller._tell(last=False)
     there = machine("b" * 16)
     there.bring(RUN)

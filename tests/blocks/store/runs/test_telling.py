@@ -85,6 +85,23 @@ def test_a_copy_has_what_was_told_and_what_is_asked_for(machine):
     assert there.objects.traffic.requests == before, "what has ended is asked for once"
 
 
+def test_what_many_steps_left_is_asked_for_only_where_something_was_told(machine):
+    theirs = machine("a")
+    run = begun(theirs)
+    ended(run)
+    theirs.tell_step(run, STEP)
+    ours = machine("b")
+    used = RunFolder(ours._folder / STEP)
+    used.describe({"id": STEP})
+    steps = [STEP, *(f"00000000-0000-4000-8000-{number:012}" for number in range(50, 90))]
+    used.append(
+        *({"at": "t", "step": one, "status": "reused", "step_run_id": one, "from_run": RUN} for one in steps),
+    )
+    ours.bring_steps(used)
+    assert (ours._folder / RUN / "steps" / STEP / "logs/70_driver_log.txt").read_text() == "said"
+    assert ours.objects.traffic.requests <= 10
+
+
 def test_a_long_journal_goes_in_parts_and_only_new_ones_come(machine, monkeypatch):
     monkeypatch.setattr(shared_runs, "_PART", 100)
     shared = machine("a")
@@ -117,7 +134,7 @@ def test_what_could_not_be_told_is_told_later(machine, monkeypatch):
     assert "It is away" in run.journal()[-1]["warning"] and run.status()["status"] == "Finished"
     monkeypatch.setattr(RemoteObjects, "put", put)
     tell_missed(shared)
-    assert machine("b").newest() == [RUN] and shared.untold() == []
+    assert machine("b").newest() == [RUN] and shared.untold_runs() == []
 
 
 def test_a_machine_that_was_away_too_long_does_not_tell_over_who_goes_on(machine, monkeypatch):

@@ -181,7 +181,7 @@ def test_the_latest_results_of_a_step_are_found_by_a_page_however_many_there_are
             yield entry
 
     monkeypatch.setattr(RemoteObjects, "list", counted)
-    latest = [found.record.key for found in machine("b").remote.nearest("train.py")]
+    latest = [found.record.key for found in machine("b")._questions.nearest("train.py")]
     assert latest == [fingerprint(rate).key for rate in (5, 4, 3)] and len(yielded) == 3
 
 

@@ -11,7 +11,8 @@ from sharing_stores import Keys, open_shared
 from stepwell.blocks.datastores import remote_data
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.blocks.datastores.remote_data import InputChangedException, RemoteData
-from stepwell.blocks.store.shared import versions
+from stepwell.blocks.store.shared import collection, versions
+from stepwell.blocks.store.shared.collection import collect_shared
 from stepwell.blocks.store.sharing import NoVersions
 
 FILES = {f"in/{number:03}": bytes([number]) * 500 for number in range(30)}
@@ -85,6 +86,31 @@ def test_pieces_stay_few_however_much_is_learnt_file_by_file(machine, far):
     names = [entry.name for entry in ana.remote.objects.list("versions/")]
     assert len(names) <= 4
     assert machine("ben").versions.recall("place", dict.fromkeys(FILES, "tag")) == {name: name for name in FILES}
+
+
+def test_pieces_go_with_a_collection_once_they_are_old_unless_somebody_used_them(machine, far, monkeypatch):
+    ana, ben = machine("ana"), machine("ben")
+    for name in ("used", "unused"):
+        ana.versions.remember(name, {"a": ("tag", name)})
+        ana._uploads.finish()
+    objects = ana.remote.objects
+
+    def collect():
+        before = len(list(objects.list("versions/")))
+        collect_shared(objects, "user@gc", days=-1.0)
+        return before - len(list(objects.list("versions/")))
+
+    collect_shared(objects, "user@gc")
+    assert len(list(objects.list("versions/"))) == 2, "they are new"
+    monkeypatch.setattr(versions, "_OLD_SECONDS", -3600.0)
+    assert ben.versions.recall("used", {"a": "tag"}) == {"a": "used"}
+    ben._uploads.finish()
+    (told,) = objects.list("touch/")
+    with monkeypatch.context() as later:
+        later.setattr(collection, "_touched", lambda *_: (set(json.loads(objects.get(told.name))), []))
+        assert collect() == 1
+    assert machine("cem").versions.recall("used", {"a": "tag"}) == {"a": "used"}
+    assert collect() == 1
 
 
 def test_who_has_no_key_tells_nothing_and_pieces_of_elsewhere_count_nowhere(machine, far):

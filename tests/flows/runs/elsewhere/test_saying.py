@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 
 import pytest
 from two_homes import machine, shared
 from typer.testing import CliRunner
 
 from stepwell import PipelineData, Workspace
+from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.deployments.cli.main import app
 from stepwell.deployments.lookup.runs import find_run
@@ -60,6 +62,60 @@ def test_what_is_said_on_one_machine_is_seen_on_the_other_in_every_view(run, sha
     find_run(run.run_id, name).update(display_name="The one", description="x", tags={"y": 1})
     machine("me@here")
     assert (found.display_name, found.description, found.tags["y"]) == ("The one", "x", "1")
+
+
+def test_a_run_of_this_machine_is_shown_with_what_others_said_and_nobody_is_asked_where_there_are_none(
+    run, shared, machine
+):
+    traffic = shared.workspace.shared_runs.objects.traffic
+    before = traffic.requests
+    saying.hear_now(shared.workspace, RunFolder(shared.workspace.store.run_folder(run.run_id)))
+    assert traffic.requests == before, "the workspace knows no other home"
+    machine("you@there")
+    command(Workspace.get(shared.workspace.name), "tag", run.run_id, "best")
+    machine("me@here")
+    assert "Tags: stage=script, best" in command(shared.workspace, "show", run.run_id)
+
+
+def test_what_is_added_on_any_machine_after_the_end_is_seen_on_all(run, shared, machine, monkeypatch, tmp_path):
+    monkeypatch.setattr(saying, "_GATHERED_SECONDS", 0.0)
+    name = shared.workspace.name
+    (tmp_path / "plot.txt").write_text("seen")
+    machine("you@there")
+    there = find_run(run.run_id, name)
+    there.log("judged", 0.5)
+    there.upload_file("plots/plot.txt", tmp_path / "plot.txt")
+    there.find_step_run("say.py")[0].log("drift", 0.25)
+    all_is_told()
+    machine("me@here")
+    here = find_run(run.run_id, name)
+    assert here.get_metrics(recursive=True) == {"judged": 0.5, "say.py": {"drift": 0.25}}
+    assert here.get_file_names() == ["plots/plot.txt"]
+    here.download_file("plots/plot.txt", tmp_path / "copy.txt")
+    assert (tmp_path / "copy.txt").read_text() == "seen"
+    assert here.find_step_run("say.py")[0].get_metrics() == {"drift": 0.25}
+    here.log("judged", 0.75)
+    all_is_told()
+    machine("you@there")
+    assert find_run(run.run_id, name).get_metrics("judged") == {"judged": [0.5, 0.75]}
+    assert "drift" in command(Workspace.get(name), "show", run.run_id, "--json")
+
+
+def test_what_is_added_while_the_datastore_is_away_is_added_later(run, shared, machine, monkeypatch):
+    monkeypatch.setattr(saying, "_GATHERED_SECONDS", 0.0)
+    with monkeypatch.context() as away:
+        away.setattr(RemoteObjects, "put", _fails)
+        find_run(run.run_id, shared.workspace.name).log("judged", 0.5)
+        all_is_told()
+    command(shared.workspace, "runs")
+    machine("you@there")
+    assert find_run(run.run_id, shared.workspace.name).get_metrics() == {"judged": 0.5}
+
+
+def all_is_told():
+    for thread in threading.enumerate():
+        if thread.name == "stepwell-adding":
+            thread.join()
 
 
 def test_a_pin_of_any_machine_keeps_a_run(run, shared, machine):
