@@ -193,8 +193,15 @@ def change_owner(path: Path, user: int, group: int) -> None:
 
 def remove(path: Path) -> None:
     """Remove the file or folder, though it may have been protected. A missing one is fine, and no link is followed."""
-    if path.is_symlink() or not path.is_dir():
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
         path.unlink(missing_ok=True)
+        return
+    with suppress(OSError):
+        os.rmdir(path)  # it may be empty
         return
     with suppress(OSError):
         _open_up(str(path))
