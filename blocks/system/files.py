@@ -42,6 +42,15 @@ def write_atomically(
         raise
 
 
+def make_durable(path: Path) -> None:
+    """Let what a file holds now survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replace_file(root: Path, path: str, data: bytes) -> None:
     """Write `data` to a new file in the place of the file `path` below `root`, with no link followed on the way."""
     folder = open_folder(root, os.path.dirname(path))

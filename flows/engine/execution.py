@@ -339,13 +339,14 @@ def _register_models(context: RunContext, job: Job, events: list[dict[str, Any]]
 
 def _commit(context: RunContext, record: StepRecord, staged: Staged) -> StepRecord:
     try:
-        kept = context.store.commit(record, staged)
+        kept = context.store.commit(record, staged, durable=False)
     except OSError as error:
         raise StepFailedException(
             f"The result of step {record.step!r} can't be kept",
             {"reason": error, "store": context.store.written},
             SHARE_HINT if isinstance(error, PermissionError) else "Free space, then run the pipeline again.",
         ) from error
+    context.make_durable_later(kept.key)
     if context.store.read_only:
         context.warn(f"Step {record.step!r} was not cached: the store {context.store.root} can't be written")
     return kept

@@ -277,10 +277,12 @@ class SharedStore(Store):
 
     # Sharing ------------------------------------------------------------------------------------------------------------
 
-    def commit(self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]]) -> StepRecord:
+    def commit(
+        self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]], *, durable: bool = True
+    ) -> StepRecord:
         """Keep the result here; whether others have one of its key, and the same, is to be seen."""
         self.ledger.forget_shared(record.key)
-        return super().commit(record, staged)
+        return super().commit(record, staged, durable=durable)
 
     def share(self, record: StepRecord) -> None:
         """Let others have the result, in the background, unless they do."""
