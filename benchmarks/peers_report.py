@@ -70,7 +70,7 @@ def budget_rows(stepwell: Figures) -> list[Row]:
     """Return what Stepwell took beside what it may take."""
     bare = f"a bare loop over the steps {stepwell.bare:.2f} s"
     return [
-        Row(COLUMNS[column].rpartition(" (")[0], stepwell.found[column], budget, unit, bare if column == "cold" else "")
+        Row(_name(column), stepwell.found[column], budget, unit, bare if column in ("cold", "each") else "")
         for column, (budget, unit) in BUDGETS.items()
     ]
 
@@ -80,15 +80,16 @@ def ratio_rows(figures: Sequence[Figures]) -> list[Row]:
     known = {one.name: one.found for one in figures}
     budgets = (("nothing", "DVC", 3.0), ("nothing", "Snakemake", 2.0), ("cold", "Snakemake", 1.6))
     return [
-        Row(
-            f"{COLUMNS[column].rpartition(' (')[0]}, Stepwell / {peer}",
-            ours[column] / known[peer][column],
-            1 / times,
-            "x",
-        )
+        Row(f"{_name(column)}, Stepwell / {peer}", ours[column] / known[peer][column], 1 / times, "x")
         for column, peer, times in budgets
         if (ours := known.get("Stepwell")) and peer in known
     ]
+
+
+def _name(column: str) -> str:
+    """Return a column's words without the unit."""
+    words = COLUMNS[column].rpartition(" (")[0]
+    return f"500 MB in 2,001 files, {words}" if column == "big again" else words
 
 
 def table(figures: Sequence[Figures]) -> str:

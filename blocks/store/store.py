@@ -98,29 +98,27 @@ class Store(Trees):
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return Miss("the kept record was damaged")
 
-    def commit(
-        self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]], *, durable: bool = True
-    ) -> StepRecord:
+    def commit(self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]]) -> StepRecord:
         """Move every output into the store, then write the record, then make it findable.
 
-        Returned is the record as it is now kept. Unless it is `durable`, `make_durable` is still to be called.
+        Returned is the record as it is now kept. That it survives a power cut is left to `make_durable`.
         """
         with shared(self.lock_file):
             for path, tree in staged.values():
                 self.add_tree(path, tree, move=True)
-            return self._keep(record, durable=durable)
+            return self._keep(record)
 
     def make_durable(self, key: str) -> None:
         """Let the record of a key, if it is still there, survive a power cut."""
         with suppress(FileNotFoundError):  # removed, or replaced, since
             make_durable(fan_out(self.written / "records", key).with_suffix(".json"))
 
-    def _keep(self, record: StepRecord, *, durable: bool = True) -> StepRecord:
+    def _keep(self, record: StepRecord) -> StepRecord:
         kept = replace(record, sequence=self._next_sequence(record.step))
         body = kept.to_json()
         envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
         path = fan_out(self.written / "records", record.key).with_suffix(".json")
-        write_atomically(path, encode(envelope), durable=durable)
+        write_atomically(path, encode(envelope))
         _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
         self._sequences[record.step] = _changed(self._step_index(record.step)), kept.sequence
         _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)

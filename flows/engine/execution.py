@@ -339,7 +339,7 @@ def _register_models(context: RunContext, job: Job, events: list[dict[str, Any]]
 
 def _commit(context: RunContext, record: StepRecord, staged: Staged) -> StepRecord:
     try:
-        kept = context.store.commit(record, staged, durable=False)
+        kept = context.store.commit(record, staged)
     except OSError as error:
         raise StepFailedException(
             f"The result of step {record.step!r} can't be kept",

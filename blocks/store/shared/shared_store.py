@@ -133,7 +133,7 @@ class SharedStore(Store):
         for tree in found.trees.values():
             self.note_tree(tree)
         with shared(self.lock_file):
-            kept = self._keep(replace(found.record, sequence=0), durable=False)  # what a power cut takes is read again
+            kept = self._keep(replace(found.record, sequence=0))  # what a power cut takes is read again
         trees = [artifact.digest for artifact in kept.outputs.values()]
         self.ledger.note_adopted(kept.key, found.by, found.run, found.key_id, trees)
         self._known.delivered.add(kept.key)
@@ -277,12 +277,10 @@ class SharedStore(Store):
 
     # Sharing ------------------------------------------------------------------------------------------------------------
 
-    def commit(
-        self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]], *, durable: bool = True
-    ) -> StepRecord:
+    def commit(self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]]) -> StepRecord:
         """Keep the result here; whether others have one of its key, and the same, is to be seen."""
         self.ledger.forget_shared(record.key)
-        return super().commit(record, staged, durable=durable)
+        return super().commit(record, staged)
 
     def share(self, record: StepRecord) -> None:
         """Let others have the result, in the background, unless they do."""
