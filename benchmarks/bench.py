@@ -22,15 +22,22 @@ import growth
 import mini_batches
 import step_types
 import steps
+import waits
 from place import Place, place
 from rows import Row, machine, save, table
 
 BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
+    "waits": waits.waits,
+    "thousand": waits.thousand_reused,
+    "runs": waits.runs_listed,
+    "growth": waits.growing_memory,
+    "executed": steps.executed,
+    "cold": growth.cold_start,
+    "plan": growth.plan_over_records,
     "help": commands.help_text,
     "hashing": files.hashing,
     "snapshot": files.snapshot,
     "reused": steps.reused,
-    "executed": steps.executed,
     "dask": dask_steps.spread,
     "docker": docker_steps.contained,
     "mini-batches": mini_batches.small_files,
@@ -38,8 +45,6 @@ BENCHMARKS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "command": commands.command,
     "memory": commands.memory,
     "scale": commands.scale,
-    "plan": growth.plan_over_records,
-    "cold": growth.cold_start,
 }
 
 
@@ -62,8 +67,8 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="Small sizes, few repetitions: two minutes.")
-    parser.add_argument("--full", action="store_true", help="More repetitions: ten minutes.")
+    parser.add_argument("--quick", action="store_true", help="Small sizes, few repetitions: five minutes.")
+    parser.add_argument("--full", action="store_true", help="More repetitions: twice as long.")
     parser.add_argument("--only", action="append", choices=list(BENCHMARKS), help="This benchmark; may be repeated.")
     parser.add_argument("--save", type=Path, metavar="FILE", help="Also write the rows to FILE, as JSON.")
     return parser.parse_args()

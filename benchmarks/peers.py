@@ -25,6 +25,7 @@ from statistics import median
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import peers_report
+import rows
 from peers_report import Figures
 from place import place
 
@@ -342,6 +343,9 @@ def main() -> None:
             found.append(figures_of(peer, folder, quick=options.quick))
             shutil.rmtree(folder, ignore_errors=True)
     print(peers_report.table(found))
+    for one in found:
+        if one.name == "Stepwell" and not options.quick:
+            print("\n" + rows.table([*peers_report.budget_rows(one), *peers_report.ratio_rows(found)]))
     if options.docs:
         peers_report.write(found, ROOT / "docs")
 

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
+from rows import Row
+
 COLUMNS = {
     "cold": "100 new steps, 1 worker (s)",
     "each": "over a bare loop, each (ms)",
@@ -22,6 +24,16 @@ COLUMNS = {
     "wide": "20 x 0.5 s, 10 workers (s)",
     "memory": "most memory (MB)",
 }
+BUDGETS = {
+    "cold": (2.8, "s"),
+    "each": (15.0, "ms"),
+    "nothing": (0.5, "s"),
+    "one": (0.7, "s"),
+    "big again": (0.5, "s"),
+    "wide": (1.3, "s"),
+}
+"""What Stepwell with its resident runner may take of these."""
+
 _DRAWN = ("cold", "nothing", "one", "big again", "wide")
 _COLOURS = ("#9aa5b1", "#7b8794", "#616e7c", "#90cdf4", "#2b6cb0")
 _WHOLE = ("each", "memory")
@@ -52,6 +64,32 @@ class Figures:
         """Return a figure as text."""
         figure = self.found.get(column)
         return "-" if figure is None else f"{figure:.0f}" if column in _WHOLE else f"{figure:.2f}"
+
+
+def budget_rows(stepwell: Figures) -> list[Row]:
+    """Return what Stepwell took beside what it may take."""
+    bare = f"a bare loop over the steps {stepwell.bare:.2f} s"
+    return [
+        Row(_name(column), stepwell.found[column], budget, unit, bare if column in ("cold", "each") else "")
+        for column, (budget, unit) in BUDGETS.items()
+    ]
+
+
+def ratio_rows(figures: Sequence[Figures]) -> list[Row]:
+    """Return what Stepwell took over what a peer took in the same run, for the peers that are here."""
+    known = {one.name: one.found for one in figures}
+    budgets = (("nothing", "DVC", 3.0), ("nothing", "Snakemake", 2.0), ("cold", "Snakemake", 1.6))
+    return [
+        Row(f"{_name(column)}, Stepwell / {peer}", ours[column] / known[peer][column], 1 / times, "x")
+        for column, peer, times in budgets
+        if (ours := known.get("Stepwell")) and peer in known
+    ]
+
+
+def _name(column: str) -> str:
+    """Return a column's words without the unit."""
+    words = COLUMNS[column].rpartition(" (")[0]
+    return f"500 MB in 2,001 files, {words}" if column == "big again" else words
 
 
 def table(figures: Sequence[Figures]) -> str:

@@ -61,9 +61,9 @@ class Place:
             raise RuntimeError(f"{words} ended with {child.returncode}:\n{text}")
         return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
-    def run(self, count: int, salt: str, *options: str, shape: str = "flat") -> Timed:
-        """Return what `stepwell run` took for a pipeline of that many steps."""
-        variables = {"BENCH_STEPS": str(count), "BENCH_SHAPE": shape, "BENCH_SALT": salt}
+    def run(self, count: int, salt: str, *options: str, shape: str = "flat", **more: str) -> Timed:
+        """Return what `stepwell run` took for a pipeline of that many steps; `more` are variables."""
+        variables = {"BENCH_STEPS": str(count), "BENCH_SHAPE": shape, "BENCH_SALT": salt, **more}
         return self.command(*CLI, "run", "pipeline.py", *options, **variables)
 
     def ask(self, task: str, **arguments: Any) -> Any:

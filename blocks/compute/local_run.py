@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ from stepwell.blocks.system.temporary_folder import temporary_folder
 
 if TYPE_CHECKING:
     from stepwell.blocks.processes.runner import StopSignal
+
+_PYTHONS = ("python", "python3")
 
 
 def run_here(
@@ -73,9 +76,16 @@ def path_of(interpreter: str, path: str, folder: Path) -> str:
     if not os.path.isabs(interpreter):
         return path
     place = os.path.dirname(interpreter)
-    names = [name for name in ("python", "python3") if not _is_same(os.path.join(place, name), interpreter)]
+    names = _missing_names(interpreter, os.stat(place).st_mtime_ns) if os.path.isdir(place) else _PYTHONS
     write_programs(names, interpreter, folder)
     return os.pathsep.join([*([str(folder / "bin")] if names else []), place, *([path] if path else [])])
+
+
+@lru_cache(maxsize=64)
+def _missing_names(interpreter: str, _: int) -> tuple[str, ...]:
+    """Return by which of its usual names the interpreter can't be started in its folder, which was last changed then."""
+    place = os.path.dirname(interpreter)
+    return tuple(name for name in _PYTHONS if not _is_same(os.path.join(place, name), interpreter))
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -49,7 +49,8 @@ def check(command: Command) -> None:
     if not command.marker or command.marker.split() != [command.marker]:
         raise UserErrorException("A marker is one word", {"marker": repr(command.marker)})
     for text in (*command.argv, *command.variables, *command.variables.values()):
-        _check_text(text, command.argv[0])
+        if "\0" in text or not text.isascii():
+            _check_text(text, command.argv[0])
     wrong = [name for name in command.variables if not name or "=" in name]
     if wrong:
         raise UserErrorException("A variable's name can't be empty or contain '='", {"variable": repr(wrong[0])})

@@ -22,7 +22,14 @@ from typing import TYPE_CHECKING
 
 from stepwell.blocks.processes.cgroup import Cgroup, find_cgroups
 from stepwell.blocks.processes.markers import markers_of, put_tag, tag_for, tag_of
-from stepwell.blocks.processes.table import Process, descendants, highest_number, line_of_ancestors, list_processes
+from stepwell.blocks.processes.table import (
+    Process,
+    descendants,
+    highest_number,
+    last_number,
+    line_of_ancestors,
+    list_processes,
+)
 from stepwell.errors import UserErrorException
 
 if TYPE_CHECKING:
@@ -105,13 +112,14 @@ class ProcessTree:
                 if self._cgroup and pid != self.pid:
                     self._cgroup.add(pid)
             done |= found
-            table = list_processes(self._first())
+            table = self._later_ones()
             roots = {self.pid, *self._orphans(table)}
             found = (roots | descendants(roots, table)) - done
 
     def _orphans(self, table: dict[int, Process]) -> set[int]:
         """Return the members that lost their parents and have become our children."""
-        return {pid for pid, entry in table.items() if entry.parent == os.getpid() and self._owns(pid, entry)}
+        reaper = os.getpid()
+        return {pid for pid, entry in table.items() if entry.parent == reaper and self._owns(pid, entry)}
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -126,7 +134,7 @@ class ProcessTree:
         deadline = time.monotonic() + _LAST_WAIT_SECONDS
         while time.monotonic() < deadline:
             held = self._kill_cgroup()
-            table = list_processes(self._first())
+            table = self._later_ones()
             strays = self._orphans(table)
             if not strays:
                 if not held:
@@ -141,7 +149,7 @@ class ProcessTree:
 
     def _kill_cgroup(self) -> bool:
         """Kill the members of the cgroup, and return whether any live."""
-        if self._cgroup is None:
+        if self._cgroup is None or not self._cgroup.populated():
             return False
         self._known |= self._cgroup.members()
         self._cgroup.kill()
@@ -153,6 +161,10 @@ class ProcessTree:
         return (
             entry.group == self.pid or pid in self._known or tag_of(pid) == self._tag or self._marker in markers_of(pid)
         )
+
+    def _later_ones(self) -> dict[int, Process]:
+        """Return the processes among which descendants are; none if nothing has started since the main process."""
+        return {} if last_number() == self.pid else list_processes(self._first())
 
     def _first(self) -> int:
         """Return the lowest number of a descendant: numbers rise, and come around only after many forks."""

@@ -86,6 +86,12 @@ def highest_number() -> int:
     return int(read("/proc/sys/kernel/pid_max") or 0)
 
 
+def last_number() -> int:
+    """Return the number that a process or thread was given last; 0 if that isn't known."""
+    words = read("/proc/loadavg").split()
+    return int(words[-1]) if words and words[-1].isdigit() else 0
+
+
 def read(path: str) -> bytes:
     """Return the content of a file of /proc; b'' if there is none, or none for us."""
     try:

@@ -95,11 +95,11 @@ class RunFolder:
         return self._names.runs
 
     @property
-    def _names(self) -> _Names:
+    def _names(self) -> RunNames:
         try:
             found = os.stat(self.path / "run.json")
         except OSError:
-            return _Names(self.run_id, "")
+            return RunNames(self.run_id, "")
         return _names(self.path, (found.st_ino, found.st_mtime_ns, found.st_size))
 
     @property
@@ -270,14 +270,15 @@ def readable_runs(folders: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     hidden: list[Path] = []
     for folder in folders:
+        file = f"{folder}/run.json"
         try:
-            os.stat(folder / "run.json")
+            os.stat(file)
         except PermissionError:
             hidden.append(folder)
         except OSError:
             continue
         else:
-            (found if os.access(folder / "run.json", os.R_OK) else hidden).append(folder)
+            (found if os.access(file, os.R_OK) else hidden).append(folder)
     if hidden:
         owners = ", ".join(sorted({owner_of(folder) for folder in hidden}))
         warnings.warn(
@@ -309,7 +310,7 @@ def _events_in(journal: bytes) -> Iterator[Event]:
                 yield event
 
 
-class _Names(NamedTuple):
+class RunNames(NamedTuple):
     """How a run is called, and what runs."""
 
     label: str
@@ -317,14 +318,17 @@ class _Names(NamedTuple):
 
 
 @lru_cache(maxsize=256)  # a thousand reused steps name the same few runs, each of a thousand steps
-def _names(path: Path, _: tuple[int, int, int]) -> _Names:
-    run = RunFolder(path)
-    facts = run.facts()
+def _names(path: Path, _: tuple[int, int, int]) -> RunNames:
+    return names_of(path.name, RunFolder(path).facts())
+
+
+def names_of(run_id: str, facts: Mapping[str, Any]) -> RunNames:
+    """Return how the run is called of whose `run.json` these are the facts, and what runs."""
     names = [facts.get(kind, {}).get("name") for kind in ("pipeline", "published")]
     named = next((name for name in names if isinstance(name, str)), None)
     name = re.sub(" ?#[0-9]+$", "", str(facts.get("name", "run"))) if named is None else named
-    label = run_label(name, facts["number"]) if "number" in facts else run.run_id
-    return _Names(label, str(names[0] or facts.get("name", "")))
+    label = run_label(name, facts["number"]) if "number" in facts else run_id
+    return RunNames(label, str(names[0] or facts.get("name", "")))
 
 
 def run_label(name: str, number: int) -> str:

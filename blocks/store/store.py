@@ -27,7 +27,7 @@ from stepwell.blocks.store.run_folder import RunFolder, readable_runs
 from stepwell.blocks.store.stat_cache import StatCache
 from stepwell.blocks.store.trees import Trees
 from stepwell.blocks.system.disk import told_if_closed, words_of
-from stepwell.blocks.system.files import fan_out, write_atomically
+from stepwell.blocks.system.files import fan_out, make_durable, write_atomically
 from stepwell.blocks.system.home import make_folder
 from stepwell.blocks.system.locks import KeyLocks, exclusive, shared
 from stepwell.model.digests import digest, encode
@@ -101,19 +101,24 @@ class Store(Trees):
     def commit(self, record: StepRecord, staged: Mapping[str, tuple[Path, Tree]]) -> StepRecord:
         """Move every output into the store, then write the record, then make it findable.
 
-        Returned is the record as it is now kept.
+        Returned is the record as it is now kept. That it survives a power cut is left to `make_durable`.
         """
         with shared(self.lock_file):
             for path, tree in staged.values():
                 self.add_tree(path, tree, move=True)
             return self._keep(record)
 
-    def _keep(self, record: StepRecord, *, durable: bool = True) -> StepRecord:
+    def make_durable(self, key: str) -> None:
+        """Let the record of a key, if it is still there, survive a power cut."""
+        with suppress(FileNotFoundError):  # removed, or replaced, since
+            make_durable(fan_out(self.written / "records", key).with_suffix(".json"))
+
+    def _keep(self, record: StepRecord) -> StepRecord:
         kept = replace(record, sequence=self._next_sequence(record.step))
         body = kept.to_json()
         envelope = {"format": FORMAT, "record": body, "signature": self.keyed("record", body)}
         path = fan_out(self.written / "records", record.key).with_suffix(".json")
-        write_atomically(path, encode(envelope), durable=durable)
+        write_atomically(path, encode(envelope))
         _touch(self._step_index(record.step) / f"{kept.sequence:09d}-{record.key}")
         self._sequences[record.step] = _changed(self._step_index(record.step)), kept.sequence
         _touch(self.written / "index" / "partial" / partial_key(record.fingerprint) / record.key)

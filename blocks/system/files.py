@@ -42,6 +42,15 @@ def write_atomically(
         raise
 
 
+def make_durable(path: Path) -> None:
+    """Let what a file holds now survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def replace_file(root: Path, path: str, data: bytes) -> None:
     """Write `data` to a new file in the place of the file `path` below `root`, with no link followed on the way."""
     folder = open_folder(root, os.path.dirname(path))
@@ -193,8 +202,15 @@ def change_owner(path: Path, user: int, group: int) -> None:
 
 def remove(path: Path) -> None:
     """Remove the file or folder, though it may have been protected. A missing one is fine, and no link is followed."""
-    if path.is_symlink() or not path.is_dir():
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
         path.unlink(missing_ok=True)
+        return
+    with suppress(OSError):
+        os.rmdir(path)  # it may be empty
         return
     with suppress(OSError):
         _open_up(str(path))

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from stepwell.blocks.system.modes import create_file, make_one_folder
@@ -31,7 +32,7 @@ def make_folder(path: Path) -> None:
 
     Below the home it is for its owner only, whatever the umask, unless the folder above hands its group on.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return
     if path.parent != path:
         make_folder(path.parent)
@@ -60,7 +61,8 @@ def open_or_make(path: Path, flags: int) -> int:
 def is_in_home(path: Path) -> bool:
     """Return whether the path leads below the home."""
     with suppress(OSError, RuntimeError):  # there may be no home, and nothing below it then
-        return path.is_relative_to(_path_of(_named()))
+        place, text = str(_path_of(_named())), str(path)
+        return text == place or text.startswith(place.rstrip("/") + "/")
     return False
 
 
@@ -69,7 +71,13 @@ def _named() -> str:
 
 
 def _path_of(named: str) -> Path:
-    return Path(os.path.abspath(Path(named).expanduser()))
+    return _normal(named) if named.startswith("/") else Path(os.path.abspath(Path(named).expanduser()))
+
+
+@lru_cache(maxsize=4)
+def _normal(named: str) -> Path:
+    """Return an absolute path without the parts that lead nowhere, of which a run asks for each file that it makes."""
+    return Path(os.path.abspath(named))
 
 
 def signing_key() -> str:

@@ -346,6 +346,7 @@ def _commit(context: RunContext, record: StepRecord, staged: Staged) -> StepReco
             {"reason": error, "store": context.store.written},
             SHARE_HINT if isinstance(error, PermissionError) else "Free space, then run the pipeline again.",
         ) from error
+    context.make_durable_later(kept.key)
     if context.store.read_only:
         context.warn(f"Step {record.step!r} was not cached: the store {context.store.root} can't be written")
     return kept

@@ -78,7 +78,7 @@ class RunContext(RunData):
         self.differing: dict[str, tuple[str, ...]] = {}
         self._secrets, self._declared = list[str](), list[str]()
         self._bindings: dict[str, tuple[tuple[StepDefinition, Mapping[str, Value]], StepCall]] = {}
-        self._remover = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-remover")
+        self._later = ThreadPoolExecutor(max_workers=1, thread_name_prefix="stepwell-later")
 
     def emit(self, *events: Event) -> None:
         """Append the events, stamped with the time, to the run's journal and notify the listeners."""
@@ -95,7 +95,17 @@ class RunContext(RunData):
 
     def remove_later(self, folder: Path) -> None:
         """Remove the folder in the background, before the process ends."""
-        self._remover.submit(remove, folder)
+        self._later.submit(remove, folder)
+
+    def make_durable_later(self, key: str) -> None:
+        """Let the record of a key survive a power cut, from before the run ends on; until then it would run again."""
+        self._later.submit(self._make_durable, key)
+
+    def _make_durable(self, key: str) -> None:
+        try:
+            self.store.make_durable(key)
+        except OSError as error:
+            self.warn(f"A power cut could take the result {key[:12]}, since its record can't be made durable: {error}")
 
     def warn(self, text: str) -> None:
         """Emit a warning for the user."""
@@ -144,7 +154,7 @@ class RunContext(RunData):
             self.remove_later(downloads)
         if "datasets" in self.__dict__:
             self.datasets.close(self.remove_later)
-        self._remover.shutdown(wait=True)
+        self._later.shutdown(wait=True)
 
     @cached_property
     def results(self) -> ResultsBlock:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -82,6 +83,7 @@ def run_pipeline(
         listeners=options.listeners,
     )
     with (
+        _without_old_garbage(),
         told_in_words("The run can't be recorded", context.run.path),
         context.run.alive(),
         telling(context.run, workspace.shared_runs),
@@ -102,6 +104,19 @@ def run_pipeline(
             f"Look at `stepwell show {context.run.reference}`; what succeeded will be reused.",
         )
     return outcome.results if options.wants_results else {}
+
+
+@contextmanager
+def _without_old_garbage() -> Iterator[None]:
+    """Look for garbage only in what is made while the block runs: to go through all that is imported takes a tenth of a second."""
+    if gc.get_freeze_count():  # whoever did so may want it to last
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _go_on_with(workspace: BaseWorkspace, run_id: str) -> None:

@@ -47,8 +47,8 @@ _MOST_ON_THEIR_WAY = 4
 """How many requests the server's recorder may be behind: what does not fit into its memory it drops, and says nothing."""
 
 _PAUSE_SECONDS = 0.1
-_SOON_SECONDS, _SECONDS_AFTER_FAILURE = 0.25, 5.0
-"""How long what happens to a step that runs may wait, so that the server is told of more at once."""
+_SOON_SECONDS, _SECONDS_AFTER_FAILURE = 1.0, 5.0
+"""How long what happens to a step that runs may wait: all that a short step goes through, the server then writes at once."""
 
 _LOGGER = "prefect.task_runs"
 _CUT, _AROUND, _LONGEST_CHARACTER = "... [truncated]", 500, 12

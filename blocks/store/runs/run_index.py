@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stepwell.blocks.store.run_folder import RunFolder, readable_runs
+from stepwell.blocks.store.run_folder import RunFolder, names_of, readable_runs
 from stepwell.blocks.store.store import Store
 from stepwell.blocks.system.files import write_atomically
 from stepwell.model.regular_files import read_bytes
@@ -109,8 +109,7 @@ def _run_files(store: Store | RunPlace) -> Iterator[tuple[Path, list[int]]]:
 
 
 def _look(path: Path) -> RunEntry:
-    folder = RunFolder(path)
-    facts = folder.facts()
+    facts = RunFolder(path).facts()
     texts = {name: facts.get(name) for name in ("name", "kind", "parent_run_id")}
     plain = {name: text if isinstance(text, str) else "" for name, text in texts.items()}
     published, machine = facts.get("published", {}).get("id"), facts.get("machine", {}).get("name")
@@ -118,7 +117,7 @@ def _look(path: Path) -> RunEntry:
         path,
         facts.get("number", 0),
         float(facts.get("created", 0)),
-        folder.label,
+        names_of(path.name, facts).label,
         plain["name"],
         str(facts.get("experiment", "flows")),
         plain["kind"],

@@ -133,7 +133,7 @@ class SharedStore(Store):
         for tree in found.trees.values():
             self.note_tree(tree)
         with shared(self.lock_file):
-            kept = self._keep(replace(found.record, sequence=0), durable=False)  # what a power cut takes is read again
+            kept = self._keep(replace(found.record, sequence=0))  # what a power cut takes is read again
         trees = [artifact.digest for artifact in kept.outputs.values()]
         self.ledger.note_adopted(kept.key, found.by, found.run, found.key_id, trees)
         self._known.delivered.add(kept.key)

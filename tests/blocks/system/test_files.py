@@ -18,6 +18,7 @@ from stepwell.blocks.system.files import (
     copy_file,
     copy_named,
     copy_tree,
+    make_durable,
     move,
     protect,
     relink,
@@ -84,6 +85,14 @@ def test_a_durable_write_is_synced_before_it_is_seen(tmp_path: Path, monkeypatch
     monkeypatch.setattr(files.os, "fsync", lambda _: seen.append((tmp_path / "a").exists()))
     write_atomically(tmp_path / "a", b"x", durable=True)
     assert seen == [False]
+
+
+def test_what_is_made_durable_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomically(tmp_path / "a", b"x")
+    seen: list[int] = []
+    monkeypatch.setattr(files.os, "fsync", lambda descriptor: seen.append(os.fstat(descriptor).st_ino))
+    make_durable(tmp_path / "a")
+    assert seen == [(tmp_path / "a").stat().st_ino]
 
 
 def test_a_copy_shares_nothing_with_its_source(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from stepwell import (
 )
 from stepwell.blocks.processes.output import Notice
 from stepwell.blocks.store.run_folder import RunFolder
+from stepwell.blocks.store.store import Store
 from stepwell.blocks.workspace.references import DataPath, DataPathComputeBinding
 
 DUMP = "import json, os\njson.dump([list(os.fsencode(a)) for a in args[1:]], open(args[0], 'w'))\n"
@@ -300,3 +301,25 @@ def test_what_a_target_waits_for_is_progress_of_the_step(project, monkeypatch):
     summary = project.run(project.pipeline(project.step("a.py", "pass")))
     journal = RunFolder(project.workspace.store.run_folder(summary.run_id)).journal()
     assert [event["progress"] for event in journal if "progress" in event] == ["Waiting for a free node", ""]
+
+
+def test_when_a_run_ends_its_records_survive_a_power_cut(project, chain, monkeypatch):
+    synced, fsync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.add(os.fstat(file).st_ino), fsync(file)))
+    pipeline, steps = chain("a.py", "b.py")
+    pipeline()
+    records = [path.stat().st_ino for path, _ in project.workspace.store.records()]
+    assert len(records) == len(steps)
+    assert synced.issuperset(records)
+
+
+def test_a_record_that_cannot_be_made_durable_is_kept_and_warned_of(project, chain, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Store, "make_durable", fail)
+    pipeline, _ = chain("a.py")
+    assert project.happened(pipeline) == {"a.py": "ran"}
+    [folder] = project.workspace.store.run_folders()
+    assert any("made durable: [Errno 5]" in event.get("warning", "") for event in RunFolder(folder).journal())
+    assert project.happened(pipeline) == {"a.py": "reused"}
