@@ -6,10 +6,10 @@ import sys
 from html import escape
 from pathlib import Path
 
+from rich.ansi import AnsiDecoder
 from rich.cells import cell_len
 from rich.console import Console
 from rich.style import Style
-from rich.text import Text
 
 _WIDTH, _HEIGHT, _MARGIN = 8.43, 20, 12
 _STYLES = """
@@ -17,13 +17,13 @@ text{font:14px "DejaVu Sans Mono","Liberation Mono",Menlo,Consolas,monospace;whi
 .bg{fill:#f6f8fa}.b{font-weight:bold}.d{fill:#6e7781}.red{fill:#b3261e}.green{fill:#1a7f37}.yellow{fill:#7d5600}.cyan{fill:#0b6e75}
 @media(prefers-color-scheme:dark){text{fill:#d7dce2}.bg{fill:#161b22}.d{fill:#8b949e}.red{fill:#ff7b72}.green{fill:#56d364}.yellow{fill:#e3b341}.cyan{fill:#56d4dd}}
 """
-_COLORS = ("red", "green", "yellow", "cyan")
+_COLORS = {1: "red", 2: "green", 3: "yellow", 6: "cyan"}
 
 
 def drawn(text: str, title: str) -> str:
     """Return the picture of a terminal's text, which has its colors in ANSI's codes."""
     console = Console(width=1000, color_system="standard")
-    lines = [Text.from_ansi(line) for line in text.rstrip("\n").split("\n")]
+    lines = [*AnsiDecoder().decode(text.rstrip("\n $"))]
     columns = max(cell_len(line.plain.rstrip()) for line in lines)
     width, height = columns * _WIDTH + 2 * _MARGIN, len(lines) * _HEIGHT + 2 * _MARGIN
     parts = [
@@ -48,7 +48,7 @@ def _class(style: Style | None) -> str:
     if style is None:
         return ""
     names = [name for name, wanted in (("b", style.bold), ("d", style.dim)) if wanted]
-    names += [style.color.name] if style.color and style.color.name in _COLORS else []
+    names += [_COLORS[style.color.number]] if style.color and style.color.number in _COLORS else []
     return f' class="{" ".join(names)}"' if names else ""
 
 
