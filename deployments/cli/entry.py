@@ -1,6 +1,6 @@
 """The command `stepwell`: run by the resident runner if there is one that is as this process, else right here.
 
-Until it is known that there is none, this imports little, and nothing of Prefect. Started as a program it is the runner.
+Until it is known that there is none, this imports little, and nothing of Prefect. Started as a program with a runner's name it is that runner.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from stepwell.deployments.resident import identity
 
+_PROGRAM = "stepwell.deployments.cli.entry"
 _WHAT_COMMANDS_USE = (
     "stepwell.deployments.cli.comparing.sweeping",
     "stepwell.deployments.lookup.passing_runs",
@@ -17,6 +18,7 @@ _WHAT_COMMANDS_USE = (
     "stepwell.deployments.lookup.reading_ahead",
     "stepwell.deployments.lookup.runs",
     "stepwell.deployments.lookup.workspaces",
+    "stepwell.deployments.reports.json_text",
     "stepwell.deployments.reports.report",
     "stepwell.flows.public.pipeline",
     "stepwell.flows.public.pipeline_run",
@@ -75,7 +77,7 @@ def main() -> None:
         with suppress(OSError, ValueError, EOFError):  # any doubt: it runs here
             name = identity.name()
             client.run_there(name)  # returns only if it did not run
-            client.start_one(name, __name__)
+            client.start_one(name, _PROGRAM)
     _run()
 
 
@@ -132,4 +134,7 @@ def _read_ahead() -> None:
 
 
 if __name__ == "__main__":
-    _be_resident(sys.argv[1])
+    if len(sys.argv) == 2 and identity.is_name(sys.argv[1]):
+        _be_resident(sys.argv[1])
+    else:
+        main()

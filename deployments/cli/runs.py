@@ -68,7 +68,9 @@ def run(
     """Run a pipeline here and now; Ctrl-C cancels it."""
     from stepwell.deployments.cli.comparing import sweeping
     from stepwell.deployments.lookup.pipelines import read_grid, read_parameters
+    from stepwell.deployments.reports.json_text import json_text
     from stepwell.deployments.reports.report import in_json
+    from stepwell.errors import UserErrorException
     from stepwell.flows.runs.flow_run import RunOptions
     from stepwell.flows.runs.launch import execute, leave, register
     from stepwell.flows.runs.live.progress import Progress
@@ -76,6 +78,8 @@ def run(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
+    if at_once and not sweep:
+        raise UserErrorException("--at-once is about the runs of a sweep", hint="Pass --sweep, or leave it out.")
     pipeline = load(file, parameters)
     pipeline = pipeline.on(compute) if compute else pipeline
     options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify)
@@ -96,7 +100,7 @@ def run(
     with progress, logs.looking() if show_logs else contextlib.nullcontext():
         summary = execute(pipeline, folder, values, replace(options, listeners=listeners))
     told = progress.warnings if together else ()
-    print(json.dumps(in_json(summary), indent=1) if as_json else _text(folder, told=told, summary=summary))
+    print(json_text(in_json(summary)) if as_json else _text(folder, told=told, summary=summary))
     leave(folder, {"Finished": 0, "Canceled": 130}.get(summary.status, 1))
 
 
@@ -132,19 +136,22 @@ def plan(
 def show(run_id: str = _RUN, workspace: str = _WORKSPACE, as_json: bool = _JSON) -> None:
     """Show what happened to each step of a run, and why."""
     from stepwell.deployments.lookup.runs import find_run
+    from stepwell.deployments.reports.json_text import json_text
     from stepwell.deployments.reports.report import in_json
 
     found = find_run(run_id, workspace)
     if as_json:
         shown = {**in_json(found.summary(), found.folder), "metrics": found.get_metrics(recursive=True)}
-        print(json.dumps(shown, indent=1, default=str))
+        print(json_text(shown))
     else:
         print(_text(found.folder, guards=True))
 
 
 def logs(
     run_id: str = _RUN,
-    step: str = typer.Argument(..., help="The step's name.", metavar="STEP"),
+    step: str = typer.Argument(
+        "", help="The step's name; none is needed of a run that has one step.", metavar="[STEP]"
+    ),
     follow: bool = typer.Option(False, "--follow", "-f", help="Go on until the step ends."),
     workspace: str = _WORKSPACE,
 ) -> None:
@@ -198,15 +205,16 @@ def outputs(
 
 
 def _steps_of(run: PipelineRun, name: str) -> list[StepRun]:
-    """Return the steps of that name; raise UserErrorException if there are none."""
+    """Return the steps of that name, or without one the only step; raise UserErrorException if there are none."""
     from stepwell.errors import UserErrorException
 
-    steps = run.find_step_run(name)
+    known = [step.id for step in run.summary().steps]
+    steps = run.find_step_run(name or (known[0] if len(known) == 1 else ""))
     if not steps:
         raise UserErrorException(
-            f"The run has no step {name!r}",
-            {"steps": ", ".join(step.id for step in run.summary().steps)},
-            "Correct the name.",
+            f"The run has no step {name!r}" if name else f"The run {run.name} has {len(known)} steps",
+            {"steps": ", ".join(known)} if known else {},
+            "Correct the name." if name else "Name one of them." if known else "Look at it with `stepwell show`.",
         )
     return steps
 

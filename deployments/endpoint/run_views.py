@@ -25,6 +25,7 @@ from stepwell.flows.runs.names import usual_experiment
 from stepwell.flows.runs.states import status_of
 from stepwell.flows.runs.summary import FINAL
 from stepwell.model.redaction import here, redacted
+from stepwell.script.metrics import finite
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def run_response(known: KnownRun, address: str, page: str) -> dict[str, Any]:
         "machine": summary.machine or None,
         "steps": [_step(step, known, address) for step in steps]
         or [{"name": n, "status": "waiting"} for n in known.published.steps],
-        "metrics": known.run.get_metrics(),
+        "metrics": finite(known.run.get_metrics()),
         "page": page,
     }
 
@@ -131,7 +132,7 @@ def _step(step: StepRun, known: KnownRun, address: str) -> dict[str, Any]:
         "seconds": summary.seconds,
         "saved": summary.saved,
         "error": summary.error or None,
-        "metrics": step.get_metrics(),
+        "metrics": finite(step.get_metrics()),
         "outputs": [
             {
                 "name": name,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,11 +15,14 @@ from stepwell.blocks.store.runs.run_index import RunEntry
 from stepwell.deployments.lookup.workspaces import of_each
 from stepwell.errors import printable
 from stepwell.flows.public.workspace import Workspace
+from stepwell.flows.runs.comparing.run_facts import all_metrics
 from stepwell.flows.runs.comparing.run_filter import RunFilter
 from stepwell.flows.runs.comparing.run_lines import KeptLines, RunLine
 from stepwell.flows.runs.elsewhere.finding import bring_steps, known_runs
 from stepwell.flows.runs.names import short_ids
 from stepwell.flows.runs.summary import RunSummary, summarize
+
+_MOST_LOOKED, _MOST_NAMED = 20, 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,19 @@ def passing_lines(
     for one in kept.values():
         one.save()
     return lines, ids
+
+
+def why_none(workspaces: Iterable[Workspace], wanted: RunFilter) -> str:
+    """Say of a filter that no run passes what is wrong with it: a metric that none has logged, as far as that can be told."""
+    known: set[str] = set()
+    if wanted.conditions:
+        beside = passing_runs(workspaces, replace(wanted, conditions=()), most=_MOST_LOOKED, metrics=True).runs
+        known = {name for run in beside for metric in all_metrics(run) for name in (metric.name, str(metric))}
+    lacking = [one.name for one in wanted.conditions if one.name not in known]
+    if not known or not lacking:
+        return "No run is so; leave a condition out"
+    near = get_close_matches(lacking[0], known, 3) or sorted(known)[:_MOST_NAMED]
+    return f"No run is so, and of the last {len(beside)} none has logged {lacking[0]!r}: there is {', '.join(near)}"
 
 
 def _listed(

@@ -13,6 +13,8 @@ from stepwell.flows.public.workspace import Workspace
 from stepwell.flows.runs.elsewhere.finding import find_runs, look_at
 from stepwell.flows.runs.names import matching_runs
 
+NO_RUN = "There is no run yet: `stepwell run FILE`; `stepwell init` makes a project to begin with"
+
 
 def find_run(run_id: str, workspace: str) -> PipelineRun:
     """Return the run of that name or id, in the named workspace or in any; `last` is the newest."""
@@ -33,6 +35,10 @@ def find_run(run_id: str, workspace: str) -> PipelineRun:
     read_only = [str(one.store.root) for one in of_each(workspaces, is_here, lambda _: None) if one.store.read_only]
     if read_only and not found:
         facts = {"read-only": ", ".join(read_only) + "; new runs there are kept while they last"}
+    if run_id == "last" and not (found or read_only):
+        raise UserErrorException(
+            "There is no run yet", hint="Run a pipeline: `stepwell run FILE`; `stepwell init` makes one to begin with."
+        )
     raise UserErrorException(
         f"{run_id!r} means several runs" if found else f"There is no run {run_id!r}",
         facts,

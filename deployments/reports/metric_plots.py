@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def check_plot(target: Path) -> None:
     known = FigureCanvasAgg(Figure()).get_supported_filetypes()
     if target.suffix.lower().lstrip(".") not in known:
         raise UserErrorException(
-            f"{target.name!r} names no format of pictures", {"formats": ", ".join(sorted(known))}, "Name it `runs.png`."
+            f"{str(target)!r} names no format of pictures", {"formats": ", ".join(sorted(known))}, "Name it `runs.png`."
         )
     if not target.resolve().parent.is_dir():
         raise UserErrorException(f"There is no folder {target.parent}", hint="Make it first.")
@@ -45,7 +46,7 @@ def plot(rows: Sequence[dict[str, Any]], runs: Sequence[RunSummary], target: Pat
     from matplotlib.figure import Figure
 
     names = [name for name in rows[0] if name.startswith(METRIC)] if rows else []
-    numeric = [name for name in names if any(is_number(row[name]) for row in rows)][:_MOST_PANELS]
+    numeric = [name for name in names if any(_is_finite(row[name]) for row in rows)][:_MOST_PANELS]
     if not numeric:
         raise UserErrorException(
             "The runs have no metric that is a number", hint="Log one: `run.log('accuracy', 0.9)`."
@@ -76,16 +77,20 @@ def plot(rows: Sequence[dict[str, Any]], runs: Sequence[RunSummary], target: Pat
     return len(numeric)
 
 
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and math.isfinite(value)
+
+
 def _varying_number(rows: Sequence[dict[str, Any]]) -> str:
     """Return the one parameter that varies, if it is a number in every run; '' if there is none."""
     varying = [name for name in rows[0] if name.startswith(PARAMETER) and len({repr(row[name]) for row in rows}) > 1]
-    return varying[0] if len(varying) == 1 and all(is_number(row[varying[0]]) for row in rows) else ""
+    return varying[0] if len(varying) == 1 and all(_is_finite(row[varying[0]]) for row in rows) else ""
 
 
 def _curves(axes: Any, rows: Sequence[dict[str, Any]], series: dict[str, dict[str, Any]], name: str) -> None:
     for row in rows:
         values = series[row["id"]].get(name)
-        if values is None and is_number(row[name]):
+        if values is None and _is_finite(row[name]):
             values = [row[name]]
         if values:
             axes.plot(
@@ -97,13 +102,13 @@ def _curves(axes: Any, rows: Sequence[dict[str, Any]], series: dict[str, dict[st
 
 
 def _points(axes: Any, rows: Sequence[dict[str, Any]], over: str, name: str) -> None:
-    found = sorted((row[over], row[name]) for row in rows if is_number(row[name]))
+    found = sorted((row[over], row[name]) for row in rows if _is_finite(row[name]))
     axes.plot([x for x, _ in found], [y for _, y in found], marker="o")
     axes.set_xlabel(_plain(bare(over)))
 
 
 def _bars(axes: Any, rows: Sequence[dict[str, Any]], name: str) -> None:
-    found = [(_plain(row["run"]), row[name]) for row in rows if is_number(row[name])]
+    found = [(_plain(row["run"]), row[name]) for row in rows if _is_finite(row[name])]
     axes.barh(range(len(found)), [value for _, value in found])
     axes.set_yticks(range(len(found)), [label for label, _ in found])
     axes.invert_yaxis()

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
+
 from stepwell.blocks.server.documents import ui_url
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.conditions import is_series
@@ -15,11 +17,13 @@ from stepwell.flows.engine.reproduction import Comparison
 from stepwell.flows.runs.artifacts import all_images
 from stepwell.flows.runs.comparing.run_facts import all_metrics, note_of, tags_of
 from stepwell.flows.runs.comparing.run_lines import RunLine
-from stepwell.flows.runs.summary import RunSummary, summarize
+from stepwell.flows.runs.summary import RunSummary, StepSummary, summarize
 from stepwell.flows.trials.summary import TrialSummary, shown, sweeps_of
 
 _HIDDEN = ("address", "container", "GPU's id", "guard")
 """What is recorded of the place where a step ran, and not printed."""
+_WIDEST = 60
+"""How wide the column of steps is at most: a longer name moves what follows it in its own line."""
 
 
 def report(
@@ -31,17 +35,9 @@ def report(
     """
     summary = summary or summarize(run)
     pictures = [image.path for image in all_images(run, summary)]
-    width = max((len(step.id) for step in summary.steps), default=0)
     lines = [f"{summary.label}  {summary.headline}"]
     lines += [f"  {line}" for line in summary.problem.splitlines()]
-    for step in summary.steps:
-        seconds = f"{step.seconds:.1f} s" if step.seconds is not None and step.status == "done" else ""
-        lines.append(
-            f"  {step.id:<{width}}  {step.happened:<9} {seconds:>7}  {step.why[0] if step.why else ''}".rstrip()
-        )
-        lines += [f"  {'':<{width}}  {'':<9} {'':>7}  {reason}" for reason in step.why[1:]]
-        if step.error:
-            lines += [f"      {line}" for line in step.error.splitlines()]
+    lines += steps_lines(summary.steps)
     lines += _trials(run, summary)
     lines += _datasets(summary) + _places(summary) + (_guards(summary) if guards else [])
     lines += [f"Warning: {warning}" for warning in summary.warnings if warning not in told]
@@ -53,6 +49,20 @@ def report(
         lines.append(f"Machine: {summary.machine}")
     lines.append(f"Run: {summary.run_id}  UI: {ui_url(f'/runs/flow-run/{summary.run_id}')}")
     return "\n".join(map(printable, lines))
+
+
+def steps_lines(steps: Sequence[StepSummary]) -> list[str]:
+    """Return a line for each step and more for its other reasons and its error; what stands in one column below each other."""
+    names = {step.id: printable(step.id) for step in steps}
+    width = min(max(map(cell_len, names.values()), default=0), _WIDEST)
+    lines = []
+    for step in steps:
+        seconds = f"{step.seconds:.1f} s" if step.seconds is not None and step.status == "done" else ""
+        told = f"{step.happened:<9} {seconds:>7}"
+        lines.append(f"  {_filled(names[step.id], width)}  {told}  {step.why[0] if step.why else ''}".rstrip())
+        lines += [f"  {'':<{width}}  {'':<{len(told)}}  {reason}" for reason in step.why[1:]]
+        lines += [f"      {line}" for line in step.error.splitlines()]
+    return lines
 
 
 def _trials(run: RunFolder, summary: RunSummary) -> list[str]:
@@ -163,8 +173,13 @@ def run_lines(runs: Sequence[RunLine], ids: Mapping[str, str]) -> list[str]:
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return a line for each row, what stands in one column below each other."""
     shown = [[printable(text) for text in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in shown]
+    widths = [max(map(cell_len, column)) for column in zip(*shown, strict=True)]
+    return ["  ".join(map(_filled, row, widths)).rstrip() for row in shown]
+
+
+def _filled(text: str, width: int) -> str:
+    """Return the text with spaces up to so many columns of a terminal, of which letters of some alphabets take two."""
+    return text + " " * (width - cell_len(text))
 
 
 def _facts(dataset: Mapping[str, Any]) -> dict[str, Any]:

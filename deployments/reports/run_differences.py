@@ -7,7 +7,7 @@ from typing import Any
 
 from stepwell.conditions import is_series
 from stepwell.errors import printable
-from stepwell.flows.runs.comparing.run_difference import Pair, RunDifference, StepDifference
+from stepwell.flows.runs.comparing.run_difference import ABSENT, Pair, RunDifference, StepDifference
 from stepwell.flows.runs.comparing.run_facts import is_number
 from stepwell.flows.runs.comparing.source_difference import FileDifference
 
@@ -71,6 +71,8 @@ def _pair(before: Any, after: Any) -> str:
         return f"{value_text(before)} → {value_text(after)} ({after - before:+.4g})"
     if isinstance(before, dict) and isinstance(after, dict):
         return "the table changed"
+    if before is ABSENT or after is ABSENT:
+        return f"new, {value_text(after)}" if before is ABSENT else f"gone, {value_text(before)}"
     return f"{value_text(before)} → {value_text(after)}"
 
 
@@ -131,4 +133,4 @@ def difference_json(found: RunDifference) -> dict[str, Any]:
 
 
 def _pairs_json(pairs: Mapping[str, Pair]) -> dict[str, Any]:
-    return {name: list(pair) for name, pair in pairs.items()}
+    return {name: [None if value is ABSENT else value for value in pair] for name, pair in pairs.items()}

@@ -17,6 +17,7 @@ _NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user")
 _MOST_FILES = 200
 """How many files of a caller are passed on; a message takes 253."""
 
+_DIGITS = 24
 _SETTINGS_OF_FOLDER = (".env", "prefect.toml")
 
 
@@ -93,7 +94,12 @@ def name() -> str:
         (os.getuid(), os.geteuid(), os.getgid(), os.getegid(), sorted(os.getgroups())),
         os.getpriority(os.PRIO_PROCESS, 0),
     ]
-    return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
+
+
+def is_name(text: str) -> bool:
+    """Return whether a runner may have that name."""
+    return len(text) == _DIGITS and set(text) <= set("0123456789abcdef")
 
 
 def _changes_settings() -> bool:

@@ -13,7 +13,7 @@ from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.errors import printable
 from stepwell.flows.pages.notebook import as_data, display, in_notebook, run_html
 from stepwell.flows.runs.live.progress import Progress
-from stepwell.flows.runs.summary import FINAL, RunSummary, summarize
+from stepwell.flows.runs.summary import ENDED_STEP, RunSummary, summarize
 
 _LEAST_SECONDS = 0.3
 
@@ -57,7 +57,7 @@ class WidgetView:
         """Show the run as it stands."""
         self._page.value = html
         self._bar.max = max(1, len(summary.steps))
-        self._bar.value = ended = sum(step.happened in FINAL for step in summary.steps)
+        self._bar.value = ended = sum(step.status in ENDED_STEP for step in summary.steps)
         self._bar.description = f"{ended} of {len(summary.steps)}"
         if not self._shown:
             widget = {"version_major": 2, "version_minor": 0, "model_id": self._box.model_id}

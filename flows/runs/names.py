@@ -64,12 +64,11 @@ def matching_entries(entries: Sequence[RunEntry], word: str) -> list[RunEntry]:
         return _own_first(
             [run for run in entries if run.number == number and pipeline in ("", run.label.rpartition("#")[0])]
         )
-    found = []
     if word.isascii() and word.isdecimal() and len(word) < _SHORTEST:  # `#12` begins a comment in a shell
-        found = _own_first([run for run in entries if run.number == int(word)])
-    return (
-        found or [run for run in entries if run.run_id.startswith(word)] or [run for run in entries if run.name == word]
-    )
+        found = _own_first([run for run in entries if run.number == int(word)])  # never a run whose id begins so
+    else:
+        found = [run for run in entries if run.run_id.startswith(word)]
+    return found or [run for run in entries if run.name == word]
 
 
 def _own_first(found: list[RunEntry]) -> list[RunEntry]:

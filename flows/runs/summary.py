@@ -148,7 +148,7 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
     elif status == "Running" and not alive and not run.heard():
         status, problem = "Failed", problem or GONE
     logs = _Logs(run, redact, words, added=_folder_of_added(run).is_dir()) if logged else None
-    steps = [_step(step_id, state, logs) for step_id, state in _in_order(latest_states(journal))]
+    steps = [_step(step_id, state, logs) for step_id, state in in_order(latest_states(journal))]
     events = _added(run.path / OWN, redact)
     all_events = (event for some in (events, *(step.events for step in steps)) for event in some)
     said = tag_events(words, all_events) if words else []
@@ -181,7 +181,7 @@ def summarize(run: RunFolder, *, logged: bool = True) -> RunSummary:
     )
 
 
-def _in_order(states: Mapping[str, Event]) -> list[tuple[str, Event]]:
+def in_order(states: Mapping[str, Event]) -> list[tuple[str, Event]]:
     """Return the steps with their states, those of a mapped step's items before the one that joins them."""
     items: dict[str, list[tuple[str, Event]]] = {}
     for step, state in states.items():

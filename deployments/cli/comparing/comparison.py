@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,13 +33,14 @@ def diff(
 ) -> None:
     """Show what differs between two runs: parameters, source line by line, packages, inputs, metrics, outputs."""
     from stepwell.deployments.lookup.runs import find_run
+    from stepwell.deployments.reports.json_text import json_text
     from stepwell.deployments.reports.run_differences import difference_json, difference_lines
     from stepwell.flows.runs.comparing.run_difference import Side, run_difference
 
     runs = [find_run(word, workspace) for word in (before, after)]
     found = run_difference(*(Side.of(run.workspace.store, run.folder) for run in runs))
     if as_json:
-        print(json.dumps(difference_json(found), indent=1, default=str))
+        print(json_text(difference_json(found)))
         return
     for line in difference_lines(found, color=_colorful()):
         print(line)
@@ -62,24 +62,28 @@ def compare(
     as_json: bool = _JSON,
 ) -> None:
     """Show runs with their parameters and metrics as a table: those named, or of an experiment, by default the last run's."""
+    from stepwell.deployments.reports.json_text import json_text
     from stepwell.deployments.reports.metric_plots import check_plot
     from stepwell.deployments.reports.metric_plots import plot as draw
     from stepwell.deployments.reports.run_comparisons import comparison_csv, comparison_lines
+    from stepwell.errors import UserErrorException
     from stepwell.flows.runs.comparing.run_table import rows_of
 
+    if as_csv and as_json:
+        raise UserErrorException("The table is printed as CSV or as JSON, not both", hint="Leave one of them out.")
     if plot:
         check_plot(plot)
     filters = (experiment, status, since, metrics, tags)
     found = _named(run_ids or [], filters, workspace) if run_ids else _passing(filters, workspace, limit)
     rows = rows_of(found, sort, ascending=ascending)
     if as_json:
-        print(json.dumps(rows, indent=1, default=str))
+        print(json_text(rows))
     elif as_csv:
         sys.stdout.write(comparison_csv(rows))
-    else:
+    elif rows:
         for line in comparison_lines(rows):
             print(line)
-    if plot:
+    if plot and rows:
         panels = draw(rows, found, plot)
         print(f"Drew {panels} metric{'' if panels == 1 else 's'} to {plot}", file=sys.stderr)
 
@@ -98,7 +102,7 @@ def _named(run_ids: list[str], filters: _Filters, workspace: str) -> list[RunSum
 
 
 def _passing(filters: _Filters, workspace: str, limit: int) -> list[RunSummary]:
-    from stepwell.deployments.lookup.passing_runs import passing_runs
+    from stepwell.deployments.lookup.passing_runs import passing_runs, why_none
     from stepwell.deployments.lookup.runs import find_run
     from stepwell.deployments.lookup.workspaces import seen_workspaces
     from stepwell.flows.runs.comparing.run_filter import RunFilter
@@ -109,7 +113,10 @@ def _passing(filters: _Filters, workspace: str, limit: int) -> list[RunSummary]:
         last = find_run("last", workspace)
         experiment, workspaces = last.experiment_name, [one for one in workspaces if one.name == last.workspace.name]
     wanted = RunFilter.read(experiment, *others)  # type: ignore[arg-type]
-    return passing_runs(workspaces, wanted, most=limit, metrics=True).runs
+    found = passing_runs(workspaces, wanted, most=limit, metrics=True).runs
+    if not found:
+        print(why_none(workspaces, wanted), file=sys.stderr)
+    return found
 
 
 def _colorful() -> bool:

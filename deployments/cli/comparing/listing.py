@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ def runs(
     context: typer.Context,
     workspace: str = _WORKSPACE,
     as_json: bool = _JSON,
-    limit: int = typer.Option(20, "--limit", "-n", help="How many runs to list."),
+    limit: int = typer.Option(20, "--limit", "-n", min=1, help="How many runs to list."),
     trials: bool = typer.Option(False, "--trials", help="List the trials of searches, too."),
     experiment: str = EXPERIMENT,
     status: str = STATUS,
@@ -53,21 +52,23 @@ def runs(
     """List runs, newest first."""
     if context.invoked_subcommand:
         return
-    from stepwell.deployments.lookup.passing_runs import passing_lines, passing_runs
+    from stepwell.deployments.lookup.passing_runs import passing_lines, passing_runs, why_none
+    from stepwell.deployments.lookup.runs import NO_RUN
     from stepwell.deployments.lookup.workspaces import seen_workspaces
+    from stepwell.deployments.reports.json_text import json_text
     from stepwell.deployments.reports.report import in_json, run_lines
     from stepwell.flows.runs.comparing.run_filter import RunFilter
 
     wanted = RunFilter.read(experiment, status, since, metrics, tags)
     if as_json:
         found = passing_runs(seen_workspaces(workspace), wanted, most=limit, trials=trials)
-        print(json.dumps([in_json(summary) for summary in found.runs], indent=1))
+        print(json_text([in_json(summary) for summary in found.runs]))
         return
     lines, short_ids = passing_lines(seen_workspaces(workspace), wanted, most=limit, trials=trials)
     for line in run_lines(lines, short_ids):
         print(line)
-    if not lines and not wanted.is_open:
-        print("No run is so; leave a condition out", file=sys.stderr)
+    if not lines:
+        print(NO_RUN if wanted.is_open else why_none(seen_workspaces(workspace), wanted), file=sys.stderr)
 
 
 def gc(

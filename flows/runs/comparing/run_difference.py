@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from stepwell.blocks.differences.differences import differences
@@ -18,7 +19,14 @@ from stepwell.model.fingerprint import Fingerprint
 from stepwell.model.records import Artifact, StepRecord
 
 Pair = tuple[Any, Any]
-"""A value before and after; None where there is none."""
+"""A value before and after; ABSENT where there is none."""
+
+
+class _Absent(Enum):
+    ABSENT = "absent"
+
+
+ABSENT = _Absent.ABSENT
 
 _PACKAGES = (
     *("package", "own package", "own module", "imported", "conda package", "conda channels", "package index"),
@@ -146,12 +154,8 @@ def run_difference(before: Side, after: Side) -> RunDifference:
 def pairs(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Pair]:
     """Return the values that differ, by name; NaN is NaN."""
     names = dict.fromkeys([*before, *after])
-    found = {name: (before.get(name), after.get(name)) for name in names}
-    return {
-        name: pair
-        for name, pair in found.items()
-        if (name in before) != (name in after) or (pair[0] != pair[1] and repr(pair[0]) != repr(pair[1]))
-    }
+    found = {name: (before.get(name, ABSENT), after.get(name, ABSENT)) for name in names}
+    return {name: pair for name, pair in found.items() if pair[0] != pair[1] and repr(pair[0]) != repr(pair[1])}
 
 
 def _sources(steps: Iterable[str], before: Side, after: Side, names: tuple[str, str]) -> Iterable[SourceDifference]:

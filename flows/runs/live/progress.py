@@ -17,7 +17,7 @@ from stepwell.blocks.store.run_folder import Event, RunFolder
 from stepwell.errors import printable
 from stepwell.flows.runs.live.step_logs import StepLogs
 from stepwell.flows.runs.states import fetch_status
-from stepwell.flows.runs.summary import FINAL, summarize
+from stepwell.flows.runs.summary import FINAL, in_order, summarize
 
 _COLOURS = {
     "ran": "green",
@@ -108,13 +108,13 @@ class Progress:
             self._say(_line(step, known, reasons=not self._before_report))
 
     def _say(self, line: str) -> None:
-        self._console.file.write(line + "\n")  # as rich would, for nothing of it has a style
+        self._console.file.write(printable(line) + "\n")  # as rich would, for nothing of it has a style
         self._console.file.flush()
 
     def line(self, step: str, text: str) -> None:
         """Show a line that the script of a step wrote."""
         self._shows_lines = True
-        name = f"{step} | " if self._names else ""
+        name = f"{printable(step)} | " if self._names else ""
         if self._live or self._lines is None:
             self._console.print(Text.assemble((name, "dim"), Text.from_ansi(text)), style=None)
         else:
@@ -129,7 +129,7 @@ class Progress:
 
     def _table(self, *, elapsed: bool) -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-        steps, rest = self._in_sight() if elapsed else (self._steps, "")
+        steps, rest = self._in_sight() if elapsed else (self._ordered(), "")
         for step, state in steps.items():
             word = _word(state)
             seconds = state.get("seconds")
@@ -142,7 +142,7 @@ class Progress:
                 str(state.get("bar") or state.get("progress") or reason) if elapsed and word == "running" else reason
             )
             table.add_row(
-                Text(step),
+                Text(printable(step)),
                 Text(word, style=_COLOURS.get(word, "dim")),
                 Text("" if seconds is None else f"{seconds:.1f} s", justify="right"),
                 Text(reason, style="dim", overflow="ellipsis", no_wrap=True),
@@ -151,11 +151,15 @@ class Progress:
             table.add_row(Text("…", style="dim"), "", "", Text(rest, style="dim", overflow="ellipsis", no_wrap=True))
         return table
 
+    def _ordered(self) -> dict[str, Event]:
+        """Return the steps in the order of the report: what is run for each item before the step that joins it."""
+        return dict(in_order(dict(self._steps)))
+
     def _in_sight(self) -> tuple[Mapping[str, Event], str]:
         """Return the steps that the terminal has lines for, those first that people wait for, and in words what the others do."""
         height = self._console.size.height
         most = max(height // 2 if self._shows_lines else height - 2, 1)  # above it lines of scripts scroll by
-        steps = dict(self._steps)
+        steps = self._ordered()
         if len(steps) <= most:
             return steps, ""
         places = {step: (_RANKS.get(_word(state), 0), number) for number, (step, state) in enumerate(steps.items())}

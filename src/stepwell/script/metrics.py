@@ -55,6 +55,16 @@ def decoded(value: Any) -> Any:
     return {key.removeprefix("$"): decoded(item) for key, item in value.items()}
 
 
+def finite(value: Any) -> Any:
+    """Return the value with the texts `NaN`, `Infinity` and `-Infinity` for the numbers that JSON lacks."""
+    if isinstance(value, float):
+        plain = _plain_float(value)
+        return plain["$float"] if isinstance(plain, dict) else value
+    if isinstance(value, Mapping):
+        return {name: finite(item) for name, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
 def metrics_of(events: Iterable[Mapping[str, Any]], scope: Scope = "step") -> dict[str, Any]:
     """Return the metrics by name, decoded, in v1's shapes.
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepwell.errors import UserErrorException
-from stepwell.script.metrics import decoded, encoded, metrics_of
+from stepwell.script.metrics import decoded, encoded, finite, metrics_of
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -73,3 +73,16 @@ def test_repeated_tables_are_joined_and_the_last_kind_counts():
     ]
     assert metrics_of(events) == {"t": {"x": [1, 3], "y": [2]}, "k": [2]}
     assert metrics_of(events, "parent") == {"k": 3}
+
+
+@settings(deadline=None)
+@given(VALUES)
+def test_finite_values_are_json_that_any_reader_takes(value):
+    json.dumps(finite(value), allow_nan=False)
+
+
+def test_finite_values_name_the_numbers_that_json_lacks():
+    assert finite({"a": [1.5, math.nan, (math.inf, -math.inf)], "b": None}) == {
+        "a": [1.5, "NaN", ["Infinity", "-Infinity"]],
+        "b": None,
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -55,3 +56,14 @@ def test_a_run_of_reused_steps_imports_nothing_that_the_runner_has_not_imported(
     found = json.loads(done.stdout.splitlines()[-1])
     assert " 1 reused" in done.stdout
     assert [name for name in found if name != "_stepwell_pipeline"] == []
+
+
+def test_the_module_by_hand_is_the_command_line(tmp_path):
+    words = [sys.executable, "-m", "stepwell.deployments.cli.entry"]
+    surroundings = {**os.environ, "STEPWELL_RESIDENT": "0"}
+    for more, code, shown in ((["--version"], 0, "stepwell "), ([], 2, "Usage: "), (["nothing"], 2, "Error: ")):
+        done = subprocess.run(
+            [*words, *more], cwd=tmp_path, env=surroundings, capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert done.returncode == code and shown in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr

@@ -256,3 +256,20 @@ def test_warnings_that_were_told_are_not_reported_again(project):
     folder = RunFolder(project.workspace.store.run_folder(summary.run_id))
     assert "Warning: " in report(folder)
     assert "Warning: " not in report(folder, told=summary.warnings)
+
+
+def test_logs_need_no_step_of_a_run_that_has_one_and_name_those_of_another(project, command):
+    first = project.run(project.pipeline(project.step("a.py", "print('alone')")))
+    assert command("logs", first.run_id).stdout == "alone\n"
+    two = project.run(project.pipeline(project.step("a.py", "print('alone')"), project.step("b.py", "")))
+    refused = command("logs", two.run_id).exception
+    assert isinstance(refused, UserErrorException)
+    assert "has 2 steps" in refused.title and refused.facts == {"steps": "a.py, b.py"}
+
+
+def test_a_workspace_without_runs_says_how_to_begin(project, command):
+    asked = command("show", "last").exception
+    assert isinstance(asked, UserErrorException) and asked.title == "There is no run yet"
+    listed = command("runs")
+    assert (listed.stdout, listed.exit_code) == ("", 0) and "stepwell run FILE" in listed.stderr
+    assert json.loads(command("runs", "--json").stdout) == []

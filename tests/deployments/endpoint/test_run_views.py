@@ -42,3 +42,16 @@ def test_without_one_an_endpoint_says_what_prefect_knows_and_where_the_rest_is(p
     assert str(project.workspace.folder) in shown["warnings"][-1]
     gone = endpoint().get(f"/runs/{run_id}/outputs", params={"step": "tell.py", "output": "told"})
     assert gone.status_code == 404 and "out of this one's reach" in gone.text
+
+
+def test_numbers_that_json_lacks_are_texts(project):
+    body = "from stepwell import Run\nRun.get_context().log('loss', float('nan'))\nRun.get_context().parent.log('best', -float('inf'))"
+    published = project.pipeline(project.step("odd.py", body), name="p").publish()
+    run_id = submit_run(published.block, RunRequest("e"), project.workspace).run_id
+    assert work(run_id) == "Completed"
+    answered = endpoint().get(f"/runs/{run_id}")
+    assert answered.status_code == 200
+    assert (answered.json()["metrics"], answered.json()["steps"][0]["metrics"]) == (
+        {"best": "-Infinity"},
+        {"loss": "NaN"},
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from stepwell.deployments.reports.report import report
+from stepwell.deployments.reports.report import columns, report, steps_lines
+from stepwell.flows.runs.summary import StepSummary
 
 
 def test_the_guard_of_each_step_is_shown_and_recorded(project):
@@ -26,3 +27,15 @@ def test_names_with_line_breaks_forge_no_line(project):
     lines = report(project.workspace.get_run(summary.run_id).folder).splitlines()
     assert summary.warnings and "\x1b" not in "".join(lines)
     assert [line for line in lines if line.startswith("Run: ")] == lines[-1:]
+
+
+def test_a_long_name_moves_its_own_line_alone_and_wide_letters_count_as_two():
+    step = {"status": "done", "seconds": 1.0}
+    names = ["a", "語語", "b\nc", "x" * 100]
+    steps = tuple(StepSummary(name, **step) for name in names)
+    places = [line.index("ran") for line in steps_lines(steps)]
+    assert places[:3] == [64, 62, 64] and places[3] > 100
+
+
+def test_columns_stand_below_each_other_whatever_the_alphabet():
+    assert columns([("語", "a"), ("xyz", "b")]) == ["語   a", "xyz  b"]

@@ -114,7 +114,8 @@ def test_a_notebook_shows_tables_and_follows_a_run_in_one_place(project: Any) ->
     assert ">metrics.rate</th>" in compared and ">p#1<" in compared
     assert client.views == [1], "a widget in the cell of the first run, and none where ipywidgets is lacking"
     pages, bars = client.values("HTMLModel"), client.values("IntProgressModel")
-    assert "a.py" in pages[-1] and "p#1" in pages[0] and bars == sorted(bars)
+    assert "a.py" in pages[-1] and "p#1" in pages[0]
+    assert bars == sorted(bars) and bars[-1] == 1, "the bar is full when all steps have ended"
 
 
 class Followed(NotebookClient):

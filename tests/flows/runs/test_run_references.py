@@ -33,12 +33,14 @@ def found(tmp_path):
     ("word", "numbers"),
     [
         ("digits#1", [1]), ("digits #1", [1]), ("#1", [1]), ("1", [1]), ("digits#2", [2]), ("chosen", [2]),
-        ("my flow#3", [3]), ("a#b#12", [4 * 3]), ("12", [12]), ("#12", [12]), ("12000000", [3]), ("120", [3]),
+        ("my flow#3", [3]), ("a#b#12", [4 * 3]), ("12", [12]), ("#12", [12]), ("12000000", [3]), ("120", []), ("4", []),
         (IDS[0], [1]), ("06926f1a", [2, 1]), ("06926f1a-0002", [2]), ("4ab", [12]),
         ("digits#3", []), ("igits#1", []), ("#", []), ("", []), ("#99", []), ("digits", []),
     ],
 )  # fmt: skip
-def test_a_run_is_meant_by_its_name_its_number_its_id_or_the_beginning_of_that(word, numbers, found):
+def test_a_run_is_meant_by_its_name_its_number_its_id_or_the_beginning_of_that_and_never_by_a_number_that_it_has_not(
+    word, numbers, found
+):
     assert found(word) == numbers
 
 

@@ -130,6 +130,65 @@ def test_compare_shows_runs_with_parameters_and_metrics_in_order(two_runs, comma
         experiment.compare(sort="acuracy")
 
 
+ODD = """
+    from stepwell import Run
+    run, kind = Run.get_context(), args[0]
+    if kind != "none":
+        run.log("odd", float(kind))
+    run.log("list", [1.0, float(kind) if kind != "none" else 2.0])
+"""
+
+
+@pytest.fixture
+def odd_runs(project):
+    kind = PipelineParameter("kind", "none")
+    pipeline = project.pipeline(project.step("odd.py", ODD, arguments=[kind]), name="odd")
+    return [project.run(pipeline, kind=value) for value in ("nan", "inf", "5", "none")]
+
+
+def test_numbers_that_json_lacks_are_texts_in_all_that_is_printed_as_json(odd_runs, command):
+    def refuse(name):
+        raise AssertionError(name)
+
+    rows, shown, differences = (
+        json.loads(command(*words, "--json"), parse_constant=refuse)
+        for words in (["compare", "--sort", "odd"], ["show", "#1"], ["diff", "#1", "#4"])
+    )
+    assert [row["metrics.odd"] for row in rows] == ["Infinity", 5.0, "NaN", None]
+    assert shown["metrics"] == {"odd.py": {"odd": "NaN", "list": [1.0, "NaN"]}}
+    assert differences["steps"][0]["metrics"]["odd"] == ["NaN", None]
+    assert differences["parameters"] == {"kind": ["nan", "none"]}
+
+
+def test_what_only_one_run_has_is_no_value_called_none(odd_runs, command):
+    lines = command("diff", "#4", "#2").splitlines()
+    assert "  kind: none → inf" in lines and "    odd: new, inf" in lines
+    assert "    odd: gone, inf" in command("diff", "#2", "#4").splitlines()
+
+
+def test_a_plot_of_what_can_not_be_drawn_warns_of_nothing(odd_runs, command, tmp_path, recwarn):
+    pytest.importorskip("matplotlib")
+    command("compare", "--plot", str(tmp_path / "odd.png"))
+    assert (tmp_path / "odd.png").stat().st_size and not [one for one in recwarn if one.category is RuntimeWarning]
+    with pytest.raises(UserErrorException, match=r"'\.' names no format"):
+        command("compare", "--plot", ".")
+
+
+def test_a_metric_that_no_run_has_logged_is_named_with_those_that_are(two_runs, project):
+    for words in (["runs"], ["compare"]):
+        asked = [*words, "--metric", "acuracy>0.9", "-w", project.workspace.name]
+        done = CliRunner().invoke(app, asked)
+        assert done.exit_code == 0 and done.stdout == ""
+        assert "none has logged 'acuracy': there is accuracy" in done.stderr
+    high = CliRunner().invoke(app, ["runs", "--metric", "accuracy>2", "-w", project.workspace.name])
+    assert high.stderr == "No run is so; leave a condition out\n"
+
+
+def test_one_table_is_printed_in_one_form(two_runs, command):
+    with pytest.raises(UserErrorException, match="CSV or as JSON"):
+        command("compare", "--csv", "--json")
+
+
 def test_compare_draws_the_metrics_where_matplotlib_is(two_runs, command, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     command("compare", "--plot", str(tmp_path / "runs.png"))

@@ -115,3 +115,8 @@ def test_an_interrupted_sweep_cancels_what_is_at_work_and_begins_no_other(projec
     assert swept.exit_code == 130, swept.output
     assert [line.split()[1] for line in swept.stdout.splitlines()[1:3]] == ["Canceled"] * 2
     assert project.executions == {"load.py": 1, "train.py": 2}
+
+
+def test_how_many_at_once_is_no_word_of_a_single_run(project, pipeline_file):
+    done = CliRunner().invoke(app, ["run", str(pipeline_file), "--at-once", "2"])
+    assert "about the runs of a sweep" in str(done.exception) and not project.executions

@@ -6,7 +6,7 @@ import keeping
 from sharing_stores import open_shared, share
 
 from stepwell.blocks.store.run_folder import RunFolder
-from stepwell.flows.runs.comparing.run_difference import Side, pairs, run_difference
+from stepwell.flows.runs.comparing.run_difference import ABSENT, Side, pairs, run_difference
 from stepwell.flows.runs.comparing.run_table import labels_of, rows_of
 
 
@@ -43,4 +43,4 @@ def test_runs_of_one_name_are_told_apart_by_their_machines(tmp_path):
 
 def test_pairs_hold_what_differs_and_nan_is_nan():
     nan = float("nan")
-    assert pairs({"a": 1, "b": nan, "c": 2}, {"a": 1, "b": nan, "d": None}) == {"c": (2, None), "d": (None, None)}
+    assert pairs({"a": 1, "b": nan, "c": 2}, {"a": 1, "b": nan, "d": None}) == {"c": (2, ABSENT), "d": (ABSENT, None)}

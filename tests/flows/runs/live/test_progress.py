@@ -96,3 +96,27 @@ def test_lines_of_scripts_and_bars_are_shown_where_there_is_a_place_for_them():
     shown.update("score", "\x1b[32m 40%|####\x1b[0m")
     console.print(shown)
     assert "40%|####" in console.file.getvalue() and "allow_reuse" not in console.file.getvalue()
+
+
+def test_names_of_steps_move_no_cursor_and_break_no_line():
+    for terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=terminal, width=100, color_system=None)
+        shown = Progress(console)
+        shown({"step": "a\nb\x1b[2J", "status": "running"})
+        if terminal:
+            console.print(shown)
+        shown.line("a\nb\x1b[2J", "written")
+        text = console.file.getvalue()
+        assert "\x1b[2J" not in text and "a\\nb" in text and len(text.splitlines()) == 2
+
+
+def test_items_of_a_mapped_step_stand_before_it_as_in_the_report():
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
+    shown = Progress(console)
+    for step in ("split", "train", "compare"):
+        shown({"step": step, "status": "waiting"})
+    for step in ("train[a]", "train[b]"):
+        shown({"step": step, "status": "running", "item_of": "train"})
+    console.print(shown)
+    names = [line.split()[0] for line in console.file.getvalue().splitlines()]
+    assert names == ["split", "train[a]", "train[b]", "train", "compare"]
