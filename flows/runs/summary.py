@@ -284,7 +284,7 @@ def _step(step_id: str, state: Event, logs: _Logs | None) -> StepSummary:
 
 def _added(folder: Path, redact: Callable[[str], str]) -> list[Event]:
     """Return what was added from wherever, in the order of time, whenever it came here."""
-    return sorted(read_events(folder, redact), key=lambda event: float(event["time"]))
+    return sorted(read_events(folder, redact), key=lambda event: event.get("time", 0.0))
 
 
 def added_to(run: RunFolder, step: str) -> Path:
