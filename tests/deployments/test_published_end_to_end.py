@@ -20,6 +20,7 @@ import psutil
 import pytest
 import requests
 from nbconvert.preprocessors import ExecutePreprocessor
+from shells import Shell
 from waiting import PATIENCE, eventually
 
 from stepwell import (
@@ -213,7 +214,7 @@ def test_a_schedule_fires(served, project):
     schedule.disable()
 
 
-def test_the_command_line_publishes_and_calls(served, project):
+def test_the_command_line_publishes_and_calls(served, project, monkeypatch, capfd):
     (project.folder / "pipeline.py").write_text(
         f"""
 from stepwell import Pipeline, PipelineParameter, PythonScriptStep, Workspace
@@ -223,8 +224,10 @@ pipeline = Pipeline(Workspace.get({project.workspace.name!r}), [step], name="ech
     )
     project.script("echo.py", "print('got', args[0])")
 
+    shell = Shell(project.folder, project.workspace.name, monkeypatch, capfd)
+
     def stepwell(*words):
-        done = subprocess.run([*CLI, *words], capture_output=True, text=True, check=False, cwd=project.folder)
+        done = shell.here(*words)
         return done.returncode, done.stdout + done.stderr
 
     code, text = stepwell("publish", "pipeline.py", "--endpoint", f"e-{project.workspace.name}")

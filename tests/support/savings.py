@@ -92,12 +92,11 @@ def own_workspace(server: str, letter: str) -> Iterator[Any]:
     if rows is None:  # the first one of a server is made as users make theirs
         rows = DocumentRows.of(server)
     else:
-        rows.tell()
+        rows.keep()
     yield workspace
     if rows is not None:
         with suppress(httpx.HTTPError, sqlite3.Error):  # the server may have ended
             rows.remove(workspace._block)
-            rows.tell()
 
 
 def _new_workspace(letter: str, rows: DocumentRows | None) -> Any:

@@ -273,6 +273,17 @@ def test_a_runner_ends_when_its_code_changed(home, tmp_path, monkeypatch):
     eventually(overview.pids)  # the next one, which is to end with this test
 
 
+def test_who_looks_for_a_runner_keeps_none_from_beginning(home):
+    started()
+    overview.stop()
+    (lock,) = os.listdir(identity.folder())
+    looking = os.open(os.path.join(identity.folder(), lock), os.O_RDWR)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    assert run(os.devnull).returncode == 0
+    os.close(looking)
+    listening()
+
+
 def test_what_stands_in_a_runners_place_is_passed_by(home):
     started()
     overview.stop()
