@@ -220,15 +220,14 @@ def new_pid_namespace() -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def docker_engine(request: pytest.FixtureRequest) -> Iterator[Any]:
+def docker_engine() -> Iterator[Any]:
     """Give a real Docker engine with a base image; without one the test is skipped. It is this process's DOCKER_HOST."""
     import docker_daemon
 
     reason = docker_daemon.why_not()
     if reason:
         pytest.skip(f"no Docker engine: {reason}")
-    cache = getattr(request.config, "cache", None)
-    with docker_daemon.daemon(cache and cache.mkdir("docker")) as engine, pytest.MonkeyPatch.context() as patch:
+    with docker_daemon.daemon() as engine, pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", engine.address)
         patch.setattr("stepwell.blocks.compute.docker.engine._CONNECT_SECONDS", PATIENCE)
         yield engine

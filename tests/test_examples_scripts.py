@@ -20,8 +20,26 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 
 
-def script(path, *arguments, cwd, seed=0):
-    """Runs a script as a user would, and returns what it printed."""
+PROGRAM = """
+import json, os, runpy, sys
+import matplotlib.backends.backend_agg, sklearn.datasets, sklearn.ensemble, sklearn.feature_extraction.text
+import sklearn.linear_model, sklearn.model_selection, sklearn.pipeline, sklearn.svm
+for path, *arguments in json.loads(sys.argv[1]):
+    child = os.fork()
+    if child == 0:
+        sys.argv[:] = [path, *arguments]
+        sys.path[0] = os.path.dirname(path)
+        runpy.run_path(path, run_name="__main__")
+        sys.stdout.flush()
+        os._exit(0)
+    if os.waitpid(child, 0)[1] != 0:
+        sys.exit(f"{path} failed")
+"""
+"""Runs scripts one after the other, in a process each, and imports only once what all of them need."""
+
+
+def scripts(*calls, cwd, seed=0):
+    """Runs scripts with their arguments as a user would, and returns what they printed."""
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "src"),
@@ -29,7 +47,7 @@ def script(path, *arguments, cwd, seed=0):
         "PYTHONHASHSEED": str(seed),
     }
     done = subprocess.run(
-        [sys.executable, str(path), *map(str, arguments)],
+        [sys.executable, "-c", PROGRAM, json.dumps([[str(word) for word in call] for call in calls])],
         cwd=cwd,
         env=environment,
         capture_output=True,
@@ -60,14 +78,14 @@ MODELS = ("svc", "logistic", "forest")
 
 
 def run_digits(out, seed):
-    def step(name, *arguments):
-        script(STEPS / name, *arguments, cwd=out, seed=seed)
-
-    step("prepare.py", "--out", "digits")
-    for model in MODELS:
-        step(f"train_{model}.py", "--digits", "digits", "--out", model)
-    step("compare.py", "--models", *MODELS, "--out", "comparison")
-    step("report.py", "--comparison", "comparison", "--out", "report")
+    scripts(
+        (STEPS / "prepare.py", "--out", "digits"),
+        *((STEPS / f"train_{model}.py", "--digits", "digits", "--out", model) for model in MODELS),
+        (STEPS / "compare.py", "--models", *MODELS, "--out", "comparison"),
+        (STEPS / "report.py", "--comparison", "comparison", "--out", "report"),
+        cwd=out,
+        seed=seed,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +120,12 @@ def test_the_image_names_no_software(digits):
 
 
 def test_a_bad_gamma_costs_the_svc_its_place(digits, tmp_path):
-    script(STEPS / "train_svc.py", "--digits", digits[0] / "digits", "--gamma", 0.1, "--out", "svc", cwd=tmp_path)
     others = [digits[0] / model for model in MODELS[1:]]
-    printed = script(STEPS / "compare.py", "--models", "svc", *others, "--out", "comparison", cwd=tmp_path)
+    printed = scripts(
+        (STEPS / "train_svc.py", "--digits", digits[0] / "digits", "--gamma", 0.1, "--out", "svc"),
+        (STEPS / "compare.py", "--models", "svc", *others, "--out", "comparison"),
+        cwd=tmp_path,
+    )
     assert printed.splitlines()[-1].split() == ["3.", "svc", "0.101"]
     predictions = [folder / "predictions.csv" for folder in (tmp_path / "comparison", digits[0] / "logistic")]
     assert predictions[0].read_bytes() == predictions[1].read_bytes()
@@ -114,17 +135,17 @@ def test_a_bad_gamma_costs_the_svc_its_place(digits, tmp_path):
 
 
 def run_article(out, seed):
-    def step(name, *arguments):
-        script(out / "article" / name, *arguments, cwd=out, seed=seed)
-
     shutil.copytree(EXAMPLES / "article", out / "article", ignore=shutil.ignore_patterns("*.pkl", "__pycache__"))
-    step("make_data.py")
-    data = "article/data/20news.pkl"
-    step("project/train.py", "--input", data, "--output", "processed_data1")
-    step("project/extract.py", "--input", data, "--output", "output_data1")
-    compare = ("project/compare.py", "--comp_data1", "processed_data1", "--comp_data2", "output_data1")
-    for words in (10, 20):
-        step(*compare, "--output_data", f"out_data3_{words}", "--param1", words)
+    data, project = "article/data/20news.pkl", out / "article" / "project"
+    compare = (project / "compare.py", "--comp_data1", "processed_data1", "--comp_data2", "output_data1")
+    scripts(
+        (out / "article" / "make_data.py",),
+        (project / "train.py", "--input", data, "--output", "processed_data1"),
+        (project / "extract.py", "--input", data, "--output", "output_data1"),
+        *((*compare, "--output_data", f"out_data3_{words}", "--param1", words) for words in (10, 20)),
+        cwd=out,
+        seed=seed,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 
 import pytest
+from ports import port_for_later
 from waiting import PATIENCE, eventually
 
 from stepwell.drivers.spark_script import asked_for, main
@@ -46,9 +46,7 @@ def connect_server(tmp_path):
     pyspark = pytest.importorskip("pyspark")
     home = os.path.dirname(pyspark.__file__)
     jar = next(name for name in os.listdir(f"{home}/jars") if name.startswith("spark-connect_"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = port_for_later()
     settings = {"ui.enabled": "false", "connect.grpc.binding.port": port, "connect.grpc.binding.address": "127.0.0.1"}
     words = [word for name, value in settings.items() for word in ("--conf", f"spark.{name}={value}")]
     server = "org.apache.spark.sql.connect.service.SparkConnectServer"

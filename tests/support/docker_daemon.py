@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from cache import cache_folder
 from waiting import PATIENCE, ended_with_us, eventually
 
 SUITE, PACKAGES = "bookworm", "python3,python3-pip,ca-certificates"
-CACHE = "STEPWELL_TEST_CACHE"
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def why_not() -> str:
 
 
 @contextlib.contextmanager
-def daemon(cache: Path | None = None) -> Iterator[Daemon]:
-    """Run an engine while the block runs, unless the environment names one; `cache` keeps the base image for the next time."""
+def daemon() -> Iterator[Daemon]:
+    """Run an engine while the block runs, unless the environment names one; its base image is kept for the next time."""
     named = os.environ.get("STEPWELL_TEST_DOCKER_HOST")
     if named:
         yield Daemon(named, os.environ["STEPWELL_TEST_DOCKER_IMAGE"])
@@ -63,7 +63,7 @@ def daemon(cache: Path | None = None) -> Iterator[Daemon]:
     try:
         with _started(folder) as address:
             engine = Daemon(address, "stepwell-base:test")
-            _import_base(engine, folder, Path(os.environ.get(CACHE) or cache or folder))
+            _import_base(engine, folder, cache_folder())
             yield engine
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -98,7 +98,7 @@ def _import_base(engine: Daemon, folder: Path, cache: Path) -> None:
     archive = cache / f"{SUITE}-{PACKAGES.count(',')}.tar"
     if not archive.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        root, draft = folder / "root", archive.with_suffix(".draft")
+        root, draft = folder / "root", archive.with_suffix(f".{os.getpid()}")
         words = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(root)]
         done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 
 import fsspec
 import pytest
+from cache import cache_folder
 from waiting import eventually
 
 KINDS = ("folder", "s3", "azure", "sftp")
@@ -149,7 +149,7 @@ _SERVERS = {"folder": _folder, "s3": _s3, "azure": _azure, "sftp": _sftp}
 
 def azurite() -> Path:
     """Return the program of Azure's emulator, which npm installs once for this user; skip the test where it can't."""
-    cache = Path(os.environ.get("STEPWELL_TEST_CACHE") or Path.home() / ".cache" / "stepwell-tests")
+    cache = cache_folder()
     target = cache / "azurite"
     program = target / "node_modules" / ".bin" / "azurite-blob"
     if program.exists():

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ports import port_for_later
 from waiting import PATIENCE, eventually
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -78,7 +79,7 @@ def slurm(nodes: int = 3, cpus: int = 2) -> Iterator[Slurm]:
     """Run a cluster of so many nodes with so many processors each, as SLURM counts them, while the block runs."""
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # munge wants short paths
     host = socket.gethostname().partition(".")[0]
-    ports = _free_ports(nodes + 1)
+    ports = [port_for_later() for _ in range(nodes + 1)]
     lines = [
         f"NodeName=node{n} NodeAddr=127.0.0.1 NodeHostname={host} Port={ports[n]} CPUs={cpus} RealMemory=64000 State=UNKNOWN"
         for n in range(1, nodes + 1)
@@ -145,11 +146,3 @@ def _end_jobs(cluster: Slurm) -> None:
             eventually(lambda: not cluster.jobs())
     except subprocess.CalledProcessError:
         pass  # it never came up
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -14,6 +14,7 @@ import postgres_server
 import pytest
 import server_processes
 import task_run_rows
+from ports import port_for_later
 from waiting import PATIENCE, ended_with_us, eventually
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -22,7 +23,6 @@ from stepwell import OutputFileDatasetConfig
 from stepwell.blocks.server import patience
 from stepwell.blocks.server.connection import named_server
 from stepwell.blocks.server.documents import client
-from stepwell.blocks.server.guarded_app import free_port
 from stepwell.blocks.store import untold
 from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.deployments.serve.runs.untold_runs import UntoldRuns
@@ -40,7 +40,7 @@ def test_the_rows_are_those_that_prefects_engine_writes(project):
 
 @pytest.mark.skipif(postgres_server.programs() is None, reason="no PostgreSQL server is installed")
 def test_the_rows_are_the_same_on_postgresql(tmp_path):
-    database, port = int(free_port("")), int(free_port(""))
+    database, port = port_for_later(), port_for_later()
     password, url = postgres_server.PASSWORD, f"http://127.0.0.1:{port}/api"
     variables = server_processes.environment(tmp_path, DO_NOT_TRACK="1", PREFECT_SERVER_ANALYTICS_ENABLED="false",
         PREFECT_SERVER_DATABASE_CONNECTION_URL=f"postgresql+asyncpg://me:{password}@127.0.0.1:{database}/postgres",

@@ -183,6 +183,34 @@ def test_a_scheduler_without_gpu_workers_is_refused(attach):
             attach(address=cluster.scheduler_address).ready()
 
 
+LACKING = """
+import json, os, sys
+from stepwell.blocks.compute.dask.cuda_compute import CudaCompute
+for line in sys.stdin:
+    fields, variables, folder = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.environ.update(variables)
+        sys.path.insert(0, folder)
+        try:
+            missing = CudaCompute(**fields)._missing()
+            print(json.dumps(missing and missing.facts["missing"]), flush=True)
+        except BaseException as error:
+            print(json.dumps(repr(error)), flush=True)
+        os._exit(0)
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def lacking(tmp_path_factory):
+    """Give a process that has found the stand-in, and tells on each line what a target lacks, by a fork of it for each."""
+    environment = fake_gpu.with_library(fake_gpu.library(tmp_path_factory.mktemp("library")))
+    with subprocess.Popen([sys.executable, "-c", LACKING], env=environment, text=True, stdin=-1, stdout=-1) as process:
+        yield process
+        process.stdin.close()
+
+
 @needs_library
 @pytest.mark.parametrize(
     ("fields", "variables", "missing"),
@@ -194,21 +222,16 @@ def test_a_scheduler_without_gpu_workers_is_refused(attach):
         ({"devices": "1"}, {"DASK_CUDA": "1"}, None),
     ],
 )
-def test_what_is_missing_is_named(tmp_path, fields, variables, missing):
+def test_what_is_missing_is_named(lacking, tmp_path, fields, variables, missing):
     pytest.importorskip("pynvml")
     if "DASK_CUDA" in variables:
         (tmp_path / "dask_cuda.py").touch()
     elif missing == "the package dask-cuda" and importlib.util.find_spec("dask_cuda"):
         pytest.skip("dask-cuda is installed")
-    code = (
-        "import json, sys\nfrom stepwell.blocks.compute.dask.cuda_compute import CudaCompute\n"
-        "missing = CudaCompute(**json.loads(sys.argv[1]))._missing()\n"
-        "print(json.dumps(missing and missing.facts['missing']))"
-    )
-    environment = fake_gpu.with_library(fake_gpu.library(tmp_path), **variables)
-    environment["PYTHONPATH"] = f"{tmp_path}:{environment.get('PYTHONPATH', '')}"
-    line = [sys.executable, "-c", code, json.dumps(fields)]
-    found = json.loads(subprocess.run(line, env=environment, capture_output=True, text=True, check=True).stdout)
+    asked = json.dumps([fields, variables, str(tmp_path)])
+    lacking.stdin.write(f"{asked}\n")
+    lacking.stdin.flush()
+    found = json.loads(lacking.stdout.readline())
     assert (found is None) if missing is None else (missing in found)
 
 

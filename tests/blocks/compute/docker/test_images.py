@@ -12,6 +12,7 @@ import uuid
 
 import pytest
 from docker_packages import PASSWORD, index, write_wheel
+from ports import port_for_later
 from waiting import eventually
 
 from stepwell.blocks.compute.docker.engine import connect
@@ -174,11 +175,7 @@ def registry(tmp_path):
     program = shutil.which("docker-registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{port_for_later()}"
     config = tmp_path / "registry.yml"
     config.write_text(
         f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/kept}}}}\nhttp: {{addr: {address}}}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,11 @@ class Line:
 
     def close(self) -> None:
         self.open = False
+
+
+@pytest.fixture(autouse=True)
+def no_clock_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_KEPT_SECONDS", math.inf)
 
 
 @pytest.fixture

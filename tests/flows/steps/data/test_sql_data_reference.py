@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import sqlite3
 
 import pandas
 import pytest
+from ports import port_for_later
 from postgres_server import PASSWORD, postgres, programs
 
 from stepwell import (
@@ -146,8 +146,7 @@ def test_names_of_tables_are_quoted_as_the_database_does(workspace, flats):
 
 @pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
 def test_postgresql_is_asked_for_a_table_and_a_function(project):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = port_for_later()
     with postgres(port):
         import psycopg
 
