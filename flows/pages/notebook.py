@@ -161,7 +161,9 @@ def _table(title: str, head: Iterable[str], rows: Iterable[tuple[str, ...]]) -> 
     kept = [*rows]
     cells = "".join("<tr>" + "".join(f"<td {_CELL}>{c}</td>" for c in row) + "</tr>" for row in kept[:_MOST_ROWS])
     more = f"<p>and {len(kept) - _MOST_ROWS} more rows</p>" if len(kept) > _MOST_ROWS else ""
-    return f"<table style='line-height:1.4'>{caption}<thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table>{more}"
+    return (
+        f"<table style='line-height:1.4'>{caption}<thead><tr>{titles}</tr></thead><tbody>{cells}</tbody></table>{more}"
+    )
 
 
 def _lines(text: str) -> str:
