@@ -189,7 +189,8 @@ def outputs(
         if chosen is None or whose in chosen
     ]
     if to:
-        print(f"Copied {found.download(to, overwrite=True, steps=chosen)} files to {to}")
+        copied = found.download(to, overwrite=True, steps=chosen)
+        print(f"Copied {copied} file{'' if copied == 1 else 's'} to {to}")
     elif as_json:
         listed = [
             {"step": s, "output": n, "digest": d.artifact.digest, "bytes": d.artifact.size, "path": str(d.local_path)}

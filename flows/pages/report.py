@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import jinja2
@@ -237,6 +238,8 @@ def write_report(run: RunFolder, record: facts.Record, path: Path) -> Path:
 def is_other(path: Path) -> bool:
     """Return whether there is something in the report's place that is no report."""
     try:
+        if not S_ISREG(path.stat().st_mode):  # a device would be replaced, and a pipe waited for
+            return True
         with open(path, "rb") as file:
             beginning = file.read(1000)
     except FileNotFoundError:

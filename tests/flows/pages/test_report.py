@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import json
 import re
 from datetime import UTC, datetime
@@ -305,6 +306,12 @@ def test_a_report_replaces_a_report_and_nothing_else(tmp_path: Path) -> None:
     assert other.read_text() == "<html>"
     with pytest.raises(UserErrorException):
         write_report(run, record, other / "in a file.html")
+    pipe = tmp_path / "pipe.html"
+    os.mkfifo(pipe)
+    for odd in (pipe, Path(os.devnull)):  # neither waited for nor replaced
+        with pytest.raises(UserErrorException, match="no report"):
+            write_report(run, record, odd)
+    assert pipe.is_fifo() and Path(os.devnull).is_char_device()
 
 
 def test_a_browser_shows_it_at_any_width_without_a_bar_below_and_without_a_complaint(tmp_path: Path) -> None:
