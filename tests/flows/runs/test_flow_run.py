@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from contextlib import suppress
@@ -149,3 +150,21 @@ def test_a_run_that_hears_of_its_server_leaves_no_note_at_the_end_of_the_process
     assert (Path(os.environ["STEPWELL_HOME"]) / "untold" / run_id).exists()
     patience._all_sent()
     assert not (Path(os.environ["STEPWELL_HOME"]) / "untold" / run_id).exists()
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_while_a_run_lasts_garbage_is_looked_for_in_what_it_makes(project, monkeypatch, frozen):
+    def looked(*args, **more):
+        seen.append(gc.get_freeze_count() > 0)
+        return preflight(*args, **more)
+
+    seen, preflight = list[bool](), flow_run.preflight
+    monkeypatch.setattr(flow_run, "preflight", looked)
+    gc.unfreeze()
+    if frozen:
+        gc.freeze()
+    try:
+        project.pipeline(project.step("a.py", ""))()
+        assert (seen, gc.get_freeze_count() > 0) == ([True], frozen)
+    finally:
+        gc.unfreeze()
