@@ -6,11 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE, eventually
 
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -43,4 +44,14 @@ def browsing(folder: Path, address: str, *flags: str) -> Iterator[subprocess.Pop
 def dom(folder: Path, address: str, *flags: str) -> str:
     """Return a page as it is once its scripts have run."""
     with browsing(folder, address, "--dump-dom", "--virtual-time-budget=20000", *flags) as process:
-        return process.communicate(timeout=120)[0].decode()
+        return process.communicate(timeout=PATIENCE)[0].decode()
+
+
+def dom_showing(text: str, folder: Path, address: Callable[[], str]) -> str:
+    """Return a page that shows the text, looked at anew until it does: a busy machine may leave its scripts no time."""
+
+    def look() -> str:
+        shown = dom(folder, address())
+        return shown if text in shown else ""
+
+    return eventually(look)
