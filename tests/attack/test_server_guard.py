@@ -15,6 +15,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -240,20 +241,15 @@ def test_a_page_whose_name_now_means_this_machine_gets_nothing(server: str, tmp_
 def test_the_link_signs_a_browser_in_once(server: str, tmp_path: Path) -> None:
     ui = server.removesuffix("/api")
     assert ">Dashboard<" not in chromium.dom(tmp_path / "stranger", ui)
-    links: list[str] = []
-
-    def link() -> str:
-        links.append(connection.ui_link())
-        return links[-1]
-
-    chromium.dom_with(">Dashboard<", tmp_path / "owner", link)
-    assert "used already" in chromium.dom(tmp_path / "stranger", links[-1])
-    chromium.dom_with(">Dashboard<", tmp_path / "owner", lambda: ui)
+    link = connection.ui_link()
+    chromium.dom_showing(">Dashboard<", tmp_path / "owner", chain([link], repeat(ui)).__next__)
+    assert "used already" in chromium.dom(tmp_path / "stranger", link)
+    chromium.dom_showing(">Dashboard<", tmp_path / "owner", lambda: ui)
 
 
 def test_the_link_leads_to_the_page_that_it_names_and_nowhere_else(server: str, tmp_path: Path) -> None:
     assert connection.ui_link(path="/settings").endswith("/settings")
-    chromium.dom_with(">Server Settings<", tmp_path / "one", lambda: connection.ui_link(path="/settings"))
+    chromium.dom_showing(">Server Settings<", tmp_path / "one", lambda: connection.ui_link(path="/settings"))
     elsewhere = chromium.dom(tmp_path / "two", connection.ui_link(path="//127.0.0.1:1/x"))
     assert "Prefect Server" in elsewhere  # as a path of its own
 

@@ -6,9 +6,9 @@ import json
 import tracemalloc
 
 import pytest
-from keeping import in_child
 from hypothesis import given
 from hypothesis import strategies as st
+from keeping import in_child
 from stepwell.drivers.parallel_run.batches import MiniBatch, Source
 from stepwell.drivers.parallel_run.results import INDEX, Earlier, Results, read_index
 from stepwell.drivers.parallel_run.settings import Settings
@@ -140,9 +140,9 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path, monkeypatch):
             before = folder
         return found
 
-    def grows_little():
+    def compare():
         few, many = peaks(1000), peaks(5000)
         assert many[0] - few[0] < 4_000, (few, many)
         assert all(more - less < 60_000 for less, more in zip(few, many, strict=True)), (few, many)
 
-    assert in_child(grows_little) == 0  # where no other thread takes memory
+    assert in_child(compare) == 0  # no thread of another test allocates there

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from waiting import eventually
+from waiting import PATIENCE, eventually
 
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
@@ -44,14 +44,14 @@ def browsing(folder: Path, address: str, *flags: str) -> Iterator[subprocess.Pop
 def dom(folder: Path, address: str, *flags: str) -> str:
     """Return a page as it is once its scripts have run."""
     with browsing(folder, address, "--dump-dom", "--virtual-time-budget=20000", *flags) as process:
-        return process.communicate(timeout=120)[0].decode()
+        return process.communicate(timeout=PATIENCE)[0].decode()
 
 
-def dom_with(text: str, folder: Path, address: Callable[[], str]) -> str:
-    """Return a page once its scripts have shown the text, on a machine with much else to do by loading it anew."""
+def dom_showing(text: str, folder: Path, address: Callable[[], str]) -> str:
+    """Return a page that shows the text, looked at anew until it does: a busy machine may leave its scripts no time."""
 
-    def shown() -> str:
-        page = dom(folder, address())
-        return page if text in page else ""
+    def look() -> str:
+        shown = dom(folder, address())
+        return shown if text in shown else ""
 
-    return eventually(shown)
+    return eventually(look)

@@ -46,7 +46,7 @@ def test_the_page_of_a_run_links_its_report_in_a_real_browser(project: Any, tmp_
         texts = [one for one in api.read_artifacts() if str(one.flow_run_id) == run.run_id and path in str(one.data)]
     assert len(texts) == 1
     page = f"/artifacts/artifact/{texts[0].id}"
-    chromium.dom_with(f'href="{path}"', tmp_path / "owner", lambda: connection.ui_link(path=page))
+    chromium.dom_showing(f'href="{path}"', tmp_path / "owner", lambda: connection.ui_link(path=page))
     report = chromium.dom(tmp_path / "owner", connection.ui_link().partition("/stepwell")[0] + path)
     assert "look.py" in report and 'name="generator" content="Stepwell"' in report
     assert "Sign in first" in chromium.dom(tmp_path / "stranger", connection.ui_link().partition("/stepwell")[0] + path)
