@@ -6,7 +6,7 @@ runs/<id>/steps/<step run id>/{log,files}.zip  what a step left, once it has end
 runs/<id>/own.zip            what others than its steps logged for the run
 runs/<id>/claims/<state>     which machine looks after a run that died there
 runs-by-time/<inverse milliseconds>-<id>       empty: the newest by a listing
-marks/<id>.…                 what people say of the run, as `shared_words` has it
+marks/<id>.…                what people say of the run and add to it, as `shared_words` and `shared_additions` have it
 
 What is brought here becomes a run folder like any other, which notes that it is a copy. Heads and archives are signed: what is not,
 or by nobody whom the workspace knows, is shown as not trusted, and takes the place of nothing that is.
