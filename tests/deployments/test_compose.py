@@ -14,6 +14,7 @@ import docker_daemon
 import httpx
 import psycopg
 import pytest
+from ports import port_for_later
 import yaml
 from postgres_server import PASSWORD, postgres, programs
 from server_processes import environment
@@ -86,7 +87,7 @@ def as_container(engine, words, settings):
 @pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
 def test_a_pipeline_runs_on_prefects_server_as_compose_starts_it_with_postgresql(tmp_path, request):
     engine = None if docker_daemon.why_not() else request.getfixturevalue("docker_engine")
-    port, database = free_port(), free_port()
+    port, database = port_for_later(), port_for_later()
     url = f"http://127.0.0.1:{port}"
     given = {"DATABASE_PASSWORD": PASSWORD, "PREFECT_AUTH": "team:secret", "PUBLIC_URL": url, "LISTEN": "127.0.0.1"}
     prefect = services(**given)["prefect"]
@@ -117,8 +118,3 @@ def test_a_pipeline_runs_on_prefects_server_as_compose_starts_it_with_postgresql
             ) as connection:
                 kept = connection.execute("select f.name, r.state_type from flow_run r join flow f on f.id = r.flow_id")
                 assert kept.fetchall() == [("on_postgresql", "COMPLETED")]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]

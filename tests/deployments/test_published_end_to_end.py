@@ -18,6 +18,7 @@ import nbformat
 import prefect_api
 import psutil
 import pytest
+from ports import port_for_later
 import requests
 from nbconvert.preprocessors import ExecutePreprocessor
 from shells import Shell
@@ -45,9 +46,7 @@ def served(server, tmp_path_factory):
     """The address of an endpoint that `stepwell serve`, started in a folder without sources, keeps running."""
     forget_waiting_runs(server)
     folder = tmp_path_factory.mktemp("elsewhere")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = port_for_later()
     with open(folder / "said", "wb") as said:
         words = ["serve", "--port", str(port), "--limit", "4"]
         variables = {**os.environ, "PYTHONPATH": SDK_NAMES}

@@ -1,6 +1,7 @@
 """A Dask worker that shares nothing with this process: its own network, its own processes, and no view of its files."""
 
 from __future__ import annotations
+from ports import port_for_later
 
 import contextlib
 import os
@@ -74,8 +75,7 @@ def worker(namespace: str, scheduler: str, scratch: Path, hidden: Sequence[Path]
 def ftp_server(folder: Path) -> Iterator[str]:
     """Run an FTP server on HOST for that folder, user `u`, password `hidden-passw0rd`, and yield its URL."""
     folder.mkdir(exist_ok=True)
-    with socket.create_server((HOST, 0)) as free:
-        port = free.getsockname()[1]
+    port = port_for_later()
     options = f"-i {HOST} -p {port} -u u -P hidden-passw0rd -w -d".split()
     process = subprocess.Popen([sys.executable, "-m", "pyftpdlib", *options, str(folder)], stderr=subprocess.DEVNULL)
     try:

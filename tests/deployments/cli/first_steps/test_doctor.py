@@ -8,6 +8,7 @@ import socket
 import threading
 
 import pytest
+from ports import port_for_later
 from typer.testing import CliRunner
 
 from stepwell import DaskCompute
@@ -30,11 +31,6 @@ def empty_home(tmp_path, monkeypatch):
     return tmp_path / "home"
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def test_an_empty_home_is_well_and_nothing_is_started(empty_home):
     found, code = doctor()
     assert (found["server"]["state"], code) == ("off", 0)
@@ -45,7 +41,7 @@ def test_an_empty_home_is_well_and_nothing_is_started(empty_home):
 
 
 def test_a_server_that_is_named_and_does_not_answer_is_broken(empty_home, monkeypatch):
-    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{free_port()}/api")
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port_for_later()}/api")
     found, code = doctor()
     assert (found["server"]["state"], code) == ("broken", 1)
     assert found["server"]["advice"] == "Start it, or unset PREFECT_API_URL."
@@ -63,7 +59,7 @@ def test_workspaces_stores_and_targets_that_are_in_use_are_looked_at(project, mo
     found, code = doctor()
     assert found["server"]["state"] == found[f"store of {name}"]["state"] == "works"
     assert str(project.workspace.store.root) in found[f"store of {name}"]["words"]
-    port = free_port()
+    port = port_for_later()
     target = ComputeTarget.attach(project.workspace, "far", DaskCompute(address=f"tcp://127.0.0.1:{port}"))
     try:
         found, code = doctor()
