@@ -126,17 +126,19 @@ def collect(store: Store, *, days: float = 30, dry_run: bool = False) -> Amount:
     """Remove results not made or used for `days`, trees that no result needs, and leftovers of dead processes.
 
     Returned is what was removed. What a living run uses stays: its snapshots, and every result touched since the first
-    living run began. So do the snapshots of published pipelines, and what can't be read or understood: another user's,
-    or another version's. What another user made or used stays for a day at least.
+    living run began. So do the snapshots of runs that are no older than `days` and of published pipelines, and what can't
+    be read or understood: another user's, or another version's. What another user made or used stays for a day at least.
     """
     check_collectable(store, dry_run)
     trash = store.trash_folder()
     with exclusive(store.lock_file):
-        living = [run for run in _runs(store) if run.is_alive() or _is_starting(run)]
+        every = [*_runs(store)]
+        living = [run for run in every if run.is_alive() or _is_starting(run)]
         cutoff = min([time.time() - days * _DAY, *(_began(run) for run in living)])
         unreadable = [*_closed(store), *(run.path for run in living if not run.is_legible())]
         needed = _Needed(set(claimed(store)), knows_all=not unreadable)
-        needed.trees |= {digest for run in living for digest in run.facts().get("snapshots", {}).values()}
+        kept = (run for run in every if run in living or _created(run) >= cutoff)
+        needed.trees |= {digest for run in kept for digest in _snapshots(run)}
         expired: list[Path] = []
         for path, record in store.records():
             if isinstance(record, Miss):
@@ -235,6 +237,17 @@ def _is_starting(run: RunFolder) -> bool:
     """Return whether the run was submitted a short while ago, and its process has yet to begin."""
     created = run.facts().get("created", 0)
     return not run.journal() and isinstance(created, float) and created > time.time() - _GRACE_SECONDS
+
+
+def _snapshots(run: RunFolder) -> Iterator[str]:
+    found = run.facts().get("snapshots")
+    if isinstance(found, dict):
+        yield from (digest for digest in found.values() if isinstance(digest, str) and digest)
+
+
+def _created(run: RunFolder) -> float:
+    created = run.facts().get("created", 0)
+    return created if isinstance(created, float) else 0.0
 
 
 def _began(run: RunFolder) -> float:

@@ -146,6 +146,22 @@ def test_trees_stay_as_long_as_one_result_needs_them(store: Store) -> None:
     assert trees(store) == []
 
 
+def test_snapshots_of_runs_stay_as_long_as_results_do(store: Store, tmp_path: Path) -> None:
+    source = strategies.write_folder(tmp_path / "source", {"train.py": b"1"})
+    tree = scan(source)
+    store.add_tree(source, tree, move=False)
+    run = RunFolder(store.run_folder("run"))
+    for facts in ({"created": time.time() - 29 * DAY}, {"created": time.time()}):
+        run.describe({**facts, "snapshots": {"/src": tree.digest}})
+        run.append({"status": "Finished"})
+        assert collect(store, days=30).trees == 0
+    for odd in (7, {"/src": None}, {"/src": ["x"]}):
+        run.describe({"created": time.time(), "snapshots": odd})
+        assert collect(store, days=30, dry_run=True).trees == 1
+    run.describe({"created": time.time() - 31 * DAY, "snapshots": {"/src": tree.digest}})
+    assert collect(store, days=30).trees == 1
+
+
 def test_snapshots_that_no_living_run_uses_go(store: Store, tmp_path: Path) -> None:
     source = strategies.write_folder(tmp_path / "source", {"train.py": b"1"})
     store.add_tree(source, scan(source), move=False)
