@@ -15,6 +15,8 @@ _CONFLICTS = {"ConditionalRequestConflict", "OperationAborted", "409"}
 """Another conditional write of the object is at work: S3 asks to try again."""
 
 _TRIES = 8
+_SLOWEST = 20_000
+"""The bytes a second below which a line counts as broken."""
 
 
 class S3Bucket(Driver):
@@ -29,6 +31,7 @@ class S3Bucket(Driver):
         self._bucket, self._prefix, _ = self._fs.split_path(root)
         self._traffic = traffic
         self._fs.retries = 1
+        self._timeout = timeout
 
     @staticmethod
     def options(options: dict[str, Any], timeout: float) -> dict[str, Any]:
@@ -76,7 +79,8 @@ class S3Bucket(Driver):
             self._write(name, data)
         else:
             size = data.stat().st_size
-            self._fs.put_file(str(data), f"{self._bucket}/{self._key(name)}", chunksize=_CHUNK)
+            target = f"{self._bucket}/{self._key(name)}"
+            self._synced(self._fs._put_file, str(data), target, chunksize=_CHUNK, timeout=self._patience(size))  # noqa: SLF001
             self._traffic.count(1 if size < 2 * _CHUNK else 2 + -(-size // _CHUNK), sent=size)
 
     def create(self, name: str, data: bytes) -> bool:
@@ -154,14 +158,19 @@ class S3Bucket(Driver):
             return tag
         raise AssertionError
 
-    def _synced(self, action: Any) -> Any:
+    def _synced(self, action: Any, *given: Any, timeout: float | None = None, **arguments: Any) -> Any:
         from fsspec.asyn import sync
 
-        return sync(self._fs.loop, action)
+        return sync(self._fs.loop, action, *given, timeout=timeout, **arguments)
 
     def _ask(self, method: str, **arguments: Any) -> Any:
         self._traffic.count(1)
-        return self._fs.call_s3(method, **arguments)
+        patience = self._patience(len(arguments.get("Body", b"")))
+        return self._synced(self._fs._call_s3, method, timeout=patience, **arguments)  # noqa: SLF001
+
+    def _patience(self, size: int) -> float:
+        """Return how long a request may take that sends so much: the client waits without end for a server's leave to send."""
+        return 2 * self._timeout + size / _SLOWEST
 
     async def _asked(self, method: str, **arguments: Any) -> Any:
         self._traffic.count(1)

@@ -268,6 +268,18 @@ def test_who_only_looks_waits_once_for_a_store_that_does_not_answer(tmp_path):
     assert objects.rests
 
 
+def test_a_server_that_never_lets_send_is_not_waited_for_without_end(tmp_path):
+    (tmp_path / "file").write_bytes(b"x")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        options = {"key": "k", "secret": "s", "endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        objects = RemoteObjects("s3://team/data", options, timeout=0.2, pauses=())
+        for write in (objects.put, objects.create):
+            with pytest.raises(DatastoreException):
+                write("a", b"x")
+        with pytest.raises(DatastoreException):
+            objects.put("a", tmp_path / "file")
+
+
 def test_what_fails_for_good_is_asked_again(tmp_path):
     objects = RemoteObjects(f"file://{tmp_path / 'file'}", pauses=(), rests=3600.0)
     objects.put("a", b"x")
