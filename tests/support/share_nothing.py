@@ -1,7 +1,6 @@
 """A Dask worker that shares nothing with this process: its own network, its own processes, and no view of its files."""
 
 from __future__ import annotations
-from ports import port_for_later
 
 import contextlib
 import os
@@ -11,6 +10,8 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from ports import port_for_later
 
 from waiting import eventually
 
