@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ports import port_for_later
-
 from waiting import eventually
 
 _NET = f"10.{200 + os.getpid() // 250 % 50}.{os.getpid() % 250}"  # what a killed test left must not be in the way
