@@ -38,17 +38,18 @@ class Names:
     ) -> None:
         self._objects, self._begin, self._asked_alone, self._believed = objects, begin, asked_alone, believed
         self._guard = threading.Lock()
-        self._asked, self._listed_at = 0, float("-inf")
+        self._asked = 0
+        self._listed_at: float | None = None
         self._folders: dict[str, list[str]] | None = None
 
     def below(self, folder: str, most: int) -> list[str] | None:
         """Return the names in a folder by order; None if they are to be asked for alone, as of more than `most` in all."""
         with self._guard:
-            if self._asked >= self._asked_alone and time.monotonic() - self._listed_at > self._believed:
+            is_old = self._listed_at is None or time.monotonic() - self._listed_at > self._believed
+            if self._asked >= self._asked_alone and is_old:
                 self._folders, self._listed_at = self._listed(most), time.monotonic()
-                self._asked = (
-                    0 if self._folders is None else self._asked
-                )  # too many: it takes as long again to ask anew
+                if self._folders is None:  # too many: it takes as long again to ask anew
+                    self._asked = 0
             return None if self._folders is None else self._folders.get(folder, [])
 
     def note_alone(self) -> None:

@@ -146,12 +146,12 @@ def odd_runs(project):
     return [project.run(pipeline, kind=value) for value in ("nan", "inf", "5", "none")]
 
 
-def test_numbers_that_json_lacks_are_texts_in_all_that_is_printed_as_json(odd_runs, command):
+def test_numbers_that_json_lacks_are_texts_in_all_that_is_printed_as_json(odd_runs, own_command):
     def refuse(name):
         raise AssertionError(name)
 
     rows, shown, differences = (
-        json.loads(command(*words, "--json"), parse_constant=refuse)
+        json.loads(own_command(*words, "--json"), parse_constant=refuse)
         for words in (["compare", "--sort", "odd"], ["show", "#1"], ["diff", "#1", "#4"])
     )
     assert [row["metrics.odd"] for row in rows] == ["Infinity", 5.0, "NaN", None]
@@ -160,27 +160,27 @@ def test_numbers_that_json_lacks_are_texts_in_all_that_is_printed_as_json(odd_ru
     assert differences["parameters"] == {"kind": ["nan", "none"]}
 
 
-def test_what_only_one_run_has_is_no_value_called_none(odd_runs, command):
-    lines = command("diff", "#4", "#2").splitlines()
+def test_what_only_one_run_has_is_no_value_called_none(odd_runs, own_command):
+    lines = own_command("diff", "#4", "#2").splitlines()
     assert "  kind: none → inf" in lines and "    odd: new, inf" in lines
-    assert "    odd: gone, inf" in command("diff", "#2", "#4").splitlines()
+    assert "    odd: gone, inf" in own_command("diff", "#2", "#4").splitlines()
 
 
-def test_a_plot_of_what_can_not_be_drawn_warns_of_nothing(odd_runs, command, tmp_path, recwarn):
+def test_a_plot_of_what_can_not_be_drawn_warns_of_nothing(odd_runs, own_command, tmp_path, recwarn):
     pytest.importorskip("matplotlib")
-    command("compare", "--plot", str(tmp_path / "odd.png"))
+    own_command("compare", "--plot", str(tmp_path / "odd.png"))
     assert (tmp_path / "odd.png").stat().st_size and not [one for one in recwarn if one.category is RuntimeWarning]
     with pytest.raises(UserErrorException, match=r"'\.' names no format"):
-        command("compare", "--plot", ".")
+        own_command("compare", "--plot", ".")
 
 
-def test_a_metric_that_no_run_has_logged_is_named_with_those_that_are(two_runs, project):
+def test_a_metric_that_no_run_has_logged_is_named_with_those_that_are(two_runs, shared_workspace):
     for words in (["runs"], ["compare"]):
-        asked = [*words, "--metric", "acuracy>0.9", "-w", project.workspace.name]
+        asked = [*words, "--metric", "acuracy>0.9", "-w", shared_workspace.name]
         done = CliRunner().invoke(app, asked)
         assert done.exit_code == 0 and done.stdout == ""
         assert "none has logged 'acuracy': there is accuracy" in done.stderr
-    high = CliRunner().invoke(app, ["runs", "--metric", "accuracy>2", "-w", project.workspace.name])
+    high = CliRunner().invoke(app, ["runs", "--metric", "accuracy>2", "-w", shared_workspace.name])
     assert high.stderr == "No run is so; leave a condition out\n"
 
 
