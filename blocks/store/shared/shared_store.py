@@ -88,7 +88,7 @@ class SharedStore(Store):
         self.versions = SharedVersions(self._looks.objects, keys, self._asked, tell)
         if mode == "on":
             leases = Leases(self._looks.objects, machine()["name"], pause=single_flight.pause)
-            flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds)
+            flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds, lambda: self.is_away)
             self.locks = single_flight.LeasedLocks(self.written / "locks", flights)
 
     @property

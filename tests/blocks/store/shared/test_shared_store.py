@@ -212,6 +212,8 @@ def test_a_datastore_that_never_answers_is_not_asked_for_what_is_only_shared(tmp
         assert store.lookup(KEY) == Miss()
         asked = store.traffic.requests
         assert asked == 1 and store.is_away
+        assert store.locks.acquire_lock(KEY, "us")
+        store.locks.release_lock(KEY, "us")
         store.share(commit(store))
         report = store.finish_sharing()
         assert store.traffic.requests == asked
