@@ -20,10 +20,11 @@ from sqlalchemy.engine import make_url
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.datastores.datastore_places import VARIABLE, place_of
 from stepwell.blocks.datastores.datastore_urls import local_path, options_of_this_machine, texts_in, what_names_a_place
-from stepwell.blocks.datastores.remote_files import Facts, RemoteFiles
+from stepwell.blocks.datastores.remote_files import SECONDS, Facts, RemoteFiles
 from stepwell.blocks.datastores.v1_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.remote.remote_store import RemoteStore
+from stepwell.blocks.remote.storage_drivers.driver import driver_of
 from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
@@ -170,8 +171,10 @@ class DatastoreFiles:
 
     def _opened(self, **more: Any) -> Any:
         self._require(tables=False)
+        driver = driver_of(self.url.partition("://")[0])
+        options = driver.options(self._options, SECONDS) if driver else self._options
         try:
-            filesystem, _ = fsspec.core.url_to_fs(self.url, **{**self._options, **more})
+            filesystem, _ = fsspec.core.url_to_fs(self.url, **{**options, **more})
             if self.local_root:
                 make_folder(self.local_root)
         except (ImportError, ValueError, OSError, TypeError) as error:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, BinaryIO, TypeVar
 
 import fsspec
+from fsspec.asyn import AsyncFileSystem, sync
 
-from stepwell.blocks.remote.storage_drivers.transient import PAUSES, patiently
+from stepwell.blocks.remote.storage_drivers.transient import PAUSES, is_transient, patiently, was_awaited
 from stepwell.errors import DatastoreException
 
 Facts = dict[str, Any]
 """What fsspec tells of a file: its name, type and size, and more that differs from store to store."""
+
+SECONDS = 30.0
+"""How long an answer is waited for."""
+
+_SLOWEST = 20_000
+"""The bytes a second below which a line counts as broken."""
 
 _T = TypeVar("_T")
 
@@ -22,7 +30,7 @@ class RemoteFiles:
     """An fsspec file system, opened once for each thread, whose cache of listings is never believed.
 
     Places are paths of the file system. What fails raises DatastoreException, after a second try with a new connection:
-    servers end those that were idle for long. What may pass by itself is tried again after a while.
+    servers end those that were idle for long. What may pass by itself is tried again after a while, but not what was waited for in vain.
     """
 
     def __init__(self, name: str, url: str, opened: Callable[..., Any]) -> None:
@@ -48,7 +56,7 @@ class RemoteFiles:
                 return None
             return facts
 
-        return self._now(look)
+        return self._seen(look)
 
     def below(self, place: str) -> dict[str, Facts]:
         """Return the file at a place, or all that are below it, by place; none of them if nothing is there."""
@@ -66,7 +74,7 @@ class RemoteFiles:
                 return {}
             return {str(name): facts for name, facts in found.items() if not str(name).endswith("/")}
 
-        return self._now(find)
+        return self._seen(find)
 
     def children(self, place: str) -> list[Facts]:
         """Return what stands directly in the folder at a place."""
@@ -77,7 +85,7 @@ class RemoteFiles:
             except FileNotFoundError:
                 return []
 
-        return self._now(children)
+        return self._seen(children)
 
     def open(self, place: str) -> BinaryIO:
         """Open the file at a place to be read."""
@@ -88,8 +96,13 @@ class RemoteFiles:
         """Copy the local file `source` to a place, whose folder is made."""
 
         def put(filesystem: Any) -> None:
-            filesystem.makedirs(os.path.dirname(place), exist_ok=True)
-            filesystem.put_file(source, place)
+            with _asked_once(filesystem):
+                filesystem.makedirs(os.path.dirname(place), exist_ok=True)
+            if isinstance(filesystem, AsyncFileSystem):  # some wait without end for a server's leave to send
+                patience = 2 * SECONDS + os.path.getsize(source) / _SLOWEST
+                sync(filesystem.loop, filesystem._put_file, source, place, timeout=patience)  # noqa: SLF001
+            else:
+                filesystem.put_file(source, place)
 
         self._done(put)
 
@@ -104,6 +117,15 @@ class RemoteFiles:
     def remove_folder(self, place: str) -> None:
         """Remove the empty folder at a place."""
         self._done(lambda filesystem: filesystem.rmdir(place))
+
+    def _seen(self, look: Callable[[Any], _T]) -> _T:
+        """Return what a look tells that is there now."""
+
+        def once(filesystem: Any) -> _T:
+            with _asked_once(filesystem):
+                return look(filesystem)
+
+        return self._now(once)
 
     def _now(self, action: Callable[[Any], _T]) -> _T:
         """Return what an action returns that sees what is there now."""
@@ -128,9 +150,11 @@ class RemoteFiles:
             return action(self.filesystem)
         except (FileNotFoundError, DatastoreException):
             raise
-        except Exception:  # noqa: BLE001  (each driver has errors of its own)
+        except Exception as error:  # each driver has errors of its own
+            if was_awaited(error):
+                raise
             self._connect_anew()
-        return patiently(lambda: action(self.filesystem), self._connect_anew, pauses=PAUSES[1:])
+        return patiently(lambda: action(self.filesystem), self._connect_anew, _may_pass, pauses=PAUSES[1:])
 
     def _connect_anew(self) -> None:
         self._filesystems[threading.get_ident()] = self._opened(skip_instance_cache=True)
@@ -141,3 +165,21 @@ class RemoteFiles:
             {"datastore": self._name, "url": self._url, "reason": f"{type(error).__name__}: {error}"},
             "Check that this machine reaches it, that the file is there, and your rights.",
         )
+
+
+def _may_pass(error: Exception) -> bool:
+    return is_transient(error) and not was_awaited(error)
+
+
+@contextmanager
+def _asked_once(filesystem: Any) -> Iterator[None]:
+    """Keep a file system of S3 from asking again by itself, which multiplies the wait for a server that does not answer."""
+    retries = getattr(filesystem, "retries", None)
+    if retries is None:
+        yield
+        return
+    filesystem.retries = 1
+    try:
+        yield
+    finally:
+        filesystem.retries = retries

@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 
 import fsspec
 
+from stepwell.blocks.remote.silences import silence_of
 from stepwell.blocks.remote.storage_drivers.any_filesystem import AnyFilesystem
 from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, driver_of
-from stepwell.blocks.remote.storage_drivers.transient import PAUSES, is_transient, patiently
+from stepwell.blocks.remote.storage_drivers.transient import PAUSES, is_transient, patiently, was_awaited
 from stepwell.blocks.system.files import write_atomically
 from stepwell.blocks.system.home import home
 from stepwell.errors import DatastoreException
@@ -43,7 +44,7 @@ class RemoteObjects:
     """The objects below the place that an fsspec URL names. May be used by many threads.
 
     What a store told earlier is never believed. What fails raises DatastoreException, after further tries of what may pass: of
-    what was waited for in vain one, or none by those who only look.
+    what was waited for in vain one, or none by those who rest. All of a process that ask a server share what is known of its silence.
 
     Args:
         url: The place, without secrets.
@@ -51,7 +52,8 @@ class RemoteObjects:
         timeout: How long an answer is waited for, in seconds.
         pauses: The seconds before each further try of what may pass.
         traffic: What counts requests and bytes.
-        rests: For how many seconds nothing is asked after a question that was not answered: who only looks waits once.
+        rests: Nothing is asked for a while after anybody in this process waited for that many seconds in vain: 0 also if
+            the server refused at once, `timeout` only if as much was tried as here; None if it always is asked.
     """
 
     def __init__(
@@ -62,14 +64,14 @@ class RemoteObjects:
         timeout: float = SECONDS,
         pauses: Iterable[float] = PAUSES,
         traffic: Traffic | None = None,
-        rests: float = 0.0,
+        rests: float | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.traffic = traffic or Traffic()
         self._options = dict(options or {})
         self._timeout = timeout
         self._pauses = tuple(pauses)
-        self._rests, self._rested_at, self._unanswered = rests, 0.0, ""
+        self._rests, self._silence = rests, silence_of(_server(url, self._options))
         self._opening = threading.Lock()
         self._driver: Driver | None = None
         self._guarantee: Guarantee | None = None
@@ -158,6 +160,14 @@ class RemoteObjects:
         """Return what the storage's own clock tells, in seconds since 1970."""
         return self._done(lambda driver: driver.now())
 
+    def why_silent(self) -> str:
+        """Return why the server does not answer now, '' if it does."""
+        try:
+            self.stat("answers")
+        except DatastoreException as error:
+            return str(error.facts.get("reason") or error.title)
+        return ""
+
     @property
     def guarantee(self) -> Guarantee:
         """What of several writers at once only one can do here. It is tried, and known for a week."""
@@ -194,24 +204,26 @@ class RemoteObjects:
 
     @property
     def rests(self) -> bool:
-        """Whether a question was not answered a moment ago, so that none is asked."""
-        return time.monotonic() < self._rested_at
+        """Whether others waited in vain a moment ago, so that nothing is asked."""
+        return self._rests is not None and self._silence.is_worth(self._rests)
 
     def _done(self, action: Callable[[Driver], _T]) -> _T:
         if self.rests:
-            raise self._not_done(self._unanswered)
+            raise self._not_done(self._silence.reason) from TimeoutError()
         began = time.monotonic()
 
         def passes(error: Exception) -> bool:
-            patience = _QUICK_SECONDS if self._rests else self._timeout + _QUICK_SECONDS
-            return is_transient(error) and time.monotonic() - began < patience
+            patient = self._rests is None or not was_awaited(error)
+            return patient and is_transient(error) and time.monotonic() - began < self._timeout + _QUICK_SECONDS
 
         try:
-            return patiently(lambda: action(self._opened()), self._again, passes, pauses=self._pauses)
+            done = patiently(lambda: action(self._opened()), self._again, passes, pauses=self._pauses)
         except DatastoreException:
             raise
         except Exception as error:  # each driver has errors of its own
             raise self._failed(error) from error
+        self._silence.end()
+        return done
 
     def _again(self) -> None:
         if self._driver is not None:
@@ -239,8 +251,8 @@ class RemoteObjects:
 
     def _failed(self, error: Exception) -> DatastoreException:
         reason = _masked(f"{type(error).__name__}: {error}", self._options)
-        if self._rests and is_transient(error):
-            self._rested_at, self._unanswered = time.monotonic() + self._rests, reason
+        if is_transient(error):
+            self._silence.begin(self._timeout if was_awaited(error) else 0.0, reason)
         return self._not_done(reason)
 
     def _not_done(self, reason: str) -> DatastoreException:

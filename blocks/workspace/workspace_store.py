@@ -38,8 +38,8 @@ BLOB_STORE = "workspaceblobstore"
 SHARED = "v1"
 """The folder, and the format, of what workspaces share in the private folder of their default datastores."""
 
-_RUNS_SECONDS, _LOOK_SECONDS, _REST_SECONDS = 10.0, 5.0, 60.0
-"""How long a run that tells of itself waits for an answer, how long who looks does, and for how long nobody looks again who had none."""
+_RUNS_SECONDS, _LOOK_SECONDS = 10.0, 5.0
+"""How long a run that tells of itself waits for an answer, and how long who looks does."""
 
 Trust = Literal["writers", "ci-only"]
 
@@ -259,9 +259,9 @@ class WorkspaceStore:
         """The runs of all machines that share the default datastore; None if that is this machine's alone."""
         if sharing_mode() == "off" or not self._default.is_shared:
             return None
-        objects = self._default.objects(self._space, timeout=_RUNS_SECONDS, pauses=(0.5,))
+        objects = self._default.objects(self._space, timeout=_RUNS_SECONDS, pauses=(0.5,), rests=_LOOK_SECONDS)
         looks = self._default.objects(
-            self._space, timeout=_LOOK_SECONDS, pauses=(0.5,), traffic=objects.traffic, rests=_REST_SECONDS
+            self._space, timeout=_LOOK_SECONDS, pauses=(0.5,), traffic=objects.traffic, rests=0.0
         )
         keys = TrustedKeys(self.name)  # runs are seen whoever's results are used
         return SharedRuns(objects, self.folder / "runs", keys=keys, read_only=sharing_mode() == "read", looks=looks)

@@ -44,6 +44,15 @@ def is_transient(error: BaseException) -> bool:
     return any(word in names for word in _WORDS) or (cause is not None and is_transient(cause))
 
 
+def was_awaited(error: BaseException | None) -> bool:
+    """Return whether an error tells that an answer was waited for in vain."""
+    while error is not None:
+        if isinstance(error, TimeoutError) or "timeout" in type(error).__name__.lower():
+            return True
+        error = error.__cause__
+    return False
+
+
 def patiently(
     action: Callable[[], _T],
     again: Callable[[], object] = lambda: None,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from stepwell.blocks.remote.leases import Leases
-from stepwell.blocks.remote.objects import RemoteObjects
+from stepwell.blocks.remote.objects import SECONDS, RemoteObjects
 from stepwell.blocks.remote.storage_drivers.driver import Traffic
 from stepwell.blocks.store.claims import claimed
 from stepwell.blocks.store.run_folder import RunFolder
@@ -49,7 +49,7 @@ _NOTHING_TO_RUN = -1.0
 """The duration of a step whose result is there: no other machine is asked to let it run."""
 
 Opened = Callable[..., RemoteObjects]
-"""Opens the objects of the workspace's shared store: `opened(timeout=…, pauses=…, traffic=…)`."""
+"""Opens the objects of the workspace's shared store: `opened(timeout=…, pauses=…, traffic=…, rests=…)`."""
 
 
 @dataclass
@@ -77,7 +77,8 @@ class SharedStore(Store):
         self.mode = mode
         self.traffic = Traffic()
         self._looks = RemoteResults(opened(timeout=_SECONDS, pauses=(), traffic=self.traffic), keys, self.ledger)
-        self._moves = RemoteResults(opened(traffic=self.traffic), keys, self.ledger)
+        self._moves = RemoteResults(opened(traffic=self.traffic, rests=SECONDS), keys, self.ledger)
+        self._sends = RemoteResults(opened(traffic=self.traffic, rests=_SECONDS), keys, self.ledger)
         self._bundles = Bundles(self._looks.objects, keys)
         self._questions = Questions(self._looks, self._bundles)
         self._uploads = Uploads()
@@ -87,7 +88,7 @@ class SharedStore(Store):
         self.versions = SharedVersions(self._looks.objects, keys, self._asked, tell)
         if mode == "on":
             leases = Leases(self._looks.objects, machine()["name"], pause=single_flight.pause)
-            flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds)
+            flights = single_flight.SingleFlight(leases, self._is_shared_now, self._known.seconds, lambda: self.is_away)
             self.locks = single_flight.LeasedLocks(self.written / "locks", flights)
 
     @property
@@ -198,14 +199,14 @@ class SharedStore(Store):
             self._uploads.submit(f"{code} {names}", partial(self._tell_reads, code, names), counted=False)
 
     def _tell_reads(self, code: str, names: list[str]) -> str:
-        self._moves.observe(code, names)
+        self._sends.observe(code, names)
         return ""
 
     def observed(self, fingerprint: Fingerprint) -> tuple[str, ...]:
         """Return the files that steps with this code were seen to read, here or elsewhere."""
         found = set(super().observed(fingerprint))
-        none: set[str] = set()
-        return tuple(sorted(found | self._asked(lambda: self._questions.observed(code_key(fingerprint)), none)))
+        told = self._asked(lambda: self._questions.observed(code_key(fingerprint)), set[str]())
+        return tuple(sorted(found | told))
 
     def bring(self, tree: str) -> Path:
         """Return where the bytes of a tree are, fetched and checked if they are not here; raise LostBytes if they can't be."""
@@ -296,7 +297,7 @@ class SharedStore(Store):
     def _share_tree(self, tree: str) -> str:
         found = self.snapshot(tree)
         if found is not None and not self.snapshot_damage(tree):
-            self._moves.write_tree(found.tree or self.tree_at(found.folders[0]), found.place_of)
+            self._sends.write_tree(found.tree or self.tree_at(found.folders[0]), found.place_of)
         return ""
 
     def share_all(self) -> None:
@@ -313,7 +314,7 @@ class SharedStore(Store):
             for key in self.ledger.waiting():
                 self._uploads.submit(key, partial(self._share, key))
             self._uploads.submit("use", self._tell_use, counted=False)
-        report = self._uploads.finish()
+        report = self._uploads.finish(self._looks.objects.why_silent)
         if self.mode == "on" and not self.is_away:
             self._uploads.submit("bundle", partial(self._bundles.tell, self._told_together), counted=False)
             self._uploads.finish()
@@ -345,15 +346,14 @@ class SharedStore(Store):
 
     def _is_shared_now(self, key: str) -> bool:
         """Return whether another machine has shared the result meanwhile."""
-        there = self._looks.objects.stat(record_name(key)) is not None
-        if there:
+        if there := self._looks.objects.stat(record_name(key)) is not None:
             self._questions.note_arrived(key)
             self._known.missing.pop(key, None)
         return there
 
     def _share(self, key: str) -> str | None:
         record = self.read_record(key)
-        if isinstance(record, Miss) or self.ledger.is_shared(key) or self._moves.distrust():
+        if isinstance(record, Miss) or self.ledger.is_shared(key) or self._sends.distrust():
             self.ledger.forget_waiting(key)
             return None
         trees: dict[str, tuple[Path, Tree]] = {}
@@ -364,7 +364,7 @@ class SharedStore(Store):
             elif not self.is_promised(artifact.digest):
                 self.ledger.forget_waiting(key)
                 return None
-        theirs = self._moves.write(record, self._label(record), trees)
+        theirs = self._sends.write(record, self._label(record), trees)
         self.ledger.promise(trees)
         self.ledger.note_shared(key)
         self._bundles.note(key)
@@ -393,7 +393,7 @@ class SharedStore(Store):
     @property
     def is_away(self) -> bool:  # type: ignore[override]
         """Whether the datastore did not answer a moment ago."""
-        return self._patience.is_over
+        return self._patience.is_over or self._sends.objects.rests
 
     def _asked(self, question: Callable[[], _T], otherwise: _T) -> _T:
         """Return the datastore's answer, or `otherwise` if there is none to be had."""

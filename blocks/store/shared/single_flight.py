@@ -25,6 +25,7 @@ class SingleFlight:
         leases: The leases on the datastore, by key.
         is_known: Tells whether the result of a key is shared by now.
         seconds: How long the steps of these keys took before, as far as is known.
+        is_away: Tells whether the datastore did not answer a moment ago.
     """
 
     def __init__(
@@ -32,17 +33,19 @@ class SingleFlight:
         leases: Leases,
         is_known: Callable[[str], bool],
         seconds: Mapping[str, float],
+        is_away: Callable[[], bool] = lambda: False,
     ) -> None:
         self._leases = leases
         self._is_known = is_known
         self._seconds = seconds
+        self._is_away = is_away
 
     def __deepcopy__(self, _: dict[int, Any]) -> SingleFlight:
         return self
 
     def enter(self, key: str) -> None:
-        """Return once no other machine runs the step, or its result is there."""
-        if self._seconds.get(key, WORTH_SECONDS) >= WORTH_SECONDS:
+        """Return once no other machine runs the step, or its result is there; at once if that can't be asked now."""
+        if not self._is_away() and self._seconds.get(key, WORTH_SECONDS) >= WORTH_SECONDS:
             self._leases.acquire(f"leases/{key}", lambda: self._is_known(key), self._waits)
 
     def leave(self, key: str) -> None:

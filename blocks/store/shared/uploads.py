@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from stepwell.blocks.remote.storage_drivers.transient import is_transient
+from stepwell.blocks.remote.storage_drivers.transient import is_transient, was_awaited
 from stepwell.blocks.store.sharing import SharingReport
 from stepwell.errors import DatastoreException, ServerException, StepwellError
 
@@ -19,6 +19,8 @@ PATIENCE = 30.0
 _AT_ONCE = 4
 _PAUSE = 2.0
 _ATTEMPTS, _AWAY_SECONDS = 2, 60.0
+SLOW_SECONDS = 8.0
+"""After how long a wait for uploads it is asked whether the datastore answers at all."""
 
 
 class Uploads:
@@ -29,17 +31,23 @@ class Uploads:
         self._pool: ThreadPoolExecutor | None = None
         self._going: dict[str, Future[None]] = {}
         self._shared, self._waiting, self._reason, self._away = 0, 0, "", False
+        self._put_off: set[str] = set()
         self._warnings: list[str] = []
         self._given_up = threading.Event()
 
     def submit(self, name: str, action: Callable[[], str | None], *, counted: bool = True) -> None:
-        """Do it in the background. It returns what is worth a warning, '' if nothing, None if it had nothing to do."""
+        """Do it in the background. It returns what is worth a warning, '' if nothing, None if it had nothing to do.
+
+        What was put off, since the datastore did not answer, is done when it is submitted again.
+        """
         with self._guard:
-            if name in self._going:
+            known = self._going.get(name)
+            if known is not None and not (known.done() and name in self._put_off):
                 return
+            self._put_off.discard(name)
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stepwell-sharing")
-            self._going[name] = self._pool.submit(self._do, action, counted=counted)
+            self._going[name] = self._pool.submit(self._do, name, action, counted=counted)
 
     def note_away(self, reason: str) -> None:
         """Tell at the end of the run that the datastore did not answer."""
@@ -52,25 +60,31 @@ class Uploads:
             if text not in self._warnings:
                 self._warnings.append(text)
 
-    def finish(self) -> SharingReport:
-        """Wait for all of it, and return what became of it."""
-        while going := [future for future in list(self._going.values()) if not future.done()]:
-            going[0].exception()
+    def finish(self, silent: Callable[[], str] = lambda: "") -> SharingReport:
+        """Wait for all of it, and return what became of it.
+
+        `silent` returns why the datastore does not answer, '' if it does: then what is under way is not waited for.
+        """
+        why = ""
+        while not why and (going := [future for future in list(self._going.values()) if not future.done()]):
+            if wait(going, SLOW_SECONDS).not_done:
+                why = silent()
         with self._guard:
-            done = list(self._going.values())
+            done = [future for future in self._going.values() if future.done()]
+            self._reason = self._reason or why
             warnings = tuple(self._warnings)
             report = SharingReport(self._shared, self._waiting, self._reason, self._away, warnings)
             self._shared, self._waiting, self._reason, self._away = 0, 0, "", False
-            self._warnings, self._going = [], {}
+            self._warnings, self._going, self._put_off = [], {}, set()
             self._given_up.clear()
             if self._pool is not None:
-                self._pool.shutdown(wait=False)
+                self._pool.shutdown(wait=False, cancel_futures=True)
                 self._pool = None
         for future in done:
             future.result()
         return report
 
-    def _do(self, action: Callable[[], str | None], *, counted: bool) -> None:
+    def _do(self, name: str, action: Callable[[], str | None], *, counted: bool) -> None:
         try:
             told = self._patiently(action)
         except Exception as error:  # noqa: BLE001  (what can't be shared must not end a run)
@@ -78,6 +92,8 @@ class Uploads:
             known = error.facts.get("reason") or error.title if isinstance(error, StepwellError) else None
             with self._guard:
                 self._waiting += counted
+                if was_awaited(error):
+                    self._put_off.add(name)
                 self._reason = self._reason or str(known or f"{type(error).__name__}: {error}")
             return
         with self._guard:
@@ -91,7 +107,8 @@ class Uploads:
             try:
                 return action()
             except DatastoreException as error:
-                passes = error.__cause__ is not None and is_transient(error.__cause__)
+                cause = error.__cause__
+                passes = cause is not None and is_transient(cause) and not was_awaited(cause)
                 if not passes or self._given_up.is_set() or time.monotonic() > until:
                     raise
             self._given_up.wait(_PAUSE)

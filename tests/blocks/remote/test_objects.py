@@ -257,7 +257,7 @@ def test_what_killed_writers_left_is_removed_once_it_is_old(opened, at, request)
 def test_who_only_looks_waits_once_for_a_store_that_does_not_answer(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # connections wait in its queue for ever
         options = {"key": "k", "secret": "s", "endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}"}
-        objects = RemoteObjects("s3://team/data", options, timeout=0.2, pauses=(0.0,) * 9, rests=3600.0)
+        objects = RemoteObjects("s3://team/data", options, timeout=0.2, pauses=(0.0,) * 9, rests=0.0)
         asked = [objects.get, objects.stat, lambda name: list(objects.list(name))]
         reasons = set()
         for ask in [*asked, *asked]:
@@ -281,7 +281,7 @@ def test_a_server_that_never_lets_send_is_not_waited_for_without_end(tmp_path):
 
 
 def test_what_fails_for_good_is_asked_again(tmp_path):
-    objects = RemoteObjects(f"file://{tmp_path / 'file'}", pauses=(), rests=3600.0)
+    objects = RemoteObjects(f"file://{tmp_path / 'file'}", pauses=(), rests=0.0)
     objects.put("a", b"x")
     with pytest.raises(DatastoreException):
         objects.put("a/b", b"x")

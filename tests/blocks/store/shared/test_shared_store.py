@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from dataclasses import replace
 
@@ -9,11 +10,11 @@ import keeping
 import pytest
 import strategies
 from keeping import OUTPUTS, commit, fingerprint
-from sharing_stores import Keys, at, brought, machine, share
+from sharing_stores import Keys, at, brought, machine, open_shared, share
 
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.store.maintenance import verify
-from stepwell.blocks.store.shared import remote_results, uploads
+from stepwell.blocks.store.shared import remote_results, shared_store, uploads
 from stepwell.blocks.store.shared.layout import blob_name, index_folder, pack_name, record_name, tree_name
 from stepwell.blocks.store.shared.shared_store import SharedStore
 from stepwell.blocks.store.sharing import LostBytes
@@ -201,6 +202,23 @@ def test_without_the_datastore_the_run_goes_on_and_says_so_once(machine, at, mon
     again = machine("a", url=f"{at.url}/x")
     report = again.finish_sharing()
     assert (report.shared, report.waiting) == (1, 0)
+
+
+def test_a_datastore_that_never_answers_is_not_asked_for_what_is_only_shared(tmp_path, monkeypatch):
+    monkeypatch.setattr(shared_store, "_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        options = {"key": "k", "secret": "s", "endpoint_url": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        store = open_shared(tmp_path / "a", "s3://team/data", options)
+        assert store.lookup(KEY) == Miss()
+        asked = store.traffic.requests
+        assert asked == 1 and store.is_away
+        assert store.locks.acquire_lock(KEY, "us")
+        store.locks.release_lock(KEY, "us")
+        store.share(commit(store))
+        report = store.finish_sharing()
+        assert store.traffic.requests == asked
+    assert (report.shared, report.waiting) == (0, 1)
+    assert "Timeout" in report.reason
 
 
 def test_read_only_and_off(machine):

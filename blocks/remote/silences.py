@@ -1,0 +1,39 @@
+"""Servers of datastores that did not answer a moment ago: whoever asks them in this process knows, so that few wait in vain."""
+
+from __future__ import annotations
+
+import time
+from weakref import WeakValueDictionary
+
+SECONDS = 60.0
+"""For how long it is believed that a server does not answer."""
+
+
+class Silence:
+    """What is known of whether a server answers, and why that is believed."""
+
+    def __init__(self) -> None:
+        self._until = self._waited = 0.0
+        self.reason = ""
+
+    def is_worth(self, waited: float) -> bool:
+        """Return whether somebody waited for that many seconds in vain a moment ago."""
+        return time.monotonic() < self._until and waited <= self._waited
+
+    def begin(self, waited: float, reason: str) -> None:
+        """Note that somebody waited so long in vain; 0 if the server refused at once."""
+        lasts = time.monotonic() < self._until
+        self._waited = max(waited, self._waited if lasts else 0.0)
+        self._until, self.reason = time.monotonic() + SECONDS, reason
+
+    def end(self) -> None:
+        """Note that the server answers."""
+        self._until = 0.0
+
+
+_KNOWN: WeakValueDictionary[str, Silence] = WeakValueDictionary()
+
+
+def silence_of(server: str) -> Silence:
+    """Return what is known of a server, by the name that all who ask it give it."""
+    return _KNOWN.setdefault(server, Silence())
