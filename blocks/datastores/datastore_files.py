@@ -24,7 +24,8 @@ from stepwell.blocks.datastores.remote_files import SECONDS, Facts, RemoteFiles
 from stepwell.blocks.datastores.v1_kinds import KINDS, SqlKind, kind_of, own_facts
 from stepwell.blocks.remote.objects import RemoteObjects
 from stepwell.blocks.remote.remote_store import RemoteStore
-from stepwell.blocks.remote.storage_drivers.driver import driver_of
+from stepwell.blocks.remote.silences import silence_of
+from stepwell.blocks.remote.storage_drivers.driver import bounded_options
 from stepwell.blocks.server.documents import NamedBlock
 from stepwell.blocks.system.home import home, make_folder
 from stepwell.blocks.system.walk import files_below
@@ -167,12 +168,11 @@ class DatastoreFiles:
     @cached_property
     def remote(self) -> RemoteFiles:
         """The files as they are on the file system that the URL names."""
-        return RemoteFiles(self.name, self.url, self._opened)
+        return RemoteFiles(self.name, self.url, self._opened, silence_of(self.url, self._options))
 
     def _opened(self, **more: Any) -> Any:
         self._require(tables=False)
-        driver = driver_of(self.url.partition("://")[0])
-        options = driver.options(self._options, SECONDS) if driver else self._options
+        options = bounded_options(self.url, self._options, SECONDS)
         try:
             filesystem, _ = fsspec.core.url_to_fs(self.url, **{**options, **more})
             if self.local_root:

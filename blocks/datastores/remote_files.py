@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, TypeVar
 import fsspec
 from fsspec.asyn import AsyncFileSystem, sync
 
+from stepwell.blocks.remote.silences import Silence
 from stepwell.blocks.remote.storage_drivers.transient import PAUSES, is_transient, patiently, was_awaited
 from stepwell.errors import DatastoreException
 
@@ -33,10 +34,11 @@ class RemoteFiles:
     servers end those that were idle for long. What may pass by itself is tried again after a while, but not what was waited for in vain.
     """
 
-    def __init__(self, name: str, url: str, opened: Callable[..., Any]) -> None:
+    def __init__(self, name: str, url: str, opened: Callable[..., Any], silence: Silence | None = None) -> None:
         self._name = name
         self._url = url
         self._opened = opened
+        self._silence = silence or Silence()
         self._filesystems: dict[int, Any] = {}
 
     @property
@@ -138,11 +140,15 @@ class RemoteFiles:
 
     def _done(self, action: Callable[[Any], _T]) -> _T:
         try:
-            return self._tried(action)
+            done = self._tried(action)
         except DatastoreException:
             raise
         except Exception as error:  # each driver has errors of its own
+            if was_awaited(error):
+                self._silence.begin(SECONDS, f"{type(error).__name__}: {error}")
             raise self._failed(error) from error
+        self._silence.end()
+        return done
 
     def _tried(self, action: Callable[[Any], _T]) -> _T:
         """Return what the action returns, with a new connection if the first fails, and later again if it may pass."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import fsspec
 
-from stepwell.blocks.remote.silences import silence_of
+from stepwell.blocks.remote.silences import server_of, silence_of
 from stepwell.blocks.remote.storage_drivers.any_filesystem import AnyFilesystem
 from stepwell.blocks.remote.storage_drivers.driver import Driver, Entry, Guarantee, Opened, Traffic, driver_of
 from stepwell.blocks.remote.storage_drivers.transient import PAUSES, is_transient, patiently, was_awaited
@@ -71,7 +71,7 @@ class RemoteObjects:
         self._options = dict(options or {})
         self._timeout = timeout
         self._pauses = tuple(pauses)
-        self._rests, self._silence = rests, silence_of(_server(url, self._options))
+        self._rests, self._silence = rests, silence_of(url, self._options)
         self._opening = threading.Lock()
         self._driver: Driver | None = None
         self._guarantee: Guarantee | None = None
@@ -161,12 +161,11 @@ class RemoteObjects:
         return self._done(lambda driver: driver.now())
 
     def why_silent(self) -> str:
-        """Return why the server does not answer now, '' if it does."""
-        try:
-            self.stat("answers")
-        except DatastoreException as error:
-            return str(error.facts.get("reason") or error.title)
-        return ""
+        """Return why the server does not answer now, '' if it does or refuses at once."""
+        if not self._silence.is_worth(self._timeout):
+            with suppress(DatastoreException):
+                self.stat("answers")
+        return _masked(self._silence.reason, self._options) if self._silence.is_worth(self._timeout) else ""
 
     @property
     def guarantee(self) -> Guarantee:
@@ -209,7 +208,7 @@ class RemoteObjects:
 
     def _done(self, action: Callable[[Driver], _T]) -> _T:
         if self.rests:
-            raise self._not_done(self._silence.reason) from TimeoutError()
+            raise self._not_done(_masked(self._silence.reason, self._options)) from TimeoutError()
         began = time.monotonic()
 
         def passes(error: Exception) -> bool:
@@ -247,7 +246,7 @@ class RemoteObjects:
                 return filesystem, str(root)
             return filesystem, str(filesystem._strip_protocol(self.url))  # noqa: SLF001  (as fsspec's own functions do)
 
-        return kind(Opened(opened, self.url, _server(self.url, self._options)), self.traffic, self._timeout)
+        return kind(Opened(opened, self.url, server_of(self.url, self._options)), self.traffic, self._timeout)
 
     def _failed(self, error: Exception) -> DatastoreException:
         reason = _masked(f"{type(error).__name__}: {error}", self._options)
@@ -261,16 +260,6 @@ class RemoteObjects:
             {"url": self.url, "reason": reason},
             "Check that this machine reaches it, that the URL's driver is installed, and your rights.",
         )
-
-
-def _server(url: str, options: Mapping[str, Any]) -> str:
-    """Return the digest of the server and of how one signs in; of options without a text it is another one each time."""
-    parts = urlsplit(url)
-    try:
-        known = json.dumps(options, sort_keys=True)
-    except TypeError:
-        known = os.urandom(16).hex()
-    return digest("server", [parts.scheme, parts.netloc, known])
 
 
 def _kept(url: str, options: Mapping[str, Any]) -> Any:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
+
+from stepwell.model.digests import digest
 
 SECONDS = 60.0
 """For how long it is believed that a server does not answer."""
@@ -34,6 +41,16 @@ class Silence:
 _KNOWN: WeakValueDictionary[str, Silence] = WeakValueDictionary()
 
 
-def silence_of(server: str) -> Silence:
-    """Return what is known of a server, by the name that all who ask it give it."""
-    return _KNOWN.setdefault(server, Silence())
+def silence_of(url: str, options: Mapping[str, Any]) -> Silence:
+    """Return what is known of the server of a place that fsspec opens with these options."""
+    return _KNOWN.setdefault(server_of(url, options), Silence())
+
+
+def server_of(url: str, options: Mapping[str, Any]) -> str:
+    """Return the digest of the server and of how one signs in; of options without a text it is another one each time."""
+    parts = urlsplit(url)
+    try:
+        known = json.dumps(options, sort_keys=True)
+    except TypeError:
+        known = os.urandom(16).hex()
+    return digest("server", [parts.scheme, parts.netloc, known])

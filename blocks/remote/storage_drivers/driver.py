@@ -151,6 +151,12 @@ def driver_of(scheme: str) -> type[Driver] | None:
     return next((kind for kind in kinds() if scheme in kind.schemes), None)
 
 
+def bounded_options(url: str, options: dict[str, Any], timeout: float) -> dict[str, Any]:
+    """Return the options of the file system of a URL, with bounded waiting where its driver knows how."""
+    driver = driver_of(url.partition("://")[0])
+    return driver.options(options, timeout) if driver else options
+
+
 def versions_of(schemes: Iterable[str]) -> Versions:
     """Return what tells versions of a file apart on a storage that goes by these schemes."""
     return next((kind.schemes[scheme] for scheme in schemes for kind in kinds() if scheme in kind.schemes), "times")

@@ -314,7 +314,7 @@ class SharedStore(Store):
             for key in self.ledger.waiting():
                 self._uploads.submit(key, partial(self._share, key))
             self._uploads.submit("use", self._tell_use, counted=False)
-        report = self._uploads.finish(self._looks.objects.why_silent)
+        report = self._uploads.finish(self._looks.objects.why_silent, soon=self.is_away)
         if self.mode == "on" and not self.is_away:
             self._uploads.submit("bundle", partial(self._bundles.tell, self._told_together), counted=False)
             self._uploads.finish()

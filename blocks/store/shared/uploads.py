@@ -60,15 +60,17 @@ class Uploads:
             if text not in self._warnings:
                 self._warnings.append(text)
 
-    def finish(self, silent: Callable[[], str] = lambda: "") -> SharingReport:
+    def finish(self, silent: Callable[[], str] = lambda: "", *, soon: bool = False) -> SharingReport:
         """Wait for all of it, and return what became of it.
 
-        `silent` returns why the datastore does not answer, '' if it does: then what is under way is not waited for.
+        `silent` returns why the datastore does not answer, '' if it does: then what is under way is not waited for. It is asked
+        after a while, or `soon`.
         """
-        why = ""
+        why, patience = "", 0.0 if soon else SLOW_SECONDS
         while not why and (going := [future for future in list(self._going.values()) if not future.done()]):
-            if wait(going, SLOW_SECONDS).not_done:
+            if wait(going, patience).not_done:
                 why = silent()
+            patience = SLOW_SECONDS
         with self._guard:
             done = [future for future in self._going.values() if future.done()]
             self._reason = self._reason or why

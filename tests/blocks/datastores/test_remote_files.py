@@ -23,4 +23,5 @@ def test_who_needs_a_datastore_that_never_answers_is_told_so(tmp_path, monkeypat
             with pytest.raises(DatastoreException) as failed:
                 ask("a")
             assert "imeout" in str(failed.value.facts["reason"])
+        assert far.objects("v1", rests=0.2).rests  # what is only shared is not tried, too
         assert far.filesystem.retries == retries  # a stream that breaks goes on by itself

@@ -55,4 +55,12 @@ def test_who_was_refused_did_not_wait():
     sends, looks = (RemoteObjects("s3://team/data", options, pauses=(), rests=rests) for rests in (5.0, 0.0))
     assert in_vain(sends)
     assert not sends.rests and looks.rests
-    assert looks.why_silent()
+    assert looks.why_silent() == ""
+
+
+def test_who_asks_whether_it_answers_believes_who_waited(opened):
+    look, sends = opened(), opened(timeout=0.4)
+    assert "Timeout" in look.why_silent()
+    asked = look.traffic.requests
+    assert look.why_silent() and look.traffic.requests == asked
+    assert in_vain(sends)
