@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 from stepwell.model.digests import digest
@@ -48,9 +47,9 @@ def silence_of(url: str, options: Mapping[str, Any]) -> Silence:
 
 def server_of(url: str, options: Mapping[str, Any]) -> str:
     """Return the digest of the server and of how one signs in; of options without a text it is another one each time."""
-    parts = urlsplit(url)
+    scheme, _, place = url.partition("://")  # a name may stand there that is none of a host
     try:
         known = json.dumps(options, sort_keys=True)
     except TypeError:
         known = os.urandom(16).hex()
-    return digest("server", [parts.scheme, parts.netloc, known])
+    return digest("server", [scheme, place.partition("/")[0], known])
