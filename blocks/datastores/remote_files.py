@@ -180,12 +180,11 @@ def _may_pass(error: Exception) -> bool:
 @contextmanager
 def _asked_once(filesystem: Any) -> Iterator[None]:
     """Keep a file system of S3 from asking again by itself, which multiplies the wait for a server that does not answer."""
-    retries = getattr(filesystem, "retries", None)
-    if retries is None:
+    if not hasattr(type(filesystem), "retries"):
         yield
         return
     filesystem.retries = 1
     try:
         yield
-    finally:
-        filesystem.retries = retries
+    finally:  # that of the class counts again, whichever of several threads is the last here
+        vars(filesystem).pop("retries", None)

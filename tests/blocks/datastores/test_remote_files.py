@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from stepwell.blocks.datastores import datastore_files, remote_files
+from stepwell.blocks.datastores import remote_files
 from stepwell.blocks.datastores.datastore_files import DatastoreBlock, DatastoreFiles
 from stepwell.errors import DatastoreException
 
@@ -25,3 +26,17 @@ def test_who_needs_a_datastore_that_never_answers_is_told_so(tmp_path, monkeypat
             assert "imeout" in str(failed.value.facts["reason"])
         assert far.objects("v1", rests=0.2).rests  # what is only shared is not tried, too
         assert far.filesystem.retries == retries  # a stream that breaks goes on by itself
+
+
+def test_several_that_ask_once_leave_the_tries_of_a_file_system_as_they_were():
+    class Storage:
+        retries = 5
+
+    storage = Storage()
+    one, other = remote_files._asked_once(storage), remote_files._asked_once(storage)
+    one.__enter__()
+    other.__enter__()
+    assert storage.retries == 1
+    one.__exit__(None, None, None)
+    other.__exit__(None, None, None)
+    assert storage.retries == 5
