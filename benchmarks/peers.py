@@ -186,7 +186,8 @@ class Stepwell(Peer):
 
     def variables(self) -> dict[str, str]:
         own = {"STEPWELL_RESIDENT": "1" if self._resident else "0", "STEPWELL_HOME": str(self._home)}
-        return {**super().variables(), **own}
+        others = {name: said for name, said in super().variables().items() if name != "PREFECT_API_URL"}
+        return {**others, **own}  # a server of its own home, not the one of the place
 
     def write(self, work: Work) -> None:
         text = f"""\

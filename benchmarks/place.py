@@ -21,6 +21,7 @@ from typing import Any
 
 from stepwell.blocks.server import connection
 from stepwell.blocks.system.files import remove
+from stepwell.deployments.resident import overview
 
 HERE = Path(__file__).resolve().parent
 CLI = [sys.executable, "-m", "stepwell.deployments.cli"]
@@ -119,6 +120,7 @@ def place(
                 yield Place(folder, quick=quick, full=full)
             finally:
                 connection.stop()
+                overview.stop()
     finally:
         left = _left(folder)
         remove(folder)
