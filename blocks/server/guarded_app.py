@@ -174,6 +174,8 @@ def main() -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    from stepwell.blocks.server.guard.failed_statements import let_go_of_failed_statements  # loads SQLAlchemy
+
     port = int(sys.argv[1])
     for lock in map(int, sys.argv[2:]):
         os.set_inheritable(lock, False)  # it is to be freed when this process ends, whatever that has started
@@ -181,6 +183,7 @@ def main() -> None:
     if auth_string is None:
         sys.exit("Prefect's server would let in everybody: PREFECT_SERVER_API_AUTH_STRING is not set")
     secret = auth_string.get_secret_value()
+    let_go_of_failed_statements()
     app = Guard(EarlyAnswers(RememberedAnswers(create_app(final=True), secret), secret), port, secret)
     gc.freeze()
     gc.enable()
