@@ -1,4 +1,7 @@
-"""Whose signed results a workspace believes: public keys with roles, each a document of its own on Prefect's server."""
+"""Whose signed results a workspace believes: public keys with roles, each a document of its own on Prefect's server.
+
+`blocks/workspace/workspace_store.py` says which roles a store's results may come from; `store/shared/envelope.py` holds each to it.
+"""
 
 from __future__ import annotations
 

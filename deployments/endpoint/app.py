@@ -1,4 +1,4 @@
-"""The HTTP endpoint of published pipelines, an ASGI application. It keeps nothing of its own."""
+"""The HTTP endpoint of published pipelines, an ASGI application. A POST becomes a run by `flows/publishing/submission.py`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The rule of reuse: which steps run, which have an earlier result used again, and why. Plan and run both decide here.
 
-A result is used again if the store holds an intact record under the call's key, which is the digest of its fingerprint:
-code, arguments, parameters, inputs by content, packages and all else that `binding` makes rows of. A step runs all the
-same with `regenerate_outputs`, with `allow_reuse=False`, if it is strict and known to read an undeclared file, or if what ran
+A result is used again if the store holds an intact record under the call's key (`Store.lookup`), which is the digest of its
+fingerprint: code, arguments, parameters, inputs by content, packages and all else that `flows/keys/binding.py` makes rows of.
+A step runs all the same with `regenerate_outputs`, with `allow_reuse=False`, if it is strict and known to read an undeclared file, or if what ran
 in an earlier run said that its result is incomplete.
 """
 

@@ -1,4 +1,7 @@
-"""Requests for runs of published pipelines: checked, then created in Prefect once, where a worker finds the run."""
+"""Requests for runs of published pipelines: checked, then created in Prefect once, where a worker finds the run.
+
+The worker (`deployments/serve/worker.py`) starts `flows/worker_run.py` for it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What a step type says of its driver: the module that runs its script in place of Python itself."""
+"""What a step type says of its driver: the module that runs its script in place of Python itself.
+
+A new step type is a class in a folder beside this module, with `DriverOptions` of a module of `src/stepwell/drivers`, and its name
+in `src/stepwell/__init__.pyi`. One whose script is in another language says what its key has to hold: `Language`.
+"""
 
 from __future__ import annotations
 

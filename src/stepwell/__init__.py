@@ -1,4 +1,7 @@
-"""Pipelines of script steps on Prefect, with reuse one can trust. Each public name is loaded when it is first used."""
+"""Pipelines of script steps on Prefect, with reuse one can trust.
+
+The public names are those of `__init__.pyi`, each loaded when it is first used.
+"""
 
 import os
 

@@ -1,4 +1,7 @@
-"""`DaskCompute`: steps on the workers of a Dask cluster that grows and shrinks with them."""
+"""`DaskCompute`: steps on the workers of a Dask cluster that grows and shrinks with them.
+
+What happens to a step whose worker dies is in `job_on_worker`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The transfer of a job to a Dask worker and back: its data supplied, its output passed on, its record collected.
 
 When a worker dies, Dask's scheduler itself hands the job to another one, up to its own limit (`allowed-failures`), and the
-new worker begins in a folder of its own: here the lost attempt's log is emptied, and the user told.
+new worker begins in a folder of its own: here the lost attempt's log is emptied, and the user told. A worker that lives but had
+its job taken away reports it as lost, and the job is sent again, a few times.
 """
 
 from __future__ import annotations

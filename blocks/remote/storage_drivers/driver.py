@@ -1,4 +1,8 @@
-"""What a kind of storage does for `RemoteObjects`, and what both know of an object; which kinds there are."""
+"""What a kind of storage does for `RemoteObjects`, and what both know of an object; which kinds there are.
+
+A new kind is a module beside this one, which is found by itself; `sftp_folder` is one to begin from, and `transient` tells errors
+that pass. What has no driver is served by `any_filesystem`.
+"""
 
 from __future__ import annotations
 
