@@ -305,7 +305,8 @@ def _is_asked(inside: str, folder: str = "") -> bool:
             continue
         if _MACHINERY.isdisjoint(parts) or "resources" in parts:
             return not _is_search(frame)
-        return parts[0] == "pkgutil" and folder != "" and folder not in map(os.path.realpath, sys.path)
+        searched = os.path.realpath(getattr(frame.f_locals.get("importer"), "path", None) or folder)  # its package
+        return parts[0] == "pkgutil" and folder != "" and searched not in map(os.path.realpath, sys.path)
     return True
 
 

@@ -31,7 +31,7 @@ def run(project):
 
 
 def test_a_run_is_found_by_the_beginning_of_its_id(project, run):
-    assert project.workspace.get_run(run.id[:6]).id == run.id
+    assert project.workspace.get_run(run.id[:9]).id == run.id  # up to seven digits are a run's number
     for wrong in ("nope", ""):
         with pytest.raises(ExperimentExecutionException, match="There is no run|Several runs"):
             project.workspace.get_run(wrong)
