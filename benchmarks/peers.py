@@ -89,7 +89,10 @@ class Peer:
             print(f"Installing {', '.join(self.packages)} into {folder}", file=sys.stderr)
             venv.create(folder, with_pip=True, clear=True)
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*pip, *self.packages], check=True)
+            own = {
+                name: said for name, said in os.environ.items() if name != "PYTHONPATH"
+            }  # pip would check this checkout
+            subprocess.run([*pip, *self.packages], check=True, env=own)
             (folder / "ready").touch()
         return folder / "bin" / "python"
 

@@ -174,7 +174,8 @@ def main() -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
-    from stepwell.blocks.server.guard.failed_statements import let_go_of_failed_statements  # loads SQLAlchemy
+    from stepwell.blocks.server.guard.failed_statements import let_go_of_failed_statements  # these load SQLAlchemy
+    from stepwell.blocks.server.guard.write_transactions import WriteTransactions
 
     port = int(sys.argv[1])
     for lock in map(int, sys.argv[2:]):
@@ -184,7 +185,8 @@ def main() -> None:
         sys.exit("Prefect's server would let in everybody: PREFECT_SERVER_API_AUTH_STRING is not set")
     secret = auth_string.get_secret_value()
     let_go_of_failed_statements()
-    app = Guard(EarlyAnswers(RememberedAnswers(create_app(final=True), secret), secret), port, secret)
+    prefect = WriteTransactions(create_app(final=True))
+    app = Guard(EarlyAnswers(RememberedAnswers(prefect, secret), secret), port, secret)
     gc.freeze()
     gc.enable()
     uvicorn.run(app, host=HOST, port=port, log_level="warning")
