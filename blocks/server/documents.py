@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from stepwell.model.names import beginning_of_joined_names, earlier_joined_name,
 _PAGE = 200
 _SAVE_ATTEMPTS, _SAVE_PAUSE = 6, 0.05
 _SECONDS_FOR_OTHERS = 30.0
+_slug = cache(Block.get_block_type_slug.__func__)  # type: ignore[attr-defined]  # Prefect makes it anew each time
 
 
 class NamedBlock(Block):
@@ -200,7 +202,7 @@ def load(cls: type[B], name: str) -> B | None:
     """Return the block saved as `name`, or None."""
     with client() as api:
         try:
-            document = api.read_block_document_by_name(name, cls.get_block_type_slug(), include_secrets=True)
+            document = api.read_block_document_by_name(name, _slug(cls), include_secrets=True)
         except ObjectNotFound:
             return None
     return _block_from(cls, document)
@@ -296,7 +298,7 @@ def load_all(cls: type[B], **fields: str) -> list[B]:
 
 def load_any(classes: Iterable[type[B]], **fields: str) -> list[B]:
     """Return every saved block of any of the classes whose fields have these values, in one round trip for each 200."""
-    by_slug = {cls.get_block_type_slug(): cls for cls in classes}
+    by_slug = {_slug(cls): cls for cls in classes}
     found = []
     for document in _read_documents(by_slug.values(), _narrowed(by_slug.values(), fields)):
         assert document.block_type
@@ -313,7 +315,7 @@ def _narrowed(classes: Iterable[type[Block]], fields: Mapping[str, str]) -> dict
 
 
 def _read_documents(classes: Iterable[type[Block]], wanted: Mapping[str, Any]) -> list[BlockDocument]:
-    slugs = [cls.get_block_type_slug() for cls in classes]
+    slugs = [_slug(cls) for cls in classes]
     body = {"block_types": {"slug": {"any_": slugs}}, "include_secrets": True, **wanted}
     found: list[BlockDocument] = []
     with client() as api:
@@ -389,7 +391,7 @@ def delete(cls: type[Block], name: str) -> bool:
     """Delete the document `name` and return whether there was one."""
     with client() as api:
         try:
-            document = api.read_block_document_by_name(name, cls.get_block_type_slug(), include_secrets=False)
+            document = api.read_block_document_by_name(name, _slug(cls), include_secrets=False)
         except ObjectNotFound:
             return False
         api.delete_block_document(document.id)

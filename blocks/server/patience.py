@@ -48,6 +48,9 @@ _silent: dict[str, float] = {}
 _faltered: set[str] = set()
 """Whoever has ever let somebody wait in vain: what was sent to it in the background may be lost."""
 
+_known: dict[str, dict[str, Any]] = {}
+"""What the server has just been told of a flow run, by its id."""
+
 _ending: dict[str, Callable[[], None]] = {}
 _sent: list[Callable[[], None]] = []
 
@@ -74,6 +77,11 @@ def when_untold(run_id: str, tell: Callable[[], None]) -> None:
 def when_sent(done: Callable[[], None]) -> None:
     """Call `done` at the end of this process if the server never faltered, so all that Prefect sends was sent."""
     _sent.append(done)
+
+
+def note_known(run_id: str, **said: Any) -> None:
+    """Remember what the server knows of a flow run: Prefect's engine tells it once more at the start, which is not sent."""
+    _known[run_id] = said
 
 
 def note_missed() -> None:
@@ -162,6 +170,8 @@ class PatientTransport(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the server's response, its body read."""
+        if request.method == "PATCH" and _says_nothing_new(request):
+            return httpx.Response(204, request=request)
         try:
             response = self._send(request)
         except ServerSilent:
@@ -238,6 +248,11 @@ def _state_in(request: httpx.Request) -> dict[str, Any]:
     with suppress(ValueError, KeyError):
         return dict(json.loads(request.read())["state"])
     return {}
+
+
+def _says_nothing_new(request: httpx.Request) -> bool:
+    known = _known.pop(request.url.path.rpartition("/")[2], None)  # once: anybody may change it from now on
+    return known is not None and json.loads(request.read()) == known
 
 
 def _acceptance(request: httpx.Request) -> httpx.Response:

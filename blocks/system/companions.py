@@ -35,14 +35,16 @@ def companions() -> tuple[Companion, ...]:
 
 @cache
 def _found_along(path: tuple[str, ...]) -> tuple[Companion, ...]:
-    """Return those along the path of modules; its first place, a script's folder, counts if it has distributions."""
-    first, *others = path or ("",)
+    """Return those along the path of modules, of whose places only those with distributions count."""
+    return _companions(tuple(place for place in map(os.path.abspath, path) if _has_distributions(place)))
+
+
+@cache
+def _has_distributions(place: str) -> bool:
     try:
-        names = os.listdir(first or ".")
+        return any(name.endswith((".dist-info", ".egg-info")) for name in os.listdir(place))
     except OSError:
-        names = []
-    has_metadata = any(name.endswith((".dist-info", ".egg-info")) for name in names)
-    return _companions((os.path.abspath(first) if has_metadata else "", *others))
+        return False
 
 
 @cache

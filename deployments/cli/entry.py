@@ -110,7 +110,9 @@ def prepare() -> None:
     from stepwell.blocks.server.settings import read_settings
     from stepwell.blocks.system.companions import companions
     from stepwell.deployments.cli.main import command
+    from stepwell.flows.runs.flow_run import leave_frozen
 
+    leave_frozen()  # the runner's forks have it all from the runner, which freezes it
     all_kinds()
     read_settings()
     command()

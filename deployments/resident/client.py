@@ -8,11 +8,14 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from types import FrameType
-from typing import Any, NoReturn
 
 from stepwell.deployments.resident import identity
 from stepwell.deployments.resident.messages import receive, refuse_others, send
+
+TYPE_CHECKING = False  # what type checkers take for true: every command waits for what is imported here
+if TYPE_CHECKING:
+    from types import FrameType
+    from typing import Any, NoReturn
 
 _PASSED_ON = (
     signal.SIGHUP,

@@ -76,8 +76,10 @@ def other_files() -> list[int]:
 
 def name() -> str:
     """Return the name of the runner that is as this process would be; another one for whatever tells them apart."""
-    import hashlib
-
+    try:
+        from _blake2 import blake2b  # `hashlib` loads OpenSSL first, which takes longer than all else here
+    except ImportError:
+        from hashlib import blake2b
     read = {
         name: value
         for name, value in os.environ.items()
@@ -94,7 +96,7 @@ def name() -> str:
         (os.getuid(), os.geteuid(), os.getgid(), os.getegid(), sorted(os.getgroups())),
         os.getpriority(os.PRIO_PROCESS, 0),
     ]
-    return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
+    return blake2b(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
 
 
 def is_name(text: str) -> bool:

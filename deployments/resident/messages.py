@@ -7,8 +7,11 @@ import json
 import os
 import socket
 import struct
-from collections.abc import Sequence
-from typing import Any
+
+TYPE_CHECKING = False  # what type checkers take for true: every command waits for what is imported here
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
 _LENGTH = struct.Struct("!I")
 _LARGEST = 64 << 20

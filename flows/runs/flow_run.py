@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 from uuid import UUID
 
@@ -106,10 +107,20 @@ def run_pipeline(
     return outcome.results if options.wants_results else {}
 
 
+_left_frozen = Event()
+
+
+def leave_frozen() -> None:
+    """Have runs leave the garbage collector as it is: whoever calls this has what is imported frozen, for good."""
+    _left_frozen.set()
+
+
 @contextmanager
 def _without_old_garbage() -> Iterator[None]:
     """Look for garbage only in what is made while the block runs: to go through all that is imported takes a tenth of a second."""
-    if gc.get_freeze_count():  # whoever did so may want it to last
+    if (
+        _left_frozen.is_set() or gc.get_freeze_count()
+    ):  # whoever did so may want it to last; to count many takes time, too
         yield
         return
     gc.freeze()

@@ -19,6 +19,7 @@ from prefect.flow_engine import run_flow
 from prefect.states import Failed, Pending
 
 from stepwell.blocks.datasets.inputs import keep_secret_addresses
+from stepwell.blocks.server import patience
 from stepwell.blocks.server.connection import client_settings, ensure_server, named_server
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.store import untold
@@ -125,6 +126,8 @@ def _register(
             )
         _just_registered.clear()
         _just_registered[str(flow_run.id)] = flow_run
+        policy = flow_run.empirical_policy.model_dump(mode="json")
+        patience.note_known(str(flow_run.id), flow_version=flow_run.flow_version, empirical_policy=policy)
         run = RunFolder(pipeline.workspace.store.run_folder(str(flow_run.id)))
         with given_up(flow_run.id):
             run.describe(

@@ -12,6 +12,21 @@ __version__ = "0.1.0"
 if os.environ.get("AZUREML_RUN_ID") and os.environ.get("STEPWELL_CONTROL"):  # a step opens neither the home nor Prefect
     from stepwell.script.workspace.package_init import __dir__, __getattr__
 else:
-    import lazy_loader
 
-    __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+    def _attached() -> None:
+        """Take what finds the public names in this function's place, once one is asked for: the command line asks for none."""
+        import lazy_loader
+
+        names = globals()
+        names["__getattr__"], names["__dir__"], names["__all__"] = lazy_loader.attach_stub(__name__, __file__)
+
+    def __getattr__(name: str) -> object:
+        if name.startswith("__") and name != "__all__":  # such as `__path__` of a module that imports ask for
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        _attached()
+        return globals()[name] if name in globals() else globals()["__getattr__"](name)
+
+    def __dir__() -> list[str]:
+        _attached()
+        found: list[str] = globals()["__dir__"]()
+        return found

@@ -1,4 +1,4 @@
-"""What Prefect's app answers to reads of block documents, remembered until anything of them is written.
+"""What Prefect's app answers to reads of block documents, and which flow has a name, remembered until any of them is written.
 
 All who reach the app of this home's server come through here, and nobody else writes to its database: a read between two
 writes has one answer. Commands read the same few documents again and again, and each read takes the app 10 ms and more.
@@ -15,10 +15,13 @@ from stepwell.blocks.server.guard.sign_in import Receive, Scope, Send
 
 App = Any
 _PLACES = ("/api/block_documents", "/api/block_types", "/api/block_schemas", "/api/block_capabilities")
-_ALSO_WRITTEN = "/api/admin"
-"""Below it stands what empties the database."""
+_ALSO_WRITTEN = ("/api/flows", "/api/admin")
+"""Below them, what changes or deletes flows, and what empties the database."""
 
-_READS = ("/filter", "/count")
+_FLOW = ("POST", "/api/flows/")
+"""What is asked before a run is created: which flow has a name. It is made if there is none, and then the answer is another."""
+
+_READS = ("/filter", "/count", "/paginate")
 """How the paths of reads end that are sent with POST."""
 
 _DECIDING = (b"accept", b"accept-encoding", b"x-prefect-api-version", b"origin")
@@ -40,18 +43,22 @@ class RememberedAnswers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the app do so."""
-        if scope["type"] != "http" or not scope["path"].startswith((*_PLACES, _ALSO_WRITTEN)):
+        if scope["type"] != "http" or not scope["path"].startswith((*_PLACES, *_ALSO_WRITTEN)):
             await self._app(scope, receive, send)
         elif not self._is_read(scope):
             await self._write(scope, receive, send)
-        elif scope["path"].startswith(_ALSO_WRITTEN) or not self._may_read(scope):
+        elif not (scope["path"].startswith(_PLACES) or self._asks_for_flow(scope)) or not self._may_read(scope):
             await self._app(scope, receive, send)
         else:
             await self._read(scope, receive, send)
 
     def _is_read(self, scope: Scope) -> bool:
         method, path = scope["method"], scope["path"]
-        return method in ("GET", "HEAD", "OPTIONS") or (method == "POST" and path.rstrip("/").endswith(_READS))
+        reads = method == "POST" and path.rstrip("/").endswith(_READS)
+        return method in ("GET", "HEAD", "OPTIONS") or reads or self._asks_for_flow(scope)
+
+    def _asks_for_flow(self, scope: Scope) -> bool:
+        return (scope["method"], scope["path"]) == _FLOW
 
     def _may_read(self, scope: Scope) -> bool:
         sent = [value for name, value in scope["headers"] if name.lower() == b"authorization"]

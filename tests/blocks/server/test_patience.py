@@ -121,6 +121,22 @@ def test_the_end_of_a_run_that_the_server_accepts_is_its_own(clock):
     assert not patience._ending
 
 
+def test_what_the_server_knows_of_a_run_is_not_told_it_again_but_once(clock, monkeypatch):
+    monkeypatch.setattr(patience, "_known", {})
+    said, server = {"flow_version": "1", "empirical_policy": {"retries": 0}}, Server(clock)
+    for run in ("same", "other"):
+        patience.note_known(run, **said)
+    assert ask(server, "/flow_runs/same", "PATCH", said).status_code == 204
+    assert server.calls == 0
+    for path, body in (
+        ("/flow_runs/same", said),  # anybody may have changed it meanwhile
+        ("/flow_runs/other", {**said, "name": "new"}),
+        ("/flow_runs/nobodys", said),
+    ):
+        assert ask(server, path, "PATCH", body).text == "said"
+    assert server.calls == 3
+
+
 def test_every_client_of_a_flow_is_patient(server):
     with client_settings():
         assert isinstance(get_client(sync_client=True)._client._transport, PatientTransport)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 
+import httpx
 import pytest
+from waiting import PATIENCE
 
 from stepwell.blocks.server import documents
 from stepwell.blocks.server.guard import remembered_answers
@@ -92,6 +95,9 @@ def test_the_same_read_is_answered_once_by_the_app(app, remembering):
         ("POST", "/api/block_schemas/"),
         ("POST", "/api/block_types/install_system_block_types"),
         ("POST", "/api/admin/database/clear"),
+        ("DELETE", "/api/flows/1"),
+        ("PATCH", "/api/flows/1"),
+        ("POST", "/api/flows/bulk_delete"),
     ],
 )
 def test_a_write_makes_all_forgotten(app, remembering, method, path):
@@ -99,6 +105,24 @@ def test_a_write_makes_all_forgotten(app, remembering, method, path):
         await asked(remembering)
         await asked(remembering, method, path)
         assert (await asked(remembering))[1] == b"which 3"
+
+    asyncio.run(talk())
+
+
+def test_which_flow_has_a_name_is_answered_once_and_all_else_of_flows_each_time(app, remembering):
+    async def talk():
+        await asked(remembering)
+        flow = await asked(remembering, path="/api/flows/", body=b"digits")
+        assert await asked(remembering, path="/api/flows/", body=b"digits") == flow
+        for method, path in (("POST", "/api/flows/filter"), ("GET", "/api/flows/1"), ("POST", "/api/flows/paginate")):
+            before = app.count
+            await asked(remembering, method, path)
+            await asked(remembering, method, path)
+            assert app.count == before + 2
+        before = app.count
+        assert await asked(remembering, path="/api/flows/", body=b"digits") == flow
+        assert (await asked(remembering))[1] == b"which 1"
+        assert app.count == before
 
     asyncio.run(talk())
 
@@ -188,3 +212,14 @@ def test_the_homes_own_server_answers_as_prefect_does_after_each_write(stepwell_
         assert documents.load_named(WorkspaceBlock, name).friendly_name == friendly
     assert documents.delete_named(WorkspaceBlock, name)
     assert documents.load_named(WorkspaceBlock, name) is None
+
+
+def test_a_flow_that_was_deleted_is_made_anew(server):
+    auth = tuple(os.environ["PREFECT_API_AUTH_STRING"].split(":", 1))
+    with httpx.Client(base_url=server, auth=auth, timeout=PATIENCE) as api:
+        made = [api.post("/flows/", json={"name": "here-and-gone"}) for _ in range(4)]
+        assert [answer.status_code for answer in made] == [201, 200, 200, 200]
+        assert len({answer.json()["id"] for answer in made}) == 1
+        api.delete(f"/flows/{made[0].json()['id']}").raise_for_status()
+        again = api.post("/flows/", json={"name": "here-and-gone"})
+        assert again.status_code == 201 and again.json()["id"] != made[0].json()["id"]
