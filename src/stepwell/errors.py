@@ -24,7 +24,9 @@ StepwellError
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+TYPE_CHECKING = False  # what type checkers take for true: steps wait for what is imported here
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class StepwellError(Exception):
