@@ -26,7 +26,8 @@ else:
         _attached()
         return globals()[name] if name in globals() else globals()["__getattr__"](name)
 
-    def __dir__() -> list[str]:
+    def _names() -> list[str]:
         _attached()
-        found: list[str] = globals()["__dir__"]()
-        return found
+        return list(globals()["__dir__"]())
+
+    __dir__ = _names
