@@ -81,6 +81,7 @@ def when_sent(done: Callable[[], None]) -> None:
 
 def note_known(run_id: str, **said: Any) -> None:
     """Remember what the server knows of a flow run: Prefect's engine tells it once more at the start, which is not sent."""
+    _known.clear()  # those that run elsewhere
     _known[run_id] = said
 
 

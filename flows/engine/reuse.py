@@ -2,8 +2,8 @@
 
 A result is used again if the store holds an intact record under the call's key (`Store.lookup`), which is the digest of its
 fingerprint: code, arguments, parameters, inputs by content, packages and all else that `flows/keys/binding.py` makes rows of.
-A step runs all the same with `regenerate_outputs`, with `allow_reuse=False`, if it is strict and known to read an undeclared file, or if what ran
-in an earlier run said that its result is incomplete.
+A step runs all the same with `regenerate_outputs`, with `allow_reuse=False`, if it is strict and known to read an undeclared
+file, or if what ran in an earlier run said that its result is incomplete.
 """
 
 from __future__ import annotations

@@ -118,9 +118,8 @@ def leave_frozen() -> None:
 @contextmanager
 def _without_old_garbage() -> Iterator[None]:
     """Look for garbage only in what is made while the block runs: to go through all that is imported takes a tenth of a second."""
-    if (
-        _left_frozen.is_set() or gc.get_freeze_count()
-    ):  # whoever did so may want it to last; to count many takes time, too
+    # Whoever froze something may want it to last; to count what is frozen takes time, too.
+    if _left_frozen.is_set() or gc.get_freeze_count():
         yield
         return
     gc.freeze()
