@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from stepwell.blocks.server.guard.failed_statements import let_go_of_failed_statements
 
 BEFORE_A_HANG_IS_SAID, WHERE_IT_IS_EXPECTED = 60.0, 0.3
+ONLY_THERE = pytest.mark.skipif(sys.version_info >= (3, 12), reason="newer Pythons may drop the statement themselves")
 
 
 def engine_for(folder: Path, begun: threading.Event, ended: threading.Event, *, is_guarded: bool) -> AsyncEngine:
@@ -49,7 +51,7 @@ async def refused(one: AsyncConnection, other: AsyncConnection) -> OperationalEr
     return error
 
 
-@pytest.mark.parametrize("is_guarded", [True, False])
+@pytest.mark.parametrize("is_guarded", [True, pytest.param(False, marks=ONLY_THERE)])
 def test_dropping_an_exception_waits_for_no_statement(tmp_path: Path, is_guarded: bool) -> None:
     begun, ended = threading.Event(), threading.Event()
 
