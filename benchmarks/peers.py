@@ -75,6 +75,11 @@ class Cost:
     megabytes: float
 
 
+def _without(name: str) -> dict[str, str]:
+    """Return this process's variables without one, such as the server of the place: each tool keeps to its own."""
+    return {other: said for other, said in os.environ.items() if other != name}
+
+
 class Peer:
     """A tool. `packages` are what pip installs for it; `limits` what there is to know of it."""
 
@@ -89,10 +94,9 @@ class Peer:
             print(f"Installing {', '.join(self.packages)} into {folder}", file=sys.stderr)
             venv.create(folder, with_pip=True, clear=True)
             pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            own = {
-                name: said for name, said in os.environ.items() if name != "PYTHONPATH"
-            }  # pip would check this checkout
-            subprocess.run([*pip, *self.packages], check=True, env=own)
+            subprocess.run(
+                [*pip, *self.packages], check=True, env=_without("PYTHONPATH")
+            )  # lest pip check this checkout
             (folder / "ready").touch()
         return folder / "bin" / "python"
 
@@ -103,7 +107,7 @@ class Peer:
 
     def variables(self) -> dict[str, str]:
         """Return the variables of its commands: those of a user who has nothing else on the path."""
-        return {**os.environ, "PATH": f"{self.python().parent}{os.pathsep}{os.environ['PATH']}"}
+        return {**_without("PREFECT_API_URL"), "PATH": f"{self.python().parent}{os.pathsep}{os.environ['PATH']}"}
 
     def write(self, work: Work) -> None:
         """Write the tool's own file for the work."""
@@ -189,8 +193,7 @@ class Stepwell(Peer):
 
     def variables(self) -> dict[str, str]:
         own = {"STEPWELL_RESIDENT": "1" if self._resident else "0", "STEPWELL_HOME": str(self._home)}
-        others = {name: said for name, said in super().variables().items() if name != "PREFECT_API_URL"}
-        return {**others, **own}  # a server of its own home, not the one of the place
+        return {**super().variables(), **own}
 
     def write(self, work: Work) -> None:
         text = f"""\
@@ -315,7 +318,6 @@ def figures_of(peer: Peer, folder: Path, *, quick: bool) -> Figures:
     found["big"], found["big again"] = run(big).seconds, middle([run(big) for _ in range(again)]).seconds
     found["wide"] = run(begin("wide", SLEEP, 20), 10).seconds
     found["memory"] = max(cold.megabytes, nothing.megabytes)
-    peer.end()
     return Figures(peer.name, peer.version(), bare, found)
 
 
@@ -344,7 +346,10 @@ def main() -> None:
             folder.mkdir()
             peer.python()
             there.settle()
-            found.append(figures_of(peer, folder, quick=options.quick))
+            try:
+                found.append(figures_of(peer, folder, quick=options.quick))
+            finally:
+                peer.end()
             shutil.rmtree(folder, ignore_errors=True)
     print(peers_report.table(found))
     for one in found:

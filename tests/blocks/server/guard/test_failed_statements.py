@@ -7,35 +7,15 @@ import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlite_engines import engine_for
 
 from stepwell.blocks.server.guard.failed_statements import let_go_of_failed_statements
 
 BEFORE_A_HANG_IS_SAID, WHERE_IT_IS_EXPECTED = 60.0, 0.3
 ONLY_THERE = pytest.mark.skipif(sys.version_info >= (3, 12), reason="newer Pythons may drop the statement themselves")
-
-
-def engine_for(folder: Path, begun: threading.Event, ended: threading.Event, *, is_guarded: bool) -> AsyncEngine:
-    """Return an engine as Prefect sets its own up, with a function that is at work from one event to the other."""
-
-    def wait() -> int:
-        begun.set()
-        return ended.wait(BEFORE_A_HANG_IS_SAID if is_guarded else WHERE_IT_IS_EXPECTED)
-
-    engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'some.db'}")
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection, _record) -> None:  # type: ignore[no-untyped-def]
-        connection.isolation_level = None
-        connection.create_function("wait", 0, wait)
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
-
-    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN DEFERRED"))
-    if is_guarded:
-        let_go_of_failed_statements(engine.sync_engine)
-    return engine
 
 
 async def refused(one: AsyncConnection, other: AsyncConnection) -> OperationalError:
@@ -55,8 +35,14 @@ async def refused(one: AsyncConnection, other: AsyncConnection) -> OperationalEr
 def test_dropping_an_exception_waits_for_no_statement(tmp_path: Path, is_guarded: bool) -> None:
     begun, ended = threading.Event(), threading.Event()
 
+    def wait() -> bool:
+        begun.set()
+        return ended.wait(BEFORE_A_HANG_IS_SAID if is_guarded else WHERE_IT_IS_EXPECTED)
+
     async def drop_while_the_connection_works() -> bool:
-        engine = engine_for(tmp_path, begun, ended, is_guarded=is_guarded)
+        engine = engine_for(tmp_path, wait=wait)
+        if is_guarded:
+            let_go_of_failed_statements(engine.sync_engine)
         async with engine.connect() as one, engine.connect() as other:
             await one.execute(text("CREATE TABLE things (number INTEGER)"))
             await one.commit()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 
 import httpx
 import pytest
+from prefect_api import auth
 from waiting import PATIENCE
 
 from stepwell.blocks.server import documents
@@ -215,8 +215,7 @@ def test_the_homes_own_server_answers_as_prefect_does_after_each_write(stepwell_
 
 
 def test_a_flow_that_was_deleted_is_made_anew(server):
-    auth = tuple(os.environ["PREFECT_API_AUTH_STRING"].split(":", 1))
-    with httpx.Client(base_url=server, auth=auth, timeout=PATIENCE) as api:
+    with httpx.Client(base_url=server, auth=auth(), timeout=PATIENCE) as api:
         made = [api.post("/flows/", json={"name": "here-and-gone"}) for _ in range(4)]
         assert [answer.status_code for answer in made] == [201, 200, 200, 200]
         assert len({answer.json()["id"] for answer in made}) == 1

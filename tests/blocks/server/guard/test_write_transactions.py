@@ -1,30 +1,17 @@
 """A request that reads and then writes takes the write lock first, so that nobody writes in between; others do not."""
 
 import asyncio
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-from sqlalchemy import event, text
+from prefect_api import auth
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlite_engines import engine_for
 from waiting import PATIENCE
 
 from stepwell.blocks.server.guard.write_transactions import WriteTransactions
-
-
-def engine_for(folder: Path) -> AsyncEngine:
-    """Return an engine as Prefect sets its own up."""
-    engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'some.db'}", connect_args={"timeout": 60})
-
-    @event.listens_for(engine.sync_engine, "connect")
-    def set_up(connection, _record) -> None:  # type: ignore[no-untyped-def]
-        connection.isolation_level = None
-        connection.cursor().execute("PRAGMA journal_mode = WAL")
-
-    event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN DEFERRED"))
-    return engine
 
 
 def refused_of(folder: Path, method: str, path: str) -> list[str]:
@@ -75,8 +62,7 @@ def test_others_begin_as_prefect_has_them_begin(tmp_path: Path) -> None:
 
 
 def test_runs_are_created_at_once_however_many_are(server: str) -> None:
-    auth = tuple(os.environ["PREFECT_API_AUTH_STRING"].split(":", 1))
-    with httpx.Client(base_url=server, auth=auth, timeout=PATIENCE) as api:  # type: ignore[arg-type]
+    with httpx.Client(base_url=server, auth=auth(), timeout=PATIENCE) as api:
         flow = api.post("/flows/", json={"name": "many-at-once"}).raise_for_status().json()["id"]
 
         def create(number: int) -> int:
