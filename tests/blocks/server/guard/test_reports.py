@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import chromium
 import httpx
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from stepwell.blocks.server import connection
 from stepwell.blocks.server.documents import client
 from stepwell.blocks.server.guard.reports import Reports, report_path
@@ -43,7 +45,8 @@ def test_the_page_of_a_run_links_its_report_in_a_real_browser(project: Any, tmp_
     run = project.run(pipeline)
     path = report_path(run.run_id)
     with client() as api:
-        texts = [one for one in api.read_artifacts() if str(one.flow_run_id) == run.run_id and path in str(one.data)]
+        of_run = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(run.run_id)]))
+        texts = [one for one in api.read_artifacts(flow_run_filter=of_run) if path in str(one.data)]
     assert len(texts) == 1
     page = f"/artifacts/artifact/{texts[0].id}"
     chromium.dom_showing(f'href="{path}"', tmp_path / "owner", lambda: connection.ui_link(path=page))
