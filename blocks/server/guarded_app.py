@@ -174,6 +174,7 @@ def main() -> None:
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
 
+    from stepwell.blocks.server.guard.bulk_inserts import insert_by_rows
     from stepwell.blocks.server.guard.failed_statements import let_go_of_failed_statements  # these load SQLAlchemy
     from stepwell.blocks.server.guard.write_transactions import WriteTransactions
 
@@ -184,6 +185,7 @@ def main() -> None:
     if auth_string is None:
         sys.exit("Prefect's server would let in everybody: PREFECT_SERVER_API_AUTH_STRING is not set")
     secret = auth_string.get_secret_value()
+    insert_by_rows()
     let_go_of_failed_statements()
     prefect = WriteTransactions(create_app(final=True))
     app = Guard(EarlyAnswers(RememberedAnswers(prefect, secret), secret), port, secret)
