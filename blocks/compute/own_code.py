@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import marshal
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import CodeType
 
 from stepwell.blocks.store.snapshots.snapshot import Snapshot
 from stepwell.blocks.system.companions import companions
@@ -67,19 +69,17 @@ def compiled_launcher(cache: Path) -> str:
 
     Python itself keeps no bytecode of a program, and none at all where PYTHONDONTWRITEBYTECODE is set: each step would compile.
     """
-    sources = {name: Path(launcher.__file__).with_name(f"{name}.py") for name in _STARTED}
-    header = importlib.util.MAGIC_NUMBER + bytes(12)
-    compiled = {
-        name: header + marshal.dumps(compile(path.read_bytes(), str(path), "exec", dont_inherit=True, optimize=0))
-        for name, path in sources.items()
-    }
-    target = cache / "launchers" / hashlib.sha256(b"".join(compiled.values())).hexdigest()[:16]
+    place, header = Path(launcher.__file__).parent, importlib.util.MAGIC_NUMBER + bytes(12)
+    sources = {name: (place / f"{name}.py").read_bytes() for name in _STARTED}
+    digest = hashlib.sha256(b"\0".join((header, os.fsencode(place), *sources.values())))
+    target = cache / "launchers" / digest.hexdigest()[:16]
     try:
         if not target.exists():
             make_folder(target.parent)
             draft = Path(tempfile.mkdtemp(prefix=".", dir=target.parent))
-            for name, code in compiled.items():
-                (draft / f"{name}.pyc").write_bytes(code)
+            for name, source in sources.items():
+                code = marshal.dumps(_compiled(source, str(place / f"{name}.py")))
+                (draft / f"{name}.pyc").write_bytes(header + code)
             draft.chmod(0o755)
             try:
                 os.rename(draft, target)
@@ -88,6 +88,14 @@ def compiled_launcher(cache: Path) -> str:
     except OSError:
         return launcher.__file__
     return str(target / "launcher.pyc")
+
+
+def _compiled(source: bytes, path: str) -> CodeType:
+    """Return the code of a module, told what it says `from __future__`: the statement itself would import a module."""
+    tree = ast.parse(source)
+    tree.body = [one for one in tree.body if not (isinstance(one, ast.ImportFrom) and one.module == "__future__")]
+    code: CodeType = compile(tree, path, "exec", annotations.compiler_flag, dont_inherit=True, optimize=0)
+    return code
 
 
 @dataclass(frozen=True, slots=True)

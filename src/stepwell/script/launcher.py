@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType, TracebackType
     from typing import Any
 
+_HERE = os.path.dirname(os.path.realpath(__file__))
+
 
 def main(spec_file: str) -> None:
     """Run the script of the launch spec; what the script raises passes through, without the frames of this file."""
-    if sys.path[:1] == [os.path.dirname(os.path.realpath(__file__))]:
+    if sys.path[:1] == [_HERE]:
         del sys.path[0]  # before any import: modules beside this file are none of the script's business
     spec = _read_spec(spec_file)
     os.chdir(spec["cwd"])
@@ -98,7 +100,7 @@ def _beside(name: str) -> Any:
     machinery = sys.modules["_frozen_importlib_external"]
     module = type(sys)(f"stepwell_{name}")
     module.__file__ = path
-    compiled = f"{os.path.dirname(os.path.realpath(__file__))}/{name}.pyc"
+    compiled = f"{_HERE}/{name}.pyc"
     if os.path.isfile(compiled):
         import marshal
 
@@ -112,8 +114,7 @@ def _beside(name: str) -> Any:
 
 
 def _folder() -> str:
-    folder = os.path.dirname(os.path.realpath(__file__))
-    places = (folder, os.path.dirname(folder), os.path.dirname(_execute.__code__.co_filename))  # this may be bytecode
+    places = (_HERE, os.path.dirname(_HERE), os.path.dirname(_execute.__code__.co_filename))  # this may be bytecode
     return next(place for place in places if os.path.isfile(f"{place}/watch.py"))
 
 

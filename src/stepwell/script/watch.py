@@ -341,13 +341,10 @@ def _source_of(path: str) -> str:
 
 
 def _quiet_test(own: list[str], quiet: list[str]) -> tuple[Callable[[str], bool], tuple[str, ...]]:
-    """Return a test whether a path is never noted, and what such paths begin with.
-
-    What holds one of the `own` folders doesn't silence that folder.
-    """
-    tops = _folders(own)
-    around = tuple(folder for folder in _folders(quiet) if any(top.startswith(folder) for top in tops))
-    named = tuple(folder for folder in _folders(quiet) if folder not in around)
+    """Return a test whether a path is never noted, and what such paths begin with; what holds an `own` folder silences none."""
+    tops, folders = _folders(own), _folders(quiet)
+    around = tuple(folder for folder in folders if any(top.startswith(folder) for top in tops))
+    named = tuple(folder for folder in folders if folder not in around)
     homes = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__))
     silent = _folders((*_SYSTEM, *homes)) + around
     if os.environ.get("HOME"):
@@ -358,9 +355,9 @@ def _quiet_test(own: list[str], quiet: list[str]) -> tuple[Callable[[str], bool]
         path += "/"
         if path.startswith(named):
             return True
-        for top, folders in inner:
+        for top, silenced in inner:
             if path.startswith(top):
-                return path.startswith(folders) or any(mark in path[len(top) - 1 :] for mark in _INSTALLED)
+                return path.startswith(silenced) or any(mark in path[len(top) - 1 :] for mark in _INSTALLED)
         return path.startswith(silent) or any(mark in path for mark in _INSTALLED)
 
     return is_quiet, named
@@ -372,8 +369,11 @@ def _is_installed(path: str) -> bool:
 
 def _folders(paths: Iterable[str]) -> tuple[str, ...]:
     """Return the paths and what they resolve to, each with one slash at its end; the root of all is none."""
-    both = [place for path in paths if path for place in (os.path.abspath(path), os.path.realpath(path))]
-    return tuple(dict.fromkeys(place + "/" for place in both if place != "/"))
+    absolute = [os.path.abspath(path) for path in paths if path]
+    above = {folder: os.path.realpath(folder) for folder in map(os.path.dirname, absolute)}  # most have the same
+    links = {path: os.path.realpath(path) for path in filter(os.path.islink, absolute)}
+    real = [links.get(path) or os.path.join(above[os.path.dirname(path)], os.path.basename(path)) for path in absolute]
+    return tuple(dict.fromkeys(place + "/" for both in zip(absolute, real) for place in both if place != "/"))  # noqa: B905
 
 
 def _notes(inside: str, reads: str) -> Callable[..., None]:
