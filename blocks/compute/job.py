@@ -22,7 +22,7 @@ class Job:
     a disk with this one. `own_code` are kept copies of modules, by the place that people work on. `requests` answers what
     the script asks, with the step's `token`; the target brings the connections there. `elsewhere` has the datastore, and the
     path there, of each input that stands on one which is not local, and a folder for each output whose datastore is not.
-    Neither leaves this process.
+    Neither leaves this process, nor does `ready`, what the target prepared before the job's turn, if it did.
     """
 
     call: StepCall
@@ -37,6 +37,7 @@ class Job:
     requests: Serve | None = None
     token: str = ""
     elsewhere: dict[str, tuple[Any, str]] = field(default_factory=dict)
+    ready: Any = None
 
     @property
     def control(self) -> Path:

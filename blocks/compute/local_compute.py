@@ -11,7 +11,7 @@ from pydantic import Field
 from stepwell.blocks.arguments.checked import checked
 from stepwell.blocks.compute.base import LOCAL, Compute
 from stepwell.blocks.compute.job import Finished, Job
-from stepwell.blocks.compute.local_run import run_here
+from stepwell.blocks.compute.local_run import ReadyHere, ready_here, run_here
 from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.system.home import home
@@ -68,6 +68,28 @@ class LocalCompute(Compute):
             How the process ended, and where its outputs stand on this machine.
         """
         return run_here(job, home() / "cache", on_output, stop, redact)
+
+    def prepares(self, step: StepDefinition) -> bool:
+        """Return whether the step's working directory is made while it waits: if no data are copied, and no environment is made.
+
+        Args:
+            step: The definition of the step.
+
+        Returns:
+            Whether that is so.
+        """
+        return not step.environment.isolated and all(port.mode != "download" for port in step.inputs)
+
+    def prepare(self, job: Job) -> ReadyHere:
+        """Make the working directory of the job before its turn.
+
+        Args:
+            job: The step call, with its snapshot, inputs and folders on this machine.
+
+        Returns:
+            What `run` goes on with.
+        """
+        return ready_here(job, home() / "cache")
 
     def check(self, step: StepDefinition) -> None:
         """Raise ComputeTargetException if the step takes more than there is.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Mapping
-from dataclasses import replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from stepwell.blocks.compute.own_code import Python, naming_user_files
 from stepwell.blocks.compute.tracking import mlflow_runs
 from stepwell.blocks.compute.worker_bundle import bundle_folder
 from stepwell.blocks.compute.working_directory import (
+    WorkingDirectory,
     command,
     inherited,
     keep_files,
@@ -23,6 +25,7 @@ from stepwell.blocks.compute.working_directory import (
     write_programs,
 )
 from stepwell.blocks.environments.virtual_environment import activated, interpreter_of
+from stepwell.blocks.processes.command import Command
 from stepwell.blocks.processes.output import OnOutput, Redact
 from stepwell.blocks.processes.runner import run_process
 from stepwell.blocks.processes.step_channel import listening
@@ -32,6 +35,19 @@ if TYPE_CHECKING:
     from stepwell.blocks.processes.runner import StopSignal
 
 _PYTHONS = ("python", "python3")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyHere:
+    """A process that is ready to be started, the directory that it will work in, and what is to be closed at its end."""
+
+    directory: WorkingDirectory
+    process: Command
+    resources: ExitStack
+
+    def close(self) -> None:
+        """Let go of all: the process is never started."""
+        self.resources.close()
 
 
 def run_here(
@@ -49,23 +65,41 @@ def run_here(
 
     It runs in `folder`, by default the job's own; `variables` are added to its environment, `without` are left out.
     """
+    ready = job.ready or ready_here(job, cache, on_output, stop, folder=folder, variables=variables, without=without)
+    directory = ready.directory
+    with ready.resources:
+        named = naming_user_files(redact, job.call, directory.source, job.snapshot, directory.own_code)
+        with listening(job.requests, directory.channel, same_files=True):
+            end = run_process(ready.process, on_output, stop, named)
+    note_reads(job, directory)
+    keep_files(job, directory)
+    mlflow_runs.keep(job.record, job.control)
+    redact_record(job, redact)
+    return Finished(end, directory.written, facts={"guard": end.guard} if end.guard else {})
+
+
+def ready_here(
+    job: Job,
+    cache: Path,
+    on_output: OnOutput = lambda _: None,
+    stop: StopSignal | None = None,
+    *,
+    folder: Path | None = None,
+    variables: Mapping[str, str] | None = None,
+    without: Container[str] = (),
+) -> ReadyHere:
+    """Return the job's process, to be started, after its environment and its working directory were made; see `run_here`."""
     python = python_for(job, cache, on_output, stop)
     own = {name: value for name, value in inherited().items() if name not in without}
     if job.call.definition.environment.isolated:
         own = activated(python.interpreter, own)
     else:
         own["PATH"] = path_of(python.interpreter, own.get("PATH", os.defpath), folder or job.folder)
-    with temporary_folder() as temporary:
+    with ExitStack() as resources:
+        temporary = resources.enter_context(temporary_folder())
         directory = prepare(job, folder or job.folder, temporary)
-        process = replace(command(job, directory, python, {**own, **(variables or {})}, here=True), temporary=temporary)
-        named = naming_user_files(redact, job.call, directory.source, job.snapshot, directory.own_code)
-        with listening(job.requests, directory.channel, same_files=True):
-            end = run_process(process, on_output, stop, named)
-    note_reads(job, directory)
-    keep_files(job, directory)
-    mlflow_runs.keep(job.record, job.control)
-    redact_record(job, redact)
-    return Finished(end, directory.written, facts={"guard": end.guard} if end.guard else {})
+        process = command(job, directory, python, {**own, **(variables or {})}, here=True)
+        return ReadyHere(directory, replace(process, temporary=temporary), resources.pop_all())
 
 
 def path_of(interpreter: str, path: str, folder: Path) -> str:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -51,25 +51,35 @@ _READ_ONLY_DATABASE = re.compile(r"attempt to write a readonly database|unable t
 _LOOKS, _PAUSE_SECONDS = 3, 0.1
 
 
-def perform(
-    context: RunContext,
-    call: StepCall,
-    step_run_id: str,
-    on_output: Callable[[str], None],
-    on_end: Callable[[], None] = lambda: None,
-) -> StepRecord:
-    """Run the call now and return its committed record; raise StepFailedException for a failure of any kind.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A call that is ready to be run: its job, who answers what its script asks, and the folders that go with the step."""
 
-    `on_output` gets the script's output as it comes; `on_end` is called once it has ended well and its target is free again.
-    """
-    if call.definition.joins:
-        return _join(context, call, step_run_id)
+    call: StepCall
+    job: Job
+    session: Session
+    taken: Path
+    folders: tuple[Path, ...]
+
+    def close(self, context: RunContext) -> None:
+        """Let go of all: its turn never comes."""
+        self.session.close()
+        if self.job.ready:
+            self.job.ready.close()
+        for folder in (*self.folders, self.job.record):
+            context.remove_later(folder)
+
+
+def prepare(context: RunContext, call: StepCall, step_run_id: str, *, ahead: bool = False) -> Prepared:
+    """Make what the call needs to be run; `ahead`: before its turn, so that its target prepares what it can, too."""
     record_folder = context.run.step_folder(step_run_id)
     remove(record_folder)  # what an attempt before this one left
-    folder, taken, began = context.store.scratch_folder(), context.store.scratch_folder(), time.time_ns()
+    folder, taken = context.store.scratch_folder(), context.store.scratch_folder()
     keys = context.store.scratch_folder() if call.definition.parameter_files else folder
+    folders = tuple({folder, taken, keys})
     try:
-        context.compute(call.definition.compute_target).check(call.definition)
+        compute = context.compute(call.definition.compute_target)
+        compute.check(call.definition)
         call = context.with_snapshot(call)
         inputs = _input_paths(context, call)
         context.datasets.keep_ids(call)
@@ -89,6 +99,34 @@ def perform(
             session.token,
             _elsewhere(context, call, step_run_id),
         )
+        job = replace(job, ready=compute.prepare(job)) if ahead else job
+    except BaseException as error:
+        for place in folders:
+            context.remove_later(place)
+        if isinstance(error, OSError):
+            raise _cannot_run(call, folder, error) from error
+        raise
+    return Prepared(call, job, session, taken, folders)
+
+
+def perform(
+    context: RunContext,
+    call: StepCall,
+    step_run_id: str,
+    on_output: Callable[[str], None],
+    on_end: Callable[[], None] = lambda: None,
+    prepared: Prepared | None = None,
+) -> StepRecord:
+    """Run the call now and return its committed record; raise StepFailedException for a failure of any kind.
+
+    `on_output` gets the script's output as it comes; `on_end` is called once it has ended well and its target is free again.
+    """
+    if call.definition.joins:
+        return _join(context, call, step_run_id)
+    began = time.time_ns()
+    ready = prepared or prepare(context, call, step_run_id)
+    call, job, session = ready.call, ready.job, ready.session
+    try:
         if differs := context.differing.get(call.definition.id):
             context.emit({"step": call.definition.id, "differs": list(differs)})
         started, clock = datetime.now(UTC), time.monotonic()
@@ -101,7 +139,7 @@ def perform(
         call = account_for_reads(context, call, notes, began)
         call = account_for_looks(context, call, session.looks(began))
         call = account_for_trials(context, call, session.seen_by_trials, began)
-        staged = take_outputs(job, finished, taken, context.warn)
+        staged = take_outputs(job, finished, ready.taken, context.warn)
         events = read_events(job.control, context.redactor.redact)
         record = replace(
             _record(context, call, step_run_id, staged, started, time.monotonic() - clock),
@@ -111,9 +149,9 @@ def perform(
         _register_models(context, job, events)  # or else a step that is reused would not have registered them
         return _keep(context, call.definition, record, staged)
     except OSError as error:
-        raise _cannot_run(call, folder, error) from error
+        raise _cannot_run(call, job.folder, error) from error
     finally:
-        for place in {folder, taken, keys}:
+        for place in ready.folders:
             context.remove_later(place)
 
 

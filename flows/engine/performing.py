@@ -1,23 +1,28 @@
-"""Steps performed past Prefect's task engine, in threads: attempts, pauses between them, locks, and how they ended."""
+"""Steps performed past Prefect's task engine, in threads: places, attempts, pauses between them, locks, and how they ended."""
 
 from __future__ import annotations
 
 import select
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from stepwell.blocks.store.sharing import WAITER
 from stepwell.blocks.store.store import Miss
 from stepwell.blocks.workspace.results import result_path
 from stepwell.errors import StepwellError
-from stepwell.flows.engine.tasks import CacheLookup, Serving, attempt
+from stepwell.flows.engine.execution import Prepared, prepare
+from stepwell.flows.engine.run_context import RunContext
+from stepwell.flows.engine.tasks import CacheLookup, Serving, StepFuture, attempt
 from stepwell.flows.task_runs.performed import PerformedTaskRun
 from stepwell.model.definitions import StepDefinition
-from stepwell.model.records import StepRecord, StepResult
+from stepwell.model.records import StepCall, StepRecord, StepResult
+
+_ROUNDING = 1e-6
 
 
 class Performed(NamedTuple):
@@ -28,6 +33,44 @@ class Performed(NamedTuple):
     message: str = ""
 
 
+class Place(NamedTuple):
+    """What a step takes: of which target, and how much of each thing there."""
+
+    target: str
+    demand: tuple[tuple[str, float], ...]
+
+
+class Places:
+    """How much of each compute target the steps of a run take."""
+
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._taken: dict[tuple[str, str], float] = defaultdict(float)
+
+    def of(self, job: StepDefinition) -> Place:
+        """Return the place that a job takes."""
+        return Place(job.compute_target, tuple(self._context.compute(job.compute_target).demand(job).items()))
+
+    def has_room(self, place: Place) -> bool:
+        """Return whether the target has such a place left."""
+        capacity = self._context.compute(place.target).capacity()
+        return all(self._taken[place.target, what] + much <= capacity[what] + _ROUNDING for what, much in place.demand)
+
+    def take(self, place: Place | None, times: int) -> None:
+        """Take the place so many times; -1 gives it back. None takes nothing."""
+        if place:
+            for what, much in place.demand:
+                self._taken[place.target, what] += times * much
+
+
+class _Ahead(NamedTuple):
+    """What is prepared for a call, under the id that its step will run with."""
+
+    call: StepCall
+    step_run_id: str
+    made: Future[Prepared]
+
+
 class Performing:
     """Performs steps of the run that `serving` serves results in; Prefect's server is told of them as of those."""
 
@@ -36,6 +79,7 @@ class Performing:
         self._context = serving.context
         self._threads = ThreadPoolExecutor(max(1, most_at_once), thread_name_prefix="stepwell-step")
         self._begun: dict[str, Future[Performed]] = {}
+        self._ahead: dict[str, _Ahead] = {}
 
     def takes(self, step: StepDefinition) -> bool:
         """Return whether the step needs nothing that Prefect's engine alone has.
@@ -45,13 +89,27 @@ class Performing:
         target = type(self._context.compute(step.as_job.compute_target))
         return not self._serving.task_runs.has_tags and target.__module__.startswith("stepwell.")
 
+    def prepare(self, call: StepCall) -> None:
+        """Prepare the call in a thread, while its step waits for a place; nothing is done if its target does not do so."""
+        step = call.definition
+        if step.joins or step.id in self._ahead or not self.takes(step):
+            return
+        if self._context.compute(step.as_job.compute_target).prepares(step.as_job):
+            step_run_id = self._serving.task_runs.new_id()
+            made = self._threads.submit(copy_context().run, prepare, self._context, call, step_run_id, ahead=True)
+            self._ahead[step.id] = _Ahead(call, step_run_id, made)
+
     def begin(self, lookup: CacheLookup, upstream: Sequence[str], *, always: bool) -> None:
         """Perform the lookup's call in a thread; `take` has how it ended then. `always`: though a result is there."""
         step, task_runs = lookup.call.definition, self._serving.task_runs
-        lookup.task_run_id = self._serving.task_run_ids[step.id] = task_runs.new_id()
+        ahead = self._ahead.pop(step.id, None)
+        if ahead and ahead.call is not lookup.call:  # it runs again, with other inputs
+            self._drop(ahead)
+            ahead = None
+        lookup.task_run_id = self._serving.task_run_ids[step.id] = ahead.step_run_id if ahead else task_runs.new_id()
         task_run = PerformedTaskRun(task_runs, lookup.task_run_id, step, upstream)
         lookup.log = task_run.log
-        ended = self._threads.submit(copy_context().run, self._perform, lookup, task_run, always)
+        ended = self._threads.submit(copy_context().run, self._perform_prepared, lookup, task_run, always, ahead)
         self._begun[step.id] = ended
         ended.add_done_callback(lambda _: self._serving.ended(step.id))
 
@@ -64,8 +122,31 @@ class Performing:
         return self._begun.pop(step).result()
 
     def close(self) -> None:
-        """Wait until no step is at work."""
+        """Wait until no step is at work; what was prepared for steps whose turn never came is removed."""
+        for ahead in self._ahead.values():
+            self._drop(ahead)
+        self._ahead.clear()
         self._threads.shutdown()
+
+    def _drop(self, ahead: _Ahead) -> None:
+        def close(made: Future[Prepared]) -> None:
+            if not made.cancelled() and made.exception() is None:
+                made.result().close(self._context)
+
+        ahead.made.cancel()
+        ahead.made.add_done_callback(close)
+
+    def _perform_prepared(
+        self, lookup: CacheLookup, task_run: PerformedTaskRun, always: bool, ahead: _Ahead | None
+    ) -> Performed:
+        if ahead and not ahead.made.cancel():
+            with suppress(Exception):  # the step fails of it again, in its turn
+                lookup.prepared = ahead.made.result()
+        try:
+            return self._perform(lookup, task_run, always)
+        finally:
+            if lookup.prepared:
+                lookup.prepared.close(self._context)
 
     def _perform(self, lookup: CacheLookup, task_run: PerformedTaskRun, always: bool) -> Performed:
         step, workspace, stop = lookup.call.definition, self._context.workspace.name, self._context.stop
@@ -109,6 +190,17 @@ class Performing:
             yield
         finally:
             locks.release_lock(path, holder)
+
+
+def performed_by_prefect(future: StepFuture) -> Performed:
+    """Return how a step ended that Prefect's engine ran."""
+    future.wait()  # at once; without it Prefect asks the server for the state
+    state = future.state
+    result: Any = state.result(raise_on_failure=False)
+    if state.is_completed() and isinstance(result, StepResult):
+        return Performed(result)
+    message = result.message if isinstance(result, StepwellError) else str(state.message)
+    return Performed(cancelled=state.is_cancelled(), message=message)
 
 
 def _record_there(lookup: CacheLookup) -> StepRecord | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import queue
+import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,7 +17,7 @@ from stepwell.blocks.store.sharing import LostBytes
 from stepwell.errors import StepwellError
 from stepwell.flows.dynamic.mapped_steps import MOST_ITEMS, unfold
 from stepwell.flows.dynamic.run_conditions import why_skipped
-from stepwell.flows.engine.performing import Performed, Performing
+from stepwell.flows.engine.performing import Performing, Place, Places, performed_by_prefect
 from stepwell.flows.engine.results.outcome import Outcome
 from stepwell.flows.engine.reuse import CacheDecision, decide, foresee
 from stepwell.flows.engine.run_context import RunContext
@@ -35,13 +36,14 @@ from stepwell.model.records import StepCall, StepResult
 _MOST_REUSED_AT_ONCE = 64
 """Steps whose results Prefect's engine serves take no place of their target, only a thread each."""
 
-_Queue = tuple[str, tuple[tuple[str, float], ...]] | None
-"""What steps wait for: their target, and what they take of it; None is a thread for a result that is there."""
+_Queue = Place | None
+"""What steps wait for; None is a thread for a result that is there."""
 
-_ROUNDING = 1e-6
 _MOST_REWOUND = 3
 """How often a step waits for lost bytes to be made again, before that fails it."""
 
+_REST_SECONDS = 0.004  # then those that were begun have started their processes, and the engine is at rest
+_START_SECONDS = 0.006
 _FAILED = "another step failed"
 
 
@@ -83,7 +85,7 @@ class Engine:
         self._dispatched: dict[str, _Queue] = {}
         self._postponed: dict[str, tuple[StepCall, CacheDecision]] = {}
         self._queues: dict[_Queue, list[tuple[int, str]]] = defaultdict(list)
-        self._in_use: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self._places = Places(context)
         self._ended: queue.SimpleQueue[str | _Freed] = queue.SimpleQueue()
         self._outcome = Outcome()
         self._serving = Serving.of_current_flow(context, self._ended.put)
@@ -141,7 +143,7 @@ class Engine:
                 return
             call = self._context.call(step, self._values, self._outcome.inputs_of(step, self._context.store))
             decided = decide(self._context, call)
-            queued_for = self._queue_of(step, decided)
+            queued_for = None if decided.record else self._places.of(step.as_job)
         except StepwellError as error:
             if isinstance(error, LostBytes) and self._rewound[step.id] < _MOST_REWOUND:
                 self._rewind(step.id, error)
@@ -186,12 +188,6 @@ class Engine:
         self._same[call.key].append(step.id)
         return True
 
-    def _queue_of(self, step: StepDefinition, decided: CacheDecision) -> _Queue:
-        if decided.record:
-            return None
-        job = step.as_job
-        return job.compute_target, tuple(self._context.compute(job.compute_target).demand(job).items())
-
     def _fill_places(self) -> None:
         """Launch steps that are queued, in their order, for as long as there is room for one of them."""
         while not self._context.stop.stopped:
@@ -207,9 +203,7 @@ class Engine:
     def _has_room(self, name: _Queue) -> bool:
         if name is None:
             return len(self._running.keys() - self._dispatched) < _MOST_REUSED_AT_ONCE
-        target, demand = name
-        capacity, in_use = self._context.compute(target).capacity(), self._in_use[target]
-        return all(in_use[what] + amount <= capacity[what] + _ROUNDING for what, amount in demand)
+        return self._places.has_room(name)
 
     def _launch(self, queued_for: _Queue, step: StepDefinition, call: StepCall, decided: CacheDecision) -> None:
         if self._is_at_work(step, call):
@@ -221,7 +215,7 @@ class Engine:
         self._start(call, decided)
         if not decided.record:
             self._dispatched[step.id] = queued_for
-            self._reserve(queued_for, 1)
+            self._places.take(queued_for, 1)
         self._perform(call, decided)
 
     def _start(self, call: StepCall, decided: CacheDecision) -> None:
@@ -255,7 +249,7 @@ class Engine:
         step = call.definition
         lookup = self._lookups[step.id] = CacheLookup(self._context, call, decided)
         lookup.rewinds = self._rewound[step.id] < _MOST_REWOUND
-        lookup.on_end = partial(self._ended.put, _Freed(step.id))
+        lookup.on_end = partial(self._free, step.id)
         always = decided.decision.action == "run" and self._forced(step)
         if self._performing and self._performing.takes(step):
             upstream = [self._task_run_id(before) for before in self._outcome.ran_before(step)]
@@ -267,10 +261,11 @@ class Engine:
         self._futures[step.id] = future
         future.add_done_callback(lambda _: self._ended.put(step.id))
 
-    def _reserve(self, queued_for: _Queue, times: int) -> None:
-        target, demand = queued_for or ("", ())
-        for what, amount in demand:
-            self._in_use[target][what] += times * amount
+    def _free(self, step: str) -> None:
+        """Let another step have the place. In one Python both hold each other up: the other one's start comes first."""
+        self._ended.put(_Freed(step))
+        if self._postponed:
+            time.sleep(_START_SECONDS)
 
     def _forced(self, step: StepDefinition) -> bool:
         return self._context.regenerate or not step.allow_reuse
@@ -282,25 +277,38 @@ class Engine:
             return
         if self._serving and self._ended.empty():
             self._serving.tell()
-        self._settle(self._ended.get())
+        try:
+            self._settle(self._ended.get(timeout=_REST_SECONDS))
+        except queue.Empty:
+            if self._performing:
+                self._prepare_next(self._performing)
+            self._settle(self._ended.get())
         while not self._ended.empty():
             self._settle(self._ended.get())
 
+    def _prepare_next(self, performing: Performing) -> None:
+        """Prepare steps that wait for a place, no more than are at work."""
+        at_work = Counter(self._dispatched.values())
+        for name, steps in self._queues.items():
+            for _, step in heapq.nsmallest(at_work[name], steps):
+                if step in self._postponed:
+                    performing.prepare(self._postponed[step][0])
+
     def _settle(self, step: str | _Freed) -> None:
         if isinstance(step, _Freed):
-            self._reserve(self._dispatched.pop(step.id, None), -1)
+            self._places.take(self._dispatched.pop(step.id, None), -1)
         else:
             self._settle_ended(step)
 
     def _settle_ended(self, step_id: str) -> None:
         if step_id in self._futures:
-            ended = self._ended_in_prefect(step_id)
+            ended = performed_by_prefect(self._futures[step_id])
         elif self._performing and self._performing.has(step_id):
             ended = self._performing.take(step_id)
         else:
             self._settle_served(step_id)
             return
-        self._reserve(self._dispatched.pop(step_id, None), -1)
+        self._places.take(self._dispatched.pop(step_id, None), -1)
         if ended.result is not None:
             self._take_result(step_id, ended.result)
             return
@@ -316,17 +324,6 @@ class Engine:
                 self._context.stop.stop()
         else:
             self._fail(step_id, ended.message)
-
-    def _ended_in_prefect(self, step_id: str) -> Performed:
-        """Return how a step ended that Prefect's engine ran."""
-        future = self._futures[step_id]
-        future.wait()  # at once; without it Prefect asks the server for the state
-        state = future.state
-        result: Any = state.result(raise_on_failure=False)
-        if state.is_completed() and isinstance(result, StepResult):
-            return Performed(result)
-        message = result.message if isinstance(result, StepwellError) else str(state.message)
-        return Performed(cancelled=state.is_cancelled(), message=message)
 
     def _settle_served(self, step_id: str) -> None:
         result, decided = self._served.take(step_id)

@@ -29,7 +29,7 @@ from stepwell.blocks.store.sharing import WAITER, LostBytes
 from stepwell.blocks.system.locks import KeyLocks
 from stepwell.blocks.workspace.results import LOOKUP, CacheHit, ResultsBlock, StepResultSerializer, result_path
 from stepwell.errors import StepCancelledException, StepwellError, StoreException
-from stepwell.flows.engine.execution import perform
+from stepwell.flows.engine.execution import Prepared, perform
 from stepwell.flows.engine.materialization import materialize, only_links
 from stepwell.flows.engine.reuse import CacheDecision, decide
 from stepwell.flows.engine.run_context import RunContext
@@ -68,6 +68,8 @@ class CacheLookup:
         """Called once the step needs its target no more, though its result has yet to be kept."""
         self.log: Callable[[str], None] | None = None
         """Where the step's log is, if not in the task of Prefect's that runs now."""
+        self.prepared: Prepared | None = None
+        """What its first attempt needs, if that was made before its turn."""
 
     def look_up(self, _: str) -> CacheHit:
         """Return the checked record, its outputs materialized; raise StoreException if the call has to be performed.
@@ -281,7 +283,8 @@ def _performed(
     context = lookup.context
     for left in reversed(range(_MOST_MADE_AGAIN)):
         try:
-            return perform(context, lookup.call, step_run_id, on_output, on_end)
+            prepared, lookup.prepared = lookup.prepared, None
+            return perform(context, lookup.call, step_run_id, on_output, on_end, prepared)
         except LostBytes as error:
             maker = next((one for one in _served.get(context, ()) if one.served(error.tree)), None)
             if lookup.rewinds or maker is None or not left:

@@ -1,0 +1,71 @@
+"""Steps that wait for a place: prepared while others are at work, and as if they had not been when their turn comes, or never."""
+
+from __future__ import annotations
+
+import pytest
+from waiting import PATIENCE, eventually
+
+from stepwell import LocalCompute, PipelineData
+
+
+def meet(project, then):
+    """Return a script that waits until another working directory is there than its own, then does what is asked."""
+    look = f"glob.glob({str(project.workspace.store.root / 'work')!r} + '/*/source/logs')"
+    return f"import glob, time\nwhile len({look}) < 2:\n    time.sleep(0.01)\n{then}"
+
+
+@pytest.fixture
+def narrow(project):
+    """Return what names a compute target with one place."""
+    LocalCompute(max_concurrent=1).attach_to(project.workspace, "narrow")
+    return {"compute_target": "narrow"}
+
+
+def test_what_waits_is_prepared_and_sees_the_world_as_it_is_in_its_turn(project, narrow):
+    told, out = project.folder / "told", PipelineData("out")
+    first = meet(project, f"open({str(told)!r}, 'w').write('of the first')\ntime.sleep(0.2)")
+    second = f"open(args[0], 'w').write(open({str(told)!r}).read())"
+    steps = [
+        project.step("a.py", first, timeout_seconds=PATIENCE, **narrow),
+        project.step("b.py", second, arguments=[out], outputs=[out], **narrow),
+    ]
+    pipeline = project.pipeline(*steps)
+    assert project.happened(pipeline) == {"a.py": "ran", "b.py": "ran"}
+    result = pipeline()  # what it read was no change while it ran: that would have it run again
+    assert project.executions == {"a.py": 1, "b.py": 1}
+    assert project.workspace.store.tree_path(result["b.py"]["out"].digest).read_text() == "of the first"
+
+
+def test_what_was_prepared_and_never_had_its_turn_leaves_nothing(project, narrow):
+    failing = project.step("a.py", meet(project, "sys.exit(1)"), timeout_seconds=PATIENCE, **narrow)
+    steps = [failing, project.step("b.py", "", **narrow)]
+    summary = project.run(project.pipeline(*steps))
+    assert {step.id: step.happened for step in summary.steps} == {"a.py": "failed", "b.py": "cancelled"}
+    store = project.workspace.store
+    eventually(lambda: not list((store.root / "work").iterdir()))
+    recorded = store.run_folder(summary.run_id) / "steps"
+    eventually(lambda: len(list(recorded.iterdir())) == 1)
+
+
+def test_a_step_whose_preparation_fails_is_prepared_again_in_its_turn(project, narrow, monkeypatch):
+    tried, prepare = project.folder / "tried", LocalCompute.prepare
+
+    def full(self, job):
+        prepare(self, job).close()
+        tried.touch()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(LocalCompute, "prepare", full)
+    wait = f"import os, time\nwhile not os.path.exists({str(tried)!r}):\n    time.sleep(0.01)"
+    steps = [project.step("a.py", wait, timeout_seconds=PATIENCE, **narrow), project.step("b.py", "", **narrow)]
+    assert project.happened(project.pipeline(*steps)) == {"a.py": "ran", "b.py": "ran"}
+
+
+def test_copies_of_data_and_environments_are_made_in_the_steps_turn(project):
+    data = project.workspace.get_default_datastore().path("raw.txt", "raw")
+    steps = [
+        project.step("a.py", "", **more)
+        for more in ({"inputs": [data]}, {"inputs": [data.as_download()]}, {"environment": ["six"]})
+    ]
+    pipelines = [project.pipeline(step).definition for step in steps]
+    assert [LocalCompute().prepares(one.steps[0]) for one in pipelines] == [True, False, False]
