@@ -305,8 +305,6 @@ def figures_of(peer: Peer, folder: Path, *, quick: bool) -> Figures:
     bare = loop(work, variables)
     cold = run(work)
     found["cold"], found["each"] = cold.seconds, max(0.0, (cold.seconds - bare) / count * 1000)
-    if peer.starts_at_once:
-        found["cold2"] = run(begin("two", STEP, count), 2).seconds
     nothing = middle([run(work) for _ in range(again)])
     found["nothing"], found["cpu"] = nothing.seconds, nothing.cpu
     changed = []
@@ -314,6 +312,8 @@ def figures_of(peer: Peer, folder: Path, *, quick: bool) -> Figures:
         work.change_one()
         changed.append(run(work))
     found["one"] = middle(changed).seconds
+    if peer.starts_at_once:
+        found["cold2"] = run(begin("two", STEP, count), 2).seconds
     big = begin("big", READ, 1, lambda made: _fill(made, quick=quick))
     found["big"], found["big again"] = run(big).seconds, middle([run(big) for _ in range(again)]).seconds
     found["wide"] = run(begin("wide", SLEEP, 20), 10).seconds
