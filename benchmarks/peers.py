@@ -331,6 +331,7 @@ def _fill(work: Work, *, quick: bool) -> None:
         stream.writelines(block for _ in range(50 if quick else 500))
     for number in range(200 if quick else 2000):
         (data / f"small{number}").write_text(str(number))
+    os.sync()  # or who writes anything durably meets the disk at work for minutes
 
 
 def main() -> None:
