@@ -1,4 +1,4 @@
-"""One call from a prepared folder to a committed record: it is run, checked and committed, its outputs materialized."""
+"""One call from its preparation to a committed record: it is run, checked and committed, its outputs materialized."""
 
 from __future__ import annotations
 
@@ -101,12 +101,21 @@ def prepare(context: RunContext, call: StepCall, step_run_id: str, *, ahead: boo
         )
         job = replace(job, ready=compute.prepare(job)) if ahead else job
     except BaseException as error:
+        remove(record_folder)  # at once: another try has the same
         for place in folders:
             context.remove_later(place)
         if isinstance(error, OSError):
             raise _cannot_run(call, folder, error) from error
         raise
     return Prepared(call, job, session, taken, folders)
+
+
+def prepare_ahead(context: RunContext, call: StepCall, step_run_id: str) -> Prepared | None:
+    """Prepare the call before its turn; return None if its data are not here, or it can't be, which its turn will show."""
+    try:
+        return prepare(context, call, step_run_id, ahead=True) if context.at_hand(call) else None
+    except Exception:  # noqa: BLE001  (whatever it is, the step will fail of it)
+        return None
 
 
 def perform(
@@ -123,8 +132,7 @@ def perform(
     """
     if call.definition.joins:
         return _join(context, call, step_run_id)
-    began = time.time_ns()
-    ready = prepared or prepare(context, call, step_run_id)
+    began, ready = time.time_ns(), prepared or prepare(context, call, step_run_id)
     call, job, session = ready.call, ready.job, ready.session
     try:
         if differs := context.differing.get(call.definition.id):
@@ -151,6 +159,8 @@ def perform(
     except OSError as error:
         raise _cannot_run(call, job.folder, error) from error
     finally:
+        if job.ready:
+            job.ready.close()
         for place in ready.folders:
             context.remove_later(place)
 

@@ -6,7 +6,7 @@ import select
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -15,7 +15,7 @@ from stepwell.blocks.store.sharing import WAITER
 from stepwell.blocks.store.store import Miss
 from stepwell.blocks.workspace.results import result_path
 from stepwell.errors import StepwellError
-from stepwell.flows.engine.execution import Prepared, prepare
+from stepwell.flows.engine.execution import Prepared, prepare_ahead
 from stepwell.flows.engine.run_context import RunContext
 from stepwell.flows.engine.tasks import CacheLookup, Serving, StepFuture, attempt
 from stepwell.flows.task_runs.performed import PerformedTaskRun
@@ -68,7 +68,7 @@ class _Ahead(NamedTuple):
 
     call: StepCall
     step_run_id: str
-    made: Future[Prepared]
+    made: Future[Prepared | None]
 
 
 class Performing:
@@ -96,7 +96,7 @@ class Performing:
             return
         if self._context.compute(step.as_job.compute_target).prepares(step.as_job):
             step_run_id = self._serving.task_runs.new_id()
-            made = self._threads.submit(copy_context().run, prepare, self._context, call, step_run_id, ahead=True)
+            made = self._threads.submit(copy_context().run, prepare_ahead, self._context, call, step_run_id)
             self._ahead[step.id] = _Ahead(call, step_run_id, made)
 
     def begin(self, lookup: CacheLookup, upstream: Sequence[str], *, always: bool) -> None:
@@ -129,9 +129,9 @@ class Performing:
         self._threads.shutdown()
 
     def _drop(self, ahead: _Ahead) -> None:
-        def close(made: Future[Prepared]) -> None:
-            if not made.cancelled() and made.exception() is None:
-                made.result().close(self._context)
+        def close(made: Future[Prepared | None]) -> None:
+            if not made.cancelled() and (prepared := made.result()):
+                prepared.close(self._context)
 
         ahead.made.cancel()
         ahead.made.add_done_callback(close)
@@ -140,8 +140,7 @@ class Performing:
         self, lookup: CacheLookup, task_run: PerformedTaskRun, always: bool, ahead: _Ahead | None
     ) -> Performed:
         if ahead and not ahead.made.cancel():
-            with suppress(Exception):  # the step fails of it again, in its turn
-                lookup.prepared = ahead.made.result()
+            lookup.prepared = ahead.made.result()
         try:
             return self._perform(lookup, task_run, always)
         finally:

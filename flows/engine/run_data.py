@@ -157,6 +157,15 @@ class RunData(RunSources):
         )
         return Tree(Entries(entries).in_order())
 
+    def at_hand(self, call: StepCall) -> bool:
+        """Return whether the bytes of all inputs stand on this machine, so that none has to be fetched or made."""
+        return all(
+            artifact.digest not in self._parts and self.store.tree_path(artifact.digest).exists()
+            if artifact.kept
+            else artifact.datastore and self.storage(artifact.datastore).local_root is not None
+            for artifact in call.inputs.values()
+        )
+
     def input_path(self, call: StepCall, name: str) -> Path:
         """Return where the bytes of an input are on this machine; behind no link, if its step can't follow any."""
         artifact = call.inputs[name]
