@@ -110,27 +110,16 @@ class Compute(documents.NamedBlock, abc.ABC):
             ComputeTargetException: The step needs what the target doesn't have.
         """
 
-    def prepares(self, step: StepDefinition) -> bool:
-        """Return whether `prepare` makes ready what the step needs, at little cost, while it waits for its place.
-
-        Args:
-            step: The definition of the step.
-
-        Returns:
-            Whether the target does.
-        """
-        return False
-
     def prepare(self, job: Job) -> Any:
-        """Make ready what the job needs, before its turn.
+        """Make ready what the job needs, before its turn, if that costs little.
 
         Args:
             job: The step call, with its snapshot, inputs and folders on this machine.
 
         Returns:
-            What `run` finds in the job's `ready`; it has a method `close`, for a job whose turn never comes.
+            What `run` finds in the job's `ready`, with a method `close` for a job whose turn never comes; None for nothing.
         """
-        raise NotImplementedError
+        return None
 
     def with_contents(self, step: StepDefinition) -> StepDefinition:
         """Return the step, told what its result depends on and only the target sees, such as a notebook that it has.

@@ -17,6 +17,7 @@ from stepwell.blocks.processes.runner import StopSignal
 from stepwell.blocks.system.home import home
 from stepwell.errors import ComputeTargetException
 from stepwell.model.definitions import Resources, StepDefinition
+from stepwell.model.records import beside
 
 
 def _processors() -> int:
@@ -69,27 +70,18 @@ class LocalCompute(Compute):
         """
         return run_here(job, home() / "cache", on_output, stop, redact)
 
-    def prepares(self, step: StepDefinition) -> bool:
-        """Return whether the step's working directory is made while it waits: if no data are copied, and no environment is made.
-
-        Args:
-            step: The definition of the step.
-
-        Returns:
-            Whether that is so.
-        """
-        return not step.environment.isolated and all(port.mode != "download" for port in step.inputs)
-
-    def prepare(self, job: Job) -> ReadyHere:
-        """Make the working directory of the job before its turn.
+    def prepare(self, job: Job) -> ReadyHere | None:
+        """Make the job's working directory before its turn, unless data are copied for that, or an environment is made.
 
         Args:
             job: The step call, with its snapshot, inputs and folders on this machine.
 
         Returns:
-            What `run` goes on with.
+            What `run` goes on with, None for nothing.
         """
-        return ready_here(job, home() / "cache")
+        step = job.call.definition
+        copied = any(port.mode == "download" or beside(port.name) in job.inputs for port in step.inputs)
+        return None if copied or step.environment.isolated else ready_here(job, home() / "cache")
 
     def check(self, step: StepDefinition) -> None:
         """Raise ComputeTargetException if the step takes more than there is.

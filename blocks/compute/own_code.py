@@ -71,7 +71,7 @@ def compiled_launcher(cache: Path) -> str:
     """
     place, header = Path(launcher.__file__).parent, importlib.util.MAGIC_NUMBER + bytes(12)
     sources = {name: (place / f"{name}.py").read_bytes() for name in _STARTED}
-    digest = hashlib.sha256(b"\0".join((header, os.fsencode(place), *sources.values())))
+    digest = hashlib.sha256(b"\0".join((header, os.fsencode(place), Path(__file__).read_bytes(), *sources.values())))
     target = cache / "launchers" / digest.hexdigest()[:16]
     try:
         if not target.exists():

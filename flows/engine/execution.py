@@ -78,8 +78,7 @@ def prepare(context: RunContext, call: StepCall, step_run_id: str, *, ahead: boo
     keys = context.store.scratch_folder() if call.definition.parameter_files else folder
     folders = tuple({folder, taken, keys})
     try:
-        compute = context.compute(call.definition.compute_target)
-        compute.check(call.definition)
+        context.compute(call.definition.compute_target).check(call.definition)
         call = context.with_snapshot(call)
         inputs = _input_paths(context, call)
         context.datasets.keep_ids(call)
@@ -99,7 +98,8 @@ def prepare(context: RunContext, call: StepCall, step_run_id: str, *, ahead: boo
             session.token,
             _elsewhere(context, call, step_run_id),
         )
-        job = replace(job, ready=compute.prepare(job)) if ahead else job
+        if ahead:
+            job = replace(job, ready=context.compute(job.call.definition.compute_target).prepare(job))
     except BaseException as error:
         remove(record_folder)  # at once: another try has the same
         for place in folders:

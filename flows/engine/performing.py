@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +24,7 @@ from stepwell.model.definitions import StepDefinition
 from stepwell.model.records import StepCall, StepRecord, StepResult
 
 _ROUNDING = 1e-6
+_FRESH_SECONDS = 10.0
 
 
 class Performed(NamedTuple):
@@ -69,6 +71,11 @@ class _Ahead(NamedTuple):
     call: StepCall
     step_run_id: str
     made: Future[Prepared | None]
+    began: float
+
+    def is_stale(self) -> bool:
+        """Return whether the world may be another by now: inputs gone, or its folders looked through by others."""
+        return time.monotonic() > self.began + _FRESH_SECONDS
 
 
 class Performing:
@@ -90,20 +97,22 @@ class Performing:
         return not self._serving.task_runs.has_tags and target.__module__.startswith("stepwell.")
 
     def prepare(self, call: StepCall) -> None:
-        """Prepare the call in a thread, while its step waits for a place; nothing is done if its target does not do so."""
+        """Prepare the call in a thread, while its step waits for a place, but no more calls than steps are at work."""
         step = call.definition
-        if step.joins or step.id in self._ahead or not self.takes(step):
+        for other, ahead in [(other, ahead) for other, ahead in self._ahead.items() if ahead.is_stale()]:
+            del self._ahead[other]
+            self._drop(ahead)
+        if step.joins or step.id in self._ahead or len(self._ahead) >= len(self._begun) or not self.takes(step):
             return
-        if self._context.compute(step.as_job.compute_target).prepares(step.as_job):
-            step_run_id = self._serving.task_runs.new_id()
-            made = self._threads.submit(copy_context().run, prepare_ahead, self._context, call, step_run_id)
-            self._ahead[step.id] = _Ahead(call, step_run_id, made)
+        step_run_id = self._serving.task_runs.new_id()
+        made = self._threads.submit(copy_context().run, prepare_ahead, self._context, call, step_run_id)
+        self._ahead[step.id] = _Ahead(call, step_run_id, made, time.monotonic())
 
     def begin(self, lookup: CacheLookup, upstream: Sequence[str], *, always: bool) -> None:
         """Perform the lookup's call in a thread; `take` has how it ended then. `always`: though a result is there."""
         step, task_runs = lookup.call.definition, self._serving.task_runs
         ahead = self._ahead.pop(step.id, None)
-        if ahead and ahead.call is not lookup.call:  # it runs again, with other inputs
+        if ahead and (ahead.call is not lookup.call or ahead.is_stale()):  # it may run again, with other inputs
             self._drop(ahead)
             ahead = None
         lookup.task_run_id = self._serving.task_run_ids[step.id] = ahead.step_run_id if ahead else task_runs.new_id()

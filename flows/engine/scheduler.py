@@ -43,7 +43,7 @@ _MOST_REWOUND = 3
 """How often a step waits for lost bytes to be made again, before that fails it."""
 
 _REST_SECONDS = 0.004  # then those that were begun have started their processes, and the engine is at rest
-_START_SECONDS = 0.006
+_START_SECONDS = 0.006  # what it takes from then to the start of a process
 _FAILED = "another step failed"
 
 
@@ -263,8 +263,9 @@ class Engine:
 
     def _free(self, step: str) -> None:
         """Let another step have the place. In one Python both hold each other up: the other one's start comes first."""
+        awaited = bool(self._queues.get(self._dispatched.get(step)))
         self._ended.put(_Freed(step))
-        if self._postponed:
+        if awaited and not self._context.stop.stopped:
             time.sleep(_START_SECONDS)
 
     def _forced(self, step: StepDefinition) -> bool:
@@ -287,7 +288,7 @@ class Engine:
             self._settle(self._ended.get())
 
     def _prepare_next(self, performing: Performing) -> None:
-        """Prepare steps that wait for a place, no more than are at work."""
+        """Prepare steps that wait for a place, as many as are at work for the same."""
         at_work = Counter(self._dispatched.values())
         for name, steps in self._queues.items():
             for _, step in heapq.nsmallest(at_work[name], steps):

@@ -1,8 +1,9 @@
 """Statements that insert many rows into SQLite, sent as one short statement and its rows.
 
-Prefect writes such a statement with a parameter for each value of each row. Its text depends on the number of rows, so that
-SQLAlchemy composes it anew each time, which takes longer than all else that the server does to record a step. A statement for
-one row is composed once, and SQLite runs it for row after row in the same transaction.
+Prefect writes such a statement with a parameter for each value of each row, and SQLAlchemy composes all of that anew each time,
+which takes longer than all else that the server does to record a step. A statement for one row is composed in a moment, and
+SQLite runs it for row after row. If one row is refused, those before it are undone with their transaction, not with the statement:
+what follows in the same transaction would find them.
 """
 
 from __future__ import annotations

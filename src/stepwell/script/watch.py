@@ -34,10 +34,8 @@ _SYSTEM = (
     *("/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin", "/etc", "/proc", "/sys", "/dev", "/run"),
     *("/var/lib", "/var/cache", "/System", "/Library"),
 )
-_INSTALLED = ("/site-packages/", "/dist-packages/")
-_METADATA = (".egg-info", ".dist-info")
-_KIND, _REGULAR = 0o170000, 0o100000
-_LONGEST_WORD = 4096
+_INSTALLED, _METADATA = ("/site-packages/", "/dist-packages/"), (".egg-info", ".dist-info")
+_KIND, _REGULAR, _LONGEST_WORD = 0o170000, 0o100000, 4096
 _HELPERS = {
     *("os", "posixpath", "genericpath", "pathlib", "glob", "fnmatch", "shutil", "zipfile"),
     *("contextlib", "functools", "tokenize", "io", "codecs", "_pyio"),
@@ -207,9 +205,8 @@ def start(own: list[str], quiet: list[str], reads: str, script: list[str]) -> No
             path = arguments[0] if arguments else None
             if type(path) is str and path.startswith(silent) and "/." not in path and "//" not in path:
                 return
-        handler = handlers.get(event)
-        if handler is not None:
-            tell(handler, *arguments)
+        if event in handlers:
+            tell(handlers[event], *arguments)
 
     def tell(handler: Callable[..., None], *arguments: Any) -> None:
         thread = get_ident()
@@ -369,11 +366,16 @@ def _is_installed(path: str) -> bool:
 
 def _folders(paths: Iterable[str]) -> tuple[str, ...]:
     """Return the paths and what they resolve to, each with one slash at its end; the root of all is none."""
-    absolute = [os.path.abspath(path) for path in paths if path]
-    above = {folder: os.path.realpath(folder) for folder in map(os.path.dirname, absolute)}  # most have the same
-    links = {path: os.path.realpath(path) for path in filter(os.path.islink, absolute)}
-    real = [links.get(path) or os.path.join(above[os.path.dirname(path)], os.path.basename(path)) for path in absolute]
-    return tuple(dict.fromkeys(place + "/" for both in zip(absolute, real) for place in both if place != "/"))  # noqa: B905
+    known: dict[str, str] = {}  # most have the same folder
+
+    def resolved(path: str) -> str:
+        folder, name = os.path.split(path)
+        if ".." in path or not name or os.path.islink(path):
+            return os.path.realpath(path)
+        return os.path.join(known.get(folder) or known.setdefault(folder, os.path.realpath(folder)), name)
+
+    both = [place for path in paths if path for place in (os.path.abspath(path), resolved(path))]
+    return tuple(dict.fromkeys(place + "/" for place in both if place != "/"))
 
 
 def _notes(inside: str, reads: str) -> Callable[..., None]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from waiting import PATIENCE, eventually
 
 from stepwell import LocalCompute, PipelineData
+from stepwell.blocks.compute.job import Job
+from stepwell.flows.engine import execution, performing
+from stepwell.model.definitions import EnvironmentDefinition
 
 
 def meet(project, then):
@@ -61,11 +66,35 @@ def test_a_step_whose_preparation_fails_is_prepared_again_in_its_turn(project, n
     assert project.happened(project.pipeline(*steps)) == {"a.py": "ran", "b.py": "ran"}
 
 
-def test_copies_of_data_and_environments_are_made_in_the_steps_turn(project):
-    data = project.workspace.get_default_datastore().path("raw.txt", "raw")
+@pytest.mark.parametrize("kind", ["copied", "elsewhere", "stale"])
+def test_what_costs_more_or_was_prepared_long_ago_is_made_in_the_steps_turn(project, narrow, monkeypatch, kind):
+    data = project.workspace.get_default_datastore()
+    (data.local_root / "raw.txt").write_text("raw")
+    raw, out = data.path("raw.txt", "raw"), PipelineData("out")
+    tried, ready = project.folder / "tried", []
+
+    def prepare_ahead(context, call, step_run_id):
+        prepared = execution.prepare_ahead(context, call, step_run_id)
+        ready.append(prepared and prepared.job.ready)
+        tried.touch()
+        return prepared
+
+    monkeypatch.setattr(performing, "prepare_ahead", prepare_ahead)
+    monkeypatch.setattr(performing, "_FRESH_SECONDS", 0.0 if kind == "stale" else PATIENCE)
+    if kind == "elsewhere":
+        monkeypatch.setattr(execution.RunContext, "at_hand", lambda _, call: call.definition.id != "b.py")
+    wait = f"import os, time\nwhile not os.path.exists({str(tried)!r}):\n    time.sleep(0.01)"
+    copy = "open(args[1], 'w').write(open(args[0]).read())"
+    given = raw.as_download() if kind == "copied" else raw
     steps = [
-        project.step("a.py", "", **more)
-        for more in ({"inputs": [data]}, {"inputs": [data.as_download()]}, {"environment": ["six"]})
+        project.step("a.py", wait, timeout_seconds=PATIENCE, **narrow),
+        project.step("b.py", copy, arguments=[given, out], inputs=[given], outputs=[out], **narrow),
     ]
-    pipelines = [project.pipeline(step).definition for step in steps]
-    assert [LocalCompute().prepares(one.steps[0]) for one in pipelines] == [True, False, False]
+    assert project.happened(project.pipeline(*steps)) == {"a.py": "ran", "b.py": "ran"}
+    assert [one is None for one in ready] == [kind != "stale"]
+
+
+def test_no_environment_is_made_before_a_steps_turn(tmp_path) -> None:
+    step = SimpleNamespace(inputs=(), environment=EnvironmentDefinition(requirements=("six",)))
+    job = Job(SimpleNamespace(definition=step), "id", None, {}, tmp_path, tmp_path, {})
+    assert LocalCompute().prepare(job) is None
