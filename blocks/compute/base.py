@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, SecretStr, ValidationError
 
 from stepwell.blocks.arguments.checked import checked, is_checking, refuse_mistyped, refuse_unknown
+from stepwell.blocks.compute.job import Job  # the hint of `prepare` is read at runtime
 from stepwell.blocks.compute.memory_size import refuse_tiny
 from stepwell.blocks.compute.status import SUCCEEDED, ComputeStatus, NodeCounts, ScaleSettings
 from stepwell.blocks.server import documents
@@ -19,7 +20,7 @@ from stepwell.errors import ComputeTargetException, UserErrorException
 from stepwell.model.redaction import is_secret_name
 
 if TYPE_CHECKING:
-    from stepwell.blocks.compute.job import Finished, Job
+    from stepwell.blocks.compute.job import Finished
     from stepwell.blocks.processes.output import OnOutput, Redact
     from stepwell.blocks.processes.runner import StopSignal
     from stepwell.blocks.workspace.base_workspace import BaseWorkspace

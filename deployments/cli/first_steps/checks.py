@@ -7,8 +7,10 @@ import platform
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from queue import Empty, Queue
 from threading import Thread
@@ -34,6 +36,7 @@ BROKEN: State = "broken"
 
 _SECONDS = 20.0
 """For how long what is far away may keep us waiting."""
+_MOST_AT_ONCE = 16
 _CONNECT_SECONDS = 3.0
 _FEW_BYTES = 1 << 30
 
@@ -68,10 +71,21 @@ def examine() -> list[Finding]:
 
 def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
     """Return what a look at something found, within seconds; what it fails with is found, too."""
-    found: Queue[Finding] = Queue()
-    Thread(target=lambda: found.put(_looked(name, look)), daemon=True).start()
+    return _guarded_together({name: look})[0]
+
+
+def _guarded_together(looks: Mapping[str, Callable[[], Finding]]) -> list[Finding]:
+    """Return what looks at several things found, within the seconds of one."""
+    found: dict[str, Queue[Finding]] = {name: Queue() for name in looks}
+    for name, look in looks.items():
+        Thread(target=lambda name=name, look=look: found[name].put(_looked(name, look)), daemon=True).start()
+    until = time.monotonic() + _SECONDS
+    return [_found_by(until, name, answer) for name, answer in found.items()]
+
+
+def _found_by(until: float, name: str, answer: Queue[Finding]) -> Finding:
     try:
-        return found.get(timeout=_SECONDS)
+        return answer.get(timeout=max(0.0, until - time.monotonic()))
     except Empty:
         return Finding(
             name, BROKEN, f"it does not answer within {_SECONDS:.0f} s", "Check the network, then try again."
@@ -198,18 +212,18 @@ def _workspaces() -> tuple[list[Finding], list[Workspace]]:
         names = ", ".join(one.name for one in known)
         return Finding("workspaces", WORKS, names or "none yet")
 
-    findings, here = [_guarded("workspaces", listed)], []
-    for workspace in known:
+    def look(workspace: Workspace) -> Finding:
         name = f"store of {workspace.name}"
+        if not workspace.is_here:
+            return Finding(name, WORKS, f"another home's: {workspace.store_place or 'not known'}")
+        here.add(workspace.name)
+        return _store(name, workspace)
 
-        def look(found: Workspace = workspace, name: str = name) -> Finding:
-            if not found.is_here:
-                return Finding(name, WORKS, f"another home's: {found.store_place or 'not known'}")
-            here.append(found)
-            return _store(name, found)
-
-        findings.append(_guarded(name, look))
-    return findings, here
+    findings, here = [_guarded("workspaces", listed)], set[str]()
+    for first in range(0, len(known), _MOST_AT_ONCE):
+        some = known[first : first + _MOST_AT_ONCE]
+        findings += _guarded_together({f"store of {one.name}": partial(look, one) for one in some})
+    return findings, [workspace for workspace in known if workspace.name in here]
 
 
 def _store(name: str, workspace: Workspace) -> Finding:
