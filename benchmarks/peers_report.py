@@ -125,7 +125,7 @@ processor time and memory are those of the command; what the runner's children t
     )
 
 
-_SERVER = "for some seconds after a run of new steps, about three milliseconds for each reused one."
+_SERVER = "for some seconds after a run of new steps, three to five milliseconds for each reused one."
 
 
 def picture(figures: Sequence[Figures]) -> str:
