@@ -49,11 +49,12 @@ class Place:
         shutil.copytree(HERE / "project", self.project, ignore=shutil.ignore_patterns("__pycache__"))
 
     def command(self, *words: str, **variables: str) -> Timed:
-        """Return what a process of this Python took; one that fails ends the benchmark with what it said."""
+        """Return what a process took; one that fails ends the benchmark with what it said. Variables that are '' are left out."""
         self.settle()
+        environment = {name: value for name, value in {**os.environ, **variables}.items() if value}
         with open(self.folder / "said.txt", "wb") as said:
             before = time.perf_counter()
-            child = subprocess.Popen(words, stdout=said, stderr=said, cwd=self.project, env={**os.environ, **variables})
+            child = subprocess.Popen(words, stdout=said, stderr=said, cwd=self.project, env=environment)
             _, status, usage = os.wait4(child.pid, 0)
             seconds = time.perf_counter() - before
         child.returncode = os.waitstatus_to_exitcode(status)
