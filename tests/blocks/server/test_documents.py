@@ -79,6 +79,8 @@ def test_a_workspace_can_not_be_made_over_one_of_an_earlier_release(server):
         Workspace.get(place)
     Workspace.create(place, location="second")
     assert (Workspace.get(earlier.name).location, Workspace.get(place).location) == ("first", "second")
+    documents.delete_named(WorkspaceBlock, earlier.name)  # it has no datastore, of which every command would tell
+    assert earlier.name not in Workspace.list() and place in Workspace.list()
 
 
 @pytest.mark.parametrize(
