@@ -112,8 +112,8 @@ class Performing:
         """Perform the lookup's call in a thread; `take` has how it ended then. `always`: though a result is there."""
         step, task_runs = lookup.call.definition, self._serving.task_runs
         ahead = self._ahead.pop(step.id, None)
-        if ahead and (ahead.call is not lookup.call or ahead.is_stale()):  # it may run again, with other inputs
-            self._drop(ahead)
+        if ahead and (ahead.call is not lookup.call or ahead.is_stale() or not self._context.at_hand(lookup.call)):
+            self._drop(ahead)  # it runs again with other inputs, or its inputs may have been found damaged and be gone
             ahead = None
         lookup.task_run_id = self._serving.task_run_ids[step.id] = ahead.step_run_id if ahead else task_runs.new_id()
         task_run = PerformedTaskRun(task_runs, lookup.task_run_id, step, upstream)

@@ -9,7 +9,7 @@ from waiting import PATIENCE, eventually
 
 from stepwell import LocalCompute, PipelineData
 from stepwell.blocks.compute.job import Job
-from stepwell.flows.engine import execution, performing
+from stepwell.flows.engine import execution, performing, tasks
 from stepwell.model.definitions import EnvironmentDefinition
 
 
@@ -98,3 +98,22 @@ def test_no_environment_is_made_before_a_steps_turn(tmp_path) -> None:
     step = SimpleNamespace(inputs=(), environment=EnvironmentDefinition(requirements=("six",)))
     job = Job(SimpleNamespace(definition=step), "id", None, {}, tmp_path, tmp_path, {})
     assert LocalCompute().prepare(job) is None
+
+
+def test_what_was_prepared_with_bytes_that_are_gone_is_prepared_again(project, narrow, monkeypatch):
+    at_hand, looks = execution.RunContext.at_hand, []
+
+    def gone_in_its_turn(context, call):
+        looks.append(call.definition.id)
+        return looks.count(call.definition.id) == 1 and at_hand(context, call)
+
+    monkeypatch.setattr(execution.RunContext, "at_hand", gone_in_its_turn)
+    first = project.step("a.py", meet(project, ""), timeout_seconds=PATIENCE, **narrow)
+    used = []
+    perform = tasks.perform
+    monkeypatch.setattr(tasks, "perform", lambda *given: used.append(given[-1]) or perform(*given))
+    assert project.happened(project.pipeline(first, project.step("b.py", "", **narrow))) == {
+        "a.py": "ran",
+        "b.py": "ran",
+    }
+    assert looks == ["b.py", "b.py"] and used == [None, None]

@@ -95,9 +95,8 @@ class Cluster:
         """Return what is known of each worker, by address."""
         source = self._cluster if self._cluster is not None else self.client
         if source is self.client:
-            with suppress(
-                Exception
-            ):  # what the client remembers is replaced every other second by what names no worker
+            # The scheduler is asked: what the client remembers is replaced every other second by what names no worker.
+            with suppress(Exception):
                 return dict(self.client.sync(self.client.scheduler.identity, n_workers=-1)["workers"])
             return {}
         return dict(source.scheduler_info["workers"])
