@@ -183,9 +183,12 @@ class StatCache:
                     return otherwise
                 try:
                     return action(self._connect())
-                except (sqlite3.OperationalError, OSError):  # locked, read-only, no space, no such folder
+                except (sqlite3.OperationalError, OSError) as error:  # locked, read-only, no space, no such folder
                     self._disconnect()
-                    self._paused_until = time.monotonic() + _PAUSE_SECONDS
+                    if _lost_its_log(error):
+                        self._drop()
+                    else:
+                        self._paused_until = time.monotonic() + _PAUSE_SECONDS
                 except (sqlite3.Error, ValueError, TypeError):  # damaged
                     self._disconnect()
                     self._drop()
@@ -221,6 +224,15 @@ class StatCache:
         if self._connection is not None:
             _abandoned.append(self._connection)
             self._connection = None
+
+
+def _lost_its_log(error: Exception) -> bool:
+    """Return whether the write-ahead log is not the one that an open connection of this process has.
+
+    SQLite's locks are the process's, and gone when anything in it has read the file and closed it: then another process that
+    closes the cache takes itself for the last, and removes the log. Only another file lets this process connect again.
+    """
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_SHORT_READ"
 
 
 class _Listed:

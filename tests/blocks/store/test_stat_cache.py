@@ -356,6 +356,21 @@ def test_a_place_that_cannot_be_written_is_bypassed(place: str, tmp_path: Path) 
         assert scan(tmp_path, digest_file) == scan(tmp_path)
 
 
+def test_a_cache_whose_log_another_process_removed_is_replaced(cache: StatCache, tmp_path: Path) -> None:
+    cache.remember("first", "tag", "digest")
+    (
+        tmp_path / "cache" / "digests.sqlite3"
+    ).read_bytes()  # whoever reads a file and closes it frees the locks of its whole process
+    code = "import sys; from pathlib import Path; from stepwell.blocks.store.stat_cache import StatCache\n"
+    code += "cache = StatCache(Path(sys.argv[1])); cache.remember('name', 'tag', 'digest'); cache.close()"
+    subprocess.run([sys.executable, "-c", code, tmp_path / "cache" / "digests.sqlite3"], check=True)
+    assert not (tmp_path / "cache" / "digests.sqlite3-wal").exists()
+    cache.remember("second", "tag", "digest")  # into the log that was removed
+    new = StatCache(tmp_path / "cache" / "digests.sqlite3")
+    new.remember("other", "tag", "digest")
+    assert new.recall("other", "tag") == "digest"
+
+
 def test_a_locked_or_deleted_cache_is_bypassed(cache: StatCache, tmp_path: Path) -> None:
     database = tmp_path / "cache" / "digests.sqlite3"
     digest = write(tmp_path / "a", b"content")
