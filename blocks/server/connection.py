@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,8 +19,17 @@ from stepwell.blocks.server import process
 from stepwell.blocks.server.guard import sign_in
 from stepwell.blocks.server.guard.reports import report_path
 from stepwell.blocks.server.health import lets_in_everybody, trouble
-from stepwell.blocks.server.settings import API_URL, AUTH_STRING, OWN_HOME, OWN_URL, activate, home_id, users_url
-from stepwell.errors import ServerException, UserErrorException
+from stepwell.blocks.server.settings import (
+    API_URL,
+    AUTH_STRING,
+    OWN_HOME,
+    OWN_URL,
+    activate,
+    home_id,
+    may_be_named,
+    users_url,
+)
+from stepwell.errors import ServerException, StepwellError, UserErrorException
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
@@ -61,6 +71,23 @@ def ensure_server(log: Callable[[str], None] = lambda _: None) -> str:
     url = process.running(log).url
     activate(url, process.own_auth_string())
     return url
+
+
+def start_ahead(log: Callable[[str], None]) -> bool:
+    """Let this home's own server start meanwhile if none runs and nobody may have named another, and return whether it does.
+
+    Who needs it waits for it, and is told what went wrong, and tries again.
+    """
+    own = process.recorded()
+    if may_be_named() or (own is not None and own.alive):
+        return False
+
+    def run() -> None:
+        with suppress(StepwellError, OSError):
+            process.running(log)
+
+    threading.Thread(target=run, name="start of the server", daemon=True).start()
+    return True
 
 
 def start(log: Callable[[str], None] = lambda _: None) -> ServerStatus:

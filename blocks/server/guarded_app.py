@@ -22,6 +22,7 @@ import random
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from stepwell.blocks.server.guard.early_answers import EarlyAnswers
 from stepwell.blocks.server.guard.remembered_answers import RememberedAnswers
 from stepwell.blocks.server.guard.reports import Reports
 from stepwell.blocks.server.guard.sign_in import PATH, Receive, Scope, Send, SignIn, answer
+from stepwell.blocks.server.start import block_types, database, new_tables
 from stepwell.errors import ServerException
 
 HOST = "127.0.0.1"
@@ -47,6 +49,8 @@ _SERVER_SETTINGS = {
 }
 
 SERVER_PATH = f"{PATH}server/"
+_SECONDS_OF_QUIET = 1.0
+_SECONDS_WITHOUT_QUIET = 10.0
 _STOP_PATH = f"{SERVER_PATH}stop"
 _UNFRAMED = ((b"x-frame-options", b"DENY"), (b"content-security-policy", b"frame-ancestors 'none'"))
 
@@ -86,9 +90,19 @@ class Guard:
         self._sign_in = SignIn(auth_string)
         self._reports = Reports(auth_string)
         self._address = origins(port)[0]
+        self._asked: float | None = None
+
+    def wait_for_quiet(self) -> None:
+        """Return when nobody has asked anything for a second after the first request, or ten seconds after it."""
+        while self._asked is None:
+            time.sleep(_SECONDS_OF_QUIET / 4)
+        deadline = self._asked + _SECONDS_WITHOUT_QUIET
+        while time.monotonic() < min(deadline, self._asked + _SECONDS_OF_QUIET):
+            time.sleep(_SECONDS_OF_QUIET / 4)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let `app` answer it."""
+        self._asked = time.monotonic()
         refusal = self._refusal(scope) if scope["type"] in ("http", "websocket") else None
         if refusal is not None and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": refusal[1]})  # which is a 403
@@ -163,13 +177,26 @@ def environment(folder: Path, port: int, auth_string: str) -> dict[str, str]:
     if spec is not None and not all(os.access(place, os.W_OK) for place in spec.submodule_search_locations or ()):
         # Prefect unpacks its UI beside its own code, or else goes without.
         own["PREFECT_UI_STATIC_DIRECTORY"] = str(folder / "ui")
-    return kept | _SERVER_SETTINGS | own
+    return kept | _SERVER_SETTINGS | block_types.SETTINGS | own
+
+
+async def _make_routes(app: Any, auth_string: str) -> None:
+    """Have the app make its routes, which it does when it is first asked for any: while a first start waits for its tables."""
+    import httpx
+
+    user, _, password = auth_string.partition(":")
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", auth=(user, password)) as client:
+        await client.get("/api/no-such-route")
 
 
 def main() -> None:
     """Serve Prefect's app, with its services, until a signal comes."""
     faulthandler.register(signal.SIGUSR1)  # what every thread is at, for who replaces a server that hangs
     gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the start
+    wait_for_tables = new_tables.make_beside(database.database(Path()))
+    import asyncio
+
     import uvicorn
     from prefect.server.api.server import create_app
     from prefect.settings import get_current_settings
@@ -189,7 +216,11 @@ def main() -> None:
     let_go_of_failed_statements()
     prefect = WriteTransactions(create_app(final=True))
     app = Guard(EarlyAnswers(RememberedAnswers(prefect, secret), secret), port, secret)
+    asyncio.run(_make_routes(prefect, secret))
+    wait_for_tables()
     gc.freeze()
+    if not block_types.known(Path()):
+        block_types.learn_after(app.wait_for_quiet, Path())
     gc.enable()
     uvicorn.run(app, host=HOST, port=port, log_level="warning")
 

@@ -19,9 +19,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from stepwell.blocks.processes.table import namespace, started
-from stepwell.blocks.server import block_types, database
 from stepwell.blocks.server.guarded_app import HOST, environment, free_port
 from stepwell.blocks.server.health import SECONDS_TO_ANSWER, ask_to_end, is_own, trouble
+from stepwell.blocks.server.start import block_types, database
 from stepwell.blocks.system.auth_string import auth_string
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.files import write_atomically
@@ -178,7 +178,6 @@ def _start_once(log: Callable[[str], None]) -> ServerProcess:
                         database.check(_folder())  # which may be the reason
                     raise
             database.finish(_folder())
-            block_types.note(_folder())
             return process
     raise AssertionError("unreachable")
 
@@ -215,7 +214,7 @@ def _launch(port: int, say: Callable[[str], None]) -> ServerProcess:
         database.prepare(folder, say)
         if not database_file().exists():
             block_types.forget(folder)
-        variables = environment(folder, port, own_auth_string()) | block_types.settings(folder)
+        variables = environment(folder, port, own_auth_string())
         if log.exists():
             log.replace(log.with_suffix(".log.old"))
         _record(process)  # before it lives, so that it is found though we were killed now

@@ -47,6 +47,11 @@ def users_url() -> str | None:
     return next((url for url in (current, os.environ.get(API_URL)) if url and not is_own_url(url)), None)
 
 
+def may_be_named() -> bool:
+    """Return whether somebody may have named a server, as far as that can be told without Prefect, which is slow to import."""
+    return "prefect" in sys.modules or bool(os.environ.get(API_URL)) or _configured()
+
+
 def activate(url: str, own_auth_string: str | None = None) -> None:
     """Make this process and its children use the server at the URL; with an auth string it is Stepwell's own."""
     if own_auth_string is not None:

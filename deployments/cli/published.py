@@ -48,6 +48,9 @@ def publish(
     as_json: bool = _JSON,
 ) -> None:
     """Freeze a pipeline and make it callable."""
+    from stepwell.deployments.lookup.reading_ahead import read_ahead
+
+    read_ahead(file)
     from stepwell.deployments.cli.runs import load
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
     from stepwell.flows.public.published_pipeline import PublishedPipeline

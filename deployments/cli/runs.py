@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Sequence
+    from collections.abc import Callable, Collection, Generator
 
     from stepwell.blocks.store.run_folder import RunFolder
     from stepwell.flows.engine.reproduction import Comparison
@@ -66,21 +66,24 @@ def run(
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
-    from stepwell.deployments.cli.comparing import sweeping
-    from stepwell.deployments.lookup.pipelines import read_grid, read_parameters
-    from stepwell.deployments.reports.json_text import json_text
-    from stepwell.deployments.reports.report import in_json
+    from stepwell.deployments.lookup.reading_ahead import read_ahead
     from stepwell.errors import UserErrorException
-    from stepwell.flows.runs.flow_run import RunOptions
-    from stepwell.flows.runs.launch import execute, leave, register
-    from stepwell.flows.runs.live.progress import Progress
-    from stepwell.flows.runs.live.step_logs import StepLogs
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     if at_once and not sweep:
         raise UserErrorException("--at-once is about the runs of a sweep", hint="Pass --sweep, or leave it out.")
-    pipeline = load(file, parameters)
+    read_ahead(file, parameters)
+    from stepwell.deployments.cli.comparing import sweeping
+    from stepwell.deployments.lookup.pipelines import read_grid, read_parameters
+    from stepwell.deployments.reports.json_text import json_text
+    from stepwell.deployments.reports.report import in_json
+    from stepwell.flows.runs.flow_run import RunOptions
+    from stepwell.flows.runs.launch import execute, leave, register
+    from stepwell.flows.runs.live.progress import Progress
+    from stepwell.flows.runs.live.step_logs import StepLogs
+
+    pipeline = load(file)
     pipeline = pipeline.on(compute) if compute else pipeline
     options = RunOptions(regenerate=regenerate, continue_on_failure=keep_going, verify=verify)
     experiment = experiment or pipeline.name
@@ -113,9 +116,12 @@ def plan(
     as_json: bool = _JSON,
 ) -> None:
     """Say for every step whether it would run, and why; run nothing."""
+    from stepwell.deployments.lookup.reading_ahead import read_ahead
+
+    read_ahead(file, parameters)
     from stepwell.deployments.lookup.pipelines import read_parameters
 
-    pipeline = load(file, parameters)
+    pipeline = load(file)
     pipeline = pipeline.on(compute) if compute else pipeline
     values = read_parameters(pipeline, parameters)
     decisions = pipeline.plan(regenerate_outputs=regenerate, verify_digests=verify, **values)
@@ -275,6 +281,7 @@ def check(
     had there, the steps of a file what is on disk now.
     """
     from stepwell.deployments.lookup.pipelines import read_parameters
+    from stepwell.deployments.lookup.reading_ahead import file_of, refuse_mistakes
     from stepwell.errors import UserErrorException
     from stepwell.flows.engine.reproduction import definition_of, run_twice, step_twice
     from stepwell.flows.parameters.assignments import read_values
@@ -287,7 +294,8 @@ def check(
         given = read_values(definition_of(known.folder).parameters, parameters)
         comparisons = step_twice(known.workspace, known.folder, target, given, _ignore)
     else:
-        pipeline = load(target, parameters)
+        refuse_mistakes(file_of(target)[0], parameters)
+        pipeline = load(target)
         values = read_parameters(pipeline, parameters)
         comparisons = run_twice(pipeline.workspace, pipeline.definition, values, _ignore)
     _print_comparisons(comparisons, as_json=as_json, words="the same twice")
@@ -351,13 +359,12 @@ def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def load(file: str, assignments: Sequence[str] = ()) -> Pipeline:
-    """Return the pipeline in `FILE` or `FILE:NAME`; what reading shows to be wrong is refused before a server is started."""
-    from stepwell.deployments.lookup.pipelines import file_of, load_pipeline
-    from stepwell.deployments.lookup.reading_ahead import may_define, refuse_mistakes
+def load(file: str) -> Pipeline:
+    """Return the pipeline in `FILE` or `FILE:NAME`, which was read ahead."""
+    from stepwell.deployments.lookup.pipelines import load_pipeline
+    from stepwell.deployments.lookup.reading_ahead import file_of, may_define
 
     path, _ = file_of(file)
-    refuse_mistakes(path, assignments)
     with contextlib.redirect_stdout(sys.stderr):  # what the file prints is no result of ours
         found = None if may_define(path) else load_pipeline(file)
         return _connected(lambda: found or load_pipeline(file))

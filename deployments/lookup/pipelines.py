@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stepwell.deployments.lookup.reading_ahead import parsed
+from stepwell.deployments.lookup.reading_ahead import file_of, parsed
 from stepwell.errors import StepwellError, UserErrorException
 from stepwell.flows.parameters.assignments import read_grid as assignments_in_turn
 from stepwell.flows.parameters.assignments import read_values
@@ -39,12 +39,6 @@ def load_pipeline(target: str) -> Pipeline:
             "Call one `pipeline`, or name it: FILE:NAME.",
         )
     return getattr(module, next(iter(pipelines.values())))  # type: ignore[no-any-return]
-
-
-def file_of(target: str) -> tuple[Path, str]:
-    """Return the file of `FILE` or `FILE:NAME`, and the name, '' if there is none."""
-    path, _, name = target.partition(":") if not Path(target).exists() else (target, "", "")
-    return Path(path), name
 
 
 def _load(path: Path) -> ModuleType:

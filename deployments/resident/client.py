@@ -14,6 +14,7 @@ from stepwell.deployments.resident.messages import receive, refuse_others, send
 
 TYPE_CHECKING = False  # what type checkers take for true: every command waits for what is imported here
 if TYPE_CHECKING:
+    import subprocess
     from types import FrameType
     from typing import Any, NoReturn
 
@@ -29,12 +30,14 @@ _PASSED_ON = (
 )
 _LIMITS = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
 _SECONDS_TO_ANSWER = 5.0
+_SECONDS_BETWEEN_LOOKS = 0.02
+_starting: dict[str, subprocess.Popen[bytes]] = {}
 
 
-def run_there(name: str) -> None:
+def run_there(name: str, connection: socket.socket | None = None) -> None:
     """Run this command in the runner of that name and end as it ends; return if it did not run."""
     try:
-        connection = _connected(name)
+        connection = connection or _connected(name)
     except OSError:
         return
     with connection:
@@ -81,7 +84,8 @@ def start_one(name: str, program: str) -> None:
         os.close(lock)
     import subprocess
 
-    subprocess.Popen(
+    new = not os.path.exists(os.path.join(os.path.dirname(folder), "server"))
+    runner = subprocess.Popen(
         [sys.executable, "-m", program, name],
         cwd="/",
         stdin=subprocess.DEVNULL,
@@ -89,6 +93,27 @@ def start_one(name: str, program: str) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    if new:
+        _starting[name] = runner
+
+
+def run_in_started() -> None:
+    """Run this command in the runner that this process has started in a new home, as `run_there` does.
+
+    The start of a server takes longer there than that of the runner, which imports what this process then need not.
+    """
+    import time
+
+    for name, runner in _starting.items():
+        while runner.poll() is None:
+            try:
+                connection = _connected(name)
+            except OSError:
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+            else:
+                run_there(name, connection)
+                break
+    _starting.clear()
 
 
 # ----------------------------------------------------------------------------------------------------------------------

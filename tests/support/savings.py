@@ -7,6 +7,7 @@ import functools
 import os
 import shutil
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -138,7 +139,7 @@ def _new_workspace(letter: str, rows: DocumentRows | None) -> Any:
 
 # Servers ------------------------------------------------------------------------------------------------------------------
 
-FILES = ("prefect.db", "memo_store.toml", "versions.json", "block_types.json")
+FILES = ("prefect.db", "versions.json", "block_types.json")
 
 
 @contextmanager
@@ -152,6 +153,9 @@ def sharing_of_first_server(home: Path) -> Iterator[None]:
             start_from_first_server(home)
         else:
             yield
+            learned = home / "server" / FILES[-1]
+            while not learned.exists():  # by the server, once nobody asks it anything
+                time.sleep(0.05)
             draft = kept.with_suffix(".draft")
             draft.mkdir()
             for name in FILES[1:]:

@@ -68,14 +68,14 @@ def status(folder: Path) -> dict[str, object]:
 
 
 def servers(folder: Path) -> list[int]:
-    """Return the pids of the servers whose home is in the folder."""
+    """Return the pids of the servers whose home is in the folder, without their forks."""
     wanted = f"PREFECT_HOME={folder / 'home' / 'server'}".encode()
-    found = []
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            running = (process / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-            if running and wanted in (process / "environ").read_bytes().split(b"\0"):
-                found.append(int(process.name))
+            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state not in "ZX" and wanted in (process / "environ").read_bytes().split(b"\0"):
+                found[int(process.name)] = int(parent)
         except OSError:
             continue
-    return found
+    return [pid for pid, parent in found.items() if parent not in found]

@@ -9,7 +9,8 @@ from contextlib import closing
 import pytest
 from typer.testing import CliRunner
 
-from stepwell.blocks.server import database, process
+from stepwell.blocks.server import process
+from stepwell.blocks.server.start import database
 from stepwell.deployments.cli.server import app
 
 

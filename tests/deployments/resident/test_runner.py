@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from keeping import in_child
 import resident_program
-from stepwell.deployments.resident import identity, overview
+from stepwell.deployments.resident import client, identity, overview
 from waiting import PATIENCE, eventually
 
 SUPPORT = str(Path(resident_program.__file__).parent)
@@ -271,6 +271,22 @@ def test_a_runner_ends_when_its_code_changed(home, tmp_path, monkeypatch):
     assert run(os.devnull).returncode == 0
     eventually(lambda: is_gone(runner))
     eventually(overview.pids)  # the next one, which is to end with this test
+
+
+def test_first_pipeline_of_a_new_home_runs_in_the_runner_that_its_command_starts(home, tmp_path):
+    (tmp_path / "pipeline.py").write_text("import os; print(os.getppid(), flush=True); os._exit(5)")
+    ended = run("plan", "pipeline.py", command=COMMAND_LINE)
+    assert ended.returncode == 5
+    assert ended.stderr.splitlines()[-1] == str(listening())
+    assert run("server", "stop", command=COMMAND_LINE).stdout.startswith(
+        "The server is stopped"
+    )  # which it starts beside
+
+
+def test_a_runner_that_ends_while_it_starts_is_not_waited_for(home, monkeypatch):
+    monkeypatch.setitem(client._starting, "0" * 24, subprocess.Popen([sys.executable, "-c", ""]))
+    client.run_in_started()
+    assert not client._starting
 
 
 def test_who_looks_for_a_runner_keeps_none_from_beginning(home):

@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from stepwell.blocks.server import block_types
+from stepwell.blocks.server.start import block_types
 from stepwell.blocks.system.disk import told_in_words
 from stepwell.blocks.system.files import copy_file, write_atomically
 from stepwell.blocks.system.home import make_folder

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from stepwell.blocks.server import database as module
+from stepwell.blocks.server.start import database as module
 from stepwell.blocks.server import process
-from stepwell.blocks.server.database import MOST_BACKUPS, check, database, finish, is_migrating, prepare, restore
+from stepwell.blocks.server.start.database import MOST_BACKUPS, check, database, finish, is_migrating, prepare, restore
 from stepwell.errors import ServerException, StepwellError, UserErrorException
 
 OLD = module._Prefect("3.8", frozenset({"a", "b"}), "b")
