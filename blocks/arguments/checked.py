@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar, Unpack, get_args, get_origin, get_t
 
 import stepwell
 from stepwell.blocks.arguments import hints
-from stepwell.blocks.arguments.hints import mismatch
+from stepwell.blocks.arguments.hints import Fitting, fitting, mismatch
 from stepwell.errors import UserErrorException
 
 C = TypeVar("C", bound=type)
@@ -146,6 +146,9 @@ class _Takes(NamedTuple):
     types: Mapping[str, Any]
     """The type hint of each, also of those that `**more` lists."""
 
+    fits: Mapping[str, Fitting]
+    """What tells of a value of each whether it is of that type; of those that are no words of users there is none."""
+
     repeats: bool
     """Whether it takes any number without names."""
 
@@ -159,10 +162,12 @@ def _takes(function: Callable[..., Any], static: bool) -> _Takes:
     rest = next((p for p in parameters if p.kind is p.VAR_KEYWORD), None)
     named = [p for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     more = _more(known.get(rest.name)) if rest else {}
+    types = {**{p.name: known.get(p.name, Any) for p in named}, **(more or {})}
     return _Takes(
         tuple(p.name for p in named if p.kind in _BY_POSITION),
         tuple(p.name for p in named if p.default is p.empty),
-        {**{p.name: known.get(p.name, Any) for p in named}, **(more or {})},
+        types,
+        {name: fitting(hint) for name, hint in types.items() if not name.startswith("_")},
         any(p.kind is p.VAR_POSITIONAL for p in parameters),
         more is None,
     )
@@ -189,7 +194,7 @@ def _check(
         if name not in values:
             raise UserErrorException(f"{what} needs `{name}`", hint=f"Pass `{name}=`.")
     for name, value in values.items():
-        if name in takes.types and not name.startswith("_"):
+        if name in takes.fits and not takes.fits[name](value):
             refuse_mistyped(what, name, value, takes.types[name])
 
 

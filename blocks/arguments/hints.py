@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
@@ -50,7 +50,7 @@ class Mismatch(NamedTuple):
 
 def mismatch(name: str, value: Any, hint: Any) -> Mismatch | None:
     """Return what is wrong with the value of an argument, None if it fits the type hint."""
-    if _fits(value, hint):
+    if fitting(hint)(value):
         return None
     for part, item, inner in _parts(name, value, hint):
         found = mismatch(part, item, inner)
@@ -68,35 +68,43 @@ def expected_of(hint: Any) -> str:
     return _either(words or ["None"])
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    if type(value) in _sure_kinds(hint):
+class Fitting:
+    """Tells whether a value fits a hint; to be kept, since to look up a hint takes longer than most values."""
+
+    def __init__(self, hint: Any) -> None:
+        self._hint, self._kinds = hint, _sure_kinds(hint)
+
+    @cached_property
+    def adapter(self) -> TypeAdapter[Any]:
+        """What pydantic makes of the hint."""
+        return TypeAdapter(_strict(self._hint), config=ConfigDict(strict=True, arbitrary_types_allowed=True))
+
+    def __call__(self, value: Any) -> bool:
+        """Return whether the value fits."""
+        if type(value) in self._kinds:
+            return True
+        try:
+            self.adapter.validate_python(value)
+        except ValidationError:
+            return False
         return True
-    try:
-        _adapter(hint).validate_python(value)
-    except ValidationError:
-        return False
-    return True
+
+
+fitting = cache(Fitting)
 
 
 def read_ahead(hint: Any) -> None:
     """Have what tells whether values fit the hint."""
     with suppress(Exception):  # it is told once there is a value
-        _sure_kinds(hint)
-        _adapter(hint)
+        _ = fitting(hint).adapter
 
 
-@cache
 def _sure_kinds(hint: Any) -> frozenset[type]:
     """Return the types of which every value fits the hint, subclasses aside, as far as that is known without pydantic."""
     if get_origin(hint) is Annotated:
         return _sure_kinds(get_args(hint)[0])
     kinds = [kind for kind in _alternatives(hint) if isinstance(kind, type) and get_origin(kind) is None]
     return frozenset(kind for kind in kinds if kind is not object and not getattr(kind, "_is_protocol", False))
-
-
-@cache
-def _adapter(hint: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(_strict(hint), config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
 
 def _strict(hint: Any) -> Any:
@@ -111,7 +119,7 @@ def _strict(hint: Any) -> Any:
     if origin in (Union, types.UnionType):
         return Union[tuple(_strict(arg) for arg in args)]  # noqa: UP007  (of as many as there are)
     if origin in (Sequence, Iterable, AbstractSet):
-        return Annotated[Any, BeforeValidator(partial(_listed, origin, args[0]))]
+        return Annotated[Any, BeforeValidator(partial(_listed, origin, fitting(args[0])))]
     if origin is Mapping:
         keyed: Any = Mapping
         return keyed[_strict(args[0]), _strict(args[1])]
@@ -135,22 +143,29 @@ class _Instance(NamedTuple):
         return core_schema.is_instance_schema(self.kind)
 
     def _with_members(self, value: Any) -> Any:
-        missing = object()
-        members = [name for kind in self.kind.__mro__ for name in vars(kind) if name[0] != "_" and kind is not object]
-        if any(inspect.getattr_static(value, name, missing) is missing for name in members):
+        missing, kind = object(), type(value)
+        lacking = _lacking(kind, self.kind)  # type: ignore[arg-type]
+        if any(inspect.getattr_static(value, name, missing) is missing for name in lacking):
             raise ValueError("lacks a member of the protocol")
         return value
+
+
+@cache
+def _lacking(kind: type, protocol: type) -> tuple[str, ...]:
+    """Return the protocol's members that a class lacks, so that only its objects may have them."""
+    members = (name for base in protocol.__mro__ for name in vars(base) if name[0] != "_" and base is not object)
+    return tuple(name for name in members if not any(name in vars(base) for base in kind.__mro__))
 
 
 def _instance_of(kind: Any) -> Any:
     return Annotated[Any, _Instance(kind)]
 
 
-def _listed(kind: type, item: Any, value: Any) -> Any:
-    """Return the value; raise ValueError if it is of another kind, a text, or holds what doesn't fit the item's hint."""
+def _listed(kind: type, fits: Callable[[Any], bool], value: Any) -> Any:
+    """Return the value; raise ValueError if it is of another kind, a text, or holds an item that doesn't fit."""
     if not isinstance(value, kind) or isinstance(value, (str, bytes)):
         raise ValueError("no list")  # noqa: TRY004  (what pydantic takes for a refusal)
-    if isinstance(value, (Sequence, AbstractSet)) and not all(_fits(inner, item) for inner in value):
+    if isinstance(value, (Sequence, AbstractSet)) and not all(map(fits, value)):
         raise ValueError("holds something else")
     return value
 
@@ -244,7 +259,7 @@ def _advice(value: Any, hint: Any, expected: str) -> str:
     if (
         listed
         and not isinstance(value, Iterable)
-        and any(_fits([value], kind) for kind in kinds if get_origin(kind) in _LISTS)
+        and any(fitting(kind)([value]) for kind in kinds if get_origin(kind) in _LISTS)
     ):
         return "Put it in a list."
     if isinstance(value, str) and bool in kinds and value.strip().lower() in ("true", "false"):

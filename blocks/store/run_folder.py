@@ -113,15 +113,13 @@ class RunFolder:
 
     def facts(self) -> dict[str, Any]:
         """Return what `run.json` holds; empty if there is none. A known fact of a wrong type is left out."""
-        try:
-            found = json.loads(read_bytes(self.path / "run.json"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        facts = found if isinstance(found, dict) else {}
-        facts = {name: fact for name, fact in facts.items() if _fits(name, fact, _FACT_TYPES)}
-        if "pipeline" in facts:
-            facts["pipeline"] = _sound(facts["pipeline"])
-        return facts
+        global _last_facts  # noqa: PLW0603  (a run of a thousand steps asks for them ten times)
+        with suppress(OSError, ValueError, RecursionError):
+            written, known = read_bytes(self.path / "run.json"), _last_facts
+            if written != known[0]:
+                _last_facts = known = written, _facts_in(written)
+            return dict(known[1])
+        return {}
 
     def is_legible(self) -> bool:
         """Return whether what is there can be read and understood; what isn't may be another user's or version's."""
@@ -156,10 +154,9 @@ class RunFolder:
 
     def journal(self) -> list[Event]:
         """Return every event so far; what was cut off, or is no event that was written here, is left out."""
-        try:
+        with suppress(OSError):
             return [*map(dict, _events(read_bytes(self.path / "journal.jsonl")))]
-        except OSError:
-            return []
+        return []
 
     def steps(self) -> dict[str, Event]:
         """Return the latest state of each step by its id, in the order of definition or first appearance."""
@@ -288,8 +285,18 @@ def readable_runs(folders: Sequence[Path]) -> list[Path]:
     return found
 
 
+_last_facts: tuple[bytes, dict[str, Any]] = (b"", {})
 _last_read: tuple[bytes, list[Event]] = b"", []
 """The journal that was read last, and its events: at its end a run is summarized again and again, with little that is new."""
+
+
+def _facts_in(written: bytes) -> dict[str, Any]:
+    found = json.loads(written)
+    named = found.items() if isinstance(found, dict) else ()
+    facts = {name: fact for name, fact in named if _fits(name, fact, _FACT_TYPES)}
+    if "pipeline" in facts:
+        facts["pipeline"] = _sound(facts["pipeline"])
+    return facts
 
 
 def _events(journal: bytes) -> list[Event]:

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from stepwell.blocks.store.run_folder import RunFolder
 from stepwell.blocks.store.sharing import LostBytes
 from stepwell.flows.dynamic.mapped_steps import MOST_ITEMS, unfold
 from stepwell.flows.dynamic.run_conditions import unknown, why_skipped
@@ -257,6 +256,6 @@ def _run(step: StepDefinition, *why: str) -> CacheDecision:
 
 def _when(context: RunContext, record: StepRecord) -> str:
     elsewhere = context.store.label_of(record)
-    label = elsewhere or RunFolder(context.store.run_folder(record.run_id)).label
+    label = elsewhere or context.label_of(record.run_id)
     run = f"run {label}" if label == record.run_id else label
     return f"in {run} of {record.started[:19].replace('T', ' ')}"

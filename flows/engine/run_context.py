@@ -74,6 +74,8 @@ class RunContext(RunData):
         self.expected_properties: Callable[[], Mapping[str, str]] = dict
         self._listeners = tuple(listeners)
         self._foreign_packages: dict[str, Packages] = {}
+        self._datastores_here: set[str] = set()
+        self._labels: dict[str, str] = {}
         self.unreachable: set[str] = set()  # datastores that did not answer when outputs were to be put there
         self.differing: dict[str, tuple[str, ...]] = {}
         self._secrets, self._declared = list[str](), list[str]()
@@ -215,8 +217,16 @@ class RunContext(RunData):
                 {"datastores": ", ".join(self.datastores)},
                 "Register it, or correct the name.",
             )
-        self.datastores[name].require_here()
+        if name not in self._datastores_here:
+            self.datastores[name].require_here()
+            self._datastores_here.add(name)
         return self.datastores[name]
+
+    def label_of(self, run_id: str) -> str:
+        """Return the short name of the run of this machine that made a result, looked up once."""
+        if run_id not in self._labels:
+            self._labels[run_id] = RunFolder(self.store.run_folder(run_id)).label
+        return self._labels[run_id]
 
     @cached_property
     def remote_store(self) -> RemoteStore | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -165,6 +166,8 @@ def _number(seconds: float | None) -> str:
 
 def executed_notebooks(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the name of each executed notebook that a step left in its folder, and what it shows in Markdown."""
+    if not os.path.lexists(os.path.join(folder, "outputs")):
+        return
     for name in files_below(folder, "outputs"):
         path = f"outputs/{name}"
         if not name.endswith(".ipynb") or (folder / path).lstat().st_size > _LARGEST_NOTEBOOK:

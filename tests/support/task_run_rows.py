@@ -148,9 +148,9 @@ def histories(run_id: str, steps: int) -> dict[str, Any]:
         "task runs": sorted((_without(one, *_OWN) for one in task_runs if one["id"] not in cancelled),
                             key=lambda one: one["name"]),
         "states": sorted((names[task_run], *more) for task_run, *more in told if task_run not in cancelled),
-        "events": sorted((_whole_event(one, label) for one in events if _task_run(one) not in cancelled), key=lambda one: json.dumps(one, sort_keys=True)),
-        "lines": sorted(([names[line["task_run_id"]], line["level"], line["name"], line["message"].split("\nTraceback")[0]]
-                         for line in lines if "while serializing" not in line["message"]), key=str),
+        "events": [_whole_event(one, label) for one in events if _task_run(one) not in cancelled],
+        "lines": [[names[line["task_run_id"]], line["level"], line["name"], line["message"].split("\nTraceback")[0]]
+                  for line in lines if "while serializing" not in line["message"]],
         "graph": sorted((_without(node, "id", "start_time", "end_time", *(["state_type"] if node["id"] in cancelled else []))
                          for _, node in graph), key=lambda node: node["label"]),
     }  # fmt: skip
@@ -158,7 +158,7 @@ def histories(run_id: str, steps: int) -> dict[str, Any]:
     text = re.sub(r"/runs/the run/steps/[^/]*/", "/runs/the run/steps/STEP/", text)
     text = re.sub(r'"scheduled_time": "[^"]*"', '"scheduled_time": "ITS OWN"', text)
     text = re.sub(r'"storage_key": "[0-9a-f]{32}"', '"storage_key": "ITS OWN"', text)
-    return _in_order(json.loads(text))
+    return _sorted(json.loads(text))
 
 
 def _states(api: Any, task_run: str) -> list[tuple[str, int, str, str, str]]:
@@ -226,11 +226,11 @@ def rows(run_id: str, steps: int = 3) -> dict[str, Any]:
         _check_times(one)
     plain = {
         "task runs": sorted((_without(one, *_OWN) for one in task_runs), key=lambda one: one["name"]),
-        "events": sorted((_event(one) for one in told), key=lambda one: one["resource"]["prefect.resource.name"]),
-        "lines": sorted(({name: line[name] for name in ("name", "level", "message", "task_run_id", "flow_run_id")} for line in lines), key=str),
+        "events": [_event(one) for one in told],
+        "lines": [{name: line[name] for name in ("name", "level", "message", "task_run_id", "flow_run_id")} for line in lines],
         "graph": sorted((_without(node, "id", "start_time", "end_time") for _, node in graph), key=lambda node: node["label"]),
     }  # fmt: skip
-    return _in_order(json.loads(_named(json.dumps(plain, sort_keys=True), names)))
+    return _sorted(json.loads(_named(json.dumps(plain, sort_keys=True), names)))
 
 
 def _check_times(task_run: dict[str, Any], *, paused: bool = False) -> None:
@@ -261,6 +261,14 @@ def _event(event: dict[str, Any]) -> dict[str, Any]:
         _without(one, *([made_up] if one["prefect.resource.role"] == "flow-run" else [])) for one in event["related"]
     ]
     return kept
+
+
+def _sorted(found: dict[str, Any]) -> dict[str, Any]:
+    """Return what was found, its events and lines in an order that does not depend on ids, which are others each time."""
+    ordered: dict[str, Any] = _in_order(found)
+    return ordered | {
+        kind: sorted(ordered[kind], key=lambda one: json.dumps(one, sort_keys=True)) for kind in ("events", "lines")
+    }
 
 
 def _in_order(value: Any) -> Any:

@@ -152,6 +152,8 @@ def _finite(text: str) -> float:
 
 def _lines(parent: str, control: str) -> Iterator[bytes]:
     """Yield the lines of the log, the longest in pieces; none if it is missing, no regular file, or behind a link."""
+    if not os.path.lexists(os.path.join(parent, control, EVENTS)):
+        return  # as of most steps
     try:
         stream = open_file(parent or ".", f"{control}/{EVENTS}")
     except OSError:
