@@ -68,6 +68,13 @@ class Compute(documents.NamedBlock, abc.ABC):
 
     if not TYPE_CHECKING:  # type checkers know the fields
 
+        def __new__(cls, *unnamed: Any, **fields: Any) -> Self:
+            """Refuse settings without their names in a sentence."""
+            if unnamed:
+                hint = f"Name them, as in `{cls.__name__}(max_concurrent=2)`."
+                raise UserErrorException(f"{cls.__name__} takes no arguments without their names", hint=hint)
+            return super().__new__(cls, **fields)
+
         def __init__(self, **fields: Any) -> None:
             if not is_checking():
                 super().__init__(**fields)

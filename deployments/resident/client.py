@@ -30,7 +30,7 @@ _PASSED_ON = (
 )
 _LIMITS = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
 _SECONDS_TO_ANSWER = 5.0
-_SECONDS_BETWEEN_LOOKS = 0.02
+_SECONDS_TO_START, _SECONDS_BETWEEN_LOOKS = 60.0, 0.02
 _starting: dict[str, subprocess.Popen[bytes]] = {}
 
 
@@ -104,8 +104,9 @@ def run_in_started() -> None:
     """
     import time
 
+    deadline = time.monotonic() + _SECONDS_TO_START
     for name, runner in _starting.items():
-        while runner.poll() is None:
+        while runner.poll() is None and time.monotonic() < deadline:
             try:
                 connection = _connected(name)
             except OSError:

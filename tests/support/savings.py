@@ -7,7 +7,6 @@ import functools
 import os
 import shutil
 import sqlite3
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -17,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 from document_rows import DocumentRows
+from waiting import eventually
 
 FIRST_SERVER = "STEPWELL_TEST_FIRST_SERVER"
 """The variable that names the folder with the files of the session's first server."""
@@ -153,9 +153,7 @@ def sharing_of_first_server(home: Path) -> Iterator[None]:
             start_from_first_server(home)
         else:
             yield
-            learned = home / "server" / FILES[-1]
-            while not learned.exists():  # by the server, once nobody asks it anything
-                time.sleep(0.05)
+            eventually((home / "server" / FILES[-1]).exists)  # once nobody asks the server anything
             draft = kept.with_suffix(".draft")
             draft.mkdir()
             for name in FILES[1:]:

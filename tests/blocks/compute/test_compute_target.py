@@ -199,6 +199,8 @@ def test_a_pipeline_does_not_go_to_a_target_that_is_not_there(project, chain):
     ("make", "words"),
     [(lambda: DaskCompute(memory_per_node=4), "`memory_per_node` of DaskCompute is 4 bytes"),
      (lambda: LocalCompute(memory=16), "`memory` of LocalCompute is 16 bytes"),
+     (lambda: LocalCompute(2), "LocalCompute takes no arguments without their names"),
+     (lambda: DockerCompute("box"), "DockerCompute takes no arguments without their names"),
      (lambda: LocalCompute(max_concurent=2), "LocalCompute takes no argument 'max_concurent'"),
      (lambda: LocalCompute(max_concurrent="2"), "`max_concurrent` of LocalCompute must be a whole number, not '2'"),
      (lambda: LocalCompute(max_concurrent=0), "`max_concurrent` of LocalCompute must be greater than or equal to 1, not 0"),
