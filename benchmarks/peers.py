@@ -332,6 +332,7 @@ def _fill(work: Work, *, quick: bool) -> None:
     for number in range(200 if quick else 2000):
         (data / f"small{number}").write_text(str(number))
     os.sync()  # or who writes anything durably meets the disk at work for minutes
+    time.sleep(3)  # times of files count from two seconds on: who looks at them reads younger files again
 
 
 def main() -> None:
