@@ -88,7 +88,6 @@ def test_batch_scoring_of_the_sdk_runs_as_it_is_written(project, package, monkey
     (rows,) = (project.folder / "down").rglob("digits.txt")
     assert rows.read_text().splitlines() == ["1.txt: eveneven", "2.txt: oddodd", "3.txt: eveneven"]
     assert child.get_metrics()["items"] == 3
-    names = child.get_file_names()
-    assert {"logs/job_result.txt", "logs/user/entry_script_log/0/process000.log.txt"} <= {
-        name.replace("user_logs", "logs") for name in names
-    }, names
+    names = {name.replace("user_logs", "logs") for name in child.get_file_names()}
+    assert "logs/job_result.txt" in names
+    assert any(name.startswith("logs/user/entry_script_log/0/process00") for name in names)  # that got a mini-batch
