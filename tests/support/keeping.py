@@ -109,6 +109,7 @@ def in_child(action: Callable[[], object]) -> int:
                 one
             ) in properties:  # Python 3.11: the thread that made it here when this process was forked does not go on
                 one.lock = threading.RLock()
+            gc.freeze()  # what was garbage before is not collected here: its end may allocate, or end what the parent has
             code = 1 if action() is False else 0
         except BaseException as error:
             print(f"{type(error).__name__}: {error}", flush=True)
