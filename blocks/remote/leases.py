@@ -60,6 +60,7 @@ class Leases:
         self._pause = pause or _slept
         self._held: dict[str, _Held] = {}
         self._guard = threading.Lock()
+        self._telling = threading.Lock()  # held while a lease is renewed or given back: not both, or it would be back
         self._ended = threading.Event()
         self._renewing: threading.Thread | None = None
 
@@ -95,7 +96,7 @@ class Leases:
             if not self._held:
                 self._ended.set()
         if held is not None:
-            with suppress(DatastoreException):
+            with self._telling, suppress(DatastoreException):
                 if _token(self._objects.get(name)) == held.token:
                     self._objects.delete([name])
 
@@ -104,10 +105,13 @@ class Leases:
         with self._guard:
             held = dict(self._held)
         for name, lease in held.items():
-            try:
-                kept = self._renewed(name, lease)
-            except DatastoreException:
-                continue  # the next time, or it is somebody else's
+            with self._telling:
+                if self._held.get(name) is not lease:
+                    continue  # it was given back
+                try:
+                    kept = self._renewed(name, lease)
+                except DatastoreException:
+                    continue  # the next time, or it is somebody else's
             if not kept:
                 with self._guard:
                     self._held.pop(name, None)

@@ -64,6 +64,32 @@ def test_who_waits_stops_as_soon_as_there_is_nothing_left_to_do(objects):
     ann.leases.release("lease")
 
 
+def test_a_lease_that_is_given_back_while_it_is_renewed_is_nobodys(objects, monkeypatch):
+    ann, begun, go_on = Machine(objects, "ann@a", seconds=3600), threading.Event(), threading.Event()
+    assert ann.acquire()
+
+    def slowed(write):
+        def slow(*words):
+            begun.set()
+            assert go_on.wait(PATIENCE)
+            return write(*words)
+
+        return slow
+
+    for name in ("put", "swap"):
+        monkeypatch.setattr(objects, name, slowed(getattr(objects, name)))
+    renewing = threading.Thread(target=ann.leases.renew)
+    releasing = threading.Thread(target=ann.leases.release, args=("lease",))
+    renewing.start()
+    assert begun.wait(PATIENCE)
+    releasing.start()
+    releasing.join(0.2)  # without waiting for the renewal it would be done by now
+    go_on.set()
+    for thread in (renewing, releasing):
+        thread.join(PATIENCE)
+    assert objects.get("lease") is None
+
+
 def test_a_lease_without_a_sign_of_life_is_taken_over_and_its_first_holder_loses_it(objects):
     ann, ben = Machine(objects, "ann@a", seconds=3600), Machine(objects, "ben@b", seconds=-60)
     assert ann.acquire()
