@@ -29,7 +29,7 @@ from stepwell.blocks.server.settings import (
     may_be_named,
     users_url,
 )
-from stepwell.errors import ServerException, StepwellError, UserErrorException
+from stepwell.errors import ServerException, UserErrorException
 
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
@@ -83,7 +83,7 @@ def start_ahead(log: Callable[[str], None]) -> bool:
         return False
 
     def run() -> None:
-        with suppress(StepwellError, OSError):
+        with suppress(Exception):  # who needs it meets it, too
             process.running(log)
 
     threading.Thread(target=run, name="start of the server", daemon=True).start()

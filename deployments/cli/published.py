@@ -48,9 +48,9 @@ def publish(
     as_json: bool = _JSON,
 ) -> None:
     """Freeze a pipeline and make it callable."""
-    from stepwell.deployments.lookup.reading_ahead import read_ahead
+    from stepwell.deployments.cli.server import start_for
 
-    read_ahead(file)
+    start_for(file)
     from stepwell.deployments.cli.runs import load
     from stepwell.deployments.client.pipeline_endpoint import PipelineEndpoint
     from stepwell.flows.public.published_pipeline import PublishedPipeline

@@ -66,14 +66,14 @@ def run(
     as_json: bool = _JSON,
 ) -> None:
     """Run a pipeline here and now; Ctrl-C cancels it."""
-    from stepwell.deployments.lookup.reading_ahead import read_ahead
+    from stepwell.deployments.cli.server import start_for
     from stepwell.errors import UserErrorException
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     if at_once and not sweep:
         raise UserErrorException("--at-once is about the runs of a sweep", hint="Pass --sweep, or leave it out.")
-    read_ahead(file, parameters)
+    start_for(file, parameters)
     from stepwell.deployments.cli.comparing import sweeping
     from stepwell.deployments.lookup.pipelines import read_grid, read_parameters
     from stepwell.deployments.reports.json_text import json_text
@@ -116,9 +116,9 @@ def plan(
     as_json: bool = _JSON,
 ) -> None:
     """Say for every step whether it would run, and why; run nothing."""
-    from stepwell.deployments.lookup.reading_ahead import read_ahead
+    from stepwell.deployments.cli.server import start_for
 
-    read_ahead(file, parameters)
+    start_for(file, parameters)
     from stepwell.deployments.lookup.pipelines import read_parameters
 
     pipeline = load(file)
@@ -360,7 +360,7 @@ def _interrupt(*_: object) -> None:
 
 
 def load(file: str) -> Pipeline:
-    """Return the pipeline in `FILE` or `FILE:NAME`, which was read ahead."""
+    """Return the pipeline in `FILE` or `FILE:NAME`, which has been read for mistakes."""
     from stepwell.deployments.lookup.pipelines import load_pipeline
     from stepwell.deployments.lookup.reading_ahead import file_of, may_define
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import webbrowser
+from collections.abc import Iterable
 from html import escape
 
 import typer
@@ -15,6 +16,22 @@ app = typer.Typer(help="Prefect's server on this machine.", no_args_is_help=True
 def log(text: str) -> None:
     """Print the text to standard error."""
     print(text, file=sys.stderr)
+
+
+def start_for(target: str, assignments: Iterable[str] = ()) -> None:
+    """Let the server that the pipeline in `FILE` or `FILE:NAME` needs start, if none runs, unless reading shows mistakes.
+
+    In a new home this command then goes on in the resident runner: this process need not import what that has imported.
+    """
+    from stepwell.deployments.lookup.reading_ahead import file_of, refuse_mistakes
+
+    refuse_mistakes(file_of(target)[0], assignments)
+    from stepwell.blocks.server.connection import start_ahead
+
+    if start_ahead(log):
+        from stepwell.deployments.resident.client import run_in_started
+
+        run_in_started()
 
 
 @app.command()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -38,20 +37,6 @@ _QUIET_METHODS = (
     *("as_mount", "as_download", "as_upload", "as_input", "as_dataset", "as_named_input", "get_by_name", "resolve"),
     *("absolute", "parent", "validate", "format", "parse_delimited_files", "parse_parquet_files"),
 )
-
-
-def read_ahead(target: str, assignments: Iterable[str] = ()) -> None:
-    """Refuse the mistakes that `FILE` or `FILE:NAME` shows; let the server that it needs start, if none runs.
-
-    In a new home this command then goes on in the resident runner: this process need not import what that has imported.
-    """
-    refuse_mistakes(file_of(target)[0], assignments)
-    from stepwell.blocks.server.connection import start_ahead
-
-    if start_ahead(lambda text: print(text, file=sys.stderr)):
-        from stepwell.deployments.resident.client import run_in_started
-
-        run_in_started()
 
 
 def file_of(target: str) -> tuple[Path, str]:

@@ -9,6 +9,7 @@ block_types.json   the packages, and Prefect, as they were when the server last 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 
 from stepwell.blocks.system.files import write_atomically
+
+_logger = logging.getLogger(__name__)
 
 _FILE = "block_types.json"
 SETTINGS = {"PREFECT_API_BLOCKS_REGISTER_ON_START": "false", "PREFECT_MEMOIZE_BLOCK_AUTO_REGISTRATION": "false"}
@@ -50,7 +53,6 @@ def learn_after(wait: Callable[[], object], folder: Path) -> None:
     hear, say = os.pipe()
     learner = os.fork()
     if learner == 0:
-        status = 1
         try:
             os.close(say)
             if os.read(hear, 1):
@@ -58,9 +60,12 @@ def learn_after(wait: Callable[[], object], folder: Path) -> None:
 
                 asyncio.run(_learn())
                 note(folder)
-            status = 0
+        except Exception:
+            _logger.warning(
+                "Prefect's server did not learn of all block types; the next start tries again", exc_info=True
+            )
         finally:
-            os._exit(status)
+            os._exit(0)
     os.close(hear)
 
     def tell() -> None:

@@ -33,7 +33,11 @@ def make_beside(database: Path) -> Callable[[], None]:
             make(database)
         finally:
             os._exit(0)
-    return lambda: (os.waitpid(maker, 0), None)[1]
+
+    def wait() -> None:
+        os.waitpid(maker, 0)
+
+    return wait
 
 
 def make(database: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import prefect_api
 import pytest
+from waiting import eventually
 
 from stepwell.blocks.server.start import block_types, database
 
@@ -76,6 +76,14 @@ def test_it_learns_when_it_is_let_and_beside_what_else_it_does(tmp_path: Path) -
     assert block_types.known(tmp_path)
 
 
+def test_what_keeps_it_from_learning_is_logged_and_tried_again(tmp_path: Path) -> None:
+    code = LEARN.format(wait="dict").replace('print("learns", flush=True)', 'raise ValueError("no such package")')
+    code += "import threading\n[one.join() for one in threading.enumerate() if one.name == 'block types']"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "ValueError: no such package" in done.stderr
+    assert not block_types.known(tmp_path)
+
+
 def test_one_that_ends_before_leaves_nothing_that_waits(tmp_path: Path) -> None:
     code = LEARN.format(wait="__import__('threading').Event().wait")
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -86,5 +94,4 @@ def test_one_that_ends_before_leaves_nothing_that_waits(tmp_path: Path) -> None:
 def test_its_database_has_those_that_prefect_brings(server: str) -> None:
     with httpx.Client(base_url=server, auth=prefect_api.auth(), trust_env=False) as api:
         for slug in ("secret", "slack-webhook", "docker-host"):
-            while not api.get(f"/block_types/slug/{slug}").is_success:
-                time.sleep(0.1)  # until it has learned of them
+            assert eventually(lambda: api.get(f"/block_types/slug/{slug}").is_success), slug  # noqa: B023  (called at once)
